@@ -1,0 +1,22 @@
+"""The two ways an answer is refused: the input is wrong, or physics says no."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class SpecError(ValueError):
+    """A file, a field or an option is wrong; the message says where, what is allowed and the remedy."""
+
+
+class Infeasible(ValueError):
+    """The input is well formed but cannot exist: it does not fit, or no choice meets the constraints."""
+
+
+def unknown(what: str, given: object, allowed: Iterable[str]) -> SpecError:
+    """Return the error for a name that is not in a closed list, with the closest match."""
+    names = sorted(allowed)
+    close = get_close_matches(str(given), names, n=1, cutoff=0.5)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return SpecError(f"unknown {what} {given!r}{hint} Allowed: {', '.join(names)}")

@@ -1,0 +1,90 @@
+"""What a chip costs: die area, yield, price per good die, package, power, dollars per token."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+#: a Number or an array: plain arithmetic, one evaluation per chip and not per step, needs no kernel
+Number = Any
+
+
+def die_area(
+    cores: Number,
+    core: Number,
+    l2_bytes: Number,
+    sram: Number,
+    stacks: Number,
+    stack: Number,
+    links: Number,
+    link: Number,
+) -> Number:
+    """Die area as the sum of its parts, without the fixed uncore [m²].
+
+    Parameters
+    ----------
+    cores, stacks, links : Number
+        Numbers of cores, HBM stacks and links [1].
+    core, stack, link : Number
+        Area of one core, and of controller and PHY of one stack and one link [m²].
+    l2_bytes, sram : Number
+        L2 capacity [B] and area per byte, tags and periphery included [m²/B].
+
+    Notes
+    -----
+    LLMCompass (Zhang et al., ISCA 2024), section 5, with measured block areas in place of transistor
+    counts.  Linear: leaves out that long wires of a large L2 cost area and time.
+    """
+    return cores * core + l2_bytes * sram + stacks * stack + links * link
+
+
+def dies_per_wafer(area: Number, diameter: Number) -> Number:
+    """Whole dies on a round wafer: pi d²/4A - pi d / sqrt(2A) (De Vries, IEEE TSM 18(1), 2005, eq. 3)."""
+    whole = np.pi * diameter * diameter / (4.0 * area) - np.pi * diameter / np.sqrt(2.0 * area)
+    return np.maximum(whole, 0.0)
+
+
+def die_yield(area: Number, defects: Number, clustering: Number) -> Number:
+    """Share of dies without a defect: negative binomial (1 + A D / c)^-c (Cunningham, IEEE TSM 3(2), 1990).
+
+    Pessimistic for chips that are sold with some cores switched off.
+    """
+    return (1.0 + area * defects / clustering) ** -clustering
+
+
+def die_price(area: Number, wafer_price: Number, diameter: Number, defects: Number, clustering: Number) -> Number:
+    """Price of one good die [USD]; 1e12 where not one fits on the wafer, so that no division by zero travels on."""
+    good = dies_per_wafer(area, diameter) * die_yield(area, defects, clustering)
+    return wafer_price / np.maximum(good, wafer_price * 1e-12)
+
+
+def device_price(
+    die: Number, hbm_bytes: Number, hbm_price: Number, links: Number, link_price: Number, package: Number
+) -> Number:
+    """Price of the parts of one device: die, HBM, links with their share of the switch, package and test [USD]."""
+    return die + hbm_bytes * hbm_price + links * link_price + package
+
+
+def cost_rate(price: Number, lifetime: Number, utilisation: Number, power: Number, electricity: Number) -> Number:
+    """Dollars per second of useful work: depreciation over the time in use, and electricity [USD/s]."""
+    return price / (lifetime * utilisation) + power * electricity
+
+
+def tokens_per_dollar(tokens_per_s: Number, devices: Number, dollars_per_s: Number) -> Number:
+    """Tokens that one dollar buys on ``devices`` devices of ``dollars_per_s`` each [token/USD]."""
+    return tokens_per_s / (devices * dollars_per_s)
+
+
+def chip_power(
+    cores: Number,
+    core: Number,
+    l2_bytes: Number,
+    sram: Number,
+    stacks: Number,
+    stack: Number,
+    links: Number,
+    link: Number,
+) -> Number:
+    """Power at full load as the sum of its parts, without the fixed uncore [W]; arguments as ``die_area``, in W."""
+    return cores * core + l2_bytes * sram + stacks * stack + links * link

@@ -1,0 +1,26 @@
+"""Memory-bound operators: norms, activations, rotary embedding, residuals, embedding, sampling."""
+
+from __future__ import annotations
+
+from accelmodel.laws.compiling import law
+from accelmodel.laws.l2cache import resident_share
+from accelmodel.laws.vectors import Cost, Machine, Operator
+
+
+@law
+def elementwise(op: Operator, machine: Machine) -> Cost:
+    """What an operator asks that reads and writes each byte once.
+
+    Activations come from and go to L2 as far as input and output fit; table rows
+    (``weight_bytes``) come from HBM.
+
+    Notes
+    -----
+    Roofline (Williams et al., CACM 52(4), 2009) with two levels of memory.  Optimistic for kernels
+    too small to occupy the whole device.
+    """
+    activations = op.input_bytes + op.output_bytes
+    fresh = 1.0 - resident_share(activations, machine.l2_bytes, machine.l2_ways)
+    compute = op.vector_ops / machine.vector_rate
+    transfer = (activations + op.weight_bytes) / machine.l2_rate
+    return Cost(compute, transfer, activations * fresh + op.weight_bytes, machine.hbm_rate)

@@ -1,0 +1,123 @@
+"""One matrix product on many cores: tiles, waves, split-K, L2 reuse, HBM traffic.
+
+``C[m, n] = A[m, k] B[k, n]``, ``groups`` times.  Each core works on an output tile of at most
+``tile_m x tile_n``; narrow products may use tiles of half or a quarter of the columns.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from accelmodel.laws.compiling import law
+from accelmodel.laws.l2cache import resident_share
+from accelmodel.laws.vectors import Cost, Machine, Operator
+
+#: rows that the matrix unit works on at least, padding narrower products (16 x 16 fractal of
+#: Ascend's cube, m16n8k16 of NVIDIA's tensor cores)
+MIN_ROWS = 16.0
+#: bytes of a partial sum (fp32)
+PARTIAL = 4.0
+
+
+@law
+def core_rate(bits: float, machine: Machine) -> float:
+    """Matrix rate of one core at a precision [FLOP/s]; above 8 bit is 16 bit, above 4 bit is 8 bit."""
+    narrow = machine.rate_8bit if bits > 4.0 else machine.rate_4bit
+    return machine.rate_16bit if bits > 8.0 else narrow
+
+
+@law
+def tile_rows(m: float, machine: Machine) -> float:
+    """Rows of a tile: all of m, padded to the matrix unit, or the largest tile."""
+    return min(machine.tile_m, MIN_ROWS * np.ceil(m / MIN_ROWS))
+
+
+@law
+def makespan(tiles: float, slices: float, cores: float) -> float:
+    """Slices of k that the busiest core works through.
+
+    Whole tiles per core (waves), or the k loops of all tiles dealt out evenly (split-K in its
+    balanced form, Osama et al., arXiv 2301.03598); the split pays one more slice to add partial sums.
+    """
+    waves = np.ceil(tiles / cores) * slices
+    split = np.ceil(tiles * slices / cores) + 1.0
+    return min(waves, split)
+
+
+@law
+def tiled_cost(op: Operator, machine: Machine, columns: float) -> tuple[float, float, float]:
+    """Compute time [s], L2 time [s] and share of cores at work, for one width of tile.
+
+    L2 time counts each tile's operands and output; neighbouring cores share a fetch where the machine
+    can multicast.
+    """
+    rows = tile_rows(op.m, machine)
+    down = np.ceil(op.m / rows)
+    across = np.ceil(op.n / columns)
+    slices = np.ceil(op.k / machine.tile_k)
+    tiles = op.groups * down * across
+    steps = makespan(tiles, slices, machine.cores)
+    slice_time = 2.0 * rows * columns * machine.tile_k / core_rate(op.bits, machine)
+    busy = tiles * slices / (steps * machine.cores)
+    traffic = (op.input_bytes * across + op.weight_bytes * down) / machine.multicast + op.output_bytes
+    traffic = max(traffic, op.input_bytes + op.weight_bytes + op.output_bytes)
+    return steps * slice_time, traffic / (machine.l2_rate * busy), busy
+
+
+@law
+def hbm_traffic(op: Operator, machine: Machine) -> float:
+    """HBM bytes of a product: each operand once, and again for what L2 could not keep.
+
+    A wave of cores covers a block of about sqrt(cores) x sqrt(cores) tiles and sweeps along n; B is
+    needed again in the next sweep, A's panel again in the next block.  Whether they are still there
+    is the occupancy law on the bytes touched in between.  Activations that fit are never in HBM.
+    """
+    rows = tile_rows(op.m, machine)
+    down = np.ceil(op.m / rows)
+    across = np.ceil(op.n / machine.tile_n)
+    block_down = min(down, math.sqrt(machine.cores))
+    block_across = min(across, machine.cores / block_down)
+    sweeps = max(down / block_down, 1.0)
+    blocks = max(across / block_across, 1.0)
+    a, b, c = op.input_bytes / op.groups, op.weight_bytes / op.groups, op.output_bytes / op.groups
+    panel = a / sweeps
+    again_b = (sweeps - 1.0) * (1.0 - resident_share(b + panel + c / sweeps, machine.l2_bytes, machine.l2_ways))
+    again_a = (blocks - 1.0) * (1.0 - resident_share(panel + b / blocks, machine.l2_bytes, machine.l2_ways))
+    fresh = 1.0 - resident_share(op.input_bytes + op.output_bytes, machine.l2_bytes, machine.l2_ways)
+    return op.weight_bytes * (1.0 + again_b) + op.input_bytes * (fresh + again_a) + op.output_bytes * fresh
+
+
+@law
+def matmul(op: Operator, machine: Machine) -> Cost:
+    """What one matrix product asks of the machine, with the best of three tile widths.
+
+    Parameters
+    ----------
+    op : Operator
+        ``groups``, ``m``, ``n``, ``k`` [1], its bytes [B] and ``bits``.
+    machine : Machine
+
+    Returns
+    -------
+    Cost
+        Compute and L2 time [s], HBM traffic [B] and the rate its active cores can draw [B/s].
+
+    Notes
+    -----
+    The tile model follows LLMCompass (Zhang et al., ISCA 2024, section 4) with the search over
+    mappings replaced by closed forms.  Optimistic where a library has no kernel for the best tile,
+    and where dequantisation does not hide behind the product.
+    """
+    wide = machine.tile_n
+    c1, l1, u1 = tiled_cost(op, machine, wide)
+    c2, l2, u2 = tiled_cost(op, machine, max(wide * 0.5, MIN_ROWS))
+    c4, l4, u4 = tiled_cost(op, machine, max(wide * 0.25, MIN_ROWS))
+    t1, t2, t4 = max(c1, l1), max(c2, l2), max(c4, l4)
+    first = t1 <= min(t2, t4)
+    second = t2 <= t4
+    compute = c1 if first else (c2 if second else c4)
+    transfer = l1 if first else (l2 if second else l4)
+    busy = u1 if first else (u2 if second else u4)
+    return Cost(compute, transfer, hbm_traffic(op, machine), min(machine.hbm_rate, busy * machine.l2_rate))

@@ -1,0 +1,98 @@
+"""The two vectors of numbers that laws read: a machine and an operator; and the policy of a technique."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Machine(NamedTuple):
+    """One design as numbers.  Rates are sustained (peak x share), SI, whole device unless said."""
+
+    cores: float  #: cores that run matrix tiles
+    rate_16bit: float  #: matrix rate of one core at 16 bit [FLOP/s]
+    rate_8bit: float  #: at 8 bit [FLOP/s]
+    rate_4bit: float  #: at 4 bit [FLOP/s]
+    vector_rate: float  #: vector rate of the device [FLOP/s]
+    tile_m: float  #: rows of the largest output tile
+    tile_n: float  #: columns of the largest output tile
+    tile_k: float  #: depth of one slice of a tile
+    multicast: float  #: cores that share one operand fetch from L2
+    hbm_rate: float  #: device memory [B/s]
+    l2_rate: float  #: L2 hits [B/s]
+    l2_bytes: float  #: usable L2 [B]
+    l2_ways: float  #: associativity
+    launch: float  #: time an operator adds in a captured graph [s]
+    node: float  #: devices in a node
+    mesh: float  #: 1 if each pair of devices in the node has its own link
+    link_rate: float  #: one way, all links of a device inside the node [B/s]
+    hop: float  #: latency of one transfer inside the node [s]
+    start_up: float  #: fixed time of a collective [s]
+    ring: float  #: 1 if the software offers the algorithm, else 0
+    tree: float
+    one_shot: float
+    two_shot: float
+    in_switch: float
+    out_rate: float  #: one way between nodes, per device [B/s]
+    out_hop: float  #: latency of one transfer between nodes [s]
+
+
+class Operator(NamedTuple):
+    """One row of the operator table, per device and per invocation.  Bytes are over all groups."""
+
+    kind: float  #: one of the constants below
+    count: float  #: how often the row occurs in a step
+    groups: float  #: independent products (experts, sequences x KV heads)
+    m: float  #: rows of one product
+    n: float  #: columns (matrix product) or mean keys per query (attention)
+    k: float  #: depth (matrix product) or query-key plus value width (attention)
+    weight_bytes: float  #: weights, or KV cache: what lies in HBM before the step
+    input_bytes: float  #: activations read
+    output_bytes: float  #: activations written
+    bits: float  #: precision of the matrix unit [bit]
+    flops: float  #: useful operations [FLOP]
+    vector_ops: float  #: operations of the vector unit [FLOP]
+    prefetch_bytes: float  #: what a technique may pull into L2 beforehand
+    message_bytes: float  #: collective: bytes that each device holds of the message
+    ranks: float  #: devices that take part; 1 means that there is no collective
+    feeds: float  #: row of the collective that reduces this product, -1 if none
+
+
+MATMUL, ATTENTION, ELEMENTWISE = 0.0, 1.0, 2.0
+ALL_REDUCE, ALL_GATHER, REDUCE_SCATTER, ALL_TO_ALL, POINT_TO_POINT = 3.0, 4.0, 5.0, 6.0, 7.0
+#: kinds from here on are collectives
+COLLECTIVE = ALL_REDUCE
+
+BOUNDS = ("compute", "hbm", "l2", "link", "latency")
+BY_COMPUTE, BY_HBM, BY_L2, BY_LINK, BY_LATENCY = 0.0, 1.0, 2.0, 3.0, 4.0
+COLLECTIVES = ("ring", "tree", "one-shot", "two-shot", "in-switch")
+
+
+class Policy(NamedTuple):
+    """What a technique does on the timeline, as numbers."""
+
+    rule: float  #: admission rule, index into ``timeline.RULES``; -1 is no prefetch
+    threshold: float  #: share of usable L2 that admission may fill
+    fused: float  #: 1 if products are fused with the collective that reduces them
+
+
+class Cost(NamedTuple):
+    """What an operator asks of the machine, before any prefetch."""
+
+    compute: float  #: time of the matrix and vector units [s]
+    l2: float  #: time of its L2 traffic [s]
+    hbm_bytes: float  #: HBM traffic [B]
+    hbm_rate: float  #: rate at which its active cores can draw it [B/s]
+
+
+DETAIL = (
+    "time",
+    "bound",
+    "hbm_bytes",
+    "l2_hit_bytes",
+    "link_bytes",
+    "admitted_bytes",
+    "fetched_bytes",
+    "l2_resident_bytes",
+    "algorithm",
+)
+TOTALS = ("time", "prefetched_bytes", "hbm_bytes")

@@ -1,0 +1,70 @@
+"""What a numeric field of a specification may hold: an SI float within bounds, or a labelled axis."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Annotated, Any
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+from accelmodel.units import show
+
+#: a float, or a DataArray that carries a labelled axis
+Number = Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Quantity:
+    """What a numeric field may hold: its SI unit, bounds, and whether it counts things."""
+
+    unit: str = "1"
+    gt: float | None = None
+    ge: float | None = None
+    le: float | None = None
+    whole: bool = False
+
+    def check(self, value: Any) -> Any:
+        """Return the value as a float, or as the labelled array it is; raise ValueError if not allowed."""
+        if hasattr(value, "dims"):
+            low, high = float(value.min()), float(value.max())
+            if not math.isfinite(float(value.sum())):
+                raise ValueError("the axis holds a value that is not finite")
+            for end in (low, high):
+                self._bounds(end)
+            return value.astype(float)
+        if isinstance(value, bool | str) or not isinstance(value, int | float):
+            raise ValueError(f"{value!r} is not a number")
+        number = float(value)
+        if not math.isfinite(number):
+            raise ValueError(f"{value!r} is not finite")
+        self._bounds(number)
+        return number
+
+    def _bounds(self, number: float) -> None:
+        shown = f"{show(number, self.unit)} ({number:g} {self.unit})"
+        if self.gt is not None and not number > self.gt:
+            raise ValueError(f"{shown} must be above {self.gt:g}")
+        if self.ge is not None and not number >= self.ge:
+            raise ValueError(f"{shown} must be at least {self.ge:g}")
+        if self.le is not None and not number <= self.le:
+            raise ValueError(f"{shown} must be at most {self.le:g}")
+        if self.whole and not number.is_integer():
+            raise ValueError(f"{shown} must be a whole number")
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.check)
+
+
+Count = Annotated[Number, Quantity(ge=1.0, le=1e9, whole=True)]
+CountOrNone = Annotated[Number, Quantity(ge=0.0, le=1e9, whole=True)]
+Share = Annotated[Number, Quantity(gt=0.0, le=1.0)]
+Bytes = Annotated[Number, Quantity("B", ge=0.0, le=1e18)]
+ByteRate = Annotated[Number, Quantity("B/s", gt=0.0, le=1e18)]
+FlopRate = Annotated[Number, Quantity("FLOP/s", gt=0.0, le=1e21)]
+FlopRateOrNone = Annotated[Number, Quantity("FLOP/s", ge=0.0, le=1e21)]
+Seconds = Annotated[Number, Quantity("s", ge=0.0, le=1e3)]
+Area = Annotated[Number, Quantity("m2", ge=0.0, le=1.0)]
+Dollars = Annotated[Number, Quantity("USD", ge=0.0, le=1e9)]
+Watts = Annotated[Number, Quantity("W", ge=0.0, le=1e6)]

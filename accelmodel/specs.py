@@ -1,0 +1,240 @@
+"""Specifications as frozen data: Device, Link, Cluster, LanguageModel, Process, Bill, Workload.
+
+Every numeric field is an SI float or an ``xarray.DataArray`` that carries a labelled axis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Annotated
+
+import pydantic
+from pydantic.dataclasses import dataclass
+
+from accelmodel.errors import unknown
+from accelmodel.facts import Fact
+from accelmodel.quantities import (
+    Area,
+    ByteRate,
+    Bytes,
+    Count,
+    CountOrNone,
+    Dollars,
+    FlopRate,
+    FlopRateOrNone,
+    Number,
+    Quantity,
+    Seconds,
+    Share,
+    Watts,
+)
+
+_CONFIG = pydantic.ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class Spec:
+    """What every specification carries: its name, its facts by field, and the digest of its file."""
+
+    name: str
+    facts: Mapping[str, Fact] = field(default_factory=dict, repr=False, compare=False, kw_only=True)
+    digest: str = field(default="", repr=False, compare=False, kw_only=True)
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class Device(Spec):
+    """One accelerator: rates, memories, silicon.  Units are SI; shares are of the peak, 0 to 1."""
+
+    vendor: str
+    architecture: str
+    process: str
+    link: str
+    scale_out: str
+    cores: Count
+    clock: Annotated[Number, Quantity("1/s", gt=0.0, le=1e12)]
+    peak_16bit: FlopRate
+    vector_rate: FlopRate
+    tile_m: Count
+    tile_n: Count
+    tile_k: Count
+    multicast: Count
+    core_buffer: Bytes
+    matrix_share: Share
+    hbm_bandwidth: ByteRate
+    hbm_share: Share
+    hbm_capacity: Bytes
+    hbm_stacks: CountOrNone
+    l2_capacity: Bytes
+    l2_bandwidth: ByteRate
+    l2_usable: Share
+    l2_ways: Count
+    launch_time: Seconds
+    die_area: Area
+    dies: Count
+    power: Watts
+    peak_8bit_float: FlopRateOrNone = 0.0
+    peak_8bit_int: FlopRateOrNone = 0.0
+    peak_4bit: FlopRateOrNone = 0.0
+    price: Dollars = 0.0
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class Link(Spec):
+    """What joins devices, inside a node or between nodes.  Bandwidth is one way, per device, all links."""
+
+    topology: str
+    algorithms: list[str]
+    bandwidth: ByteRate
+    links: Count
+    share: Share
+    hop_latency: Seconds
+    start_up: Seconds
+    devices: Count
+
+    def __post_init__(self) -> None:
+        if self.topology not in TOPOLOGIES:
+            raise unknown("topology", self.topology, TOPOLOGIES)
+        for name in self.algorithms:
+            if name not in ALGORITHMS:
+                raise unknown("collective algorithm", name, ALGORITHMS)
+
+
+TOPOLOGIES = ("mesh", "switch", "ring", "torus", "bus")
+ALGORITHMS = ("ring", "tree", "one-shot", "two-shot", "in-switch")
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class Process(Spec):
+    """A silicon node: what a wafer costs, how it fails, how large things are on it."""
+
+    wafer_price: Annotated[Number, Quantity("USD", gt=0.0, le=1e6)]
+    wafer_diameter: Annotated[Number, Quantity("m", gt=0.0, le=1.0)]
+    defect_density: Annotated[Number, Quantity("1/m2", ge=0.0, le=1e7)]
+    defect_clustering: Annotated[Number, Quantity(gt=0.0, le=100.0)]
+    sram_area: Annotated[Number, Quantity("m2/B", gt=0.0, le=1e-9)]
+    reticle_area: Annotated[Number, Quantity("m2", gt=0.0, le=1.0)]
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class Bill(Spec):
+    """What a chip spends outside its cores and cache: PHY areas, prices and power of the parts."""
+
+    hbm_stack_area: Area
+    hbm_stack_capacity: Bytes
+    hbm_stack_bandwidth: ByteRate
+    hbm_price: Annotated[Number, Quantity("USD/B", ge=0.0, le=1.0)]
+    hbm_stack_power: Watts
+    link_area: Area
+    link_price: Dollars
+    link_power: Watts
+    package_price: Dollars
+    test_price: Dollars
+    core_area: Area
+    core_power: Watts
+    uncore_area: Area
+    uncore_power: Watts
+    sram_power: Annotated[Number, Quantity("W/B", ge=0.0, le=1e-3)]
+    electricity_price: Annotated[Number, Quantity("USD/J", ge=0.0, le=1e-3)]
+    lifetime: Annotated[Number, Quantity("s", gt=0.0, le=1e10)]
+    utilisation: Share
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class LanguageModel(Spec):
+    """Shape of a decoder-only transformer.  Zero means that the model has no such part.
+
+    Multi-head latent attention is told by ``kv_lora_rank > 0``, mixture of experts by ``experts > 0``.
+    ``window`` is the reach of sliding-window layers [token] and ``window_layers`` their number.
+    """
+
+    layers: Count
+    hidden: Count
+    vocabulary: Count
+    heads: Count
+    kv_heads: Count
+    head_dim: Count
+    ffn: CountOrNone
+    gated: bool
+    norm: str = "rms"
+    norms_per_layer: Count = 2.0
+    qk_norm: bool = False
+    qkv_bias: bool = False
+    output_bias: bool = False
+    mlp_bias: bool = False
+    attention_sinks: bool = False
+    tied_embeddings: bool = False
+    learned_positions: CountOrNone = 0.0
+    position_offset: CountOrNone = 0.0
+    max_context: CountOrNone = 0.0
+    experts: CountOrNone = 0.0
+    experts_per_token: CountOrNone = 0.0
+    expert_ffn: CountOrNone = 0.0
+    shared_experts: CountOrNone = 0.0
+    shared_expert_ffn: CountOrNone = 0.0
+    dense_layers: CountOrNone = 0.0
+    router_bias: bool = False
+    expert_bias: bool = False
+    window: CountOrNone = 0.0
+    window_layers: CountOrNone = 0.0
+    q_lora_rank: CountOrNone = 0.0
+    kv_lora_rank: CountOrNone = 0.0
+    qk_rope_dim: CountOrNone = 0.0
+    qk_nope_dim: CountOrNone = 0.0
+    v_head_dim: CountOrNone = 0.0
+    published_parameters: Annotated[Number, Quantity(ge=0.0, le=1e15)] = 0.0
+
+    def __post_init__(self) -> None:
+        if self.heads % self.kv_heads:
+            raise ValueError(f"heads {self.heads:g} must be a multiple of kv_heads {self.kv_heads:g}")
+        for part, whole in (("window_layers", "layers"), ("dense_layers", "layers"), ("experts_per_token", "experts")):
+            if getattr(self, part) > getattr(self, whole):
+                raise ValueError(f"{part} {getattr(self, part):g} exceeds {whole} {getattr(self, whole):g}")
+        if self.norm not in ("rms", "layer"):
+            raise unknown("norm", self.norm, ("rms", "layer"))
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class Cluster:
+    """Devices joined by a link inside a node, and by another between nodes."""
+
+    device: Device
+    link: Link
+    scale_out: Link
+    devices: Count
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class Workload:
+    """What is asked of a cluster in one step.
+
+    Attributes
+    ----------
+    phase : {"prefill", "decode"}
+    batch : float
+        Sequences in the step, over all data-parallel ranks and pipeline stages [1].
+    context : float
+        Tokens each sequence has when the step ends [token].
+    prefix : float
+        Tokens of each prompt whose KV is already there (chunked prefill) [token].
+    tp, pp, ep, dp : float
+        Degrees of tensor, pipeline and expert parallelism and of data-parallel attention [1].
+    weight_bits, activation_bits, kv_bits : float
+        Precisions [bit].
+    """
+
+    phase: str
+    batch: Count
+    context: Count
+    prefix: CountOrNone = 0.0
+    tp: Count = 1.0
+    pp: Count = 1.0
+    ep: Count = 1.0
+    dp: Count = 1.0
+    weight_bits: Annotated[Number, Quantity("1", ge=1.0, le=64.0)] = 16.0
+    activation_bits: Annotated[Number, Quantity("1", ge=4.0, le=64.0)] = 16.0
+    kv_bits: Annotated[Number, Quantity("1", ge=1.0, le=64.0)] = 16.0
+
+    def __post_init__(self) -> None:
+        if self.phase not in ("prefill", "decode"):
+            raise unknown("phase", self.phase, ("prefill", "decode"))

@@ -1,0 +1,324 @@
+"""The shipped hardware facts: they load, say where they come from, and agree with the data sheets."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from accelmodel import facts, library
+from accelmodel.errors import SpecError
+
+HARDWARE = ("device", "link", "process", "bill")
+EXPECTED = {
+    "device": [
+        "a100-sxm-80gb", "a10g", "ascend-910b1", "ascend-910b2", "ascend-910b3", "ascend-910b4", "b200-sxm",
+        "h100-pcie", "h100-sxm", "h200-sxm", "l4", "l40s", "mi210", "mi300x", "t4", "tpu-v5e", "tpu-v5p",
+    ],
+    "link": [
+        "hccs-mesh-8", "ici-v5e", "ici-v5p", "infiniband-ndr400", "infinity-fabric-mesh-8", "infinity-fabric-mi210",
+        "nvlink3-mesh-4", "nvlink3-switch", "nvlink4-switch", "nvlink5-switch", "pcie3-x16", "pcie4-x16", "pcie5-x16",
+        "roce-200g",
+    ],
+    "process": ["n4", "n5", "n6", "n7", "samsung-8n", "smic-7nm", "tsmc-12ffn"],
+    "bill": ["a100", "ascend-910b"],
+}  # fmt: skip
+SHIPPED = [(kind, name) for kind in library.TYPES for name in library.available(kind)]
+DEVICES = library.available("device")
+#: sources of models, studies and published results, which other files cite
+CITED_ELSEWHERE = {"huggingface-hub", "preserve", "cake", "infersave"}
+
+
+@pytest.mark.parametrize("kind", HARDWARE)
+def test_expected_names_are_available(kind):
+    assert set(EXPECTED[kind]) <= set(library.available(kind))
+
+
+@pytest.mark.parametrize(("kind", "name"), SHIPPED)
+def test_shipped_file_loads_and_every_assumption_has_a_range(kind, name):
+    spec = library.load(kind, name)
+    assert spec.name == name
+    for field, fact in spec.facts.items():
+        assert fact.kind in facts.KINDS, field
+        assert fact.source, field
+        assert fact.locator, f"{field} does not say where in its source"
+        if fact.kind in ("assumed", "calibrated") and isinstance(fact.value, float):
+            assert fact.range is not None, field
+            assert fact.range[0] <= fact.value <= fact.range[1], field
+
+
+def test_sources_are_complete_and_all_used():
+    shared = set(facts.sources())
+    used = set()
+    for path in facts.root().rglob("*.toml"):
+        if path.name == "sources.toml":
+            continue
+        content, _ = facts.read_toml(path)
+        own = set(content.get("sources", {}))
+        here = set(re.findall(r'\bsource\s*=\s*"([^"]+)"', path.read_text(encoding="utf-8")))
+        assert here <= shared | own, f"{path}: {sorted(here - shared - own)} not defined"
+        assert own <= here, f"{path}: {sorted(own - here)} defined but not used"
+        used |= here
+    assert shared - used <= CITED_ELSEWHERE
+    assert shared >= CITED_ELSEWHERE
+
+
+def test_each_source_says_title_address_licence_and_confidence():
+    for key, source in facts.sources().items():
+        assert set(source) == {"title", "url", "licence", "confidence"}, key
+        assert source["title"], key
+        assert source["confidence"] in ("stated", "second-hand", "assumed"), key
+        assert source["url"] == "" or source["url"].startswith("https://"), key
+
+
+@pytest.mark.parametrize("name", DEVICES)
+def test_device_points_at_shipped_links_and_process(name):
+    device = library.load("device", name)
+    assert device.link in library.available("link")
+    assert device.scale_out in library.available("link")
+    assert device.process in library.available("process")
+
+
+@pytest.mark.parametrize("name", DEVICES)
+def test_device_is_physically_sane(name):
+    device = library.load("device", name)
+    process = library.load("process", device.process)
+    if device.peak_8bit_int:
+        assert device.peak_8bit_int >= device.peak_16bit
+    if device.peak_8bit_float:
+        assert device.peak_8bit_float >= device.peak_16bit
+    assert device.vector_rate < device.peak_16bit
+    assert device.l2_bandwidth > device.hbm_bandwidth
+    assert device.l2_capacity < device.hbm_capacity
+    assert device.die_area <= device.dies * process.reticle_area
+
+
+@pytest.mark.parametrize(
+    ("name", "per_core_and_clock"),
+    [
+        ("a100-sxm-80gb", 2048), ("h100-sxm", 4096), ("h100-pcie", 4096), ("h200-sxm", 4096), ("b200-sxm", 8192),
+        ("l40s", 1024), ("l4", 1024), ("a10g", 512), ("t4", 1024), ("mi210", 1024), ("mi300x", 2048),
+        ("ascend-910b1", 8192), ("ascend-910b2", 8192), ("ascend-910b3", 8192), ("tpu-v5e", 131072),
+        ("tpu-v5p", 131072),
+    ],
+)  # fmt: skip
+def test_peak_is_cores_times_clock_times_width(name, per_core_and_clock):
+    device = library.load("device", name)
+    assert device.peak_16bit == pytest.approx(device.cores * device.clock * per_core_and_clock, rel=0.015)
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "printed"),
+    [
+        ("a100-sxm-80gb", "peak_16bit", 312e12),
+        ("a100-sxm-80gb", "hbm_bandwidth", 2.039e12),
+        ("a100-sxm-80gb", "hbm_capacity", 80e9),
+        ("a100-sxm-80gb", "l2_capacity", 40e6),
+        ("a100-sxm-80gb", "die_area", 826e-6),
+        ("a100-sxm-80gb", "power", 400.0),
+        ("h100-sxm", "peak_16bit", 989e12),
+        ("h100-sxm", "peak_8bit_float", 1979e12),
+        ("h100-sxm", "hbm_bandwidth", 3.35e12),
+        ("h100-sxm", "power", 700.0),
+        ("h100-pcie", "hbm_bandwidth", 2.0e12),
+        ("h200-sxm", "hbm_bandwidth", 4.8e12),
+        ("h200-sxm", "hbm_capacity", 141e9),
+        ("b200-sxm", "peak_16bit", 2250e12),
+        ("b200-sxm", "hbm_bandwidth", 8e12),
+        ("mi210", "peak_16bit", 181e12),
+        ("mi300x", "peak_16bit", 1307e12),
+        ("mi300x", "hbm_bandwidth", 5.3e12),
+        ("l40s", "hbm_bandwidth", 864e9),
+        ("l4", "peak_8bit_int", 242e12),
+        ("a10g", "hbm_bandwidth", 600e9),
+        ("t4", "peak_16bit", 65e12),
+        ("t4", "hbm_bandwidth", 320e9),
+        ("tpu-v5e", "peak_16bit", 197e12),
+        ("tpu-v5p", "hbm_bandwidth", 2765e9),
+        ("ascend-910b1", "peak_16bit", 24 * 4096 * 2 * 1.85e9),
+        ("ascend-910b2", "peak_16bit", 24 * 4096 * 2 * 1.8e9),
+        ("ascend-910b3", "peak_16bit", 20 * 4096 * 2 * 1.8e9),
+        ("ascend-910b2", "l2_capacity", 201326592.0),
+        ("ascend-910b4", "hbm_bandwidth", 0.8e12),
+        ("ascend-910b4", "hbm_capacity", 32 * 2**30),
+    ],
+)
+def test_device_value_by_hand(name, field, printed):
+    assert getattr(library.load("device", name), field) == pytest.approx(printed, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "one_way"),
+    [
+        ("hccs-mesh-8", 7 * 28e9), ("nvlink3-switch", 300e9), ("nvlink3-mesh-4", 300e9), ("nvlink4-switch", 450e9),
+        ("nvlink5-switch", 900e9), ("infinity-fabric-mesh-8", 7 * 64e9), ("infinity-fabric-mi210", 3 * 50e9),
+        ("pcie3-x16", 16e9), ("pcie4-x16", 32e9), ("pcie5-x16", 64e9), ("ici-v5e", 4 * 45e9), ("ici-v5p", 6 * 90e9),
+        ("roce-200g", 25e9), ("infiniband-ndr400", 50e9),
+    ],
+)  # fmt: skip
+def test_link_bandwidth_by_hand(name, one_way):
+    assert library.load("link", name).bandwidth == pytest.approx(one_way)
+
+
+def test_full_mesh_has_one_link_or_more_to_each_peer():
+    for name in library.available("link"):
+        link = library.load("link", name)
+        if link.topology == "mesh":
+            assert link.links % (link.devices - 1) == 0, name
+
+
+def test_yield_of_the_a100_die_by_hand():
+    process = library.load("process", "n7")
+    defects = 826e-6 * process.defect_density / process.defect_clustering
+    assert (1.0 + defects) ** -process.defect_clustering == pytest.approx(0.354, abs=5e-4)
+
+
+def test_n7_sram_density_by_hand():
+    # 2**23 bit in a MiB x 0.17 um2 / 0.602
+    assert library.load("process", "n7").sram_area * 2**20 == pytest.approx(2**23 * 0.17e-12 / 0.602, rel=2e-3)
+
+
+@pytest.mark.parametrize(("bill", "device"), [("a100", "a100-sxm-80gb"), ("ascend-910b", "ascend-910b2")])
+def test_parts_of_the_bill_add_up_to_die_and_power(bill, device):
+    parts, chip = library.load("bill", bill), library.load("device", device)
+    process, link = library.load("process", chip.process), library.load("link", chip.link)
+    area = chip.cores * parts.core_area + chip.l2_capacity * process.sram_area + parts.uncore_area
+    area += chip.hbm_stacks * parts.hbm_stack_area + link.links * parts.link_area
+    assert area == pytest.approx(chip.die_area, rel=1e-3)
+    power = chip.cores * parts.core_power + chip.l2_capacity * parts.sram_power + parts.uncore_power
+    power += chip.hbm_stacks * parts.hbm_stack_power + link.links * parts.link_power
+    assert power == pytest.approx(chip.power, rel=0.01)
+    assert chip.hbm_stacks * parts.hbm_stack_capacity == pytest.approx(chip.hbm_capacity)
+    assert chip.hbm_stacks * parts.hbm_stack_bandwidth == pytest.approx(chip.hbm_bandwidth, rel=1e-3)
+
+
+# ------------------------------------------------------------------ files that are wrong
+
+FIRM = 'kind = "datasheet", source = "pci-sig", locator = "x"'
+GOOD = {
+    "topology": f'{{ value = "switch", {FIRM} }}',
+    "algorithms": f'{{ value = ["ring"], {FIRM} }}',
+    "bandwidth": f'{{ value = 32, unit = "GB/s", {FIRM} }}',
+    "links": f"{{ value = 1, {FIRM} }}",
+    "share": f"{{ value = 0.8, {FIRM} }}",
+    "hop_latency": f'{{ value = 1, unit = "us", {FIRM} }}',
+    "start_up": f'{{ value = 10, unit = "us", {FIRM} }}',
+    "devices": f"{{ value = 8, {FIRM} }}",
+}
+
+
+def link_file(folder: Path, **changes: str | None) -> Path:
+    """Return the path of a link file with some lines replaced, added or (None) left out."""
+    lines = {key: line for key, line in {**GOOD, **changes}.items() if line is not None}
+    path = folder / "my-link.toml"
+    path.write_text("[link]\n" + "\n".join(f"{key} = {line}" for key, line in lines.items()) + "\n", encoding="utf-8")
+    return path
+
+
+def test_own_file_loads_by_path(tmp_path):
+    link = library.load("link", str(link_file(tmp_path)))
+    assert link.name == "my-link"
+    assert link.bandwidth == 32e9
+    assert link.start_up == pytest.approx(10e-6)
+
+
+def test_default_table_and_own_sources(tmp_path):
+    path = tmp_path / "my-link.toml"
+    path.write_text(
+        '[default]\nkind = "measured"\nsource = "my-lab"\nlocator = "run 7"\n'
+        '[sources.my-lab]\ntitle = "My lab"\n'
+        '[link]\ntopology = "ring"\nalgorithms = ["ring"]\nbandwidth = { value = 9, unit = "GB/s" }\nlinks = 2\n'
+        'share = 0.5\nhop_latency = { value = 2, unit = "us" }\nstart_up = { value = 0.1, unit = "ms" }\ndevices = 4\n',
+        encoding="utf-8",
+    )
+    link = library.load("link", str(path))
+    assert link.facts["share"].kind == "measured"
+    assert link.facts["share"].source == "my-lab"
+    assert link.start_up == pytest.approx(1e-4)
+
+
+@pytest.mark.parametrize(
+    ("field", "line", "says"),
+    [
+        ("bandwith", f'{{ value = 32, unit = "GB/s", {FIRM} }}', "bandwidth"),
+        ("bandwidth", f'{{ value = 32, unit = "GB", {FIRM} }}', "expected B/s"),
+        ("bandwidth", f'{{ value = 32, unit = "furlong/s", {FIRM} }}', "unknown unit"),
+        ("bandwidth", f'{{ value = -32, unit = "GB/s", {FIRM} }}', "above 0"),
+        ("bandwidth", f'{{ value = nan, unit = "GB/s", {FIRM} }}', "finite"),
+        ("bandwidth", f'{{ value = inf, unit = "GB/s", {FIRM} }}', "finite"),
+        ("bandwidth", f'{{ value = "fast", {FIRM} }}', "not a number"),
+        ("bandwidth", f"{{ value = true, {FIRM} }}", "not a number"),
+        ("bandwidth", '{ value = 32, unit = "GB/s", kind = "datasheet", locator = "x" }', "missing source"),
+        ("bandwidth", '{ value = 32, unit = "GB/s", kind = "datasheet", source = "nowhere", locator = "x" }', "nowhere"),
+        ("bandwidth", '{ value = 32, unit = "GB/s", kind = "guess", source = "pci-sig", locator = "x" }', "guess"),
+        ("bandwidth", f'{{ value = 32, unit = "GB/s", sigma = 1, {FIRM} }}', "sigma"),
+        ("bandwidth", '{ value = 32, unit = "GB/s", kind = "assumed", source = "pci-sig", locator = "x" }', "range"),
+        ("bandwidth", f'{{ value = 32, unit = "GB/s", {FIRM}, range = [40, 50] }}', "outside"),
+        ("bandwidth", f'{{ value = 32, unit = "GB/s", {FIRM}, range = [40] }}', "lowest, highest"),
+        ("share", f"{{ value = 1.2, {FIRM} }}", "at most 1"),
+        ("devices", f"{{ value = 7.5, {FIRM} }}", "whole"),
+        ("topology", f"{{ value = 3, {FIRM} }}", "string"),
+        ("algorithms", f'{{ value = "ring", {FIRM} }}', "list"),
+        ("devices", None, "missing"),
+    ],
+)
+def test_wrong_file_is_refused_naming_file_and_field(tmp_path, field, line, says):
+    path = link_file(tmp_path, **{field: line})
+    with pytest.raises(SpecError) as caught:
+        library.load("link", str(path))
+    message = str(caught.value)
+    assert str(path) in message
+    assert field in message
+    assert says in message
+
+
+def test_unknown_topology_and_algorithm_are_refused(tmp_path):
+    for field, line in (("topology", f'{{ value = "star", {FIRM} }}'), ("algorithms", f'{{ value = ["rings"], {FIRM} }}')):
+        path = link_file(tmp_path, **{field: line})
+        with pytest.raises(SpecError, match=r"unknown (topology|collective algorithm)"):
+            library.load("link", str(path))
+
+
+def test_duplicate_key_is_refused_naming_file_and_line(tmp_path):
+    path = link_file(tmp_path)
+    path.write_text(path.read_text(encoding="utf-8") + f"devices = {GOOD['devices']}\n", encoding="utf-8")
+    with pytest.raises(SpecError, match=r"my-link\.toml: is not valid TOML: .*line 10"):
+        library.load("link", str(path))
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("[device]\ncores = 1\n", "unknown table 'device'"),
+        ("", "needs a table"),
+        ("[link]\n", "needs a table"),
+        ("[default]\nunit = 'GB'\n[link]\nlinks = 1\n", "unknown key 'unit'"),
+        ("[link\n", "not valid TOML"),
+    ],
+)
+def test_file_of_the_wrong_shape_is_refused(tmp_path, content, says):
+    path = tmp_path / "my-link.toml"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(SpecError) as caught:
+        library.load("link", str(path))
+    assert str(path) in str(caught.value)
+    assert says in str(caught.value)
+
+
+def test_missing_file_huge_file_and_binary_file_are_refused(tmp_path):
+    with pytest.raises(SpecError, match=r"none\.toml: cannot be read"):
+        library.load("link", str(tmp_path / "none.toml"))
+    huge = tmp_path / "huge.toml"
+    huge.write_bytes(b"#" * (2 << 20))
+    with pytest.raises(SpecError, match=r"huge\.toml: larger than 1 MiB"):
+        library.load("link", str(huge))
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SpecError, match=r"binary\.toml: is not UTF-8"):
+        library.load("link", str(binary))
+
+
+def test_unknown_name_is_answered_with_the_closest():
+    with pytest.raises(SpecError, match="did you mean 'a100-sxm-80gb'"):
+        library.load("device", "a100-sxm-80g")
