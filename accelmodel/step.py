@@ -13,7 +13,8 @@ from accelmodel.facts import weakest
 from accelmodel.laws import step_kernel
 from accelmodel.laws.timeline import NO_PREFETCH
 from accelmodel.laws.vectors import BOUNDS, COLLECTIVE, COLLECTIVES, DETAIL, TOTALS, Machine, Operator, Policy
-from accelmodel.operators import OperatorTable, memory_per_device, operator_table
+from accelmodel.memory import memory_per_device
+from accelmodel.operators import OperatorTable, operator_table
 from accelmodel.quantities import Number
 from accelmodel.specs import Cluster, LanguageModel, Workload
 from accelmodel.units import show
@@ -225,7 +226,7 @@ def pose(model: LanguageModel, cluster: Cluster, work: Workload) -> Question:
 
 
 def total_time(question: Question, policy: Policy = NONE) -> xr.Dataset:
-    """Return ``step_time`` [s], ``prefetched_bytes`` and ``hbm_bytes`` [B] of whole steps over the axes: the fast path."""
+    """Return ``step_time`` [s], ``prefetched_bytes`` and ``hbm_bytes`` [B] of whole steps over the axes."""
     import xarray as xr
 
     totals, _ = run_kernel(question.operators, question.machines, policy)

@@ -250,7 +250,7 @@ def test_default_table_and_own_sources(tmp_path):
         ("bandwidth", f'{{ value = "fast", {FIRM} }}', "not a number"),
         ("bandwidth", f"{{ value = true, {FIRM} }}", "not a number"),
         ("bandwidth", '{ value = 32, unit = "GB/s", kind = "datasheet", locator = "x" }', "missing source"),
-        ("bandwidth", '{ value = 32, unit = "GB/s", kind = "datasheet", source = "nowhere", locator = "x" }', "nowhere"),
+        ("bandwidth", '{ value = 32, unit = "GB/s", kind = "datasheet", source = "lost", locator = "x" }', "lost"),
         ("bandwidth", '{ value = 32, unit = "GB/s", kind = "guess", source = "pci-sig", locator = "x" }', "guess"),
         ("bandwidth", f'{{ value = 32, unit = "GB/s", sigma = 1, {FIRM} }}', "sigma"),
         ("bandwidth", '{ value = 32, unit = "GB/s", kind = "assumed", source = "pci-sig", locator = "x" }', "range"),
@@ -274,7 +274,8 @@ def test_wrong_file_is_refused_naming_file_and_field(tmp_path, field, line, says
 
 
 def test_unknown_topology_and_algorithm_are_refused(tmp_path):
-    for field, line in (("topology", f'{{ value = "star", {FIRM} }}'), ("algorithms", f'{{ value = ["rings"], {FIRM} }}')):
+    wrong = {"topology": f'{{ value = "star", {FIRM} }}', "algorithms": f'{{ value = ["rings"], {FIRM} }}'}
+    for field, line in wrong.items():
         path = link_file(tmp_path, **{field: line})
         with pytest.raises(SpecError, match=r"unknown (topology|collective algorithm)"):
             library.load("link", str(path))
@@ -322,3 +323,10 @@ def test_missing_file_huge_file_and_binary_file_are_refused(tmp_path):
 def test_unknown_name_is_answered_with_the_closest():
     with pytest.raises(SpecError, match="did you mean 'a100-sxm-80gb'"):
         library.load("device", "a100-sxm-80g")
+
+
+@pytest.mark.parametrize("kind", HARDWARE)
+def test_readme_explains_every_field(kind):
+    text = (facts.root() / "README.md").read_text(encoding="utf-8")
+    missing = [name for name in library.field_units(library.TYPES[kind][1]) if f"`{name}`" not in text]
+    assert missing in ([], ["name"])
