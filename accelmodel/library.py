@@ -49,8 +49,7 @@ def _build(spec_type: type[S], values: Mapping[str, Any], where: str) -> S:
         raise SpecError("; ".join(lines)) from None
 
 
-@cache
-def field_units(spec_type: type) -> dict[str, str]:
+def field_units(spec_type: Any) -> dict[str, str]:
     """Return the SI unit of each field of a spec; ``"1"`` for words and counts."""
     hints = typing.get_type_hints(spec_type, include_extras=True)
     units = {}

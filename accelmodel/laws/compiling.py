@@ -12,7 +12,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 
@@ -49,20 +49,20 @@ def _cache_folder() -> Path | None:
 
 _FOLDER = _cache_folder()
 if _FOLDER is not None:
-    numba.config.CACHE_DIR = str(_FOLDER)
+    numba.config.CACHE_DIR = str(_FOLDER)  # type: ignore[attr-defined]
 CACHED = _FOLDER is not None
 
 
 def law(function: F) -> F:
     """Compile a scalar law: inlined into its caller, so that the loop over designs vectorises."""
-    return numba.njit(forceinline=True, error_model="numpy")(function)  # type: ignore[no-any-return]
+    return cast(F, numba.njit(forceinline=True, error_model="numpy")(function))
 
 
 def kernel(function: F) -> F:
     """Compile a serial loop that releases the GIL."""
-    return numba.njit(error_model="numpy", nogil=True, cache=CACHED)(function)  # type: ignore[no-any-return]
+    return cast(F, numba.njit(error_model="numpy", nogil=True, cache=CACHED)(function))
 
 
 def parallel_kernel(function: F) -> F:
     """Compile a loop over ``numba.prange`` that uses all cores."""
-    return numba.njit(error_model="numpy", nogil=True, cache=CACHED, parallel=True)(function)  # type: ignore[no-any-return]
+    return cast(F, numba.njit(error_model="numpy", nogil=True, cache=CACHED, parallel=True)(function))

@@ -10,33 +10,20 @@ import numpy as np
 Number = Any
 
 
-def die_area(
-    cores: Number,
-    core: Number,
-    l2_bytes: Number,
-    sram: Number,
-    stacks: Number,
-    stack: Number,
-    links: Number,
-    link: Number,
-) -> Number:
-    """Die area as the sum of its parts, without the fixed uncore [m²].
+def part_sum(*parts: tuple[Number, Number]) -> Number:
+    """Sum of number x size over the parts of a chip: its area [m²] or its power [W].
 
-    Parameters
-    ----------
-    cores, stacks, links : Number
-        Numbers of cores, HBM stacks and links [1].
-    core, stack, link : Number
-        Area of one core, and of controller and PHY of one stack and one link [m²].
-    l2_bytes, sram : Number
-        L2 capacity [B] and area per byte, tags and periphery included [m²/B].
+    LLMCompass (Zhang et al., ISCA 2024), section 5, with block areas in place of transistor counts.
+    Linear: leaves out that long wires of a large L2 cost area, power and time.
 
-    Notes
-    -----
-    LLMCompass (Zhang et al., ISCA 2024), section 5, with measured block areas in place of transistor
-    counts.  Linear: leaves out that long wires of a large L2 cost area and time.
+    Examples
+    --------
+    Two parts of 3 and one of 4:
+
+    >>> part_sum((2.0, 3.0), (1.0, 4.0))
+    10.0
     """
-    return cores * core + l2_bytes * sram + stacks * stack + links * link
+    return sum(number * size for number, size in parts)
 
 
 def dies_per_wafer(area: Number, diameter: Number) -> Number:
@@ -59,13 +46,6 @@ def die_price(area: Number, wafer_price: Number, diameter: Number, defects: Numb
     return wafer_price / np.maximum(good, wafer_price * 1e-12)
 
 
-def device_price(
-    die: Number, hbm_bytes: Number, hbm_price: Number, links: Number, link_price: Number, package: Number
-) -> Number:
-    """Price of the parts of one device: die, HBM, links with their share of the switch, package and test [USD]."""
-    return die + hbm_bytes * hbm_price + links * link_price + package
-
-
 def cost_rate(price: Number, lifetime: Number, utilisation: Number, power: Number, electricity: Number) -> Number:
     """Dollars per second of useful work: depreciation over the time in use, and electricity [USD/s]."""
     return price / (lifetime * utilisation) + power * electricity
@@ -74,17 +54,3 @@ def cost_rate(price: Number, lifetime: Number, utilisation: Number, power: Numbe
 def tokens_per_dollar(tokens_per_s: Number, devices: Number, dollars_per_s: Number) -> Number:
     """Tokens that one dollar buys on ``devices`` devices of ``dollars_per_s`` each [token/USD]."""
     return tokens_per_s / (devices * dollars_per_s)
-
-
-def chip_power(
-    cores: Number,
-    core: Number,
-    l2_bytes: Number,
-    sram: Number,
-    stacks: Number,
-    stack: Number,
-    links: Number,
-    link: Number,
-) -> Number:
-    """Power at full load as the sum of its parts, without the fixed uncore [W]; arguments as ``die_area``, in W."""
-    return cores * core + l2_bytes * sram + stacks * stack + links * link

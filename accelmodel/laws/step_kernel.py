@@ -64,7 +64,7 @@ def operator_at(table: Any, r: int, w: int) -> Operator:
 
 
 @kernel
-def _costs(op, machines, v, start, width, costs):  # type: ignore[no-untyped-def]
+def _costs(op: Operator, machines: Any, v: int, start: int, width: int, costs: Any) -> None:
     """Fill ``costs`` (field of Cost, design).  One loop per kind, else the loops do not vectorise (1.8x slower)."""
     compute, l2, hbm_bytes, hbm_rate = costs[0], costs[1], costs[2], costs[3]
     if op.kind == MATMUL:
@@ -90,7 +90,19 @@ def _window_end(table: Any, opener: int, w: int) -> int:
 
 
 @kernel
-def _admit_window(table, w, opener, machines, v, start, width, policy, admitted, before, state):  # type: ignore[no-untyped-def]
+def _admit_window(
+    table: Any,
+    w: int,
+    opener: int,
+    machines: Any,
+    v: int,
+    start: int,
+    width: int,
+    policy: Policy,
+    admitted: Any,
+    before: Any,
+    state: Any,
+) -> None:
     """Fill ``admitted`` and ``before`` (row, design) for one window, and the lane's total (state 0)."""
     end = _window_end(table, opener, w)
     done = np.zeros(end - opener)
@@ -121,7 +133,19 @@ def _admit_window(table, w, opener, machines, v, start, width, policy, admitted,
 
 
 @kernel
-def _run_collective(table, r, w, machines, v, start, width, times, state, totals, detail):  # type: ignore[no-untyped-def]
+def _run_collective(
+    table: Any,
+    r: int,
+    w: int,
+    machines: Any,
+    v: int,
+    start: int,
+    width: int,
+    times: Any,
+    state: Any,
+    totals: Any,
+    detail: Any,
+) -> None:
     """Time one collective; the lane fetches with the HBM bandwidth left over."""
     op = operator_at(table, r, w)
     total, progress, touched = state[0], state[2], state[3]
@@ -149,7 +173,21 @@ def _run_collective(table, r, w, machines, v, start, width, times, state, totals
 
 
 @kernel
-def _run_operator(table, r, w, machines, v, start, width, admitted, before, times, state, totals, detail):  # type: ignore[no-untyped-def]
+def _run_operator(
+    table: Any,
+    r: int,
+    w: int,
+    machines: Any,
+    v: int,
+    start: int,
+    width: int,
+    admitted: Any,
+    before: Any,
+    times: Any,
+    state: Any,
+    totals: Any,
+    detail: Any,
+) -> None:
     """Time one operator: what was prefetched and survived is read at L2 speed, the lane goes on beside it."""
     op = operator_at(table, r, w)
     total, progress, touched = state[0], state[2], state[3]
@@ -182,7 +220,19 @@ def _run_operator(table, r, w, machines, v, start, width, admitted, before, time
 
 
 @kernel
-def _describe_operator(r, w, machines, v, start, width, want, position, times, state, detail):  # type: ignore[no-untyped-def]
+def _describe_operator(
+    r: int,
+    w: int,
+    machines: Any,
+    v: int,
+    start: int,
+    width: int,
+    want: Any,
+    position: Any,
+    times: Any,
+    state: Any,
+    detail: Any,
+) -> None:
     """Write down one operator's bound, bytes, hits and what the lane did beside it."""
     compute, l2, hbm_bytes, hbm_rate = state[4], state[5], state[6], state[7]
     hots, served_bytes, bodies = state[8], state[9], state[10]
@@ -203,7 +253,9 @@ def _describe_operator(r, w, machines, v, start, width, want, position, times, s
 
 
 @kernel
-def _fuse(table, r, w, machines, v, start, width, times, totals, detail):  # type: ignore[no-untyped-def]
+def _fuse(
+    table: Any, r: int, w: int, machines: Any, v: int, start: int, width: int, times: Any, totals: Any, detail: Any
+) -> None:
     """Overlap row ``r`` with the collective that reduces it; the gain is booked on the collective."""
     into = int(table[FEEDS, r, w])
     reducer = operator_at(table, into, w)
@@ -221,7 +273,7 @@ def _fuse(table, r, w, machines, v, start, width, times, totals, detail):  # typ
 
 
 @kernel
-def _steps(table, machines, policy, w, start, width, totals, detail):  # type: ignore[no-untyped-def]
+def _steps(table: Any, machines: Any, policy: Policy, w: int, start: int, width: int, totals: Any, detail: Any) -> None:
     """One block of designs through all rows of one workload."""
     rows = table.shape[1]
     v = w if machines.shape[1] > 1 else 0

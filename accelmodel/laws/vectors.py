@@ -40,7 +40,7 @@ class Operator(NamedTuple):
     """One row of the operator table, per device and per invocation.  Bytes are over all groups."""
 
     kind: float  #: one of the constants below
-    count: float  #: how often the row occurs in a step
+    count: float  # type: ignore[assignment]  #: how often the row occurs in a step
     groups: float  #: independent products (experts, sequences x KV heads)
     m: float  #: rows of one product
     n: float  #: columns (matrix product) or mean keys per query (attention)

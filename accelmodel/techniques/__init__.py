@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from accelmodel.errors import SpecError, unknown
-from accelmodel.laws.timeline import NO_PREFETCH, RULES
+from accelmodel.errors import unknown
+from accelmodel.laws.timeline import NO_PREFETCH
 from accelmodel.laws.vectors import Policy
+from accelmodel.techniques.preserve import preserve
 
 
 def none(threshold: float = 1.0, rule: str = "paper") -> Policy:
@@ -17,23 +18,6 @@ def none(threshold: float = 1.0, rule: str = "paper") -> Policy:
 def fused(threshold: float = 1.0, rule: str = "paper") -> Policy:
     """Products that end in an all-reduce are cut and overlapped with it: the paper's other baseline."""
     return Policy(NO_PREFETCH, 1.0, 1.0)
-
-
-def preserve(threshold: float = 1.0, rule: str = "paper") -> Policy:
-    """Weights and KV cache are prefetched into L2 while collectives run (arXiv 2501.08192).
-
-    Parameters
-    ----------
-    threshold : float
-        Share of usable L2 that one window's prefetches may fill [1].
-    rule : {"paper", "partial", "best-fit"}
-        How operands are admitted; see ``laws.timeline``.
-    """
-    if rule not in RULES:
-        raise unknown("admission rule", rule, RULES)
-    if not 0.0 <= threshold <= 16.0:
-        raise SpecError(f"threshold {threshold:g} must be a share of usable L2 from 0 to 16")
-    return Policy(RULES[rule], threshold, 0.0)
 
 
 TECHNIQUES: dict[str, Callable[..., Policy]] = {"none": none, "fused": fused, "preserve": preserve}
