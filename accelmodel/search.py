@@ -21,7 +21,7 @@ from accelmodel.laws.vectors import Policy
 from accelmodel.library import load, override
 from accelmodel.request import BASELINE, pose_request, run_request
 from accelmodel.specs import Cluster
-from accelmodel.study import OBJECTIVES, Study
+from accelmodel.study import Study
 from accelmodel.techniques import policy
 from accelmodel.techniques.preserve import prompt_length
 
@@ -35,7 +35,7 @@ CHUNK = 8192
 Progress = Callable[[int], None]
 
 
-def _silent(done: int) -> None:
+def silent(done: int) -> None:
     """Progress that nobody watches."""
 
 
@@ -208,7 +208,7 @@ def _on_front(value: np.ndarray, area: np.ndarray, feasible: np.ndarray) -> np.n
     return mask
 
 
-def enumerate_space(study: Study, parts: Parts, progress: Progress = _silent) -> Enumeration:
+def enumerate_space(study: Study, parts: Parts, progress: Progress = silent) -> Enumeration:
     """Evaluate every chip of the space, a chunk at a time, and keep the best, the curve and the front.
 
     Raises
@@ -315,4 +315,3 @@ def parts_of_study(study: Study) -> Parts:
     return parts_of(study.study.device, study.study.bill)
 
 
-OBJECTIVE_NAMES = OBJECTIVES
