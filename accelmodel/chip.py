@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from accelmodel.laws import economics
 from accelmodel.library import cluster, load, override
 from accelmodel.quantities import Number
@@ -31,6 +29,14 @@ def parts_of(device: str, bill: str) -> Parts:
     """Return the parts of a shipped or given device."""
     base = load("device", device)
     return Parts(base, load("link", base.link), load("bill", bill), load("process", base.process))
+
+
+def with_cores(device: Device, cores: Number) -> Device:
+    """Return the device with another number of cores of the same kind; what cores provide scales with them."""
+    more = override(device, cores=cores).cores / device.cores
+    rates = ("peak_16bit", "peak_8bit_int", "peak_8bit_float", "peak_4bit", "vector_rate", "l2_bandwidth")
+    scaled = {name: getattr(device, name) * more for name in rates}
+    return override(device, cores=cores, **scaled)  # type: ignore[no-any-return]
 
 
 def design(parts: Parts, **axes: Number) -> tuple[Cluster, dict[str, Number]]:
@@ -54,23 +60,16 @@ def design(parts: Parts, **axes: Number) -> tuple[Cluster, dict[str, Number]]:
     -----
     Area, yield and price: ``laws.economics``.  Area of a link grows with its bandwidth.
     """
-    device, link, bill = parts.device, parts.link, parts.bill
+    device, link = parts.device, parts.link
     cores, l2 = axes.get("cores", device.cores), axes.get("l2_capacity", device.l2_capacity)
     stacks, links = axes.get("hbm_stacks", device.hbm_stacks), axes.get("links", link.links)
     lane = link.bandwidth / link.links
     one = axes.get("link_bandwidth", lane)
-    lanes, more = links * one / lane, cores / device.cores
+    lanes = links * one / lane
     chip = override(
-        device,
-        cores=cores,
+        with_cores(device, cores),
         l2_capacity=l2,
         hbm_stacks=stacks,
-        peak_16bit=device.peak_16bit * more,
-        peak_8bit_int=device.peak_8bit_int * more,
-        peak_8bit_float=device.peak_8bit_float * more,
-        peak_4bit=device.peak_4bit * more,
-        vector_rate=device.vector_rate * more,
-        l2_bandwidth=device.l2_bandwidth * more,
         hbm_bandwidth=device.hbm_bandwidth * stacks / device.hbm_stacks,
         hbm_capacity=device.hbm_capacity * stacks / device.hbm_stacks,
     )
@@ -107,7 +106,7 @@ def figures(parts: Parts, cores: Number, l2: Number, stacks: Number, lanes: Numb
     return {"die_area": area, **areas, "power": power, "price": price, **prices, "dollars_per_s": rate}
 
 
-def within(values: dict[str, Any], limits: dict[str, float]) -> Any:
+def within(values: Any, limits: dict[str, float]) -> Any:
     """Return where all figures keep to their limits."""
     ok: Any = True
     for name, limit in limits.items():

@@ -11,13 +11,13 @@ import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from accelmodel.chip import Parts
 from accelmodel.errors import Infeasible, SpecError
-from accelmodel.search import Progress, silent, evaluate
+from accelmodel.search import Progress, evaluate, silent
 from accelmodel.study import OBJECTIVES, Study
 
 if TYPE_CHECKING:
@@ -79,7 +79,9 @@ def _open(storage: Path, name: str) -> optuna.Study:
             load_if_exists=True,
         )
     except OSError as error:
-        raise SpecError(f"{storage}: cannot be written ({error.strerror}); choose another place with --storage") from None
+        raise SpecError(
+            f"{storage}: cannot be written ({error.strerror}); choose another place with --storage"
+        ) from None
     except Exception as error:
         raise SpecError(
             f"{storage}: is not a readable Optuna journal ({type(error).__name__}); move it away or choose another "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -31,7 +31,8 @@ def decode_contexts(prompt: xr.DataArray, total: xr.DataArray) -> tuple[xr.DataA
     points, weights = np.polynomial.legendre.leggauss(NODES)
     place = xr.DataArray((points + 1.0) / 2.0, dims="node")
     generated = total - prompt
-    return np.rint(prompt + 0.5 + place * generated), xr.DataArray(weights / 2.0, dims="node") * generated
+    contexts = (prompt + 0.5 + place * generated).round()
+    return contexts, xr.DataArray(weights / 2.0, dims="node") * generated
 
 
 def pose_request(
@@ -75,7 +76,7 @@ def run_request(parts: list[tuple[Question, Any]], technique: Policy) -> xr.Data
         if "node" in result.dims:
             result = (result * weights).sum("node")
         total = result if total is None else total + result
-    return total
+    return cast("xr.Dataset", total)
 
 
 def speedups(
@@ -88,7 +89,7 @@ def speedups(
     phase: str = "end-to-end",
     threshold: float = 1.0,
     rule: str = "paper",
-    **precision: float,
+    precision: dict[str, float] | None = None,
 ) -> xr.Dataset:
     """Compare no prefetch, fused kernels and PRESERVE over models, parallelism, batches and lengths.
 
@@ -103,8 +104,8 @@ def speedups(
         The paper's mix by default.
     threshold, rule
         Of PRESERVE, see ``techniques.preserve``.
-    **precision
-        ``weight_bits``, ``activation_bits``, ``kv_bits``.
+    precision : dict
+        ``weight_bits``, ``activation_bits``, ``kv_bits``; 16 where not given.
 
     Returns
     -------
@@ -127,7 +128,7 @@ def speedups(
     policies = {BASELINE: policy(BASELINE), "fused": policy("fused"), "preserve": policy("preserve", threshold, rule)}
     found, problems = [], []
     for model in models:
-        work = {"tp": axis("tp", tp), "batch": axis("batch", batch), **precision}
+        work = {"tp": axis("tp", tp), "batch": axis("batch", batch), **(precision or {})}
         try:
             parts = pose_request(model, cluster, phase, axis("context", context), **work)
         except Infeasible as problem:
@@ -135,7 +136,9 @@ def speedups(
             continue
         times = {name: run_request(parts, each) for name, each in policies.items()}
         last = parts[-1][0]
-        fits = (last.over_axes(last.fits * 1.0) > 0.5).pipe(lambda mask: mask.all("node") if "node" in mask.dims else mask)
+        fits = (last.over_axes(last.fits * 1.0) > 0.5).pipe(
+            lambda mask: mask.all("node") if "node" in mask.dims else mask
+        )
         data = {
             "baseline": times[BASELINE].step_time.assign_attrs(units="s"),
             "fused": times["fused"].step_time.assign_attrs(units="s"),

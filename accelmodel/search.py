@@ -19,6 +19,7 @@ from accelmodel.errors import Infeasible
 from accelmodel.facts import Fact
 from accelmodel.laws.vectors import Policy
 from accelmodel.library import load, override
+from accelmodel.quantities import Number
 from accelmodel.request import BASELINE, pose_request, run_request
 from accelmodel.specs import Cluster
 from accelmodel.study import Study
@@ -54,7 +55,7 @@ def _axis(name: str, values: list[Any]) -> xr.DataArray:
     return xr.DataArray(np.array(values, dtype=float), dims=name, coords={name: values})
 
 
-def _answer_tokens(study: Study, context: xr.DataArray) -> xr.DataArray | float:
+def _answer_tokens(study: Study, context: xr.DataArray) -> Number:
     """Tokens that count as throughput: generated ones, or the prompt in a pure prefill."""
     if study.workload.phase == "decode":
         return 1.0
@@ -73,7 +74,11 @@ def throughput(study: Study, cluster: Cluster) -> xr.Dataset:
         ``none`` and ``preserve`` [token/s].
     """
     serving = study.workload
-    context, batch, tp = _axis("context", serving.context), _axis("batch", serving.batch), _axis("tp", study.software.tp)
+    context, batch, tp = (
+        _axis("context", serving.context),
+        _axis("batch", serving.batch),
+        _axis("tp", study.software.tp),
+    )
     bits = {name: getattr(serving, name) for name in ("weight_bits", "activation_bits", "kv_bits")}
     logs: dict[str, Any] = dict.fromkeys(TECHNIQUES, 0.0)
     for name in serving.models:
@@ -123,13 +128,20 @@ def evaluate(study: Study, parts: Parts, **axes: Any) -> xr.Dataset:
 
     cluster, figures = design(parts, **axes)
     found = throughput(study, cluster).to_array("technique", name="throughput")
-    data: dict[str, Any] = {name: xr.DataArray(value) if not hasattr(value, "dims") else value for name, value in figures.items()}
+    data: dict[str, Any] = {
+        name: xr.DataArray(value) if not hasattr(value, "dims") else value for name, value in figures.items()
+    }
     result = xr.Dataset({"throughput": found, **data})
     result["throughput_per_area"] = found / result.die_area
     result["tokens_per_dollar"] = found / result.dollars_per_s
     allowed = within(result, study.constraints.limits())
     result["feasible"] = (found.min("technique") > 0.0) & allowed
-    units = {"throughput": "token/s", "throughput_per_area": "token/(s m2)", "tokens_per_dollar": "token/USD", "feasible": "1"}
+    units = {
+        "throughput": "token/s",
+        "throughput_per_area": "token/(s m2)",
+        "tokens_per_dollar": "token/USD",
+        "feasible": "1",
+    }
     for name, variable in result.data_vars.items():
         area = "m2" if "area" in str(name) else "USD"
         variable.attrs["units"] = units.get(str(name), {"power": "W", "dollars_per_s": "USD/s"}.get(str(name), area))
@@ -188,7 +200,9 @@ def pareto(rows: list[dict[str, float]], more: str, less: str) -> list[dict[str,
     return front
 
 
-def _rows(result: xr.Dataset, chips: dict[str, xr.DataArray], technique: str, keep: np.ndarray) -> Iterator[dict[str, float]]:
+def _rows(
+    result: xr.Dataset, chips: dict[str, xr.DataArray], technique: str, keep: np.ndarray
+) -> Iterator[dict[str, float]]:
     chosen = result.sel(technique=technique)
     for i in np.flatnonzero(keep):
         row = {name: float(values[i]) for name, values in chips.items()}
@@ -234,7 +248,9 @@ def enumerate_space(study: Study, parts: Parts, progress: Progress = silent) -> 
             if score[top] > best.get(technique, {}).get(objective, 0.0):
                 best[technique] = next(_rows(result, chips, technique, np.arange(len(score)) == top))
             mask = _on_front(result.throughput.sel(technique=technique).values, result.die_area.values, allowed)
-            fronts[technique] = pareto([*fronts[technique], *_rows(result, chips, technique, mask)], "throughput", "die_area")
+            fronts[technique] = pareto(
+                [*fronts[technique], *_rows(result, chips, technique, mask)], "throughput", "die_area"
+            )
         progress(len(allowed))
     if not best:
         raise Infeasible(
@@ -276,7 +292,9 @@ def sensitivity(study: Study, parts: Parts, chip: dict[str, float]) -> list[dict
         low, high = fact.range or (fact.value, fact.value)
         cases += [(f"{part}.{name}", "low", fact, low), (f"{part}.{name}", "high", fact, high)]
     changed = {
-        (part, name): xr.DataArray([value if key == f"{part}.{name}" else fact.value for key, _, _, value in cases], dims="case")
+        (part, name): xr.DataArray(
+            [value if key == f"{part}.{name}" else fact.value for key, _, _, value in cases], dims="case"
+        )
         for part, name, fact in facts
     }
     moved = {
@@ -288,15 +306,15 @@ def sensitivity(study: Study, parts: Parts, chip: dict[str, float]) -> list[dict
     result = evaluate(study, replace(parts, **moved), **{**axes, "l2_capacity": xr.DataArray(sizes, dims="l2")})
     score = result[study.study.objective].transpose("technique", "case", "l2").values
     rows = []
-    for i, (key, end, fact, value) in enumerate(cases):
+    for i, (key, end, behind, value) in enumerate(cases):
         none, prefetch = score[0, i], score[1, i]
         rows.append(
             {
                 "constant": key or "all",
-                "kind": fact.kind if fact else "",
+                "kind": behind.kind if behind is not None else "",
                 "end": end,
                 "value": value,
-                "unit": fact.unit if fact else "1",
+                "unit": behind.unit if behind is not None else "1",
                 "l2_none": float(sizes[none.argmax()]),
                 "l2_preserve": float(sizes[prefetch.argmax()]),
                 "gain": float(prefetch.max() / none.max()),
@@ -313,5 +331,3 @@ def regret(found: float, best: float) -> float:
 def parts_of_study(study: Study) -> Parts:
     """Return the parts of the study's reference chip."""
     return parts_of(study.study.device, study.study.bill)
-
-

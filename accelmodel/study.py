@@ -46,7 +46,9 @@ class Range(_Table):
         elif self.values is None and self.first and self.to and self.step:
             low, high, step = (parse(text, unit, what=name) for text in (self.first, self.to, self.step))
             if not (step > 0.0 and high >= low and (high - low) / step < _MAX_AXIS):
-                raise SpecError(f"{name}: from {low:g} to {high:g} step {step:g} is not an ascending range of under 1e5")
+                raise SpecError(
+                    f"{name}: from {low:g} to {high:g} step {step:g} is not an ascending range of under 1e5"
+                )
             points = list(low + step * np.arange(int((high - low) / step + 1e-9) + 1))
         else:
             raise SpecError(f"{name}: give either values = [...] or from, to and step")

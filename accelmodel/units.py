@@ -179,6 +179,8 @@ def show(value: float, unit: str, digits: int = 4) -> str:
     """
     if unit == "m2":
         return f"{value * 1e6:.{digits}g} mm²"
+    if unit == "B" and abs(value) < 0.5:
+        return "0 B"
     if unit in ("1", "", "USD") or value == 0.0 or not math.isfinite(value):
         return f"{value:.{digits}g} {unit}".removesuffix(" 1").rstrip()
     table = _SMALL_PREFIXES if abs(value) < 1.0 or unit == "s" else _SHOWN_PREFIXES

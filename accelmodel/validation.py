@@ -65,16 +65,16 @@ def claims() -> list[Claim]:
 
 
 def reference(study: Study) -> Study:
-    """Return the study with L2 as its only axis and the paper's rule alone: the exploration that the paper describes."""
+    """Return the study with L2 as its only axis and the paper's rule alone, as the paper explores."""
     software = study.software.model_copy(update={"threshold": [1.0], "rule": ["paper"], "tp": [DEVICES]})
     return study.model_copy(update={"space": {"l2_capacity": study.space["l2_capacity"]}, "software": software})
 
 
 def preserve_speedups(parts: Parts) -> tuple[xr.DataArray, xr.DataArray]:
-    """Return the largest and smallest speed-up over models, batches and lengths that fit, over the axes of ``parts``."""
+    """Return the largest and smallest speed-up over what fits, over the axes of ``parts``."""
     models = [load("model", name) for name in load_study().workload.models]
     chip = cluster(parts.device, link=parts.link)
-    result = speedups(models, chip, [DEVICES], BATCHES, CONTEXTS, **BITS)
+    result = speedups(models, chip, [DEVICES], BATCHES, CONTEXTS, precision=BITS)
     fitting = result.speedup.where(result.feasible)
     over = ("model", "tp", "batch", "context")
     return fitting.max(over), fitting.min(over)
@@ -90,7 +90,11 @@ def best_l2(parts: Parts) -> tuple[Any, Any, Any]:
     score = result[study.study.objective]
     best = score.idxmax("l2")
     top = score.max("l2")
-    return best.sel(technique="none"), best.sel(technique="preserve"), top.sel(technique="preserve") / top.sel(technique="none")
+    return (
+        best.sel(technique="none"),
+        best.sel(technique="preserve"),
+        top.sel(technique="preserve") / top.sel(technique="none"),
+    )
 
 
 @cache
@@ -123,7 +127,9 @@ def _gpt3_layer() -> dict[str, float]:
 
 
 QUANTITIES: dict[str, Callable[[str], float]] = {
-    **dict.fromkeys(("max_speedup", "min_speedup", "best_l2_none", "best_l2_preserve", "gain"), lambda name: _preserve()[name]),
+    **dict.fromkeys(
+        ("max_speedup", "min_speedup", "best_l2_none", "best_l2_preserve", "gain"), lambda name: _preserve()[name]
+    ),
     "budget_100_over_80": lambda _: surviving(100e6) / surviving(80e6),
     "budget_120_over_100": lambda _: surviving(120e6) / surviving(100e6),
     "budget_10_over_80": lambda _: surviving(10e6) / surviving(80e6),
@@ -203,7 +209,12 @@ def region() -> xr.Dataset:
         link=override(parts.link, start_up=axis("start_up", START_UPS)),
     )
     none, prefetch, gain = best_l2(moved)
-    computed = {"max_speedup": preserve_speedups(moved)[0], "best_l2_none": none, "best_l2_preserve": prefetch, "gain": gain}
+    computed = {
+        "max_speedup": preserve_speedups(moved)[0],
+        "best_l2_none": none,
+        "best_l2_preserve": prefetch,
+        "gain": gain,
+    }
     holds: Any = True
     for claim in claims():
         if claim.quantity in computed:

@@ -11,6 +11,7 @@ import numpy as np
 from accelmodel.errors import SpecError, unknown
 from accelmodel.laws.timeline import RULES
 from accelmodel.laws.vectors import Policy
+from accelmodel.quantities import Number
 
 #: share of a request's total length that is its prompt (arXiv 2501.08192, evaluation; second-hand)
 PROMPT_SHARE = 2.0 / 3.0
@@ -38,7 +39,7 @@ def preserve(threshold: float = 1.0, rule: str = "paper") -> Policy:
     return Policy(RULES[rule], threshold, 0.0)
 
 
-def prompt_length(total: np.ndarray) -> np.ndarray:
+def prompt_length(total: Number) -> Number:
     """Return tokens of the prompt in requests of ``total`` tokens.
 
     Examples

@@ -1,0 +1,293 @@
+"""The command line: parse, call, print.  No physics."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from accelmodel import __version__
+from accelmodel.errors import Infeasible, SpecError
+
+app = typer.Typer(
+    name="accelmodel",
+    help="Performance model and design-space explorer for the accelerators that serve large language models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")]
+DeviceName = Annotated[str, typer.Option("--device", help="Name, or path of a TOML file.")]
+Devices = Annotated[int | None, typer.Option("--devices", min=1, help="Devices in the cluster; one node by default.")]
+LinkName = Annotated[str | None, typer.Option("--link", help="Interconnect inside the node, name or path.")]
+L2 = Annotated[str | None, typer.Option("--l2", help="L2 capacity, such as 104MB.")]
+HbmBandwidth = Annotated[str | None, typer.Option("--hbm-bandwidth", help="Such as 3.35TB/s.")]
+HbmCapacity = Annotated[str | None, typer.Option("--hbm-capacity", help="Such as 80GB.")]
+LinkBandwidth = Annotated[str | None, typer.Option("--link-bandwidth", help="One way, all links of a device.")]
+L2Bandwidth = Annotated[str | None, typer.Option("--l2-bandwidth", help="Such as 7TB/s.")]
+Cores = Annotated[str | None, typer.Option("--cores", help="Cores; the rates scale with them.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="FIELD=VALUE of the device, link.… or scale_out.…; repeatable.")
+]
+WeightBits = Annotated[float, typer.Option("--weight-bits")]
+ActivationBits = Annotated[float, typer.Option("--activation-bits")]
+KvBits = Annotated[float, typer.Option("--kv-bits")]
+Threshold = Annotated[float, typer.Option("--threshold", help="Share of usable L2 that prefetches may fill.")]
+Rule = Annotated[str, typer.Option("--rule", help="Admission: paper, partial or best-fit.")]
+
+
+def emit(data: dict[str, Any]) -> None:
+    """Print one JSON document."""
+    sys.stdout.write(json.dumps(data, indent=2, allow_nan=False) + "\n")
+
+
+def _hardware(
+    device: str, devices: int | None, link: str | None, shortcuts: dict[str, str | None], settings: Any
+) -> Any:
+    from accelmodel.options import hardware
+
+    return hardware(device, devices, link=link, shortcuts=shortcuts, settings=settings)
+
+
+@app.command("list")
+def list_command(
+    kind: Annotated[
+        str, typer.Argument(help="devices, links, models, processes, bills or studies; all by default.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """What is known."""
+    from accelmodel import tables
+
+    found = tables.known(kind)
+    emit(found) if as_json else tables.print_known(found)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="Name of a device, link, model, process or bill, or a path.")],
+    as_json: Json = False,
+) -> None:
+    """One specification with the unit, kind and source of every value."""
+    from accelmodel import tables
+
+    found = tables.specification(name)
+    emit(found) if as_json else tables.print_specification(found)
+
+
+@app.command()
+def step(
+    model: Annotated[
+        str, typer.Option("--model", help="Name, TOML file, or Hugging Face config.json.")
+    ] = "llama-3-70b",
+    device: DeviceName = "ascend-910b2",
+    devices: Devices = None,
+    link: LinkName = None,
+    phase: Annotated[str, typer.Option("--phase", help="prefill or decode.")] = "decode",
+    batch: Annotated[int, typer.Option("--batch", min=1)] = 1,
+    context: Annotated[
+        int, typer.Option("--context", min=1, help="Tokens of each sequence when the step ends.")
+    ] = 2048,
+    prefix: Annotated[int, typer.Option("--prefix", min=0, help="Tokens whose KV is already there.")] = 0,
+    tp: Annotated[int, typer.Option("--tp", min=1)] = 1,
+    pp: Annotated[int, typer.Option("--pp", min=1)] = 1,
+    ep: Annotated[int, typer.Option("--ep", min=1)] = 1,
+    dp: Annotated[int, typer.Option("--dp", min=1, help="Data-parallel attention.")] = 1,
+    weight_bits: WeightBits = 16,
+    activation_bits: ActivationBits = 16,
+    kv_bits: KvBits = 16,
+    technique: Annotated[str, typer.Option("--technique", help="none, fused or preserve.")] = "none",
+    threshold: Threshold = 1.0,
+    rule: Rule = "paper",
+    l2: L2 = None,
+    hbm_bandwidth: HbmBandwidth = None,
+    hbm_capacity: HbmCapacity = None,
+    l2_bandwidth: L2Bandwidth = None,
+    link_bandwidth: LinkBandwidth = None,
+    cores: Cores = None,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """One prefill or decode step, operator by operator."""
+    from accelmodel import tables
+    from accelmodel.library import load, workload
+    from accelmodel.step import time_step
+    from accelmodel.techniques import policy
+
+    shortcuts = {
+        "l2_capacity": l2,
+        "hbm_bandwidth": hbm_bandwidth,
+        "hbm_capacity": hbm_capacity,
+        "l2_bandwidth": l2_bandwidth,
+        "link_bandwidth": link_bandwidth,
+        "cores": cores,
+    }
+    chosen = policy(technique, threshold, rule)
+    cluster = _hardware(device, devices, link, shortcuts, settings)
+    sizes = {
+        "phase": phase,
+        "batch": batch,
+        "context": context,
+        "prefix": prefix,
+        "tp": tp,
+        "pp": pp,
+        "ep": ep,
+        "dp": dp,
+    }
+    bits = {"weight_bits": weight_bits, "activation_bits": activation_bits, "kv_bits": kv_bits}
+    result = time_step(load("model", model), cluster, workload(**sizes, **bits), chosen, technique)
+    emit(tables.step_data(result)) if as_json else tables.print_step(tables.step_data(result))
+
+
+@app.command()
+def preserve(
+    device: DeviceName = "ascend-910b2",
+    devices: Devices = None,
+    link: LinkName = None,
+    models: Annotated[str, typer.Option("--models", "--model", help="Comma-separated.")] = "llama-3-8b,llama-3-70b",
+    tp: Annotated[str, typer.Option("--tp", help="Such as 2,4,8.")] = "8",
+    batch: Annotated[str, typer.Option("--batch", help="Such as 1,4 or 1:64 (powers of two).")] = "4",
+    context: Annotated[str, typer.Option("--context", help="Total length; such as 2048:32768.")] = "16384",
+    phase: Annotated[
+        str, typer.Option("--phase", help="end-to-end (the paper's mix), decode or prefill.")
+    ] = "end-to-end",
+    weight_bits: WeightBits = 8,
+    activation_bits: ActivationBits = 8,
+    kv_bits: KvBits = 8,
+    threshold: Threshold = 1.0,
+    rule: Rule = "paper",
+    l2: L2 = None,
+    hbm_bandwidth: HbmBandwidth = None,
+    hbm_capacity: HbmCapacity = None,
+    l2_bandwidth: L2Bandwidth = None,
+    link_bandwidth: LinkBandwidth = None,
+    cores: Cores = None,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Speed-up of prefetching during collectives, over models, tensor-parallel degrees, batches and lengths."""
+    from accelmodel import options, tables
+    from accelmodel.library import load
+    from accelmodel.request import speedups
+
+    shortcuts = {
+        "l2_capacity": l2,
+        "hbm_bandwidth": hbm_bandwidth,
+        "hbm_capacity": hbm_capacity,
+        "l2_bandwidth": l2_bandwidth,
+        "link_bandwidth": link_bandwidth,
+        "cores": cores,
+    }
+    cluster = _hardware(device, devices, link, shortcuts, settings)
+    result = speedups(
+        [load("model", name) for name in options.names(models)],
+        cluster,
+        options.counts(tp, "tp"),
+        options.counts(batch, "batch"),
+        options.counts(context, "context"),
+        phase=phase,
+        threshold=threshold,
+        rule=rule,
+        precision={"weight_bits": weight_bits, "activation_bits": activation_bits, "kv_bits": kv_bits},
+    )
+    emit(tables.speedup_data(result)) if as_json else tables.print_speedups(tables.speedup_data(result))
+
+
+@app.command()
+def explore(
+    study: Annotated[str, typer.Option("--study", help="Shipped name, or path of a TOML file.")] = "preserve-l2",
+    trials: Annotated[int | None, typer.Option("--trials", min=1, help="Optuna trials for each technique.")] = None,
+    storage: Annotated[Path | None, typer.Option("--storage", help="Optuna journal; resumed if it is there.")] = None,
+    output: Annotated[Path, typer.Option("--output", help="HTML report to write.")] = Path("accelmodel-report.html"),
+    as_json: Json = False,
+) -> None:
+    """The design-space search: which chip gives the most performance per cost, with and without prefetching."""
+    from accelmodel import tables
+    from accelmodel.explore import explore as run
+    from accelmodel.explore import summary
+    from accelmodel.report import write_report
+    from accelmodel.study import load_study
+
+    question = load_study(study)
+    journal = storage or Path(f"accelmodel-{question.name}.journal")
+    try:
+        with tables.watching() as watch:
+            result = run(question, journal, trials, watch)
+            watch("report", 1, 0)
+            written = write_report(result, output)
+            watch("report", 1, 1)
+    except KeyboardInterrupt:
+        sys.stderr.write(f"stopped; {journal} keeps every finished batch, run the same command again to go on\n")
+        raise typer.Exit(130) from None
+    data = summary(result, str(written))
+    emit(data) if as_json else tables.print_exploration(data)
+
+
+@app.command()
+def validate(
+    output: Annotated[Path | None, typer.Option("--output", help="Also write the table as Markdown.")] = None,
+    as_json: Json = False,
+) -> None:
+    """The accuracy table: what others published and measured, beside the model."""
+    from accelmodel import tables
+    from accelmodel.validation import region, validate
+
+    data = tables.validation_data(validate(), region())
+    if output:
+        tables.write_text(output, tables.validation_markdown(data))
+    emit(data) if as_json else tables.print_validation(data)
+
+
+@app.command()
+def benchmark(
+    peers: Annotated[bool, typer.Option("--peers", help="Install and time the peers that can be.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Enumerate all of 1e8 designs instead of a part.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Speed on this machine, as ratios: fused kernel, its twins, and the peers."""
+    from accelmodel import tables
+    from accelmodel.benchmark import benchmark as run
+
+    with tables.watching() as watch:
+        data = run(peers=peers, full=full, progress=lambda stage: watch(stage, 1, 1))
+    emit(data) if as_json else tables.print_benchmark(data)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"accelmodel {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Performance model and design-space explorer for the accelerators that serve large language models."""
+
+
+def main() -> None:
+    """Run the command line: exit code 0 done, 2 wrong input, 1 our fault, 130 interrupted."""
+    try:
+        app()
+    except (SpecError, Infeasible) as error:
+        sys.stderr.write(f"accelmodel: {' '.join(str(error).split())}\n")
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        sys.stderr.write("accelmodel: interrupted\n")
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise SystemExit(0) from None
+    except Exception as error:
+        sys.stderr.write(
+            f"accelmodel: internal error ({type(error).__name__}: {error}); please report it with the command you ran\n"
+        )
+        raise SystemExit(1) from None

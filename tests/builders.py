@@ -1,0 +1,64 @@
+"""Machines, operators and arrays for the tests, with defaults that a test overrides where it matters."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from accelmodel.laws.vectors import ELEMENTWISE, MATMUL, Machine, Operator
+from accelmodel.step import run_kernel
+
+MACHINE = Machine(
+    cores=32.0, rate_16bit=8e12, rate_8bit=16e12, rate_4bit=32e12, vector_rate=20e12,
+    tile_m=128.0, tile_n=256.0, tile_k=64.0, multicast=1.0,
+    hbm_rate=1.5e12, l2_rate=5e12, l2_bytes=100e6, l2_ways=16.0, launch=2e-6,
+    node=8.0, mesh=0.0, link_rate=200e9, hop=1e-6, start_up=5e-6,
+    ring=1.0, tree=1.0, one_shot=1.0, two_shot=1.0, in_switch=0.0, out_rate=25e9, out_hop=5e-6,
+)  # fmt: skip
+OPERATOR = Operator(
+    kind=MATMUL, count=1.0, groups=1.0, m=4.0, n=4096.0, k=4096.0,
+    weight_bytes=4096.0 * 4096.0, input_bytes=4.0 * 4096.0, output_bytes=8.0 * 4096.0, bits=8.0,
+    flops=2.0 * 4.0 * 4096.0 * 4096.0, vector_ops=0.0, prefetch_bytes=0.0, message_bytes=0.0, ranks=1.0, feeds=-1.0,
+)  # fmt: skip
+
+
+def make_machine(**overrides: float) -> Machine:
+    return MACHINE._replace(**{name: float(value) for name, value in overrides.items()})
+
+
+def make_operator(**overrides: float) -> Operator:
+    return OPERATOR._replace(**{name: float(value) for name, value in overrides.items()})
+
+
+def streamed(weights: float, activations: float = 0.0, **overrides: float) -> Operator:
+    """Operator that does nothing but move bytes: weights from HBM, half of the activations in, half out."""
+    columns = {
+        "kind": ELEMENTWISE,
+        "weight_bytes": weights,
+        "prefetch_bytes": weights,
+        "input_bytes": activations / 2.0,
+        "output_bytes": activations / 2.0,
+        "flops": 0.0,
+    }
+    return make_operator(**{**columns, **overrides})
+
+
+def table_of(operators) -> np.ndarray:
+    """Return operators as the kernel's array (column, row, 1)."""
+    return np.array(operators, dtype=float).T[:, :, None].copy()
+
+
+def machines_of(*machines) -> np.ndarray:
+    """Return machines as the kernel's array (field, 1, design)."""
+    return np.array(machines, dtype=float).T[:, None, :].copy()
+
+
+def step_totals(operators, machine, policy):
+    """Return step time [s], prefetched bytes and HBM bytes of one workload on one machine."""
+    totals, _ = run_kernel(table_of(operators), machines_of(machine), policy)
+    return totals[:, 0, 0]
+
+
+def step_detail(operators, machine, policy) -> np.ndarray:
+    """Return the kernel's figures (DETAIL, row) of one workload on one machine."""
+    _, detail = run_kernel(table_of(operators), machines_of(machine), policy, detail=True)
+    return detail[:, :, 0, 0]

@@ -1,0 +1,31 @@
+"""Hypothesis without deadlines (compilation takes seconds), and one run of the step kernel shared by all tests."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+# pytest's importlib mode leaves sys.path alone, so that helpers beside the tests must be told
+sys.path.insert(0, str(Path(__file__).parent))
+
+hypothesis.settings.register_profile(
+    "accelmodel",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("accelmodel")
+
+
+@pytest.fixture(scope="session")
+def warm():
+    """Compile the step kernel once, with and without detail (the same signature), and return ``run_kernel``."""
+    from builders import machines_of, make_machine, make_operator, table_of
+
+    from accelmodel.step import NONE, run_kernel
+
+    run_kernel(table_of([make_operator()]), machines_of(make_machine()), NONE, detail=True)
+    return run_kernel
