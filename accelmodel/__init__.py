@@ -30,6 +30,9 @@ _EXPORTS = {
     "provenance": "library",
     "operator_table": "operators",
     "time_step": "step",
+    "policy": "techniques",
+    "speedups": "request",
+    "load_study": "study",
 }
 __all__ = ["__version__", *_EXPORTS]
 

@@ -203,6 +203,10 @@ def explore(
     study: Annotated[str, typer.Option("--study", help="Shipped name, or path of a TOML file.")] = "preserve-l2",
     trials: Annotated[int | None, typer.Option("--trials", min=1, help="Optuna trials for each technique.")] = None,
     storage: Annotated[Path | None, typer.Option("--storage", help="Optuna journal; resumed if it is there.")] = None,
+    objective: Annotated[
+        str | None,
+        typer.Option("--objective", help="throughput_per_area or tokens_per_dollar; the study's own by default."),
+    ] = None,
     output: Annotated[Path, typer.Option("--output", help="HTML report to write.")] = Path("accelmodel-report.html"),
     as_json: Json = False,
 ) -> None:
@@ -213,7 +217,7 @@ def explore(
     from accelmodel.report import write_report
     from accelmodel.study import load_study
 
-    question = load_study(study)
+    question = load_study(study, objective)
     journal = storage or Path(f"accelmodel-{question.name}.journal")
     try:
         with tables.watching() as watch:

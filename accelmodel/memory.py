@@ -60,7 +60,11 @@ def memory_per_device(model: LanguageModel, work: Workload) -> dict[str, Number]
         kept = kept + model.window_layers * np.minimum(work.context, model.window or work.context)
         width = 2.0 * part.kv_heads * model.head_dim * part.kv * kept
     sequences = ceil_div(work.batch, work.dp)
-    widest = np.maximum(2.0 * part.ffn, (part.heads + 2.0 * part.kv_heads) * model.head_dim) + model.hidden
+    routed = 2.0 * model.experts_per_token * model.expert_ffn / work.tp
+    widest = (
+        np.maximum(np.maximum(2.0 * part.ffn, routed), (part.heads + 2.0 * part.kv_heads) * model.head_dim)
+        + model.hidden
+    )
     activations = 2.0 * part.tokens * widest * STREAM
     return {"weights": weights + tables, "kv_cache": sequences * width * per_stage, "activations": activations}
 

@@ -122,7 +122,7 @@ def optimise(
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    name = f"{study.name}/{technique}/{study.digest}"
+    name = f"{study.name}/{technique}/{study.study.objective}/{study.digest}"
     kept = _open(storage, name)
     done = kept.get_trials(deepcopy=False)
     with warnings.catch_warnings():

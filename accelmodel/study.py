@@ -6,9 +6,8 @@ each chip and model; ``[constraints]`` what a chip must keep to; ``[study]`` chi
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 import pydantic
@@ -136,8 +135,8 @@ def _check(study: Study, path: str) -> Study:
     return study
 
 
-def load_study(name: str = "preserve-l2") -> Study:
-    """Return a study by shipped name or by the path of a TOML file.
+def load_study(name: str = "preserve-l2", objective: str | None = None) -> Study:
+    """Return a study by shipped name or by the path of a TOML file, its objective replaced if one is given.
 
     Raises
     ------
@@ -154,8 +153,6 @@ def load_study(name: str = "preserve-l2") -> Study:
     except pydantic.ValidationError as error:
         lines = [f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()]
         raise SpecError(f"{path}: " + "; ".join(lines)) from None
+    if objective:
+        study = study.model_copy(update={"study": study.study.model_copy(update={"objective": objective})})
     return _check(study, str(path))
-
-
-Metric = Literal["throughput_per_area", "tokens_per_dollar"]
-Progress = Callable[[int], None]

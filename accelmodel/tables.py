@@ -25,13 +25,14 @@ FOLDERS = {folder: kind for kind, (folder, _) in TYPES.items()}
 
 def _table(title: str, columns: list[str], rows: list[list[str]], left: int = 1) -> None:
     from rich import box
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for i, column in enumerate(columns):
         table.add_column(column, justify="left" if i < left else "right", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(escape(cell) for cell in row))
     _console().print(table)
 
 
@@ -113,7 +114,8 @@ def print_specification(found: dict[str, Any]) -> None:
     rows = []
     for row in found["fields"]:
         value = row["value"]
-        text = show(value, row.get("unit", "1")) if isinstance(value, float) else str(value)
+        unit = row.get("unit", "1").replace("1/s", "Hz")
+        text = show(value, unit) if isinstance(value, float) else str(value)
         rows.append([row["field"], text, row["kind"], row.get("source", ""), row.get("locator", "")])
     _table(f"{found['kind']} {found['name']}", ["field", "value", "kind", "source", "where"], rows, 5)
 

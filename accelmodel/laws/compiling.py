@@ -2,7 +2,8 @@
 
 Numba keys its cache by the file that defines a function, so a cached caller would go on returning the
 old number after a helper in another file has changed.  The cache folder is therefore named by the
-hash of all sources of the package; where no folder can be written, nothing is cached.
+hash of all sources that compiled code can come from: this folder, which imports nothing of the package
+but itself.  Where no folder can be written, nothing is cached.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def source_digest(package: Path) -> str:
 def _cache_folder() -> Path | None:
     if os.environ.get("NUMBA_CACHE_DIR"):
         return Path(os.environ["NUMBA_CACHE_DIR"])
-    leaf = Path("accelmodel") / "numba" / source_digest(Path(__file__).resolve().parent.parent)
+    leaf = Path("accelmodel") / "numba" / source_digest(Path(__file__).resolve().parent)
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     for base in (
         home,

@@ -1,0 +1,187 @@
+"""The matrix product: hand values, list scheduling of tiles, an LRU simulation of the block sweep, invariants."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from builders import make_machine, make_operator
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twins.l2_simulator import _hits
+from twins.scheduling import best_schedule
+
+from accelmodel.laws.matmul import core_rate, hbm_traffic, makespan, matmul, tile_rows, tiled_cost
+
+SIZES = st.integers(1, 3000)
+
+
+def product(m, n, k, groups=1, **other):
+    """A product at 8 bit with activations out at 16 bit."""
+    sizes = {"input_bytes": groups * m * k, "weight_bytes": groups * n * k, "output_bytes": 2.0 * groups * m * n}
+    return make_operator(m=m, n=n, k=k, groups=groups, flops=2.0 * groups * m * n * k, **{**sizes, **other})
+
+
+@st.composite
+def machines(draw):
+    return make_machine(
+        cores=draw(st.integers(1, 128)),
+        tile_m=draw(st.sampled_from([64, 128, 256])),
+        tile_n=draw(st.sampled_from([64, 128, 256])),
+        tile_k=draw(st.sampled_from([32, 64, 128])),
+        multicast=draw(st.sampled_from([1, 2, 4])),
+        l2_bytes=draw(st.floats(0.0, 3e8)),
+        hbm_rate=draw(st.floats(1e11, 8e12)),
+        l2_rate=draw(st.floats(1e12, 2e13)),
+    )
+
+
+PRODUCTS = st.builds(product, SIZES, SIZES, SIZES, st.integers(1, 9), bits=st.sampled_from([4, 8, 16]))
+
+
+def test_hand_values_of_one_tile_width():
+    machine = make_machine(cores=32, tile_m=128, tile_n=256, tile_k=64, rate_8bit=16e12, l2_rate=5e12)
+    compute, transfer, busy = tiled_cost(product(256, 1024, 512), machine, 256.0)
+    # 2 x 4 tiles of 8 slices on 32 cores: 64 / 32 = 2 slices each and one to add, below 8 in one wave
+    assert compute == pytest.approx(3 * (2 * 128 * 256 * 64) / 16e12, rel=1e-12)  # arithmetic alone
+    assert busy == pytest.approx(64 / (3 * 32), rel=1e-12)
+    traffic = 256 * 512 * 4 + 1024 * 512 * 2 + 2 * 256 * 1024  # A for 4 columns of tiles, B for 2 rows, C once
+    assert transfer == pytest.approx(traffic / (5e12 * 64 / 96), rel=1e-12)
+
+
+def test_hand_values_of_the_best_width():
+    machine = make_machine(cores=32, tile_m=128, tile_n=256, tile_k=64, rate_8bit=16e12, l2_rate=1e18)
+    # quarter tiles: 2 x 16 = 32 tiles, a wave of 8 slices on 32 cores, all at work: no padding at all
+    cost = matmul(product(256, 1024, 512), machine)
+    assert cost.compute == pytest.approx(2 * 256 * 1024 * 512 / (32 * 16e12), rel=1e-12)  # arithmetic alone
+
+
+@pytest.mark.parametrize(("bits", "rate"), [(16, "rate_16bit"), (9, "rate_16bit"), (8, "rate_8bit"), (5, "rate_8bit"),
+                                            (4, "rate_4bit")])  # fmt: skip
+def test_precision_chooses_the_rate(bits, rate):
+    machine = make_machine()
+    assert core_rate(float(bits), machine) == getattr(machine, rate)
+
+
+@pytest.mark.parametrize(("m", "rows"), [(1, 16), (16, 16), (17, 32), (128, 128), (4096, 128)])
+def test_narrow_products_are_padded(m, rows):
+    assert tile_rows(float(m), make_machine(tile_m=128)) == rows
+
+
+@given(PRODUCTS, machines())
+def test_compiled_equals_python(op, machine):
+    # 1e-9: the compiler may contract a multiply and an add
+    assert tuple(matmul(op, machine)) == pytest.approx(tuple(matmul.py_func(op, machine)), rel=1e-9)
+
+
+@given(st.integers(1, 300), st.integers(1, 60), st.integers(1, 64))
+def test_makespan_is_that_of_dealing_tile_by_tile(tiles, slices, cores):
+    # exact: waves of equal tiles are what list scheduling gives, and equal runs are what split-K gives
+    assert makespan(float(tiles), float(slices), float(cores)) == best_schedule(tiles, slices, cores)
+
+
+@given(PRODUCTS, machines())
+def test_compute_time_is_that_of_dealing_tile_by_tile(op, machine):
+    rows = min(machine.tile_m, 16 * math.ceil(op.m / 16))
+    times = []
+    for columns in {machine.tile_n, max(machine.tile_n / 2, 16), max(machine.tile_n / 4, 16)}:
+        tiles = int(op.groups) * math.ceil(op.m / rows) * math.ceil(op.n / columns)
+        slices = math.ceil(op.k / machine.tile_k)
+        if tiles * slices > 20_000:
+            return
+        steps = best_schedule(tiles, slices, int(machine.cores))
+        times.append(steps * 2.0 * rows * columns * machine.tile_k / core_rate(op.bits, machine))
+    no_transfer = machine._replace(l2_rate=1e30)
+    assert matmul(op, no_transfer).compute == pytest.approx(min(times), rel=1e-9)  # rounding only
+
+
+def block_sweep_bytes(down, across, k, cores, sets, ways, seed=0):
+    """HBM traffic [line] of A, B and C by simulation; a tile operand of A or B is ``k`` lines, one of C two lines.
+
+    A was written just before and C is read just after; blocks of sqrt(cores) x sqrt(cores) tiles sweep along n.
+    """
+    a = np.arange(down * k).reshape(down, k)
+    b = a.size + np.arange(across * k).reshape(across, k)
+    c = a.size + b.size + np.arange(down * across * 2).reshape(down, across, 2)
+    side = math.isqrt(cores)
+    trace = [a.ravel()]
+    for top in range(0, down, side):
+        for left in range(0, across, side):
+            operands = np.concatenate([a[top : top + side], b[left : left + side]])
+            trace += [operands.T.ravel(), c[top : top + side, left : left + side].ravel()]
+    trace.append(c.ravel())
+    first = np.concatenate(trace)
+    homes = np.random.default_rng(seed).integers(sets, size=int(first.max()) + 1)
+    missed = ~_hits(first, homes, sets, ways)
+    missed[: a.size] = False  # A's producer wrote it
+    c_first = np.zeros(first.size, dtype=bool)
+    c_first[: first.size - c.size] = first[: first.size - c.size] >= a.size + b.size
+    return int(np.sum(missed & ~c_first))
+
+
+def sweep_operator(down, across, k, line):
+    sizes = {"input_bytes": down * k * line, "weight_bytes": across * k * line, "output_bytes": down * across * 2 * line}
+    return make_operator(m=down * 128, n=across * 256, k=64, **sizes)
+
+
+@settings(max_examples=40)
+@given(
+    st.integers(1, 5),
+    st.integers(1, 5),
+    st.integers(8, 60),
+    st.sampled_from([4, 9, 16]),
+    st.sampled_from([64, 128, 256]),
+    st.sampled_from([8, 16]),
+)
+def test_hbm_traffic_follows_the_block_sweep(tall, broad, k, cores, sets, ways):
+    side = math.isqrt(cores)
+    down, across = tall * side, broad * side
+    machine = make_machine(cores=cores, tile_m=128, tile_n=256, l2_bytes=sets * ways * 64.0, l2_ways=ways)
+    law = hbm_traffic(sweep_operator(down, across, k, 64.0), machine) / 64.0
+    simulated = block_sweep_bytes(down, across, k, cores, sets, ways)
+    # 25 % of the traffic: the law takes one distance for all lines of an operand, and does not see that
+    # weights streamed between two panels evict activations written before the product
+    assert law == pytest.approx(simulated, rel=0.25)
+
+
+def test_hbm_traffic_when_everything_fits():
+    op = product(2048, 4096, 4096)
+    # 1e-3: the upper tail of the approximate distribution function
+    assert hbm_traffic(op, make_machine(l2_bytes=1e12)) == pytest.approx(op.weight_bytes, rel=1e-3)
+
+
+def test_hbm_traffic_when_nothing_fits():
+    # 16 cores cover 4 x 4 tiles; 16 x 16 tiles of 128 x 256 are 4 sweeps of 4 blocks
+    op = product(16 * 128, 16 * 256, 4096)
+    expected = 4 * op.weight_bytes + 4 * op.input_bytes + op.output_bytes
+    # 1e-12: with no cache nothing survives, exactly
+    assert hbm_traffic(op, make_machine(cores=16, l2_bytes=0)) == pytest.approx(expected, rel=1e-12)
+
+
+@given(PRODUCTS, machines())
+def test_never_below_the_roofline_and_always_finite(op, machine):
+    cost = matmul(op, machine)
+    useful = op.flops / (machine.cores * core_rate(op.bits, machine))
+    assert all(math.isfinite(x) and x > 0.0 for x in cost)
+    assert cost.compute >= useful * (1.0 - 1e-12)  # rounding only
+    assert cost.l2 >= (op.input_bytes + op.weight_bytes + op.output_bytes) / machine.l2_rate * (1.0 - 1e-12)
+    assert cost.hbm_bytes >= op.weight_bytes * (1.0 - 1e-12)
+    assert cost.hbm_rate <= machine.hbm_rate
+
+
+@given(PRODUCTS, machines(), st.floats(1.0, 8.0))
+def test_more_of_anything_is_never_slower(op, machine, factor):
+    before = matmul(op, machine)
+    for field in ("rate_4bit", "rate_8bit", "rate_16bit", "l2_rate", "l2_bytes"):
+        after = matmul(op, machine._replace(**{field: getattr(machine, field) * factor}))
+        # 1e-9: rounding only
+        assert max(after.compute, after.l2) <= max(before.compute, before.l2) * (1.0 + 1e-9), field
+        assert after.hbm_bytes <= before.hbm_bytes * (1.0 + 1e-9), field
+
+
+@given(PRODUCTS, machines(), st.integers(1, 64))
+def test_more_cores_never_take_longer_to_compute(op, machine, more):
+    free = machine._replace(l2_rate=1e30)
+    # 1e-9: rounding only
+    assert matmul(op, free._replace(cores=free.cores + more)).compute <= matmul(op, free).compute * (1.0 + 1e-9)
