@@ -7,7 +7,7 @@ calling a compiled scalar step per design: see ``accelmodel benchmark``.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -18,7 +18,7 @@ from accelmodel.laws.compiling import kernel, law, parallel_kernel
 from accelmodel.laws.elementwise import elementwise
 from accelmodel.laws.l2cache import resident_share
 from accelmodel.laws.matmul import matmul
-from accelmodel.laws.timeline import admit, lane_progress, memory_time
+from accelmodel.laws.timeline import RULES, admit, lane_progress, memory_time
 from accelmodel.laws.vectors import (
     ATTENTION,
     BY_COMPUTE,
@@ -36,7 +36,11 @@ from accelmodel.laws.vectors import (
 KIND, COUNT, PREFETCH, RANKS, FEEDS = (
     Operator._fields.index(name) for name in ("kind", "count", "prefetch_bytes", "ranks", "feeds")
 )
-L2_BYTES = Machine._fields.index("l2_bytes")
+L2_BYTES, L2_WAYS = Machine._fields.index("l2_bytes"), Machine._fields.index("l2_ways")
+BEST_FIT = RULES["best-fit"]
+#: Gauss-Legendre on 0 to 1, three points
+GAUSS_POINTS = (0.5 - 0.15**0.5, 0.5, 0.5 + 0.15**0.5)
+GAUSS_WEIGHTS = (5.0 / 18.0, 8.0 / 18.0, 5.0 / 18.0)
 #: designs that are evaluated side by side: their state stays in the first-level cache
 BLOCK = 128
 
@@ -63,19 +67,57 @@ def operator_at(table: Any, r: int, w: int) -> Operator:
     )  # fmt: skip
 
 
+class Block(NamedTuple):
+    """A block of designs on its way through one workload: inputs, results, and what is known so far.
+
+    Arrays are over designs of the block, or over (row, design); ``table``, ``machines``, ``totals`` and
+    ``detail`` are those of ``evaluate``.
+    """
+
+    table: Any
+    machines: Any
+    policy: Policy
+    totals: Any
+    detail: Any
+    w: int  #: workload
+    v: int  #: workload of the machines: w, or 0 where they do not vary with it
+    start: int  #: first design
+    width: int  #: designs
+    times: Any  #: (row, design) time of an invocation [s]
+    admitted: Any  #: (row, design) bytes admitted for prefetch [B]
+    before: Any  #: (row, design) place in the prefetch queue: bytes admitted before this row [B]
+    first: Any  #: (row, design) place of the lane in the queue when the row begins [B]
+    last: Any  #: (row, design) and when it ends [B]
+    pace: Any  #: (row, design) bytes the main lane touches per byte the lane fetches beside it
+    touched: Any  #: (row,) bytes of L2 that the main lane has touched since the window began, row included [B]
+    total: Any  #: bytes admitted in the window [B]
+    closed: Any  #: 1 where admission has ended
+    progress: Any  #: place of the lane in the queue [B]
+    compute: Any  #: time of the matrix and vector units [s]
+    l2: Any  #: time of L2 traffic [s]
+    hbm_bytes: Any  #: HBM traffic without prefetch [B]
+    hbm_rate: Any  #: rate at which the active cores can draw it [B/s]
+    survival: Any  #: share of what was fetched that is still in L2
+    hot: Any  #: bytes found in L2 [B]
+    body: Any  #: time without launch and delay [s]
+    clock: Any  #: scratch
+
+
 @kernel
-def _costs(op: Operator, machines: Any, v: int, start: int, width: int, costs: Any) -> None:
-    """Fill ``costs`` (field of Cost, design).  One loop per kind, else the loops do not vectorise (1.8x slower)."""
-    compute, l2, hbm_bytes, hbm_rate = costs[0], costs[1], costs[2], costs[3]
+def _costs(b: Block, op: Operator) -> None:
+    """Fill the four costs.  One loop per kind, else the loops do not vectorise (1.8x slower)."""
     if op.kind == MATMUL:
-        for j in range(width):
-            compute[j], l2[j], hbm_bytes[j], hbm_rate[j] = matmul(op, machine_at(machines, v, start + j))
+        for j in range(b.width):
+            machine = machine_at(b.machines, b.v, b.start + j)
+            b.compute[j], b.l2[j], b.hbm_bytes[j], b.hbm_rate[j] = matmul(op, machine)
     elif op.kind == ATTENTION:
-        for j in range(width):
-            compute[j], l2[j], hbm_bytes[j], hbm_rate[j] = attention(op, machine_at(machines, v, start + j))
+        for j in range(b.width):
+            machine = machine_at(b.machines, b.v, b.start + j)
+            b.compute[j], b.l2[j], b.hbm_bytes[j], b.hbm_rate[j] = attention(op, machine)
     else:
-        for j in range(width):
-            compute[j], l2[j], hbm_bytes[j], hbm_rate[j] = elementwise(op, machine_at(machines, v, start + j))
+        for j in range(b.width):
+            machine = machine_at(b.machines, b.v, b.start + j)
+            b.compute[j], b.l2[j], b.hbm_bytes[j], b.hbm_rate[j] = elementwise(op, machine)
 
 
 @kernel
@@ -90,186 +132,177 @@ def _window_end(table: Any, opener: int, w: int) -> int:
 
 
 @kernel
-def _admit_window(
-    table: Any,
-    w: int,
-    opener: int,
-    machines: Any,
-    v: int,
-    start: int,
-    width: int,
-    policy: Policy,
-    admitted: Any,
-    before: Any,
-    state: Any,
-) -> None:
-    """Fill ``admitted`` and ``before`` (row, design) for one window, and the lane's total (state 0)."""
-    end = _window_end(table, opener, w)
-    done = np.zeros(end - opener)
-    used, closed = state[0], state[1]
-    used[:width] = 0.0
-    closed[:width] = 0.0
-    for _ in range(opener + 1, end):
-        row = -1
-        for candidate in range(opener + 1, end):
-            if done[candidate - opener] == 0.0:
-                larger = row >= 0 and table[PREFETCH, candidate, w] > table[PREFETCH, row, w]
-                if row < 0 or (policy.rule == 2.0 and larger):
-                    row = candidate
-        done[row - opener] = 1.0
-        size = table[PREFETCH, row, w]
-        for j in range(width):
-            cap = policy.threshold * machines[L2_BYTES, v, start + j]
-            grant, shut = admit(policy.rule, size, used[j], closed[j], cap)
-            grant = grant if size > 0.0 else 0.0
-            admitted[row, j] = grant
-            used[j] += grant
-            closed[j] = shut if size > 0.0 else closed[j]
-    for j in range(width):
-        position = 0.0
-        for row in range(opener + 1, end):
-            before[row, j] = position
-            position += admitted[row, j]
+def _next_offer(b: Block, opener: int, end: int, offered: Any) -> int:
+    """Row whose operand is offered for admission next: in graph order, or for best fit the largest."""
+    row = -1
+    for candidate in range(opener + 1, end):
+        if offered[candidate - opener] == 0.0:
+            larger = row >= 0 and b.table[PREFETCH, candidate, b.w] > b.table[PREFETCH, row, b.w]
+            if row < 0 or (b.policy.rule == BEST_FIT and larger):
+                row = candidate
+    return row
 
 
 @kernel
-def _run_collective(
-    table: Any,
-    r: int,
-    w: int,
-    machines: Any,
-    v: int,
-    start: int,
-    width: int,
-    times: Any,
-    state: Any,
-    totals: Any,
-    detail: Any,
-) -> None:
+def _admit_window(b: Block, opener: int, end: int) -> None:
+    """Fill ``admitted`` and ``before`` for the rows of one window, and the ``total``."""
+    offered = np.zeros(end - opener)
+    b.total[:] = 0.0
+    b.closed[:] = 0.0
+    for _ in range(opener + 1, end):
+        row = _next_offer(b, opener, end, offered)
+        offered[row - opener] = 1.0
+        size = b.table[PREFETCH, row, b.w]
+        if size == 0.0:
+            b.admitted[row, :] = 0.0
+            continue
+        for j in range(b.width):
+            cap = b.policy.threshold * b.machines[L2_BYTES, b.v, b.start + j]
+            grant, b.closed[j] = admit(b.policy.rule, size, b.total[j], b.closed[j], cap)
+            b.admitted[row, j] = grant
+            b.total[j] += grant
+    for j in range(b.width):
+        place = 0.0
+        for row in range(opener + 1, end):
+            b.before[row, j] = place
+            place += b.admitted[row, j]
+
+
+@kernel
+def _run_collective(b: Block, r: int) -> None:
     """Time one collective; the lane fetches with the HBM bandwidth left over."""
-    op = operator_at(table, r, w)
-    total, progress, touched = state[0], state[2], state[3]
+    op = operator_at(b.table, r, b.w)
     buffers = 2.0 * op.message_bytes
-    owns, sents, names, wires = state[4], state[5], state[6], state[7]
-    for j in range(width):
-        machine = machine_at(machines, v, start + j)
+    b.touched[r] = buffers
+    names, wires, own, sents = b.compute, b.l2, b.hbm_bytes, b.hbm_rate
+    for j in range(b.width):
+        machine = machine_at(b.machines, b.v, b.start + j)
         hops, wire, name, sent = collective(op.kind, op.message_bytes, op.ranks, machine)
         time = machine.start_up + hops + wire
-        own = buffers * (1.0 - resident_share(buffers, machine.l2_bytes, machine.l2_ways))
-        owns[j], sents[j], names[j], wires[j] = own, sent, name, wire
-        progress[j] = min(total[j], max(time * machine.hbm_rate - own, 0.0))
-        touched[j] = buffers
-        times[r, j] = time
-    for j in range(width):
-        totals[0, w, start + j] += op.count * times[r, j]
-        totals[1, w, start + j] += op.count * progress[j]
-        totals[2, w, start + j] += op.count * (owns[j] + progress[j])
-    if detail.shape[0] > 0:
-        for j in range(width):
-            bound = BY_LINK if wires[j] > times[r, j] - wires[j] else BY_LATENCY
-            rows = (times[r, j], bound, owns[j], 0.0, sents[j], 0.0, progress[j], progress[j], names[j])
+        own[j] = buffers * (1.0 - resident_share(buffers, machine.l2_bytes, machine.l2_ways))
+        b.progress[j] = min(b.total[j], max(time * machine.hbm_rate - own[j], 0.0))
+        b.first[r, j], b.last[r, j] = 0.0, b.progress[j]
+        b.pace[r, j] = buffers / max(b.progress[j], 1e-9)
+        names[j], wires[j], sents[j] = name, wire, sent
+        b.times[r, j] = time
+    for j in range(b.width):
+        b.totals[0, b.w, b.start + j] += op.count * b.times[r, j]
+        b.totals[1, b.w, b.start + j] += op.count * b.progress[j]
+        b.totals[2, b.w, b.start + j] += op.count * (own[j] + b.progress[j])
+    if b.detail.shape[0] > 0:
+        for j in range(b.width):
+            bound = BY_LINK if wires[j] > b.times[r, j] - wires[j] else BY_LATENCY
+            fetched = b.progress[j]
+            row = (b.times[r, j], bound, own[j], 0.0, sents[j], 0.0, fetched, fetched, names[j])
             for field in range(9):
-                detail[field, r, w, start + j] = rows[field]
+                b.detail[field, r, b.w, b.start + j] = row[field]
 
 
 @kernel
-def _run_operator(
-    table: Any,
-    r: int,
-    w: int,
-    machines: Any,
-    v: int,
-    start: int,
-    width: int,
-    admitted: Any,
-    before: Any,
-    times: Any,
-    state: Any,
-    totals: Any,
-    detail: Any,
-) -> None:
+def _survive(b: Block, op: Operator, r: int, opener: int) -> None:
+    """Fill ``survival``: the share of the row's fetched bytes that L2 still holds when it reads them.
+
+    A byte's stack distance is what both lanes have touched since it was fetched: in the queue, all that
+    was fetched from its own operand on, and what the lane fetches while the operator runs; on the main
+    lane, all since the moment of its fetch.  Both differ along the operand, so the occupancy law is
+    averaged over it by Gauss-Legendre quadrature.  What the lane fetches beside the operator depends in
+    turn on the hits; taking all of them as hits for that costs under 5 % of the bytes (tests).
+    """
+    beside = b.body
+    for j in range(b.width):
+        machine = machine_at(b.machines, b.v, b.start + j)
+        place, want = b.before[r, j], b.admitted[r, j]
+        hot = min(max(b.progress[j] - place, 0.0), want)
+        cold = b.hbm_bytes[j] - hot
+        body = max(max(b.compute[j], b.l2[j]), memory_time(hot, cold, machine.l2_rate, b.hbm_rate[j]))
+        backlog = max(b.total[j] - max(b.progress[j], place + want), 0.0)
+        beside[j], _ = lane_progress(backlog, machine.launch + body, cold, machine.hbm_rate)
+    b.survival[:] = 0.0
+    for point in range(3):
+        b.clock[:] = 0.0
+        for row in range(opener, r):
+            passed = b.touched[row] - (b.touched[row - 1] if row > opener else 0.0)
+            for j in range(b.width):
+                fetched = min(max(b.progress[j] - b.before[r, j], 0.0), b.admitted[r, j])
+                place = b.before[r, j] + GAUSS_POINTS[point] * fetched
+                b.clock[j] += min(max((place - b.first[row, j]) * b.pace[row, j], 0.0), passed)
+        for j in range(b.width):
+            ahead = max(b.progress[j] - b.before[r, j], 0.0)
+            distance = b.touched[r - 1] - b.clock[j] + ahead + op.input_bytes + GAUSS_POINTS[point] * beside[j]
+            capacity, ways = b.machines[L2_BYTES, b.v, b.start + j], b.machines[L2_WAYS, b.v, b.start + j]
+            b.survival[j] += GAUSS_WEIGHTS[point] * resident_share(distance, capacity, ways)
+
+
+@kernel
+def _run_operator(b: Block, r: int, opener: int) -> None:
     """Time one operator: what was prefetched and survived is read at L2 speed, the lane goes on beside it."""
-    op = operator_at(table, r, w)
-    total, progress, touched = state[0], state[2], state[3]
-    costs = state[4:]
-    _costs(op, machines, v, start, width, costs)
-    compute, l2, hbm_bytes, hbm_rate = costs[0], costs[1], costs[2], costs[3]
-    own = op.input_bytes + op.output_bytes
-    hots, served_bytes, bodies = costs[4], costs[5], costs[6]
-    want, position = admitted[r], before[r]
-    for j in range(width):
-        machine = machine_at(machines, v, start + j)
-        ahead = max(progress[j] - position[j], 0.0)
-        survival = resident_share(touched[j] + ahead + own, machine.l2_bytes, machine.l2_ways)
-        hot = min(ahead, want[j]) * survival
-        cold = hbm_bytes[j] - hot
-        body = max(max(compute[j], l2[j]), memory_time(hot, cold, machine.l2_rate, hbm_rate[j]))
-        reached = max(progress[j], position[j] + want[j])
-        backlog = max(total[j] - reached, 0.0)
+    op = operator_at(b.table, r, b.w)
+    _costs(b, op)
+    passed = op.input_bytes + op.weight_bytes + op.output_bytes
+    if opener >= 0:
+        b.touched[r] = b.touched[r - 1] + passed
+        if b.policy.rule >= 0.0 and op.prefetch_bytes > 0.0:
+            _survive(b, op, r, opener)
+    else:
+        b.progress[:] = 0.0
+        b.total[:] = 0.0
+    for j in range(b.width):
+        machine = machine_at(b.machines, b.v, b.start + j)
+        place, want = b.before[r, j], b.admitted[r, j]
+        hot = min(max(b.progress[j] - place, 0.0), want) * b.survival[j]
+        cold = b.hbm_bytes[j] - hot
+        body = max(max(b.compute[j], b.l2[j]), memory_time(hot, cold, machine.l2_rate, b.hbm_rate[j]))
+        reached = max(b.progress[j], place + want)
+        backlog = max(b.total[j] - reached, 0.0)
         served, delay = lane_progress(backlog, machine.launch + body, cold, machine.hbm_rate)
-        hots[j], served_bytes[j], bodies[j] = hot, served, body
-        times[r, j] = machine.launch + body + delay
-        progress[j] = reached + served
-        touched[j] += own + op.weight_bytes
-    for j in range(width):
-        totals[0, w, start + j] += op.count * times[r, j]
-        totals[1, w, start + j] += op.count * served_bytes[j]
-        totals[2, w, start + j] += op.count * (hbm_bytes[j] - hots[j] + served_bytes[j])
-    if detail.shape[0] > 0:
-        _describe_operator(r, w, machines, v, start, width, want, position, times, state, detail)
+        b.hot[j], b.body[j] = hot, body
+        b.times[r, j] = machine.launch + body + delay
+        b.first[r, j], b.last[r, j] = reached, reached + served
+        b.pace[r, j] = passed / max(served, 1e-9)
+        b.progress[j] = reached + served
+    for j in range(b.width):
+        served = b.last[r, j] - b.first[r, j]
+        b.totals[0, b.w, b.start + j] += op.count * b.times[r, j]
+        b.totals[1, b.w, b.start + j] += op.count * served
+        b.totals[2, b.w, b.start + j] += op.count * (b.hbm_bytes[j] - b.hot[j] + served)
+    if b.detail.shape[0] > 0:
+        _describe_operator(b, r)
 
 
 @kernel
-def _describe_operator(
-    r: int,
-    w: int,
-    machines: Any,
-    v: int,
-    start: int,
-    width: int,
-    want: Any,
-    position: Any,
-    times: Any,
-    state: Any,
-    detail: Any,
-) -> None:
+def _describe_operator(b: Block, r: int) -> None:
     """Write down one operator's bound, bytes, hits and what the lane did beside it."""
-    compute, l2, hbm_bytes, hbm_rate = state[4], state[5], state[6], state[7]
-    hots, served_bytes, bodies = state[8], state[9], state[10]
-    for j in range(width):
-        machine = machine_at(machines, v, start + j)
-        cold = hbm_bytes[j] - hots[j]
-        memory = memory_time(hots[j], cold, machine.l2_rate, hbm_rate[j])
-        by_memory = BY_HBM if cold / hbm_rate[j] >= hots[j] / machine.l2_rate else BY_L2
-        by_chip = BY_COMPUTE if compute[j] >= l2[j] else BY_L2
-        bound = by_memory if memory >= max(compute[j], l2[j]) else by_chip
-        waiting = max(state[2, j] - position[j] - want[j], 0.0)
-        rows = (times[r, j], BY_LATENCY if machine.launch > bodies[j] else bound, cold, hots[j], 0.0, want[j])
-        for field in range(6):
-            detail[field, r, w, start + j] = rows[field]
-        detail[6, r, w, start + j] = served_bytes[j]
-        detail[7, r, w, start + j] = waiting
-        detail[8, r, w, start + j] = -1.0
+    for j in range(b.width):
+        machine = machine_at(b.machines, b.v, b.start + j)
+        cold, hot = b.hbm_bytes[j] - b.hot[j], b.hot[j]
+        by_memory = BY_HBM if cold / b.hbm_rate[j] >= hot / machine.l2_rate else BY_L2
+        by_chip = BY_COMPUTE if b.compute[j] >= b.l2[j] else BY_L2
+        memory = memory_time(hot, cold, machine.l2_rate, b.hbm_rate[j])
+        bound = by_memory if memory >= max(b.compute[j], b.l2[j]) else by_chip
+        bound = BY_LATENCY if machine.launch > b.body[j] else bound
+        served = b.last[r, j] - b.first[r, j]
+        waiting = max(b.progress[j] - b.before[r, j] - b.admitted[r, j], 0.0)
+        row = (b.times[r, j], bound, cold, hot, 0.0, b.admitted[r, j], served, waiting, -1.0)
+        for field in range(9):
+            b.detail[field, r, b.w, b.start + j] = row[field]
 
 
 @kernel
-def _fuse(
-    table: Any, r: int, w: int, machines: Any, v: int, start: int, width: int, times: Any, totals: Any, detail: Any
-) -> None:
+def _fuse(b: Block, r: int) -> None:
     """Overlap row ``r`` with the collective that reduces it; the gain is booked on the collective."""
-    into = int(table[FEEDS, r, w])
-    reducer = operator_at(table, into, w)
+    into = int(b.table[FEEDS, r, b.w])
+    reducer = operator_at(b.table, into, b.w)
     if reducer.ranks <= 1.0:
         return
-    count = table[COUNT, r, w]
-    for j in range(width):
-        machine = machine_at(machines, v, start + j)
+    count = b.table[COUNT, r, b.w]
+    for j in range(b.width):
+        machine = machine_at(b.machines, b.v, b.start + j)
         hops, wire, _, _ = collective(reducer.kind, reducer.message_bytes, reducer.ranks, machine)
-        product = times[r, j]
-        gain = product + times[into, j] - fused_time(product, machine.start_up, hops, wire)
-        totals[0, w, start + j] -= count * gain
-        if detail.shape[0] > 0:
-            detail[0, into, w, start + j] -= gain * count / reducer.count
+        product = b.times[r, j]
+        gain = product + b.times[into, j] - fused_time(product, machine.start_up, hops, wire)
+        b.totals[0, b.w, b.start + j] -= count * gain
+        if b.detail.shape[0] > 0:
+            b.detail[0, into, b.w, b.start + j] -= gain * count / reducer.count
 
 
 @kernel
@@ -277,28 +310,28 @@ def _steps(table: Any, machines: Any, policy: Policy, w: int, start: int, width:
     """One block of designs through all rows of one workload."""
     rows = table.shape[1]
     v = w if machines.shape[1] > 1 else 0
-    admitted = np.zeros((rows, width))
-    before = np.zeros((rows, width))
-    times = np.zeros((rows, width))
-    state = np.zeros((11, width))
-    end = 0
+    queues = np.zeros((6, rows, width))
+    lanes = np.zeros((11, width))
+    b = Block(
+        table, machines, policy, totals, detail, w, v, start, width,
+        queues[0], queues[1], queues[2], queues[3], queues[4], queues[5], np.zeros(rows),
+        lanes[0], lanes[1], lanes[2], lanes[3], lanes[4], lanes[5], lanes[6], lanes[7], lanes[8], lanes[9], lanes[10],
+    )  # fmt: skip
+    opener, end = -1, 0
     for r in range(rows):
         if table[COUNT, r, w] == 0.0:
             continue
-        if table[KIND, r, w] >= COLLECTIVE:
-            if table[RANKS, r, w] > 1.0:
-                end = _window_end(table, r, w)
-                if policy.rule >= 0.0:
-                    _admit_window(table, w, r, machines, v, start, width, policy, admitted, before, state)
-                _run_collective(table, r, w, machines, v, start, width, times, state, totals, detail)
-            continue
-        if r >= end:
-            state[:4] = 0.0
-        _run_operator(table, r, w, machines, v, start, width, admitted, before, times, state, totals, detail)
+        if table[KIND, r, w] < COLLECTIVE:
+            _run_operator(b, r, opener if r < end else -1)
+        elif table[RANKS, r, w] > 1.0:
+            opener, end = r, _window_end(table, r, w)
+            if policy.rule >= 0.0:
+                _admit_window(b, r, end)
+            _run_collective(b, r)
     if policy.fused > 0.5:
         for r in range(rows):
             if table[FEEDS, r, w] >= 0.0 and table[COUNT, r, w] > 0.0:
-                _fuse(table, r, w, machines, v, start, width, times, totals, detail)
+                _fuse(b, r)
 
 
 @kernel

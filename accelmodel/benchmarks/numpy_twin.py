@@ -1,0 +1,352 @@
+"""The whole step in vectorised NumPy: what one would write without Numba, and a check of the kernel.
+
+Written from the laws' definitions, not from the kernel's loops: windows are found first, all candidates of
+a choice are stacked and the best is selected, and every quantity is an array over designs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from accelmodel.laws.attention import KEY_CHUNK
+from accelmodel.laws.matmul import MIN_ROWS
+from accelmodel.laws.vectors import (
+    ALL_GATHER,
+    ALL_REDUCE,
+    ALL_TO_ALL,
+    ATTENTION,
+    COLLECTIVE,
+    MATMUL,
+    REDUCE_SCATTER,
+    TOTALS,
+    Machine,
+    Operator,
+    Policy,
+)
+
+#: an array over designs, or a float where all designs agree
+Array = Any
+#: designs at a time: the temporaries of a row stay in the caches (1.7x faster than all at once)
+CHUNK = 8192
+#: time of an algorithm that the software does not offer, relative to its own
+NOT_OFFERED = 1e6
+
+
+class Ask(NamedTuple):
+    """What one operator asks of each design."""
+
+    chip: Array  #: time of the matrix and vector units or of L2, whichever is longer [s]
+    hbm: Array  #: HBM traffic [B]
+    rate: Array  #: rate at which the active cores can draw it [B/s]
+
+
+class Window(NamedTuple):
+    """A collective, the operators up to the next one, and what may be prefetched for them."""
+
+    opener: int
+    members: range
+    order: list[int]  #: rows in the order in which they are offered to admission
+
+
+def resident(distance: Array, machine: Machine) -> Array:
+    """Share of lines still in L2 after ``distance`` bytes [B] of others."""
+    lines = machine.l2_ways * distance / np.maximum(machine.l2_bytes, 1e-30)
+    z = 2.0 * (np.sqrt(machine.l2_ways - 0.45) - np.sqrt(np.maximum(lines - 0.15, 0.0)))
+    half = 0.5 / np.polyval([0.078108, 0.000972, 0.230389, 0.278393, 1.0], np.abs(z) * np.sqrt(0.5)) ** 4
+    return np.where(machine.l2_bytes > 0.0, np.where(z >= 0.0, 1.0 - half, half), 0.0)
+
+
+def matrix_rate(bits: float, machine: Machine) -> Array:
+    """Matrix rate of one core [FLOP/s] at a precision [bit]."""
+    return machine.rate_16bit if bits > 8.0 else machine.rate_8bit if bits > 4.0 else machine.rate_4bit
+
+
+def slices_of_busiest(tiles: Array, slices: Array, cores: Array) -> Array:
+    """Slices that the busiest core works through: whole tiles dealt out, or slices with one more to add up."""
+    return np.minimum(np.ceil(tiles / cores) * slices, np.ceil(tiles * slices / cores) + 1.0)
+
+
+def product(op: Operator, machine: Machine) -> Ask:
+    """Ask of a matrix product with the best of three tile widths."""
+    rows = np.minimum(machine.tile_m, MIN_ROWS * np.ceil(op.m / MIN_ROWS))
+    down = np.ceil(op.m / rows)
+    floors = np.array([0.0, MIN_ROWS, MIN_ROWS])[:, None]
+    columns = np.maximum(np.array([1.0, 0.5, 0.25])[:, None] * machine.tile_n, floors)
+    across, slices = np.ceil(op.n / columns), np.ceil(op.k / machine.tile_k)
+    tiles = op.groups * down * across
+    steps = slices_of_busiest(tiles, slices, machine.cores)
+    busy = tiles * slices / (steps * machine.cores)
+    fetched = (op.input_bytes * across + op.weight_bytes * down) / machine.multicast + op.output_bytes
+    traffic = np.maximum(fetched, op.input_bytes + op.weight_bytes + op.output_bytes)
+    compute = steps * (2.0 * rows * columns * machine.tile_k / matrix_rate(op.bits, machine))
+    times = np.maximum(compute, traffic / (machine.l2_rate * busy))
+    best = times.argmin(axis=0)[None]
+    share = np.take_along_axis(busy, best, 0)[0]
+    drawn = np.minimum(machine.hbm_rate, share * machine.l2_rate)
+    return Ask(np.take_along_axis(times, best, 0)[0], product_traffic(op, machine, down), drawn)
+
+
+def product_traffic(op: Operator, machine: Machine, down: Array) -> Array:
+    """HBM bytes of a product: each operand once, and again for what L2 could not keep."""
+    across = np.ceil(op.n / machine.tile_n)
+    block_down = np.minimum(down, np.sqrt(machine.cores))
+    block_across = np.minimum(across, machine.cores / block_down)
+    sweeps, blocks = np.maximum(down / block_down, 1.0), np.maximum(across / block_across, 1.0)
+    a, b, c = op.input_bytes / op.groups, op.weight_bytes / op.groups, op.output_bytes / op.groups
+    between_sweeps, between_blocks = b + (a + c) / sweeps, a / sweeps + b / blocks
+    again_b = (sweeps - 1.0) * (1.0 - resident(between_sweeps, machine))
+    again_a = (blocks - 1.0) * (1.0 - resident(between_blocks, machine))
+    fresh = 1.0 - resident(op.input_bytes + op.output_bytes, machine)
+    return op.weight_bytes * (1.0 + again_b) + op.input_bytes * again_a + (op.input_bytes + op.output_bytes) * fresh
+
+
+def attend(op: Operator, machine: Machine) -> Ask:
+    """Ask of attention over tiles of query rows and chunks of keys."""
+    rows = np.minimum(machine.tile_m, MIN_ROWS * np.ceil(op.m / MIN_ROWS))
+    down, chunks = np.ceil(op.m / rows), np.ceil(op.n / KEY_CHUNK)
+    tiles = op.groups * down
+    steps = slices_of_busiest(tiles, chunks, machine.cores)
+    busy = tiles * chunks / (steps * machine.cores)
+    activations = op.input_bytes + op.output_bytes
+    matrix = steps * 2.0 * rows * KEY_CHUNK * op.k / matrix_rate(op.bits, machine)
+    transfer = (op.weight_bytes * down + activations) / (machine.l2_rate * busy)
+    chip = np.maximum(np.maximum(matrix, op.vector_ops / (machine.vector_rate * busy)), transfer)
+    at_work = op.weight_bytes * np.minimum(1.0, machine.cores / tiles)
+    again = (down - 1.0) * (1.0 - resident(at_work, machine))
+    hbm = op.weight_bytes * (1.0 + again) + activations * (1.0 - resident(activations, machine))
+    return Ask(chip, hbm, np.minimum(machine.hbm_rate, busy * machine.l2_rate))
+
+
+def stream(op: Operator, machine: Machine) -> Ask:
+    """Ask of an operator that reads and writes each byte once."""
+    activations = op.input_bytes + op.output_bytes
+    chip = np.maximum(op.vector_ops / machine.vector_rate, (activations + op.weight_bytes) / machine.l2_rate)
+    return Ask(chip, activations * (1.0 - resident(activations, machine)) + op.weight_bytes, machine.hbm_rate)
+
+
+def rounds(ranks: Array) -> Array:
+    """Rounds of a binary tree over up to 1024 devices."""
+    return np.minimum(np.ceil(np.log2(ranks)), 10.0)
+
+
+def group_rate(ranks: Array, machine: Machine) -> Array:
+    """Bandwidth of one device towards the others of its group [B/s]."""
+    share = np.minimum((ranks - 1.0) / np.maximum(machine.node - 1.0, 1.0), 1.0)
+    return machine.link_rate * np.where(machine.mesh > 0.5, share, 1.0)
+
+
+def fastest_inside(message: float, ranks: Array, machine: Machine) -> tuple[Array, Array]:
+    """Hop and wire time [s] of the fastest all-reduce of ``message`` bytes inside a node."""
+    one, shared = np.ones_like(ranks), 2.0 * (ranks - 1.0) / ranks
+    hops = np.stack([2.0 * (ranks - 1.0), 2.0 * rounds(ranks), one, 2.0 * one, 2.0 * one]) * machine.hop
+    sent = np.stack([shared, 2.0 * one, ranks - 1.0, shared, 1.0 + 1.0 / ranks])
+    wire = sent * (message / group_rate(ranks, machine))
+    offered = np.stack([machine.ring, machine.tree, machine.one_shot, machine.two_shot, machine.in_switch]) > 0.5
+    best = ((hops + wire) * np.where(offered, 1.0, NOT_OFFERED)).argmin(axis=0)[None]
+    return np.take_along_axis(hops, best, 0)[0], np.take_along_axis(wire, best, 0)[0]
+
+
+def gather_inside(message: Array, ranks: Array, machine: Machine) -> tuple[Array, Array]:
+    """Hop and wire time [s] of an all-gather or reduce-scatter of ``message`` bytes in all."""
+    direct = np.maximum(machine.one_shot, machine.two_shot) > 0.5
+    hops = np.where(direct, 1.0, ranks - 1.0) * machine.hop
+    return hops, (ranks - 1.0) / ranks * message / group_rate(ranks, machine)
+
+
+def all_reduce(message: float, inside: Array, nodes: Array, machine: Machine) -> tuple[Array, Array]:
+    """Hop and wire time [s] of an all-reduce, hierarchical over several nodes."""
+    hops, wire = fastest_inside(message, inside, machine)
+    gather_hops, gather_wire = gather_inside(message, inside, machine)
+    share = message / inside / machine.out_rate
+    between = np.stack([2.0 * (nodes - 1.0), 2.0 * rounds(nodes)]) * machine.out_hop
+    across = np.stack([2.0 * (nodes - 1.0) / nodes, 2.0 * np.ones_like(nodes)]) * share
+    best = (between + across).argmin(axis=0)[None]
+    wide_hops = 2.0 * gather_hops + np.take_along_axis(between, best, 0)[0]
+    wide_wire = 2.0 * gather_wire + np.take_along_axis(across, best, 0)[0]
+    return np.where(nodes <= 1.0, hops, wide_hops), np.where(nodes <= 1.0, wire, wide_wire)
+
+
+def exchange(op: Operator, machine: Machine) -> tuple[Array, Array]:
+    """Hop and wire time [s] of any collective."""
+    inside, nodes = np.minimum(op.ranks, machine.node), np.maximum(op.ranks / machine.node, 1.0)
+    message = op.message_bytes
+    if op.kind == ALL_REDUCE:
+        return all_reduce(message, inside, nodes, machine)
+    rate = group_rate(inside, machine)
+    if op.kind in (ALL_GATHER, REDUCE_SCATTER):
+        hops, wire = gather_inside(message / nodes, inside, machine)
+        crossing = (nodes - 1.0) / nodes * message
+        wire = wire + crossing / (inside * machine.out_rate)
+        spread = np.where(nodes > 1.0, crossing * (inside - 1.0) / inside / rate, 0.0)
+        return hops + (nodes - 1.0) * machine.out_hop, wire + spread
+    if op.kind == ALL_TO_ALL:
+        outside = (op.ranks - inside) / op.ranks * message / machine.out_rate
+        wire = np.maximum((inside - 1.0) / op.ranks * message / rate, outside)
+        return np.where(nodes <= 1.0, machine.hop, machine.out_hop), wire
+    return machine.hop, message / group_rate(2.0, machine)
+
+
+def fused_with(product_time: Array, start_up: Array, hops: Array, wire: Array) -> Array:
+    """Time of a product cut into 1, 2, 4 or 8 pieces, each sent while the next is computed [s]."""
+    cuts = [product_time + hops + wire]
+    for pieces in (2.0, 4.0, 8.0):
+        work, send = product_time / pieces, hops + wire / pieces
+        cuts.append(work + (pieces - 1.0) * np.maximum(work, send) + send)
+    return start_up + np.minimum.reduce(cuts)
+
+
+def windows(operators: list[Operator], policy: Policy) -> dict[int, Window]:
+    """Return the windows of a step by their opening row."""
+    found = {}
+    for opener, op in enumerate(operators):
+        if not (op.count and op.kind >= COLLECTIVE and op.ranks > 1.0):
+            continue
+        end = opener + 1
+        while end < len(operators) and operators[end].count == op.count:
+            if operators[end].kind >= COLLECTIVE and operators[end].ranks > 1.0:
+                break
+            end += 1
+        members = range(opener + 1, end)
+        offered = [row for row in members if operators[row].prefetch_bytes > 0.0]
+        if policy.rule == 2.0:
+            offered.sort(key=lambda row: -operators[row].prefetch_bytes)
+        found[opener] = Window(opener, members, offered if policy.rule >= 0.0 else [])
+    return found
+
+
+def admit(window: Window, operators: list[Operator], cap: Array, rule: float) -> dict[int, Array]:
+    """Return the bytes [B] admitted of each row of a window."""
+    used, closed = np.zeros_like(cap), np.zeros(cap.shape, dtype=bool)
+    granted: dict[int, Array] = {}
+    for row in window.order:
+        size = operators[row].prefetch_bytes
+        fits = used + size <= cap
+        closed = closed | (~fits if rule == 0.0 else False)
+        if rule == 1.0:
+            granted[row] = np.minimum(size, np.maximum(cap - used, 0.0))
+        else:
+            granted[row] = np.where(fits & ~closed, size, 0.0)
+        used = used + granted[row]
+    return granted
+
+
+class Lane(NamedTuple):
+    """The prefetch lane between two operators; outside every window it is empty."""
+
+    granted: Mapping[int, Array] = MappingProxyType({})  #: bytes admitted of each row [B]
+    admitted: Array = 0.0  #: of all rows of the window [B]
+    fetched: Array = 0.0  #: how far the lane has come [B]
+    position: Array = 0.0  #: where the next operator's bytes begin [B]
+    past: tuple[tuple[float, Array, Array], ...] = ()  #: per row: bytes touched, lane's place before and after [B]
+
+
+def survival(op: Operator, want: Array, machine: Machine, lane: Lane) -> Array:
+    """Share of an operator's fetched bytes that L2 still holds: the mean over the moments of their fetch."""
+    ahead = np.maximum(lane.fetched - lane.position, 0.0)
+    nodes, weights = np.polynomial.legendre.leggauss(3)
+    mean = np.zeros_like(machine.cores)
+    for node, weight in zip((1.0 + nodes) / 2.0, weights / 2.0, strict=True):
+        place = lane.position + node * np.minimum(ahead, want)
+        since = ahead + op.input_bytes
+        for bytes_touched, first, last in lane.past:
+            done = np.clip((place - first) / np.maximum(last - first, 1e-9), 0.0, 1.0)
+            since = since + bytes_touched * (1.0 - done)
+        mean += weight * resident(since, machine)
+    return mean
+
+
+def open_window(window: Window, operators: list[Operator], machine: Machine, policy: Policy) -> tuple[Array, ...]:
+    """Return time [s], bytes prefetched and own HBM bytes [B] of a collective, and the lane that it opens."""
+    op = operators[window.opener]
+    granted = admit(window, operators, policy.threshold * machine.l2_bytes, policy.rule)
+    admitted = sum(granted.values(), np.zeros_like(machine.cores))
+    hops, wire = exchange(op, machine)
+    time = machine.start_up + hops + wire
+    buffers = 2.0 * op.message_bytes
+    own = buffers * (1.0 - resident(buffers, machine))
+    fetched = np.minimum(admitted, np.maximum(time * machine.hbm_rate - own, 0.0))
+    return time, fetched, own, Lane(granted, admitted, fetched, 0.0, ((buffers, 0.0, fetched),))
+
+
+def run_operator(row: int, op: Operator, machine: Machine, lane: Lane) -> tuple[Array, ...]:
+    """Return time [s], bytes prefetched beside it and own HBM bytes [B] of an operator, and the lane after it."""
+    ask = (product if op.kind == MATMUL else attend if op.kind == ATTENTION else stream)(op, machine)
+    want = lane.granted.get(row, 0.0)
+    hot: Array = 0.0
+    if row in lane.granted:
+        hot = np.minimum(np.maximum(lane.fetched - lane.position, 0.0), want) * survival(op, want, machine, lane)
+    cold = ask.hbm - hot
+    busy = machine.launch + np.maximum(ask.chip, hot / machine.l2_rate + cold / ask.rate)
+    position = lane.position + want
+    fetched = np.maximum(lane.fetched, position)
+    backlog = np.maximum(lane.admitted - fetched, 0.0)
+    spare = np.maximum(busy * machine.hbm_rate - cold, 0.0)
+    contended = np.minimum(np.maximum(backlog - spare, 0.0), cold)
+    served = np.minimum(backlog, spare) + contended
+    touched = op.input_bytes + op.weight_bytes + op.output_bytes
+    past = (*lane.past, (touched, fetched, fetched + served))
+    after = Lane(lane.granted, lane.admitted, fetched + served, position, past)
+    return busy + contended / machine.hbm_rate, served, cold, after
+
+
+def fusion_gain(operators: list[Operator], times: dict[int, Array], machine: Machine) -> Array:
+    """Time won by overlapping products with the collective that reduces them [s]."""
+    gain = np.zeros_like(machine.cores)
+    for row, op in enumerate(operators):
+        into = int(op.feeds)
+        if into < 0 or op.count <= 0.0 or operators[into].ranks <= 1.0:
+            continue
+        hops, wire = exchange(operators[into], machine)
+        together = fused_with(times[row], machine.start_up, hops, wire)
+        gain += op.count * (times[row] + times.get(into, 0.0) - together)
+    return gain
+
+
+def step(operators: list[Operator], opened: dict[int, Window], machine: Machine, policy: Policy) -> Array:
+    """Return totals (TOTALS, design) of the step on one chunk of designs."""
+    totals = np.zeros((len(TOTALS), len(machine.cores)))
+    times: dict[int, Array] = {}
+    lane, members = Lane(), range(0)
+    for row, op in enumerate(operators):
+        if row in opened:
+            members = opened[row].members
+            time, fetched, own, lane = open_window(opened[row], operators, machine, policy)
+        elif op.count and op.kind < COLLECTIVE:
+            lane = lane if row in members else Lane()
+            time, fetched, own, lane = run_operator(row, op, machine, lane)
+        else:
+            continue
+        times[row] = time
+        totals[0] += op.count * time
+        totals[1] += op.count * fetched
+        totals[2] += op.count * (own + fetched)
+    if policy.fused > 0.5:
+        totals[0] -= fusion_gain(operators, times, machine)
+    return totals
+
+
+def evaluate(table: Array, machines: Array, policy: Policy) -> Array:
+    """Time whole steps of one workload.
+
+    Parameters
+    ----------
+    table : ndarray (column of Operator, row)
+    machines : ndarray (field of Machine, design)
+    policy : Policy
+
+    Returns
+    -------
+    ndarray (TOTALS, design)
+        Step time [s], prefetched bytes and HBM bytes [B].
+    """
+    operators = [Operator(*map(float, row)) for row in table.T]
+    opened = windows(operators, policy)
+    totals = np.empty((len(TOTALS), machines.shape[1]))
+    for start in range(0, machines.shape[1], CHUNK):
+        machine = Machine(*machines[:, start : start + CHUNK])
+        totals[:, start : start + CHUNK] = step(operators, opened, machine, policy)
+    return totals

@@ -1,0 +1,441 @@
+/* One whole step of many designs in plain C: what one would write by hand for speed, and a check of the kernel.
+ *
+ * Designs lie side by side; each law is an inline function of doubles and each operator is one loop over a
+ * block of designs, which the compiler vectorises.  Units are SI; see accelmodel/laws for the equations.
+ * table: (column of Operator, row), machines: (field of Machine, design), totals: (3, design), all contiguous.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOCK 128
+#define LAW static inline __attribute__((always_inline))
+#define MIN_ROWS 16.0
+#define KEY_CHUNK 128.0
+#define NOT_OFFERED 1e6
+/* Designs do not depend on one another: says to the compiler that it need not test for overlap. */
+#ifdef __clang__
+#define SIDE_BY_SIDE _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define SIDE_BY_SIDE _Pragma("GCC ivdep")
+#endif
+
+enum { MATMUL, ATTENTION, ELEMENTWISE, ALL_REDUCE, ALL_GATHER, REDUCE_SCATTER, ALL_TO_ALL, POINT_TO_POINT };
+
+typedef struct {
+    double cores, rate_16bit, rate_8bit, rate_4bit, vector_rate, tile_m, tile_n, tile_k, multicast, hbm_rate, l2_rate,
+        l2_bytes, l2_ways, launch, node, mesh, link_rate, hop, start_up, ring, tree, one_shot, two_shot, in_switch,
+        out_rate, out_hop;
+} machine_t;
+
+typedef struct {
+    double kind, count, groups, m, n, k, weight_bytes, input_bytes, output_bytes, bits, flops, vector_ops,
+        prefetch_bytes, message_bytes, ranks, feeds;
+} operator_t;
+
+typedef struct { double chip, hbm, rate; } ask_t;      /* s, B, B/s */
+typedef struct { double hops, wire; } exchange_t;      /* s, s */
+typedef struct { double time, l2, busy; } tiling_t;    /* s, s, 1 */
+typedef struct { double rule, threshold, fused; } policy_t;
+
+/* What the lanes remember of a block of designs. */
+typedef struct {
+    double admitted[BLOCK], fetched[BLOCK], position[BLOCK], used[BLOCK], closed[BLOCK], survival[BLOCK];
+} lane_t;
+
+/* What went before a row of a window: bytes touched, and the lane's place before and after, B. */
+typedef struct {
+    double touched, first[BLOCK], last[BLOCK];
+} past_t;
+
+LAW double least(double a, double b) { return a < b ? a : b; }
+LAW double most(double a, double b) { return a > b ? a : b; }
+
+LAW machine_t machine_at(const double *restrict x, long designs, long d)
+{
+    machine_t m = {
+        x[d], x[designs + d], x[2 * designs + d], x[3 * designs + d], x[4 * designs + d], x[5 * designs + d],
+        x[6 * designs + d], x[7 * designs + d], x[8 * designs + d], x[9 * designs + d], x[10 * designs + d],
+        x[11 * designs + d], x[12 * designs + d], x[13 * designs + d], x[14 * designs + d], x[15 * designs + d],
+        x[16 * designs + d], x[17 * designs + d], x[18 * designs + d], x[19 * designs + d], x[20 * designs + d],
+        x[21 * designs + d], x[22 * designs + d], x[23 * designs + d], x[24 * designs + d], x[25 * designs + d]};
+    return m;
+}
+
+LAW double resident(double distance, machine_t m)
+{
+    double lines = m.l2_ways * distance / most(m.l2_bytes, 1e-30);
+    double z = 2.0 * (sqrt(m.l2_ways - 0.45) - sqrt(most(lines - 0.15, 0.0)));
+    double x = fabs(z) * 0.7071067811865476;
+    double tail = 1.0 + x * (0.278393 + x * (0.230389 + x * (0.000972 + x * 0.078108)));
+    tail *= tail;
+    double half = 0.5 / (tail * tail);
+    double share = z >= 0.0 ? 1.0 - half : half;
+    return m.l2_bytes > 0.0 ? share : 0.0;
+}
+
+LAW double makespan(double tiles, double slices, double cores)
+{
+    return least(ceil(tiles / cores) * slices, ceil(tiles * slices / cores) + 1.0);
+}
+
+LAW tiling_t tiling(operator_t op, machine_t m, double core_rate, double rows, double down,
+                    double columns)
+{
+    double across = ceil(op.n / columns), slices = ceil(op.k / m.tile_k);
+    double tiles = op.groups * down * across, steps = makespan(tiles, slices, m.cores);
+    double busy = tiles * slices / (steps * m.cores);
+    double fetched = (op.input_bytes * across + op.weight_bytes * down) / m.multicast + op.output_bytes;
+    double traffic = most(fetched, op.input_bytes + op.weight_bytes + op.output_bytes);
+    double l2 = traffic / (m.l2_rate * busy);
+    double compute = steps * (2.0 * rows * columns * m.tile_k / core_rate);
+    tiling_t found = {most(compute, l2), l2, busy};
+    return found;
+}
+
+LAW double product_traffic(operator_t op, machine_t m, double down)
+{
+    double across = ceil(op.n / m.tile_n);
+    double block_down = least(down, sqrt(m.cores)), block_across = least(across, m.cores / block_down);
+    double sweeps = most(down / block_down, 1.0), blocks = most(across / block_across, 1.0);
+    double a = op.input_bytes / op.groups, b = op.weight_bytes / op.groups, c = op.output_bytes / op.groups;
+    double again_b = (sweeps - 1.0) * (1.0 - resident(b + a / sweeps + c / sweeps, m));
+    double again_a = (blocks - 1.0) * (1.0 - resident(a / sweeps + b / blocks, m));
+    double fresh = 1.0 - resident(op.input_bytes + op.output_bytes, m);
+    return op.weight_bytes * (1.0 + again_b) + op.input_bytes * (fresh + again_a) + op.output_bytes * fresh;
+}
+
+LAW ask_t product(operator_t op, machine_t m, double core_rate)
+{
+    double rows = least(m.tile_m, MIN_ROWS * ceil(op.m / MIN_ROWS)), down = ceil(op.m / rows);
+    tiling_t one = tiling(op, m, core_rate, rows, down, m.tile_n);
+    tiling_t two = tiling(op, m, core_rate, rows, down, most(m.tile_n * 0.5, MIN_ROWS));
+    tiling_t four = tiling(op, m, core_rate, rows, down, most(m.tile_n * 0.25, MIN_ROWS));
+    int first = one.time <= least(two.time, four.time), second = two.time <= four.time;
+    double time = first ? one.time : second ? two.time : four.time;
+    double busy = first ? one.busy : second ? two.busy : four.busy;
+    ask_t ask = {time, product_traffic(op, m, down), least(m.hbm_rate, busy * m.l2_rate)};
+    return ask;
+}
+
+LAW ask_t attend(operator_t op, machine_t m, double core_rate)
+{
+    double rows = least(m.tile_m, MIN_ROWS * ceil(op.m / MIN_ROWS)), down = ceil(op.m / rows);
+    double tiles = op.groups * down, chunks = ceil(op.n / KEY_CHUNK);
+    double steps = makespan(tiles, chunks, m.cores), busy = tiles * chunks / (steps * m.cores);
+    double activations = op.input_bytes + op.output_bytes;
+    double matrix = steps * 2.0 * rows * KEY_CHUNK * op.k / core_rate;
+    double transfer = (op.weight_bytes * down + activations) / (m.l2_rate * busy);
+    double chip = most(most(matrix, op.vector_ops / (m.vector_rate * busy)), transfer);
+    double at_work = op.weight_bytes * least(1.0, m.cores / tiles);
+    double again = (down - 1.0) * (1.0 - resident(at_work, m));
+    double hbm = op.weight_bytes * (1.0 + again) + activations * (1.0 - resident(activations, m));
+    ask_t ask = {chip, hbm, least(m.hbm_rate, busy * m.l2_rate)};
+    return ask;
+}
+
+LAW ask_t stream(operator_t op, machine_t m)
+{
+    double activations = op.input_bytes + op.output_bytes;
+    double chip = most(op.vector_ops / m.vector_rate, (activations + op.weight_bytes) / m.l2_rate);
+    ask_t ask = {chip, activations * (1.0 - resident(activations, m)) + op.weight_bytes, m.hbm_rate};
+    return ask;
+}
+
+LAW double rounds(double ranks)
+{
+#define ABOVE(reach) (ranks > reach ? 1.0 : 0.0)
+    return ABOVE(1.0) + ABOVE(2.0) + ABOVE(4.0) + ABOVE(8.0) + ABOVE(16.0) + ABOVE(32.0) + ABOVE(64.0) + ABOVE(128.0) +
+           ABOVE(256.0) + ABOVE(512.0);
+}
+
+LAW double group_rate(double ranks, machine_t m)
+{
+    double share = least((ranks - 1.0) / most(m.node - 1.0, 1.0), 1.0);
+    return m.link_rate * (m.mesh > 0.5 ? share : 1.0);
+}
+
+LAW exchange_t faster(exchange_t best, double *time, double offered, double hops, double wire)
+{
+    double mine = (hops + wire) * (offered > 0.5 ? 1.0 : NOT_OFFERED);
+    int better = mine < *time;
+    exchange_t now = {better ? hops : best.hops, better ? wire : best.wire};
+    *time = better ? mine : *time;
+    return now;
+}
+
+LAW exchange_t gather_inside(double message, double ranks, machine_t m)
+{
+    double hops = (most(m.one_shot, m.two_shot) > 0.5 ? 1.0 : ranks - 1.0) * m.hop;
+    exchange_t found = {hops, (ranks - 1.0) / ranks * message / group_rate(ranks, m)};
+    return found;
+}
+
+LAW exchange_t all_reduce(double message, double inside, double nodes, machine_t m)
+{
+    double wire = message / group_rate(inside, m), shared = 2.0 * (inside - 1.0) / inside;
+    exchange_t best = {2.0 * (inside - 1.0) * m.hop, shared * wire};
+    double time = (best.hops + best.wire) * (m.ring > 0.5 ? 1.0 : NOT_OFFERED);
+    best = faster(best, &time, m.tree, 2.0 * rounds(inside) * m.hop, 2.0 * wire);
+    best = faster(best, &time, m.one_shot, m.hop, (inside - 1.0) * wire);
+    best = faster(best, &time, m.two_shot, 2.0 * m.hop, shared * wire);
+    best = faster(best, &time, m.in_switch, 2.0 * m.hop, (1.0 + 1.0 / inside) * wire);
+    exchange_t gather = gather_inside(message, inside, m);
+    double share = message / inside / m.out_rate;
+    exchange_t ring = {2.0 * (nodes - 1.0) * m.out_hop, 2.0 * (nodes - 1.0) / nodes * share};
+    exchange_t tree = {2.0 * rounds(nodes) * m.out_hop, 2.0 * share};
+    int by_ring = ring.hops + ring.wire <= tree.hops + tree.wire, single = nodes <= 1.0;
+    best.hops = single ? best.hops : 2.0 * gather.hops + (by_ring ? ring.hops : tree.hops);
+    best.wire = single ? best.wire : 2.0 * gather.wire + (by_ring ? ring.wire : tree.wire);
+    return best;
+}
+
+LAW exchange_t exchange(int kind, double message, double ranks, machine_t m)
+{
+    double inside = least(ranks, m.node), nodes = most(ranks / m.node, 1.0), rate = group_rate(inside, m);
+    exchange_t found;
+    if (kind == ALL_REDUCE)
+        return all_reduce(message, inside, nodes, m);
+    if (kind == ALL_GATHER || kind == REDUCE_SCATTER) {
+        double crossing = (nodes - 1.0) / nodes * message;
+        found = gather_inside(message / nodes, inside, m);
+        found.hops += (nodes - 1.0) * m.out_hop;
+        found.wire += crossing / (inside * m.out_rate);
+        found.wire += nodes > 1.0 ? crossing * (inside - 1.0) / inside / rate : 0.0;
+    } else if (kind == ALL_TO_ALL) {
+        found.hops = nodes <= 1.0 ? m.hop : m.out_hop;
+        found.wire = most((inside - 1.0) / ranks * message / rate, (ranks - inside) / ranks * message / m.out_rate);
+    } else {
+        found.hops = m.hop;
+        found.wire = message / group_rate(2.0, m);
+    }
+    return found;
+}
+
+LAW double cut(double product_time, exchange_t sent, double pieces)
+{
+    double work = product_time / pieces, send = sent.hops + sent.wire / pieces;
+    return work + (pieces - 1.0) * most(work, send) + send;
+}
+
+LAW double fused_with(double product_time, double start_up, exchange_t sent)
+{
+    double few = least(product_time + sent.hops + sent.wire, cut(product_time, sent, 2.0));
+    return start_up + least(few, least(cut(product_time, sent, 4.0), cut(product_time, sent, 8.0)));
+}
+
+static int is_collective(const operator_t *op) { return op->kind >= ALL_REDUCE && op->ranks > 1.0; }
+
+static long window_end(const operator_t *ops, long rows, long opener)
+{
+    long row = opener + 1;
+    while (row < rows && ops[row].count == ops[opener].count && !is_collective(ops + row))
+        row++;
+    return row;
+}
+
+/* Bytes admitted of each row of a window: grants (row, BLOCK). */
+static void admit(const operator_t *ops, long opener, long end, const double *restrict l2_bytes, long width,
+                  policy_t policy, lane_t *restrict lane, double *restrict grants)
+{
+    char done[end - opener];
+    memset(done, 0, sizeof done);
+    for (long turn = opener + 1; turn < end; turn++) {
+        long row = -1;
+        for (long other = opener + 1; other < end; other++)
+            if (!done[other - opener] &&
+                (row < 0 || (policy.rule == 2.0 && ops[other].prefetch_bytes > ops[row].prefetch_bytes)))
+                row = other;
+        done[row - opener] = 1;
+        double size = ops[row].prefetch_bytes, *restrict grant = grants + row * BLOCK;
+        if (size <= 0.0)
+            continue;
+        SIDE_BY_SIDE
+        for (long j = 0; j < width; j++) {
+            double cap = policy.threshold * l2_bytes[j], used = lane->used[j];
+            double fits = used + size <= cap ? 1.0 : 0.0;
+            double shut = policy.rule == 0.0 ? most(lane->closed[j], 1.0 - fits) : 0.0;
+            double whole = fits > shut ? size : 0.0;
+            grant[j] = policy.rule == 1.0 ? least(size, most(cap - used, 0.0)) : whole;
+            lane->used[j] = used + grant[j];
+            lane->closed[j] = shut;
+        }
+    }
+    memcpy(lane->admitted, lane->used, sizeof lane->used);
+}
+
+LAW void book(double *restrict totals, long designs, long j, double count, double time, double fetched, double own)
+{
+    totals[j] += count * time;
+    totals[designs + j] += count * fetched;
+    totals[2 * designs + j] += count * (own + fetched);
+}
+
+LAW void run_collective(const operator_t op, int kind, const double *restrict machines, long designs, long width,
+                        lane_t *restrict lane, past_t *restrict past, double *restrict times, double *restrict totals)
+{
+    double buffers = 2.0 * op.message_bytes;
+    SIDE_BY_SIDE
+    for (long j = 0; j < width; j++) {
+        machine_t m = machine_at(machines, designs, j);
+        exchange_t sent = exchange(kind, op.message_bytes, op.ranks, m);
+        double time = m.start_up + sent.hops + sent.wire, own = buffers * (1.0 - resident(buffers, m));
+        double fetched = least(lane->admitted[j], most(time * m.hbm_rate - own, 0.0));
+        lane->fetched[j] = fetched;
+        past->first[j] = 0.0;
+        past->last[j] = fetched;
+        times[j] = time;
+        book(totals, designs, j, op.count, time, fetched, own);
+    }
+    past->touched = buffers;
+}
+
+/* Share of a row's fetched bytes that L2 still holds: three-point Gauss-Legendre mean over the moments of fetch. */
+static void survive(const operator_t op, const double *restrict machines, long designs, long width,
+                    const double *restrict grant, const past_t *restrict past, long rows, lane_t *restrict lane)
+{
+    static const double node[3] = {0.11270166537925831, 0.5, 0.88729833462074169};
+    static const double weight[3] = {5.0 / 18.0, 8.0 / 18.0, 5.0 / 18.0};
+    double since[3][BLOCK];
+    memset(since, 0, sizeof since);
+    for (long row = 0; row < rows; row++)
+        SIDE_BY_SIDE
+        for (long j = 0; j < width; j++) {
+            double position = lane->position[j], first = past[row].first[j], touched = past[row].touched;
+            double fetched = least(most(lane->fetched[j] - position, 0.0), grant[j]);
+            double speed = 1.0 / most(past[row].last[j] - first, 1e-9);
+            double one = (position + node[0] * fetched - first) * speed;
+            double two = (position + node[1] * fetched - first) * speed;
+            double three = (position + node[2] * fetched - first) * speed;
+            since[0][j] += touched * (1.0 - least(most(one, 0.0), 1.0));
+            since[1][j] += touched * (1.0 - least(most(two, 0.0), 1.0));
+            since[2][j] += touched * (1.0 - least(most(three, 0.0), 1.0));
+        }
+    SIDE_BY_SIDE
+    for (long j = 0; j < width; j++) {
+        machine_t m = machine_at(machines, designs, j);
+        double lying = most(lane->fetched[j] - lane->position[j], 0.0) + op.input_bytes;
+        lane->survival[j] = weight[0] * resident(since[0][j] + lying, m) + weight[1] * resident(since[1][j] + lying, m) +
+                            weight[2] * resident(since[2][j] + lying, m);
+    }
+}
+
+LAW void run_operator(const operator_t op, int kind, const double *restrict machines, long designs, long width,
+                      const double *restrict grant, lane_t *restrict lane, past_t *restrict past,
+                      double *restrict times, double *restrict totals)
+{
+    const double *restrict rate = machines + (op.bits > 8.0 ? 1 : op.bits > 4.0 ? 2 : 3) * designs;
+    SIDE_BY_SIDE
+    for (long j = 0; j < width; j++) {
+        machine_t m = machine_at(machines, designs, j);
+        ask_t ask = kind == MATMUL ? product(op, m, rate[j]) : kind == ATTENTION ? attend(op, m, rate[j]) : stream(op, m);
+        double want = grant[j], position = lane->position[j], fetched = lane->fetched[j];
+        double hot = least(most(fetched - position, 0.0), want) * lane->survival[j], cold = ask.hbm - hot;
+        double busy = m.launch + most(ask.chip, hot / m.l2_rate + cold / ask.rate);
+        double reached = most(fetched, position + want), backlog = most(lane->admitted[j] - reached, 0.0);
+        double spare = most(busy * m.hbm_rate - cold, 0.0), contended = least(most(backlog - spare, 0.0), cold);
+        double served = least(backlog, spare) + contended, time = busy + contended / m.hbm_rate;
+        lane->position[j] = position + want;
+        lane->fetched[j] = reached + served;
+        past->first[j] = reached;
+        past->last[j] = reached + served;
+        times[j] = time;
+        book(totals, designs, j, op.count, time, served, cold);
+    }
+    past->touched = op.input_bytes + op.weight_bytes + op.output_bytes;
+}
+
+/* One loop per kind, so that each vectorises. */
+static void run_row(const operator_t op, const double *machines, long designs, long width, const double *grant,
+                    lane_t *lane, past_t *past, double *times, double *totals)
+{
+    switch ((int)op.kind) {
+    case MATMUL: run_operator(op, MATMUL, machines, designs, width, grant, lane, past, times, totals); break;
+    case ATTENTION: run_operator(op, ATTENTION, machines, designs, width, grant, lane, past, times, totals); break;
+    case ELEMENTWISE: run_operator(op, ELEMENTWISE, machines, designs, width, grant, lane, past, times, totals); break;
+    case ALL_REDUCE: run_collective(op, ALL_REDUCE, machines, designs, width, lane, past, times, totals); break;
+    case ALL_TO_ALL: run_collective(op, ALL_TO_ALL, machines, designs, width, lane, past, times, totals); break;
+    case POINT_TO_POINT: run_collective(op, POINT_TO_POINT, machines, designs, width, lane, past, times, totals); break;
+    default: run_collective(op, ALL_GATHER, machines, designs, width, lane, past, times, totals);
+    }
+}
+
+LAW void overlap(const operator_t *ops, long row, int kind, const double *restrict machines, long designs, long width,
+                 const double *restrict times, double *restrict totals)
+{
+    const operator_t into = ops[(long)ops[row].feeds];
+    double count = ops[row].count;
+    const double *restrict product_time = times + row * BLOCK, *restrict reduction = times + (long)ops[row].feeds * BLOCK;
+    SIDE_BY_SIDE
+    for (long j = 0; j < width; j++) {
+        machine_t m = machine_at(machines, designs, j);
+        exchange_t sent = exchange(kind, into.message_bytes, into.ranks, m);
+        double together = fused_with(product_time[j], m.start_up, sent);
+        totals[j] -= count * (product_time[j] + reduction[j] - together);
+    }
+}
+
+static void fuse(const operator_t *ops, long row, const double *machines, long designs, long width,
+                 const double *times, double *totals)
+{
+    int kind = (int)ops[(long)ops[row].feeds].kind;
+    if (kind == ALL_REDUCE)
+        overlap(ops, row, ALL_REDUCE, machines, designs, width, times, totals);
+    else
+        overlap(ops, row, kind, machines, designs, width, times, totals);
+}
+
+static void step(const operator_t *ops, long rows, const double *machines, long designs, long width, policy_t policy,
+                 double *grants, past_t *past, double *times, double *totals)
+{
+    lane_t lane;
+    long end = 0, passed = 0; /* rows of the window that have run, its collective among them */
+    memset(&lane, 0, sizeof lane);
+    memset(grants, 0, sizeof(double) * rows * BLOCK);
+    memset(times, 0, sizeof(double) * rows * BLOCK);
+    for (long row = 0; row < rows; row++) {
+        int opens = is_collective(ops + row);
+        if (ops[row].count == 0.0 || (ops[row].kind >= ALL_REDUCE && !opens))
+            continue;
+        if (opens || row >= end)
+            memset(&lane, 0, sizeof lane), passed = 0;
+        if (opens) {
+            end = window_end(ops, rows, row);
+            if (policy.rule >= 0.0)
+                admit(ops, row, end, machines + 11 * designs, width, policy, &lane, grants);
+        }
+        double *grant = grants + row * BLOCK;
+        if (!opens && row < end && policy.rule >= 0.0 && ops[row].prefetch_bytes > 0.0)
+            survive(ops[row], machines, designs, width, grant, past, passed, &lane);
+        run_row(ops[row], machines, designs, width, grant, &lane, past + passed, times + row * BLOCK, totals);
+        passed++;
+    }
+    for (long row = 0; row < rows && policy.fused > 0.5; row++)
+        if (ops[row].feeds >= 0.0 && ops[row].count > 0.0 && ops[(long)ops[row].feeds].ranks > 1.0)
+            fuse(ops, row, machines, designs, width, times, totals);
+}
+
+/* Returns 0, or 1 if there is no memory. */
+int evaluate(const double *table, long rows, const double *machines, long designs, double rule, double threshold,
+             double fused, double *totals)
+{
+    policy_t policy = {rule, threshold, fused};
+    operator_t *ops = malloc(sizeof(operator_t) * rows);
+    double *grants = malloc(sizeof(double) * rows * BLOCK), *times = malloc(sizeof(double) * rows * BLOCK);
+    past_t *past = malloc(sizeof(past_t) * rows);
+    int failed = !ops || !grants || !times || !past;
+    if (!failed) {
+        for (long row = 0; row < rows; row++)
+            for (long column = 0; column < (long)(sizeof(operator_t) / sizeof(double)); column++)
+                ((double *)(ops + row))[column] = table[column * rows + row];
+        memset(totals, 0, sizeof(double) * 3 * designs);
+        for (long start = 0; start < designs; start += BLOCK)
+            step(ops, rows, machines + start, designs, designs - start < BLOCK ? designs - start : BLOCK, policy, grants,
+                 past, times, totals + start);
+    }
+    free(ops);
+    free(grants);
+    free(times);
+    free(past);
+    return failed;
+}

@@ -1,0 +1,256 @@
+"""The operator table against hand arithmetic from the published shapes: FLOPs, bytes, cuts, windows."""
+
+from __future__ import annotations
+
+import pytest
+
+import accelmodel as am
+from accelmodel.errors import SpecError
+from accelmodel.laws.vectors import (
+    ALL_GATHER,
+    ALL_REDUCE,
+    ALL_TO_ALL,
+    ATTENTION,
+    COLLECTIVE,
+    MATMUL,
+    POINT_TO_POINT,
+    REDUCE_SCATTER,
+)
+from accelmodel.memory import kv_bytes_per_token, memory_per_device
+
+# shapes as their config.json say them, so that a wrong digit in a file shows
+LLAMA_70B_LAYER = 8192 * (64 + 2 * 8) * 128 + 64 * 128 * 8192 + 3 * 8192 * 28672
+LLAMA_70B_HEAD = 128256 * 8192
+QWEN3_LAYER = 4096 * (64 + 2 * 4) * 128 + 64 * 128 * 4096 + 4096 * 128 + 8 * 3 * 4096 * 1536
+QWEN3_HEAD = 151936 * 4096
+DEEPSEEK_ATTENTION = (
+    7168 * 1536 + 1536 * 128 * (128 + 64) + 7168 * (512 + 64) + 512 * 128 * (128 + 128) + 128 * 128 * 7168
+)
+DEEPSEEK_DENSE = 3 * 7168 * 18432
+DEEPSEEK_MOE = 7168 * 256 + (8 + 1) * 3 * 7168 * 2048
+DEEPSEEK_HEAD = 129280 * 7168
+
+
+def table(model, **fields):
+    return am.operator_table(am.load("model", model), work(**fields))
+
+
+def work(**fields):
+    return am.workload(**{"phase": "decode", "batch": 4, "context": 16384, **fields})
+
+
+def total(rows, column, kind=None, leave_out=()):
+    """Return the sum of a column over a step, of one kind of operator if given."""
+    columns = rows.columns
+    return sum(
+        columns[column][i] * columns["count"][i]
+        for i, name in enumerate(rows.names)
+        if (kind is None or columns["kind"][i] == kind) and name not in leave_out
+    )
+
+
+def column(rows, name, wanted):
+    return rows.columns[wanted][rows.names.index(name)]
+
+
+@pytest.mark.parametrize(
+    ("model", "parameters"),
+    [
+        ("llama-3-70b", 80 * LLAMA_70B_LAYER + LLAMA_70B_HEAD),
+        ("qwen3-235b-a22b", 94 * QWEN3_LAYER + QWEN3_HEAD),
+        ("deepseek-v3", 61 * DEEPSEEK_ATTENTION + 3 * DEEPSEEK_DENSE + 58 * DEEPSEEK_MOE + DEEPSEEK_HEAD),
+    ],
+)
+def test_products_take_two_flops_per_parameter_and_token(model, parameters):
+    # 1e-9: every matrix is counted, so only rounding is left of the customary 1 %
+    assert total(table(model), "flops", MATMUL) == pytest.approx(2 * parameters * 4, rel=1e-9)
+    prompt = total(table(model, phase="prefill", batch=2, context=1000), "flops", MATMUL, ("head",))
+    head = {"llama-3-70b": LLAMA_70B_HEAD, "qwen3-235b-a22b": QWEN3_HEAD, "deepseek-v3": DEEPSEEK_HEAD}[model]
+    assert prompt == pytest.approx(2 * (parameters - head) * 2000, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("model", "per_pair"),
+    [
+        ("llama-3-70b", 80 * 64 * 4 * 128),
+        ("qwen3-235b-a22b", 94 * 64 * 4 * 128),
+        ("deepseek-v3", 61 * 128 * 2 * (2 * 512 + 64)),
+    ],
+)
+def test_attention_of_decode_scores_each_key(model, per_pair):
+    # exact but for rounding; the latent of DeepSeek is key and value at once (absorbed)
+    assert total(table(model), "flops", ATTENTION) == pytest.approx(per_pair * 4 * 16384, rel=1e-12)
+
+
+def test_attention_of_prefill_scores_the_causal_half():
+    pairs = 1000 * 1001 / 2
+    dense = total(table("llama-3-70b", phase="prefill", batch=3, context=1000), "flops", ATTENTION)
+    assert dense == pytest.approx(3 * pairs * 80 * 64 * 4 * 128, rel=1e-12)  # rounding only
+    latent = total(table("deepseek-v3", phase="prefill", batch=3, context=1000), "flops", ATTENTION)
+    assert latent == pytest.approx(3 * pairs * 61 * 128 * 2 * (128 + 64 + 128), rel=1e-12)  # rounding only
+
+
+@pytest.mark.parametrize("piece", [512, 1000, 4096])
+def test_pieces_of_a_chunked_prefill_add_up_to_the_whole(piece):
+    def flops(first, last, kind):
+        rows = table("llama-3-70b", phase="prefill", batch=2, context=last, prefix=first, tp=8)
+        return total(rows, "flops", kind, ("head",))
+
+    for kind in (ATTENTION, MATMUL):
+        pieces = sum(flops(first, min(first + piece, 4096), kind) for first in range(0, 4096, piece))
+        assert pieces == pytest.approx(flops(0, 4096, kind), rel=1e-12)  # rounding only
+
+
+def test_weights_read_once_per_step():
+    rows = table("llama-3-70b", weight_bits=8)
+    # layers at 8 bit, the head stays at 16
+    assert total(rows, "weight_bytes", MATMUL) == pytest.approx(80 * LLAMA_70B_LAYER + 2 * LLAMA_70B_HEAD, rel=1e-12)
+    rows = table("qwen3-235b-a22b", batch=1)
+    # one token wakes 8 of 128 experts, on average exactly
+    assert total(rows, "weight_bytes", MATMUL) == pytest.approx(2 * (94 * QWEN3_LAYER + QWEN3_HEAD), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("model", "per_token"),
+    [
+        ("llama-3-70b", 80 * 2 * 8 * 128 * 2),
+        ("qwen3-235b-a22b", 94 * 2 * 4 * 128 * 2),
+        ("deepseek-v3", 61 * (512 + 64) * 2),
+    ],
+)
+def test_kv_bytes_per_token(model, per_token):
+    spec = am.load("model", model)
+    assert kv_bytes_per_token(spec) == per_token
+    assert kv_bytes_per_token(spec, 8.0) == per_token / 2
+    assert total(table(model), "weight_bytes", ATTENTION) == pytest.approx(4 * 16384 * per_token, rel=1e-12)  # rounding
+
+
+def test_memory_per_device():
+    parts = memory_per_device(am.load("model", "llama-3-70b"), work(tp=8))
+    weights = 2 * (80 * LLAMA_70B_LAYER + 2 * LLAMA_70B_HEAD) / 8
+    assert parts["weights"] == pytest.approx(weights, rel=1e-12)  # all of its cuts divide by 8: arithmetic alone
+    assert parts["kv_cache"] == pytest.approx(4 * 16384 * 80 * 2 * 128 * 2, rel=1e-12)  # one KV head a device
+    assert 0 < parts["activations"] < weights
+
+
+def test_memory_of_a_mixture_holds_every_expert():
+    parts = memory_per_device(am.load("model", "qwen3-235b-a22b"), work(tp=8, ep=8))
+    experts = 94 * 128 * 3 * 4096 * 1536 / 8
+    rest = 94 * (4096 * (64 + 2 * 8) * 128 + 64 * 128 * 4096) / 8 + 94 * 4096 * 128  # a KV head a device, twice in all
+    assert parts["weights"] == pytest.approx(2 * (experts + rest + 2 * QWEN3_HEAD / 8), rel=1e-9)  # rounding only
+
+
+def test_pipeline_stages_share_the_layers():
+    spec = am.load("model", "llama-3-70b")
+    alone, staged = memory_per_device(spec, work(tp=4)), memory_per_device(spec, work(tp=4, pp=4))
+    tables = 2 * 2 * LLAMA_70B_HEAD / 4
+    assert staged["weights"] - tables == pytest.approx((alone["weights"] - tables) / 4, rel=1e-12)  # rounding only
+    assert staged["kv_cache"] == pytest.approx(alone["kv_cache"] / 4, rel=1e-12)  # rounding only
+
+
+def test_heads_that_do_not_divide_are_padded_and_said():
+    rows = table("qwen2-7b", tp=8)
+    assert any("28 query heads" in note for note in rows.notes)
+    assert any("4 KV heads" in note for note in rows.notes)
+    assert column(rows, "qkv_projection", "n") == (4 + 2 * 1) * 128  # 28 heads on 8 devices: 4 on the busiest
+    assert table("llama-3-70b", tp=8, context=4096).notes == ()
+
+
+def test_one_device_has_no_collective():
+    for model in ("llama-3-70b", "qwen3-235b-a22b", "deepseek-v3"):
+        rows = table(model)
+        kinds, ranks, counts = (rows.columns[name] for name in ("kind", "ranks", "count"))
+        assert all(r <= 1.0 or c == 0.0 for k, r, c in zip(kinds, ranks, counts, strict=True) if k >= COLLECTIVE)
+
+
+def test_tensor_parallel_reductions():
+    rows = table("llama-3-70b", tp=8)
+    for name in ("all_reduce_into_attention", "all_reduce_into_mlp"):
+        assert column(rows, name, "kind") == ALL_REDUCE
+        assert column(rows, name, "count") == 80
+        assert column(rows, name, "ranks") == 8
+        assert column(rows, name, "message_bytes") == 4 * 8192 * 2
+    assert rows.names[int(column(rows, "mlp_down", "feeds"))] == "all_reduce_into_attention"
+    assert rows.names[int(column(rows, "output_projection", "feeds"))] == "all_reduce_into_mlp"
+
+
+def test_pipeline_parallelism_cuts_the_batch_and_passes_the_stream_on():
+    rows = table("llama-3-70b", batch=32, tp=8, pp=4)
+    assert column(rows, "stage_transfer", "kind") == POINT_TO_POINT
+    assert column(rows, "stage_transfer", "count") == 4
+    assert column(rows, "stage_transfer", "message_bytes") == 8 * 8192 * 2
+    assert column(rows, "mlp_up", "m") == 8
+    assert column(table("llama-3-70b", tp=8), "stage_transfer", "count") == 0
+
+
+def test_expert_parallelism_sends_tokens_to_their_experts():
+    rows = table("deepseek-v3", batch=64, tp=1, dp=8, ep=8)
+    message = 64 / 8 * 8 * 7168 * 2  # tokens of a rank, 8 experts each
+    for name in ("dispatch_moe", next(n for n in rows.names if n.startswith("combine"))):
+        assert column(rows, name, "kind") == ALL_TO_ALL
+        assert column(rows, name, "ranks") == 8
+        assert column(rows, name, "message_bytes") == message
+    assert column(rows, "expert_up_moe", "groups") <= 256 / 8
+    assert column(rows, "expert_up_moe", "n") == 2 * 2048
+    # 64 tokens x 8 experts on 8 devices: exact on average
+    sent = column(rows, "expert_up_moe", "groups") * column(rows, "expert_up_moe", "m")
+    assert sent == pytest.approx(64 * 8 / 8, rel=1e-12)  # rounding only
+
+
+def test_data_parallel_attention_gathers_tokens_for_sliced_experts():
+    rows = table("deepseek-v3", batch=64, tp=1, dp=8, ep=1)
+    assert column(rows, "dispatch_moe", "kind") == ALL_GATHER
+    combine = next(n for n in rows.names if n.startswith("combine"))
+    assert column(rows, combine, "kind") == REDUCE_SCATTER
+    assert column(rows, combine, "message_bytes") == column(rows, "dispatch_moe", "message_bytes") == 64 * 7168 * 2
+    assert column(rows, "expert_up_moe", "n") == 2 * 2048 / 8
+    assert column(rows, "attention", "groups") == 8
+
+
+def window_bytes(rows, opener):
+    """Return what may be prefetched behind one collective, per device and layer."""
+    found, inside = 0.0, False
+    for i, name in enumerate(rows.names):
+        if rows.columns["kind"][i] >= COLLECTIVE:
+            inside = name == opener
+        elif inside:
+            found += rows.columns["prefetch_bytes"][i]
+    return found
+
+
+def test_windows_of_preserve():
+    rows = table("llama-3-70b", tp=8, weight_bits=8, activation_bits=8, kv_bits=8)
+    # behind the all-reduce that ends attention: gate, up and down; 5e-4: digits printed
+    perceptron = 3 * 8192 * 28672 / 8
+    assert window_bytes(rows, "all_reduce_into_mlp") == pytest.approx(perceptron, rel=1e-12)  # arithmetic alone
+    assert perceptron / 1e6 == pytest.approx(88.08, rel=5e-4)
+    # behind the one that ends the perceptron: query, key and value, the KV cache of all tokens but the new one, output
+    cache = 4 * 16383 * 2 * 128
+    attention = 8192 * (8 + 2 * 1) * 128 + cache + 8 * 128 * 8192
+    assert window_bytes(rows, "all_reduce_into_attention") == pytest.approx(attention, rel=1e-12)  # arithmetic alone
+    assert attention / 1e6 == pytest.approx(35.65, rel=5e-4)
+
+
+def test_routed_experts_are_not_prefetched():
+    rows = table("qwen3-235b-a22b", tp=8)
+    assert column(rows, "expert_up_moe", "prefetch_bytes") == column(rows, "expert_down_moe", "prefetch_bytes") == 0.0
+    assert column(rows, "expert_up_moe", "weight_bytes") > 0.0
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"phase": "prefill", "context": 8, "prefix": 8}, "prefix must be below context"),
+        ({"tp": 65}, "tp above the 64 heads"),
+        ({"pp": 81}, "pp above the 80 layers"),
+        ({"ep": 2}, "has no experts"),
+    ],
+)
+def test_impossible_cuts_are_refused(fields, message):
+    with pytest.raises(SpecError, match=message):
+        table("llama-3-70b", **fields)
+
+
+def test_experts_must_divide():
+    with pytest.raises(SpecError, match="ep must divide"):
+        table("qwen3-235b-a22b", tp=8, ep=3)

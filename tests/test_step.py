@@ -1,0 +1,208 @@
+"""Whole steps: the contract of the Dataset, labelled axes against loops, refusals, and caches that are never stale."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from builders import make_machine, machines_of, make_operator, streamed, table_of
+
+import accelmodel as am
+from accelmodel.errors import Infeasible, SpecError
+from accelmodel.laws import step_kernel
+from accelmodel.laws.compiling import source_digest
+from accelmodel.laws.vectors import ALL_REDUCE, BOUNDS, COLLECTIVES, DETAIL, TOTALS
+from accelmodel.step import NONE, run_kernel
+from accelmodel.techniques import TECHNIQUES, policy
+
+UNITS = {
+    "time": "s", "step_time": "s", "tpot": "s", "flops": "FLOP", "hbm_bytes": "B", "l2_hit_bytes": "B",
+    "link_bytes": "B", "admitted_bytes": "B", "fetched_bytes": "B", "l2_resident_bytes": "B", "prefetched_bytes": "B",
+    "memory_bytes": "B", "tokens_per_s": "token/s", "feasible": "1", "bound": "1", "algorithm": "1", "count": "1",
+}  # fmt: skip
+ATTRIBUTES = {
+    "accelmodel_version", "technique", "phase", "model", "device", "link", "digests", "sources", "weakest_fact", "notes",
+}  # fmt: skip
+WORK = {"phase": "decode", "batch": 4, "context": 8192, "tp": 8, "weight_bits": 8, "activation_bits": 8, "kv_bits": 8}
+PRESERVE = policy("preserve")
+
+
+def chip(**changes):
+    device = am.load("device", "ascend-910b2")
+    return am.cluster(am.override(device, **changes) if changes else device)
+
+
+def step(cluster=None, what=PRESERVE, **fields):
+    return am.time_step(am.load("model", "llama-3-70b"), cluster or chip(), am.workload(**{**WORK, **fields}), what)
+
+
+def axis(name, values):
+    return xr.DataArray(np.array(values, dtype=float), dims=name, coords={name: np.array(values, dtype=float)})
+
+
+def test_contract_of_the_dataset(warm):
+    result = step()
+    assert set(result.data_vars) == set(UNITS)
+    assert {name: result[name].attrs["units"] for name in result.data_vars} == UNITS
+    assert set(result.attrs) >= ATTRIBUTES
+    assert result.dims == {"operator": result.sizes["operator"]}.keys()
+    assert result.attrs["model"] == "llama-3-70b"
+    assert set(np.unique(result["bound"])) <= {*BOUNDS, "none"}
+    assert set(np.unique(result["algorithm"])) <= {*COLLECTIVES, "none"}
+    assert float(result["time"].sum()) == pytest.approx(float(result["step_time"]), rel=1e-12)  # rounding only
+    assert float(result["tokens_per_s"]) == pytest.approx(4 / float(result["step_time"]), rel=1e-12)  # rounding only
+    assert bool(result["feasible"])
+    assert "ttft" in step(phase="prefill", batch=1, context=512)
+
+
+def test_prefill_counts_the_tokens_it_computes(warm):
+    result = step(phase="prefill", batch=2, context=512, prefix=100)
+    expected = 2 * 412 / float(result["step_time"])
+    assert float(result["tokens_per_s"]) == pytest.approx(expected, rel=1e-12)  # rounding only
+
+
+CAPACITY, SHARES, BATCH = [5e7, 1e8, 2.5e8], [0.5, 0.8], [1.0, 4.0, 16.0]
+
+
+def same(ours, alone):
+    for name in alone.data_vars:
+        if alone[name].dtype.kind == "U":
+            assert (ours[name].values == alone[name].values).all(), name
+        else:
+            # 1e-12: a number is computed beside others in a vector register
+            np.testing.assert_allclose(ours[name].values, alone[name].values, rtol=1e-12, err_msg=name)
+
+
+def test_two_axes_of_the_device(warm):
+    both = step(chip(l2_capacity=axis("capacity", CAPACITY), hbm_share=axis("share", SHARES)))
+    assert both["step_time"].sizes == {"capacity": 3, "share": 2}
+    for capacity in CAPACITY:
+        for share in SHARES:
+            alone = step(chip(l2_capacity=capacity, hbm_share=share))
+            same(both.sel(capacity=capacity, share=share), alone)
+
+
+def test_axes_of_workload_and_link(warm):
+    base = chip()
+    rates = [5e10, 2e11]
+
+    def with_rate(rate):
+        return am.cluster(base.device, link=am.override(base.link, bandwidth=rate))
+
+    both = step(with_rate(axis("rate", rates)), batch=axis("batch", BATCH))
+    assert both["step_time"].sizes == {"batch": 3, "rate": 2}
+    for batch in BATCH:
+        for rate in rates:
+            same(both.sel(batch=batch, rate=rate), step(with_rate(rate), batch=batch))
+
+
+def test_an_axis_shared_by_workload_and_machine(warm):
+    batch = axis("batch", BATCH)
+    shared = step(chip(l2_capacity=batch * 2e7), batch=batch)
+    assert shared["step_time"].sizes == {"batch": 3}
+    for size in BATCH:
+        same(shared.sel(batch=size), step(chip(l2_capacity=size * 2e7), batch=size))
+
+
+def test_axis_of_a_degree_of_parallelism(warm):
+    degrees = [2.0, 4.0, 8.0]
+    spread = step(tp=axis("tp", degrees))
+    for degree in degrees:
+        same(spread.sel(tp=degree), step(tp=degree))
+
+
+def test_an_axis_with_two_sets_of_labels_is_refused():
+    with pytest.raises(SpecError, match="'x' is given twice"):
+        step(chip(l2_capacity=axis("x", [1e8, 2e8])), batch=axis("x", [1, 2]))
+
+
+def test_what_does_not_fit_is_refused_with_numbers():
+    with pytest.raises(Infeasible, match=r"llama-3-70b does not fit.*needs at least .* GB .*weights .* GB.*has 68.72 GB"):
+        step(tp=1, weight_bits=16)
+
+
+def test_points_that_do_not_fit_are_marked(warm):
+    marked = step(tp=axis("tp", [1.0, 8.0]))["feasible"]
+    assert list(marked.values) == [False, True]
+
+
+@pytest.mark.parametrize("fields", [{"tp": 16}, {"tp": 8, "pp": 2}, {"tp": 4, "dp": 4}])
+def test_more_devices_than_the_cluster_has_are_refused(fields):
+    with pytest.raises(SpecError, match=r"= 16 exceeds the 8 devices"):
+        step(**fields)
+
+
+def test_a_batch_is_never_faster_than_a_smaller_one(warm):
+    sizes = np.arange(1.0, 65.0)
+    for what in (NONE, policy("fused")):
+        times = step(what=what, batch=axis("batch", sizes), context=1024)["step_time"].values
+        assert (np.diff(times) >= -1e-9 * times[1:]).all()  # rounding only
+
+
+def test_serial_and_parallel_kernels_agree(warm):
+    rng = np.random.default_rng(7)
+    rows = [make_operator(kind=ALL_REDUCE, message_bytes=1e6, ranks=8), streamed(5e7, 1e6), make_operator(feeds=0)]
+    sizes = rng.uniform(1e6, 3e8, 300)
+    machines = machines_of(*(make_machine(l2_bytes=size) for size in sizes))
+    for name in TECHNIQUES:
+        answers = []
+        for kernel in (step_kernel.evaluate, step_kernel.evaluate_parallel):
+            totals, detail = np.zeros((len(TOTALS), 1, 300)), np.zeros((len(DETAIL), 3, 1, 300))
+            kernel(table_of(rows), machines, policy(name), totals, detail)
+            answers.append((totals, detail))
+        np.testing.assert_array_equal(answers[0][0], answers[1][0])
+        np.testing.assert_array_equal(answers[0][1], answers[1][1])
+
+
+def test_detail_does_not_change_the_totals(warm):
+    rows = table_of([make_operator(kind=ALL_REDUCE, message_bytes=1e6, ranks=8), streamed(5e7, 1e6)])
+    with_detail, _ = run_kernel(rows, machines_of(make_machine()), PRESERVE, detail=True)
+    without, _ = run_kernel(rows, machines_of(make_machine()), PRESERVE)
+    np.testing.assert_array_equal(with_detail, without)
+
+
+TINY_KERNEL = """
+from accelmodel.laws.compiling import kernel
+from accelmodel.laws.elementwise import elementwise
+from accelmodel.laws.vectors import Machine, Operator
+
+@kernel
+def transfer(op, machine):
+    return elementwise(op, machine).l2
+
+print(transfer(Operator(*[2.0] * len(Operator._fields)), Machine(*[2.0] * len(Machine._fields))))
+print(sum(transfer.stats.cache_hits.values()))
+"""
+
+
+def test_a_cache_is_never_stale(tmp_path):
+    package = tmp_path / "accelmodel"
+    shutil.copytree(Path(am.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__", "_hwspecs"))
+    script = tmp_path / "tiny.py"
+    script.write_text(TINY_KERNEL)
+    inherited = {name: value for name, value in os.environ.items() if name not in ("NUMBA_CACHE_DIR", "PYTHONPATH")}
+    environment = {**inherited, "XDG_CACHE_HOME": str(tmp_path / "cache"), "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def run():
+        out = subprocess.run(
+            [sys.executable, str(script)], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+        )
+        value, hits = out.stdout.split()
+        return float(value), int(hits)
+
+    # (input + output + weights) / l2 rate, all of them 2
+    assert run() == (3.0, 0)
+    assert run() == (3.0, 1), "the second run reads the cache"
+    before = source_digest(package)
+    law = package / "laws" / "elementwise.py"
+    source = law.read_text()
+    assert source.count("(activations + op.weight_bytes)") == 1
+    law.write_text(source.replace("(activations + op.weight_bytes)", "(activations + 5.0 * op.weight_bytes)"))
+    assert source_digest(package) != before
+    assert run() == (7.0, 0)

@@ -1,0 +1,256 @@
+"""Two lanes: laws and whole windows against an event simulation, admission against its words, invariants of steps."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from builders import make_machine, make_operator, step_detail, step_totals, streamed
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twins import lanes
+
+from accelmodel.laws.timeline import RULES, admit, lane_progress, memory_time
+from accelmodel.laws.vectors import ALL_REDUCE, ATTENTION, DETAIL, Operator
+from accelmodel.step import NONE
+from accelmodel.techniques import policy
+
+MB = 1e6
+SIZES = st.floats(0.0, 200.0).map(lambda x: x * MB)
+#: megabytes, whole, so that sums are exact and a cap is met or missed by as much as one
+WHOLE = st.integers(0, 60).map(float)
+
+
+def opener(message=1e6, ranks=8, **other):
+    return make_operator(kind=ALL_REDUCE, message_bytes=message, ranks=ranks, **other)
+
+
+def vast(**overrides):
+    """Machine whose L2 keeps everything and whose collective lasts ``start_up``."""
+    return make_machine(**{"l2_bytes": 1e15, "hop": 0.0, "link_rate": 1e30, **overrides})
+
+
+def test_hand_values():
+    # exact arithmetic: 40 MB at 5 TB/s and 15 MB at 1.5 TB/s
+    assert memory_time(40e6, 15e6, 5e12, 1.5e12) == pytest.approx(8e-6 + 10e-6, rel=1e-12)
+    # 20 us at 1.5 TB/s are 30 MB, of which the operator reads 15 MB: 15 MB are left over, 5 MB contend
+    assert lane_progress(20e6, 20e-6, 15e6, 1.5e12) == pytest.approx((20e6, 5e6 / 1.5e12), rel=1e-12)
+
+
+@given(SIZES, SIZES, SIZES, st.floats(0.0, 1e-4), st.floats(1e12, 4e12), st.floats(1.5, 8.0))
+def test_lane_beside_a_memory_bound_operator(backlog, hot, cold, launch, rate, ratio):
+    machine = make_machine(hbm_rate=rate, l2_rate=rate * ratio)
+    time, fetched = lanes.operator(backlog, launch, hot, cold, machine)
+    alone = launch + memory_time(hot, cold, machine.l2_rate, machine.hbm_rate)
+    served, delay = lane_progress(backlog, alone, cold, machine.hbm_rate)
+    # exact but for rounding: 1 byte, and a byte's time, in 200 MB
+    assert alone + delay == pytest.approx(time, rel=1e-9, abs=1e-12)
+    assert served == pytest.approx(fetched, rel=1e-9, abs=1.0)
+
+
+@given(SIZES, SIZES, SIZES, st.floats(0.0, 1e-3))
+def test_lane_beside_a_compute_bound_operator_is_never_optimistic(backlog, hot, cold, floor):
+    machine = make_machine(launch=0.0)
+    time, fetched = lanes.operator(backlog, 0.0, hot, cold, machine, floor)
+    alone = max(floor, memory_time(hot, cold, machine.l2_rate, machine.hbm_rate))
+    served, delay = lane_progress(backlog, alone, cold, machine.hbm_rate)
+    # 1e-9 and 1 byte: rounding.  The law may charge bytes that would hide behind the computation,
+    # at most once what the operator reads from HBM
+    assert alone + delay >= time * (1.0 - 1e-9) - 1e-12
+    assert alone + delay <= time + cold / machine.hbm_rate * (1.0 + 1e-9)
+    assert served >= fetched * (1.0 - 1e-9) - 1.0
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.tuples(st.floats(1.0, 100.0), st.booleans()), min_size=1, max_size=7),
+    st.floats(1e-7, 1e-4),
+    st.floats(0.0, 1e-5),
+    st.floats(0.5e12, 4e12),
+    st.floats(2.0, 8.0),
+)
+def test_whole_window_against_the_event_simulation(warm, operands, collective, launch, rate, ratio):
+    machine = vast(start_up=collective, launch=launch, hbm_rate=rate, l2_rate=rate * ratio)
+    given_ = [(size * MB, size * MB if wanted else 0.0) for size, wanted in operands]
+    rows = [opener(message=0.0)] + [streamed(size, prefetch_bytes=wanted) for size, wanted in given_]
+    detail = dict(zip(DETAIL, step_detail(rows, machine, policy("preserve")), strict=True))
+    times, hits, fetched = lanes.window(collective, given_, machine)
+    # 1e-6: exact but for the upper tail of the distribution function, 1 - 2e-8 where nothing is evicted
+    assert detail["time"].sum() == pytest.approx(sum(times), rel=1e-6)
+    assert detail["time"] == pytest.approx(times, rel=1e-5, abs=1e-11)
+    assert detail["l2_hit_bytes"] == pytest.approx(hits, rel=1e-5, abs=10.0)
+    assert detail["fetched_bytes"] == pytest.approx(fetched, rel=1e-5, abs=100.0)
+
+
+@given(st.sampled_from(sorted(RULES)), st.lists(WHOLE, min_size=1, max_size=7), st.integers(0, 120))
+def test_admission_by_its_words(warm, rule, sizes, cap):
+    machine = vast(l2_bytes=2.0**30, start_up=1e-6)
+    # sizes and cap in 2^-7 of L2, exact in binary
+    unit = 2.0**30 / 128.0
+    rows = [opener(message=0.0)] + [streamed(size * unit) for size in sizes]
+    detail = dict(zip(DETAIL, step_detail(rows, machine, policy("preserve", cap / 128.0, rule)), strict=True))
+    assert list(detail["admitted_bytes"][1:] / unit) == lanes.admit(rule, sizes, float(cap))
+
+
+@given(st.lists(WHOLE, min_size=1, max_size=7), st.floats(0.0, 200.0))
+def test_no_rule_admits_more_than_its_cap(sizes, cap):
+    for rule, index in RULES.items():
+        used = closed = 0.0
+        for size in sorted(sizes, reverse=rule == "best-fit"):
+            granted, closed = admit(index, size, used, closed, cap)
+            assert 0.0 <= granted <= size
+            used += granted
+        assert used <= cap + 1e-9  # rounding only
+
+
+@given(st.sampled_from(sorted(RULES.values())), SIZES, SIZES, st.sampled_from([0.0, 1.0]), SIZES)
+def test_admission_compiled_equals_python(rule, size, used, closed, cap):
+    assert admit(rule, size, used, closed, cap) == admit.py_func(rule, size, used, closed, cap)
+
+
+@given(SIZES, st.floats(0.0, 1e-3), SIZES, st.floats(1e11, 1e13))
+def test_lane_compiled_equals_python(backlog, duration, cold, rate):
+    expected = lane_progress.py_func(backlog, duration, cold, rate)
+    # 1e-9, and a byte: the compiler may contract a multiply and an add before a difference
+    assert lane_progress(backlog, duration, cold, rate) == pytest.approx(expected, rel=1e-9, abs=1.0)
+
+
+# ---- whole steps ---------------------------------------------------------------------------------------------
+
+
+def product(m, n, k, into, prefetched):
+    sizes = {"input_bytes": m * k, "weight_bytes": n * k, "output_bytes": 2.0 * m * n, "flops": 2.0 * m * n * k}
+    return make_operator(m=m, n=n, k=k, feeds=into, prefetch_bytes=n * k * prefetched, **sizes)
+
+
+def scores(groups, queries, keys, prefetched):
+    cache = groups * keys * 256.0
+    return make_operator(
+        kind=ATTENTION,
+        groups=groups,
+        m=queries,
+        n=keys,
+        k=256,
+        bits=16,
+        weight_bytes=cache,
+        prefetch_bytes=cache * prefetched,
+        input_bytes=groups * queries * 256.0,
+        output_bytes=groups * queries * 256.0,
+        vector_ops=21.0 * groups * queries * keys,
+    )
+
+
+@st.composite
+def steps(draw, tp=None):
+    """A layer of two windows, each ended by a product that the next collective sums up."""
+    tokens = draw(st.sampled_from([1, 4, 64, 2048]))
+    width, inner = draw(st.sampled_from([1024, 4096, 8192])), draw(st.sampled_from([512, 3584, 7168]))
+    ranks = tp or draw(st.sampled_from([2, 8]))
+    count = draw(st.integers(1, 80))
+    message = 2.0 * tokens * width
+    rows = [
+        opener(message, ranks),
+        streamed(0.0, 4.0 * tokens * width),
+        product(tokens, inner, width, -1.0, 1.0),
+        scores(draw(st.sampled_from([1, 4, 32])), 8, draw(st.sampled_from([128, 4096, 16384])), 1.0),
+        product(tokens, width, inner, 5.0, 1.0),
+        opener(message, ranks),
+        streamed(0.0, 4.0 * tokens * width),
+        product(tokens, 2 * inner, width, -1.0, 1.0),
+        product(tokens, width, inner, 0.0, draw(st.sampled_from([0.0, 1.0]))),
+    ]
+    return [row._replace(count=float(count)) for row in rows]
+
+
+MACHINES = st.builds(
+    lambda cores, l2, ways, rate, ratio, link, mesh, start_up: make_machine(
+        cores=cores, l2_bytes=l2, l2_ways=ways, hbm_rate=rate, l2_rate=rate * ratio, link_rate=link, mesh=mesh,
+        start_up=start_up,
+    ),
+    st.integers(8, 128),
+    st.floats(1e6, 4e8),
+    st.sampled_from([8, 16, 32]),
+    st.floats(5e11, 4e12),
+    st.floats(1.5, 8.0),
+    st.floats(2e10, 9e11),
+    st.booleans(),
+    st.floats(0.0, 3e-5),
+)  # fmt: skip
+POLICIES = st.builds(policy, st.just("preserve"), st.floats(0.0, 2.0), st.sampled_from(sorted(RULES)))
+
+
+@given(steps(), MACHINES, st.floats(1.0, 4.0))
+def test_more_of_anything_is_never_slower(warm, rows, machine, factor):
+    before = step_totals(rows, machine, NONE)[0]
+    for field in ("rate_8bit", "rate_16bit", "vector_rate", "hbm_rate", "l2_rate", "l2_bytes", "link_rate"):
+        after = step_totals(rows, machine._replace(**{field: getattr(machine, field) * factor}), NONE)[0]
+        assert after <= before * (1.0 + 1e-9), field  # rounding only
+    for field in ("launch", "hop", "start_up"):
+        after = step_totals(rows, machine._replace(**{field: getattr(machine, field) / factor}), NONE)[0]
+        assert after <= before * (1.0 + 1e-9), field  # rounding only
+
+
+@given(steps(), MACHINES, st.sampled_from([2, 3, 4]))
+def test_more_cores_are_never_slower(warm, rows, machine, factor):
+    before = step_totals(rows, machine, NONE)[0]
+    after = step_totals(rows, machine._replace(cores=machine.cores * factor), NONE)[0]
+    # 1e-9: rounding only
+    assert after <= before * (1.0 + 1e-9)
+
+
+@given(steps(tp=1), MACHINES, POLICIES)
+def test_preserve_without_collectives_is_the_baseline(warm, rows, machine, preserve):
+    assert list(step_totals(rows, machine, preserve)) == list(step_totals(rows, machine, NONE))
+
+
+@given(steps(), MACHINES, st.floats(0.0, 1.0), st.sampled_from(sorted(RULES)))
+def test_preserve_without_l2_is_the_baseline(warm, rows, machine, threshold, rule):
+    bare = machine._replace(l2_bytes=0.0)
+    ours = step_totals(rows, bare, policy("preserve", threshold, rule))
+    assert list(ours) == list(step_totals(rows, bare, NONE))
+
+
+@given(steps(), MACHINES, POLICIES)
+def test_preserve_loses_at_most_its_hits_from_l2_and_what_was_evicted(warm, rows, machine, preserve):
+    baseline = step_totals(rows, machine, NONE)[0]
+    ours, fetched, _ = step_totals(rows, machine, preserve)
+    hits = step_detail(rows, machine, preserve)[DETAIL.index("l2_hit_bytes")] @ np.array([row.count for row in rows])
+    # slower by at most the time to read the hits from L2, and the time to fetch in vain what was evicted
+    allowed = hits / machine.l2_rate + max(fetched - hits, 0.0) / machine.hbm_rate
+    assert ours <= baseline + allowed + baseline * 1e-9  # rounding only
+
+
+@given(steps(), MACHINES)
+def test_fused_is_never_slower(warm, rows, machine):
+    fused, baseline = step_totals(rows, machine, policy("fused")), step_totals(rows, machine, NONE)
+    assert fused[0] <= baseline[0] * (1.0 + 1e-9)  # rounding only
+    assert list(fused[1:]) == list(baseline[1:])
+
+
+@given(steps(), MACHINES, POLICIES)
+def test_a_step_is_finite_and_reads_its_weights(warm, rows, machine, preserve):
+    weights = sum(row.count * row.weight_bytes for row in rows)
+    for what in (NONE, policy("fused"), preserve):
+        time, fetched, traffic = step_totals(rows, machine, what)
+        assert np.isfinite([time, fetched, traffic]).all()
+        assert time > 0.0
+        assert fetched >= 0.0
+        # 1e-6 of the weights: bytes that were fetched and hit are counted when fetched; the lane rounds
+        assert traffic >= weights * (1.0 - 1e-6)
+
+
+@given(steps(), MACHINES, POLICIES, st.integers(2, 9))
+def test_time_is_linear_in_layers(warm, rows, machine, preserve, factor):
+    more = [row._replace(count=row.count * factor) for row in rows]
+    once, often = step_totals(rows, machine, preserve), step_totals(more, machine, preserve)
+    assert list(often) == pytest.approx(list(once * factor), rel=1e-12)  # rounding only
+
+
+@given(steps(), MACHINES, POLICIES)
+def test_totals_are_the_sum_of_the_detail(warm, rows, machine, what):
+    counts = np.array(rows)[:, Operator._fields.index("count")]
+    for chosen in (NONE, what, policy("fused")):
+        detail = dict(zip(DETAIL, step_detail(rows, machine, chosen) @ np.diag(counts), strict=True))
+        time, fetched, traffic = step_totals(rows, machine, chosen)
+        assert time == pytest.approx(detail["time"].sum(), rel=1e-9)  # rounding only
+        assert fetched == pytest.approx(detail["fetched_bytes"].sum(), rel=1e-9, abs=1.0)
+        assert traffic == pytest.approx((detail["hbm_bytes"] + detail["fetched_bytes"]).sum(), rel=1e-9)
