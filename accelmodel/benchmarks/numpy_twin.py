@@ -56,7 +56,9 @@ def resident(distance: Array, machine: Machine) -> Array:
     """Share of lines still in L2 after ``distance`` bytes [B] of others."""
     lines = machine.l2_ways * distance / np.maximum(machine.l2_bytes, 1e-30)
     z = 2.0 * (np.sqrt(machine.l2_ways - 0.45) - np.sqrt(np.maximum(lines - 0.15, 0.0)))
-    half = 0.5 / np.polyval([0.078108, 0.000972, 0.230389, 0.278393, 1.0], np.abs(z) * np.sqrt(0.5)) ** 4
+    # beyond 1000 deviations nothing changes but that the power overflows
+    x = np.minimum(np.abs(z), 1000.0) * np.sqrt(0.5)
+    half = 0.5 / np.polyval([0.078108, 0.000972, 0.230389, 0.278393, 1.0], x) ** 4
     return np.where(machine.l2_bytes > 0.0, np.where(z >= 0.0, 1.0 - half, half), 0.0)
 
 
@@ -241,20 +243,35 @@ class Lane(NamedTuple):
     admitted: Array = 0.0  #: of all rows of the window [B]
     fetched: Array = 0.0  #: how far the lane has come [B]
     position: Array = 0.0  #: where the next operator's bytes begin [B]
-    past: tuple[tuple[float, Array, Array], ...] = ()  #: per row: bytes touched, lane's place before and after [B]
+    past: tuple[tuple[float, Array, Array], ...] = ()  #: per row: bytes touched, lane's place before, bytes fetched [B]
 
 
-def survival(op: Operator, want: Array, machine: Machine, lane: Lane) -> Array:
+def beside(body: Array, cold: Array, lane: Lane, position: Array, machine: Machine) -> tuple[Array, Array]:
+    """Bytes [B] that the lane fetches beside an operator, and those of them that contend with it."""
+    backlog = np.maximum(lane.admitted - np.maximum(lane.fetched, position), 0.0)
+    spare = np.maximum((machine.launch + body) * machine.hbm_rate - cold, 0.0)
+    contended = np.minimum(np.maximum(backlog - spare, 0.0), cold)
+    return np.minimum(backlog, spare) + contended, contended
+
+
+def streamed(ask: Ask, hot: Array, machine: Machine) -> Array:
+    """Time of an operator of which ``hot`` bytes lie in L2, without launch [s]."""
+    return np.maximum(ask.chip, hot / machine.l2_rate + (ask.hbm - hot) / ask.rate)
+
+
+def survival(op: Operator, ask: Ask, want: Array, machine: Machine, lane: Lane) -> Array:
     """Share of an operator's fetched bytes that L2 still holds: the mean over the moments of their fetch."""
     ahead = np.maximum(lane.fetched - lane.position, 0.0)
+    waiting = np.minimum(ahead, want)
+    served, _ = beside(streamed(ask, waiting, machine), ask.hbm - waiting, lane, lane.position + want, machine)
     nodes, weights = np.polynomial.legendre.leggauss(3)
     mean = np.zeros_like(machine.cores)
     for node, weight in zip((1.0 + nodes) / 2.0, weights / 2.0, strict=True):
-        place = lane.position + node * np.minimum(ahead, want)
-        since = ahead + op.input_bytes
-        for bytes_touched, first, last in lane.past:
-            done = np.clip((place - first) / np.maximum(last - first, 1e-9), 0.0, 1.0)
-            since = since + bytes_touched * (1.0 - done)
+        place = lane.position + node * waiting
+        since = ahead + op.input_bytes + node * served
+        for touched, before, fetched in lane.past:
+            done = np.clip((place - before) / np.maximum(fetched, 1e-9), 0.0, 1.0)
+            since = since + touched * (1.0 - done)
         mean += weight * resident(since, machine)
     return mean
 
@@ -278,19 +295,15 @@ def run_operator(row: int, op: Operator, machine: Machine, lane: Lane) -> tuple[
     want = lane.granted.get(row, 0.0)
     hot: Array = 0.0
     if row in lane.granted:
-        hot = np.minimum(np.maximum(lane.fetched - lane.position, 0.0), want) * survival(op, want, machine, lane)
-    cold = ask.hbm - hot
-    busy = machine.launch + np.maximum(ask.chip, hot / machine.l2_rate + cold / ask.rate)
+        waiting = np.minimum(np.maximum(lane.fetched - lane.position, 0.0), want)
+        hot = waiting * survival(op, ask, want, machine, lane)
+    cold, body = ask.hbm - hot, streamed(ask, hot, machine)
     position = lane.position + want
-    fetched = np.maximum(lane.fetched, position)
-    backlog = np.maximum(lane.admitted - fetched, 0.0)
-    spare = np.maximum(busy * machine.hbm_rate - cold, 0.0)
-    contended = np.minimum(np.maximum(backlog - spare, 0.0), cold)
-    served = np.minimum(backlog, spare) + contended
-    touched = op.input_bytes + op.weight_bytes + op.output_bytes
-    past = (*lane.past, (touched, fetched, fetched + served))
-    after = Lane(lane.granted, lane.admitted, fetched + served, position, past)
-    return busy + contended / machine.hbm_rate, served, cold, after
+    served, contended = beside(body, cold, lane, position, machine)
+    reached = np.maximum(lane.fetched, position)
+    past = (*lane.past, (op.input_bytes + op.weight_bytes + op.output_bytes, reached, served))
+    after = Lane(lane.granted, lane.admitted, reached + served, position, past)
+    return machine.launch + body + contended / machine.hbm_rate, served, cold, after
 
 
 def fusion_gain(operators: list[Operator], times: dict[int, Array], machine: Machine) -> Array:
@@ -308,7 +321,7 @@ def fusion_gain(operators: list[Operator], times: dict[int, Array], machine: Mac
 
 def step(operators: list[Operator], opened: dict[int, Window], machine: Machine, policy: Policy) -> Array:
     """Return totals (TOTALS, design) of the step on one chunk of designs."""
-    totals = np.zeros((len(TOTALS), len(machine.cores)))
+    totals = np.zeros((len(TOTALS), np.size(machine.cores)))
     times: dict[int, Array] = {}
     lane, members = Lane(), range(0)
     for row, op in enumerate(operators):

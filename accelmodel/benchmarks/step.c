@@ -43,9 +43,14 @@ typedef struct {
     double admitted[BLOCK], fetched[BLOCK], position[BLOCK], used[BLOCK], closed[BLOCK], survival[BLOCK];
 } lane_t;
 
-/* What went before a row of a window: bytes touched, and the lane's place before and after, B. */
+/* What one operator asks of a block of designs. */
 typedef struct {
-    double touched, first[BLOCK], last[BLOCK];
+    double chip[BLOCK], hbm[BLOCK], rate[BLOCK];
+} asks_t;
+
+/* What went before a row of a window: bytes touched, the lane's place before, and bytes touched per byte fetched. */
+typedef struct {
+    double touched, first[BLOCK], pace[BLOCK];
 } past_t;
 
 LAW double least(double a, double b) { return a < b ? a : b; }
@@ -283,76 +288,119 @@ LAW void run_collective(const operator_t op, int kind, const double *restrict ma
         double fetched = least(lane->admitted[j], most(time * m.hbm_rate - own, 0.0));
         lane->fetched[j] = fetched;
         past->first[j] = 0.0;
-        past->last[j] = fetched;
+        past->pace[j] = buffers / most(fetched, 1e-9);
         times[j] = time;
         book(totals, designs, j, op.count, time, fetched, own);
     }
     past->touched = buffers;
 }
 
-/* Share of a row's fetched bytes that L2 still holds: three-point Gauss-Legendre mean over the moments of fetch. */
-static void survive(const operator_t op, const double *restrict machines, long designs, long width,
-                    const double *restrict grant, const past_t *restrict past, long rows, lane_t *restrict lane)
-{
-    static const double node[3] = {0.11270166537925831, 0.5, 0.88729833462074169};
-    static const double weight[3] = {5.0 / 18.0, 8.0 / 18.0, 5.0 / 18.0};
-    double since[3][BLOCK];
-    memset(since, 0, sizeof since);
-    for (long row = 0; row < rows; row++)
-        SIDE_BY_SIDE
-        for (long j = 0; j < width; j++) {
-            double position = lane->position[j], first = past[row].first[j], touched = past[row].touched;
-            double fetched = least(most(lane->fetched[j] - position, 0.0), grant[j]);
-            double speed = 1.0 / most(past[row].last[j] - first, 1e-9);
-            double one = (position + node[0] * fetched - first) * speed;
-            double two = (position + node[1] * fetched - first) * speed;
-            double three = (position + node[2] * fetched - first) * speed;
-            since[0][j] += touched * (1.0 - least(most(one, 0.0), 1.0));
-            since[1][j] += touched * (1.0 - least(most(two, 0.0), 1.0));
-            since[2][j] += touched * (1.0 - least(most(three, 0.0), 1.0));
-        }
-    SIDE_BY_SIDE
-    for (long j = 0; j < width; j++) {
-        machine_t m = machine_at(machines, designs, j);
-        double lying = most(lane->fetched[j] - lane->position[j], 0.0) + op.input_bytes;
-        lane->survival[j] = weight[0] * resident(since[0][j] + lying, m) + weight[1] * resident(since[1][j] + lying, m) +
-                            weight[2] * resident(since[2][j] + lying, m);
-    }
-}
-
-LAW void run_operator(const operator_t op, int kind, const double *restrict machines, long designs, long width,
-                      const double *restrict grant, lane_t *restrict lane, past_t *restrict past,
-                      double *restrict times, double *restrict totals)
+LAW void ask_for(const operator_t op, int kind, const double *restrict machines, long designs, long width,
+                 asks_t *restrict asks)
 {
     const double *restrict rate = machines + (op.bits > 8.0 ? 1 : op.bits > 4.0 ? 2 : 3) * designs;
     SIDE_BY_SIDE
     for (long j = 0; j < width; j++) {
         machine_t m = machine_at(machines, designs, j);
         ask_t ask = kind == MATMUL ? product(op, m, rate[j]) : kind == ATTENTION ? attend(op, m, rate[j]) : stream(op, m);
-        double want = grant[j], position = lane->position[j], fetched = lane->fetched[j];
-        double hot = least(most(fetched - position, 0.0), want) * lane->survival[j], cold = ask.hbm - hot;
-        double busy = m.launch + most(ask.chip, hot / m.l2_rate + cold / ask.rate);
-        double reached = most(fetched, position + want), backlog = most(lane->admitted[j] - reached, 0.0);
-        double spare = most(busy * m.hbm_rate - cold, 0.0), contended = least(most(backlog - spare, 0.0), cold);
-        double served = least(backlog, spare) + contended, time = busy + contended / m.hbm_rate;
-        lane->position[j] = position + want;
-        lane->fetched[j] = reached + served;
-        past->first[j] = reached;
-        past->last[j] = reached + served;
-        times[j] = time;
-        book(totals, designs, j, op.count, time, served, cold);
+        asks->chip[j] = ask.chip;
+        asks->hbm[j] = ask.hbm;
+        asks->rate[j] = ask.rate;
     }
-    past->touched = op.input_bytes + op.weight_bytes + op.output_bytes;
+}
+
+typedef struct { double time, cold, reached, served; } turn_t;
+
+/* One operator of which a share of the waiting bytes is found in L2, and the lane beside it. */
+LAW turn_t take(double share, double want, double position, double fetched, double admitted, ask_t ask, machine_t m)
+{
+    double hot = least(most(fetched - position, 0.0), want) * share, cold = ask.hbm - hot;
+    double busy = m.launch + most(ask.chip, hot / m.l2_rate + cold / ask.rate);
+    double reached = most(fetched, position + want), backlog = most(admitted - reached, 0.0);
+    double spare = most(busy * m.hbm_rate - cold, 0.0), contended = least(most(backlog - spare, 0.0), cold);
+    turn_t turn = {busy + contended / m.hbm_rate, cold, reached, least(backlog, spare) + contended};
+    return turn;
+}
+
+LAW double unless_seen(double touched, double place, double first, double pace)
+{
+    return touched - least(most((place - first) * pace, 0.0), touched);
+}
+
+/* Share of a row's fetched bytes that L2 still holds: three-point Gauss-Legendre mean over the moments of fetch. */
+static void survive(const operator_t op, const double *restrict machines, long designs, long width,
+                    const double *restrict grant, const asks_t *restrict asks, const past_t *restrict past, long rows,
+                    lane_t *restrict lane)
+{
+    const double low = 0.11270166537925831, high = 0.88729833462074169;
+    double since[3][BLOCK], place[3][BLOCK];
+    SIDE_BY_SIDE
+    for (long j = 0; j < width; j++) {
+        machine_t m = machine_at(machines, designs, j);
+        ask_t ask = {asks->chip[j], asks->hbm[j], asks->rate[j]};
+        double position = lane->position[j], ahead = most(lane->fetched[j] - position, 0.0);
+        double beside = take(1.0, grant[j], position, lane->fetched[j], lane->admitted[j], ask, m).served;
+        double waiting = least(ahead, grant[j]), lying = ahead + op.input_bytes;
+        since[0][j] = lying + low * beside;
+        since[1][j] = lying + 0.5 * beside;
+        since[2][j] = lying + high * beside;
+        place[0][j] = position + low * waiting;
+        place[1][j] = position + 0.5 * waiting;
+        place[2][j] = position + high * waiting;
+    }
+    for (long row = 0; row < rows; row++) {
+        const double touched = past[row].touched;
+        SIDE_BY_SIDE
+        for (long j = 0; j < width; j++) {
+            double first = past[row].first[j], pace = past[row].pace[j];
+            since[0][j] += unless_seen(touched, place[0][j], first, pace);
+            since[1][j] += unless_seen(touched, place[1][j], first, pace);
+            since[2][j] += unless_seen(touched, place[2][j], first, pace);
+        }
+    }
+    SIDE_BY_SIDE
+    for (long j = 0; j < width; j++) {
+        machine_t m = machine_at(machines, designs, j);
+        double ends = resident(since[0][j], m) + resident(since[2][j], m);
+        lane->survival[j] = 5.0 / 18.0 * ends + 8.0 / 18.0 * resident(since[1][j], m);
+    }
+}
+
+static void run_operator(const operator_t op, const double *restrict machines, long designs, long width,
+                         const double *restrict grant, const asks_t *restrict asks, lane_t *restrict lane,
+                         past_t *restrict past, double *restrict times, double *restrict totals)
+{
+    const double touched = op.input_bytes + op.weight_bytes + op.output_bytes;
+    SIDE_BY_SIDE
+    for (long j = 0; j < width; j++) {
+        machine_t m = machine_at(machines, designs, j);
+        ask_t ask = {asks->chip[j], asks->hbm[j], asks->rate[j]};
+        double position = lane->position[j], want = grant[j];
+        turn_t turn = take(lane->survival[j], want, position, lane->fetched[j], lane->admitted[j], ask, m);
+        lane->position[j] = position + want;
+        lane->fetched[j] = turn.reached + turn.served;
+        past->first[j] = turn.reached;
+        past->pace[j] = touched / most(turn.served, 1e-9);
+        times[j] = turn.time;
+        book(totals, designs, j, op.count, turn.time, turn.served, turn.cold);
+    }
+    past->touched = touched;
 }
 
 /* One loop per kind, so that each vectorises. */
-static void run_row(const operator_t op, const double *machines, long designs, long width, const double *grant,
-                    lane_t *lane, past_t *past, double *times, double *totals)
+static void ask_row(const operator_t op, const double *machines, long designs, long width, asks_t *asks)
 {
     switch ((int)op.kind) {
-    case MATMUL: run_operator(op, MATMUL, machines, designs, width, grant, lane, past, times, totals); break;
-    case ATTENTION: run_operator(op, ATTENTION, machines, designs, width, grant, lane, past, times, totals); break;
-    case ELEMENTWISE: run_operator(op, ELEMENTWISE, machines, designs, width, grant, lane, past, times, totals); break;
+    case MATMUL: ask_for(op, MATMUL, machines, designs, width, asks); break;
+    case ATTENTION: ask_for(op, ATTENTION, machines, designs, width, asks); break;
+    default: ask_for(op, ELEMENTWISE, machines, designs, width, asks);
+    }
+}
+
+static void exchange_row(const operator_t op, const double *machines, long designs, long width, lane_t *lane,
+                         past_t *past, double *times, double *totals)
+{
+    switch ((int)op.kind) {
     case ALL_REDUCE: run_collective(op, ALL_REDUCE, machines, designs, width, lane, past, times, totals); break;
     case ALL_TO_ALL: run_collective(op, ALL_TO_ALL, machines, designs, width, lane, past, times, totals); break;
     case POINT_TO_POINT: run_collective(op, POINT_TO_POINT, machines, designs, width, lane, past, times, totals); break;
@@ -389,6 +437,7 @@ static void step(const operator_t *ops, long rows, const double *machines, long 
                  double *grants, past_t *past, double *times, double *totals)
 {
     lane_t lane;
+    asks_t asks;
     long end = 0, passed = 0; /* rows of the window that have run, its collective among them */
     memset(&lane, 0, sizeof lane);
     memset(grants, 0, sizeof(double) * rows * BLOCK);
@@ -404,10 +453,15 @@ static void step(const operator_t *ops, long rows, const double *machines, long 
             if (policy.rule >= 0.0)
                 admit(ops, row, end, machines + 11 * designs, width, policy, &lane, grants);
         }
-        double *grant = grants + row * BLOCK;
-        if (!opens && row < end && policy.rule >= 0.0 && ops[row].prefetch_bytes > 0.0)
-            survive(ops[row], machines, designs, width, grant, past, passed, &lane);
-        run_row(ops[row], machines, designs, width, grant, &lane, past + passed, times + row * BLOCK, totals);
+        double *grant = grants + row * BLOCK, *time = times + row * BLOCK;
+        if (opens) {
+            exchange_row(ops[row], machines, designs, width, &lane, past, time, totals);
+        } else {
+            ask_row(ops[row], machines, designs, width, &asks);
+            if (row < end && policy.rule >= 0.0 && ops[row].prefetch_bytes > 0.0)
+                survive(ops[row], machines, designs, width, grant, &asks, past, passed, &lane);
+            run_operator(ops[row], machines, designs, width, grant, &asks, &lane, past + passed, time, totals);
+        }
         passed++;
     }
     for (long row = 0; row < rows && policy.fused > 0.5; row++)

@@ -7,7 +7,9 @@ then what it finds in L2, then what it reads from HBM; it ends no earlier than `
 from __future__ import annotations
 
 
-def operator(backlog: float, launch: float, hot: float, cold: float, machine, floor: float = 0.0) -> tuple[float, float]:
+def operator(
+    backlog: float, launch: float, hot: float, cold: float, machine, floor: float = 0.0
+) -> tuple[float, float]:
     """Return the time of one operator and the bytes the lane fetched beside it."""
     now = launch + hot / machine.l2_rate
     fetched = min(backlog, now * machine.hbm_rate)
@@ -20,7 +22,9 @@ def operator(backlog: float, launch: float, hot: float, cold: float, machine, fl
     return now + rest, fetched
 
 
-def window(collective: float, operators: list[tuple[float, float]], machine) -> tuple[list[float], list[float], list[float]]:
+def window(
+    collective: float, operators: list[tuple[float, float]], machine
+) -> tuple[list[float], list[float], list[float]]:
     """Return time, hits and bytes fetched of each row: the collective, then operators (weights, admitted).
 
     The cache is so large that nothing is evicted.  The lane leaves out what its operator has begun to read.

@@ -42,7 +42,7 @@ def ring_all_reduce(ranks: int, size: float, strides: list[int]) -> list[list[Me
     A stride that is no divisor of ``ranks`` runs through all devices; a mesh uses one ring per link.
     """
     rounds: list[list[Message]] = []
-    for step in range(2 * (ranks - 1)):
+    for _ in range(2 * (ranks - 1)):
         rounds.append([(d, (d + s) % ranks, size / ranks / len(strides)) for s in strides for d in range(ranks)])
     for stride in strides:
         order = [i * stride % ranks for i in range(ranks)]
@@ -95,9 +95,9 @@ def double_tree(levels: int) -> tuple[int, float]:
 
 
 def in_switch(ranks: int) -> Fraction:
-    """Return bytes out of one device, in messages: the switch pulls each share from all, sums it, returns it to one,
+    """Return bytes out of one device, in messages.
 
-    which writes it back to be multicast.
+    The switch pulls each share from all devices and returns the sum to one, which writes it back to be multicast.
     """
     pulled = sum(Fraction(1, ranks) for _ in range(ranks))
     return pulled + Fraction(1, ranks)

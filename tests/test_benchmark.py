@@ -1,0 +1,167 @@
+"""The twins of the step kernel agree with it; the benchmark reports what it says.  No test asserts a time."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from accelmodel import benchmark, library
+from accelmodel.benchmarks import c_twin, numpy_twin, peers, python_twin
+from accelmodel.laws.vectors import Machine
+from accelmodel.step import pose, run_kernel
+from accelmodel.techniques import policy
+
+#: relative; the twins add up in another order, nothing else
+TOLERANCE = 1e-9
+POLICIES = [
+    policy("none"),
+    policy("fused"),
+    *(
+        policy("preserve", threshold, rule)
+        for rule in ("paper", "partial", "best-fit")
+        for threshold in (0.3, 1.0, 2.0)
+    ),
+]
+#: dense with grouped queries; mixture of experts; latent attention with experts; sliding windows with experts
+WORKS = [
+    ("llama-3-70b", {"tp": 8}),
+    ("llama-3-8b", {"tp": 2, "pp": 2}),
+    ("mixtral-8x7b", {"tp": 8}),
+    ("mixtral-8x7b", {"tp": 4, "dp": 2, "ep": 8}),
+    ("deepseek-v3", {"tp": 16, "ep": 16}),
+    ("gpt-oss-120b", {"tp": 4}),
+]
+PHASES = [
+    {"phase": "decode", "batch": 8, "context": 8192},
+    {"phase": "prefill", "batch": 2, "context": 4096},
+]
+
+
+def asked(model: str, **work):
+    """Return the table (column, row) and the machine (field,) of a step on a 910B2 cluster."""
+    bits = {"weight_bits": 8, "activation_bits": 8, "kv_bits": 8}
+    chip = library.override(library.load("device", "ascend-910b2"), hbm_capacity=4e12)
+    cluster = library.cluster(chip, 64)
+    posed = pose(library.load("model", model), cluster, library.workload(**{**bits, **work}))
+    return posed.operators[:, :, 0], posed.machines[:, 0, 0]
+
+
+def random_machines(base, count: int, seed: int):
+    """Return random designs: those of the benchmark, with other tiles, topologies, algorithms and caches."""
+    rng = np.random.default_rng(seed)
+    machines = benchmark.designs(base, count, seed)
+    choices = {
+        "tile_m": (16, 64, 128, 256), "tile_n": (16, 64, 128, 256), "tile_k": (32, 64, 128), "multicast": (1, 2, 4),
+        "l2_ways": (8, 16, 32), "node": (4, 8, 16), "mesh": (0, 1), "ring": (0, 1), "tree": (0, 1),
+        "one_shot": (0, 1), "two_shot": (0, 1), "in_switch": (0, 1),
+    }  # fmt: skip
+    for name, values in choices.items():
+        machines[Machine._fields.index(name)] = rng.choice(values, count)
+    machines[Machine._fields.index("l2_bytes"), :3] = 0.0
+    machines[Machine._fields.index("start_up")] *= rng.uniform(0.0, 10.0, count)
+    return machines
+
+
+def kernel(table, machines, rule):
+    """Return the kernel's totals, as a twin does."""
+    totals, _ = run_kernel(table[:, :, None], machines[:, None], rule)
+    return totals[:, 0]
+
+
+@pytest.mark.parametrize("rule", POLICIES, ids=str)
+@pytest.mark.parametrize("phase", PHASES, ids=lambda phase: phase["phase"])
+@pytest.mark.parametrize(("model", "cut"), WORKS, ids=str)
+def test_twins_agree_with_the_kernel(warm, model, cut, phase, rule):
+    table, base = asked(model, **phase, **cut)
+    machines = random_machines(base, 300, seed=len(model))
+    expected = kernel(table, machines, rule)
+    np.testing.assert_allclose(numpy_twin.evaluate(table, machines, rule), expected, rtol=TOLERANCE)
+    compiled = c_twin.load()
+    if compiled is not None:
+        np.testing.assert_allclose(compiled(table, machines, rule), expected, rtol=TOLERANCE)
+
+
+def test_numpy_twin_does_not_depend_on_its_chunks(monkeypatch):
+    table, base = asked("llama-3-8b", **PHASES[0], tp=2)
+    machines = random_machines(base, 100, seed=1)
+    whole = numpy_twin.evaluate(table, machines, POLICIES[3])
+    monkeypatch.setattr(numpy_twin, "CHUNK", 33)
+    np.testing.assert_array_equal(numpy_twin.evaluate(table, machines, POLICIES[3]), whole)
+
+
+def test_python_twin_agrees_with_the_kernel(warm):
+    table, base = asked("llama-3-8b", **PHASES[0], tp=8)
+    machines = random_machines(base, 5, seed=2)
+    rule = policy("preserve", 1.0, "best-fit")
+    totals, seconds = python_twin.evaluate(table, machines, rule)
+    np.testing.assert_allclose(totals, kernel(table, machines, rule), rtol=TOLERANCE)
+    assert seconds > 0.0
+
+
+def test_without_a_compiler_there_is_no_c_twin(monkeypatch):
+    monkeypatch.setattr(c_twin, "compiler", lambda: None)
+    assert c_twin.load.__wrapped__() is None
+
+
+def test_with_a_compiler_that_fails_there_is_no_c_twin(monkeypatch, tmp_path):
+    monkeypatch.setattr(c_twin, "SOURCE", tmp_path / "absent.c")
+    assert c_twin.load.__wrapped__() is None
+
+
+def test_designs_differ_and_repeat():
+    _, base, _ = benchmark.question()
+    machines = benchmark.designs(base, 1000)
+    assert len(np.unique(machines, axis=1).T) == 1000
+    np.testing.assert_array_equal(machines, benchmark.designs(base, 1000))
+
+
+def test_chunks_of_the_space_are_its_designs():
+    _, base, _ = benchmark.question()
+    cores = Machine._fields.index("cores")
+    chunk = benchmark.chunk_of_space(base, 150, 350)
+    assert len(np.unique(chunk, axis=1).T) == 200
+    assert chunk[cores, :3].tolist() == [58.0, 59.0, 60.0]
+    last = benchmark.chunk_of_space(base, 10**8 - 1, 10**8)
+    assert last[Machine._fields.index("l2_bytes"), 0] == pytest.approx(4.0 * base[Machine._fields.index("l2_bytes")])
+
+
+def test_peers_are_figures_with_a_source():
+    rows = peers.known()
+    assert {"LLMCompass", "GenZ", "Calculon", "LLM-Viewer"} <= {row["name"] for row in rows}
+    for row in rows:
+        assert row["steps_per_s"] > 0.0
+        assert row["what"]
+        assert row["measured"]
+        assert row["note"]
+
+
+def test_a_peer_that_fails_is_not_measured_and_says_why(monkeypatch):
+    def refuse(package, script, folder):
+        raise OSError("no network")
+
+    monkeypatch.setattr(peers, "_measure", refuse)
+    stages = []
+    rows = peers.measured(stages.append)
+    assert len(stages) == len(rows) == len(peers.INSTALLABLE)
+    assert all(row["steps_per_s"] is None and row["note"] == "not measured: OSError: no network" for row in rows)
+
+
+def test_benchmark_returns_the_documented_keys(warm):
+    stages = []
+    data = benchmark.benchmark(seconds=0.02, cold=False, progress=stages.append)
+    assert set(data) == {"machine", "rates", "ratios", "peers", "startup_s", "exhaustive", "notes"}
+    assert set(data["machine"]) == {"cpu", "cores", "system", "python", "numba", "numpy"}
+    assert set(data["startup_s"]) == {"import", "first_answer_warm", "first_answer_cold"}
+    assert data["startup_s"]["first_answer_cold"] is None
+    forms = {"kernel, one core", "kernel, all cores", "NumPy, one core", "C, one core", "Python, one core"}
+    assert set(data["rates"]) == forms
+    assert all(rate is None or rate > 0.0 for rate in data["rates"].values())
+    assert {"kernel/NumPy", "kernel/C", "kernel/Python", "kernel/GenZ"} <= set(data["ratios"])
+    whole = data["exhaustive"]
+    assert whole["designs"] == 10**8
+    assert whole["kind"] == "extrapolated"
+    assert whole["whole_s"] == pytest.approx(whole["designs"] / whole["designs_per_s"])
+    assert stages
+    assert json.loads(json.dumps(data, allow_nan=False)) == data
