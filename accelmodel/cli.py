@@ -174,6 +174,7 @@ def preserve(
     from accelmodel import options, tables
     from accelmodel.library import load
     from accelmodel.request import speedups
+    from accelmodel.techniques import policy
 
     shortcuts = {
         "l2_capacity": l2,
@@ -191,8 +192,7 @@ def preserve(
         options.counts(batch, "batch"),
         options.counts(context, "context"),
         phase=phase,
-        threshold=threshold,
-        rule=rule,
+        prefetch=policy("preserve", threshold, rule),
         precision={"weight_bits": weight_bits, "activation_bits": activation_bits, "kv_bits": kv_bits},
     )
     emit(tables.speedup_data(result)) if as_json else tables.print_speedups(tables.speedup_data(result))

@@ -10,190 +10,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from accelmodel.errors import SpecError
+from accelmodel.families import ALIASES, ATTENTION_BIAS, FAMILIES, GPT2_NAMES, UNSUPPORTED, Family
 
 _MAX_FILE_BYTES = 1 << 20
 _MAX_NUMBER = 10**9
 _MAX_LAYERS = 10_000
 _REMEDY = "describe the model in a TOML file instead, see hwspecs/models"
 
-
-@dataclass(frozen=True)
-class Family:
-    """What all models of one ``model_type`` have in common.
-
-    Attributes
-    ----------
-    fixed : dict
-        Fields of ``LanguageModel`` that no key of the file changes.
-    flags : dict
-        Boolean field → key of the file that holds it.
-    defaults : dict
-        Key of the file → value where the file is silent; the hub leaves out what equals the class default.
-    names : dict
-        Usual key → key of this family.
-    window : {"none", "all", "last", "pattern"}
-        Layers with a sliding window where no ``layer_types`` are listed: none, all, those from
-        ``max_window_layers`` on, or all but every ``sliding_window_pattern``-th.
-    tied : bool
-        Whether input and output embeddings are one matrix where the file is silent.
-    learned, offset : bool, int
-        Whether positions are learned, and rows of their table that are never used.
-    stretched : bool
-        Whether linear RoPE scaling extends ``max_position_embeddings``.
-    """
-
-    fixed: Mapping[str, Any] = field(default_factory=dict)
-    flags: Mapping[str, str] = field(default_factory=dict)
-    defaults: Mapping[str, Any] = field(default_factory=dict)
-    names: Mapping[str, str] = field(default_factory=dict)
-    window: str = "none"
-    tied: bool = False
-    learned: bool = False
-    offset: int = 0
-    stretched: bool = True
-
-
-_ATTENTION_BIAS = {"qkv_bias": "attention_bias", "output_bias": "attention_bias"}
-_ALL_BIASES = {"qkv_bias": True, "output_bias": True, "mlp_bias": True}
-_CLASSIC = {"norm": "layer", "gated": False}
-_GPT2_NAMES = {
-    "hidden_size": "n_embd",
-    "num_hidden_layers": "n_layer",
-    "num_attention_heads": "n_head",
-    "intermediate_size": "n_inner",
-    "max_position_embeddings": "n_positions",
-}
-_MLA_DEFAULTS = {
-    "q_lora_rank": 1536,
-    "kv_lora_rank": 512,
-    "qk_nope_head_dim": 128,
-    "qk_rope_head_dim": 64,
-    "v_head_dim": 128,
-}
-_GEMMA3_DEFAULTS = {
-    "vocab_size": 262_208,
-    "num_attention_heads": 8,
-    "num_key_value_heads": 4,
-    "head_dim": 256,
-    "max_position_embeddings": 131_072,
-    "sliding_window": 4096,
-    "sliding_window_pattern": 6,
-}
-
-#: ``model_type`` → what its modelling code does (transformers 4.57 and the code on the hub)
-FAMILIES: dict[str, Family] = {
-    "llama": Family(flags={**_ATTENTION_BIAS, "mlp_bias": "mlp_bias"}),
-    "mistral": Family(defaults={"num_key_value_heads": 8, "sliding_window": 4096}, window="all"),
-    "mixtral": Family(
-        defaults={"num_key_value_heads": 8, "num_local_experts": 8, "num_experts_per_tok": 2}, window="all"
-    ),
-    "qwen2": Family(fixed={"qkv_bias": True}, window="last"),
-    "qwen2_moe": Family(
-        flags={"qkv_bias": "qkv_bias"},
-        defaults={"qkv_bias": True, "num_experts": 60, "num_experts_per_tok": 4, "moe_intermediate_size": 1408},
-        window="last",
-    ),
-    "qwen3": Family(fixed={"qk_norm": True}, flags=_ATTENTION_BIAS, defaults={"head_dim": 128}, window="last"),
-    "qwen3_moe": Family(
-        fixed={"qk_norm": True},
-        flags=_ATTENTION_BIAS,
-        defaults={"num_experts": 128, "num_experts_per_tok": 8, "moe_intermediate_size": 768},
-        window="last",
-    ),
-    "phi3": Family(window="all"),
-    "phi3small": Family(
-        fixed={"norm": "layer", **_ALL_BIASES}, names={"intermediate_size": "ff_intermediate_size"}, tied=True
-    ),
-    "opt": Family(
-        fixed=_CLASSIC,
-        flags={"qkv_bias": "enable_bias", "output_bias": "enable_bias", "mlp_bias": "enable_bias"},
-        defaults={"enable_bias": True, "max_position_embeddings": 2048},
-        names={"intermediate_size": "ffn_dim"},
-        tied=True,
-        learned=True,
-        offset=2,
-    ),
-    "gpt2": Family(
-        fixed={**_CLASSIC, **_ALL_BIASES}, defaults={"n_positions": 1024}, names=_GPT2_NAMES, tied=True, learned=True
-    ),
-    "gpt_neox": Family(fixed={**_CLASSIC, "mlp_bias": True}, flags=_ATTENTION_BIAS, defaults={"attention_bias": True}),
-    "gemma": Family(flags=_ATTENTION_BIAS, defaults={"head_dim": 256}, tied=True),
-    "gemma2": Family(
-        fixed={"norms_per_layer": 4.0},
-        flags=_ATTENTION_BIAS,
-        defaults={"head_dim": 256, "sliding_window": 4096, "sliding_window_pattern": 2},
-        window="pattern",
-        tied=True,
-    ),
-    "gemma3": Family(
-        fixed={"norms_per_layer": 4.0, "qk_norm": True},
-        flags=_ATTENTION_BIAS,
-        defaults=_GEMMA3_DEFAULTS,
-        window="pattern",
-        tied=True,
-        stretched=False,
-    ),
-    "deepseek_v2": Family(
-        flags={**_ATTENTION_BIAS, "mlp_bias": "mlp_bias"},
-        defaults=_MLA_DEFAULTS,
-    ),
-    "deepseek_v3": Family(
-        fixed={"router_bias": True},
-        flags=_ATTENTION_BIAS,
-        defaults=_MLA_DEFAULTS,
-    ),
-    "gpt_oss": Family(
-        fixed={"attention_sinks": True, "router_bias": True, "expert_bias": True},
-        flags=_ATTENTION_BIAS,
-        defaults={
-            "attention_bias": True,
-            "head_dim": 64,
-            "num_local_experts": 128,
-            "num_experts_per_tok": 4,
-            "sliding_window": 128,
-            "sliding_window_pattern": 2,
-        },
-        window="pattern",
-    ),
-}
-#: other ``model_type`` → family it has the shape of
-ALIASES = {
-    "gemma3_text": "gemma3",
-    "kimi_k2": "deepseek_v3",
-    "mimo": "qwen2",
-    "qwen2_vl": "qwen2",
-    "qwen2_vl_text": "qwen2",
-    "qwen2_5_vl": "qwen2",
-    "qwen2_5_vl_text": "qwen2",
-    "qwen3_vl_text": "qwen3",
-    "qwen3_vl_moe_text": "qwen3_moe",
-}
-#: keys of parts that ``LanguageModel`` cannot hold; a file where one is set is refused
-_UNSUPPORTED = {
-    "is_encoder_decoder": "an encoder",
-    "linear_attn_config": "linear attention",
-    "linear_num_key_heads": "linear attention",
-    "full_attention_interval": "linear attention",
-    "hybrid_override_pattern": "state-space layers",
-    "layers_block_type": "mixed kinds of layers",
-    "mamba_d_conv": "state-space layers",
-    "ssm_cfg": "state-space layers",
-    "block_configs": "layers of different shapes",
-    "index_topk": "sparse attention with an indexer",
-    "compress_ratios": "compressed attention",
-    "sparse_attention_config": "sparse attention",
-    "attention_chunk_size": "chunked attention",
-    "attention_k_eq_v": "keys that are also values",
-    "global_head_dim": "heads of different sizes",
-    "swa_num_key_value_heads": "heads of different sizes",
-    "num_kv_shared_layers": "layers that share a KV cache",
-    "attention_other_setting": "heads of different numbers",
-}
 #: in a family that is not known, LayerNorm tells that it is not built like Llama
 _NOT_LLAMA = ("layer_norm_eps", "layer_norm_epsilon", "layernorm_epsilon", "layer_norm_elementwise_affine")
 #: keys where null is a value of its own: no window, no compression of queries
@@ -317,7 +145,7 @@ def _family(path: Path, keys: Mapping[str, Any]) -> tuple[str, Family]:
     if name is not None and not isinstance(name, str):
         raise SpecError(f'{path}: model_type: {_show(name)} is not text; write for example "llama"')
     name = ALIASES.get(name or "", name or "")
-    for key, part in _UNSUPPORTED.items():
+    for key, part in UNSUPPORTED.items():
         if keys.get(key):
             raise SpecError(f"{path}: {key}: {_show(name)} has {part}, which is not modelled; {_REMEDY}")
     if name in FAMILIES:
@@ -334,7 +162,7 @@ def _family(path: Path, keys: Mapping[str, Any]) -> tuple[str, Family]:
                 f"{path}: model_type: {_show(name)} is not known, and {key} tells that it is not like llama; {_REMEDY}"
             )
     window = "last" if "use_sliding_window" in keys else "all"
-    return name, Family(flags={**_ATTENTION_BIAS, "mlp_bias": "mlp_bias"}, window=window)
+    return name, Family(flags={**ATTENTION_BIAS, "mlp_bias": "mlp_bias"}, window=window)
 
 
 def _window(config: _Config, family: Family, layers: int) -> dict[str, float]:
@@ -400,7 +228,7 @@ def _dense_layers(config: _Config, layers: int) -> int:
 
 
 def _perceptron(config: _Config, hidden: int, layers: int) -> dict[str, float]:
-    width = config.whole("intermediate_size", 4 * hidden if config.names is _GPT2_NAMES else None)
+    width = config.whole("intermediate_size", 4 * hidden if config.names is GPT2_NAMES else None)
     experts = config.first(_EXPERT_KEYS)
     if not experts:
         return {"ffn": float(width)}

@@ -75,7 +75,8 @@ def _rows(model: LanguageModel, work: Workload, part: Shard) -> Iterator[tuple[s
         for name, columns in perceptron_rows(model, work, part, experts):
             yield name + suffix, layers, columns
     last = part.sequences
-    yield "stage_transfer", work.pp * (work.pp > 1.0), collective(vectors.POINT_TO_POINT, stream, work.pp)
+    spanned = 1.0 + (work.pp > 1.0) * (work.tp * work.dp * work.pp - 1.0)
+    yield "stage_transfer", work.pp * (work.pp > 1.0), collective(vectors.POINT_TO_POINT, stream, spanned)
     yield "all_reduce_into_head", 1.0, reduction
     yield "head_norm", 1.0, norm(model, part)
     head_bytes = part.vocabulary * model.hidden * np.maximum(work.weight_bits, HIGH_BITS) / 8.0

@@ -9,6 +9,7 @@ import numpy as np
 from accelmodel.errors import Infeasible, unknown
 from accelmodel.laws.vectors import Policy
 from accelmodel.library import workload
+from accelmodel.memory import memory_per_device
 from accelmodel.specs import Cluster, LanguageModel
 from accelmodel.step import Question, pose, total_time
 from accelmodel.techniques import policy
@@ -79,6 +80,29 @@ def run_request(parts: list[tuple[Question, Any]], technique: Policy) -> xr.Data
     return cast("xr.Dataset", total)
 
 
+def fits(model: LanguageModel, cluster: Cluster, context: xr.DataArray, **work: Any) -> Any:
+    """Return 1 where the memory of a device holds the model and its whole requests, else 0."""
+    parts = memory_per_device(model, workload(phase="decode", context=context, **work))
+    return (sum(parts.values()) <= cluster.device.hbm_capacity) * 1.0
+
+
+def _compare(
+    model: LanguageModel, cluster: Cluster, phase: str, prefetch: Policy, context: xr.DataArray, work: dict[str, Any]
+) -> xr.Dataset:
+    """Time requests of one model without prefetch, with fused kernels and with prefetch."""
+    import xarray as xr
+
+    parts = pose_request(model, cluster, phase, context, **work)
+    policies = {"baseline": policy(BASELINE), "fused": policy("fused"), "preserve": prefetch}
+    runs = {name: run_request(parts, each) for name, each in policies.items()}
+    data = {name: run.step_time.assign_attrs(units="s") for name, run in runs.items()}
+    data["speedup"] = (data["baseline"] / data["preserve"]).assign_attrs(units="1")
+    data["prefetched_bytes"] = runs["preserve"].prefetched_bytes.assign_attrs(units="B")
+    held = fits(model, cluster, context, **work) + 0.0 * data["speedup"]
+    data["feasible"] = (held > 0.5).assign_attrs(units="1")
+    return xr.Dataset(data).expand_dims(model=[model.name])
+
+
 def speedups(
     models: list[LanguageModel],
     cluster: Cluster,
@@ -87,8 +111,7 @@ def speedups(
     context: list[int],
     *,
     phase: str = "end-to-end",
-    threshold: float = 1.0,
-    rule: str = "paper",
+    prefetch: Policy | None = None,
     precision: dict[str, float] | None = None,
 ) -> xr.Dataset:
     """Compare no prefetch, fused kernels and PRESERVE over models, parallelism, batches and lengths.
@@ -102,8 +125,8 @@ def speedups(
         Tensor-parallel degrees [1], sequences [1] and total lengths [token].
     phase : {"end-to-end", "decode", "prefill"}
         The paper's mix by default.
-    threshold, rule
-        Of PRESERVE, see ``techniques.preserve``.
+    prefetch : Policy, optional
+        Of PRESERVE; the paper's by default, see ``techniques.preserve``.
     precision : dict
         ``weight_bits``, ``activation_bits``, ``kv_bits``; 16 where not given.
 
@@ -125,29 +148,16 @@ def speedups(
     def axis(name: str, values: list[int]) -> xr.DataArray:
         return xr.DataArray(np.array(values, dtype=float), dims=name, coords={name: values})
 
-    policies = {BASELINE: policy(BASELINE), "fused": policy("fused"), "preserve": policy("preserve", threshold, rule)}
+    work = {"tp": axis("tp", tp), "batch": axis("batch", batch), **(precision or {})}
+    ahead = prefetch or policy("preserve")
     found, problems = [], []
     for model in models:
-        work = {"tp": axis("tp", tp), "batch": axis("batch", batch), **(precision or {})}
         try:
-            parts = pose_request(model, cluster, phase, axis("context", context), **work)
+            found.append(
+                _compare(model, cluster, phase, prefetch or policy("preserve"), axis("context", context), work)
+            )
         except Infeasible as problem:
             problems.append(str(problem))
-            continue
-        times = {name: run_request(parts, each) for name, each in policies.items()}
-        last = parts[-1][0]
-        fits = (last.over_axes(last.fits * 1.0) > 0.5).pipe(
-            lambda mask: mask.all("node") if "node" in mask.dims else mask
-        )
-        data = {
-            "baseline": times[BASELINE].step_time.assign_attrs(units="s"),
-            "fused": times["fused"].step_time.assign_attrs(units="s"),
-            "preserve": times["preserve"].step_time.assign_attrs(units="s"),
-            "speedup": (times[BASELINE].step_time / times["preserve"].step_time).assign_attrs(units="1"),
-            "prefetched_bytes": times["preserve"].prefetched_bytes.assign_attrs(units="B"),
-            "feasible": fits.assign_attrs(units="1"),
-        }
-        found.append(xr.Dataset(data).expand_dims(model=[model.name]))
     if not found:
         raise Infeasible("; ".join(problems))
     result = xr.concat(found, "model", combine_attrs="drop_conflicts")

@@ -20,7 +20,7 @@ from accelmodel.facts import Fact
 from accelmodel.laws.vectors import Policy
 from accelmodel.library import load, override
 from accelmodel.quantities import Number
-from accelmodel.request import BASELINE, pose_request, run_request
+from accelmodel.request import BASELINE, fits, pose_request, run_request
 from accelmodel.specs import Cluster
 from accelmodel.study import Study
 from accelmodel.techniques import policy
@@ -83,12 +83,11 @@ def throughput(study: Study, cluster: Cluster) -> xr.Dataset:
     logs: dict[str, Any] = dict.fromkeys(TECHNIQUES, 0.0)
     for name in serving.models:
         try:
-            posed = pose_request(load("model", name), cluster, serving.phase, context, batch=batch, tp=tp, **bits)
+            model = load("model", name)
+            posed = pose_request(model, cluster, serving.phase, context, batch=batch, tp=tp, **bits)
         except Infeasible:
             return _nothing(cluster)
-        fits = posed[-1][0].over_axes(posed[-1][0].fits * 1.0)
-        fits = fits.min("node") if "node" in fits.dims else fits
-        rate = fits * batch * _answer_tokens(study, context) / tp
+        rate = fits(model, cluster, context, batch=batch, tp=tp, **bits) * batch * _answer_tokens(study, context) / tp
         for technique in TECHNIQUES:
             times = [run_request(posed, each).step_time for each in policies(study, technique)]
             fastest = np.minimum.reduce([time.values for time in times])

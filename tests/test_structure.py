@@ -16,7 +16,7 @@ PACKAGE = Path(accelmodel.__file__).resolve().parent
 LEVELS = (
     ("accelmodel",),
     ("errors", "laws", "laws.compiling"),
-    ("units", "laws.vectors"),
+    ("units", "families", "laws.vectors"),
     ("facts", "quantities", "huggingface", "laws.l2cache", "laws.timeline", "laws.economics", "laws.collectives"),
     ("specs", "laws.matmul", "laws.elementwise"),
     ("library", "laws.attention"),

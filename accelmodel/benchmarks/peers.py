@@ -29,11 +29,11 @@ def rate(call):
 INSTALLABLE: dict[str, tuple[str, str, str]] = {
     "GenZ": (
         "genz-llm",
-        "decode step of Llama-3-70B at TP 8, batch 4, context 16384",
+        "decode step of Llama-3.1-70B at TP 8, batch 4, context 16384",
         """
 from GenZ import decode_moddeling
 chip = {"Flops": 376, "Memory_size": 64, "Memory_BW": 1600, "ICN": 196, "real_values": True}
-rate(lambda: decode_moddeling(model="llama3_70b", batch_size=4, input_tokens=16384, output_tokens=1,
+rate(lambda: decode_moddeling(model="meta-llama/Llama-3.1-70B", batch_size=4, input_tokens=16384, output_tokens=1,
     system_name=chip, system_eff=1.0, bits="int8", tensor_parallel=8))
 """,
     ),

@@ -7,6 +7,8 @@ message that a device sends.  The fastest that the software offers is taken and 
 
 from __future__ import annotations
 
+import numpy as np
+
 from accelmodel.laws.compiling import law
 from accelmodel.laws.vectors import ALL_GATHER, ALL_REDUCE, ALL_TO_ALL, REDUCE_SCATTER, Machine
 
@@ -95,7 +97,9 @@ def collective(kind: float, message: float, ranks: float, machine: Machine) -> t
         All-reduce: bytes that each device holds; all-gather and reduce-scatter: bytes of the whole;
         all-to-all: bytes that each device sends, its own share included; point to point: bytes [B].
     ranks : float
-        Devices that take part [1]; above a node's size the collective is hierarchical.
+        Devices that take part [1]; above a node's size the collective is hierarchical, with the ranks
+        spread evenly over the nodes they need.  Point to point: devices that the stages span, so that
+        the transfer crosses nodes where they do.
     machine : Machine
 
     Returns
@@ -109,35 +113,39 @@ def collective(kind: float, message: float, ranks: float, machine: Machine) -> t
     or tree, all-gather in the node.  Optimistic under congestion between jobs and where protocol
     switches (LL, LL128, Simple) cost bandwidth at middle sizes.
     """
-    inside = min(ranks, machine.node)
-    nodes = max(ranks / machine.node, 1.0)
+    nodes = np.ceil(ranks / machine.node)
+    inside = ranks / nodes
     rate = group_rate(inside, machine)
     single = nodes <= 1.0
     if kind == ALL_REDUCE:
         hops, wire, name = all_reduce_inside(message, inside, machine)
         gather_hops, gather_wire, _ = gather_inside(message, inside, machine)
         share = message / inside / machine.out_rate
-        ring_out = 2.0 * (nodes - 1.0) * machine.out_hop + 2.0 * (nodes - 1.0) / nodes * share
-        tree_out = 2.0 * rounds(nodes) * machine.out_hop + 2.0 * share
-        wide_hops = (
-            2.0 * gather_hops + (2.0 * (nodes - 1.0) if ring_out <= tree_out else 2.0 * rounds(nodes)) * machine.out_hop
-        )
-        wide_wire = 2.0 * gather_wire + (2.0 * (nodes - 1.0) / nodes if ring_out <= tree_out else 2.0) * share
-        hops, wire = (hops if single else wide_hops), (wire if single else wide_wire)
-        name = name if single else (0.0 if ring_out <= tree_out else 1.0)
+        ring_hops, ring_wire = 2.0 * (nodes - 1.0) * machine.out_hop, 2.0 * (nodes - 1.0) / nodes * share
+        tree_hops, tree_wire = 2.0 * rounds(nodes) * machine.out_hop, 2.0 * share
+        by_ring = ring_hops + ring_wire <= tree_hops + tree_wire
+        hops = hops if single else 2.0 * gather_hops + (ring_hops if by_ring else tree_hops)
+        wire_in = wire if single else 2.0 * gather_wire
+        wire_out = 0.0 if single else (ring_wire if by_ring else tree_wire)
+        name = name if single else (0.0 if by_ring else 1.0)
+        wire = wire_in + wire_out
     elif kind in (ALL_GATHER, REDUCE_SCATTER):
-        hops, wire, name = gather_inside(message / nodes, inside, machine)
+        hops, wire_in, name = gather_inside(message, inside, machine)
         hops += (nodes - 1.0) * machine.out_hop
-        wire += (nodes - 1.0) / nodes * message / (inside * machine.out_rate)
-        wire += 0.0 if single else (nodes - 1.0) / nodes * (inside - 1.0) / inside * message / rate
+        wire_out = (nodes - 1.0) / nodes * message / (inside * machine.out_rate)
+        wire = wire_in + wire_out
     elif kind == ALL_TO_ALL:
-        outside = (ranks - inside) / ranks * message / machine.out_rate
         hops, name = (machine.hop if single else machine.out_hop), 2.0
-        wire = max((inside - 1.0) / ranks * message / rate, outside)
+        wire_in = (inside - 1.0) / ranks * message / rate
+        wire_out = (ranks - inside) / ranks * message / machine.out_rate
+        wire = max(wire_in, wire_out)
     else:
-        hops, wire, name = machine.hop, message / group_rate(2.0, machine), 2.0
-    sent = wire * (rate if single else machine.out_rate)
-    return hops, wire, name, sent
+        hops, name = (machine.hop if single else machine.out_hop), 2.0
+        rate = group_rate(2.0, machine)
+        wire_in = message / rate if single else 0.0
+        wire_out = 0.0 if single else message / machine.out_rate
+        wire = wire_in + wire_out
+    return hops, wire, name, wire_in * rate + wire_out * machine.out_rate
 
 
 @law

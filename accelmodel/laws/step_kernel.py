@@ -317,7 +317,7 @@ def _steps(table: Any, machines: Any, policy: Policy, w: int, start: int, width:
         queues[0], queues[1], queues[2], queues[3], queues[4], queues[5], np.zeros(rows),
         lanes[0], lanes[1], lanes[2], lanes[3], lanes[4], lanes[5], lanes[6], lanes[7], lanes[8], lanes[9], lanes[10],
     )  # fmt: skip
-    outside = np.int64(-1)  # typed: a literal would compile the operator a second time
+    outside: Any = np.int64(-1)  # typed: a literal would compile the operator a second time
     opener, end = outside, 0
     for r in range(rows):
         if table[COUNT, r, w] == 0.0:

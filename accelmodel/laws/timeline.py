@@ -77,6 +77,11 @@ def lane_progress(backlog: float, duration: float, cold: float, hbm_rate: float)
     -------
     tuple of float
         Bytes fetched [B], delay [s].
+
+    Notes
+    -----
+    Exact for operators bound by memory.  Pessimistic, by at most ``cold / hbm_rate``, for those bound by
+    compute, whose slack could absorb some of the delay.
     """
     spare = max(duration * hbm_rate - cold, 0.0)
     contended = min(max(backlog - spare, 0.0), cold)
