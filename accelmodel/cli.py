@@ -41,14 +41,16 @@ Threshold = Annotated[float, typer.Option("--threshold", help="Share of usable L
 Rule = Annotated[str, typer.Option("--rule", help="Admission: paper, partial or best-fit.")]
 
 
+#: fields of the device and its link that have an option of their own
+SHORTCUTS = ("l2_capacity", "hbm_bandwidth", "hbm_capacity", "l2_bandwidth", "link_bandwidth", "cores")
+
+
 def emit(data: dict[str, Any]) -> None:
     """Print one JSON document."""
     sys.stdout.write(json.dumps(data, indent=2, allow_nan=False) + "\n")
 
 
-def _hardware(
-    device: str, devices: int | None, link: str | None, shortcuts: dict[str, str | None], settings: Any
-) -> Any:
+def _hardware(device: str, devices: int | None, link: str | None, shortcuts: dict[str, Any], settings: Any) -> Any:
     from accelmodel.options import hardware
 
     return hardware(device, devices, link=link, shortcuts=shortcuts, settings=settings)
@@ -119,14 +121,9 @@ def step(
     from accelmodel.step import time_step
     from accelmodel.techniques import policy
 
-    shortcuts = {
-        "l2_capacity": l2,
-        "hbm_bandwidth": hbm_bandwidth,
-        "hbm_capacity": hbm_capacity,
-        "l2_bandwidth": l2_bandwidth,
-        "link_bandwidth": link_bandwidth,
-        "cores": cores,
-    }
+    shortcuts = dict(
+        zip(SHORTCUTS, (l2, hbm_bandwidth, hbm_capacity, l2_bandwidth, link_bandwidth, cores), strict=True)
+    )
     chosen = policy(technique, threshold, rule)
     cluster = _hardware(device, devices, link, shortcuts, settings)
     sizes = {
@@ -176,14 +173,9 @@ def preserve(
     from accelmodel.request import speedups
     from accelmodel.techniques import policy
 
-    shortcuts = {
-        "l2_capacity": l2,
-        "hbm_bandwidth": hbm_bandwidth,
-        "hbm_capacity": hbm_capacity,
-        "l2_bandwidth": l2_bandwidth,
-        "link_bandwidth": link_bandwidth,
-        "cores": cores,
-    }
+    shortcuts = dict(
+        zip(SHORTCUTS, (l2, hbm_bandwidth, hbm_capacity, l2_bandwidth, link_bandwidth, cores), strict=True)
+    )
     cluster = _hardware(device, devices, link, shortcuts, settings)
     result = speedups(
         [load("model", name) for name in options.names(models)],

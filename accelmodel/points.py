@@ -19,7 +19,7 @@ from accelmodel.request import BASELINE, speedups
 from accelmodel.search import TECHNIQUES, policies
 from accelmodel.specs import Cluster, LanguageModel
 from accelmodel.step import time_step
-from accelmodel.study import Study, load_study
+from accelmodel.study import AXES, Study, load_study
 from accelmodel.units import show
 
 #: objective → (its name, the unit it is shown in, factor from SI)
@@ -48,12 +48,7 @@ AREAS = {
     "area_links": "Links",
     "area_uncore": "Rest of the die",
 }
-PRICES = {
-    "price_die": "Die",
-    "price_hbm": "HBM",
-    "price_links": "Links",
-    "price_package": "Package and test",
-}
+PRICES = {"price_die": "Die", "price_hbm": "HBM", "price_links": "Links", "price_package": "Package and test"}
 
 
 def worded(value: float, unit: str, digits: int = 3) -> str:
@@ -203,8 +198,7 @@ def prefetches(rows: list[dict[str, Any]], hbm_rate: float) -> list[dict[str, An
             if last - first <= 1.0:
                 continue
             begins, ends = (row["start"] + lasts * (x - place) / fetched for x in (first, last))
-            joins = pieces and pieces[-1]["name"] == name and begins - pieces[-1]["end"] < 1e-9
-            if joins:
+            if pieces and pieces[-1]["name"] == name and begins - pieces[-1]["end"] < 1e-9:
                 pieces[-1]["end"], pieces[-1]["bytes"] = ends, pieces[-1]["bytes"] + last - first
             else:
                 pieces.append({"name": name, "start": begins, "end": ends, "bytes": last - first})
@@ -226,22 +220,22 @@ def step_points(exploration: Exploration) -> dict[str, Any]:
     and bytes of one invocation.
     """
     study, parts = exploration.study, exploration.parts
-    best = exploration.alone.best["preserve"]
-    chip, _ = design(parts, l2_capacity=best["l2_capacity"])
+    capacity = exploration.alone.best["preserve"]["l2_capacity"]
+    chip, _ = design(parts, l2_capacity=capacity)
     model, tp = _largest(study), max(study.software.tp)
     batch, context = study.workload.batch[-1], study.workload.context[-1]
     work = workload(phase="decode", batch=batch, context=context, tp=tp, **_bits(study))
     chosen = _best_policy(study, model, chip, work)
     device = chip.device
     rate = float(device.hbm_bandwidth) * float(device.hbm_share)
-    usable = best["l2_capacity"] * float(device.l2_usable)
+    usable = capacity * float(device.l2_usable)
     ahead = _stretch(time_step(model, chip, work, chosen, "preserve"))
     return {
         "model": model.name,
         "batch": batch,
         "context": context,
         "tp": tp,
-        "l2": best["l2_capacity"],
+        "l2": capacity,
         "usable": usable,
         "cap": chosen.threshold * usable,
         "hbm_rate": rate,
@@ -342,7 +336,7 @@ def pareto_points(exploration: Exploration) -> dict[str, Any]:
 
     def spot(row: dict[str, float]) -> dict[str, Any]:
         chip = {name: row[name] for name in exploration.study.axes()}
-        words = ", ".join(f"{name.replace('_', ' ')} {worded(value, UNITS[name])}" for name, value in chip.items())
+        words = ", ".join(f"{name.replace('_', ' ')} {worded(value, AXES[name])}" for name, value in chip.items())
         return {"area": row["die_area"] * 1e6, "throughput": row["throughput"], "chip": words}
 
     found = exploration.every
@@ -354,9 +348,6 @@ def pareto_points(exploration: Exploration) -> dict[str, Any]:
         },
         "limit": None if limit is None else limit * 1e6,
     }
-
-
-UNITS = {"l2_capacity": "B", "link_bandwidth": "B/s", "links": "1", "hbm_stacks": "1", "cores": "1"}
 
 
 def sensitivity_points(exploration: Exploration) -> dict[str, Any]:

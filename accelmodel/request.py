@@ -153,9 +153,7 @@ def speedups(
     found, problems = [], []
     for model in models:
         try:
-            found.append(
-                _compare(model, cluster, phase, prefetch or policy("preserve"), axis("context", context), work)
-            )
+            found.append(_compare(model, cluster, phase, ahead, axis("context", context), work))
         except Infeasible as problem:
             problems.append(str(problem))
     if not found:

@@ -174,22 +174,23 @@ def all_reduce(message: float, inside: Array, nodes: Array, machine: Machine) ->
 
 def exchange(op: Operator, machine: Machine) -> tuple[Array, Array]:
     """Hop and wire time [s] of any collective."""
-    inside, nodes = np.minimum(op.ranks, machine.node), np.maximum(op.ranks / machine.node, 1.0)
+    nodes = np.ceil(op.ranks / machine.node)
+    inside = op.ranks / nodes
     message = op.message_bytes
     if op.kind == ALL_REDUCE:
         return all_reduce(message, inside, nodes, machine)
     rate = group_rate(inside, machine)
     if op.kind in (ALL_GATHER, REDUCE_SCATTER):
-        hops, wire = gather_inside(message / nodes, inside, machine)
-        crossing = (nodes - 1.0) / nodes * message
-        wire = wire + crossing / (inside * machine.out_rate)
-        spread = np.where(nodes > 1.0, crossing * (inside - 1.0) / inside / rate, 0.0)
-        return hops + (nodes - 1.0) * machine.out_hop, wire + spread
+        hops, wire = gather_inside(message, inside, machine)
+        between = (nodes - 1.0) / nodes * message / (inside * machine.out_rate)
+        return hops + (nodes - 1.0) * machine.out_hop, wire + between
     if op.kind == ALL_TO_ALL:
         outside = (op.ranks - inside) / op.ranks * message / machine.out_rate
         wire = np.maximum((inside - 1.0) / op.ranks * message / rate, outside)
         return np.where(nodes <= 1.0, machine.hop, machine.out_hop), wire
-    return machine.hop, message / group_rate(2.0, machine)
+    near = nodes <= 1.0
+    wire = message / np.where(near, group_rate(2.0, machine), machine.out_rate)
+    return np.where(near, machine.hop, machine.out_hop), wire
 
 
 def fused_with(product_time: Array, start_up: Array, hops: Array, wire: Array) -> Array:

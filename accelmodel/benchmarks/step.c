@@ -197,22 +197,20 @@ LAW exchange_t all_reduce(double message, double inside, double nodes, machine_t
 
 LAW exchange_t exchange(int kind, double message, double ranks, machine_t m)
 {
-    double inside = least(ranks, m.node), nodes = most(ranks / m.node, 1.0), rate = group_rate(inside, m);
+    double nodes = ceil(ranks / m.node), inside = ranks / nodes, rate = group_rate(inside, m);
     exchange_t found;
     if (kind == ALL_REDUCE)
         return all_reduce(message, inside, nodes, m);
     if (kind == ALL_GATHER || kind == REDUCE_SCATTER) {
-        double crossing = (nodes - 1.0) / nodes * message;
-        found = gather_inside(message / nodes, inside, m);
+        found = gather_inside(message, inside, m);
         found.hops += (nodes - 1.0) * m.out_hop;
-        found.wire += crossing / (inside * m.out_rate);
-        found.wire += nodes > 1.0 ? crossing * (inside - 1.0) / inside / rate : 0.0;
+        found.wire += (nodes - 1.0) / nodes * message / (inside * m.out_rate);
     } else if (kind == ALL_TO_ALL) {
         found.hops = nodes <= 1.0 ? m.hop : m.out_hop;
         found.wire = most((inside - 1.0) / ranks * message / rate, (ranks - inside) / ranks * message / m.out_rate);
     } else {
-        found.hops = m.hop;
-        found.wire = message / group_rate(2.0, m);
+        found.hops = nodes <= 1.0 ? m.hop : m.out_hop;
+        found.wire = message / (nodes <= 1.0 ? group_rate(2.0, m) : m.out_rate);
     }
     return found;
 }

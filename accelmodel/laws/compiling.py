@@ -64,6 +64,14 @@ def kernel(function: F) -> F:
     return cast(F, numba.njit(error_model="numpy", nogil=True, cache=CACHED)(function))
 
 
+def glue(function: F) -> F:
+    """Compile as part of its caller: kernels that call kernels would be optimised anew at every level.
+
+    Not to be called from a parallel loop: what it writes there is lost (numba 0.68).
+    """
+    return cast(F, numba.njit(inline="always", error_model="numpy")(function))
+
+
 def parallel_kernel(function: F) -> F:
     """Compile a loop over ``numba.prange`` that uses all cores."""
     return cast(F, numba.njit(error_model="numpy", nogil=True, cache=CACHED, parallel=True)(function))

@@ -1,0 +1,402 @@
+"""The figures of the report.  Each draws what its namesake in ``points`` computed, and computes nothing.
+
+Colours are those of Okabe and Ito, which colour-blind readers can tell apart; one colour per technique.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+COLOURS = {"none": "#6b6b6b", "preserve": "#0072b2"}
+NAMES = {"none": "without prefetch", "preserve": "with prefetch"}
+DASHES = {"whole space": "solid", "L2 alone": "dash"}
+PARTS = {
+    "Cores": "#009e73", "L2": "#e69f00", "HBM interfaces": "#cc79a7", "Links": "#d55e00",
+    "Rest of the die": "#c9c9c9", "Die": "#56b4e9", "HBM": "#cc79a7", "Package and test": "#c9c9c9",
+}  # fmt: skip
+COLLECTIVE, OPERATOR = "#d55e00", "#f0c35a"
+LOW, HIGH = "#e69f00", "#009e73"
+INK, FAINT, GRID = "#222222", "#555555", "#e6e6e6"
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif"
+#: share of the width from which a bar has room for its name across
+_WIDE = 0.085
+#: row of the operator table → the word on its bar
+_WORDS = {
+    "attention_norm": "norm",
+    "mlp_norm": "norm",
+    "qkv_projection": "QKV",
+    "rotary_and_cache": "rotary",
+    "output_projection": "output",
+    "mlp_up": "MLP up",
+    "mlp_down": "MLP down",
+    "mlp_activation": "activation",
+}
+
+
+def word(name: str) -> str:
+    """Return an operator's name as people say it.
+
+    Examples
+    --------
+    >>> word("all_reduce_into_mlp"), word("qkv_projection"), word("expert_up")
+    ('all-reduce', 'QKV', 'expert up')
+    """
+    if "_into_" in name:
+        return name.partition("_into_")[0].replace("_", "-")
+    return _WORDS.get(name, name.replace("_", " "))
+
+
+def _figure(height: int, **layout: Any) -> go.Figure:
+    import plotly.graph_objects as go
+
+    return go.Figure(
+        layout={
+            "template": "none",
+            "height": height,
+            "font": {"family": FONT, "size": 14, "color": INK},
+            "paper_bgcolor": "white",
+            "plot_bgcolor": "white",
+            "margin": {"l": 80, "r": 24, "t": 48, "b": 64},
+            "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
+            "hoverlabel": {"font": {"family": FONT}},
+            **layout,
+        }
+    )
+
+
+def _axis(title: str, **more: Any) -> dict[str, Any]:
+    return {
+        "title": {"text": title, "standoff": 12},
+        "gridcolor": GRID,
+        "zeroline": False,
+        "linecolor": FAINT,
+        "showline": True,
+        "ticks": "outside",
+        "tickcolor": FAINT,
+        "automargin": True,
+        **more,
+    }
+
+
+def figure_curve(points: dict[str, Any]) -> go.Figure:
+    """Draw the objective over L2 size; whole space solid, L2 alone dashed; optima marked."""
+    figure = _figure(
+        460,
+        xaxis=_axis("L2 capacity [MB]", rangemode="tozero"),
+        yaxis=_axis(f"{points['title']} [{points['unit']}]"),
+    )
+    for line in points["lines"]:
+        colour, name = COLOURS[line["technique"]], f"{NAMES[line['technique']]}, {line['space']}"
+        figure.add_scatter(
+            x=line["l2"],
+            y=line["value"],
+            mode="lines",
+            name=name,
+            line={"color": colour, "width": 2.5, "dash": DASHES[line["space"]]},
+            hovertemplate="%{x:.0f} MB: %{y:.4g}<extra>" + name + "</extra>",
+        )
+        best = line["best"]
+        figure.add_scatter(
+            x=[best["l2"]],
+            y=[best["value"]],
+            mode="markers+text",
+            text=[f"<b>{best['label']}</b>"],
+            textposition="top right",
+            textfont={"color": colour, "size": 15},
+            marker={"color": colour, "size": 11, "line": {"color": "white", "width": 1.5}},
+            showlegend=False,
+            hovertemplate=f"best {name}: {best['label']}, %{{y:.4g}} {points['unit']}<extra></extra>",
+        )
+    return figure
+
+
+def figure_speedup(points: dict[str, Any]) -> go.Figure:
+    """Draw the speed-up over batch and length, one map per model behind a menu; blank where it does not fit."""
+    grids = points["grids"]
+    known = [x for grid in grids.values() for row in grid for x in row if x is not None]
+    figure = _figure(
+        470,
+        margin={"l": 80, "r": 24, "t": 64, "b": 64},
+        xaxis=_axis("Request length, prompt and answer [tokens]", type="category", showgrid=False),
+        yaxis=_axis("Batch [sequences]", type="category", showgrid=False),
+    )
+    for at, (name, grid) in enumerate(grids.items()):
+        figure.add_heatmap(
+            x=[f"{x:,}" for x in points["context"]],
+            y=[f"{x:,}" for x in points["batch"]],
+            z=grid,
+            text=[["" if x is None else f"{x:.2f}" for x in row] for row in grid],
+            texttemplate="%{text}",
+            colorscale="Blues",
+            reversescale=False,
+            zmin=1.0,
+            zmax=max(known, default=2.0),
+            visible=at == 0,
+            xgap=2,
+            ygap=2,
+            name=name,
+            colorbar={"title": {"text": "Speed-up [×]", "side": "right"}, "outlinewidth": 0, "tickformat": ".2f"},
+            hovertemplate="batch %{y}, %{x} tokens: %{z:.3f}×<extra>%{fullData.name}</extra>",
+        )
+    buttons = [
+        {"label": name, "method": "update", "args": [{"visible": [other == name for other in grids]}]} for name in grids
+    ]
+    menu = {"buttons": buttons, "x": 0, "xanchor": "left", "y": 1.03, "yanchor": "bottom", "bgcolor": "white"}
+    figure.update_layout(updatemenus=[menu])
+    return figure
+
+
+def _bars(figure: go.Figure, lane: str, bars: list[dict[str, Any]], span: float, look: dict[str, Any]) -> None:
+    """Add the bars of one lane: those with room carry their names across, the others upright."""
+    for wide in (True, False):
+        chosen = [bar for bar in bars if (bar["length"] >= _WIDE * span) == wide]
+        if chosen:
+            figure.add_bar(
+                orientation="h",
+                y=[lane] * len(chosen),
+                base=[bar["start"] for bar in chosen],
+                x=[bar["length"] for bar in chosen],
+                text=[word(bar["name"]) for bar in chosen],
+                textangle=0 if wide else -90,
+                textposition="inside",
+                insidetextanchor="middle",
+                constraintext="both",
+                textfont={"size": 13, "color": look["ink"]},
+                marker={"color": look["colour"], "line": {"color": "white", "width": 1}},
+                width=0.78,
+                showlegend=False,
+                customdata=[[bar["length"], bar.get("size") or f"bound by {bar['bound']}"] for bar in chosen],
+                hovertemplate="%{text}: %{customdata[0]:.1f} µs, %{customdata[1]}<extra></extra>",
+            )
+
+
+def figure_timeline(points: dict[str, Any]) -> go.Figure:
+    """Draw the main lane without prefetch, and both lanes with it, of one layer."""
+    span = max(points["total"].values())
+    lanes = ["without prefetch:<br>main lane", "with prefetch:<br>main lane", "with prefetch:<br>prefetch lane"]
+    figure = _figure(
+        400,
+        barmode="overlay",
+        uniformtext={"mode": "hide", "minsize": 9},
+        margin={"l": 140, "r": 24, "t": 48, "b": 64},
+        xaxis=_axis("Time since the layer began [µs]", range=[0, span * 1.09]),
+        yaxis=_axis("", categoryorder="array", categoryarray=lanes[::-1], showgrid=False, ticks="", range=[-0.5, 2.5]),
+    )
+    for lane, technique in zip(lanes, COLOURS, strict=False):
+        bars = points["lanes"][technique]
+        _bars(figure, lane, [b for b in bars if b["collective"]], span, {"colour": COLLECTIVE, "ink": "white"})
+        _bars(figure, lane, [b for b in bars if not b["collective"]], span, {"colour": OPERATOR, "ink": INK})
+        total = points["total"][technique]
+        figure.add_annotation(
+            x=total, y=lane, text=f"<b>{total:.0f} µs</b>", showarrow=False, xanchor="left", xshift=6,
+            font={"color": COLOURS[technique], "size": 15},
+        )  # fmt: skip
+    _bars(figure, lanes[2], points["prefetches"], span, {"colour": COLOURS["preserve"], "ink": "white"})
+    for name, colour in (("collective", COLLECTIVE), ("operator", OPERATOR), ("prefetch", COLOURS["preserve"])):
+        figure.add_scatter(
+            x=[None], y=[lanes[0]], mode="markers", name=name, marker={"symbol": "square", "size": 13, "color": colour}
+        )
+    return figure
+
+
+def figure_occupancy(points: dict[str, Any]) -> go.Figure:
+    """Draw the prefetched bytes that wait in L2 over the time of one layer, below what L2 can hold."""
+    figure = _figure(
+        330,
+        margin={"l": 140, "r": 24, "t": 24, "b": 64},
+        showlegend=False,
+        xaxis=_axis("Time since the layer began [µs]", range=[0, points["end"] * 1.09]),
+        yaxis=_axis("Prefetched and waiting in L2 [MB]", range=[0, points["usable"] * 1.2]),
+    )
+    figure.add_scatter(
+        x=points["time"],
+        y=points["waiting"],
+        mode="lines",
+        fill="tozeroy",
+        fillcolor="rgba(0,114,178,0.18)",
+        line={"color": COLOURS["preserve"], "width": 2.5},
+        hovertemplate="%{x:.1f} µs: %{y:.1f} MB<extra></extra>",
+    )
+    lines = [(points["usable"], f"usable L2: {points['usable']:.4g} MB of {points['capacity']:.4g} MB", "solid")]
+    if points["cap"] < points["usable"]:
+        lines.append((points["cap"], f"prefetch threshold: {points['cap']:.4g} MB", "dot"))
+    for level, text, dash in lines:
+        figure.add_hline(y=level, line={"color": INK, "width": 1.5, "dash": dash})
+        figure.add_annotation(
+            x=1, xref="x domain", y=level, text=text, showarrow=False, xanchor="right", yanchor="bottom"
+        )
+    return figure
+
+
+def _stack(figure: go.Figure, chips: list[str], parts: dict[str, list[float]], place: dict[str, Any]) -> None:
+    for name, values in parts.items():
+        figure.add_bar(
+            x=chips,
+            y=values,
+            name=name,
+            marker={"color": PARTS[name], "line": {"color": "white", "width": 1}},
+            width=0.62,
+            hovertemplate=f"{name}: %{{y:.1f}} {place['unit']}<extra></extra>",
+            xaxis=place["x"],
+            yaxis=place["y"],
+            legend=place["legend"],
+        )
+    for chip, total in zip(chips, place["totals"], strict=True):
+        figure.add_annotation(
+            x=chip, y=total, xref=place["x"], yref=place["y"], text=f"<b>{total:,.0f}</b>", showarrow=False,
+            yanchor="bottom",
+        )  # fmt: skip
+
+
+def figure_cost(points: dict[str, Any]) -> go.Figure:
+    """Draw area and price of the best chips by part, side by side."""
+    chips = [
+        f"{NAMES[technique]}<br>{space}<br>{l2} L2".replace(" prefetch", "") for space, technique, l2 in points["chips"]
+    ]
+    key = {"orientation": "h", "xanchor": "left", "y": 1.04, "yanchor": "bottom", "traceorder": "normal"}
+    figure = _figure(
+        500,
+        barmode="stack",
+        margin={"l": 70, "r": 24, "t": 84, "b": 84},
+        xaxis=_axis("Chip", domain=[0.0, 0.44], showgrid=False, ticks="", tickangle=0),
+        yaxis=_axis("Die area [mm²]", rangemode="tozero"),
+        xaxis2=_axis("Chip", domain=[0.56, 1.0], showgrid=False, ticks="", tickangle=0, anchor="y2"),
+        yaxis2=_axis("Price of a device [USD]", rangemode="tozero", anchor="x2", tickformat=",.0f"),
+        legend={**key, "x": 0.0, "entrywidth": 0.33, "entrywidthmode": "fraction"},
+        legend2={**key, "x": 0.56},
+    )
+    area = {"x": "x", "y": "y", "unit": "mm²", "legend": "legend", "totals": points["die_area"]}
+    price = {"x": "x2", "y": "y2", "unit": "USD", "legend": "legend2", "totals": points["total_price"]}
+    _stack(figure, chips, points["area"], area)
+    _stack(figure, chips, points["price"], price)
+    return figure
+
+
+def figure_pareto(points: dict[str, Any]) -> go.Figure:
+    """Draw throughput per device against die area for the chips that no other beats on both."""
+    figure = _figure(
+        460,
+        xaxis=_axis("Die area [mm²]"),
+        yaxis=_axis("Throughput per device [tokens/s]"),
+    )
+    for technique, spots in points["fronts"].items():
+        colour, name = COLOURS[technique], NAMES[technique]
+        figure.add_scatter(
+            x=[spot["area"] for spot in spots],
+            y=[spot["throughput"] for spot in spots],
+            text=[spot["chip"] for spot in spots],
+            mode="lines+markers",
+            name=f"front {name}",
+            line={"color": colour, "width": 1.5, "shape": "hv"},
+            marker={"color": colour, "size": 5},
+            hovertemplate="%{x:.1f} mm², %{y:.1f} tokens/s<br>%{text}<extra>" + name + "</extra>",
+        )
+    for technique, best in points["best"].items():
+        figure.add_scatter(
+            x=[best["area"]],
+            y=[best["throughput"]],
+            mode="markers",
+            showlegend=False,
+            marker={
+                "color": COLOURS[technique], "size": 17, "symbol": "star", "line": {"color": "white", "width": 1.5}
+            },
+            hovertemplate=f"best {NAMES[technique]}: {best['label']} of L2<br>{best['chip']}<extra></extra>",
+        )  # fmt: skip
+        figure.add_annotation(
+            x=best["area"], y=best["throughput"], text=f"<b>best {NAMES[technique]}<br>{best['label']} of L2</b>",
+            font={"color": COLOURS[technique]}, ax=60, ay=64, arrowcolor=COLOURS[technique], arrowhead=0, align="left",
+        )  # fmt: skip
+    if points["limit"] is not None:
+        figure.add_vline(x=points["limit"], line={"color": INK, "width": 1.5, "dash": "dot"})
+        figure.add_annotation(
+            x=points["limit"], y=0.02, yref="y domain", text=f"limit {points['limit']:.0f} mm²", showarrow=False,
+            xanchor="right", xshift=-6, yanchor="bottom",
+        )  # fmt: skip
+    return figure
+
+
+def figure_sensitivity(points: dict[str, Any], names: dict[str, str]) -> go.Figure:
+    """Draw a tornado: best L2 with prefetch, and gain, when one constant goes to each end of its range.
+
+    ``names`` gives each constant in words.
+    """
+    bars = points["bars"][::-1]
+    rows = [f"{names[bar['constant']]}<br>{bar['ends'][0]} – {bar['ends'][1]}" for bar in bars]
+    figure = _figure(
+        130 + 44 * max(len(bars), 1),
+        barmode="overlay",
+        margin={"l": 230, "r": 24, "t": 48, "b": 64},
+        xaxis=_axis("Gain in the objective [×]", domain=[0.0, 0.47]),
+        xaxis2=_axis("Best L2 with prefetch [MB]", domain=[0.53, 1.0], range=[0, 1.04 * points["axis"][1]]),
+        yaxis=_axis("", showgrid=False, ticks="", tickfont={"size": 13}),
+    )
+    for axis, key, base in (("x", "gain", points["base"]["gain"]), ("x2", "l2", points["base"]["l2"])):
+        for end, colour in enumerate((LOW, HIGH)):
+            name = ("lowest value", "highest value")[end]
+            figure.add_bar(
+                orientation="h",
+                y=rows,
+                x=[bar[key][end] - base for bar in bars],
+                base=base,
+                name=name,
+                showlegend=axis == "x",
+                legendgroup=name,
+                marker={"color": colour},
+                width=0.6,
+                xaxis=axis,
+                customdata=[bar[key][end] for bar in bars],
+                hovertemplate="%{customdata:.4g} at the " + name + "<extra></extra>",
+            )
+        figure.add_shape(
+            type="line", xref=axis, yref="y domain", x0=base, x1=base, y0=0, y1=1, line={"color": INK, "width": 1.5}
+        )
+    return figure
+
+
+def figure_region(points: dict[str, Any]) -> go.Figure:
+    """Draw how many SRAM densities satisfy all claims at once, and the set of constants that is shipped."""
+    import numpy as np
+
+    places = [list(range(len(points[axis]))) for axis in ("start_up", "usable")]
+    at = points["calibrated"]
+    figure = _figure(
+        440,
+        xaxis=_axis(
+            "Start-up time of a collective [µs]", showgrid=False, tickmode="array", tickvals=places[0],
+            ticktext=[f"{x:g}" for x in points["start_up"]],
+        ),
+        yaxis=_axis(
+            "Usable share of L2 [%]", showgrid=False, tickmode="array", tickvals=places[1],
+            ticktext=[f"{x:g}" for x in points["usable"]],
+        ),
+    )  # fmt: skip
+    figure.add_heatmap(
+        x=places[0],
+        y=places[1],
+        z=points["counts"],
+        text=[[str(x) if x else "" for x in row] for row in points["counts"]],
+        texttemplate="%{text}",
+        colorscale=[[0.0, "#f2f2f2"], [0.001, "#d6e6f2"], [1.0, "#0072b2"]],
+        zmin=0,
+        zmax=max(max(row) for row in points["counts"]) or 1,
+        xgap=2,
+        ygap=2,
+        colorbar={
+            "title": {"text": f"SRAM densities that hold [of {points['densities']}]", "side": "right"},
+            "outlinewidth": 0,
+        },
+        hovertemplate="%{z} of " + str(points["densities"]) + " SRAM densities<extra></extra>",
+    )
+    figure.add_scatter(
+        x=[float(np.interp(at["start_up"], points["start_up"], places[0]))],
+        y=[float(np.interp(at["usable"], points["usable"], places[1]))],
+        mode="markers",
+        name=f"constants in use: {at['start_up']:.3g} µs, {at['usable']:.3g} %, {at['sram_area']}",
+        showlegend=True,
+        marker={"symbol": "square-open", "size": 40, "color": COLLECTIVE, "line": {"width": 3, "color": COLLECTIVE}},
+        hoverinfo="skip",
+    )
+    return figure
