@@ -23,17 +23,13 @@ INK, FAINT, GRID = "#222222", "#555555", "#e6e6e6"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif"
 #: share of the width from which a bar has room for its name across
 _WIDE = 0.085
+#: share of the width below which it has no room for its name at all
+_NARROW = 0.017
 #: row of the operator table → the word on its bar
 _WORDS = {
-    "attention_norm": "norm",
-    "mlp_norm": "norm",
-    "qkv_projection": "QKV",
-    "rotary_and_cache": "rotary",
-    "output_projection": "output",
-    "mlp_up": "MLP up",
-    "mlp_down": "MLP down",
-    "mlp_activation": "activation",
-}
+    "attention_norm": "norm", "mlp_norm": "norm", "qkv_projection": "QKV", "rotary_and_cache": "rotary",
+    "output_projection": "output", "mlp_up": "MLP up", "mlp_down": "MLP down", "mlp_activation": "activation",
+}  # fmt: skip
 
 
 def word(name: str) -> str:
@@ -90,21 +86,16 @@ def figure_curve(points: dict[str, Any]) -> go.Figure:
     )
     for line in points["lines"]:
         colour, name = COLOURS[line["technique"]], f"{NAMES[line['technique']]}, {line['space']}"
-        figure.add_scatter(
-            x=line["l2"],
-            y=line["value"],
-            mode="lines",
-            name=name,
-            line={"color": colour, "width": 2.5, "dash": DASHES[line["space"]]},
-            hovertemplate="%{x:.0f} MB: %{y:.4g}<extra>" + name + "</extra>",
-        )
+        stroke = {"color": colour, "width": 2.5, "dash": DASHES[line["space"]]}
+        hover = "%{x:.0f} MB: %{y:.4g}<extra>" + name + "</extra>"
+        figure.add_scatter(x=line["l2"], y=line["value"], mode="lines", name=name, line=stroke, hovertemplate=hover)
         best = line["best"]
         figure.add_scatter(
             x=[best["l2"]],
             y=[best["value"]],
             mode="markers+text",
             text=[f"<b>{best['label']}</b>"],
-            textposition="top right",
+            textposition="bottom right" if name == "with prefetch, L2 alone" else "top right",
             textfont={"color": colour, "size": 15},
             marker={"color": colour, "size": 11, "line": {"color": "white", "width": 1.5}},
             showlegend=False,
@@ -130,8 +121,8 @@ def figure_speedup(points: dict[str, Any]) -> go.Figure:
             z=grid,
             text=[["" if x is None else f"{x:.2f}" for x in row] for row in grid],
             texttemplate="%{text}",
-            colorscale="Blues",
-            reversescale=False,
+            textfont={"color": INK},
+            colorscale=[[0.0, "#f7fafc"], [1.0, "#4da3d4"]],
             zmin=1.0,
             zmax=max(known, default=2.0),
             visible=at == 0,
@@ -149,6 +140,10 @@ def figure_speedup(points: dict[str, Any]) -> go.Figure:
     return figure
 
 
+def _about(bar: dict[str, Any]) -> str:
+    return str(bar["size"]) if "size" in bar else f"bound by {bar['bound']}"
+
+
 def _bars(figure: go.Figure, lane: str, bars: list[dict[str, Any]], span: float, look: dict[str, Any]) -> None:
     """Add the bars of one lane: those with room carry their names across, the others upright."""
     for wide in (True, False):
@@ -159,17 +154,17 @@ def _bars(figure: go.Figure, lane: str, bars: list[dict[str, Any]], span: float,
                 y=[lane] * len(chosen),
                 base=[bar["start"] for bar in chosen],
                 x=[bar["length"] for bar in chosen],
-                text=[word(bar["name"]) for bar in chosen],
+                text=[word(bar["name"]) if bar["length"] >= _NARROW * span else "" for bar in chosen],
                 textangle=0 if wide else -90,
                 textposition="inside",
                 insidetextanchor="middle",
-                constraintext="both",
-                textfont={"size": 13, "color": look["ink"]},
+                constraintext="none",
+                textfont={"size": 13 if wide else 12, "color": look["ink"]},
                 marker={"color": look["colour"], "line": {"color": "white", "width": 1}},
                 width=0.78,
                 showlegend=False,
-                customdata=[[bar["length"], bar.get("size") or f"bound by {bar['bound']}"] for bar in chosen],
-                hovertemplate="%{text}: %{customdata[0]:.1f} µs, %{customdata[1]}<extra></extra>",
+                customdata=[[word(bar["name"]), bar["length"], _about(bar)] for bar in chosen],
+                hovertemplate="%{customdata[0]}: %{customdata[1]:.1f} µs, %{customdata[2]}<extra></extra>",
             )
 
 
@@ -180,10 +175,9 @@ def figure_timeline(points: dict[str, Any]) -> go.Figure:
     figure = _figure(
         400,
         barmode="overlay",
-        uniformtext={"mode": "hide", "minsize": 9},
-        margin={"l": 140, "r": 24, "t": 48, "b": 64},
+        margin={"l": 150, "r": 24, "t": 48, "b": 64},
         xaxis=_axis("Time since the layer began [µs]", range=[0, span * 1.09]),
-        yaxis=_axis("", categoryorder="array", categoryarray=lanes[::-1], showgrid=False, ticks="", range=[-0.5, 2.5]),
+        yaxis=_axis("", categoryarray=lanes[::-1], showgrid=False, ticks="", range=[-0.5, 2.5], automargin=False),
     )
     for lane, technique in zip(lanes, COLOURS, strict=False):
         bars = points["lanes"][technique]
@@ -205,11 +199,11 @@ def figure_timeline(points: dict[str, Any]) -> go.Figure:
 def figure_occupancy(points: dict[str, Any]) -> go.Figure:
     """Draw the prefetched bytes that wait in L2 over the time of one layer, below what L2 can hold."""
     figure = _figure(
-        330,
-        margin={"l": 140, "r": 24, "t": 24, "b": 64},
+        350,
+        margin={"l": 150, "r": 24, "t": 24, "b": 64},
         showlegend=False,
         xaxis=_axis("Time since the layer began [µs]", range=[0, points["end"] * 1.09]),
-        yaxis=_axis("Prefetched and waiting in L2 [MB]", range=[0, points["usable"] * 1.2]),
+        yaxis=_axis("Waiting in L2 [MB]", range=[0, points["usable"] * 1.2], automargin=False),
     )
     figure.add_scatter(
         x=points["time"],
@@ -232,41 +226,50 @@ def figure_occupancy(points: dict[str, Any]) -> go.Figure:
 
 
 def _stack(figure: go.Figure, chips: list[str], parts: dict[str, list[float]], place: dict[str, Any]) -> None:
+    """Add one row of stacked bars, with each part's number where it has room and the total at the end."""
     for name, values in parts.items():
         figure.add_bar(
-            x=chips,
-            y=values,
+            orientation="h",
+            y=chips,
+            x=values,
             name=name,
+            text=[f"{value:,.0f}" for value in values],
+            textposition="inside",
+            insidetextanchor="middle",
+            textangle=0,
+            textfont={"color": INK},
             marker={"color": PARTS[name], "line": {"color": "white", "width": 1}},
-            width=0.62,
-            hovertemplate=f"{name}: %{{y:.1f}} {place['unit']}<extra></extra>",
+            width=0.7,
+            hovertemplate=f"{name}: %{{x:,.1f}} {place['unit']}<extra></extra>",
             xaxis=place["x"],
             yaxis=place["y"],
             legend=place["legend"],
         )
     for chip, total in zip(chips, place["totals"], strict=True):
         figure.add_annotation(
-            x=chip, y=total, xref=place["x"], yref=place["y"], text=f"<b>{total:,.0f}</b>", showarrow=False,
-            yanchor="bottom",
+            x=total, y=chip, xref=place["x"], yref=place["y"], text=f"<b>{total:,.0f}</b>", showarrow=False,
+            xanchor="left", xshift=6,
         )  # fmt: skip
 
 
 def figure_cost(points: dict[str, Any]) -> go.Figure:
-    """Draw area and price of the best chips by part, side by side."""
-    chips = [
-        f"{NAMES[technique]}<br>{space}<br>{l2} L2".replace(" prefetch", "") for space, technique, l2 in points["chips"]
-    ]
-    key = {"orientation": "h", "xanchor": "left", "y": 1.04, "yanchor": "bottom", "traceorder": "normal"}
+    """Draw area and price of the best chips by part, one above the other."""
+    chips = [f"{NAMES[technique]},<br>{space}, {l2}" for space, technique, l2 in points["chips"]]
+    key = {"orientation": "h", "xanchor": "left", "x": 0.0, "yanchor": "bottom", "traceorder": "normal"}
+    rows = {"showgrid": False, "ticks": "", "autorange": "reversed"}
     figure = _figure(
-        500,
+        230 + 100 * len(chips),
         barmode="stack",
-        margin={"l": 70, "r": 24, "t": 84, "b": 84},
-        xaxis=_axis("Chip", domain=[0.0, 0.44], showgrid=False, ticks="", tickangle=0),
-        yaxis=_axis("Die area [mm²]", rangemode="tozero"),
-        xaxis2=_axis("Chip", domain=[0.56, 1.0], showgrid=False, ticks="", tickangle=0, anchor="y2"),
-        yaxis2=_axis("Price of a device [USD]", rangemode="tozero", anchor="x2", tickformat=",.0f"),
-        legend={**key, "x": 0.0, "entrywidth": 0.33, "entrywidthmode": "fraction"},
-        legend2={**key, "x": 0.56},
+        uniformtext={"mode": "hide", "minsize": 11},
+        margin={"l": 170, "r": 24, "t": 48, "b": 64},
+        xaxis=_axis("Die area [mm²]", anchor="y", range=[0, 1.1 * max(points["die_area"])]),
+        yaxis=_axis("", domain=[0.6, 1.0], **rows),
+        xaxis2=_axis(
+            "Price of a device [USD]", anchor="y2", range=[0, 1.1 * max(points["total_price"])], tickformat=","
+        ),
+        yaxis2=_axis("", domain=[0.0, 0.4], anchor="x2", **rows),
+        legend={**key, "y": 1.01},
+        legend2={**key, "y": 0.41},
     )
     area = {"x": "x", "y": "y", "unit": "mm²", "legend": "legend", "totals": points["die_area"]}
     price = {"x": "x2", "y": "y2", "unit": "USD", "legend": "legend2", "totals": points["total_price"]}
@@ -277,11 +280,7 @@ def figure_cost(points: dict[str, Any]) -> go.Figure:
 
 def figure_pareto(points: dict[str, Any]) -> go.Figure:
     """Draw throughput per device against die area for the chips that no other beats on both."""
-    figure = _figure(
-        460,
-        xaxis=_axis("Die area [mm²]"),
-        yaxis=_axis("Throughput per device [tokens/s]"),
-    )
+    figure = _figure(460, xaxis=_axis("Die area [mm²]"), yaxis=_axis("Throughput per device [tokens/s]"))
     for technique, spots in points["fronts"].items():
         colour, name = COLOURS[technique], NAMES[technique]
         figure.add_scatter(
@@ -300,14 +299,13 @@ def figure_pareto(points: dict[str, Any]) -> go.Figure:
             y=[best["throughput"]],
             mode="markers",
             showlegend=False,
-            marker={
-                "color": COLOURS[technique], "size": 17, "symbol": "star", "line": {"color": "white", "width": 1.5}
-            },
+            marker={"color": COLOURS[technique], "size": 17, "symbol": "star", "line": {"color": "white", "width": 1}},
             hovertemplate=f"best {NAMES[technique]}: {best['label']} of L2<br>{best['chip']}<extra></extra>",
-        )  # fmt: skip
+        )
         figure.add_annotation(
             x=best["area"], y=best["throughput"], text=f"<b>best {NAMES[technique]}<br>{best['label']} of L2</b>",
-            font={"color": COLOURS[technique]}, ax=60, ay=64, arrowcolor=COLOURS[technique], arrowhead=0, align="left",
+            font={"color": COLOURS[technique]}, ax=-70 if technique == "preserve" else 64,
+            ay=-48 if technique == "preserve" else 64, arrowcolor=COLOURS[technique], arrowhead=0, align="left",
         )  # fmt: skip
     if points["limit"] is not None:
         figure.add_vline(x=points["limit"], line={"color": INK, "width": 1.5, "dash": "dot"})
@@ -324,7 +322,7 @@ def figure_sensitivity(points: dict[str, Any], names: dict[str, str]) -> go.Figu
     ``names`` gives each constant in words.
     """
     bars = points["bars"][::-1]
-    rows = [f"{names[bar['constant']]}<br>{bar['ends'][0]} – {bar['ends'][1]}" for bar in bars]
+    rows = [f"{names[bar['constant']]}<br>{bar['range']}" for bar in bars]
     figure = _figure(
         130 + 44 * max(len(bars), 1),
         barmode="overlay",
@@ -350,9 +348,8 @@ def figure_sensitivity(points: dict[str, Any], names: dict[str, str]) -> go.Figu
                 customdata=[bar[key][end] for bar in bars],
                 hovertemplate="%{customdata:.4g} at the " + name + "<extra></extra>",
             )
-        figure.add_shape(
-            type="line", xref=axis, yref="y domain", x0=base, x1=base, y0=0, y1=1, line={"color": INK, "width": 1.5}
-        )
+        ends = {"xref": axis, "yref": "y domain", "x0": base, "x1": base, "y0": 0, "y1": 1}
+        figure.add_shape(type="line", line={"color": INK, "width": 1.5}, **ends)
     return figure
 
 

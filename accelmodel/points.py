@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from accelmodel import validation
-from accelmodel.chip import Parts, design, parts_of
+from accelmodel.chip import design, parts_of
 from accelmodel.explore import Exploration
 from accelmodel.laws.vectors import Policy
 from accelmodel.library import load, workload
@@ -71,6 +71,19 @@ def worded(value: float, unit: str, digits: int = 3) -> str:
     if unit == "USD" and abs(value) >= 1000.0:
         return f"{value:,.0f} USD"
     return show(value, unit, digits)
+
+
+def spanned(low: float, high: float, unit: str) -> str:
+    """Return a range as people write it, its unit once where both ends have the same.
+
+    Examples
+    --------
+    >>> spanned(1e-5, 1.5e-4, "s"), spanned(5e-7, 5e-6, "s")
+    ('10 – 150 µs', '500 ns – 5 µs')
+    """
+    first, last = worded(low, unit), worded(high, unit)
+    same = first.partition(" ")[2] == last.partition(" ")[2]
+    return f"{first.partition(' ')[0] if same else first} – {last}"
 
 
 def objective_words(study: Study) -> tuple[str, str, float]:
@@ -138,42 +151,35 @@ def _or_none(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
+_FIGURES = ("time", "hbm_bytes", "l2_hit_bytes", "admitted_bytes", "fetched_bytes")
+
+
 def _stretch(result: Any) -> list[dict[str, Any]]:
     """Rows of one attention window and one perceptron window, with the times of one invocation."""
     names = [str(name) for name in result.operator.values]
     openers = [i for i, name in enumerate(names) if "_into_" in name or name == "stage_transfer"]
     starts = [next(i for i in openers if word in names[i]) for word in ("_into_attention", "_into_mlp")]
     rows: list[dict[str, Any]] = []
-    clock = 0.0
+    clock, window = 0.0, -1
     for start in starts:
         end = min((i for i in openers if i > start), default=len(names))
         for i in range(start, end):
             count = float(result["count"][i])
             if count == 0.0:
                 continue
-            figures = {
-                name: float(result[name][i]) / count
-                for name in ("time", "hbm_bytes", "l2_hit_bytes", "admitted_bytes", "fetched_bytes")
-            }
-            rows.append(
-                {
-                    "name": names[i],
-                    "window": start,
-                    "collective": str(result.algorithm.values[i]) != "none",
-                    "bound": str(result.bound.values[i]),
-                    "start": clock,
-                    "waiting": float(result.l2_resident_bytes[i]),
-                    **figures,
-                }
-            )
-            clock += figures["time"]
+            collective = str(result.algorithm.values[i]) != "none"
+            window = i if collective else window
+            row = {"name": names[i], "window": window, "collective": collective, "start": clock}
+            row |= {name: float(result[name][i]) / count for name in _FIGURES}
+            row |= {"bound": str(result.bound.values[i]), "waiting": float(result.l2_resident_bytes[i])}
+            rows.append(row)
+            clock += rows[-1]["time"]
     return rows
 
 
 def _fetching(row: dict[str, Any], hbm_rate: float) -> float:
     """Time for which the lane fetches beside a row: HBM serves both, at most until the row ends [s]."""
-    busy: float = (row["fetched_bytes"] + row["hbm_bytes"]) / hbm_rate
-    return min(float(row["time"]), busy)
+    return min(float(row["time"]), float(row["fetched_bytes"] + row["hbm_bytes"]) / hbm_rate)
 
 
 def prefetches(rows: list[dict[str, Any]], hbm_rate: float) -> list[dict[str, Any]]:
@@ -183,7 +189,7 @@ def prefetches(rows: list[dict[str, Any]], hbm_rate: float) -> list[dict[str, An
     """
     pieces: list[dict[str, Any]] = []
     queue: list[tuple[str, float, float]] = []
-    place, window = 0.0, -1
+    place, window = 0.0, -2
     for at, row in enumerate(rows):
         if row["window"] != window:
             window, place, queue, offered = row["window"], 0.0, [], 0.0
@@ -278,20 +284,14 @@ def timeline_points(exploration: Exploration) -> dict[str, Any]:
 def occupancy_points(exploration: Exploration) -> dict[str, Any]:
     """Return prefetched bytes that wait in L2 [MB] over the same stretch [µs], and what L2 can hold."""
     step = step_points(exploration)
-    times, waiting, window = [0.0], [0.0], -1
+    spots = [(0.0, 0.0)]
     for row in step["preserve"]:
-        if row["window"] != window and times[-1] > 0.0:
-            times.append(row["start"])
-            waiting.append(0.0)
         if row["collective"]:
-            times.append(row["start"] + _fetching(row, step["hbm_rate"]))
-            waiting.append(row["waiting"])
-        window = row["window"]
-        times.append(row["start"] + row["time"])
-        waiting.append(row["waiting"])
+            spots += [(row["start"], 0.0), (row["start"] + _fetching(row, step["hbm_rate"]), row["waiting"])]
+        spots.append((row["start"] + row["time"], row["waiting"]))
     return {
-        "time": [x * 1e6 for x in times],
-        "waiting": [x / 1e6 for x in waiting],
+        "time": [time * 1e6 for time, _ in spots],
+        "waiting": [size / 1e6 for _, size in spots],
         "capacity": step["l2"] / 1e6,
         "usable": step["usable"] / 1e6,
         "cap": step["cap"] / 1e6,
@@ -365,8 +365,8 @@ def sensitivity_points(exploration: Exploration) -> dict[str, Any]:
         if moves == 0.0 and shifts < STILL:
             still.append(low["constant"])
             continue
-        span = [worded(end["value"], end["unit"]) for end in (low, high)]
-        bars.append({"constant": low["constant"], "kind": low["kind"], "ends": span, "l2": l2, "gain": gains})
+        span = spanned(low["value"], high["value"], low["unit"])
+        bars.append({"constant": low["constant"], "kind": low["kind"], "range": span, "l2": l2, "gain": gains})
     bars.sort(key=lambda bar: max(abs(gain - base["gain"]) for gain in bar["gain"]), reverse=True)
     left_out = [bar["constant"] for bar in bars[MOST:]]
     sizes = exploration.study.axes()["l2_capacity"] / 1e6
@@ -384,7 +384,7 @@ def region_points() -> dict[str, Any]:
     result = validation.region()
     counts = result.holds.sum("sram_area").transpose("l2_usable", "start_up")
     head = load_study().study
-    parts: Parts = parts_of(head.device, head.bill)
+    parts = parts_of(head.device, head.bill)
     return {
         "start_up": (result.start_up.values * 1e6).round(6).tolist(),
         "usable": (result.l2_usable.values * 100.0).round(6).tolist(),

@@ -23,31 +23,21 @@ TEMPLATE = "report.html"
 _NOT_NUMBERS = (str, list, bool)
 #: constant → what it is, where its name alone does not say
 WORDS = {
-    "link.start_up": "start-up of a collective",
-    "link.hop_latency": "latency of a hop between devices",
-    "link.share": "reachable share of link bandwidth",
-    "process.sram_area": "area of L2",
-    "process.wafer_price": "price of a wafer",
-    "bill.uncore_area": "area of the rest of the die",
-    "bill.uncore_power": "power of the rest of the die",
-    "bill.core_area": "area of a core",
-    "bill.core_power": "power of a core",
-    "bill.link_area": "area of a link",
-    "bill.hbm_stack_area": "area of an HBM interface",
-    "bill.sram_power": "power of L2",
-    "device.launch_time": "launch of an operator",
-    "device.hbm_share": "reachable share of HBM bandwidth",
-    "device.hbm_bandwidth": "HBM bandwidth",
-    "device.hbm_stacks": "HBM stacks",
-    "device.l2_bandwidth": "L2 bandwidth",
-    "device.l2_usable": "usable share of L2",
-    "device.l2_ways": "associativity of L2 (ways)",
-    "device.matrix_share": "reachable share of the matrix peak",
-    "device.peak_16bit": "16-bit peak",
-    "device.tile_m": "tile height",
-    "device.tile_n": "tile width",
-    "device.tile_k": "tile depth",
-}
+    "link.start_up": "start-up of a collective", "link.hop_latency": "latency of a hop between devices",
+    "link.share": "reachable share of link bandwidth", "process.sram_area": "area of L2 per MB",
+    "process.wafer_price": "price of a wafer", "bill.uncore_area": "area of the rest of the die",
+    "bill.uncore_power": "power of the rest of the die", "bill.core_area": "area of a core",
+    "bill.core_power": "power of a core", "bill.link_area": "area of a link",
+    "bill.hbm_stack_area": "area of an HBM interface", "bill.sram_power": "power of L2 per MB",
+    "bill.hbm_price": "HBM price", "bill.hbm_stack_power": "power of an HBM stack",
+    "bill.hbm_stack_capacity": "capacity of an HBM stack", "bill.hbm_stack_bandwidth": "bandwidth of an HBM stack",
+    "device.die_area": "published die area", "device.power": "published power",
+    "device.launch_time": "launch of an operator", "device.hbm_share": "reachable share of HBM bandwidth",
+    "device.hbm_bandwidth": "HBM bandwidth", "device.hbm_stacks": "HBM stacks", "device.l2_bandwidth": "L2 bandwidth",
+    "device.l2_usable": "usable share of L2", "device.l2_ways": "associativity of L2 (ways)",
+    "device.matrix_share": "reachable share of the matrix peak", "device.peak_16bit": "16-bit peak",
+    "device.tile_m": "tile height", "device.tile_n": "tile width", "device.tile_k": "tile depth",
+}  # fmt: skip
 
 
 def words(constant: str) -> str:
@@ -88,8 +78,8 @@ def headline(exploration: Exploration) -> str:
     )
 
 
-def _within(missed: float) -> str:
-    return "found the same optimum" if missed < 5e-5 else f"came within {missed:.1%} of it"
+def _found(missed: float) -> str:
+    return "the very best" if missed < 5e-5 else f"one within {max(missed, 0.0005):.1%} of the best"
 
 
 def lead(exploration: Exploration) -> list[str]:
@@ -108,10 +98,11 @@ def lead(exploration: Exploration) -> list[str]:
             f"{gain(study, exploration.alone):.2f}×."
         )
     trials = exploration.found["preserve"].trials
+    kept = "all" if every.feasible == every.evaluated else f"{every.feasible:,}"
     said.append(
-        f"All {every.evaluated:,} chips of the space were evaluated, and {every.feasible:,} keep to the constraints. "
-        f"Optuna, which saw {trials:,} of them, {_within(missed['preserve'])} with prefetching; "
-        f"without, it {_within(missed['none'])}."
+        f"All {every.evaluated:,} chips of the space were evaluated, and {kept} keep to the constraints. "
+        f"Optuna, which tried {trials:,} for each, found {_found(missed['preserve'])} with prefetching and "
+        f"{_found(missed['none'])} without."
     )
     return said
 
@@ -163,10 +154,10 @@ def claim_table(rows: list[dict[str, Any]]) -> str:
                 escape(name),
                 escape(_number(row["published"], unit)),
                 escape(_number(row["model"], unit)),
-                f"{row['relative_error']:+.1%}",
+                f"{row['relative_error']:+.1%}".replace("-", "−"),
                 f"± {row['tolerance']:.0%}",
                 verdict,
-                "calibrated" if row["calibrated_on_it"] else "validated",
+                "calibration" if row["calibrated_on_it"] else "validation",
                 escape(row["source"]),
             ]
         )
@@ -187,11 +178,10 @@ def constant_table(exploration: Exploration) -> str:
             if fact["kind"] not in ("calibrated", "assumed") or isinstance(fact["value"], _NOT_NUMBERS):
                 continue
             span = fact["range"]
-            value, low, high = (
-                points.worded(x, fact["unit"]) for x in (fact["value"], *(span or (fact["value"],) * 2))
-            )
             name = f"{escape(words(part + '.' + fact['field']))}<br><code>{escape(part)}.{escape(fact['field'])}</code>"
-            cells = [value, f"{low} – {high}" if span else "", fact["kind"], fact["source"], fact["locator"]]
+            between = points.spanned(*span, fact["unit"]) if span else ""
+            value = points.worded(fact["value"], fact["unit"])
+            cells = [value, between, fact["kind"], fact["source"], fact["locator"]]
             rows.append([name, *(escape(cell) for cell in cells)])
     rows.sort(key=lambda row: row[3] != "calibrated")
     return _table(["Constant", "Value", "Range", "Kind", "Source", "Where it comes from"], rows, range(1, 3))
@@ -205,7 +195,7 @@ def _caption_cost(exploration: Exploration, found: dict[str, Any]) -> str:
     areas = found["area"]["L2"][-2:]
     prices = found["total_price"][-2:]
     return (
-        f"L2 takes {areas[0]:.0f} mm² of the best chip without prefetching and {areas[1]:.0f} mm² of the best chip with "
+        f"L2 takes {areas[0]:.0f} mm² of the best chip without prefetching and {areas[1]:.0f} mm² of the best one with "
         f"it. The price of a device goes from {prices[0]:,.0f} to {prices[1]:,.0f} USD, and most of it is not the die "
         "but HBM, package and test."
     )
@@ -233,9 +223,9 @@ def _caption_speedup(exploration: Exploration, found: dict[str, Any]) -> str:
         else "Everything fits the memory, so no cell is blank."
     )
     return (
-        f"How much faster a whole request gets on {found['chip']} over {found['tp']} devices; the menu shows each model. "
-        f"Prefetching pays most where collectives are long enough to hide the reads but not much longer, and fades at "
-        f"large batches and lengths, where the KV cache outgrows L2. {blank}"
+        f"How much faster a whole request gets on {found['chip']}, {found['tp']} devices; the menu shows each model. "
+        "The gain grows with batch and length while the KV cache still fits beside the collectives and into L2, and "
+        f"fades once it outgrows them. {blank}"
     )
 
 
@@ -244,8 +234,8 @@ def _caption_timeline(exploration: Exploration, found: dict[str, Any]) -> str:
     return (
         f"One layer of a decode step of {found['model']} (batch {found['batch']}, {found['context']:,} tokens, "
         f"{found['tp']} devices, {show(found['l2'], 'B')} of L2), all-reduces first. While a collective runs, the "
-        "prefetch lane fetches what the operators after it will read; these then take a fraction of their time, and the "
-        f"layer {total['preserve']:.0f} instead of {total['none']:.0f} µs."
+        "prefetch lane fetches what the operators after it will read, and the layer takes "
+        f"{total['preserve']:.0f} instead of {total['none']:.0f} µs; point at a narrow bar to read its name."
     )
 
 
@@ -266,7 +256,7 @@ def _caption_curve(exploration: Exploration, found: dict[str, Any]) -> str:
 
 def _caption_pareto(exploration: Exploration, found: dict[str, Any]) -> str:
     return (
-        "Each point is a chip that no other beats on both area and throughput; hover to see what it is made of. Where the "
+        "Each dot is a chip that no other beats on both area and throughput; point at it to see its parts. Where the "
         "blue line lies above the grey one, prefetching gives more throughput from the same area; stars mark the best "
         "chips by the study's objective."
     )
@@ -316,7 +306,7 @@ def _section(exploration: Exploration, drawing: Drawing) -> str:
         include_plotlyjs=False,
         include_mathjax=False,
         div_id=f"figure-{name}",
-        config={"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["lasso2d", "select2d"]},
+        config={"displayModeBar": False, "responsive": True},
     )
     text = escape(caption(exploration, found))
     return f"<section>\n<h2>{escape(title)}</h2>\n<p>{text}</p>\n<figure>{drawn}</figure>\n</section>"
@@ -361,14 +351,14 @@ def page(exploration: Exploration) -> str:
         lead="\n".join(f'<p class="lead">{escape(text)}</p>' for text in lead(exploration)),
         plotly=get_plotlyjs(),
         chips=chip_table(exploration),
-        chips_note="Best by the study’s objective, the last column. Each chip is judged by its best use: software chooses "
-        "tensor parallelism and prefetch threshold anew for each.",
+        chips_note="Best by the study’s objective, the last column. Each chip is judged by its best use: software "
+        "chooses tensor parallelism and prefetch threshold anew for each.",
         figures="\n".join(_section(exploration, drawing) for drawing in DRAWINGS),
         claims=claim_table(rows),
-        claims_note=f"{within} of {len(rows)} claims are met within their tolerance. “Calibrated” says that a constant was "
-        f"fitted to that very figure ({calibrated} of them), so that it checks the fit and validates nothing.",
+        claims_note=f"{within} of {len(rows)} claims are met within their tolerance. “Calibration” says that a "
+        f"constant was fitted to that very figure ({calibrated} of them): it checks the fit and validates nothing.",
         constants=constant_table(exploration),
-        constants_note="Nobody publishes these. The ranges are what the sensitivity above goes through; those that are "
+        constants_note="No public source states these for this chip. The ranges are what the sensitivity above goes through; those that are "
         "calibrated were fitted to the claims so marked.",
         made=_made(exploration, models),
         sources=_sources(exploration, models, rows),

@@ -156,7 +156,10 @@ def parse(text: str | float, unit: str, *, what: str = "quantity") -> float:
     if match is None:
         raise SpecError(f"{what}: {text!r} is not a number with a unit; give for example '1.5{unit}'")
     number = float(match[1])
-    dimension, factor = unit_factor(match[2]) if match[2] else (unit, 1.0)
+    try:
+        dimension, factor = unit_factor(match[2]) if match[2] else (unit, 1.0)
+    except SpecError as error:
+        raise SpecError(f"{what}: {error}") from None
     if dimension != unit:
         raise SpecError(f"{what}: {text!r} is in {dimension}, expected {unit}; give for example '1.5{unit}'")
     value = number * factor

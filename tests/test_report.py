@@ -1,0 +1,230 @@
+"""The report: numbers of its figures against the exploration, axes with units, and one file that stands alone."""
+
+from __future__ import annotations
+
+import math
+import re
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from accelmodel import figures, points, report, validation
+from accelmodel.errors import SpecError
+from accelmodel.explore import explore
+from accelmodel.search import evaluate
+from accelmodel.study import load_study
+
+STUDY = """
+[study]
+title = "Three sizes <script>alert('x')</script> & more"
+device = "ascend-910b2"
+bill = "ascend-910b"
+trials = 8
+
+[space]
+l2_capacity = { values = ["8MB", "64MB", "104MB"] }
+hbm_stacks = { values = ["4", "5"] }
+
+[workload]
+models = ["llama-3-70b"]
+batch = [4]
+context = [16384]
+weight_bits = 8
+activation_bits = 8
+kv_bits = 8
+
+[software]
+tp = [8]
+threshold = [1.0]
+rule = ["paper"]
+
+[constraints]
+die_area = "858mm2"
+"""
+
+
+@pytest.fixture(scope="module")
+def exploration(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    path = folder / "three-sizes.toml"
+    path.write_text(STUDY, encoding="utf-8")
+    return explore(load_study(str(path)), folder / "study.journal")
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Spare the tests the grid of the region and the claims, which have tests of their own."""
+    axes = {"start_up": [1e-5, 1.8e-5], "l2_usable": [0.6, 1.0], "sram_area": [5e-13, 6e-13, 7e-13]}
+    holds = np.zeros((2, 2, 3), dtype=bool)
+    holds[1, 0, :2] = True
+    grid = xr.Dataset({"holds": (tuple(axes), holds)}, coords=axes)
+    claim = {
+        "claim": "A <b>claim</b> [B]", "source": "preserve", "locator": "here", "published": 1e8, "model": 9e7,
+        "relative_error": -0.1, "tolerance": 0.05, "within": False, "calibrated_on_it": False,
+    }  # fmt: skip
+    monkeypatch.setattr(validation, "region", lambda: grid)
+    monkeypatch.setattr(validation, "validate", lambda: [claim])
+
+
+def test_curve_is_the_best_of_each_size(exploration):
+    found = points.curve_points(exploration)
+    assert found["unit"] == "tokens/s per mm²"
+    assert [(line["space"], line["technique"]) for line in found["lines"]] == [
+        (space, technique) for space in ("whole space", "L2 alone") for technique in ("none", "preserve")
+    ]
+    sizes, stacks = (xr.DataArray(v, dims=d) for v, d in (([8e6, 64e6, 104e6], "l2"), ([4.0, 5.0], "stacks")))
+    every = evaluate(exploration.study, exploration.parts, l2_capacity=sizes, hbm_stacks=stacks)
+    best = every.throughput_per_area.max("stacks").sel(technique="preserve").values * 1e-6
+    line = found["lines"][1]
+    assert line["l2"] == [8.0, 64.0, 104.0]
+    assert line["value"] == pytest.approx(best.tolist(), rel=1e-12)
+    top = int(best.argmax())
+    assert (line["best"]["l2"], line["best"]["label"]) == (line["l2"][top], f"{line['l2'][top]:g} MB")
+
+
+def test_chips_and_their_costs_add_up(exploration):
+    chips = points.chip_points(exploration)
+    assert [(chip["space"], chip["cores"]) for chip in chips] == [("L2 alone", 24.0)] * 2 + [("whole space", 24.0)] * 2
+    costs = points.cost_points(exploration)
+    for i, chip in enumerate(chips):
+        assert sum(values[i] for values in costs["area"].values()) == pytest.approx(chip["die_area"] * 1e6)
+        assert sum(values[i] for values in costs["price"].values()) == pytest.approx(chip["price"])
+
+
+def test_lanes_of_the_timeline_agree_with_the_step(exploration):
+    step = points.step_points(exploration)
+    found = points.timeline_points(exploration)
+    for technique in ("none", "preserve"):
+        bars = found["lanes"][technique]
+        assert [bar["name"] for bar in bars if bar["collective"]] == [
+            "all_reduce_into_attention",
+            "all_reduce_into_mlp",
+        ]
+        ends = [bar["start"] + bar["length"] for bar in bars]
+        assert [bar["start"] for bar in bars[1:]] == pytest.approx(ends[:-1])
+        assert ends[-1] == pytest.approx(found["total"][technique])
+    assert found["total"]["preserve"] < found["total"]["none"]
+    fetched = sum(row["fetched_bytes"] for row in step["preserve"])
+    assert sum(piece["bytes"] for piece in step["prefetches"]) == pytest.approx(fetched, rel=1e-6)
+    for piece in step["prefetches"]:
+        reader = next(row for row in step["preserve"] if row["name"] == piece["name"])
+        assert piece["end"] <= reader["start"] + 1e-12
+        assert piece["bytes"] / (piece["end"] - piece["start"]) <= step["hbm_rate"] * (1.0 + 1e-9)
+
+
+def test_prefetch_lane_by_hand():
+    """10 MB and 20 MB at 1 TB/s: 15 MB during the collective, 5 MB beside a norm, the rest is read by its operator."""
+
+    def row(name, start, time, admitted, fetched, collective=False):
+        window, own = 0, 0.0
+        return {
+            "name": name, "window": window, "collective": collective, "start": start, "time": time, "hbm_bytes": own,
+            "admitted_bytes": admitted, "fetched_bytes": fetched,
+        }  # fmt: skip
+
+    rows = [
+        row("all_reduce", 0.0, 15e-6, 0.0, 15e6, True),
+        row("norm", 15e-6, 5e-6, 0.0, 5e6),
+        row("first", 20e-6, 4e-6, 10e6, 0.0),
+        row("second", 24e-6, 9e-6, 20e6, 0.0),
+    ]
+    found = points.prefetches(rows, 1e12)
+    assert [(piece["name"], piece["bytes"]) for piece in found] == [("first", 10e6), ("second", 10e6)]
+    assert [piece["start"] for piece in found] == pytest.approx([0.0, 10e-6])
+    assert [piece["end"] for piece in found] == pytest.approx([10e-6, 20e-6])
+
+
+def test_occupancy_stays_below_what_was_fetched(exploration):
+    found, step = points.occupancy_points(exploration), points.step_points(exploration)
+    assert found["usable"] == pytest.approx(step["l2"] * exploration.parts.device.l2_usable / 1e6)
+    assert 0.0 < max(found["waiting"]) <= sum(row["fetched_bytes"] for row in step["preserve"]) / 1e6
+    assert found["time"] == sorted(found["time"])
+    assert found["waiting"][0] == 0.0
+
+
+def test_speedups_blank_where_a_model_does_not_fit(exploration):
+    found = points.speedup_points(exploration)
+    assert list(found["grids"]) == ["llama-3-70b"]
+    assert found["blank"] == 0
+    assert min(min(row) for row in found["grids"]["llama-3-70b"]) >= 1.0
+    small = replace(exploration.parts.device, hbm_capacity=16e9)
+    found = points.speedup_points(replace(exploration, parts=replace(exploration.parts, device=small)))
+    blanks = [x for row in found["grids"]["llama-3-70b"] for x in row if x is None]
+    assert len(blanks) == found["blank"] > 0
+    assert "do not fit" in report._caption_speedup(exploration, found)
+
+
+def test_front_climbs_and_holds_the_best(exploration):
+    found = points.pareto_points(exploration)
+    for technique, spots in found["fronts"].items():
+        assert [spot["throughput"] for spot in spots] == sorted(spot["throughput"] for spot in spots)
+        assert any(math.isclose(spot["area"], found["best"][technique]["area"]) for spot in spots)
+    assert found["limit"] == pytest.approx(858.0)
+
+
+def test_sensitivity_sorts_and_names_what_stays(exploration):
+    found = points.sensitivity_points(exploration)
+    swings = [max(abs(gain - found["base"]["gain"]) for gain in bar["gain"]) for bar in found["bars"]]
+    assert swings == sorted(swings, reverse=True)
+    assert len(found["bars"]) <= points.MOST
+    assert "bill.electricity_price" in found["still"]
+    assert len(found["bars"]) + len(found["still"]) + len(found["left_out"]) == (len(exploration.moves) - 1) // 2
+
+
+def test_region_counts_densities(quick):
+    found = points.region_points()
+    assert found["counts"] == [[0, 2], [0, 0]]
+    assert (found["holding"], found["points"], found["densities"]) == (2, 12, 3)
+    assert found["calibrated"]["start_up"] > 0.0
+
+
+def test_every_axis_has_a_title_with_its_unit(exploration, quick):
+    for name, _, compute, draw, _ in report.DRAWINGS:
+        drawn = draw(compute(exploration)).to_dict()
+        assert drawn["data"], name
+        titles = {
+            key: axis["title"]["text"] for key, axis in drawn["layout"].items() if re.fullmatch(r"[xy]axis\d*", key)
+        }
+        for key, title in titles.items():
+            names_rows = key.startswith("y") and title == ""
+            assert names_rows or re.search(r"\[.+\]$", title), (name, key, title)
+        assert any(key.startswith("x") for key in titles)
+
+
+def test_one_file_that_stands_alone(exploration, quick, tmp_path):
+    first = report.write_report(exploration, tmp_path / "first.html")
+    second = report.write_report(exploration, tmp_path / "second.html")
+    assert first.read_bytes() == second.read_bytes()
+    assert first.stat().st_size < 6e6
+    text = first.read_text(encoding="utf-8")
+    own = re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
+    assert not re.search(r"""(src|<link[^>]*href)\s*=\s*["']?https?:""", own)
+    assert not re.search(r"<script[^>]*\bsrc=", text)
+    assert "$" not in re.sub(r"<style>.*?</style>", "", own, flags=re.DOTALL)
+    for part in (report.headline(exploration), f"{exploration.gain:.2f}×", "A &lt;b&gt;claim&lt;/b&gt;", "missed"):
+        assert part in own
+    for name, *_ in report.DRAWINGS:
+        assert f'id="figure-{name}"' in own
+
+
+def test_hostile_title_is_text(exploration, quick, tmp_path):
+    text = report.write_report(exploration, tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<script>alert" not in text
+    assert "Three sizes &lt;script&gt;" in text
+
+
+def test_unwritable_place_says_so(exploration, monkeypatch, tmp_path):
+    monkeypatch.setattr(report, "page", lambda _: "")
+    with pytest.raises(SpecError, match="cannot be written"):
+        report.write_report(exploration, tmp_path / "missing" / "report.html")
+
+
+def test_importing_the_figures_does_not_import_plotly():
+    code = "import sys, accelmodel.report; print('plotly' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "False"
+    assert figures.word("mlp_down") == "MLP down"
