@@ -269,21 +269,34 @@ def root(
     """Performance model and design-space explorer for the accelerators that serve large language models."""
 
 
+def _usage(error: Exception) -> int:
+    """Say in one line what is wrong with the options; return the exit code.  Without any command, print the help."""
+    if len(sys.argv) < 2:
+        error.show()  # type: ignore[attr-defined]
+    else:
+        told = " ".join(error.format_message().split())  # type: ignore[attr-defined]
+        sys.stderr.write(f"accelmodel: {told.rstrip('.')}; see --help\n")
+    return 2
+
+
 def main() -> None:
     """Run the command line: exit code 0 done, 2 wrong input, 1 our fault, 130 interrupted."""
     try:
-        app()
+        code = app(standalone_mode=False)
     except (SpecError, Infeasible) as error:
         sys.stderr.write(f"accelmodel: {' '.join(str(error).split())}\n")
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         sys.stderr.write("accelmodel: interrupted\n")
         raise SystemExit(130) from None
     except BrokenPipeError:
         sys.stderr.close()
         raise SystemExit(0) from None
     except Exception as error:
+        if hasattr(error, "format_message"):  # wrong usage, however this version of typer calls it
+            raise SystemExit(_usage(error)) from None
         sys.stderr.write(
             f"accelmodel: internal error ({type(error).__name__}: {error}); please report it with the command you ran\n"
         )
         raise SystemExit(1) from None
+    raise SystemExit(code or 0)

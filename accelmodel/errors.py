@@ -20,3 +20,12 @@ def unknown(what: str, given: object, allowed: Iterable[str]) -> SpecError:
     close = get_close_matches(str(given), names, n=1, cutoff=0.5)
     hint = f", did you mean {close[0]!r}?" if close else "."
     return SpecError(f"unknown {what} {given!r}{hint} Allowed: {', '.join(names)}")
+
+
+def brief(value: object) -> str:
+    """Return what was given as short text, whatever it is."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a whole number too long to print, a list too deep
+        return f"a {type(value).__name__} that is too large"
+    return text if len(text) <= 60 else f"{text[:57]}..."

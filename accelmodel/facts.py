@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from accelmodel.errors import SpecError, unknown
+from accelmodel.errors import SpecError, brief, unknown
 from accelmodel.units import unit_factor
 
 #: from the firmest to the weakest; an answer is as firm as the weakest fact behind it
@@ -97,7 +97,9 @@ def read_toml(path: Path) -> tuple[dict[str, Any], str]:
         raise SpecError(f"{path}: cannot be read ({error.strerror}); check the path") from None
     except UnicodeDecodeError:
         raise SpecError(f"{path}: is not UTF-8 text; save it as UTF-8") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except SpecError:
+        raise
+    except (ValueError, RecursionError) as error:  # also a number too long to read, a path that no file can have
         raise SpecError(f"{path}: is not valid TOML: {error}") from None
 
 
@@ -110,13 +112,13 @@ def sources() -> dict[str, dict[str, str]]:
 
 def _number(value: Any, where: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise SpecError(f"{where}: {value!r} is not a number; write for example value = 40")
+        raise SpecError(f"{where}: {brief(value)} is not a number; write for example value = 40")
     try:
         number = float(value)
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise SpecError(f"{where}: {value!r} is not a finite number")
+        raise SpecError(f"{where}: {brief(value)} is not a finite number")
     return number
 
 
@@ -147,7 +149,7 @@ def read_fact(entry: Any, default: Mapping[str, Any], where: str, extra: Iterabl
         raise SpecError(f"{where}: missing {', '.join(sorted(missing))}; every value says where it comes from")
     for key in ("unit", "kind", "source", "locator", "note"):
         if not isinstance(merged.get(key, ""), str):
-            raise SpecError(f"{where}: {key} must be text, not {merged[key]!r}")
+            raise SpecError(f"{where}: {key} must be text, not {brief(merged[key])}")
     kind, source, value = merged["kind"], merged["source"], merged["value"]
     if kind not in KINDS[1:]:
         raise SpecError(f"{where}: {unknown('kind', kind, KINDS[1:])}")

@@ -93,14 +93,15 @@ def figure_curve(points: dict[str, Any]) -> go.Figure:
         figure.add_scatter(
             x=[best["l2"]],
             y=[best["value"]],
-            mode="markers+text",
-            text=[f"<b>{best['label']}</b>"],
-            textposition="bottom right" if name == "with prefetch, L2 alone" else "top right",
-            textfont={"color": colour, "size": 15},
+            mode="markers",
             marker={"color": colour, "size": 11, "line": {"color": "white", "width": 1.5}},
             showlegend=False,
             hovertemplate=f"best {name}: {best['label']}, %{{y:.4g}} {points['unit']}<extra></extra>",
         )
+        figure.add_annotation(
+            x=best["l2"], y=best["value"], text=f"<b>{best['label']}</b>", font={"color": colour, "size": 15},
+            ax=34, ay=48 if name == "with prefetch, L2 alone" else -20, arrowhead=0, arrowcolor=colour,
+        )  # fmt: skip
     return figure
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from accelmodel.errors import SpecError
+from accelmodel.errors import SpecError, brief
 from accelmodel.families import ALIASES, ATTENTION_BIAS, FAMILIES, GPT2_NAMES, UNSUPPORTED, Family
 
 _MAX_FILE_BYTES = 1 << 20
@@ -56,9 +56,9 @@ class _Config:
                 raise self.fail(name, f"is missing; add a whole number, or {_REMEDY}")
             return default
         if isinstance(value, bool) or not isinstance(value, int):
-            raise self.fail(name, f"{_show(value)} is not a whole number; write for example 32")
+            raise self.fail(name, f"{brief(value)} is not a whole number; write for example 32")
         if not low <= value <= high:
-            raise self.fail(name, f"{_show(value)} is not allowed; it must be {low} to {high}")
+            raise self.fail(name, f"{brief(value)} is not allowed; it must be {low} to {high}")
         return value
 
     def first(self, names: tuple[str, ...]) -> int:
@@ -70,7 +70,7 @@ class _Config:
         if value is None:
             return default
         if not isinstance(value, bool):
-            raise self.fail(name, f"{_show(value)} is not allowed; write true or false")
+            raise self.fail(name, f"{brief(value)} is not allowed; write true or false")
         return value
 
     def items(self, name: str, kind: type) -> list[Any]:
@@ -79,16 +79,8 @@ class _Config:
         if value is None:
             return []
         if not isinstance(value, list) or not all(isinstance(item, kind) for item in value):
-            raise self.fail(name, f"{_show(value)} is not allowed; it must be a list of {kind.__name__}")
+            raise self.fail(name, f"{brief(value)} is not allowed; it must be a list of {kind.__name__}")
         return value
-
-
-def _show(value: Any) -> str:
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # a whole number too long to print, a list too deep
-        return f"a {type(value).__name__} that is too large"
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _no_constant(text: str) -> Any:
@@ -100,7 +92,7 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(table) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"key {_show(twice)} occurs twice; keep one")
+        raise ValueError(f"key {brief(twice)} occurs twice; keep one")
     return table
 
 
@@ -124,7 +116,7 @@ def _read_json(path: Path) -> tuple[dict[str, Any], str]:
     except ValueError as error:
         raise SpecError(f"{path}: is not valid JSON: {error}; download it again") from None
     if not isinstance(content, dict):
-        raise SpecError(f"{path}: must hold one JSON object, not {_show(content)}; pass the config.json of a model")
+        raise SpecError(f"{path}: must hold one JSON object, not {brief(content)}; pass the config.json of a model")
     return content, hashlib.sha256(raw).hexdigest()[:16]
 
 
@@ -134,7 +126,7 @@ def _text_part(path: Path, content: dict[str, Any]) -> dict[str, Any]:
     if nested is None:
         return content
     if not isinstance(nested, dict):
-        raise SpecError(f"{path}: text_config: {_show(nested)} is not allowed; it must be an object")
+        raise SpecError(f"{path}: text_config: {brief(nested)} is not allowed; it must be an object")
     outer = {key: content[key] for key in ("model_type", "tie_word_embeddings") if key in content}
     return {**outer, **nested}
 
@@ -143,23 +135,23 @@ def _family(path: Path, keys: Mapping[str, Any]) -> tuple[str, Family]:
     """Return the family of a file; a family that is not known is taken for Llama if its keys allow."""
     name = keys.get("model_type")
     if name is not None and not isinstance(name, str):
-        raise SpecError(f'{path}: model_type: {_show(name)} is not text; write for example "llama"')
+        raise SpecError(f'{path}: model_type: {brief(name)} is not text; write for example "llama"')
     name = ALIASES.get(name or "", name or "")
     for key, part in UNSUPPORTED.items():
         if keys.get(key):
-            raise SpecError(f"{path}: {key}: {_show(name)} has {part}, which is not modelled; {_REMEDY}")
+            raise SpecError(f"{path}: {key}: {brief(name)} has {part}, which is not modelled; {_REMEDY}")
     if name in FAMILIES:
         return name, FAMILIES[name]
     if missing := [key for key in _STANDARD if keys.get(key) is None]:
         known = ", ".join(sorted(FAMILIES))
         raise SpecError(
-            f"{path}: model_type: {_show(name)} is not known, and without {', '.join(missing)} it cannot be read "
+            f"{path}: model_type: {brief(name)} is not known, and without {', '.join(missing)} it cannot be read "
             f"like llama; known are {known}; add the keys, or {_REMEDY}"
         )
     for key in _NOT_LLAMA:
         if key in keys:
             raise SpecError(
-                f"{path}: model_type: {_show(name)} is not known, and {key} tells that it is not like llama; {_REMEDY}"
+                f"{path}: model_type: {brief(name)} is not known, and {key} tells that it is not like llama; {_REMEDY}"
             )
     window = "last" if "use_sliding_window" in keys else "all"
     return name, Family(flags={**ATTENTION_BIAS, "mlp_bias": "mlp_bias"}, window=window)
@@ -174,7 +166,7 @@ def _window(config: _Config, family: Family, layers: int) -> dict[str, float]:
         for kind in kinds:
             if kind not in ("full_attention", "sliding_attention"):
                 raise config.fail(
-                    "layer_types", f"{_show(kind)} is not modelled; allowed are full_attention, sliding_attention"
+                    "layer_types", f"{brief(kind)} is not modelled; allowed are full_attention, sliding_attention"
                 )
         count = kinds.count("sliding_attention")
     elif family.window == "none" or not config.has("sliding_window"):
@@ -261,12 +253,12 @@ def _context(config: _Config, family: Family) -> float:
     if scaling is None or not family.stretched:
         return positions
     if not isinstance(scaling, dict):
-        raise config.fail("rope_scaling", f"{_show(scaling)} is not allowed; it must be an object or null")
+        raise config.fail("rope_scaling", f"{brief(scaling)} is not allowed; it must be an object or null")
     if scaling.get("rope_type", scaling.get("type")) not in ("linear", "dynamic"):
         return positions
     factor = scaling.get("factor", 1.0)
     if isinstance(factor, bool) or not isinstance(factor, int | float) or not 1.0 <= factor <= 1e4:
-        raise config.fail("rope_scaling", f"factor {_show(factor)} is not allowed; it must be 1 to 10000")
+        raise config.fail("rope_scaling", f"factor {brief(factor)} is not allowed; it must be 1 to 10000")
     return float(round(positions * factor))
 
 

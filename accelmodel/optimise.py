@@ -7,6 +7,7 @@ is and from which an interrupted search resumes.
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 BATCH = 32
 #: how long to wait for another process that writes to the same file [s]
 PATIENCE = 5.0
+#: how a line of a journal starts
+_FIRST = b'{"op_code":'
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,16 @@ def distributions(study: Study) -> dict[str, optuna.distributions.BaseDistributi
     return space
 
 
+def _mend(storage: Path) -> None:
+    """Cut off a last line that a killed process left unfinished; leave alone, with an error, what is no journal."""
+    content = storage.read_bytes() if storage.is_file() else b""
+    if content and not content.startswith(_FIRST):
+        raise ValueError("does not start like a journal")
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        os.truncate(storage, whole)
+
+
 def _open(storage: Path, name: str) -> optuna.Study:
     """Return the study in its journal file; SpecError if the file is locked, unwritable or no journal."""
     import optuna
@@ -71,6 +84,7 @@ def _open(storage: Path, name: str) -> optuna.Study:
         time.sleep(0.1)
         waited += 0.1
     try:
+        _mend(storage)
         backend = JournalFileBackend(str(storage), lock_obj=JournalFileOpenLock(str(storage)))
         return optuna.create_study(
             storage=JournalStorage(backend),

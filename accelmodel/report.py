@@ -179,7 +179,7 @@ def constant_table(exploration: Exploration) -> str:
                 continue
             span = fact["range"]
             name = f"{escape(words(part + '.' + fact['field']))}<br><code>{escape(part)}.{escape(fact['field'])}</code>"
-            between = points.spanned(*span, fact["unit"]) if span else ""
+            between = points.spanned(span[0], span[1], fact["unit"]) if span else ""
             value = points.worded(fact["value"], fact["unit"])
             cells = [value, between, fact["kind"], fact["source"], fact["locator"]]
             rows.append([name, *(escape(cell) for cell in cells)])
@@ -196,8 +196,8 @@ def _caption_cost(exploration: Exploration, found: dict[str, Any]) -> str:
     prices = found["total_price"][-2:]
     return (
         f"L2 takes {areas[0]:.0f} mm² of the best chip without prefetching and {areas[1]:.0f} mm² of the best one with "
-        f"it. The price of a device goes from {prices[0]:,.0f} to {prices[1]:,.0f} USD, and most of it is not the die "
-        "but HBM, package and test."
+        f"it. The price of a device goes from {prices[0]:,.0f} to {prices[1]:,.0f} USD, of which the die is "
+        f"{found['price']['Die'][-1]:,.0f}."
     )
 
 
@@ -217,6 +217,9 @@ def _caption_sensitivity(exploration: Exploration, found: dict[str, Any]) -> str
 
 
 def _caption_speedup(exploration: Exploration, found: dict[str, Any]) -> str:
+    grid = next(iter(found["grids"].values()))
+    cells = zip(found["batch"], grid, strict=True)
+    top = max((x or 0.0, batch, n) for batch, row in cells for x, n in zip(row, found["context"], strict=True))
     blank = (
         f"{found['blank']} combinations do not fit the memory and are blank."
         if found["blank"]
@@ -224,8 +227,8 @@ def _caption_speedup(exploration: Exploration, found: dict[str, Any]) -> str:
     )
     return (
         f"How much faster a whole request gets on {found['chip']}, {found['tp']} devices; the menu shows each model. "
-        "The gain grows with batch and length while the KV cache still fits beside the collectives and into L2, and "
-        f"fades once it outgrows them. {blank}"
+        f"It is largest, {top[0]:.2f}×, at batch {top[1]} and {top[2]:,} tokens, and fades where the KV cache outgrows "
+        f"L2 or the collectives leave too little time. {blank}"
     )
 
 
@@ -248,9 +251,9 @@ def _caption_occupancy(exploration: Exploration, found: dict[str, Any]) -> str:
 
 def _caption_curve(exploration: Exploration, found: dict[str, Any]) -> str:
     return (
-        "Without prefetching, L2 only costs area and the smallest is best; with it, L2 pays until everything worth "
-        "prefetching fits. The solid lines are the best of all chips with that L2, the dashed ones the reference chip "
-        "with nothing but its L2 changed."
+        "Without prefetching, more L2 mostly costs area; with it, L2 pays until what is worth prefetching fits, and "
+        "dots mark the best sizes. The solid lines are the best of all chips with that L2, the dashed the reference "
+        "chip with nothing but its L2 changed."
     )
 
 
@@ -358,8 +361,8 @@ def page(exploration: Exploration) -> str:
         claims_note=f"{within} of {len(rows)} claims are met within their tolerance. “Calibration” says that a "
         f"constant was fitted to that very figure ({calibrated} of them): it checks the fit and validates nothing.",
         constants=constant_table(exploration),
-        constants_note="No public source states these for this chip. The ranges are what the sensitivity above goes through; those that are "
-        "calibrated were fitted to the claims so marked.",
+        constants_note="No public source states these for this chip. The sensitivity above goes through the ranges; "
+        "those that are calibrated were fitted to the claims so marked.",
         made=_made(exploration, models),
         sources=_sources(exploration, models, rows),
     )

@@ -80,10 +80,16 @@ def run_request(parts: list[tuple[Question, Any]], technique: Policy) -> xr.Data
     return cast("xr.Dataset", total)
 
 
-def fits(model: LanguageModel, cluster: Cluster, context: xr.DataArray, **work: Any) -> Any:
-    """Return 1 where the memory of a device holds the model and its whole requests, else 0."""
-    parts = memory_per_device(model, workload(phase="decode", context=context, **work))
-    return (sum(parts.values()) <= cluster.device.hbm_capacity) * 1.0
+def fits(model: LanguageModel, cluster: Cluster, phase: str, context: xr.DataArray, **work: Any) -> Any:
+    """Return 1 where the memory of a device holds the model and every step of its whole requests, else 0."""
+    steps = {phase: context}
+    if phase == "end-to-end":
+        steps = {"prefill": prompt_length(context), "decode": context}
+    held: Any = 1.0
+    for name, length in steps.items():
+        parts = memory_per_device(model, workload(phase=name, context=length, **work))
+        held = held * (sum(parts.values()) <= cluster.device.hbm_capacity)
+    return held
 
 
 def _compare(
@@ -98,7 +104,9 @@ def _compare(
     data = {name: run.step_time.assign_attrs(units="s") for name, run in runs.items()}
     data["speedup"] = (data["baseline"] / data["preserve"]).assign_attrs(units="1")
     data["prefetched_bytes"] = runs["preserve"].prefetched_bytes.assign_attrs(units="B")
-    held = fits(model, cluster, context, **work) + 0.0 * data["speedup"]
+    held = fits(model, cluster, phase, context, **work) + 0.0 * data["speedup"]
+    if not (held > 0.5).any():
+        raise Infeasible(f"{model.name}: no whole request fits; raise tp, or lower batch, context or the bits")
     data["feasible"] = (held > 0.5).assign_attrs(units="1")
     return xr.Dataset(data).expand_dims(model=[model.name])
 

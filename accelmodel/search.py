@@ -87,7 +87,12 @@ def throughput(study: Study, cluster: Cluster) -> xr.Dataset:
             posed = pose_request(model, cluster, serving.phase, context, batch=batch, tp=tp, **bits)
         except Infeasible:
             return _nothing(cluster)
-        rate = fits(model, cluster, context, batch=batch, tp=tp, **bits) * batch * _answer_tokens(study, context) / tp
+        rate = (
+            fits(model, cluster, serving.phase, context, batch=batch, tp=tp, **bits)
+            * batch
+            * _answer_tokens(study, context)
+            / tp
+        )
         for technique in TECHNIQUES:
             times = [run_request(posed, each).step_time for each in policies(study, technique)]
             fastest = np.minimum.reduce([time.values for time in times])

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from accelmodel import facts
 from accelmodel.errors import SpecError, unknown
 from accelmodel.laws.timeline import RULES
+from accelmodel.library import load
 from accelmodel.request import PHASES
 from accelmodel.units import parse
 
@@ -48,11 +49,13 @@ class Range(_Table):
                 raise SpecError(
                     f"{name}: from {low:g} to {high:g} step {step:g} is not an ascending range of under 1e5"
                 )
-            points = list(low + step * np.arange(int((high - low) / step + 1e-9) + 1))
+            points = (low + step * np.arange(int((high - low) / step + 1e-9) + 1)).tolist()
         else:
             raise SpecError(f"{name}: give either values = [...] or from, to and step")
         if not points or min(points) <= 0.0 or len(set(points)) != len(points):
             raise SpecError(f"{name}: needs at least one value, all positive and different")
+        if unit == "1" and not all(point.is_integer() for point in points):
+            raise SpecError(f"{name}: counts things; give whole numbers")
         return np.array(sorted(points))
 
 
@@ -98,7 +101,11 @@ class Constraints(_Table):
         """Return figure → largest value allowed, in SI."""
         units = {"die_area": "m2", "power": "W", "price": "USD"}
         given = {name: getattr(self, name) for name in units}
-        return {name: parse(text, units[name], what=name) for name, text in given.items() if text is not None}
+        limits = {name: parse(text, units[name], what=f"constraints.{name}") for name, text in given.items() if text is not None}
+        for name, limit in limits.items():
+            if limit <= 0.0:
+                raise SpecError(f"constraints.{name}: {given[name]!r} leaves nothing; give a limit above 0")
+        return limits
 
 
 class Study(_Table):
@@ -117,6 +124,28 @@ class Study(_Table):
         return {name: axis.points(AXES[name], f"space.{name}") for name, axis in self.space.items()}
 
 
+def _check_names(study: Study) -> None:
+    """Raise SpecError naming the field if a specification is not there, or a choice is given twice."""
+    named = [("device", "study.device", study.study.device), ("bill", "study.bill", study.study.bill)]
+    named += [("model", "workload.models", name) for name in study.workload.models]
+    for kind, field, name in named:
+        try:
+            load(kind, name)
+        except SpecError as error:
+            raise SpecError(f"{field}: {error}") from None
+    serving, software = study.workload, study.software
+    for field, given in (
+        ("workload.models", serving.models),
+        ("workload.batch", serving.batch),
+        ("workload.context", serving.context),
+        ("software.tp", software.tp),
+        ("software.threshold", software.threshold),
+        ("software.rule", software.rule),
+    ):
+        if len(set(given)) != len(given):
+            raise SpecError(f"{field}: {given} holds a value twice; give each once")
+
+
 def _check(study: Study, path: str) -> Study:
     checks: list[tuple[str, Any, Any]] = [
         *(("axis", name, AXES) for name in study.space),
@@ -128,8 +157,11 @@ def _check(study: Study, path: str) -> Study:
         if given not in allowed:
             raise SpecError(f"{path}: {unknown(what, given, allowed)}")
     try:
+        if not study.space:
+            raise SpecError("space: needs at least one axis")
         study.axes()
         study.constraints.limits()
+        _check_names(study)
     except SpecError as error:
         raise SpecError(f"{path}: {error}") from None
     return study

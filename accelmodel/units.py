@@ -37,6 +37,7 @@ _UNITS: dict[str, tuple[str, float, dict[str, float]]] = {
     "cm2": ("m2", 1e-4, {"": 1.0}),
     "mm2": ("m2", 1e-6, {"": 1.0}),
     "um2": ("m2", 1e-12, {"": 1.0}),
+    "m": ("m", 1.0, {"": 1.0}),
     "mm": ("m", 1e-3, {"": 1.0}),
     "USD": ("USD", 1.0, {"": 1.0, "k": 1e3}),
     "token": ("token", 1.0, _LARGE),
@@ -51,6 +52,8 @@ _QUANTITY = re.compile(r"^\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)
 #: longer prefixes first, so that "Gi" is tried before "G"
 _SHOWN_PREFIXES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 _SMALL_PREFIXES = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
+#: SI unit that nobody reads → factor and the unit that people use
+_SHOWN_AS = {"m": (1e3, "mm"), "m2": (1e6, "mm²"), "m2/B": (1e12, "mm²/MB"), "1/s": (1e-9, "GHz"), "USD/B": (1e9, "USD/GB")}
 
 
 class Term(NamedTuple):
@@ -109,6 +112,7 @@ def unit_factor(unit: str) -> tuple[str, float]:
     >>> unit_factor("Gibps")
     ('B/s', 134217728.0)
     """
+    unit = unit.replace("²", "2")
     for alias, meaning in _ALIASES.items():
         if unit.endswith(alias) and not unit.endswith("/" + alias):
             unit = unit[: len(unit) - len(alias)] + meaning
@@ -180,12 +184,15 @@ def show(value: float, unit: str, digits: int = 4) -> str:
     >>> show(6.656e-4, "m2")
     '665.6 mm²'
     """
-    if unit == "m2":
-        return f"{value * 1e6:.{digits}g} mm²"
+    if unit in _SHOWN_AS:
+        factor, shown = _SHOWN_AS[unit]
+        return f"{value * factor:.{digits}g} {shown}"
     if unit == "B" and abs(value) < 0.5:
         return "0 B"
-    if unit in ("1", "", "USD") or value == 0.0 or not math.isfinite(value):
+    carried = _UNITS.get(unit.partition("/")[0], ("", 1.0, {}))[2]
+    small = "µ" in carried and (abs(value) < 1.0 or unit == "s")
+    if len(carried) <= 2 or value == 0.0 or not math.isfinite(value):
         return f"{value:.{digits}g} {unit}".removesuffix(" 1").rstrip()
-    table = _SMALL_PREFIXES if abs(value) < 1.0 or unit == "s" else _SHOWN_PREFIXES
+    table = _SMALL_PREFIXES if small else _SHOWN_PREFIXES
     scale, prefix = next((row for row in table if abs(value) >= row[0]), table[-1])
     return f"{value / scale:.{digits}g} {prefix}{unit}"

@@ -120,11 +120,10 @@ def test_hits_of_any_window_follow_the_simulator(warm, window):
     over_all, largest = abs(law.sum() - simulated.sum()), np.max(np.abs(law - simulated))
     if fetched > 100.0 * rounding:
         ERRORS.append((over_all / fetched, largest / fetched))
-    # 20 % of the bytes that the lane fetched in the window, over the window and for each operator in it: where an
-    # operand as large as L2 misses, its reads from HBM give the lane time to evict more of it, which the law,
-    # counting its bytes as hits for that, sees too late; 16 % was the worst of 1500 windows
-    assert over_all <= 0.2 * fetched + rounding
-    assert largest <= 0.2 * fetched + rounding
+    # 15 % of the bytes that the lane fetched, over the window and for each operator in it: operands as large as
+    # L2, whose reads from HBM give the lane time to evict more of them; 8 % was the worst of 450 windows drawn evenly
+    assert over_all <= 0.15 * fetched + rounding
+    assert largest <= 0.15 * fetched + rounding
 
 
 def test_hits_of_nineteen_windows_in_twenty_follow_the_simulator_closely(warm):

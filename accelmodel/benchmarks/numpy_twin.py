@@ -52,10 +52,11 @@ class Window(NamedTuple):
     order: list[int]  #: rows in the order in which they are offered to admission
 
 
-def resident(distance: Array, machine: Machine) -> Array:
-    """Share of lines still in L2 after ``distance`` bytes [B] of others."""
-    lines = machine.l2_ways * distance / np.maximum(machine.l2_bytes, 1e-30)
+def resident(distance: Array, machine: Machine, spread: Array = 0.0) -> Array:
+    """Share of lines still in L2 after ``distance`` bytes [B] of others, give or take half the spread."""
+    lines, width = (machine.l2_ways * x / np.maximum(machine.l2_bytes, 1e-30) for x in (distance, spread))
     z = 2.0 * (np.sqrt(machine.l2_ways - 0.45) - np.sqrt(np.maximum(lines - 0.15, 0.0)))
+    z = z / np.sqrt(1.0 + width**2 / (12.0 * np.maximum(lines, 1.0)))
     # beyond 1000 deviations nothing changes but that the power overflows
     x = np.minimum(np.abs(z), 1000.0) * np.sqrt(0.5)
     half = 0.5 / np.polyval([0.078108, 0.000972, 0.230389, 0.278393, 1.0], x) ** 4
@@ -261,19 +262,24 @@ def streamed(ask: Ask, hot: Array, machine: Machine) -> Array:
 
 
 def survival(op: Operator, ask: Ask, want: Array, machine: Machine, lane: Lane) -> Array:
-    """Share of an operator's fetched bytes that L2 still holds: the mean over the moments of their fetch."""
+    """Share of an operator's fetched bytes that L2 still holds: the mean over its first and its second half."""
     ahead = np.maximum(lane.fetched - lane.position, 0.0)
     waiting = np.minimum(ahead, want)
-    served, _ = beside(streamed(ask, waiting, machine), ask.hbm - waiting, lane, lane.position + want, machine)
-    nodes, weights = np.polynomial.legendre.leggauss(3)
-    mean = np.zeros_like(machine.cores)
-    for node, weight in zip((1.0 + nodes) / 2.0, weights / 2.0, strict=True):
-        place = lane.position + node * waiting
-        since = ahead + op.input_bytes + node * served
+    since = []
+    for share in (0.0, 0.5, 1.0):
+        distance = ahead + op.input_bytes
         for touched, before, fetched in lane.past:
-            done = np.clip((place - before) / np.maximum(fetched, 1e-9), 0.0, 1.0)
-            since = since + touched * (1.0 - done)
-        mean += weight * resident(since, machine)
+            done = np.clip((lane.position + share * waiting - before) / np.maximum(fetched, 1e-9), 0.0, 1.0)
+            distance = distance + touched * (1.0 - done)
+        since.append(distance)
+    mean = np.ones_like(machine.cores)
+    for _ in range(2):
+        hot = waiting * mean
+        served, _ = beside(streamed(ask, hot, machine), ask.hbm - hot, lane, lane.position + want, machine)
+        first, middle, last = since[0], since[1] + 0.5 * served, since[2] + served
+        early = resident((first + middle) / 2.0, machine, middle - first)
+        late = resident((middle + last) / 2.0, machine, last - middle)
+        mean = (early + late) / 2.0
     return mean
 
 

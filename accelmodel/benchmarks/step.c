@@ -67,16 +67,24 @@ LAW machine_t machine_at(const double *restrict x, long designs, long d)
     return m;
 }
 
-LAW double resident(double distance, machine_t m)
+/* Share of lines still in L2 when their distances run evenly from first to last. */
+LAW double mean_resident(double first, double last, machine_t m)
 {
-    double lines = m.l2_ways * distance / most(m.l2_bytes, 1e-30);
+    double lines = m.l2_ways * 0.5 * (first + last) / most(m.l2_bytes, 1e-30);
+    double spread = m.l2_ways * (last - first) / most(m.l2_bytes, 1e-30);
     double z = 2.0 * (sqrt(m.l2_ways - 0.45) - sqrt(most(lines - 0.15, 0.0)));
+    z /= sqrt(1.0 + spread * spread / (12.0 * most(lines, 1.0)));
     double x = fabs(z) * 0.7071067811865476;
     double tail = 1.0 + x * (0.278393 + x * (0.230389 + x * (0.000972 + x * 0.078108)));
     tail *= tail;
     double half = 0.5 / (tail * tail);
     double share = z >= 0.0 ? 1.0 - half : half;
     return m.l2_bytes > 0.0 ? share : 0.0;
+}
+
+LAW double resident(double distance, machine_t m)
+{
+    return mean_resident(distance, distance, m);
 }
 
 LAW double makespan(double tiles, double slices, double cores)
@@ -325,26 +333,20 @@ LAW double unless_seen(double touched, double place, double first, double pace)
     return touched - least(most((place - first) * pace, 0.0), touched);
 }
 
-/* Share of a row's fetched bytes that L2 still holds: three-point Gauss-Legendre mean over the moments of fetch. */
+/* Share of a row's fetched bytes that L2 still holds: mean over its first and second half, twice. */
 static void survive(const operator_t op, const double *restrict machines, long designs, long width,
                     const double *restrict grant, const asks_t *restrict asks, const past_t *restrict past, long rows,
                     lane_t *restrict lane)
 {
-    const double low = 0.11270166537925831, high = 0.88729833462074169;
     double since[3][BLOCK], place[3][BLOCK];
     SIDE_BY_SIDE
     for (long j = 0; j < width; j++) {
-        machine_t m = machine_at(machines, designs, j);
-        ask_t ask = {asks->chip[j], asks->hbm[j], asks->rate[j]};
         double position = lane->position[j], ahead = most(lane->fetched[j] - position, 0.0);
-        double beside = take(1.0, grant[j], position, lane->fetched[j], lane->admitted[j], ask, m).served;
         double waiting = least(ahead, grant[j]), lying = ahead + op.input_bytes;
-        since[0][j] = lying + low * beside;
-        since[1][j] = lying + 0.5 * beside;
-        since[2][j] = lying + high * beside;
-        place[0][j] = position + low * waiting;
+        since[0][j] = since[1][j] = since[2][j] = lying;
+        place[0][j] = position;
         place[1][j] = position + 0.5 * waiting;
-        place[2][j] = position + high * waiting;
+        place[2][j] = position + waiting;
     }
     for (long row = 0; row < rows; row++) {
         const double touched = past[row].touched;
@@ -359,8 +361,15 @@ static void survive(const operator_t op, const double *restrict machines, long d
     SIDE_BY_SIDE
     for (long j = 0; j < width; j++) {
         machine_t m = machine_at(machines, designs, j);
-        double ends = resident(since[0][j], m) + resident(since[2][j], m);
-        lane->survival[j] = 5.0 / 18.0 * ends + 8.0 / 18.0 * resident(since[1][j], m);
+        ask_t ask = {asks->chip[j], asks->hbm[j], asks->rate[j]};
+        double survival = 1.0;
+        for (int turn = 0; turn < 2; turn++) {
+            double fetched = lane->fetched[j], admitted = lane->admitted[j];
+            double beside = take(survival, grant[j], lane->position[j], fetched, admitted, ask, m).served;
+            double middle = since[1][j] + 0.5 * beside, last = since[2][j] + beside;
+            survival = 0.5 * (mean_resident(since[0][j], middle, m) + mean_resident(middle, last, m));
+        }
+        lane->survival[j] = survival;
     }
 }
 
