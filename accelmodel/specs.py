@@ -95,6 +95,8 @@ class Link(Spec):
     def __post_init__(self) -> None:
         if self.topology not in TOPOLOGIES:
             raise unknown("topology", self.topology, TOPOLOGIES)
+        if not self.algorithms:
+            raise ValueError("algorithms is empty; name at least one")
         for name in self.algorithms:
             if name not in ALGORITHMS:
                 raise unknown("collective algorithm", name, ALGORITHMS)

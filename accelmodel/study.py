@@ -101,7 +101,11 @@ class Constraints(_Table):
         """Return figure → largest value allowed, in SI."""
         units = {"die_area": "m2", "power": "W", "price": "USD"}
         given = {name: getattr(self, name) for name in units}
-        limits = {name: parse(text, units[name], what=f"constraints.{name}") for name, text in given.items() if text is not None}
+        limits = {
+            name: parse(text, units[name], what=f"constraints.{name}")
+            for name, text in given.items()
+            if text is not None
+        }
         for name, limit in limits.items():
             if limit <= 0.0:
                 raise SpecError(f"constraints.{name}: {given[name]!r} leaves nothing; give a limit above 0")

@@ -53,7 +53,13 @@ _QUANTITY = re.compile(r"^\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)
 _SHOWN_PREFIXES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 _SMALL_PREFIXES = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
 #: SI unit that nobody reads → factor and the unit that people use
-_SHOWN_AS = {"m": (1e3, "mm"), "m2": (1e6, "mm²"), "m2/B": (1e12, "mm²/MB"), "1/s": (1e-9, "GHz"), "USD/B": (1e9, "USD/GB")}
+_SHOWN_AS = {
+    "m": (1e3, "mm"),
+    "m2": (1e6, "mm²"),
+    "m2/B": (1e12, "mm²/MB"),
+    "1/s": (1e-9, "GHz"),
+    "USD/B": (1e9, "USD/GB"),
+}
 
 
 class Term(NamedTuple):
