@@ -149,7 +149,9 @@ def run_kernel(table: Any, machines: Any, policy: Policy, *, detail: bool = Fals
     totals = np.zeros((len(TOTALS), *points))
     shape = (len(DETAIL), table.shape[1], *points) if detail else (0, 0, 0, 0)
     details = np.zeros(shape)
-    whole = step_kernel.evaluate_parallel if math.prod(points) >= _PARALLEL_FROM else step_kernel.evaluate
+    # once the parallel form is compiled it serves small questions too: compiling the serial one takes longer
+    parallel = math.prod(points) >= _PARALLEL_FROM or getattr(step_kernel.evaluate_parallel, "signatures", ())
+    whole = step_kernel.evaluate_parallel if parallel else step_kernel.evaluate
     whole(np.ascontiguousarray(table), np.ascontiguousarray(machines), policy, totals, details)
     return totals, details
 
