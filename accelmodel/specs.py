@@ -192,6 +192,14 @@ class LanguageModel(Spec):
         for part, whole in (("window_layers", "layers"), ("dense_layers", "layers"), ("experts_per_token", "experts")):
             if getattr(self, part) > getattr(self, whole):
                 raise ValueError(f"{part} {getattr(self, part):g} exceeds {whole} {getattr(self, whole):g}")
+        for part, needs in (
+            ("experts", ("experts_per_token", "expert_ffn")),
+            ("kv_lora_rank", ("qk_rope_dim", "qk_nope_dim", "v_head_dim")),
+            ("shared_experts", ("shared_expert_ffn",)),
+        ):
+            for name in needs:
+                if getattr(self, part) and not getattr(self, name):
+                    raise ValueError(f"{part} {getattr(self, part):g} needs {name}; give it")
         if self.norm not in ("rms", "layer"):
             raise unknown("norm", self.norm, ("rms", "layer"))
 

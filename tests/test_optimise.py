@@ -1,0 +1,238 @@
+"""The search with Optuna: it resumes, repeats, keeps what was done, and refuses files it cannot use."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+from accelmodel import optimise as module
+from accelmodel import search
+from accelmodel.errors import Infeasible, SpecError
+from accelmodel.optimise import optimise
+from accelmodel.study import OBJECTIVES, load_study
+
+STUDY = """
+[study]
+title = "tiny"
+device = "ascend-910b2"
+bill = "ascend-910b"
+[space]
+l2_capacity = { from = "8MB", to = "256MB", step = "8MB" }
+hbm_stacks = { values = ["2", "4", "5"] }
+cores = { values = ["24"] }
+[workload]
+models = ["llama-3-8b"]
+batch = [4]
+context = [4096]
+phase = "decode"
+weight_bits = 8
+activation_bits = 8
+kv_bits = 8
+[software]
+tp = [8]
+threshold = [1.0]
+rule = ["paper"]
+[constraints]
+die_area = "700mm2"
+"""
+
+
+@pytest.fixture
+def study(tmp_path):
+    path = tmp_path / "tiny.toml"
+    path.write_text(STUDY, encoding="utf-8")
+    return load_study(str(path))
+
+
+@pytest.fixture
+def parts(study, warm):
+    return search.parts_of_study(study)
+
+
+@pytest.fixture
+def small_batches(monkeypatch):
+    monkeypatch.setattr(module, "BATCH", 4)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Chips handed to the model, batch by batch."""
+    seen: list[int] = []
+
+    def counting(study, parts, **chips):
+        seen.append(len(next(iter(chips.values()))))
+        return search.evaluate(study, parts, **chips)
+
+    monkeypatch.setattr(module, "evaluate", counting)
+    return seen
+
+
+def opened(path: Path, name: str) -> optuna.Study:
+    return optuna.load_study(study_name=name, storage=JournalStorage(JournalFileBackend(str(path))))
+
+
+def test_axes_become_distributions(study):
+    space = module.distributions(study)
+    assert space["l2_capacity"] == optuna.distributions.FloatDistribution(8e6, 256e6, step=8e6)
+    assert space["hbm_stacks"] == optuna.distributions.CategoricalDistribution([2.0, 4.0, 5.0])
+    assert space["cores"] == optuna.distributions.CategoricalDistribution([24.0])
+
+
+@pytest.mark.parametrize("technique", search.TECHNIQUES)
+def test_finds_a_best_within_the_space_and_the_constraints(study, parts, tmp_path, technique):
+    done: list[int] = []
+    found = optimise(study, parts, technique, tmp_path / "a.journal", 48, done.append)
+    assert (found.trials, found.resumed, sum(done)) == (48, 0, 48)
+    for axis, values in study.axes().items():
+        assert np.isclose(values, found.best[axis]).any(), axis
+    assert found.best["die_area"] <= 700e-6
+    every = search.enumerate_space(study, parts).best[technique]
+    objective = study.study.objective
+    assert 0.97 * every[objective] < found.best[objective] <= every[objective] * (1 + 1e-12)
+    assert found.best["throughput"] / found.best["die_area"] == pytest.approx(found.best[objective])
+
+
+def test_resumes_and_evaluates_only_what_is_missing(study, parts, tmp_path, small_batches, asked):
+    path = tmp_path / "a.journal"
+    first = optimise(study, parts, "preserve", path, 8)
+    assert asked == [4, 4]
+    second = optimise(study, parts, "preserve", path, 14)
+    assert asked == [4, 4, 4, 2]
+    assert (second.trials, second.resumed) == (14, 8)
+    third = optimise(study, parts, "preserve", path, 14)
+    assert sum(asked) == 14
+    assert third.best == second.best
+    assert second.best[study.study.objective] >= first.best[study.study.objective]
+    trials = opened(path, second.name).get_trials()
+    assert len(trials) == 14
+    assert [trial.number for trial in trials] == list(range(14))
+
+
+def test_the_journal_opens_in_plain_optuna(study, parts, tmp_path):
+    path = tmp_path / "a.journal"
+    found = optimise(study, parts, "preserve", path, 16)
+    assert found.storage == str(path)
+    kept = opened(path, found.name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        assert set(kept.metric_names) == set(OBJECTIVES)
+        assert kept.metric_names[0] == study.study.objective
+    assert [direction.name for direction in kept.directions] == ["MAXIMIZE"] * len(OBJECTIVES)
+    for trial in kept.get_trials():
+        assert trial.state.name == "COMPLETE"
+        assert set(trial.params) == set(study.axes())
+        assert set(trial.user_attrs) == {"throughput", "die_area", "power", "price"}
+        assert trial.values[0] == pytest.approx(trial.user_attrs["throughput"] / trial.user_attrs["die_area"])
+        assert (trial.constraints["feasible"] <= 0.0) is (trial.user_attrs["die_area"] <= 700e-6)
+
+
+def test_a_seeded_run_repeats_exactly(study, parts, tmp_path):
+    runs = []
+    for name in ("a", "b"):
+        found = optimise(study, parts, "preserve", tmp_path / f"{name}.journal", 40)
+        trials = opened(tmp_path / f"{name}.journal", found.name).get_trials()
+        runs.append((found.best, [(trial.params, trial.values) for trial in trials]))
+    assert runs[0] == runs[1]
+    other = study.model_copy(update={"study": study.study.model_copy(update={"seed": 1})})
+    found = optimise(other, parts, "preserve", tmp_path / "c.journal", 40)
+    trials = opened(tmp_path / "c.journal", found.name).get_trials()
+    assert [(trial.params, trial.values) for trial in trials] != runs[0][1]
+
+
+def test_techniques_and_changed_studies_share_a_file_but_no_trials(study, parts, tmp_path):
+    path = tmp_path / "a.journal"
+    none = optimise(study, parts, "none", path, 8)
+    ahead = optimise(study, parts, "preserve", path, 8)
+    changed = optimise(study.model_copy(update={"digest": "other"}), parts, "preserve", path, 8)
+    assert (none.resumed, ahead.resumed, changed.resumed) == (0, 0, 0)
+    assert len({none.name, ahead.name, changed.name}) == 3
+
+
+def test_an_interrupt_keeps_the_finished_batches(study, parts, tmp_path, small_batches, monkeypatch):
+    path, calls = tmp_path / "a.journal", []
+
+    def interrupted(*arguments, **chips):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return search.evaluate(*arguments, **chips)
+
+    monkeypatch.setattr(module, "evaluate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        optimise(study, parts, "preserve", path, 12)
+    found = optimise(study, parts, "preserve", path, 12)
+    assert (found.resumed, found.trials) == (4, 12)
+    assert len(calls) == 4
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.9, 0.999])
+def test_a_line_that_a_killed_process_left_unfinished_is_dropped(study, parts, tmp_path, small_batches, kept):
+    path = tmp_path / "a.journal"
+    optimise(study, parts, "preserve", path, 8)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept * len(content))])
+    found = optimise(study, parts, "preserve", path, 12)
+    assert found.trials == 12
+    assert found.resumed < 8
+    assert optimise(study, parts, "preserve", path, 12).resumed == 12
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"hello",
+        b"hello\nworld\n",
+        b'{"a": 1}\n',
+        b"[1]\n",
+        bytes(range(256)),
+        b'{"op_code":0,"x\n{"op_code":1}\n',
+        b"\n",
+    ],
+    ids=range(7),
+)
+def test_what_is_no_journal_is_refused_and_left_alone(study, parts, tmp_path, content):
+    path = tmp_path / "a.journal"
+    path.write_bytes(content)
+    with pytest.raises(SpecError, match="not a readable Optuna journal.*--storage"):
+        optimise(study, parts, "preserve", path, 4)
+    assert path.read_bytes() == content
+
+
+def test_a_locked_journal_is_refused_in_time(study, parts, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "PATIENCE", 0.3)
+    path = tmp_path / "a.journal"
+    Path(f"{path}.lock").touch()
+    begin = time.monotonic()
+    with pytest.raises(SpecError, match=r"locked by another process .* delete .*a\.journal\.lock"):
+        optimise(study, parts, "preserve", path, 4)
+    assert time.monotonic() - begin < 3.0
+    assert not path.exists()
+
+
+def test_a_lock_that_goes_away_is_waited_for(study, parts, tmp_path, monkeypatch):
+    path = tmp_path / "a.journal"
+    lock = Path(f"{path}.lock")
+    lock.touch()
+    monkeypatch.setattr(module.time, "sleep", lambda _: lock.unlink(missing_ok=True))
+    assert optimise(study, parts, "preserve", path, 4).trials == 4
+
+
+@pytest.mark.parametrize("place", ["missing/a.journal", "file/a.journal", "folder"])
+def test_a_place_that_cannot_be_written_is_refused(study, parts, tmp_path, place):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(SpecError, match="cannot be written .*--storage"):
+        optimise(study, parts, "preserve", tmp_path / place, 4)
+
+
+def test_no_feasible_trial_is_told(study, parts, tmp_path):
+    tight = study.model_copy(update={"constraints": study.constraints.model_copy(update={"die_area": "1mm2"})})
+    with pytest.raises(Infeasible, match="none of 8 trials kept to the constraints; raise --trials"):
+        optimise(tight, parts, "preserve", tmp_path / "a.journal", 8)
