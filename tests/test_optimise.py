@@ -200,7 +200,7 @@ def test_a_line_that_a_killed_process_left_unfinished_is_dropped(study, parts, t
 def test_what_is_no_journal_is_refused_and_left_alone(study, parts, tmp_path, content):
     path = tmp_path / "a.journal"
     path.write_bytes(content)
-    with pytest.raises(SpecError, match="not a readable Optuna journal.*--storage"):
+    with pytest.raises(SpecError, match=r"not a readable Optuna journal.*--storage"):
         optimise(study, parts, "preserve", path, 4)
     assert path.read_bytes() == content
 
@@ -228,7 +228,7 @@ def test_a_lock_that_goes_away_is_waited_for(study, parts, tmp_path, monkeypatch
 def test_a_place_that_cannot_be_written_is_refused(study, parts, tmp_path, place):
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
-    with pytest.raises(SpecError, match="cannot be written .*--storage"):
+    with pytest.raises(SpecError, match=r"cannot be written .*--storage"):
         optimise(study, parts, "preserve", tmp_path / place, 4)
 
 

@@ -162,21 +162,19 @@ def test_what_is_shown_reads_back(value, unit, digits):
 def test_any_text_gives_a_finite_number_or_a_spec_error(text, unit):
     try:
         value = parse(text, unit, what="--option")
-    except SpecError as error:
-        assert str(error)
-    else:
-        assert math.isfinite(value)
+    except SpecError:
+        return
+    assert math.isfinite(value)
 
 
 @given(st.text(max_size=12))
 def test_any_unit_gives_a_factor_or_a_spec_error(unit):
     try:
         dimension, factor = unit_factor(unit)
-    except SpecError as error:
-        assert "unknown unit" in str(error)
-    else:
-        assert dimension
-        assert factor > 0.0
+    except SpecError:
+        return
+    assert dimension
+    assert factor > 0.0
 
 
 def test_units_of_the_nomenclature_are_si():
