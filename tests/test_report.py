@@ -149,8 +149,9 @@ def test_occupancy_stays_below_what_was_fetched(exploration):
 def test_speedups_blank_where_a_model_does_not_fit(exploration):
     found = points.speedup_points(exploration)
     assert list(found["grids"]) == ["llama-3-70b"]
-    assert found["blank"] == 0
-    assert min(min(row) for row in found["grids"]["llama-3-70b"]) >= 1.0
+    # batch 64 x 32768 alone: the prefill of 64 x 21845 tokens holds 2 x 15360 values of 2 B each, 86 GB of 68.7 GB
+    assert found["blank"] == 1
+    assert min(x for row in found["grids"]["llama-3-70b"] for x in row if x is not None) >= 1.0
     small = replace(exploration.parts.device, hbm_capacity=16e9)
     found = points.speedup_points(replace(exploration, parts=replace(exploration.parts, device=small)))
     blanks = [x for row in found["grids"]["llama-3-70b"] for x in row if x is None]
