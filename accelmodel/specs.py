@@ -58,7 +58,12 @@ class Device(Spec):
     tile_m: Count
     tile_n: Count
     tile_k: Count
-    multicast: Count
+    multicast: Annotated[Number, Quantity(ge=1.0, le=1e3)]
+    slice_clocks: CountOrNone
+    store_width: Annotated[Number, Quantity("B", gt=0.0, le=1e6)]
+    split_time: Seconds
+    unhidden: Annotated[Number, Quantity(ge=0.0, le=1.0)]
+    scaling_time: Seconds
     core_buffer: Bytes
     matrix_share: Share
     hbm_bandwidth: ByteRate
@@ -69,6 +74,7 @@ class Device(Spec):
     l2_bandwidth: ByteRate
     l2_usable: Share
     l2_ways: Count
+    l2_copies: Count
     launch_time: Seconds
     die_area: Area
     dies: Count

@@ -12,7 +12,18 @@ from hypothesis import strategies as st
 from twins.l2_simulator import _hits
 from twins.scheduling import best_schedule
 
-from accelmodel.laws.matmul import core_rate, hbm_traffic, makespan, matmul, tile_rows, tiled_cost
+from accelmodel.laws.matmul import (
+    core_rate,
+    hbm_traffic,
+    launch_time,
+    makespan,
+    matmul,
+    slice_depth,
+    tile_rows,
+    tiled_cost,
+    unhidden_share,
+)
+from accelmodel.laws.vectors import ELEMENTWISE
 
 SIZES = st.integers(1, 3000)
 
@@ -31,6 +42,9 @@ def machines(draw):
         tile_n=draw(st.sampled_from([64, 128, 256])),
         tile_k=draw(st.sampled_from([32, 64, 128])),
         multicast=draw(st.sampled_from([1, 2, 4])),
+        slice_time=draw(st.floats(0.0, 5e-7)),
+        store_rate=draw(st.floats(1e11, 1e14)),
+        split_time=draw(st.floats(0.0, 5e-6)),
         l2_bytes=draw(st.floats(0.0, 3e8)),
         hbm_rate=draw(st.floats(1e11, 8e12)),
         l2_rate=draw(st.floats(1e12, 2e13)),
@@ -41,20 +55,48 @@ PRODUCTS = st.builds(product, SIZES, SIZES, SIZES, st.integers(1, 9), bits=st.sa
 
 
 def test_hand_values_of_one_tile_width():
-    machine = make_machine(cores=32, tile_m=128, tile_n=256, tile_k=64, rate_8bit=16e12, l2_rate=5e12)
-    compute, transfer, busy = tiled_cost(product(256, 1024, 512), machine, 256.0)
-    # 2 x 4 tiles of 8 slices on 32 cores: 64 / 32 = 2 slices each and one to add, below 8 in one wave
-    assert compute == pytest.approx(3 * (2 * 128 * 256 * 64) / 16e12, rel=1e-12)  # arithmetic alone
-    assert busy == pytest.approx(64 / (3 * 32), rel=1e-12)
-    traffic = 256 * 512 * 4 + 1024 * 512 * 2 + 2 * 256 * 1024  # A for 4 columns of tiles, B for 2 rows, C once
-    assert transfer == pytest.approx(traffic / (5e12 * 64 / 96), rel=1e-12)
+    machine = make_machine(cores=32, tile_m=128, tile_n=256, tile_k=64, rate_8bit=16e12, l2_rate=5e12, split_time=0)
+    matrix, operands, busy = tiled_cost(product(256, 1024, 512), machine, 256.0)
+    # 2 x 4 tiles of 4 slices (128 deep at 8 bit) on 32 cores: 32 / 32 = 1 slice each and one to add, below 4 in one wave
+    written = 128 * 256 * 2 / (1e13 / 32)  # 16 bit out of one core's share of 10 TB/s
+    assert matrix == pytest.approx(2 * (2 * 128 * 256 * 128) / 16e12 + written, rel=1e-12)  # arithmetic alone
+    assert operands == pytest.approx(2 * (128 + 256) * 128 / (5e12 / 32) + written, rel=1e-12)
+    assert busy == pytest.approx(32 / (2 * 32), rel=1e-12)
 
 
 def test_hand_values_of_the_best_width():
-    machine = make_machine(cores=32, tile_m=128, tile_n=256, tile_k=64, rate_8bit=16e12, l2_rate=1e18)
+    machine = make_machine(cores=32, tile_m=128, tile_n=256, tile_k=32, rate_8bit=16e12, l2_rate=1e18, store_rate=1e30)
     # quarter tiles: 2 x 16 = 32 tiles, a wave of 8 slices on 32 cores, all at work: no padding at all
     cost = matmul(product(256, 1024, 512), machine)
     assert cost.compute == pytest.approx(2 * 256 * 1024 * 512 / (32 * 16e12), rel=1e-12)  # arithmetic alone
+
+
+def test_a_slice_is_as_deep_in_bytes_at_any_precision():
+    machine = make_machine(tile_k=64)
+    depths = {bits: slice_depth(product(64, 64, 64, bits=bits), machine) for bits in (16, 8, 4)}
+    assert depths == {16: 64.0, 8: 128.0, 4: 256.0}
+
+
+def test_a_short_pipeline_bounds_slices_of_narrow_products():
+    machine = make_machine(cores=32, tile_k=64, slice_time=1e-6, split_time=1.0, store_rate=1e30, l2_rate=1e18)
+    # one wave of 8 slices of 128 at 8 bit, each held up for 1 us
+    assert matmul(product(1, 64, 1024), machine).compute == pytest.approx(8e-6, rel=1e-12)  # arithmetic alone
+
+
+def test_splitting_the_depth_is_worth_its_price():
+    op = product(16, 256, 65536)
+    free, dear = (matmul(op, make_machine(cores=32, split_time=time)).compute for time in (0.0, 1.0))
+    assert free < dear / 5.0  # one or four tiles on one or four of 32 cores, or their slices on all
+    priced = matmul(op, make_machine(cores=32, split_time=2e-6)).compute
+    assert priced == pytest.approx(free + 2e-6, rel=1e-9)  # arithmetic alone
+
+
+def test_only_products_with_scales_start_later_and_only_products_show_their_shorter_part():
+    machine = make_machine(launch=2e-6, scaling_time=1e-6, unhidden=0.3)
+    wide, narrow = product(8, 8, 8, bits=16), product(8, 8, 8, bits=8)
+    other = make_operator(kind=ELEMENTWISE)
+    assert [launch_time(op, machine) for op in (wide, narrow, other)] == [2e-6, 3e-6, 2e-6]
+    assert [unhidden_share(op, machine) for op in (wide, narrow, other)] == [0.3, 0.3, 0.0]
 
 
 @pytest.mark.parametrize(("bits", "rate"), [(16, "rate_16bit"), (9, "rate_16bit"), (8, "rate_8bit"), (5, "rate_8bit"),
@@ -83,17 +125,18 @@ def test_makespan_is_that_of_dealing_tile_by_tile(tiles, slices, cores):
 
 @given(PRODUCTS, machines())
 def test_compute_time_is_that_of_dealing_tile_by_tile(op, machine):
+    machine = machine._replace(l2_rate=1e30, store_rate=1e30, split_time=0.0)
     rows = min(machine.tile_m, 16 * math.ceil(op.m / 16))
+    depth = machine.tile_k * 16 / op.bits
     times = []
     for columns in {machine.tile_n, max(machine.tile_n / 2, 16), max(machine.tile_n / 4, 16)}:
         tiles = int(op.groups) * math.ceil(op.m / rows) * math.ceil(op.n / columns)
-        slices = math.ceil(op.k / machine.tile_k)
+        slices = math.ceil(op.k / depth)
         if tiles * slices > 20_000:
             return
-        steps = best_schedule(tiles, slices, int(machine.cores))
-        times.append(steps * 2.0 * rows * columns * machine.tile_k / core_rate(op.bits, machine))
-    no_transfer = machine._replace(l2_rate=1e30)
-    assert matmul(op, no_transfer).compute == pytest.approx(min(times), rel=1e-9)  # rounding only
+        pace = max(2.0 * rows * columns * depth / core_rate(op.bits, machine), machine.slice_time)
+        times.append(best_schedule(tiles, slices, int(machine.cores)) * pace)
+    assert matmul(op, machine).compute == pytest.approx(min(times), rel=1e-9)  # rounding only
 
 
 def block_sweep_bytes(down, across, k, cores, sets, ways, seed=0):
@@ -168,7 +211,7 @@ def test_never_below_the_roofline_and_always_finite(op, machine):
     useful = op.flops / (machine.cores * core_rate(op.bits, machine))
     assert all(math.isfinite(x) and x > 0.0 for x in cost)
     assert cost.compute >= useful * (1.0 - 1e-12)  # rounding only
-    assert cost.l2 >= (op.input_bytes + op.weight_bytes + op.output_bytes) / machine.l2_rate * (1.0 - 1e-12)
+    assert cost.l2 >= (op.input_bytes + op.weight_bytes) / machine.l2_rate * (1.0 - 1e-12)
     assert cost.hbm_bytes >= op.weight_bytes * (1.0 - 1e-12)
     assert cost.hbm_rate <= machine.hbm_rate
 
@@ -176,7 +219,7 @@ def test_never_below_the_roofline_and_always_finite(op, machine):
 @given(PRODUCTS, machines(), st.floats(1.0, 8.0))
 def test_more_of_anything_is_never_slower(op, machine, factor):
     before = matmul(op, machine)
-    for field in ("rate_4bit", "rate_8bit", "rate_16bit", "l2_rate", "l2_bytes"):
+    for field in ("rate_4bit", "rate_8bit", "rate_16bit", "l2_rate", "l2_bytes", "store_rate", "multicast"):
         after = matmul(op, machine._replace(**{field: getattr(machine, field) * factor}))
         # 1e-9: rounding only
         assert max(after.compute, after.l2) <= max(before.compute, before.l2) * (1.0 + 1e-9), field
@@ -185,6 +228,6 @@ def test_more_of_anything_is_never_slower(op, machine, factor):
 
 @given(PRODUCTS, machines(), st.integers(1, 64))
 def test_more_cores_never_take_longer_to_compute(op, machine, more):
-    free = machine._replace(l2_rate=1e30)
+    free = machine._replace(l2_rate=1e30, store_rate=1e30)
     # 1e-9: rounding only
     assert matmul(op, free._replace(cores=free.cores + more)).compute <= matmul(op, free).compute * (1.0 + 1e-9)

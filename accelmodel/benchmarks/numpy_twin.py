@@ -42,6 +42,8 @@ class Ask(NamedTuple):
     chip: Array  #: time of the matrix and vector units or of L2, whichever is longer [s]
     hbm: Array  #: HBM traffic [B]
     rate: Array  #: rate at which the active cores can draw it [B/s]
+    launch: Array  #: time before anything moves [s]
+    unhidden: Array = 0.0  #: share of the shorter of chip and memory time that shows
 
 
 class Window(NamedTuple):
@@ -74,23 +76,32 @@ def slices_of_busiest(tiles: Array, slices: Array, cores: Array) -> Array:
 
 
 def product(op: Operator, machine: Machine) -> Ask:
-    """Ask of a matrix product with the best of three tile widths."""
+    """Ask of a matrix product: the best of three tile widths, dealt out as whole tiles or as slices."""
     rows = np.minimum(machine.tile_m, MIN_ROWS * np.ceil(op.m / MIN_ROWS))
     down = np.ceil(op.m / rows)
     floors = np.array([0.0, MIN_ROWS, MIN_ROWS])[:, None]
     columns = np.maximum(np.array([1.0, 0.5, 0.25])[:, None] * machine.tile_n, floors)
-    across, slices = np.ceil(op.n / columns), np.ceil(op.k / machine.tile_k)
+    depth = 16.0 / op.bits * machine.tile_k
+    across, slices = np.ceil(op.n / columns), np.ceil(op.k / depth)
     tiles = op.groups * down * across
-    steps = slices_of_busiest(tiles, slices, machine.cores)
+    written = op.output_bytes / (op.groups * op.m * op.n) * (rows * columns) / (machine.store_rate / machine.cores)
+    matrix = np.maximum(2.0 * rows * columns * depth / matrix_rate(op.bits, machine), machine.slice_time)
+    feed = machine.l2_rate * machine.multicast / machine.cores
+    operands = (rows + columns) * depth * (op.bits / 8.0) / feed
+    waves = np.ceil(tiles / machine.cores)
+    steps = np.stack([waves * slices, np.ceil(tiles * slices / machine.cores) + 1.0])
+    finish = np.stack([waves * written, written + machine.split_time])
+    way = (steps * np.maximum(matrix, operands) + finish).argmin(axis=0)[None]
+    steps, finish = np.take_along_axis(steps, way, 0)[0], np.take_along_axis(finish, way, 0)[0]
     busy = tiles * slices / (steps * machine.cores)
-    fetched = (op.input_bytes * across + op.weight_bytes * down) / machine.multicast + op.output_bytes
-    traffic = np.maximum(fetched, op.input_bytes + op.weight_bytes + op.output_bytes)
-    compute = steps * (2.0 * rows * columns * machine.tile_k / matrix_rate(op.bits, machine))
-    times = np.maximum(compute, traffic / (machine.l2_rate * busy))
+    distinct = (op.input_bytes + op.weight_bytes) / machine.l2_rate
+    times = finish + np.maximum(steps * matrix, np.maximum(steps * operands, distinct))
     best = times.argmin(axis=0)[None]
     share = np.take_along_axis(busy, best, 0)[0]
     drawn = np.minimum(machine.hbm_rate, share * machine.l2_rate)
-    return Ask(np.take_along_axis(times, best, 0)[0], product_traffic(op, machine, down), drawn)
+    launch = machine.launch + (machine.scaling_time if op.bits < 16.0 else 0.0)
+    traffic = product_traffic(op, machine, down)
+    return Ask(np.take_along_axis(times, best, 0)[0], traffic, drawn, launch, machine.unhidden)
 
 
 def product_traffic(op: Operator, machine: Machine, down: Array) -> Array:
@@ -103,7 +114,7 @@ def product_traffic(op: Operator, machine: Machine, down: Array) -> Array:
     between_sweeps, between_blocks = b + (a + c) / sweeps, a / sweeps + b / blocks
     again_b = (sweeps - 1.0) * (1.0 - resident(between_sweeps, machine))
     again_a = (blocks - 1.0) * (1.0 - resident(between_blocks, machine))
-    fresh = 1.0 - resident(op.input_bytes + op.output_bytes, machine)
+    fresh = 1.0 - resident((op.input_bytes + op.output_bytes) * machine.l2_copies, machine)
     return op.weight_bytes * (1.0 + again_b) + op.input_bytes * again_a + (op.input_bytes + op.output_bytes) * fresh
 
 
@@ -121,14 +132,15 @@ def attend(op: Operator, machine: Machine) -> Ask:
     at_work = op.weight_bytes * np.minimum(1.0, machine.cores / tiles)
     again = (down - 1.0) * (1.0 - resident(at_work, machine))
     hbm = op.weight_bytes * (1.0 + again) + activations * (1.0 - resident(activations, machine))
-    return Ask(chip, hbm, np.minimum(machine.hbm_rate, busy * machine.l2_rate))
+    return Ask(chip, hbm, np.minimum(machine.hbm_rate, busy * machine.l2_rate), machine.launch)
 
 
 def stream(op: Operator, machine: Machine) -> Ask:
     """Ask of an operator that reads and writes each byte once."""
     activations = op.input_bytes + op.output_bytes
     chip = np.maximum(op.vector_ops / machine.vector_rate, (activations + op.weight_bytes) / machine.l2_rate)
-    return Ask(chip, activations * (1.0 - resident(activations, machine)) + op.weight_bytes, machine.hbm_rate)
+    hbm = activations * (1.0 - resident(activations, machine)) + op.weight_bytes
+    return Ask(chip, hbm, machine.hbm_rate, machine.launch)
 
 
 def rounds(ranks: Array) -> Array:
@@ -248,17 +260,18 @@ class Lane(NamedTuple):
     past: tuple[tuple[float, Array, Array], ...] = ()  #: per row: bytes touched, lane's place before, bytes fetched [B]
 
 
-def beside(body: Array, cold: Array, lane: Lane, position: Array, machine: Machine) -> tuple[Array, Array]:
+def beside(duration: Array, cold: Array, lane: Lane, position: Array, machine: Machine) -> tuple[Array, Array]:
     """Bytes [B] that the lane fetches beside an operator, and those of them that contend with it."""
     backlog = np.maximum(lane.admitted - np.maximum(lane.fetched, position), 0.0)
-    spare = np.maximum((machine.launch + body) * machine.hbm_rate - cold, 0.0)
+    spare = np.maximum(duration * machine.hbm_rate - cold, 0.0)
     contended = np.minimum(np.maximum(backlog - spare, 0.0), cold)
     return np.minimum(backlog, spare) + contended, contended
 
 
 def streamed(ask: Ask, hot: Array, machine: Machine) -> Array:
-    """Time of an operator of which ``hot`` bytes lie in L2, without launch [s]."""
-    return np.maximum(ask.chip, hot / machine.l2_rate + (ask.hbm - hot) / ask.rate)
+    """Time of an operator of which ``hot`` bytes lie in L2 [s]."""
+    memory = hot / machine.l2_rate + (ask.hbm - hot) / ask.rate
+    return ask.launch + np.maximum(ask.chip, memory) + ask.unhidden * np.minimum(ask.chip, memory)
 
 
 def survival(op: Operator, ask: Ask, want: Array, machine: Machine, lane: Lane) -> Array:
@@ -304,13 +317,13 @@ def run_operator(row: int, op: Operator, machine: Machine, lane: Lane) -> tuple[
     if row in lane.granted:
         waiting = np.minimum(np.maximum(lane.fetched - lane.position, 0.0), want)
         hot = waiting * survival(op, ask, want, machine, lane)
-    cold, body = ask.hbm - hot, streamed(ask, hot, machine)
+    cold, duration = ask.hbm - hot, streamed(ask, hot, machine)
     position = lane.position + want
-    served, contended = beside(body, cold, lane, position, machine)
+    served, contended = beside(duration, cold, lane, position, machine)
     reached = np.maximum(lane.fetched, position)
     past = (*lane.past, (op.input_bytes + op.weight_bytes + op.output_bytes, reached, served))
     after = Lane(lane.granted, lane.admitted, reached + served, position, past)
-    return machine.launch + body + contended / machine.hbm_rate, served, cold, after
+    return duration + contended / machine.hbm_rate, served, cold, after
 
 
 def fusion_gain(operators: list[Operator], times: dict[int, Array], machine: Machine) -> Array:

@@ -5,6 +5,7 @@
  * table: (column of Operator, row), machines: (field of Machine, design), totals: (3, design), all contiguous.
  */
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,19 +24,22 @@
 enum { MATMUL, ATTENTION, ELEMENTWISE, ALL_REDUCE, ALL_GATHER, REDUCE_SCATTER, ALL_TO_ALL, POINT_TO_POINT };
 
 typedef struct {
-    double cores, rate_16bit, rate_8bit, rate_4bit, vector_rate, tile_m, tile_n, tile_k, multicast, hbm_rate, l2_rate,
-        l2_bytes, l2_ways, launch, node, mesh, link_rate, hop, start_up, ring, tree, one_shot, two_shot, in_switch,
-        out_rate, out_hop;
+    double cores, rate_16bit, rate_8bit, rate_4bit, vector_rate, tile_m, tile_n, tile_k, multicast, slice_time,
+        store_rate, split_time, unhidden, scaling_time, hbm_rate, l2_rate, l2_bytes, l2_ways, l2_copies,
+        launch, node, mesh, link_rate, hop, start_up, ring, tree, one_shot, two_shot, in_switch, out_rate, out_hop;
 } machine_t;
+
+/* One field of all designs. */
+#define FIELD(machines, name) ((machines) + offsetof(machine_t, name) / sizeof(double) * designs)
 
 typedef struct {
     double kind, count, groups, m, n, k, weight_bytes, input_bytes, output_bytes, bits, flops, vector_ops,
         prefetch_bytes, message_bytes, ranks, feeds;
 } operator_t;
 
-typedef struct { double chip, hbm, rate; } ask_t;      /* s, B, B/s */
+typedef struct { double chip, hbm, rate, launch, unhidden; } ask_t; /* s, B, B/s, s, 1 */
 typedef struct { double hops, wire; } exchange_t;      /* s, s */
-typedef struct { double time, l2, busy; } tiling_t;    /* s, s, 1 */
+typedef struct { double time, busy; } tiling_t;        /* s, 1 */
 typedef struct { double rule, threshold, fused; } policy_t;
 
 /* What the lanes remember of a block of designs. */
@@ -45,7 +49,7 @@ typedef struct {
 
 /* What one operator asks of a block of designs. */
 typedef struct {
-    double chip[BLOCK], hbm[BLOCK], rate[BLOCK];
+    double chip[BLOCK], hbm[BLOCK], rate[BLOCK], launch[BLOCK], unhidden[BLOCK];
 } asks_t;
 
 /* What went before a row of a window: bytes touched, the lane's place before, and bytes touched per byte fetched. */
@@ -63,7 +67,9 @@ LAW machine_t machine_at(const double *restrict x, long designs, long d)
         x[6 * designs + d], x[7 * designs + d], x[8 * designs + d], x[9 * designs + d], x[10 * designs + d],
         x[11 * designs + d], x[12 * designs + d], x[13 * designs + d], x[14 * designs + d], x[15 * designs + d],
         x[16 * designs + d], x[17 * designs + d], x[18 * designs + d], x[19 * designs + d], x[20 * designs + d],
-        x[21 * designs + d], x[22 * designs + d], x[23 * designs + d], x[24 * designs + d], x[25 * designs + d]};
+        x[21 * designs + d], x[22 * designs + d], x[23 * designs + d], x[24 * designs + d], x[25 * designs + d],
+        x[26 * designs + d], x[27 * designs + d], x[28 * designs + d], x[29 * designs + d], x[30 * designs + d],
+        x[31 * designs + d]};
     return m;
 }
 
@@ -95,14 +101,16 @@ LAW double makespan(double tiles, double slices, double cores)
 LAW tiling_t tiling(operator_t op, machine_t m, double core_rate, double rows, double down,
                     double columns)
 {
-    double across = ceil(op.n / columns), slices = ceil(op.k / m.tile_k);
-    double tiles = op.groups * down * across, steps = makespan(tiles, slices, m.cores);
-    double busy = tiles * slices / (steps * m.cores);
-    double fetched = (op.input_bytes * across + op.weight_bytes * down) / m.multicast + op.output_bytes;
-    double traffic = most(fetched, op.input_bytes + op.weight_bytes + op.output_bytes);
-    double l2 = traffic / (m.l2_rate * busy);
-    double compute = steps * (2.0 * rows * columns * m.tile_k / core_rate);
-    tiling_t found = {most(compute, l2), l2, busy};
+    double depth = m.tile_k * 16.0 / op.bits, across = ceil(op.n / columns), slices = ceil(op.k / depth);
+    double tiles = op.groups * down * across, waves = ceil(tiles / m.cores);
+    double matrix = most(2.0 * rows * columns * depth / core_rate, m.slice_time);
+    double operands = (rows + columns) * depth * op.bits * 0.125 * m.cores / (m.l2_rate * m.multicast);
+    double written = op.output_bytes / (op.groups * op.m * op.n) * rows * columns * m.cores / m.store_rate;
+    double whole = waves * slices, split = ceil(tiles * slices / m.cores) + 1.0, pace = most(matrix, operands);
+    int in_waves = whole * pace + waves * written <= split * pace + written + m.split_time;
+    double steps = in_waves ? whole : split, finish = in_waves ? waves * written : written + m.split_time;
+    double distinct = (op.input_bytes + op.weight_bytes) / m.l2_rate;
+    tiling_t found = {most(steps * matrix, most(steps * operands, distinct)) + finish, tiles * slices / (steps * m.cores)};
     return found;
 }
 
@@ -114,7 +122,7 @@ LAW double product_traffic(operator_t op, machine_t m, double down)
     double a = op.input_bytes / op.groups, b = op.weight_bytes / op.groups, c = op.output_bytes / op.groups;
     double again_b = (sweeps - 1.0) * (1.0 - resident(b + a / sweeps + c / sweeps, m));
     double again_a = (blocks - 1.0) * (1.0 - resident(a / sweeps + b / blocks, m));
-    double fresh = 1.0 - resident(op.input_bytes + op.output_bytes, m);
+    double fresh = 1.0 - resident((op.input_bytes + op.output_bytes) * m.l2_copies, m);
     return op.weight_bytes * (1.0 + again_b) + op.input_bytes * (fresh + again_a) + op.output_bytes * fresh;
 }
 
@@ -127,7 +135,8 @@ LAW ask_t product(operator_t op, machine_t m, double core_rate)
     int first = one.time <= least(two.time, four.time), second = two.time <= four.time;
     double time = first ? one.time : second ? two.time : four.time;
     double busy = first ? one.busy : second ? two.busy : four.busy;
-    ask_t ask = {time, product_traffic(op, m, down), least(m.hbm_rate, busy * m.l2_rate)};
+    ask_t ask = {time, product_traffic(op, m, down), least(m.hbm_rate, busy * m.l2_rate),
+                 m.launch + (op.bits < 16.0 ? m.scaling_time : 0.0), m.unhidden};
     return ask;
 }
 
@@ -143,7 +152,7 @@ LAW ask_t attend(operator_t op, machine_t m, double core_rate)
     double at_work = op.weight_bytes * least(1.0, m.cores / tiles);
     double again = (down - 1.0) * (1.0 - resident(at_work, m));
     double hbm = op.weight_bytes * (1.0 + again) + activations * (1.0 - resident(activations, m));
-    ask_t ask = {chip, hbm, least(m.hbm_rate, busy * m.l2_rate)};
+    ask_t ask = {chip, hbm, least(m.hbm_rate, busy * m.l2_rate), m.launch, 0.0};
     return ask;
 }
 
@@ -151,7 +160,7 @@ LAW ask_t stream(operator_t op, machine_t m)
 {
     double activations = op.input_bytes + op.output_bytes;
     double chip = most(op.vector_ops / m.vector_rate, (activations + op.weight_bytes) / m.l2_rate);
-    ask_t ask = {chip, activations * (1.0 - resident(activations, m)) + op.weight_bytes, m.hbm_rate};
+    ask_t ask = {chip, activations * (1.0 - resident(activations, m)) + op.weight_bytes, m.hbm_rate, m.launch, 0.0};
     return ask;
 }
 
@@ -304,7 +313,8 @@ LAW void run_collective(const operator_t op, int kind, const double *restrict ma
 LAW void ask_for(const operator_t op, int kind, const double *restrict machines, long designs, long width,
                  asks_t *restrict asks)
 {
-    const double *restrict rate = machines + (op.bits > 8.0 ? 1 : op.bits > 4.0 ? 2 : 3) * designs;
+    const double *narrow = op.bits > 4.0 ? FIELD(machines, rate_8bit) : FIELD(machines, rate_4bit);
+    const double *restrict rate = op.bits > 8.0 ? FIELD(machines, rate_16bit) : narrow;
     SIDE_BY_SIDE
     for (long j = 0; j < width; j++) {
         machine_t m = machine_at(machines, designs, j);
@@ -312,6 +322,8 @@ LAW void ask_for(const operator_t op, int kind, const double *restrict machines,
         asks->chip[j] = ask.chip;
         asks->hbm[j] = ask.hbm;
         asks->rate[j] = ask.rate;
+        asks->launch[j] = ask.launch;
+        asks->unhidden[j] = ask.unhidden;
     }
 }
 
@@ -321,7 +333,8 @@ typedef struct { double time, cold, reached, served; } turn_t;
 LAW turn_t take(double share, double want, double position, double fetched, double admitted, ask_t ask, machine_t m)
 {
     double hot = least(most(fetched - position, 0.0), want) * share, cold = ask.hbm - hot;
-    double busy = m.launch + most(ask.chip, hot / m.l2_rate + cold / ask.rate);
+    double memory = hot / m.l2_rate + cold / ask.rate;
+    double busy = ask.launch + most(ask.chip, memory) + ask.unhidden * least(ask.chip, memory);
     double reached = most(fetched, position + want), backlog = most(admitted - reached, 0.0);
     double spare = most(busy * m.hbm_rate - cold, 0.0), contended = least(most(backlog - spare, 0.0), cold);
     turn_t turn = {busy + contended / m.hbm_rate, cold, reached, least(backlog, spare) + contended};
@@ -361,7 +374,7 @@ static void survive(const operator_t op, const double *restrict machines, long d
     SIDE_BY_SIDE
     for (long j = 0; j < width; j++) {
         machine_t m = machine_at(machines, designs, j);
-        ask_t ask = {asks->chip[j], asks->hbm[j], asks->rate[j]};
+        ask_t ask = {asks->chip[j], asks->hbm[j], asks->rate[j], asks->launch[j], asks->unhidden[j]};
         double survival = 1.0;
         for (int turn = 0; turn < 2; turn++) {
             double fetched = lane->fetched[j], admitted = lane->admitted[j];
@@ -381,7 +394,7 @@ static void run_operator(const operator_t op, const double *restrict machines, l
     SIDE_BY_SIDE
     for (long j = 0; j < width; j++) {
         machine_t m = machine_at(machines, designs, j);
-        ask_t ask = {asks->chip[j], asks->hbm[j], asks->rate[j]};
+        ask_t ask = {asks->chip[j], asks->hbm[j], asks->rate[j], asks->launch[j], asks->unhidden[j]};
         double position = lane->position[j], want = grant[j];
         turn_t turn = take(lane->survival[j], want, position, lane->fetched[j], lane->admitted[j], ask, m);
         lane->position[j] = position + want;
@@ -458,7 +471,7 @@ static void step(const operator_t *ops, long rows, const double *machines, long 
         if (opens) {
             end = window_end(ops, rows, row);
             if (policy.rule >= 0.0)
-                admit(ops, row, end, machines + 11 * designs, width, policy, &lane, grants);
+                admit(ops, row, end, FIELD(machines, l2_bytes), width, policy, &lane, grants);
         }
         double *grant = grants + row * BLOCK, *time = times + row * BLOCK;
         if (opens) {

@@ -12,13 +12,11 @@ import numpy as np
 
 from accelmodel.laws.compiling import law
 from accelmodel.laws.l2cache import resident_share
-from accelmodel.laws.vectors import Cost, Machine, Operator
+from accelmodel.laws.vectors import MATMUL, Cost, Machine, Operator
 
 #: rows that the matrix unit works on at least, padding narrower products (16 x 16 fractal of
 #: Ascend's cube, m16n8k16 of NVIDIA's tensor cores)
 MIN_ROWS = 16.0
-#: bytes of a partial sum (fp32)
-PARTIAL = 4.0
 
 
 @law
@@ -36,9 +34,9 @@ def tile_rows(m: float, machine: Machine) -> float:
 
 @law
 def makespan(tiles: float, slices: float, cores: float) -> float:
-    """Slices of k that the busiest core works through.
+    """Slices that the busiest core works through.
 
-    Whole tiles per core (waves), or the k loops of all tiles dealt out evenly (split-K in its
+    Whole tiles per core (waves), or the slices of all tiles dealt out evenly (split-K in its
     balanced form, Osama et al., arXiv 2301.03598); the split pays one more slice to add partial sums.
     """
     waves = np.ceil(tiles / cores) * slices
@@ -47,23 +45,38 @@ def makespan(tiles: float, slices: float, cores: float) -> float:
 
 
 @law
-def tiled_cost(op: Operator, machine: Machine, columns: float) -> tuple[float, float, float]:
-    """Compute time [s], L2 time [s] and share of cores at work, for one width of tile.
+def slice_depth(op: Operator, machine: Machine) -> float:
+    """Depth of one slice of a tile: ``tile_k`` values of 16 bit, and more where they are narrower."""
+    return machine.tile_k * 16.0 / op.bits
 
-    L2 time counts each tile's operands and output; neighbouring cores share a fetch where the machine
-    can multicast.
+
+@law
+def tiled_cost(op: Operator, machine: Machine, columns: float) -> tuple[float, float, float]:
+    """Time of the matrix unit [s], of the operands' way from L2 [s] and share of cores at work, for one width of tile.
+
+    A core takes a slice of k no faster than its matrix unit works, than L2 delivers the operands of the
+    tile, and than its pipeline turns over; when a tile is done it is written out.  Tiles are dealt out whole
+    (waves), or their slices are dealt out evenly (split-K in its balanced form, Osama et al., arXiv
+    2301.03598), which pays one slice and ``split_time`` to add the partial sums.
     """
     rows = tile_rows(op.m, machine)
     down = np.ceil(op.m / rows)
     across = np.ceil(op.n / columns)
-    slices = np.ceil(op.k / machine.tile_k)
+    depth = slice_depth(op, machine)
+    slices = np.ceil(op.k / depth)
     tiles = op.groups * down * across
-    steps = makespan(tiles, slices, machine.cores)
-    slice_time = 2.0 * rows * columns * machine.tile_k / core_rate(op.bits, machine)
+    matrix = max(2.0 * rows * columns * depth / core_rate(op.bits, machine), machine.slice_time)
+    operands = (rows + columns) * depth * op.bits * 0.125 * machine.cores / (machine.l2_rate * machine.multicast)
+    written = op.output_bytes / (op.groups * op.m * op.n) * rows * columns * machine.cores / machine.store_rate
+    waves = np.ceil(tiles / machine.cores)
+    whole, split = waves * slices, np.ceil(tiles * slices / machine.cores) + 1.0
+    pace = max(matrix, operands)
+    in_waves = whole * pace + waves * written <= split * pace + written + machine.split_time
+    steps = whole if in_waves else split
+    finish = waves * written if in_waves else written + machine.split_time
     busy = tiles * slices / (steps * machine.cores)
-    traffic = (op.input_bytes * across + op.weight_bytes * down) / machine.multicast + op.output_bytes
-    traffic = max(traffic, op.input_bytes + op.weight_bytes + op.output_bytes)
-    return steps * slice_time, traffic / (machine.l2_rate * busy), busy
+    distinct = (op.input_bytes + op.weight_bytes) / machine.l2_rate
+    return steps * matrix + finish, max(steps * operands, distinct) + finish, busy
 
 
 @law
@@ -72,7 +85,8 @@ def hbm_traffic(op: Operator, machine: Machine) -> float:
 
     A wave of cores covers a block of about sqrt(cores) x sqrt(cores) tiles and sweeps along n; B is
     needed again in the next sweep, A's panel again in the next block.  Whether they are still there
-    is the occupancy law on the bytes touched in between.  Activations that fit are never in HBM.
+    is the occupancy law on the bytes touched in between.  Activations that fit are never in HBM; where L2
+    has partitions that each keep what their cores read, they take their place in each.
     """
     rows = tile_rows(op.m, machine)
     down = np.ceil(op.m / rows)
@@ -85,8 +99,22 @@ def hbm_traffic(op: Operator, machine: Machine) -> float:
     panel = a / sweeps
     again_b = (sweeps - 1.0) * (1.0 - resident_share(b + panel + c / sweeps, machine.l2_bytes, machine.l2_ways))
     again_a = (blocks - 1.0) * (1.0 - resident_share(panel + b / blocks, machine.l2_bytes, machine.l2_ways))
-    fresh = 1.0 - resident_share(op.input_bytes + op.output_bytes, machine.l2_bytes, machine.l2_ways)
+    activations = (op.input_bytes + op.output_bytes) * machine.l2_copies
+    fresh = 1.0 - resident_share(activations, machine.l2_bytes, machine.l2_ways)
     return op.weight_bytes * (1.0 + again_b) + op.input_bytes * (fresh + again_a) + op.output_bytes * fresh
+
+
+@law
+def launch_time(op: Operator, machine: Machine) -> float:
+    """Time an operator adds before it moves a byte [s]; products of 8 bit and less also fetch scales."""
+    scaled = op.kind == MATMUL and op.bits < 16.0
+    return machine.launch + (machine.scaling_time if scaled else 0.0)
+
+
+@law
+def unhidden_share(op: Operator, machine: Machine) -> float:
+    """Share of the shorter of computing and fetching that an operator does not hide: only products have one."""
+    return machine.unhidden if op.kind == MATMUL else 0.0
 
 
 @law
@@ -120,4 +148,5 @@ def matmul(op: Operator, machine: Machine) -> Cost:
     compute = c1 if first else (c2 if second else c4)
     transfer = l1 if first else (l2 if second else l4)
     busy = u1 if first else (u2 if second else u4)
-    return Cost(compute, transfer, hbm_traffic(op, machine), min(machine.hbm_rate, busy * machine.l2_rate))
+    drawn = min(machine.hbm_rate, busy * machine.l2_rate)
+    return Cost(compute, transfer, hbm_traffic(op, machine), drawn)

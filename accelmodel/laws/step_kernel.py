@@ -17,8 +17,8 @@ from accelmodel.laws.collectives import collective, fused_time
 from accelmodel.laws.compiling import glue, kernel, law, parallel_kernel
 from accelmodel.laws.elementwise import elementwise
 from accelmodel.laws.l2cache import mean_resident_share, resident_share
-from accelmodel.laws.matmul import matmul
-from accelmodel.laws.timeline import RULES, admit, lane_progress, memory_time
+from accelmodel.laws.matmul import launch_time, matmul, unhidden_share
+from accelmodel.laws.timeline import RULES, admit, body_time, lane_progress, memory_time
 from accelmodel.laws.vectors import (
     ALL_GATHER,
     ALL_REDUCE,
@@ -54,7 +54,7 @@ def machine_at(machines: Any, d: int) -> Machine:
         x[0, d], x[1, d], x[2, d], x[3, d], x[4, d], x[5, d], x[6, d], x[7, d],
         x[8, d], x[9, d], x[10, d], x[11, d], x[12, d], x[13, d], x[14, d], x[15, d],
         x[16, d], x[17, d], x[18, d], x[19, d], x[20, d], x[21, d], x[22, d], x[23, d],
-        x[24, d], x[25, d],
+        x[24, d], x[25, d], x[26, d], x[27, d], x[28, d], x[29, d], x[30, d], x[31, d],
     )  # fmt: skip
 
 
@@ -244,9 +244,10 @@ def _survive(b: Block, op: Operator, r: int, opener: int) -> None:
             place, want = b.before[r, j], b.admitted[r, j]
             hot = min(max(b.progress[j] - place, 0.0), want) * b.survival[j]
             cold = b.hbm_bytes[j] - hot
-            body = max(max(b.compute[j], b.l2[j]), memory_time(hot, cold, machine.l2_rate, b.hbm_rate[j]))
+            memory = memory_time(hot, cold, machine.l2_rate, b.hbm_rate[j])
+            body = body_time(max(b.compute[j], b.l2[j]), memory, unhidden_share(op, machine))
             backlog = max(b.total[j] - max(b.progress[j], place + want), 0.0)
-            beside, _ = lane_progress(backlog, machine.launch + body, cold, machine.hbm_rate)
+            beside, _ = lane_progress(backlog, launch_time(op, machine) + body, cold, machine.hbm_rate)
             since = b.touched[r - 1] + max(b.progress[j] - place, 0.0) + op.input_bytes
             first, last = since - b.clock[0, j], since - b.clock[2, j] + beside
             middle = since - b.clock[1, j] + 0.5 * beside
@@ -273,12 +274,14 @@ def _run_operator(b: Block, r: int, opener: int) -> None:
         place, want = b.before[r, j], b.admitted[r, j]
         hot = min(max(b.progress[j] - place, 0.0), want) * b.survival[j]
         cold = b.hbm_bytes[j] - hot
-        body = max(max(b.compute[j], b.l2[j]), memory_time(hot, cold, machine.l2_rate, b.hbm_rate[j]))
+        memory = memory_time(hot, cold, machine.l2_rate, b.hbm_rate[j])
+        body = body_time(max(b.compute[j], b.l2[j]), memory, unhidden_share(op, machine))
+        launch = launch_time(op, machine)
         reached = max(b.progress[j], place + want)
         backlog = max(b.total[j] - reached, 0.0)
-        served, delay = lane_progress(backlog, machine.launch + body, cold, machine.hbm_rate)
+        served, delay = lane_progress(backlog, launch + body, cold, machine.hbm_rate)
         b.hot[j], b.body[j] = hot, body
-        b.times[r, j] = machine.launch + body + delay
+        b.times[r, j] = launch + body + delay
         b.first[r, j], b.last[r, j] = reached, reached + served
         b.pace[r, j] = passed / max(served, 1e-9)
         b.progress[j] = reached + served

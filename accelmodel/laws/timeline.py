@@ -56,6 +56,12 @@ def memory_time(hot: float, cold: float, l2_rate: float, hbm_rate: float) -> flo
 
 
 @law
+def body_time(on_chip: float, memory: float, unhidden: float) -> float:
+    """Time of an operator without its launch [s]: the longer of its two parts, and what of the shorter shows."""
+    return max(on_chip, memory) + unhidden * min(on_chip, memory)
+
+
+@law
 def lane_progress(backlog: float, duration: float, cold: float, hbm_rate: float) -> tuple[float, float]:
     """Bytes the prefetch lane fetches while an operator runs, and by how long it delays the operator.
 

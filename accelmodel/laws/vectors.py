@@ -15,12 +15,18 @@ class Machine(NamedTuple):
     vector_rate: float  #: vector rate of the device [FLOP/s]
     tile_m: float  #: rows of the largest output tile
     tile_n: float  #: columns of the largest output tile
-    tile_k: float  #: depth of one slice of a tile
+    tile_k: float  #: depth of one slice of a tile, in values of 16 bit
     multicast: float  #: cores that share one operand fetch from L2
+    slice_time: float  #: shortest time of a slice: what a core's pipeline needs to turn over [s]
+    store_rate: float  #: all cores write finished tiles [B/s]
+    split_time: float  #: time to add up the partial sums of a product whose depth is split [s]
+    unhidden: float  #: share of the shorter of computing and fetching that a product does not hide
+    scaling_time: float  #: what operands with scales add to a product [s]
     hbm_rate: float  #: device memory [B/s]
     l2_rate: float  #: L2 hits [B/s]
     l2_bytes: float  #: usable L2 [B]
     l2_ways: float  #: associativity
+    l2_copies: float  #: L2 partitions that each keep a copy of what all cores read
     launch: float  #: time an operator adds in a captured graph [s]
     node: float  #: devices in a node
     mesh: float  #: 1 if each pair of devices in the node has its own link
