@@ -62,6 +62,7 @@ class Device(Spec):
     slice_clocks: CountOrNone
     store_width: Annotated[Number, Quantity("B", gt=0.0, le=1e6)]
     split_time: Seconds
+    fill_time: Seconds
     unhidden: Annotated[Number, Quantity(ge=0.0, le=1.0)]
     scaling_time: Seconds
     core_buffer: Bytes

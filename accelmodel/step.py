@@ -76,6 +76,7 @@ def machine(cluster: Cluster) -> dict[str, Number]:
         "slice_time": device.slice_clocks / device.clock,
         "store_rate": device.store_width * device.clock * device.cores,
         "split_time": device.split_time,
+        "fill_time": device.fill_time,
         "unhidden": device.unhidden,
         "scaling_time": device.scaling_time,
         "hbm_rate": device.hbm_bandwidth * device.hbm_share,

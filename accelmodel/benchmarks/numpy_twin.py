@@ -99,7 +99,7 @@ def product(op: Operator, machine: Machine) -> Ask:
     best = times.argmin(axis=0)[None]
     share = np.take_along_axis(busy, best, 0)[0]
     drawn = np.minimum(machine.hbm_rate, share * machine.l2_rate)
-    launch = machine.launch + (machine.scaling_time if op.bits < 16.0 else 0.0)
+    launch = machine.launch + machine.fill_time + (machine.scaling_time if op.bits < 16.0 else 0.0)
     traffic = product_traffic(op, machine, down)
     return Ask(np.take_along_axis(times, best, 0)[0], traffic, drawn, launch, machine.unhidden)
 

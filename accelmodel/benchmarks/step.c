@@ -25,7 +25,7 @@ enum { MATMUL, ATTENTION, ELEMENTWISE, ALL_REDUCE, ALL_GATHER, REDUCE_SCATTER, A
 
 typedef struct {
     double cores, rate_16bit, rate_8bit, rate_4bit, vector_rate, tile_m, tile_n, tile_k, multicast, slice_time,
-        store_rate, split_time, unhidden, scaling_time, hbm_rate, l2_rate, l2_bytes, l2_ways, l2_copies,
+        store_rate, split_time, fill_time, unhidden, scaling_time, hbm_rate, l2_rate, l2_bytes, l2_ways, l2_copies,
         launch, node, mesh, link_rate, hop, start_up, ring, tree, one_shot, two_shot, in_switch, out_rate, out_hop;
 } machine_t;
 
@@ -69,7 +69,7 @@ LAW machine_t machine_at(const double *restrict x, long designs, long d)
         x[16 * designs + d], x[17 * designs + d], x[18 * designs + d], x[19 * designs + d], x[20 * designs + d],
         x[21 * designs + d], x[22 * designs + d], x[23 * designs + d], x[24 * designs + d], x[25 * designs + d],
         x[26 * designs + d], x[27 * designs + d], x[28 * designs + d], x[29 * designs + d], x[30 * designs + d],
-        x[31 * designs + d]};
+        x[31 * designs + d], x[32 * designs + d]};
     return m;
 }
 
@@ -136,7 +136,7 @@ LAW ask_t product(operator_t op, machine_t m, double core_rate)
     double time = first ? one.time : second ? two.time : four.time;
     double busy = first ? one.busy : second ? two.busy : four.busy;
     ask_t ask = {time, product_traffic(op, m, down), least(m.hbm_rate, busy * m.l2_rate),
-                 m.launch + (op.bits < 16.0 ? m.scaling_time : 0.0), m.unhidden};
+                 m.launch + m.fill_time + (op.bits < 16.0 ? m.scaling_time : 0.0), m.unhidden};
     return ask;
 }
 

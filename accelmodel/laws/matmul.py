@@ -106,9 +106,9 @@ def hbm_traffic(op: Operator, machine: Machine) -> float:
 
 @law
 def launch_time(op: Operator, machine: Machine) -> float:
-    """Time an operator adds before it moves a byte [s]; products of 8 bit and less also fetch scales."""
-    scaled = op.kind == MATMUL and op.bits < 16.0
-    return machine.launch + (machine.scaling_time if scaled else 0.0)
+    """Time an operator takes whatever its size [s]; products of 8 bit and less also fetch scales."""
+    product = machine.fill_time + (machine.scaling_time if op.bits < 16.0 else 0.0)
+    return machine.launch + (product if op.kind == MATMUL else 0.0)
 
 
 @law

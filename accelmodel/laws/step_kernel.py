@@ -55,6 +55,7 @@ def machine_at(machines: Any, d: int) -> Machine:
         x[8, d], x[9, d], x[10, d], x[11, d], x[12, d], x[13, d], x[14, d], x[15, d],
         x[16, d], x[17, d], x[18, d], x[19, d], x[20, d], x[21, d], x[22, d], x[23, d],
         x[24, d], x[25, d], x[26, d], x[27, d], x[28, d], x[29, d], x[30, d], x[31, d],
+        x[32, d],
     )  # fmt: skip
 
 

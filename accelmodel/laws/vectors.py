@@ -20,6 +20,7 @@ class Machine(NamedTuple):
     slice_time: float  #: shortest time of a slice: what a core's pipeline needs to turn over [s]
     store_rate: float  #: all cores write finished tiles [B/s]
     split_time: float  #: time to add up the partial sums of a product whose depth is split [s]
+    fill_time: float  #: time a product takes to fill and drain its pipelines [s]
     unhidden: float  #: share of the shorter of computing and fetching that a product does not hide
     scaling_time: float  #: what operands with scales add to a product [s]
     hbm_rate: float  #: device memory [B/s]
