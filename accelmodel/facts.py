@@ -171,7 +171,7 @@ def read_fact(entry: Any, default: Mapping[str, Any], where: str, extra: Iterabl
     return Fact(number, dimension, kind, source, locator, span, note)
 
 
-def read_facts(path: Path, table: str) -> FactFile:
+def read_facts(path: Path, table: str, others: Iterable[str] = ()) -> FactFile:
     """Return the facts of one file.
 
     Parameters
@@ -180,6 +180,8 @@ def read_facts(path: Path, table: str) -> FactFile:
         A TOML file with the tables ``[table]``, and optionally ``[default]`` and ``[sources]``.
     table : str
         Name of the table that holds the facts, such as ``"device"``.
+    others : iterable of str
+        Tables that the file may hold besides, and that the caller reads.
 
     Raises
     ------
@@ -187,9 +189,10 @@ def read_facts(path: Path, table: str) -> FactFile:
         If the file is not what it must be; names file, field and remedy.
     """
     content, digest = read_toml(path)
+    allowed = [table, "default", "sources", *others]
     for key in content:
-        if key not in (table, "default", "sources"):
-            raise SpecError(f"{path}: {unknown('table', key, [table, 'default', 'sources'])}")
+        if key not in allowed:
+            raise SpecError(f"{path}: {unknown('table', key, allowed)}")
     parts = [content.get(key, {}) for key in (table, "default", "sources")]
     if not all(isinstance(part, dict) for part in parts) or not parts[0]:
         raise SpecError(f"{path}: needs a table [{table}] of facts")

@@ -135,6 +135,26 @@ def _kv_tokens(work: Workload, window: float) -> tuple[Number, Number]:
     return reach, np.maximum(reach - (work.context - work.prefix), 0.0)
 
 
+def grouped_attention(part: Shard, width: Number, keys: Number, read: Number, old: Number) -> dict[str, Number]:
+    """Columns of grouped-query attention: mean keys per query, KV tokens read per sequence and those not new."""
+    per_token = 2.0 * part.kv_heads * width * part.kv
+    queries = part.tokens * part.heads
+    return {
+        "kind": vectors.ATTENTION,
+        "groups": part.sequences * part.kv_heads,
+        "m": part.new_tokens * part.heads / part.kv_heads,
+        "n": keys,
+        "k": 2.0 * width,
+        "bits": HIGH_BITS,
+        "weight_bytes": part.sequences * read * per_token,
+        "prefetch_bytes": part.sequences * old * per_token,
+        "input_bytes": queries * width * STREAM,
+        "output_bytes": queries * width * part.activation,
+        "flops": 4.0 * queries * keys * width,
+        "vector_ops": SOFTMAX_OPS * queries * keys,
+    }
+
+
 def _gqa(model: LanguageModel, work: Workload, part: Shard, window: float) -> Iterator[Row]:
     """Grouped-query attention (Ainslie et al., arXiv 2305.13245); with kv_heads = heads it is multi-head."""
     width = model.head_dim
@@ -142,25 +162,7 @@ def _gqa(model: LanguageModel, work: Workload, part: Shard, window: float) -> It
     rotated = part.tokens * (part.heads + 2.0 * part.kv_heads) * width
     yield "rotary_and_cache", pointwise(rotated, ROTARY_OPS, STREAM, part.kv)
     keys, (read, old) = mean_keys(work, window), _kv_tokens(work, window)
-    per_token = 2.0 * part.kv_heads * width * part.kv
-    queries = part.tokens * part.heads
-    yield (
-        "attention",
-        {
-            "kind": vectors.ATTENTION,
-            "groups": part.sequences * part.kv_heads,
-            "m": part.new_tokens * part.heads / part.kv_heads,
-            "n": keys,
-            "k": 2.0 * width,
-            "bits": HIGH_BITS,
-            "weight_bytes": part.sequences * read * per_token,
-            "prefetch_bytes": part.sequences * old * per_token,
-            "input_bytes": queries * width * STREAM,
-            "output_bytes": queries * width * part.activation,
-            "flops": 4.0 * queries * keys * width,
-            "vector_ops": SOFTMAX_OPS * queries * keys,
-        },
-    )
+    yield "attention", grouped_attention(part, width, keys, read, old)
     yield "output_projection", product(part.tokens, model.hidden, part.heads * width, part)
 
 

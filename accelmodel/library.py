@@ -2,6 +2,8 @@
 
 ``load("device", "a100-sxm-80gb")`` or ``load("device", "./my-chip.toml")`` reads one, checked, with the
 source of every value; ``override`` replaces fields by numbers, by text with a unit, or by labelled axes.
+What was fitted to measurements stands in a file beside, ``NAME.calibrated.toml``, and takes the place of
+the same fields.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from accelmodel import facts, huggingface
 from accelmodel.errors import SpecError, unknown
 from accelmodel.facts import Fact
 from accelmodel.quantities import Quantity
-from accelmodel.specs import Bill, Cluster, Device, LanguageModel, Link, Process, Spec, Workload
+from accelmodel.specs import Bill, Cluster, Device, LanguageModel, Link, Process, Residual, Spec, Workload
 from accelmodel.units import parse
 
 #: kind of spec → (folder of hwspecs, type)
@@ -30,6 +32,8 @@ TYPES: dict[str, tuple[str, type[Spec]]] = {
     "process": ("processes", Process),
     "bill": ("bills", Bill),
 }
+#: what comes after the name of a specification in the name of the file of its fitted constants
+_FITTED = ".calibrated"
 S = TypeVar("S")
 
 
@@ -56,20 +60,40 @@ def field_units(spec_type: Any) -> dict[str, str]:
     for name in (f.name for f in dataclasses.fields(spec_type)):
         notes = [note for note in getattr(hints[name], "__metadata__", ()) if isinstance(note, Quantity)]
         units[name] = notes[0].unit if notes else "1"
-    return {name: unit for name, unit in units.items() if name not in ("facts", "digest")}
+    return {name: unit for name, unit in units.items() if name not in ("facts", "digest", "residuals")}
 
 
-def _from_file(kind: str, path: Path) -> Spec:
+def calibrated_path(path: Path) -> Path:
+    """Return where the fitted constants of a specification stand: beside its file."""
+    return path.with_name(f"{path.stem}{_FITTED}.toml")
+
+
+def _from_file(kind: str, path: Path, fitted: bool = True) -> Spec:
     _, spec_type = TYPES[kind]
     file = facts.read_facts(path, kind)
+    found, digest, residuals = dict(file.facts), file.digest, ()
+    beside = calibrated_path(path)
+    if fitted and beside.is_file():
+        more = facts.read_facts(beside, kind, ("residual",))
+        found, digest = {**found, **more.facts}, f"{digest}+{more.digest}"
+        residuals = _residuals(beside)
     units = field_units(spec_type)
-    for name, fact in file.facts.items():
+    for name, fact in found.items():
         if name not in units:
             raise SpecError(f"{path}: {unknown('key', name, units)}")
         if isinstance(fact.value, float) and fact.unit != units[name]:
             raise SpecError(f"{path}: {name} is in {fact.unit}, expected {units[name]}; correct its unit")
-    values = {name: fact.value for name, fact in file.facts.items()}
-    return _build(spec_type, {**values, "name": file.name, "facts": dict(file.facts), "digest": file.digest}, str(path))
+    values = {name: fact.value for name, fact in found.items()}
+    about = {"name": file.name, "facts": found, "digest": digest, "residuals": residuals}
+    return _build(spec_type, {**values, **about}, str(path))
+
+
+def _residuals(path: Path) -> tuple[Residual, ...]:
+    """Return the tables ``[[residual]]`` of a file."""
+    entries = facts.read_toml(path)[0].get("residual", [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise SpecError(f"{path}: residual must be tables [[residual]]")
+    return tuple(_build(Residual, entry, f"{path}: residual") for entry in entries)
 
 
 def _from_huggingface(path: Path) -> LanguageModel:
@@ -84,10 +108,11 @@ def available(kind: str) -> list[str]:
     """Return the names that ``load(kind, …)`` knows, sorted."""
     if kind not in TYPES:
         raise unknown("kind of specification", kind, TYPES)
-    return sorted(path.stem for path in (facts.root() / TYPES[kind][0]).glob("*.toml"))
+    stems = (path.stem for path in (facts.root() / TYPES[kind][0]).glob("*.toml"))
+    return sorted(stem for stem in stems if not stem.endswith(_FITTED))
 
 
-def load(kind: str, name: str) -> Any:
+def load(kind: str, name: str, *, fitted: bool = True) -> Any:
     """Return a specification by name or by path.
 
     Parameters
@@ -96,6 +121,8 @@ def load(kind: str, name: str) -> Any:
         What to load.
     name : str
         A shipped name, the path of a TOML file, or for models the path of a ``config.json``.
+    fitted : bool
+        Take constants that were fitted to measurements in place of what was assumed.
 
     Returns
     -------
@@ -118,15 +145,20 @@ def load(kind: str, name: str) -> Any:
     if path.suffix == ".json" and kind == "model":
         return _from_huggingface(path)
     if path.suffix == ".toml" or "/" in name:
-        return _from_file(kind, path)
+        return _from_file(kind, path, fitted)
     if name not in available(kind):
         raise unknown(kind, name, available(kind))
-    return _shipped(kind, name)
+    return _shipped(kind, name, fitted)
+
+
+def path_of(kind: str, name: str) -> Path:
+    """Return the file that a name or a path stands for."""
+    return Path(name) if name.endswith(".toml") or "/" in name else facts.root() / TYPES[kind][0] / f"{name}.toml"
 
 
 @cache
-def _shipped(kind: str, name: str) -> Spec:
-    return _from_file(kind, facts.root() / TYPES[kind][0] / f"{name}.toml")
+def _shipped(kind: str, name: str, fitted: bool) -> Spec:
+    return _from_file(kind, path_of(kind, name), fitted)
 
 
 def override(spec: Any, **changes: Any) -> Any:
@@ -155,7 +187,8 @@ def override(spec: Any, **changes: Any) -> Any:
         fields[name] = value
         sourced[name] = facts.given(sourced.get(name), value, units[name])
     if "facts" in fields:
-        fields["facts"] = sourced
+        # what was measured of one chip says less of another
+        fields |= {"facts": sourced, "residuals": ()}
     return _build(type(spec), fields, getattr(spec, "name", type(spec).__name__))
 
 

@@ -34,10 +34,25 @@ _CONFIG = pydantic.ConfigDict(extra="forbid", strict=True, arbitrary_types_allow
 
 
 @dataclass(frozen=True, config=_CONFIG)
+class Residual:
+    """How measured times of one kind of operator lie around the predicted ones.
+
+    Nine tenths of them lie between ``lower`` and ``upper`` times the prediction [1]; from ``rows`` measurements.
+    """
+
+    kind: str
+    bits: Annotated[Number, Quantity(gt=0.0, le=64.0)]
+    lower: Annotated[Number, Quantity(gt=0.0, le=100.0)]
+    upper: Annotated[Number, Quantity(gt=0.0, le=100.0)]
+    rows: int
+
+
+@dataclass(frozen=True, config=_CONFIG)
 class Spec:
-    """What every specification carries: its name, its facts by field, and the digest of its file."""
+    """What every specification carries: its name, its facts by field, the digest of its file, and its residuals."""
 
     name: str
+    residuals: tuple[Residual, ...] = field(default=(), repr=False, compare=False, kw_only=True)
     facts: Mapping[str, Fact] = field(default_factory=dict, repr=False, compare=False, kw_only=True)
     digest: str = field(default="", repr=False, compare=False, kw_only=True)
 
@@ -59,7 +74,7 @@ class Device(Spec):
     tile_n: Count
     tile_k: Count
     multicast: Annotated[Number, Quantity(ge=1.0, le=1e3)]
-    slice_clocks: CountOrNone
+    slice_clocks: Annotated[Number, Quantity(ge=0.0, le=1e6)]
     store_width: Annotated[Number, Quantity("B", gt=0.0, le=1e6)]
     split_time: Seconds
     fill_time: Seconds

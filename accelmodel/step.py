@@ -96,7 +96,7 @@ def machine(cluster: Cluster) -> dict[str, Number]:
     }
 
 
-def _axes_of(values: list[Number], known: dict[str, Any]) -> dict[str, Any]:
+def axes_of(values: list[Number], known: dict[str, Any]) -> dict[str, Any]:
     """Collect labelled axes in order of appearance; the same name with other labels is an error."""
     found: dict[str, Any] = {}
     for value in values:
@@ -228,8 +228,8 @@ def pose(model: LanguageModel, cluster: Cluster, work: Workload) -> Question:
     varying = [value for column in table.columns.values() for value in column] + [
         getattr(work, n) for n in _WORK_NUMBERS
     ]
-    over_work = _axes_of(varying, {})
-    axes = Axes(over_work, _axes_of([*chip.values(), cluster.device.hbm_capacity], over_work))
+    over_work = axes_of(varying, {})
+    axes = Axes(over_work, axes_of([*chip.values(), cluster.device.hbm_capacity], over_work))
     operators = table_array(table, axes.workload)
     return Question(model, cluster, work, table, axes, operators, machine_array(chip, axes), needed, fits)
 

@@ -1,0 +1,276 @@
+"""Fitting the few constants of a device that no data sheet gives to measured kernels.
+
+Fits see the training rows alone (``silicon.training``); what the accuracy tables say is about the others.
+The error that is minimised is that of the logarithm, with large errors counted linearly instead of
+squared, so that neither large kernels nor outliers decide.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from accelmodel import kernels, silicon
+from accelmodel.errors import SpecError, unknown
+from accelmodel.library import cluster, override
+from accelmodel.specs import Device, Residual
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Progress = Callable[[str], None]
+
+#: kind of operator → constants that are fitted to it, each with the span in which it makes sense (SI); a difference
+#: below the lowest must still be allowed
+CONSTANTS: dict[str, dict[str, tuple[float, float]]] = {
+    "quantise": {"launch_time": (3e-7, 5e-6)},
+    "matmul": {
+        "matrix_share": (0.2, 1.0),
+        "hbm_share": (0.4, 1.0),
+        "fill_time": (1e-8, 5e-6),
+        "slice_clocks": (2.0, 1500.0),
+        "store_width": (1.0, 300.0),
+        "multicast": (1.03, 16.0),
+    },
+}
+#: sources whose rows are fitted, by kind and precision: bf16 products go to one library in every framework,
+#: fp8 products of other frameworks go to another library; attention to the one whose kernels are newest
+FITTED: dict[tuple[str, float], tuple[str, ...]] = {
+    ("matmul", 16.0): ("TensorRT-LLM", "vLLM", "SGLang"),
+    ("matmul", 8.0): ("TensorRT-LLM",),
+    ("quantise", 8.0): ("TensorRT-LLM",),
+}
+#: logarithmic error from which it is counted linearly
+SOFT = 0.05
+#: step of a finite difference, downwards so that a share never exceeds one
+STEP = 0.02
+#: parts of the training rows that are fitted apart: the span of their results is a constant's range
+FOLDS = 5
+#: fewest rows of a kind that are worth a fit
+FEWEST = 30
+#: what an interval leaves out on either side
+TAIL = 0.05
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Constants fitted to one kind of operator.
+
+    Attributes
+    ----------
+    kind : str
+    values : mapping
+        Field of the device → value (SI).
+    spans : mapping
+        Field → lowest and highest value over fits to parts of the rows.
+    rows : int
+        Training rows.
+    sources : str
+        Where they were measured.
+    residuals : tuple of Residual
+        Spread of measured over predicted time on the training rows, by precision.
+    """
+
+    kind: str
+    values: Mapping[str, float]
+    spans: Mapping[str, tuple[float, float]]
+    rows: int
+    sources: str
+    residuals: tuple[Residual, ...]
+
+
+def columns(kind: str, frame: pd.DataFrame) -> kernels.Columns:
+    """Return the operators that the rows of a frame describe; ``silicon.SHAPES`` names its columns."""
+    value = {name: frame[name].to_numpy(dtype=float) for name in (*silicon.SHAPES[kind], "bits")}
+    if kind == "matmul":
+        return kernels.matmul(value["m"], value["n"], value["k"], value["bits"])
+    if kind == "quantise":
+        # 16 bit in, 8 bit out; a comparison, a product and a rounding each
+        return kernels.pointwise(value["m"] * value["k"], 3.0, 2.0, value["bits"] / 8.0)
+    phase = kind.partition(" ")[0]
+    shape = (value[name] for name in ("batch", "heads", "kv_heads", "head_dim", "context"))
+    return kernels.attention(phase, *shape, window=value["window"], kv_bits=value["bits"])
+
+
+def predict(kind: str, frame: pd.DataFrame, device: Device) -> Any:
+    """Return the times of the rows of a frame on a device [s]; axes of the device follow the rows."""
+    times, _ = kernels.time_columns(columns(kind, frame), cluster(device))
+    return times
+
+
+def is_fitted(kind: str, frame: pd.DataFrame) -> Any:
+    """Return which rows are of a source and precision that constants are fitted to."""
+    chosen = np.zeros(len(frame), dtype=bool)
+    for (of, bits), names in FITTED.items():
+        if of == kind:
+            own = frame["source"].str.startswith((*names, "given"))
+            chosen |= np.asarray((frame["bits"] == bits) & own)
+    return chosen
+
+
+def _log_errors(kind: str, frame: pd.DataFrame, device: Device, points: Any, names: list[str]) -> Any:
+    """Return log of predicted over measured time (row, point) at points (point, constant) of the constants."""
+    import xarray as xr
+
+    axes = {name: xr.DataArray(points[:, i], dims="point") for i, name in enumerate(names)}
+    times = predict(kind, frame, override(device, **axes))
+    return np.log(times / frame["time"].to_numpy()[:, None])
+
+
+def solve(kind: str, frame: pd.DataFrame, device: Device) -> dict[str, float]:
+    """Return the constants of a kind that fit the rows best, all other constants being the device's.
+
+    Soft-L1 least squares of the logarithmic error in the logarithm of each constant, bounded
+    (``scipy.optimize.least_squares``); all differences of a step are one call of the kernel.
+    """
+    from scipy.optimize import least_squares
+
+    names = list(CONSTANTS[kind])
+    low, high = (np.log([CONSTANTS[kind][name][end] for name in names]) for end in (0, 1))
+
+    def errors(x: Any) -> Any:
+        return _log_errors(kind, frame, device, np.exp(x)[None], names)[:, 0]
+
+    def slopes(x: Any) -> Any:
+        points = np.exp(np.vstack([x, x - STEP * np.eye(len(x))]))
+        found = _log_errors(kind, frame, device, points, names)
+        return (found[:, :1] - found[:, 1:]) / STEP
+
+    start = np.clip(np.log([max(float(getattr(device, name)), 1e-12) for name in names]), low + 1e-6, high - 1e-6)
+    result = least_squares(errors, start, jac=slopes, bounds=(low, high), loss="soft_l1", f_scale=SOFT, max_nfev=60)
+    return {name: float(np.exp(x)) for name, x in zip(names, result.x, strict=True)}
+
+
+def spread(kind: str, frame: pd.DataFrame, device: Device) -> tuple[Residual, ...]:
+    """Return, by precision, between which factors of the predicted time nine tenths of measured times lie."""
+    ratio = frame["time"].to_numpy() / predict(kind, frame, device)
+    found = []
+    for bits, group in frame.assign(ratio=ratio).groupby("bits"):
+        lower, upper = np.quantile(group["ratio"], [TAIL, 1.0 - TAIL])
+        found.append(Residual(kind, float(bits), float(lower), float(upper), len(group)))
+    return tuple(found)
+
+
+def fit(kind: str, frame: pd.DataFrame, device: Device) -> Fit:
+    """Fit the constants of one kind of operator to training rows.
+
+    Parameters
+    ----------
+    kind : str
+        A key of ``CONSTANTS``.
+    frame : DataFrame
+        Training rows, with the columns of ``silicon.SHAPES``, ``bits``, ``source`` and ``time`` [s].
+    device : Device
+        Gives all other constants, and the starting point.
+    """
+    values = solve(kind, frame, device)
+    fold = np.floor(FOLDS * silicon.hashed(np.arange(len(frame)))).astype(int)
+    near = override(device, **values)
+    parts = [solve(kind, frame[fold == part], near) for part in range(FOLDS)]
+    spans = {
+        name: (min(value, *(part[name] for part in parts)), max(value, *(part[name] for part in parts)))
+        for name, value in values.items()
+    }
+    sources = ", ".join(sorted(set(frame["source"])))
+    return Fit(kind, values, spans, len(frame), sources, spread(kind, frame, near))
+
+
+def calibrate(device: Device, measured: Mapping[str, pd.DataFrame], progress: Progress | None = None) -> list[Fit]:
+    """Fit all constants that the measured rows can tell, kind by kind, the later ones with the earlier in place.
+
+    Parameters
+    ----------
+    device : Device
+    measured : mapping
+        Kind → rows; the training rows among them are fitted, the others not looked at.
+    progress : callable, optional
+        Told what is being fitted.
+
+    Raises
+    ------
+    SpecError
+        If no kind has ``FEWEST`` training rows.
+    """
+    fits: list[Fit] = []
+    for kind in CONSTANTS:
+        frame = measured.get(kind)
+        if frame is None:
+            continue
+        frame = frame[np.asarray(silicon.training(frame, kind)) & is_fitted(kind, frame)]
+        if len(frame) < FEWEST:
+            continue
+        if progress:
+            progress(f"{kind}: {len(frame)} rows")
+        fits.append(fit(kind, frame, device))
+        device = override(device, **fits[-1].values)
+    if not fits:
+        raise SpecError(
+            f"{device.name}: no kind of operator has {FEWEST} measured training rows; measure more shapes of "
+            + " or ".join(CONSTANTS)
+        )
+    return fits
+
+
+def calibrated(device: Device, fits: list[Fit]) -> Device:
+    """Return the device with the fitted constants in place."""
+    return override(device, **{name: value for part in fits for name, value in part.values.items()})
+
+
+def measured_rows(device: Device) -> dict[str, pd.DataFrame]:
+    """Return the installed measurements of a device by kind; kinds that were not measured are left out."""
+    found = {}
+    for kind in silicon.SHAPES:
+        frame, _ = silicon.rows(device, kind)
+        if len(frame):
+            found[kind] = frame
+    return found
+
+
+def read_csv(path: Path) -> dict[str, pd.DataFrame]:
+    """Return a user's own measurements by kind.
+
+    Columns: ``kind`` (a key of ``silicon.SHAPES``), the shape columns of the kind, ``bits`` and ``time_s``; other
+    columns are ignored, and columns of other kinds may be empty.
+
+    Raises
+    ------
+    SpecError
+        Names the file, the line and what is wrong.
+    """
+    import pandas as pd
+
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise SpecError(f"{path}: cannot be read as CSV ({error}); check the path and save it as UTF-8") from None
+    table: dict[str, list[dict[str, float]]] = {}
+    for number, line in enumerate(lines, start=2):
+        kind = (line.get("kind") or "").strip()
+        if kind not in silicon.SHAPES:
+            raise SpecError(f"{path}: line {number}: {unknown('kind', kind, silicon.SHAPES)}")
+        row = {name: _number(line, name, path, number) for name in (*silicon.SHAPES[kind], "bits", "time_s")}
+        table.setdefault(kind, []).append(row)
+    if not table:
+        raise SpecError(f"{path}: holds no rows; give the columns kind, the shape, bits and time_s")
+    return {
+        kind: pd.DataFrame(rows).rename(columns={"time_s": "time"}).assign(source=f"given {path.name}")
+        for kind, rows in table.items()
+    }
+
+
+def _number(line: Mapping[str, str | None], name: str, path: Path, number: int) -> float:
+    text = (line.get(name) or "").strip()
+    try:
+        value = float(text)
+    except ValueError:
+        raise SpecError(f"{path}: line {number}: {name} is {text!r}; a number is needed") from None
+    least = 0.0 if name == "window" else 1e-12
+    if not least <= value < 1e15:
+        raise SpecError(f"{path}: line {number}: {name} is {text}; it must be finite and above 0")
+    return value

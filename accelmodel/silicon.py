@@ -1,0 +1,246 @@
+"""Measured kernels of the package aiconfigurator-core, read where it is installed.
+
+Every table becomes one frame with the shape columns of ``SHAPES``, ``bits``, ``source`` and ``time`` [s].
+Latencies there are in ms; the weights of products rotate through six copies, so that they come from HBM.
+Rows that no machine could have measured, or of which it is not known what they measured, are left out by
+the stated rules below, and counted.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from accelmodel.errors import SpecError, unknown
+from accelmodel.specs import Device
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: device of accelmodel → system of the package
+SYSTEMS = {
+    "a100-sxm-80gb": "a100_sxm",
+    "b200-sxm": "b200_sxm",
+    "h100-sxm": "h100_sxm",
+    "h200-sxm": "h200_sxm",
+    "l40s": "l40s",
+}
+#: columns that say what was run, besides ``bits``
+SHAPES = {
+    "matmul": ("m", "n", "k"),
+    "prefill attention": ("batch", "heads", "kv_heads", "head_dim", "context", "window"),
+    "decode attention": ("batch", "heads", "kv_heads", "head_dim", "context", "window"),
+    "quantise": ("m", "k"),
+}
+_FRAMEWORKS = {"trtllm": "TensorRT-LLM", "vllm": "vLLM", "sglang": "SGLang"}
+#: columns of the package → ours
+_NAMES = {
+    "batch_size": "batch",
+    "num_heads": "heads",
+    "num_key_value_heads": "kv_heads",
+    "window_size": "window",
+    "gemm_dtype": "dtype",
+    "kv_cache_dtype": "dtype",
+    "quant_dtype": "dtype",
+}
+#: precision as named there → bits of the operands; others (weight-only, block scales) are not modelled
+_BITS = {"bfloat16": 16.0, "fp8": 8.0, "nvfp4": 4.0}
+#: copies of the weights that a measurement rotates through (L40S: weights above a sixth of L2 turn cold at once)
+COPIES = 6.0
+#: weights that HBM delivers in less [s] are not told apart from weights in L2
+TELLING = 2.5e-6
+#: least share of a latency that must remain after the quantisation measured alone is taken off it
+REMAINING = 0.3
+
+
+def installed() -> bool:
+    """Return whether the measured tables are there."""
+    return importlib.util.find_spec("aiconfigurator_core") is not None
+
+
+def _root() -> Path:
+    found = importlib.util.find_spec("aiconfigurator_core")
+    if found is None or not found.submodule_search_locations:
+        raise SpecError("the measured kernels are not installed; run: pip install 'accelmodel[silicon]'")
+    return Path(found.submodule_search_locations[0]) / "systems" / "data"
+
+
+def _version(path: Path) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", path.parent.name)]
+
+
+def _tables(device: str, family: str, file: str) -> list[tuple[str, Path]]:
+    """Return (source, path) of one kind of table, the newest version of each framework."""
+    if device not in SYSTEMS:
+        raise unknown("measured device", device, SYSTEMS)
+    found = []
+    for framework in sorted((_root() / SYSTEMS[device] / family).glob("*")):
+        versions = sorted(framework.glob(f"*/{file}_perf.parquet"), key=_version)
+        if versions:
+            name = _FRAMEWORKS.get(framework.name, framework.name)
+            found.append((f"{name} {versions[-1].parent.name}", versions[-1]))
+    return found
+
+
+def _joined(parts: list[Any], kind: str) -> Any:
+    """Return frames one after another, or an empty one with the same columns."""
+    import pandas as pd
+
+    blank = pd.DataFrame({name: [] for name in ("dtype", *SHAPES[kind], "time", "source")})
+    return pd.concat(parts, ignore_index=True) if parts else blank
+
+
+def _read(path: Path) -> Any:
+    import pandas as pd
+
+    frame = pd.read_parquet(path).rename(columns=_NAMES)
+    frame["time"] = frame["latency"] * 1e-3
+    return frame
+
+
+def _median(frame: Any, columns: list[str]) -> Any:
+    """Return one row for each shape: the median of what was measured more than once."""
+    return frame.groupby(columns, as_index=False, sort=True)["time"].median()
+
+
+def _products(device: str) -> Any:
+    """Matrix products; where quantising the activations is part of the latency, it is taken off.
+
+    TensorRT-LLM's fp8 rows hold the computing of scales and the scaling, which it also measures alone.
+    """
+    import pandas as pd
+
+    parts = []
+    for source, path in _tables(device, "gemm", "gemm"):
+        frame = _median(_read(path), ["dtype", "m", "n", "k"])
+        if source.startswith("TensorRT-LLM") and (frame["dtype"] == "fp8").any():
+            frame = pd.concat([frame[frame["dtype"] != "fp8"], _without_scaling(device, source, frame)])
+        parts.append(frame.assign(source=source))
+    return _joined(parts, "matmul")
+
+
+def _without_scaling(device: str, source: str, frame: Any) -> Any:
+    bare = frame[frame["dtype"] == "fp8"]
+    whole = bare["time"].to_numpy()
+    for file in ("computescale", "scale_matrix"):
+        paths = dict(_tables(device, "quantize", file))
+        if source not in paths:
+            return bare.iloc[:0]
+        alone = _read(paths[source])
+        alone = _median(alone[alone["dtype"] == "fp8"], ["m", "k"]).rename(columns={"time": file})
+        bare = bare.merge(alone, on=["m", "k"], how="left")
+    bare["time"] -= bare["computescale"] + bare["scale_matrix"]
+    return bare[bare["time"].to_numpy() > REMAINING * whole][["dtype", "m", "n", "k", "time"]]
+
+
+def _attention(device: str, family: str) -> Any:
+    parts = []
+    for source, path in _tables(device, "attention", f"{family}_attention"):
+        frame = _read(path)
+        frame["context"] = frame["isl"] + (frame["step"] if family == "generation" else 0)
+        frame["window"] = frame["window"] if "window" in frame else 0
+        columns = ["dtype", *SHAPES["decode attention"]]
+        parts.append(_median(frame, columns).assign(source=source))
+    return _joined(parts, "decode attention")
+
+
+def _quantise(device: str) -> Any:
+    parts = [
+        _median(_read(path), ["dtype", "m", "k"]).assign(source=source)
+        for source, path in _tables(device, "quantize", "scale_matrix")
+        if not source.startswith("SGLang")
+    ]
+    return _joined(parts, "quantise")
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    "matmul": _products,
+    "prefill attention": lambda device: _attention(device, "context"),
+    "decode attention": lambda device: _attention(device, "generation"),
+    "quantise": _quantise,
+}
+
+
+def impossible(kind: str, frame: Any, device: Device) -> Any:
+    """Return where a row is faster than the device's peaks allow, or tells nothing of HBM.
+
+    Products: more FLOP/s than the dense peak; weights faster than HBM's peak; weights of which all
+    copies fit L2 although HBM would take longer than ``TELLING`` for them.  Attention: FLOP/s likewise; a KV
+    cache beyond four times L2 that came faster than HBM's peak.
+    """
+    if kind == "matmul":
+        peaks = {16.0: device.peak_16bit, 8.0: device.peak_8bit_float, 4.0: device.peak_4bit}
+        peak = np.array([peaks[bits] or device.peak_16bit for bits in frame["bits"]])
+        weights = frame["n"] * frame["k"] * frame["bits"] / 8.0
+        held = COPIES * weights <= device.l2_capacity
+        from_memory = weights / device.hbm_bandwidth
+        too_fast = 2.0 * frame["m"] * frame["n"] * frame["k"] / peak > frame["time"]
+        return too_fast | (held & (from_memory > TELLING)) | (~held & (from_memory > frame["time"]))
+    if kind == "decode attention":
+        read = np.minimum(frame["context"], np.where(frame["window"] > 0, frame["window"], np.inf))
+        cache = 2.0 * frame["batch"] * frame["kv_heads"] * frame["head_dim"] * read * frame["bits"] / 8.0
+        return (cache > 4.0 * device.l2_capacity) & (cache / device.hbm_bandwidth > frame["time"])
+    if kind == "prefill attention":
+        reach = np.minimum(frame["context"], np.where(frame["window"] > 0, frame["window"], np.inf))
+        pairs = reach * (reach + 1.0) / 2.0 + reach * (frame["context"] - reach)
+        flops = 4.0 * frame["batch"] * frame["heads"] * frame["head_dim"] * pairs
+        return flops / device.peak_16bit > frame["time"]
+    return frame["time"] <= 0.0
+
+
+def training(frame: Any, kind: str) -> Any:
+    """Return which rows may be fitted: a hash of the shape, the same on every machine, takes 70 % of the shapes.
+
+    The hash is splitmix64 (Steele, Lea and Flood, OOPSLA 2014) over the shape columns of the kind, so that a shape
+    is on the same side for every device, precision and source.
+    """
+    return hashed(*(frame[column] for column in SHAPES[kind])) < 0.7
+
+
+def hashed(*columns: Any) -> Any:
+    """Return a number in [0, 1) for each row of some integer columns, that depends on nothing else."""
+    state = np.zeros(len(columns[0]), dtype=np.uint64)
+    with np.errstate(over="ignore"):
+        for column in columns:
+            state = state ^ np.asarray(column).astype(np.int64).view(np.uint64)
+            state = state + np.uint64(0x9E3779B97F4A7C15)
+            state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+            state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+            state = state ^ (state >> np.uint64(31))
+    return (state >> np.uint64(11)).astype(float) / 2.0**53
+
+
+@cache
+def rows(device: Device, kind: str) -> tuple[pd.DataFrame, int]:
+    """Return the measured rows of a device and kind of operator, and how many were left out.
+
+    Parameters
+    ----------
+    device : Device
+        One of ``SYSTEMS`` by name.
+    kind : str
+        A key of ``SHAPES``.
+
+    Returns
+    -------
+    tuple
+        Frame with the shape columns, ``bits``, ``dtype``, ``source``, ``time`` [s]; and a number of rows.
+
+    Raises
+    ------
+    SpecError
+        If the package is not installed, or there is no such device or kind.
+    """
+    if kind not in SHAPES:
+        raise unknown("kind of measured operator", kind, SHAPES)
+    frame = _READERS[kind](device.name)
+    frame = frame[frame["dtype"].isin(_BITS)]
+    frame = frame.assign(bits=frame["dtype"].map(_BITS))
+    bad = np.asarray(impossible(kind, frame, device))
+    return frame[~bad].reset_index(drop=True), int(bad.sum())
