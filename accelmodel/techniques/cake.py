@@ -185,7 +185,7 @@ def chunk_times(model: LanguageModel, cluster: Cluster, tokens: float, chunk: fl
     model, cluster
         What runs where.
     tokens : float
-        Length of the prompt [token]; the last chunk counts as a full one.
+        Length of the prompt [token]; its last chunk is a full one that ends with it.
     chunk : float
         Token budget of a step [token].
     **work
@@ -201,11 +201,12 @@ def chunk_times(model: LanguageModel, cluster: Cluster, tokens: float, chunk: fl
     check_above_zero("tokens", tokens, "token")
     check_above_zero("compute chunk", chunk, "token")
     starts = np.arange(math.ceil(tokens / chunk)) * chunk
-    before = xr.DataArray(starts, dims="position", coords={"position": starts})
-    fields = {"batch": 1.0, **work}
-    last = workload(phase="prefill", context=float(tokens), prefix=float(max(math.floor(tokens - chunk), 0)), **fields)
-    pose(model, cluster, last)
-    steps = pose(model, cluster, workload(phase="prefill", context=before + chunk, prefix=before, **fields))
+    ends = xr.DataArray(np.minimum(starts + chunk, tokens), dims="position", coords={"position": starts})
+    before = np.maximum(ends - chunk, 0.0)
+    fields = {"phase": "prefill", "batch": 1.0, **work}
+    # along an axis what does not fit is marked, one step alone is refused
+    pose(model, cluster, workload(context=float(tokens), prefix=float(before[-1]), **fields))
+    steps = pose(model, cluster, workload(context=ends, prefix=before, **fields))
     return np.asarray(total_time(steps).step_time.values, dtype=float)
 
 
