@@ -275,7 +275,7 @@ def _validation_rows(data: dict[str, Any]) -> list[list[str]]:
             f"{row['published']:.4g}",
             f"{row['model']:.4g}",
             f"{row['relative_error']:+.1%}",
-            f"{row['tolerance']:.0%}",
+            f"{100.0 * row['tolerance']:.3g}%",
             "yes" if row["within"] else "no",
             "calibrated" if row["calibrated_on_it"] else "validated",
         ]
@@ -307,6 +307,10 @@ def print_benchmark(data: dict[str, Any]) -> None:
     print_table("Full decode steps per second", ["form", "steps/s"], rates)
     ratios = [[name, "not measured" if ratio is None else f"{ratio:,.3g}"] for name, ratio in data["ratios"].items()]
     print_table("Ratios", ["ratio", "value"], ratios)
+    cake = [
+        [name, "not measured" if value is None else f"{value:,.0f}"] for name, value in data["cake"]["rates"].items()
+    ]
+    print_table("Cake decisions per second", ["form", "decisions/s"], cake)
 
 
 def write_text(path: Path, text: str) -> None:

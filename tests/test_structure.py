@@ -34,6 +34,7 @@ LEVELS = (
     ("figures", "figures_cake"),
     ("report", "report_cake", "benchmarks"),
     ("benchmarks.numpy_twin", "benchmarks.c_twin", "benchmarks.python_twin", "benchmarks.peers"),
+    ("benchmarks.cake_fronts",),
     ("benchmark",),
     ("cli_options",),
     ("cli_cake",),

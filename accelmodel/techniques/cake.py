@@ -50,10 +50,13 @@ class Computing:
         if times.ndim != 1 or not len(times) or not (np.isfinite(times) & (times > 0.0)).all():
             raise SpecError("chunk times must be finite numbers above 0, one for each chunk [s]")
         check_above_zero("compute chunk", self.chunk, "token")
+        if self.budget is not None and self.budget.value.max() > 1.0:
+            raise SpecError(
+                f"{self.budget.name}: a share of the budget is at most 1, not {self.budget.value.max():g}; "
+                "a file may give tokens in a column budget_tokens"
+            )
         if not 0.0 < self.utilisation <= 1.0:
             raise SpecError(f"utilisation {self.utilisation:g} must be above 0 and at most 1")
-        if self.budget is not None and self.budget.value.max() > 1.0:
-            raise SpecError(f"{self.budget.name}: a share of the budget must be at most 1; divide tokens by chunk")
         object.__setattr__(self, "times", times)
 
     @property
