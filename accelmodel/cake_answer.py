@@ -19,7 +19,7 @@ from accelmodel.operators import check
 from accelmodel.specs import Cluster, LanguageModel, Storage, Workload
 from accelmodel.step import pose
 from accelmodel.techniques.cake import Computing, Loading, Prompt, check_above_zero, chunk_times, loading
-from accelmodel.techniques.cake_grid import BASE_BITS, grid
+from accelmodel.techniques.cake_grid import BASE_BITS, ttft_grid
 from accelmodel.techniques.cake_policies import POLICIES, fronts_over_time, meet
 from accelmodel.techniques.traces import Array, Trace, read_chunk_times
 from accelmodel.units import show
@@ -157,7 +157,7 @@ def points_of(question: Question) -> Iterator[dict[str, float]]:
 
 def constant_grid(question: Question, curve: Array, tokens: float, bits: float) -> xr.Dataset:
     """Return the grid of one length and precision over bandwidth and utilisation."""
-    return grid(
+    return ttft_grid(
         {question.cluster.device.name: curve},
         back(question, BASE_BITS),
         tokens=[tokens],

@@ -281,9 +281,10 @@ def figure_paper(cells: list[dict[str, Any]]) -> go.Figure:
             sides = (("published", f"over_{way}", PAPER), (f"model, {title}", f"model_over_{way}", colour))
             for label, key, fill in sides:
                 figure.add_bar(
-                    x=groups, y=[c[key] for c in own], name=label, legendgroup=label, marker_color=fill,
+                    x=groups, y=[c[key] - 1.0 for c in own], base=1.0, name=label, legendgroup=label,
+                    marker_color=fill, customdata=[c[key] for c in own],
                     showlegend=column == 1 and (label != "published" or row == 1), row=row, col=column,
-                    hovertemplate=f"{name}, share and Gibit/s %{{x}}: %{{y:.2f}}×<extra>{label}</extra>",
+                    hovertemplate=f"{name}, share and Gibit/s %{{x}}: %{{customdata:.2f}}×<extra>{label}</extra>",
                 )  # fmt: skip
     figure.update_xaxes(showline=True, linecolor=FAINT, tickfont={"size": 10}, dividercolor=GRID, tickangle=90)
     figure.update_yaxes(type="log", gridcolor=GRID, linecolor=FAINT, showline=True, tickvals=[1, 2, 3, 5, 10, 20])

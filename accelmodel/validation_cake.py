@@ -20,7 +20,7 @@ from accelmodel.errors import SpecError, unknown
 from accelmodel.library import cluster, load
 from accelmodel.memory import kv_bytes_per_token
 from accelmodel.techniques.cake import Computing, Loading, Prompt, chunk_times
-from accelmodel.techniques.cake_adaptive import Request, adaptive, batch_times
+from accelmodel.techniques.cake_adaptive import Request, adaptive_scheduling, batch_times
 from accelmodel.techniques.cake_policies import cake, compute_only, load_only, meet
 from accelmodel.techniques.traces import Array, random_trace
 from accelmodel.validation import answer, claims
@@ -272,7 +272,7 @@ def _schedule(times: Array, batch: tuple[Array, Array]) -> dict[str, float]:
     stored = Loading(float(kv_bytes_per_token(model)), data.gibps * GIBPS, float(model.layers), 0.0)
     prompt = Prompt(data.tokens, data.tokens, Computing(times), stored)
     others = [Request(0.0, tokens, data.decode) for tokens in data.requests]
-    result = adaptive(prompt, others, batch)
+    result = adaptive_scheduling(prompt, others, batch)
     finish = {str(mode): float(result.finish.sel(mode=mode)) for mode in result.mode.values}
     steps = meet(prompt).computed_tokens / prompt.computing.chunk
     return {**finish, "gain": finish["default"] / finish["adaptive"], "steps": steps}

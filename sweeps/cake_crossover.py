@@ -10,7 +10,7 @@ import math
 
 from accelmodel.library import cluster, load
 from accelmodel.techniques.cake import chunk_times, loading
-from accelmodel.techniques.cake_grid import grid
+from accelmodel.techniques.cake_grid import ttft_grid
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--quick", action="store_true", help="two devices, two lengths")
@@ -30,12 +30,12 @@ for name in devices:
     for tokens in lengths:
         for share in shares:
             here = {"tokens": [tokens], "utilisation": [share]}
-            found = grid({name: curve}, back, bandwidth=[storage.bandwidth], **here)
+            found = ttft_grid({name: curve}, back, bandwidth=[storage.bandwidth], **here)
             crossover = float(found.crossover_bandwidth.squeeze())
             if math.isinf(crossover):
                 print(f"{name:15s} {tokens:7.0f} {share:6.2f}  computing is always faster than the tail of a load")
                 continue
-            found = grid({name: curve}, back, bandwidth=[crossover], **here)
+            found = ttft_grid({name: curve}, back, bandwidth=[crossover], **here)
             ttft = found.ttft.squeeze()
             both = float(ttft.sel(policy="compute_only") / ttft.sel(policy="cake"))
             print(f"{name:15s} {tokens:7.0f} {share:6.2f} {crossover * 1e-9:17.2f} {both:29.2f}")

@@ -14,8 +14,8 @@ from accelmodel import library
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.techniques import cake, cake_policies, kv_rebuilding, traces
 from accelmodel.techniques.cake import Computing, Loading, Prompt
-from accelmodel.techniques.cake_adaptive import Request, adaptive, batch_times
-from accelmodel.techniques.cake_grid import grid
+from accelmodel.techniques.cake_adaptive import Request, adaptive_scheduling, batch_times
+from accelmodel.techniques.cake_grid import ttft_grid, uniform_bound
 from accelmodel.techniques.cake_policies import POLICIES, meet
 from accelmodel.techniques.traces import BANDWIDTH, Trace, random_trace, read_chunk_times, read_trace
 
@@ -118,7 +118,7 @@ def test_more_budget_is_never_slower_than_a_step_and_a_chunk(prompt, share):
 def test_grid_equals_single_prompts(prompt):
     """The traced kernel with constant traces, and the grid's kernel with its prefix sums."""
     load, computing = prompt.loading, prompt.computing
-    one = grid(
+    one = ttft_grid(
         {"x": computing.times}, load, tokens=[prompt.tokens], bandwidth=[load.bandwidth],
         utilisation=[computing.utilisation], stored=prompt.stored,
     ).squeeze()  # fmt: skip
@@ -168,10 +168,17 @@ def test_infinite_bandwidth_is_load_only_and_no_stored_prefix_is_compute_only():
 
 def test_uniform_costs_without_tail_approach_the_closed_form():
     """Within a step and a chunk of Tc Tl / (Tc + Tl)."""
-    result = grid({"x": np.full(64, 0.05)}, Loading(KV, 1e9, 32.0, 0.0), tokens=[32768], bandwidth=[1e9, 4e9, 2e10])
+    result = ttft_grid(
+        {"x": np.full(64, 0.05)}, Loading(KV, 1e9, 32.0, 0.0), tokens=[32768], bandwidth=[1e9, 4e9, 2e10]
+    )
     gap = result.ttft.sel(policy="oracle") / result.bound - 1.0
     assert float(abs(gap).max()) < 1e-6  # the fluid optimum is that form
     assert float((result.ttft.sel(policy="cake") - result.bound).max()) <= 0.05 + 128 * KV / 1e9
+
+
+def test_uniform_bound_by_hand():
+    assert uniform_bound(3.0, 6.0) == 2.0
+    assert uniform_bound(3.0, 6.0, stages=2.0) == 1.0
 
 
 def test_a_share_of_the_engine_slows_compute_only_as_the_paper_shows():
@@ -183,11 +190,11 @@ def test_a_share_of_the_engine_slows_compute_only_as_the_paper_shows():
 
 def test_crossover_is_where_load_and_compute_are_equal():
     load = Loading(KV, 1e9, 32.0, TAIL, latency=1e-4)
-    first = grid({"x": CURVE}, load, tokens=[8192, 16384], bandwidth=[1e9], utilisation=[0.5, 1.0])
+    first = ttft_grid({"x": CURVE}, load, tokens=[8192, 16384], bandwidth=[1e9], utilisation=[0.5, 1.0])
     for tokens in (8192, 16384):
         for share in (0.5, 1.0):
             rate = float(first.crossover_bandwidth.sel(tokens=tokens, utilisation=share).squeeze())
-            at = grid({"x": CURVE}, load, tokens=[tokens], bandwidth=[rate], utilisation=[share]).ttft.squeeze()
+            at = ttft_grid({"x": CURVE}, load, tokens=[tokens], bandwidth=[rate], utilisation=[share]).ttft.squeeze()
             assert float(at.sel(policy="load_only")) == pytest.approx(float(at.sel(policy="compute_only")), rel=1e-6)
 
 
@@ -195,13 +202,15 @@ def test_crossover_is_infinite_where_decompression_or_tail_forbid_it():
     slow = Loading(KV, 1e9, 32.0, TAIL, compression=4.0, decompression_rate=1e9)
     late = Loading(KV, 1e9, 32.0, tail=100.0)
     for load in (slow, late):
-        found = grid({"x": CURVE}, load, tokens=[16384], bandwidth=[1e9]).crossover_bandwidth
+        found = ttft_grid({"x": CURVE}, load, tokens=[16384], bandwidth=[1e9]).crossover_bandwidth
         assert math.isinf(float(found.squeeze()))
 
 
 def test_fewer_bits_are_fewer_bytes_and_compression_is_the_same():
-    bits = grid({"x": CURVE}, Loading(KV, 1e9, 32.0, TAIL), tokens=[16384], bandwidth=[1e9], kv_bits=[16, 4]).ttft
-    squeezed = grid({"x": CURVE}, Loading(KV, 1e9, 32.0, TAIL, compression=4.0), tokens=[16384], bandwidth=[1e9]).ttft
+    bits = ttft_grid({"x": CURVE}, Loading(KV, 1e9, 32.0, TAIL), tokens=[16384], bandwidth=[1e9], kv_bits=[16, 4]).ttft
+    squeezed = ttft_grid(
+        {"x": CURVE}, Loading(KV, 1e9, 32.0, TAIL, compression=4.0), tokens=[16384], bandwidth=[1e9]
+    ).ttft
     assert bits.sel(kv_bits=4).values == pytest.approx(squeezed.squeeze("kv_bits").values, rel=ROUNDING)
     assert float(bits.sel(policy="load_only", kv_bits=4).squeeze()) < float(
         bits.sel(policy="load_only", kv_bits=16).squeeze()
@@ -209,7 +218,7 @@ def test_fewer_bits_are_fewer_bytes_and_compression_is_the_same():
 
 
 def test_devices_with_curves_of_other_lengths_share_a_grid():
-    both = grid({"a": CURVE, "b": CURVE[:16]}, Loading(KV, 1e9, 32.0, TAIL), tokens=[8192], bandwidth=[1e9])
+    both = ttft_grid({"a": CURVE, "b": CURVE[:16]}, Loading(KV, 1e9, 32.0, TAIL), tokens=[8192], bandwidth=[1e9])
     one, two = (both.ttft.sel(device=name).values for name in ("a", "b"))
     assert one == pytest.approx(two, rel=ROUNDING)
 
@@ -273,7 +282,7 @@ def small_requests():
 
 def test_adaptive_scheduling_serves_others_first_and_ends_earlier():
     sizes = np.array([1.0, 128.0, 256.0, 512.0]), np.array([0.02, 0.022, 0.03, 0.04])
-    result = adaptive(prompt_of(), small_requests(), sizes)
+    result = adaptive_scheduling(prompt_of(), small_requests(), sizes)
     off, on = result.sel(mode="default"), result.sel(mode="adaptive")
     assert float(on.finish) < float(off.finish)
     assert float(on.throughput) > float(off.throughput)
@@ -286,14 +295,14 @@ def test_adaptive_scheduling_serves_others_first_and_ends_earlier():
 
 def test_decode_comes_before_everything():
     sizes = np.array([1.0, 512.0]), np.array([0.02, 0.04])
-    result = adaptive(prompt_of(), [Request(0.0, 16.0, decode=5.0)], sizes).sel(mode="adaptive")
+    result = adaptive_scheduling(prompt_of(), [Request(0.0, 16.0, decode=5.0)], sizes).sel(mode="adaptive")
     others = (result.step_tokens - result.step_cake_tokens).values
     assert list(others[:7]) == [16.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0]
 
 
 def test_late_requests_are_waited_for():
     sizes = np.array([1.0, 512.0]), np.array([0.02, 0.04])
-    result = adaptive(prompt_of(), [Request(50.0, 512.0)], sizes)
+    result = adaptive_scheduling(prompt_of(), [Request(50.0, 512.0)], sizes)
     assert result.finish.values == pytest.approx([50.04, 50.04], rel=ROUNDING)
     assert result.request_ttft.values == pytest.approx(np.full((2, 1), 0.04), rel=ROUNDING)
 
@@ -360,13 +369,13 @@ def test_prompt_refuses(changes):
 )  # fmt: skip
 def test_grid_refuses(changes):
     with pytest.raises(SpecError):
-        grid({"x": CURVE}, Loading(KV, 1e9, 32.0, TAIL), **{"tokens": [16384], "bandwidth": [1e9], **changes})
+        ttft_grid({"x": CURVE}, Loading(KV, 1e9, 32.0, TAIL), **{"tokens": [16384], "bandwidth": [1e9], **changes})
 
 
 def test_grid_refuses_curves_that_are_none():
     for curves in ({}, {"x": np.append(CURVE, -1.0)}):
         with pytest.raises(SpecError):
-            grid(curves, Loading(KV, 1e9, 32.0, TAIL), tokens=[16384], bandwidth=[1e9])
+            ttft_grid(curves, Loading(KV, 1e9, 32.0, TAIL), tokens=[16384], bandwidth=[1e9])
 
 
 def test_traces_that_end_too_early_are_refused_unless_held():
@@ -472,9 +481,9 @@ def test_requests_refuse(changes):
 def test_adaptive_refuses_bad_curves_and_short_traces():
     for sizes, times in (([1.0, 1.0], [0.1, 0.1]), ([1.0], [0.0]), ([], [])):
         with pytest.raises(SpecError):
-            adaptive(prompt_of(), [], (np.array(sizes), np.array(times)))
+            adaptive_scheduling(prompt_of(), [], (np.array(sizes), np.array(times)))
     with pytest.raises(SpecError, match="prefills"):
-        adaptive(prompt_of(), [], (np.array([1.0]), np.array([0.1])), prefills=0)
+        adaptive_scheduling(prompt_of(), [], (np.array([1.0]), np.array([0.1])), prefills=0)
 
 
 def test_a_trace_that_starts_with_a_pause_is_planned_with_what_follows():

@@ -167,7 +167,7 @@ def _run(
     raise SpecError(f"the requests take over {_MOST_STEPS} engine steps; give fewer or shorter ones")
 
 
-def adaptive(
+def adaptive_scheduling(
     prompt: Prompt, requests: Sequence[Request], curve: tuple[Array, Array], *, prefills: int = 1
 ) -> xr.Dataset:
     """Compare default and adaptive scheduling of Cake's prompt among ordinary requests.

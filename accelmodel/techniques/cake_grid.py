@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: policies of the grid, Cake first as the kernel writes it
 NAMES = ("cake", *front_policies.POLICY_TIMES)
 AXES = ("device", "tokens", "bandwidth", "utilisation", "kv_bits")
-#: precision at which ``Loading.kv_bytes`` is given to ``grid`` [bit]
+#: precision at which ``Loading.kv_bytes`` is given to ``ttft_grid`` [bit]
 BASE_BITS = 16.0
 
 
@@ -53,7 +53,24 @@ def _extended(times: Array, length: int) -> Array:
     return np.append(times, np.maximum(times[-1] + slope * np.arange(1, length - len(times) + 1), 1e-9))
 
 
-def grid(
+def uniform_bound(compute: Any, load: Any, stages: float = 1.0) -> Any:
+    """Return the least time of computing and loading at once where every token costs the same [s].
+
+    ``T = Tc Tl / (Tc + Tl) / stages``.  Source: CacheFlow, arXiv 2604.25080: each pipeline stage computes and loads its
+    own layers.  Later chunks cost more than earlier ones, so that real prompts lie below it where compute works from
+    the front; chunks, requests and the tail lift them above.
+
+    Parameters
+    ----------
+    compute, load : float or array
+        Time to compute, and to load, all of the prompt on one stage [s].
+    stages : float
+        Pipeline stages, each with its own path to the storage [1].
+    """
+    return compute * load / (compute + load) / stages
+
+
+def ttft_grid(
     curves: Mapping[str, Any],
     loading: Loading,
     *,
@@ -128,7 +145,7 @@ def _dataset(out: Array, coords: dict[str, Any], stored: Array, token_bytes: Arr
     size = tokens * token_bytes[None, None, None, None, :]
     alone = size / np.minimum(wire, loading.rate_limit) + waits
     with np.errstate(invalid="ignore", divide="ignore"):
-        bound = np.where(tokens > 0.0, compute * alone / (compute + alone), compute)
+        bound = np.where(tokens > 0.0, uniform_bound(compute, alone), compute)
         spare = (compute - load + alone - waits)[:, :, 0]
         needed = np.where(spare > 0.0, size[:, :, 0] / spare, np.inf)
     crossover = np.where((needed > 0.0) & (needed <= loading.rate_limit), needed, np.inf)
