@@ -10,61 +10,29 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from accelmodel import drawing
 from accelmodel.cake_answer import ALWAYS, Question, constant_grid, curves_of, front_points, points_of, regime
+from accelmodel.drawing import FAINT, GRID, INK
 from accelmodel.tables_cake import bandwidth_words
 from accelmodel.techniques.traces import Array
 from accelmodel.units import show
-from accelmodel.validation_cake import table3_points
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 #: of Okabe and Ito, which colour-blind readers can tell apart
 COMPUTE, LOAD, BOTH = "#d55e00", "#0072b2", "#009e73"
-PAPER, INK, FAINT, GRID = "#9a9a9a", "#222222", "#555555", "#e6e6e6"
+PAPER = "#9a9a9a"
 #: regime → number on the map, name, pale colour
 REGIMES = {
     "compute": (0, "computing alone does", "#f6cfb5"),
     "both": (1, "both pay", "#b5e3d3"),
     "load": (2, "loading alone does", "#b8d6ea"),
 }
-FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif"
 #: bandwidths [Gibit/s] and shares of the map
 BANDWIDTHS = np.geomspace(1.0, 256.0, 65)
 SHARES = np.linspace(0.05, 1.0, 39)
 GIBPS = 2.0**30 / 8.0
-
-
-def _figure(height: int, **layout: Any) -> go.Figure:
-    import plotly.graph_objects as go
-
-    return go.Figure(
-        layout={
-            "template": "none",
-            "height": height,
-            "font": {"family": FONT, "size": 14, "color": INK},
-            "paper_bgcolor": "white",
-            "plot_bgcolor": "white",
-            "margin": {"l": 80, "r": 24, "t": 56, "b": 64},
-            "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
-            "hoverlabel": {"font": {"family": FONT}},
-            **layout,
-        }
-    )
-
-
-def _axis(title: str, **more: Any) -> dict[str, Any]:
-    return {
-        "title": {"text": title, "standoff": 12},
-        "gridcolor": GRID,
-        "zeroline": False,
-        "linecolor": FAINT,
-        "showline": True,
-        "ticks": "outside",
-        "tickcolor": FAINT,
-        "automargin": True,
-        **more,
-    }
 
 
 def fronts_points(question: Question) -> dict[str, Any]:
@@ -96,12 +64,12 @@ def figure_fronts(points: dict[str, Any]) -> go.Figure:
     """Draw both fronts over time until they meet, and below them the rates where they change."""
     rates = points["rates"]
     lanes = len(rates)
-    figure = _figure(
-        460 + 130 * lanes, xaxis=_axis("Time [s]", rangemode="tozero", anchor=f"y{lanes + 1}" if lanes else "y")
+    figure = drawing.figure(
+        460 + 130 * lanes, xaxis=drawing.axis("Time [s]", rangemode="tozero", anchor=f"y{lanes + 1}" if lanes else "y")
     )
     bottom = 0.24 * lanes
     top = {"range": [0, points["tokens"] * 1.03], "domain": [bottom + (0.05 if lanes else 0.0), 1.0], "tickformat": ","}
-    figure.update_layout(yaxis=_axis("Position in the prompt [tokens]", **top))
+    figure.update_layout(yaxis=drawing.axis("Position in the prompt [tokens]", **top))
     for name, key, colour in (("compute front", "compute", COMPUTE), ("load front", "load", LOAD)):
         row = points[key]
         figure.add_scatter(
@@ -122,7 +90,7 @@ def figure_fronts(points: dict[str, Any]) -> go.Figure:
     for lane, (name, (at, value)) in enumerate(rates.items()):
         unit, factor, colour = words[name]
         domain = [0.24 * (lanes - 1 - lane), 0.24 * (lanes - 1 - lane) + 0.17]
-        axis = _axis(unit, domain=domain, rangemode="tozero", nticks=4)
+        axis = drawing.axis(unit, domain=domain, rangemode="tozero", nticks=4)
         figure.update_layout({f"yaxis{lane + 2}": axis})
         figure.add_scatter(
             x=at, y=[each * factor for each in value], yaxis=f"y{lane + 2}", showlegend=False, mode="lines",
@@ -173,12 +141,12 @@ def _labels(points: dict[str, Any], height: Array, levels: Array) -> list[tuple[
 def figure_surface(points: dict[str, Any]) -> go.Figure:
     """Draw the regimes as areas, time to first token as contours, and the crossover of the two single resources."""
     ticks = [1, 2, 4, 8, 16, 32, 64, 128, 256]
-    figure = _figure(
+    figure = drawing.figure(
         520,
-        xaxis=_axis(
+        xaxis=drawing.axis(
             "Bandwidth [Gibit/s]", type="log", tickvals=ticks, range=[0.0, float(np.log10(256.0))], showgrid=False
         ),
-        yaxis=_axis("Share of the token budget", range=[0.05, 1.0], tickformat=".0%", showgrid=False),
+        yaxis=drawing.axis("Share of the token budget", range=[0.05, 1.0], tickformat=".0%", showgrid=False),
     )
     numbers = np.vectorize(lambda name: REGIMES[name][0])(points["regime"])
     steps = [
@@ -241,10 +209,10 @@ def rows_points(data: dict[str, Any]) -> dict[str, Any]:
 def figure_rows(points: dict[str, Any]) -> go.Figure:
     """Draw the speed-ups of the rows asked for, on a logarithmic scale from 1 up or down."""
     ticks = [0.1, 0.2, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10, 15, 20, 30, 50, 100, 200, 500, 1000]
-    figure = _figure(
+    figure = drawing.figure(
         420, barmode="group", bargap=0.3 if len(points["labels"]) > 3 else 0.75,
-        xaxis=_axis("", type="category", showgrid=False),
-        yaxis=_axis("Speed-up of Cake [×]", type="log", tickvals=ticks, ticktext=[f"{x:g}" for x in ticks]),
+        xaxis=drawing.axis("", type="category", showgrid=False),
+        yaxis=drawing.axis("Speed-up of Cake [×]", type="log", tickvals=ticks, ticktext=[f"{x:g}" for x in ticks]),
     )  # fmt: skip
     for name, way, colour in (("over computing alone", "compute", COMPUTE), ("over loading alone", "load", LOAD)):
         figure.add_bar(
@@ -258,13 +226,8 @@ def figure_rows(points: dict[str, Any]) -> go.Figure:
     return figure
 
 
-def paper_points() -> list[dict[str, Any]]:
-    """Return the cells of the paper's Table 3 beside the model's, from the paper's measured chunk times."""
-    return table3_points()
-
-
 def figure_paper(cells: list[dict[str, Any]]) -> go.Figure:
-    """Draw the speed-ups of Table 3 as bars, published grey beside the model's colour, one panel per hardware."""
+    """Draw cells of Table 3 as bars, published grey beside the model's colour, one panel per hardware."""
     from plotly.subplots import make_subplots
 
     hardware = list(dict.fromkeys(cell["hardware"] for cell in cells))
@@ -273,7 +236,7 @@ def figure_paper(cells: list[dict[str, Any]]) -> go.Figure:
         rows=2, cols=len(hardware), shared_yaxes=True, shared_xaxes=True, horizontal_spacing=0.015,
         vertical_spacing=0.05, subplot_titles=[*hardware, *[""] * len(hardware)],
     )  # fmt: skip
-    figure.update_layout(_figure(640, barmode="group", bargap=0.25, bargroupgap=0.0).layout)
+    figure.update_layout(drawing.figure(640, barmode="group", bargap=0.25, bargroupgap=0.0).layout)
     for row, (way, title, colour) in enumerate(ways, 1):
         for column, name in enumerate(hardware, 1):
             own = sorted((c for c in cells if c["hardware"] == name), key=lambda c: (c["utilisation"], c["gibps"]))

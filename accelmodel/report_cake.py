@@ -8,70 +8,36 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from accelmodel import __version__, figures_cake, validation_cake
+from accelmodel import __version__, figures_cake, pages, validation_cake
 from accelmodel.cake_answer import WORTH_BOTH, Question
-from accelmodel.errors import SpecError
 from accelmodel.tables_cake import HEADINGS, bandwidth_words
 from accelmodel.units import show
 
-PAGE = Template("""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="generator" content="accelmodel $version">
-<title>$title</title>
-<link rel="icon" href="data:,">
-<style>
-:root { color-scheme: light; }
-* { box-sizing: border-box; }
-body { margin: 0; background: #fff; color: #222;
-  font: 17px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", sans-serif; }
-main, footer { max-width: 1080px; margin: 0 auto; padding: 0 24px; }
-h1 { font-size: 32px; line-height: 1.25; margin: 40px 0 20px; max-width: 30em; }
-h2 { font-size: 23px; line-height: 1.3; margin: 52px 0 8px; }
-p { max-width: 46em; margin: 0 0 14px; }
-figure { margin: 16px 0 0; overflow-x: auto; }
-figure > div { min-width: 760px; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-size: 14.5px; line-height: 1.4; margin: 12px 0; }
-th { text-align: right; border-bottom: 2px solid #222; vertical-align: bottom; }
-td { text-align: right; border-bottom: 1px solid #d9d9d9; font-variant-numeric: tabular-nums; white-space: nowrap; }
-th, td { padding: 6px 12px 6px 0; }
-.words th, .words td { text-align: left; white-space: normal; vertical-align: top; }
-.missed { color: #b03a00; font-weight: 600; }
-footer { margin-top: 56px; padding: 16px 24px 48px; border-top: 1px solid #d9d9d9; color: #595959; font-size: 14px; }
-</style>
-<script>$plotly</script>
-</head>
-<body>
-<main>
+BODY = Template("""<main>
+<header>
+<p class="study">$question</p>
 <h1>$headline</h1>
 $lead
+</header>
 <div class="scroll">$rows</div>
 $sections
 <h2>How it compares with what the paper published</h2>
 <p>“Measured curve” takes the chunk times of the paper’s Figure 4, so that it tests the fronts alone. “Own step model”
-takes nothing from the paper. “Fitted” says that a constant was fitted to that very figure or table.</p>
-<div class="scroll words">$claims</div>
+takes nothing from the paper. “Calibration” says that a constant was fitted to that very figure or table.</p>
+<div class="scroll">$claims</div>
 </main>
-<footer>$made</footer>
-</body>
-</html>
+<footer>
+<p>$made</p>
+</footer>
 """)
-
-
-def _table(columns: list[str], rows: list[list[str]]) -> str:
-    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
-    body = "\n".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>"
 
 
 def row_table(data: dict[str, Any]) -> str:
     """Return the rows of an answer as HTML."""
     policies = list(data["rows"][0]["ttft_s"])
     columns = ["Tokens", "Bandwidth", "Share", "KV bits", *(HEADINGS[name].capitalize() for name in policies)]
-    made = [
+    columns += ["× over computing", "× over loading"]
+    rows = [
         [
             f"{row['tokens']:,}",
             bandwidth_words(row["bandwidth_bytes_per_s"]),
@@ -83,18 +49,7 @@ def row_table(data: dict[str, Any]) -> str:
         ]
         for row in data["rows"]
     ]
-    return _table([*columns, "× over computing", "× over loading"], made)
-
-
-def claim_table() -> str:
-    """Return the accuracy table of Cake as HTML."""
-    made = []
-    for row in validation_cake.validate():
-        verdict = "within" if row["within"] else '<span class="missed">missed</span>'
-        error = f"{row['relative_error']:+.1%}".replace("-", "−")
-        values = [f"{row['published']:.4g}", f"{row['model']:.4g}", error, f"± {row['tolerance']:.1%}", verdict]
-        made.append([escape(row["claim"]), *values, "fitted" if row["calibrated_on_it"] else "not fitted"])
-    return _table(["Claim", "Published", "Model", "Error", "Tolerance", "Verdict", "Kind of check"], made)
+    return pages.table(columns, rows, range(len(columns)))
 
 
 def headline(data: dict[str, Any]) -> str:
@@ -157,55 +112,32 @@ def _caption_paper(points: list[dict[str, Any]]) -> str:
     )
 
 
-def _section(name: str, title: str, points: Any, draw: Callable[[Any], Any], caption: Callable[[Any], str]) -> str:
-    drawn = draw(points).to_html(
-        full_html=False,
-        include_plotlyjs=False,
-        include_mathjax=False,
-        div_id=f"figure-{name}",
-        config={"displayModeBar": False, "responsive": True},
-    )
-    return (
-        f"<section>\n<h2>{escape(title)}</h2>\n<p>{escape(caption(points))}</p>\n<figure>{drawn}</figure>\n</section>"
-    )
-
-
 def page(question: Question, data: dict[str, Any]) -> str:
     """Return the report as HTML; the same question gives the same bytes."""
-    from plotly.offline import get_plotlyjs
-
     draw = figures_cake
-    sections = [
-        _section("fronts", "Where the fronts meet", draw.fronts_points(question), draw.figure_fronts, _caption_fronts),
-        _section(
-            "ttft", "Which resource decides", draw.surface_points(question), draw.figure_surface, _caption_surface
-        ),
-        _section("rows", "What Cake gains", draw.rows_points(data), draw.figure_rows, _caption_rows),
-        _section("paper", "Beside the paper’s table", draw.paper_points(), draw.figure_paper, _caption_paper),
+    drawn: list[tuple[str, str, Any, Callable[[Any], Any], Callable[[Any], str]]] = [
+        ("fronts", "Where the fronts meet", draw.fronts_points(question), draw.figure_fronts, _caption_fronts),
+        ("ttft", "Which resource decides", draw.surface_points(question), draw.figure_surface, _caption_surface),
+        ("rows", "What Cake gains", draw.rows_points(data), draw.figure_rows, _caption_rows),
+        ("paper", "Beside the paper’s table", validation_cake.table3_points(), draw.figure_paper, _caption_paper),
     ]
-    return PAGE.substitute(
-        version=__version__,
-        title=escape(f"Cake: {data['model']} on {data['device']}"),
+    specs = (question.model, question.cluster.device, question.storage)
+    title = escape(f"Cake: {data['model']} on {data['device']}")
+    body = BODY.substitute(
+        question=title,
         headline=escape(headline(data)),
-        lead="\n".join(f"<p>{escape(text)}</p>" for text in lead(data)),
-        plotly=get_plotlyjs(),
+        lead="\n".join(f'<p class="lead">{escape(text)}</p>' for text in lead(data)),
         rows=row_table(data),
-        sections="\n".join(sections),
-        claims=claim_table(),
+        sections="\n".join(pages.section(name, text, say(of), figure(of)) for name, text, of, figure, say in drawn),
+        claims=pages.claim_table(validation_cake.validate()),
         made=escape(
-            f"accelmodel {__version__}. Cake: arXiv 2410.03065. Digests: "
-            f"{question.model.name} {question.model.digest}, "
-            f"{question.cluster.device.name} {question.cluster.device.digest}, "
-            f"{question.storage.name} {question.storage.digest}."
+            f"accelmodel {__version__}. Cake: arXiv 2410.03065. Digests of the specifications: "
+            f"{', '.join(f'{spec.name} {spec.digest}' for spec in specs)}."
         ),
     )
+    return pages.page(title, body)
 
 
 def write_report(question: Question, data: dict[str, Any], path: Path) -> Path:
     """Write the report as one HTML file that needs nothing else; SpecError if it cannot be written."""
-    text = page(question, data)
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise SpecError(f"{path}: cannot be written ({error.strerror}); choose another place with --report") from None
-    return path
+    return pages.write(page(question, data), path, "--report")

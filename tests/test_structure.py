@@ -17,7 +17,7 @@ LEVELS = (
     ("accelmodel",),
     ("errors", "laws", "laws.compiling"),
     ("units", "families", "laws.vectors"),
-    ("facts", "quantities", "huggingface"),
+    ("facts", "quantities", "huggingface", "drawing", "pages"),
     ("laws.l2cache", "laws.timeline", "laws.fronts", "laws.economics", "laws.collectives", "techniques.traces"),
     ("specs", "laws.matmul", "laws.elementwise", "laws.front_policies"),
     ("library", "laws.attention"),
