@@ -33,6 +33,19 @@ _EXPORTS = {
     "policy": "techniques",
     "speedups": "request",
     "load_study": "study",
+    "Prompt": "techniques.cake",
+    "Computing": "techniques.cake",
+    "Loading": "techniques.cake",
+    "chunk_times": "techniques.cake",
+    "loading": "techniques.cake",
+    "cake": "techniques.cake_policies",
+    "fronts_over_time": "techniques.cake_policies",
+    "ttft_grid": "techniques.cake_grid",
+    "adaptive_scheduling": "techniques.cake_adaptive",
+    "read_trace": "techniques.traces",
+    "random_trace": "techniques.traces",
+    "hidden_states": "techniques.kv_rebuilding",
+    "partial_recomputation": "techniques.kv_rebuilding",
 }
 __all__ = ["__version__", *_EXPORTS]
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from accelmodel.benchmarks import c_twin, numpy_twin, python_twin
+from accelmodel.benchmarks import c_twin, cake_fronts, numpy_twin, python_twin
 from accelmodel.benchmarks.peers import known, measured
 from accelmodel.laws import step_kernel
 from accelmodel.laws.vectors import TOTALS, Machine, Policy
@@ -279,8 +279,8 @@ def benchmark(
     -------
     dict
         ``machine``; ``rates`` name → steps/s or None; ``ratios`` name → ratio [1] or None; ``peers`` list of
-        ``name``, ``steps_per_s``, ``what``, ``measured``, ``kind``, ``note``; ``startup_s`` [s]; ``exhaustive``
-        (see there); ``notes``.  Fit for JSON.
+        ``name``, ``steps_per_s``, ``what``, ``measured``, ``kind``, ``note``; ``cake`` (decisions/s, see
+        ``cake_fronts``); ``startup_s`` [s]; ``exhaustive`` (see there); ``notes``.  Fit for JSON.
     """
     asked = question()
     progress("enumeration")
@@ -294,6 +294,7 @@ def benchmark(
         "rates": found,
         "ratios": _ratios(found, others),
         "peers": others,
+        "cake": cake_fronts.measure(seconds, progress),
         "startup_s": startup(cold=cold, progress=progress),
         "exhaustive": whole,
         "notes": notes,

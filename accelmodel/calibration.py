@@ -199,7 +199,7 @@ def calibrate(device: Device, measured: Mapping[str, pd.DataFrame], progress: Pr
     fits: list[Fit] = []
     for kind in CONSTANTS:
         frame = measured.get(kind)
-        if frame is None:
+        if frame is None or frame.empty:
             continue
         frame = frame[np.asarray(silicon.training(frame, kind)) & is_fitted(kind, frame)]
         if len(frame) < FEWEST:

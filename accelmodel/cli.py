@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from accelmodel import __version__
+from accelmodel import __version__, cli_cake
+from accelmodel.cli_options import DeviceName, Json, LinkName, ModelName, WeightBits, emit
 from accelmodel.errors import Infeasible, SpecError
 
 app = typer.Typer(
@@ -20,11 +20,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(cli_cake.app)
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")]
-DeviceName = Annotated[str, typer.Option("--device", help="Name, or path of a TOML file.")]
 Devices = Annotated[int | None, typer.Option("--devices", min=1, help="Devices in the cluster; one node by default.")]
-LinkName = Annotated[str | None, typer.Option("--link", help="Interconnect inside the node, name or path.")]
 L2 = Annotated[str | None, typer.Option("--l2", help="L2 capacity, such as 104MB.")]
 HbmBandwidth = Annotated[str | None, typer.Option("--hbm-bandwidth", help="Such as 3.35TB/s.")]
 HbmCapacity = Annotated[str | None, typer.Option("--hbm-capacity", help="Such as 80GB.")]
@@ -34,7 +32,6 @@ Cores = Annotated[str | None, typer.Option("--cores", help="Cores; the rates sca
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="FIELD=VALUE of the device, link.… or scale_out.…; repeatable.")
 ]
-WeightBits = Annotated[float, typer.Option("--weight-bits")]
 ActivationBits = Annotated[float, typer.Option("--activation-bits")]
 KvBits = Annotated[float, typer.Option("--kv-bits")]
 Threshold = Annotated[float, typer.Option("--threshold", help="Share of usable L2 that prefetches may fill.")]
@@ -43,11 +40,6 @@ Rule = Annotated[str, typer.Option("--rule", help="Admission: paper, partial or 
 
 #: fields of the device and its link that have an option of their own
 SHORTCUTS = ("l2_capacity", "hbm_bandwidth", "hbm_capacity", "l2_bandwidth", "link_bandwidth", "cores")
-
-
-def emit(data: dict[str, Any]) -> None:
-    """Print one JSON document."""
-    sys.stdout.write(json.dumps(data, indent=2, allow_nan=False) + "\n")
 
 
 def _hardware(device: str, devices: int | None, link: str | None, shortcuts: dict[str, Any], settings: Any) -> Any:
@@ -59,7 +51,7 @@ def _hardware(device: str, devices: int | None, link: str | None, shortcuts: dic
 @app.command("list")
 def list_command(
     kind: Annotated[
-        str, typer.Argument(help="devices, links, models, processes, bills or studies; all by default.")
+        str, typer.Argument(help="devices, links, models, processes, bills, storage or studies; all by default.")
     ] = "",
     as_json: Json = False,
 ) -> None:
@@ -72,7 +64,9 @@ def list_command(
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="Name of a device, link, model, process or bill, or a path.")],
+    name: Annotated[
+        str, typer.Argument(help="Name of a device, link, model, process, bill or storage tier, or a path.")
+    ],
     as_json: Json = False,
 ) -> None:
     """One specification with the unit, kind and source of every value."""
@@ -84,9 +78,7 @@ def show(
 
 @app.command()
 def step(
-    model: Annotated[
-        str, typer.Option("--model", help="Name, TOML file, or Hugging Face config.json.")
-    ] = "llama-3-70b",
+    model: ModelName = "llama-3-70b",
     device: DeviceName = "ascend-910b2",
     devices: Devices = None,
     link: LinkName = None,
@@ -230,10 +222,10 @@ def validate(
     as_json: Json = False,
 ) -> None:
     """The accuracy table: what others published and measured, beside the model."""
-    from accelmodel import tables
+    from accelmodel import tables, validation_cake
     from accelmodel.validation import region, validate
 
-    data = tables.validation_data(validate(), region())
+    data = tables.validation_data([*validate(), *validation_cake.validate()], region())
     if output:
         tables.write_text(output, tables.validation_markdown(data))
     emit(data) if as_json else tables.print_validation(data)

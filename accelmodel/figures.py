@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from accelmodel import drawing
+from accelmodel.drawing import INK
+
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
@@ -19,8 +22,6 @@ PARTS = {
 }  # fmt: skip
 COLLECTIVE, OPERATOR = "#d55e00", "#f0c35a"
 LOW, HIGH = "#e69f00", "#009e73"
-INK, FAINT, GRID = "#222222", "#555555", "#e6e6e6"
-FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif"
 #: share of the width from which a bar has room for its name across
 _WIDE = 0.085
 #: share of the width below which it has no room for its name at all
@@ -45,44 +46,12 @@ def word(name: str) -> str:
     return _WORDS.get(name, name.replace("_", " "))
 
 
-def _figure(height: int, **layout: Any) -> go.Figure:
-    import plotly.graph_objects as go
-
-    return go.Figure(
-        layout={
-            "template": "none",
-            "height": height,
-            "font": {"family": FONT, "size": 14, "color": INK},
-            "paper_bgcolor": "white",
-            "plot_bgcolor": "white",
-            "margin": {"l": 80, "r": 24, "t": 48, "b": 64},
-            "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
-            "hoverlabel": {"font": {"family": FONT}},
-            **layout,
-        }
-    )
-
-
-def _axis(title: str, **more: Any) -> dict[str, Any]:
-    return {
-        "title": {"text": title, "standoff": 12},
-        "gridcolor": GRID,
-        "zeroline": False,
-        "linecolor": FAINT,
-        "showline": True,
-        "ticks": "outside",
-        "tickcolor": FAINT,
-        "automargin": True,
-        **more,
-    }
-
-
 def figure_curve(points: dict[str, Any]) -> go.Figure:
     """Draw the objective over L2 size; whole space solid, L2 alone dashed; optima marked."""
-    figure = _figure(
+    figure = drawing.figure(
         460,
-        xaxis=_axis("L2 capacity [MB]", rangemode="tozero"),
-        yaxis=_axis(f"{points['title']} [{points['unit']}]"),
+        xaxis=drawing.axis("L2 capacity [MB]", rangemode="tozero"),
+        yaxis=drawing.axis(f"{points['title']} [{points['unit']}]"),
     )
     for line in points["lines"]:
         colour, name = COLOURS[line["technique"]], f"{NAMES[line['technique']]}, {line['space']}"
@@ -109,11 +78,11 @@ def figure_speedup(points: dict[str, Any]) -> go.Figure:
     """Draw the speed-up over batch and length, one map per model behind a menu; blank where it does not fit."""
     grids = points["grids"]
     known = [x for grid in grids.values() for row in grid for x in row if x is not None]
-    figure = _figure(
+    figure = drawing.figure(
         470,
         margin={"l": 80, "r": 24, "t": 64, "b": 64},
-        xaxis=_axis("Request length, prompt and answer [tokens]", type="category", showgrid=False),
-        yaxis=_axis("Batch [sequences]", type="category", showgrid=False),
+        xaxis=drawing.axis("Request length, prompt and answer [tokens]", type="category", showgrid=False),
+        yaxis=drawing.axis("Batch [sequences]", type="category", showgrid=False),
     )
     for at, (name, grid) in enumerate(grids.items()):
         figure.add_heatmap(
@@ -173,12 +142,14 @@ def figure_timeline(points: dict[str, Any]) -> go.Figure:
     """Draw the main lane without prefetch, and both lanes with it, of one layer."""
     span = max(points["total"].values())
     lanes = ["without prefetch:<br>main lane", "with prefetch:<br>main lane", "with prefetch:<br>prefetch lane"]
-    figure = _figure(
+    figure = drawing.figure(
         400,
         barmode="overlay",
         margin={"l": 150, "r": 24, "t": 48, "b": 64},
-        xaxis=_axis("Time since the layer began [µs]", range=[0, span * 1.09]),
-        yaxis=_axis("", categoryarray=lanes[::-1], showgrid=False, ticks="", range=[-0.5, 2.5], automargin=False),
+        xaxis=drawing.axis("Time since the layer began [µs]", range=[0, span * 1.09]),
+        yaxis=drawing.axis(
+            "", categoryarray=lanes[::-1], showgrid=False, ticks="", range=[-0.5, 2.5], automargin=False
+        ),
     )
     for lane, technique in zip(lanes, COLOURS, strict=False):
         bars = points["lanes"][technique]
@@ -199,12 +170,12 @@ def figure_timeline(points: dict[str, Any]) -> go.Figure:
 
 def figure_occupancy(points: dict[str, Any]) -> go.Figure:
     """Draw the prefetched bytes that wait in L2 over the time of one layer, below what L2 can hold."""
-    figure = _figure(
+    figure = drawing.figure(
         350,
         margin={"l": 150, "r": 24, "t": 24, "b": 64},
         showlegend=False,
-        xaxis=_axis("Time since the layer began [µs]", range=[0, points["end"] * 1.09]),
-        yaxis=_axis("Waiting in L2 [MB]", range=[0, points["usable"] * 1.2], automargin=False),
+        xaxis=drawing.axis("Time since the layer began [µs]", range=[0, points["end"] * 1.09]),
+        yaxis=drawing.axis("Waiting in L2 [MB]", range=[0, points["usable"] * 1.2], automargin=False),
     )
     figure.add_scatter(
         x=points["time"],
@@ -258,17 +229,17 @@ def figure_cost(points: dict[str, Any]) -> go.Figure:
     chips = [f"{NAMES[technique]},<br>{space}, {l2}" for space, technique, l2 in points["chips"]]
     key = {"orientation": "h", "xanchor": "left", "x": 0.0, "yanchor": "bottom", "traceorder": "normal"}
     rows = {"showgrid": False, "ticks": "", "autorange": "reversed"}
-    figure = _figure(
+    figure = drawing.figure(
         230 + 100 * len(chips),
         barmode="stack",
         uniformtext={"mode": "hide", "minsize": 11},
         margin={"l": 170, "r": 24, "t": 48, "b": 64},
-        xaxis=_axis("Die area [mm²]", anchor="y", range=[0, 1.1 * max(points["die_area"])]),
-        yaxis=_axis("", domain=[0.6, 1.0], **rows),
-        xaxis2=_axis(
+        xaxis=drawing.axis("Die area [mm²]", anchor="y", range=[0, 1.1 * max(points["die_area"])]),
+        yaxis=drawing.axis("", domain=[0.6, 1.0], **rows),
+        xaxis2=drawing.axis(
             "Price of a device [USD]", anchor="y2", range=[0, 1.1 * max(points["total_price"])], tickformat=","
         ),
-        yaxis2=_axis("", domain=[0.0, 0.4], anchor="x2", **rows),
+        yaxis2=drawing.axis("", domain=[0.0, 0.4], anchor="x2", **rows),
         legend={**key, "y": 1.01},
         legend2={**key, "y": 0.41},
     )
@@ -281,7 +252,9 @@ def figure_cost(points: dict[str, Any]) -> go.Figure:
 
 def figure_pareto(points: dict[str, Any]) -> go.Figure:
     """Draw throughput per device against die area for the chips that no other beats on both."""
-    figure = _figure(460, xaxis=_axis("Die area [mm²]"), yaxis=_axis("Throughput per device [tokens/s]"))
+    figure = drawing.figure(
+        460, xaxis=drawing.axis("Die area [mm²]"), yaxis=drawing.axis("Throughput per device [tokens/s]")
+    )
     for technique, spots in points["fronts"].items():
         colour, name = COLOURS[technique], NAMES[technique]
         figure.add_scatter(
@@ -324,13 +297,13 @@ def figure_sensitivity(points: dict[str, Any], names: dict[str, str]) -> go.Figu
     """
     bars = points["bars"][::-1]
     rows = [f"{names[bar['constant']]}<br>{bar['range']}" for bar in bars]
-    figure = _figure(
+    figure = drawing.figure(
         130 + 44 * max(len(bars), 1),
         barmode="overlay",
         margin={"l": 230, "r": 24, "t": 48, "b": 64},
-        xaxis=_axis("Gain in the objective [×]", domain=[0.0, 0.47]),
-        xaxis2=_axis("Best L2 with prefetch [MB]", domain=[0.53, 1.0], range=[0, 1.04 * points["axis"][1]]),
-        yaxis=_axis("", showgrid=False, ticks="", tickfont={"size": 13}),
+        xaxis=drawing.axis("Gain in the objective [×]", domain=[0.0, 0.47]),
+        xaxis2=drawing.axis("Best L2 with prefetch [MB]", domain=[0.53, 1.0], range=[0, 1.04 * points["axis"][1]]),
+        yaxis=drawing.axis("", showgrid=False, ticks="", tickfont={"size": 13}),
     )
     for axis, key, base in (("x", "gain", points["base"]["gain"]), ("x2", "l2", points["base"]["l2"])):
         for end, colour in enumerate((LOW, HIGH)):
@@ -360,13 +333,13 @@ def figure_region(points: dict[str, Any]) -> go.Figure:
 
     places = [list(range(len(points[axis]))) for axis in ("start_up", "usable")]
     at = points["calibrated"]
-    figure = _figure(
+    figure = drawing.figure(
         440,
-        xaxis=_axis(
+        xaxis=drawing.axis(
             "Start-up time of a collective [µs]", showgrid=False, tickmode="array", tickvals=places[0],
             ticktext=[f"{x:g}" for x in points["start_up"]],
         ),
-        yaxis=_axis(
+        yaxis=drawing.axis(
             "Usable share of L2 [%]", showgrid=False, tickmode="array", tickvals=places[1],
             ticktext=[f"{x:g}" for x in points["usable"]],
         ),

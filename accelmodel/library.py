@@ -21,7 +21,7 @@ from accelmodel import facts, huggingface
 from accelmodel.errors import SpecError, unknown
 from accelmodel.facts import Fact
 from accelmodel.quantities import Quantity
-from accelmodel.specs import Bill, Cluster, Device, LanguageModel, Link, Process, Residual, Spec, Workload
+from accelmodel.specs import Bill, Cluster, Device, LanguageModel, Link, Process, Residual, Spec, Storage, Workload
 from accelmodel.units import parse
 
 #: kind of spec → (folder of hwspecs, type)
@@ -31,6 +31,7 @@ TYPES: dict[str, tuple[str, type[Spec]]] = {
     "model": ("models", LanguageModel),
     "process": ("processes", Process),
     "bill": ("bills", Bill),
+    "storage": ("storage", Storage),
 }
 #: what comes after the name of a specification in the name of the file of its fitted constants
 _FITTED = ".calibrated"
@@ -117,7 +118,7 @@ def load(kind: str, name: str, *, fitted: bool = True) -> Any:
 
     Parameters
     ----------
-    kind : {"device", "link", "model", "process", "bill"}
+    kind : {"device", "link", "model", "process", "bill", "storage"}
         What to load.
     name : str
         A shipped name, the path of a TOML file, or for models the path of a ``config.json``.
@@ -126,7 +127,7 @@ def load(kind: str, name: str, *, fitted: bool = True) -> Any:
 
     Returns
     -------
-    Device, Link, LanguageModel, Process or Bill
+    Device, Link, LanguageModel, Process, Bill or Storage
         Frozen, in SI units, with its facts.
 
     Raises

@@ -1,19 +1,18 @@
 """The report of an exploration: one HTML file that opens offline.
 
 Words and tables are made here, the numbers of the figures in ``points``, the drawings in ``figures``, and
-the page around them stands in ``report.html``.  The same exploration gives the same bytes.
+its body stands in ``report.html``.  The same exploration gives the same bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from string import Template
 from typing import Any
 
-from accelmodel import __version__, facts, figures, points, validation
-from accelmodel.errors import SpecError
+from accelmodel import __version__, facts, figures, pages, points, validation
 from accelmodel.explore import Exploration, gain
 from accelmodel.library import load, provenance
 from accelmodel.search import TECHNIQUES, regret
@@ -49,17 +48,6 @@ def words(constant: str) -> str:
     ('start-up of a collective', 'test price')
     """
     return WORDS.get(constant, constant.partition(".")[2].replace("_", " "))
-
-
-def _table(columns: list[str], rows: Iterable[list[str]], numeric: range) -> str:
-    """Return an HTML table of cells that are HTML already."""
-
-    def row(cells: list[str], tag: str) -> str:
-        made = (f"<{tag}{' class=n' if i in numeric else ''}>{cell}</{tag}>" for i, cell in enumerate(cells))
-        return f"<tr>{''.join(made)}</tr>"
-
-    body = "\n".join(row(cells, "td") for cells in rows)
-    return f"<table><thead>{row(columns, 'th')}</thead>\n<tbody>\n{body}\n</tbody></table>"
 
 
 def _rate(exploration: Exploration) -> str:
@@ -135,34 +123,7 @@ def chip_table(exploration: Exploration) -> str:
         _chip_row(exploration, "Optuna", technique, {**chip, **exploration.found[technique].best})
         for technique, chip in zip(TECHNIQUES, chips[-2:], strict=True)
     ]
-    return _table(columns, rows, range(1, len(columns)))
-
-
-def _number(value: float, unit: str) -> str:
-    return show(value, unit, 3) if unit else f"{value:.3g}"
-
-
-def claim_table(rows: list[dict[str, Any]]) -> str:
-    """Return the accuracy table as HTML."""
-    made = []
-    for row in rows:
-        name, _, unit = row["claim"].partition(" [")
-        unit = unit.removesuffix("]")
-        verdict = "within" if row["within"] else '<span class="missed">missed</span>'
-        made.append(
-            [
-                escape(name),
-                escape(_number(row["published"], unit)),
-                escape(_number(row["model"], unit)),
-                f"{row['relative_error']:+.1%}".replace("-", "−"),
-                f"± {row['tolerance']:.0%}",
-                verdict,
-                "calibration" if row["calibrated_on_it"] else "validation",
-                escape(row["source"]),
-            ]
-        )
-    columns = ["Claim", "Published", "Model", "Error", "Tolerance", "Verdict", "Kind of check", "Source"]
-    return _table(columns, made, range(1, 5))
+    return pages.table(columns, rows, range(1, len(columns)))
 
 
 def _parts(exploration: Exploration) -> dict[str, Any]:
@@ -184,7 +145,7 @@ def constant_table(exploration: Exploration) -> str:
             cells = [value, between, fact["kind"], fact["source"], fact["locator"]]
             rows.append([name, *(escape(cell) for cell in cells)])
     rows.sort(key=lambda row: row[3] != "calibrated")
-    return _table(["Constant", "Value", "Range", "Kind", "Source", "Where it comes from"], rows, range(1, 3))
+    return pages.table(["Constant", "Value", "Range", "Kind", "Source", "Where it comes from"], rows, range(1, 3))
 
 
 def _listed(names: list[str]) -> str:
@@ -304,15 +265,7 @@ DRAWINGS: tuple[Drawing, ...] = (
 def _section(exploration: Exploration, drawing: Drawing) -> str:
     name, title, compute, draw, caption = drawing
     found = compute(exploration)
-    drawn = draw(found).to_html(
-        full_html=False,
-        include_plotlyjs=False,
-        include_mathjax=False,
-        div_id=f"figure-{name}",
-        config={"displayModeBar": False, "responsive": True},
-    )
-    text = escape(caption(exploration, found))
-    return f"<section>\n<h2>{escape(title)}</h2>\n<p>{text}</p>\n<figure>{drawn}</figure>\n</section>"
+    return pages.section(name, title, caption(exploration, found), draw(found))
 
 
 def _sources(exploration: Exploration, models: list[Any], rows: list[dict[str, Any]]) -> str:
@@ -340,24 +293,21 @@ def _made(exploration: Exploration, models: list[Any]) -> str:
 
 def page(exploration: Exploration) -> str:
     """Return the report as HTML."""
-    from plotly.offline import get_plotlyjs
-
     rows = validation.validate()
     models = [load("model", name) for name in exploration.study.workload.models]
     calibrated = sum(row["calibrated_on_it"] for row in rows)
     within = sum(row["within"] for row in rows)
     template = Template((Path(__file__).parent / TEMPLATE).read_text(encoding="utf-8"))
-    return template.substitute(
-        version=__version__,
-        title=escape(exploration.study.study.title),
+    title = escape(exploration.study.study.title)
+    body = template.substitute(
+        title=title,
         headline=escape(headline(exploration)),
         lead="\n".join(f'<p class="lead">{escape(text)}</p>' for text in lead(exploration)),
-        plotly=get_plotlyjs(),
         chips=chip_table(exploration),
         chips_note="Best by the study’s objective, the last column. Each chip is judged by its best use: software "
         "chooses tensor parallelism and prefetch threshold anew for each.",
         figures="\n".join(_section(exploration, drawing) for drawing in DRAWINGS),
-        claims=claim_table(rows),
+        claims=pages.claim_table(rows),
         claims_note=f"{within} of {len(rows)} claims are met within their tolerance. “Calibration” says that a "
         f"constant was fitted to that very figure ({calibrated} of them): it checks the fit and validates nothing.",
         constants=constant_table(exploration),
@@ -366,6 +316,7 @@ def page(exploration: Exploration) -> str:
         made=_made(exploration, models),
         sources=_sources(exploration, models, rows),
     )
+    return pages.page(title, body)
 
 
 def write_report(exploration: Exploration, path: Path) -> Path:
@@ -387,9 +338,4 @@ def write_report(exploration: Exploration, path: Path) -> Path:
     SpecError
         If the file cannot be written.
     """
-    text = page(exploration)
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise SpecError(f"{path}: cannot be written ({error.strerror}); choose another place with --output") from None
-    return path
+    return pages.write(page(exploration), path, "--output")

@@ -1,4 +1,4 @@
-"""Specifications as frozen data: Device, Link, Cluster, LanguageModel, Process, Bill, Workload.
+"""Specifications as frozen data: Device, Link, Storage, Cluster, LanguageModel, Process, Bill, Workload.
 
 Every numeric field is an SI float or an ``xarray.DataArray`` that carries a labelled axis.
 """
@@ -126,6 +126,24 @@ class Link(Spec):
 
 TOPOLOGIES = ("mesh", "switch", "ring", "torus", "bus")
 ALGORITHMS = ("ring", "tree", "one-shot", "two-shot", "in-switch")
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class Storage(Spec):
+    """Where a KV cache is kept.  ``latency`` is of one request, ``tail`` follows the last; capacity 0 is unknown."""
+
+    direction: str
+    bandwidth: ByteRate
+    latency: Seconds
+    tail: Seconds
+    capacity: Bytes = 0.0
+
+    def __post_init__(self) -> None:
+        if self.direction not in DIRECTIONS:
+            raise unknown("direction", self.direction, DIRECTIONS)
+
+
+DIRECTIONS = ("read", "write", "both")
 
 
 @dataclass(frozen=True, config=_CONFIG)

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 FOLDERS = {folder: kind for kind, (folder, _) in TYPES.items()}
 
 
-def _table(title: str, columns: list[str], rows: list[list[str]], left: int = 1) -> None:
+def print_table(title: str, columns: list[str], rows: list[list[str]], left: int = 1) -> None:
+    """Print a table; the first ``left`` columns are words."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
@@ -43,7 +44,8 @@ def _console() -> Console:
     return Console() if sys.stdout.isatty() else Console(width=200)
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Print one line."""
     _console().print(text, highlight=False, markup=False)
 
 
@@ -78,7 +80,9 @@ def known(kind: str) -> dict[str, list[str]]:
 
 def print_known(found: dict[str, list[str]]) -> None:
     """Print names by kind."""
-    _table("Known specifications", ["kind", "names"], [[kind, ", ".join(names)] for kind, names in found.items()], 2)
+    print_table(
+        "Known specifications", ["kind", "names"], [[kind, ", ".join(names)] for kind, names in found.items()], 2
+    )
 
 
 def specification(name: str) -> dict[str, Any]:
@@ -117,7 +121,7 @@ def print_specification(found: dict[str, Any]) -> None:
         unit = row.get("unit", "1").replace("1/s", "Hz")
         text = show(value, unit) if isinstance(value, float) else str(value)
         rows.append([row["field"], text, row["kind"], row.get("source", ""), row.get("locator", "")])
-    _table(f"{found['kind']} {found['name']}", ["field", "value", "kind", "source", "where"], rows, 5)
+    print_table(f"{found['kind']} {found['name']}", ["field", "value", "kind", "source", "where"], rows, 5)
 
 
 def step_data(result: xr.Dataset) -> dict[str, Any]:
@@ -171,14 +175,14 @@ def print_step(data: dict[str, Any]) -> None:
         for row in data["operators"]
     ]
     columns = ["operator", "count", "time", "share", "bound", "FLOPs", "HBM", "L2 hits", "link"]
-    _table(f"{data['phase']} step of {data['model']} on {data['device']}, {data['technique']}", columns, rows)
-    _say(
+    print_table(f"{data['phase']} step of {data['model']} on {data['device']}, {data['technique']}", columns, rows)
+    say(
         f"step {show(data['time_s'], 's')}, {data['tokens_per_s']:.4g} tokens/s, memory per device "
         f"{show(data['memory_bytes'], 'B')}, prefetched {show(data['prefetched_bytes'], 'B')}; "
         f"weakest fact behind it: {data['weakest_fact']}"
     )
     if data["notes"]:
-        _say(data["notes"])
+        say(data["notes"])
 
 
 def speedup_data(result: xr.Dataset) -> dict[str, Any]:
@@ -220,8 +224,8 @@ def print_speedups(data: dict[str, Any]) -> None:
         for row in data["rows"]
     ]
     columns = ["model", "tp", "batch", "context", "baseline", "fused", "PRESERVE", "speed-up", "prefetched"]
-    _table(f"PRESERVE on {data['device']}, {data['phase']}", columns, rows)
-    _say(f"speed-up from {data['min_speedup']:.3f} to {data['max_speedup']:.3f} where it fits")
+    print_table(f"PRESERVE on {data['device']}, {data['phase']}", columns, rows)
+    say(f"speed-up from {data['min_speedup']:.3f} to {data['max_speedup']:.3f} where it fits")
 
 
 def print_exploration(data: dict[str, Any]) -> None:
@@ -242,13 +246,13 @@ def print_exploration(data: dict[str, Any]) -> None:
             ]
         )
     columns = ["technique", "L2", "cores", "HBM stacks", "die", "power", "price", "tokens/s", "tokens/s/mm²"]
-    _table(f"Best chips of {data['study']}", columns, rows)
+    print_table(f"Best chips of {data['study']}", columns, rows)
     alone = data["l2_alone"]
-    _say(
+    say(
         f"gain {data['gain']:.3f} over {data['exhaustive']['chips']} chips; with L2 as the only axis "
         f"{show(alone['none']['l2_bytes'], 'B')} → {show(alone['preserve']['l2_bytes'], 'B')}, gain {alone['gain']:.3f}"
     )
-    _say(f"Optuna's regret {data['regret']:.2%}; report: {data['report']}; study: {data['storage']}")
+    say(f"Optuna's regret {data['regret']:.2%}; report: {data['report']}; study: {data['storage']}")
 
 
 def validation_data(rows: list[dict[str, Any]], region: xr.Dataset) -> dict[str, Any]:
@@ -271,7 +275,7 @@ def _validation_rows(data: dict[str, Any]) -> list[list[str]]:
             f"{row['published']:.4g}",
             f"{row['model']:.4g}",
             f"{row['relative_error']:+.1%}",
-            f"{row['tolerance']:.0%}",
+            f"{100.0 * row['tolerance']:.3g}%",
             "yes" if row["within"] else "no",
             "calibrated" if row["calibrated_on_it"] else "validated",
         ]
@@ -291,18 +295,22 @@ def validation_markdown(data: dict[str, Any]) -> str:
 
 def print_validation(data: dict[str, Any]) -> None:
     """Print the accuracy table."""
-    _table("Accuracy", _VALIDATION, _validation_rows(data))
+    print_table("Accuracy", _VALIDATION, _validation_rows(data))
     region = data["region"]
     share = f"{region['holds']} of {region['tested']}"
-    _say(f"all claims of PRESERVE hold at once in {share} sets of the unpublished constants")
+    say(f"all claims of PRESERVE hold at once in {share} sets of the unpublished constants")
 
 
 def print_benchmark(data: dict[str, Any]) -> None:
     """Print rates and ratios."""
     rates = [[name, "not measured" if rate is None else f"{rate:,.0f}"] for name, rate in data["rates"].items()]
-    _table("Full decode steps per second", ["form", "steps/s"], rates)
+    print_table("Full decode steps per second", ["form", "steps/s"], rates)
     ratios = [[name, "not measured" if ratio is None else f"{ratio:,.3g}"] for name, ratio in data["ratios"].items()]
-    _table("Ratios", ["ratio", "value"], ratios)
+    print_table("Ratios", ["ratio", "value"], ratios)
+    cake = [
+        [name, "not measured" if value is None else f"{value:,.0f}"] for name, value in data["cake"]["rates"].items()
+    ]
+    print_table("Cake decisions per second", ["form", "decisions/s"], cake)
 
 
 def write_text(path: Path, text: str) -> None:

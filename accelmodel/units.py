@@ -164,14 +164,16 @@ def parse(text: str | float, unit: str, *, what: str = "quantity") -> float:
     """
     match = _QUANTITY.match(str(text))
     if match is None:
-        raise SpecError(f"{what}: {text!r} is not a number with a unit; give for example '1.5{unit}'")
+        raise SpecError(f"{what}: {text!r} is not a number with a unit; give for example '1.5{unit.removeprefix('1')}'")
     number = float(match[1])
     try:
         dimension, factor = unit_factor(match[2]) if match[2] else (unit, 1.0)
     except SpecError as error:
         raise SpecError(f"{what}: {error}") from None
     if dimension != unit:
-        raise SpecError(f"{what}: {text!r} is in {dimension}, expected {unit}; give for example '1.5{unit}'")
+        raise SpecError(
+            f"{what}: {text!r} is in {dimension}, expected {unit}; give for example '1.5{unit.removeprefix('1')}'"
+        )
     value = number * factor
     if not math.isfinite(value):
         raise SpecError(f"{what}: {text!r} is not a finite number")

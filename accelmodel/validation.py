@@ -7,7 +7,7 @@ of PRESERVE hold at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
@@ -48,12 +48,12 @@ class Claim(BaseModel):
     locator: str
 
 
-def claims() -> list[Claim]:
-    """Return all claims of ``hwspecs/published``; raises SpecError naming file and field."""
+def claims(table: str = "claim") -> list[Claim]:
+    """Return all claims of ``hwspecs/published`` under ``[[table]]``; raises SpecError naming file and field."""
     found: list[Claim] = []
     for path in sorted((facts.root() / "published").glob("*.toml")):
         content, _ = facts.read_toml(path)
-        for entry in content.get("claim", []):
+        for entry in content.get(table, []):
             try:
                 claim = Claim.model_validate(entry)
             except pydantic.ValidationError as error:
@@ -137,8 +137,8 @@ QUANTITIES: dict[str, Callable[[str], float]] = {
 }
 
 
-def validate() -> list[dict[str, Any]]:
-    """Return the accuracy table: one row for each claim.
+def answer(given: list[Claim], quantities: Mapping[str, Callable[[str], float]]) -> list[dict[str, Any]]:
+    """Return the accuracy table of some claims: one row for each.
 
     Returns
     -------
@@ -152,11 +152,11 @@ def validate() -> list[dict[str, Any]]:
         If a claim names a quantity that the model does not compute.
     """
     rows = []
-    for claim in claims():
+    for claim in given:
         key = claim.quantity.partition(".")[0]
-        if key not in QUANTITIES:
-            raise unknown("quantity", claim.quantity, QUANTITIES)
-        value = QUANTITIES[key](claim.quantity)
+        if key not in quantities:
+            raise unknown("quantity", claim.quantity, quantities)
+        value = quantities[key](claim.quantity)
         error = value / claim.value - 1.0
         rows.append(
             {
@@ -172,6 +172,11 @@ def validate() -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def validate() -> list[dict[str, Any]]:
+    """Return the accuracy table, as ``answer``, of all ``[[claim]]``."""
+    return answer(claims(), QUANTITIES)
 
 
 #: grid of the constants that are not public: start-up of a collective [s], usable share of L2, SRAM area [mm²/MiB]

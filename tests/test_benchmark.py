@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from accelmodel import benchmark, library
-from accelmodel.benchmarks import c_twin, numpy_twin, peers, python_twin
+from accelmodel.benchmarks import c_twin, cake_fronts, numpy_twin, peers, python_twin
 from accelmodel.laws.vectors import Machine
 from accelmodel.step import pose, run_kernel
 from accelmodel.techniques import policy
@@ -102,6 +102,16 @@ def test_python_twin_agrees_with_the_kernel(warm):
     assert seconds > 0.0
 
 
+@pytest.mark.parametrize("form", cake_fronts.FORMS)
+def test_python_twin_of_cake_agrees_with_the_kernel(form):
+    question = cake_fronts.FORMS[form](20)
+    found, seconds = python_twin.interpreted(cake_fronts.__name__, question)
+    np.testing.assert_allclose(found, cake_fronts.answer(question)[0], rtol=TOLERANCE)
+    assert (found[:, 0] > 0.0).all()
+    assert len(np.unique(found[:, 0])) == 20
+    assert seconds > 0.0
+
+
 def test_without_a_compiler_there_is_no_c_twin(monkeypatch):
     monkeypatch.setattr(c_twin, "compiler", lambda: None)
     assert c_twin.load.__wrapped__() is None
@@ -153,7 +163,7 @@ def test_a_peer_that_fails_is_not_measured_and_says_why(monkeypatch):
 def test_benchmark_returns_the_documented_keys(warm):
     stages = []
     data = benchmark.benchmark(seconds=0.02, cold=False, progress=stages.append)
-    assert set(data) == {"machine", "rates", "ratios", "peers", "startup_s", "exhaustive", "notes"}
+    assert set(data) == {"machine", "rates", "ratios", "peers", "cake", "startup_s", "exhaustive", "notes"}
     assert set(data["machine"]) == {"cpu", "cores", "system", "python", "numba", "numpy"}
     assert set(data["startup_s"]) == {"import", "first_answer_warm", "first_answer_cold"}
     assert data["startup_s"]["first_answer_cold"] is None
@@ -161,6 +171,8 @@ def test_benchmark_returns_the_documented_keys(warm):
     assert set(data["rates"]) == forms
     assert all(rate is None or rate > 0.0 for rate in data["rates"].values())
     assert {"kernel/NumPy", "kernel/C", "kernel/Python", "kernel/GenZ"} <= set(data["ratios"])
+    assert set(data["cake"]["ratios"]) == {"constant rates, kernel/Python", "traces, kernel/Python"}
+    assert all(ratio > 1.0 for ratio in data["cake"]["ratios"].values())
     whole = data["exhaustive"]
     assert whole["designs"] == 10**8
     assert whole["kind"] == "extrapolated"

@@ -1,4 +1,4 @@
-"""The package itself without compilation: the kernel run by the Python interpreter, in a process of its own."""
+"""The package itself without compilation: its kernels run by the Python interpreter, in a process of its own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +17,52 @@ import numpy as np
 from accelmodel.laws import step_kernel
 from accelmodel.laws.vectors import TOTALS, Policy
 
-_CODE = "import sys; from accelmodel.benchmarks.python_twin import answer; answer(sys.argv[1])"
+_CODE = "import sys; from accelmodel.benchmarks.python_twin import respond; respond(*sys.argv[1:])"
 #: longest that a question may take [s]
 _PATIENCE = 600.0
 
 
-def answer(folder: str) -> None:
-    """Answer the question that ``evaluate`` left in a folder; to be run where Numba is switched off."""
-    question = np.load(Path(folder) / "question.npz")
+def respond(module: str, folder: str) -> None:
+    """Answer the question that ``interpreted`` left in a folder; to be run where Numba is switched off."""
+    with np.load(Path(folder) / "question.npz") as question, np.errstate(all="ignore"):
+        found, seconds = import_module(module).answer(question)
+    np.savez(Path(folder) / "answer.npz", found=found, seconds=seconds)
+
+
+def interpreted(module: str, question: Mapping[str, Any]) -> tuple[Any, float]:
+    """Run ``answer(question)`` of a module with ``NUMBA_DISABLE_JIT=1``.
+
+    Parameters
+    ----------
+    module : str
+        Its ``answer`` returns an array, and the time that the kernel took, start-up left out [s].
+    question : mapping of str to array
+
+    Raises
+    ------
+    OSError, subprocess.SubprocessError
+        Where no process can be started, or it fails.
+    """
+    with tempfile.TemporaryDirectory(prefix="accelmodel-") as folder:
+        np.savez(Path(folder) / "question.npz", **question)
+        environment = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        command = [sys.executable, "-c", _CODE, module, folder]
+        subprocess.run(command, check=True, capture_output=True, timeout=_PATIENCE, env=environment)
+        with np.load(Path(folder) / "answer.npz") as answered:
+            return answered["found"], float(answered["seconds"])
+
+
+def answer(question: Mapping[str, Any]) -> tuple[Any, float]:
+    """Return totals (TOTALS, design) of the steps that ``evaluate`` asks, and their time [s]."""
     table, machines = question["table"][:, :, None], question["machines"][:, None, :]
     totals = np.zeros((len(TOTALS), 1, machines.shape[2]))
     start = time.perf_counter()
-    with np.errstate(all="ignore"):
-        step_kernel.evaluate(table, machines, Policy(*map(float, question["policy"])), totals, np.zeros((0, 0, 0, 0)))
-    seconds = time.perf_counter() - start
-    np.savez(Path(folder) / "answer.npz", totals=totals[:, 0], seconds=seconds)
+    step_kernel.evaluate(table, machines, Policy(*map(float, question["policy"])), totals, np.zeros((0, 0, 0, 0)))
+    return totals[:, 0], time.perf_counter() - start
 
 
 def evaluate(table: Any, machines: Any, policy: Policy) -> tuple[Any, float]:
-    """Time whole steps of one workload with ``NUMBA_DISABLE_JIT=1``.
+    """Time whole steps of one workload without compilation.
 
     Parameters
     ----------
@@ -47,10 +76,4 @@ def evaluate(table: Any, machines: Any, policy: Policy) -> tuple[Any, float]:
     tuple
         Totals (TOTALS, design) as of the kernel, and the time that they took, start-up left out [s].
     """
-    with tempfile.TemporaryDirectory(prefix="accelmodel-") as folder:
-        np.savez(Path(folder) / "question.npz", table=table, machines=machines, policy=np.array(policy))
-        environment = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        command = [sys.executable, "-c", _CODE, folder]
-        subprocess.run(command, check=True, capture_output=True, timeout=_PATIENCE, env=environment)
-        found = np.load(Path(folder) / "answer.npz")
-        return found["totals"], float(found["seconds"])
+    return interpreted(__name__, {"table": table, "machines": machines, "policy": np.array(policy)})

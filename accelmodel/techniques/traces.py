@@ -1,0 +1,186 @@
+"""Curves and traces from outside: measured chunk times, and rates that change over time.
+
+A trace is a step function: ``value[i]`` holds from ``time[i]`` to ``time[i + 1]``, and the last row ends
+it.  Its last value goes on only where ``hold`` says so.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from accelmodel.errors import SpecError
+
+Array = np.ndarray[Any, Any]
+#: column of a bandwidth trace → factor to B/s
+BANDWIDTH = {"value": 1.0, "bandwidth_bytes_per_s": 1.0, "bandwidth_gibps": 2.0**30 / 8.0, "bandwidth_gbps": 1.25e8}
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A rate over time.
+
+    Attributes
+    ----------
+    time : ndarray
+        Increasing, from 0 [s].
+    value : ndarray
+        From that time on: bandwidth [B/s], or share of the token budget [1]; 0 is a pause.
+    hold : bool
+        The last value goes on for ever; else the trace ends at its last row.
+    name : str
+        File or kind, for messages.
+    """
+
+    time: Array
+    value: Array
+    hold: bool = False
+    name: str = "trace"
+
+    def __post_init__(self) -> None:
+        time, value = np.asarray(self.time, dtype=float), np.asarray(self.value, dtype=float)
+        if time.ndim != 1 or time.shape != value.shape or not len(time):
+            raise SpecError(f"{self.name}: needs as many times as values, at least one row")
+        if not (np.isfinite(time).all() and np.isfinite(value).all()):
+            raise SpecError(f"{self.name}: holds a number that is not finite; correct that row")
+        if time[0] != 0.0 or (np.diff(time) <= 0.0).any():
+            raise SpecError(f"{self.name}: time_s must start at 0 and increase from row to row")
+        if (value < 0.0).any():
+            row = int(np.argmax(value < 0.0))
+            raise SpecError(f"{self.name}: row {row + 1}: value {value[row]:g} is negative; a pause is 0")
+        if not value[: None if self.hold or len(value) == 1 else -1].max() > 0.0:
+            raise SpecError(f"{self.name}: all values are 0; nothing ever happens")
+        object.__setattr__(self, "time", time)
+        object.__setattr__(self, "value", value)
+
+    @property
+    def end(self) -> float:
+        """Time up to which the trace speaks [s]; infinite where the last value is held."""
+        return math.inf if self.hold else float(self.time[-1])
+
+    @property
+    def mean(self) -> float:
+        """Mean over the time the trace covers; the last value where that is all there is."""
+        total = float(np.sum(self.value[:-1] * np.diff(self.time)))
+        return total / float(self.time[-1]) if total > 0.0 else float(self.value[-1])
+
+
+def _rows(path: str | Path, first: str, second: Sequence[str]) -> tuple[str, list[tuple[int, float, float]]]:
+    """Read two columns of a CSV file, the second under one of some names; ``#`` starts a comment.
+
+    Returns
+    -------
+    tuple
+        Name of the second column, and (line, first, second) of each row.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise SpecError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    except UnicodeDecodeError:
+        raise SpecError(f"{path}: is not UTF-8 text; save it as UTF-8") from None
+    lines = [(i, line) for i, line in enumerate(text.splitlines(), 1) if line.strip() and not line.startswith("#")]
+    table = list(csv.reader(line for _, line in lines))
+    header = [name.strip() for name in table[0]] if table else []
+    named = [name for name in second if name in header]
+    if first not in header or len(named) != 1:
+        raise SpecError(f"{path}: the first row must name {first!r} and one of {', '.join(map(repr, second))}")
+    places = header.index(first), header.index(named[0])
+    rows = []
+    for (line, _), row in zip(lines[1:], table[1:], strict=False):
+        try:
+            pair = float(row[places[0]]), float(row[places[1]])
+        except (ValueError, IndexError):
+            raise SpecError(f"{path}: line {line}: {first} and {named[0]} must be numbers") from None
+        if not all(math.isfinite(number) for number in pair):
+            raise SpecError(f"{path}: line {line}: {first} and {named[0]} must be finite")
+        rows.append((line, *pair))
+    if not rows:
+        raise SpecError(f"{path}: has no rows below its header")
+    return named[0], rows
+
+
+def read_chunk_times(path: str | Path, chunks: int | None = None) -> Array:
+    """Return measured prefill times by chunk [s].
+
+    Parameters
+    ----------
+    path : str or Path
+        CSV with the columns ``chunk_index`` (0, 1, 2 …) and ``time_s``; lines that start with ``#`` are comments.
+    chunks : int, optional
+        Chunks that the prompt needs; a shorter curve is refused.
+
+    Raises
+    ------
+    SpecError
+        Where the file has a gap, a time that is not above 0, or too few chunks.
+    """
+    _, rows = _rows(path, "chunk_index", ("time_s",))
+    for expected, (line, index, time) in enumerate(rows):
+        if index != expected:
+            raise SpecError(f"{path}: line {line}: chunk_index {index:g}, expected {expected}; fill the gap")
+        if not time > 0.0:
+            raise SpecError(f"{path}: line {line}: time_s {time:g} must be above 0")
+    if chunks is not None and len(rows) < chunks:
+        raise SpecError(
+            f"{path}: line {rows[-1][0]}: ends at chunk {len(rows) - 1}, the prompt needs chunks 0 to {chunks - 1}; "
+            "measure more chunks or ask for fewer tokens"
+        )
+    return np.array([time for _, _, time in rows])
+
+
+def read_trace(path: str | Path, columns: Mapping[str, float], hold: bool = False) -> Trace:
+    """Return a trace from a CSV file with ``time_s`` and one column of values.
+
+    Parameters
+    ----------
+    path : str or Path
+        Lines that start with ``#`` are comments.
+    columns : mapping
+        Allowed name of the column of values → factor that takes it to SI; see ``BANDWIDTH`` and ``budget``.
+    hold : bool
+        The last value goes on for ever.
+
+    Raises
+    ------
+    SpecError
+        Where times do not start at 0 or do not increase, or a value is negative.  A trace that ends before
+        the work does is refused when it is used.
+    """
+    name, rows = _rows(path, "time_s", tuple(columns))
+    for (_, before, _), (line, after, _) in itertools.pairwise(rows):
+        if after <= before:
+            raise SpecError(f"{path}: line {line}: time_s {after:g} does not follow {before:g}; sort the rows")
+    values = np.array([row[2] for row in rows]) * columns[name]
+    return Trace(np.array([row[1] for row in rows]), values, hold, str(path))
+
+
+def budget(chunk: float) -> dict[str, float]:
+    """Return column of a budget trace → factor to a share of the token budget ``chunk`` [token]."""
+    return {"value": 1.0, "utilisation": 1.0, "budget_tokens": 1.0 / chunk}
+
+
+def random_trace(low: float, high: float, interval: float, duration: float, seed: int) -> Trace:
+    """Return a seeded trace: a uniform draw from [low, high] every ``interval`` seconds up to ``duration``.
+
+    Source: Cake, section on fluctuating resources: bandwidth and budget drawn at random between 0 and a most.
+    """
+    if not 0.0 <= low <= high or not 0.0 < interval <= duration:
+        raise SpecError(
+            f"random trace: needs 0 <= low <= high and 0 < interval <= duration, "
+            f"not {low:g}, {high:g}, {interval:g}, {duration:g}"
+        )
+    time = np.arange(0.0, duration + interval, interval)
+    return Trace(time, np.random.default_rng(seed).uniform(low, high, len(time)), name=f"random trace (seed {seed})")
+
+
+def constant_trace(value: float) -> Trace:
+    """Return the trace that always has the same value."""
+    return Trace(np.zeros(1), np.array([float(value)]), hold=True, name="constant")

@@ -1,0 +1,41 @@
+"""From which bandwidth on is loading a stored KV cache faster than computing it, and what does doing both gain there?
+
+Answers for devices, lengths and shares of the engine: the crossover bandwidth, and Cake's speed-up at it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+
+from accelmodel.library import cluster, load
+from accelmodel.techniques.cake import chunk_times, loading
+from accelmodel.techniques.cake_grid import ttft_grid
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--quick", action="store_true", help="two devices, two lengths")
+quick = parser.parse_args().quick
+
+devices = ["a100-sxm-80gb", "h100-sxm"]
+if not quick:
+    devices += ["h100-pcie", "h200-sxm", "b200-sxm", "mi300x", "l40s", "ascend-910b2"]
+lengths = [4096.0, 16384.0] if quick else [4096.0, 8192.0, 16384.0, 32768.0, 65536.0]
+shares = [0.25, 1.0]
+model, storage = load("model", "llama-3.1-8b"), load("storage", "nvme")
+back = loading(model, storage)
+
+print("device           tokens  share  crossover [GB/s]  Cake there, x the better one")
+for name in devices:
+    curve = chunk_times(model, cluster(load("device", name), 1), max(lengths))
+    for tokens in lengths:
+        for share in shares:
+            here = {"tokens": [tokens], "utilisation": [share]}
+            found = ttft_grid({name: curve}, back, bandwidth=[storage.bandwidth], **here)
+            crossover = float(found.crossover_bandwidth.squeeze())
+            if math.isinf(crossover):
+                print(f"{name:15s} {tokens:7.0f} {share:6.2f}  computing is always faster than the tail of a load")
+                continue
+            found = ttft_grid({name: curve}, back, bandwidth=[crossover], **here)
+            ttft = found.ttft.squeeze()
+            both = float(ttft.sel(policy="compute_only") / ttft.sel(policy="cake"))
+            print(f"{name:15s} {tokens:7.0f} {share:6.2f} {crossover * 1e-9:17.2f} {both:29.2f}")
