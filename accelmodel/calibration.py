@@ -141,7 +141,8 @@ def solve(kind: str, frame: pd.DataFrame, device: Device) -> dict[str, float]:
         found = _log_errors(kind, frame, device, points, names)
         return (found[:, :1] - found[:, 1:]) / STEP
 
-    start = np.clip(np.log([max(float(getattr(device, name)), 1e-12) for name in names]), low + 1e-6, high - 1e-6)
+    # the solver creeps when it starts at a bound
+    start = np.clip(np.log([max(float(getattr(device, name)), 1e-12) for name in names]), low + 0.1, high - 0.1)
     result = least_squares(errors, start, jac=slopes, bounds=(low, high), loss="soft_l1", f_scale=SOFT, max_nfev=60)
     return {name: float(np.exp(x)) for name, x in zip(names, result.x, strict=True)}
 
@@ -170,14 +171,13 @@ def fit(kind: str, frame: pd.DataFrame, device: Device) -> Fit:
     """
     values = solve(kind, frame, device)
     fold = np.floor(FOLDS * silicon.hashed(np.arange(len(frame)))).astype(int)
-    near = override(device, **values)
-    parts = [solve(kind, frame[fold == part], near) for part in range(FOLDS)]
+    parts = [solve(kind, frame[fold == part], device) for part in range(FOLDS)]
     spans = {
         name: (min(value, *(part[name] for part in parts)), max(value, *(part[name] for part in parts)))
         for name, value in values.items()
     }
     sources = ", ".join(sorted(set(frame["source"])))
-    return Fit(kind, values, spans, len(frame), sources, spread(kind, frame, near))
+    return Fit(kind, values, spans, len(frame), sources, spread(kind, frame, override(device, **values)))
 
 
 def calibrate(device: Device, measured: Mapping[str, pd.DataFrame], progress: Progress | None = None) -> list[Fit]:

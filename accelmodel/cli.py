@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from accelmodel import __version__, cli_cake
+from accelmodel import __version__, cli_cake, cli_kernels
 from accelmodel.cli_options import DeviceName, Json, LinkName, ModelName, WeightBits, emit
 from accelmodel.errors import Infeasible, SpecError
 
@@ -21,6 +21,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(cli_cake.app)
+app.add_typer(cli_kernels.app)
 
 Devices = Annotated[int | None, typer.Option("--devices", min=1, help="Devices in the cluster; one node by default.")]
 L2 = Annotated[str | None, typer.Option("--l2", help="L2 capacity, such as 104MB.")]

@@ -144,7 +144,7 @@ def _attention(device: str, family: str) -> Any:
     for source, path in _tables(device, "attention", f"{family}_attention"):
         frame = _read(path)
         frame["context"] = frame["isl"] + (frame["step"] if family == "generation" else 0)
-        frame["window"] = frame["window"] if "window" in frame else 0
+        frame["window"] = frame.get("window", 0)
         columns = ["dtype", *SHAPES["decode attention"]]
         parts.append(_median(frame, columns).assign(source=source))
     return _joined(parts, "decode attention")

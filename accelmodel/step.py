@@ -17,6 +17,7 @@ from accelmodel.memory import memory_per_device
 from accelmodel.operators import OperatorTable, operator_table
 from accelmodel.quantities import Number
 from accelmodel.specs import Cluster, LanguageModel, Workload
+from accelmodel.uncertainty import factors, interval, kind_of
 from accelmodel.units import show
 
 if TYPE_CHECKING:
@@ -271,8 +272,10 @@ def time_step(
         Over ``operator`` (and the axes): ``time`` [s], ``bound``, ``flops`` [FLOP], ``hbm_bytes``,
         ``l2_hit_bytes``, ``link_bytes``, ``admitted_bytes`` and ``fetched_bytes`` (by the prefetch lane
         beside the operator) [B], all over the ``count`` invocations of a row; ``l2_resident_bytes``
-        (prefetched and waiting when one invocation ends) [B]; ``algorithm`` of collectives; ``count``.
-        Without ``operator``: ``step_time`` [s], also as ``ttft`` or ``tpot``; ``tokens_per_s``,
+        (prefetched and waiting when one invocation ends) [B]; ``algorithm`` of collectives; ``count``;
+        ``lower`` and ``upper`` [s], between which nine tenths of measured times lie (see ``uncertainty``).
+        Without ``operator``: ``step_time`` [s], also as ``ttft`` or ``tpot``, with its ``step_time_lower`` and
+        ``step_time_upper``; ``tokens_per_s``,
         ``prefetched_bytes``, ``memory_bytes`` [B], ``feasible``.
 
     Raises
@@ -287,6 +290,12 @@ def time_step(
     result = _operators_dataset(question, detail)
     over_axes = question.over_axes
     result["step_time"] = over_axes(totals[0].reshape(question.axes.shape)).assign_attrs(units="s")
+    ends = _ends(question)
+    kinds, times = question.column("kind"), result["time"].values
+    for name, end, sign in (("lower", 0, 0), ("upper", 1, 1)):
+        result[name] = (result["time"].dims, times * ends[kind_of(kinds), end], {"units": "s"})
+        whole = interval(times, kinds, ends)[sign]
+        result[f"step_time_{name}"] = over_axes(whole).assign_attrs(units="s")
     result["prefetched_bytes"] = over_axes(totals[1].reshape(question.axes.shape)).assign_attrs(units="B")
     tokens = work.batch * (1.0 if work.phase == "decode" else work.context - work.prefix)
     result["tokens_per_s"] = over_axes(tokens / result["step_time"]).assign_attrs(units="token/s")
@@ -295,6 +304,13 @@ def time_step(
     result["feasible"] = (over_axes(question.fits * 1.0) > 0.5).assign_attrs(units="1")
     result.attrs = attributes(question, technique)
     return result
+
+
+def _ends(question: Question) -> Any:
+    """Return the factors between which measured times of each kind of operator lie, of the widest precision asked."""
+    work = question.work
+    bits = float(np.max(np.maximum(work.weight_bits, work.activation_bits)))
+    return factors(question.cluster, work.phase, bits, float(np.max(work.kv_bits)))
 
 
 def _operators_dataset(question: Question, detail: Any) -> xr.Dataset:

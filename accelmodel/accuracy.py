@@ -1,0 +1,154 @@
+"""How far predicted kernels are from measured ones, on rows that no constant was fitted to.
+
+Beside the laws, on the same rows: the plain roofline (Williams et al., CACM 52(4), 2009), the roofline at 80 % of
+HBM's bandwidth and 3 us that aiconfigurator falls back to, and the affine correction of a roofline fitted to
+training rows (CTCF of InferSave, arXiv 2504.11816, section III).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from accelmodel import calibration, silicon
+from accelmodel.library import load, override
+from accelmodel.specs import Device
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: generations of one maker, in order: the nearest is one step away
+GENERATIONS = ("Turing", "Ampere", "Ada", "Hopper", "Blackwell")
+#: what the field takes of HBM's bandwidth, and adds [s]: aiconfigurator-core 0.12.0, mem_bw_empirical_scaling_factor
+#: and mem_empirical_constant_latency
+FIELD_SHARE, FIELD_TIME = 0.8, 3e-6
+#: names of precisions
+PRECISIONS = {16.0: "bf16", 8.0: "fp8", 4.0: "fp4"}
+
+Progress = Callable[[str], None]
+
+
+def statistics(predicted: Any, measured: Any) -> dict[str, float]:
+    """Return median, mean and 90th percentile of the absolute relative error, and the median signed one [1]."""
+    error = np.asarray(predicted) / np.asarray(measured) - 1.0
+    size = np.abs(error)
+    return {
+        "n": len(size),
+        "median_ape": float(np.median(size)),
+        "mean_ape": float(np.mean(size)),
+        "p90_ape": float(np.quantile(size, 0.9)),
+        "bias": float(np.median(error)),
+    }
+
+
+def work(kind: str, frame: pd.DataFrame) -> tuple[Any, Any, Any]:
+    """Return FLOP, bytes that must move at least once [B] and bits of the matrix unit, by row."""
+    given = calibration.columns(kind, frame)
+    moved = sum(np.asarray(given.get(name, 0.0), dtype=float) for name in ("weight_bytes", "input_bytes", "output_bytes"))
+    return given.get("flops", 0.0), moved, given.get("bits", 16.0)
+
+
+def roofline(kind: str, frame: pd.DataFrame, device: Device, share: float = 1.0, more: float = 0.0) -> Any:
+    """Return the roofline's times at a share of HBM's bandwidth and with so much more on the memory's side [s]."""
+    flops, moved, bits = work(kind, frame)
+    rates = {16.0: device.peak_16bit, 8.0: device.peak_8bit_float, 4.0: device.peak_4bit}
+    peak = np.array([rates[bit] or device.peak_16bit for bit in np.broadcast_to(bits, len(frame))])
+    peak = peak if kind != "quantise" else device.vector_rate
+    return np.maximum(flops / peak, moved / (share * device.hbm_bandwidth) + more)
+
+
+def affine(theory: Any, measured: Any) -> tuple[float, float]:
+    """Return slope and intercept [s] of CTCF: ordinary least squares of measured over theoretical times."""
+    slope, intercept = np.polyfit(theory, measured, 1)
+    return float(slope), float(intercept)
+
+
+def transferred(device: Device) -> tuple[Device, str]:
+    """Return a device with the constants of others of the nearest architecture instead of its own, and their names.
+
+    The nearest are the measured devices of the same generation, else of the one before, else of the one after; of
+    several the geometric mean is taken.
+    """
+    place = GENERATIONS.index(device.architecture)
+    others = [load("device", name) for name in silicon.SYSTEMS if name != device.name]
+
+    def distance(other: Device) -> float:
+        steps = GENERATIONS.index(other.architecture) - place
+        return abs(steps) + (0.5 if steps > 0 else 0.0)
+
+    nearest = min(distance(other) for other in others)
+    chosen = [other for other in others if distance(other) == nearest]
+    fields = [name for names in calibration.CONSTANTS.values() for name in names]
+    means = {name: float(np.exp(np.mean([np.log(getattr(other, name)) for other in chosen]))) for name in fields}
+    return override(load("device", device.name, fitted=False), **means), ", ".join(other.name for other in chosen)
+
+
+def rows_of(
+    device: Device, kind: str, model: Device, split: str, measured: Any = None
+) -> Iterator[dict[str, Any]]:
+    """Yield a row of the accuracy table for each source and precision of one kind of operator.
+
+    ``model`` is the device as the laws see it; peaks and measurements are those of ``device``.
+    """
+    frame, dropped = measured if measured is not None else silicon.rows(device, kind)
+    train = np.asarray(silicon.training(frame, kind)) if len(frame) else np.zeros(0, dtype=bool)
+    for (source, bits), group in frame.groupby(["source", "bits"]):
+        inside = train[group.index]
+        held, seen = group[~inside], group[inside]
+        if held.empty:
+            continue
+        time = held["time"].to_numpy()
+        bare = roofline(kind, held, device)
+        field = roofline(kind, held, device, FIELD_SHARE, FIELD_TIME)
+        slope, intercept = affine(roofline(kind, seen, device), seen["time"].to_numpy())
+        yield {
+            "device": device.name,
+            "kind": kind,
+            "precision": PRECISIONS[bits],
+            "source": source,
+            **statistics(calibration.predict(kind, held, model), time),
+            "roofline_median_ape": statistics(bare, time)["median_ape"],
+            "roofline_mean_ape": statistics(bare, time)["mean_ape"],
+            "field_median_ape": statistics(field, time)["median_ape"],
+            "field_mean_ape": statistics(field, time)["mean_ape"],
+            "affine_median_ape": statistics(slope * bare + intercept, time)["median_ape"],
+            "fitted_source": bool(calibration.is_fitted(kind, held).any()),
+            "left_out": dropped,
+            "split": split,
+        }
+
+
+def table(*, transfer: bool = False, progress: Progress | None = None) -> list[dict[str, Any]]:
+    """Return the accuracy of the kernels of all measured devices on held-out rows.
+
+    Parameters
+    ----------
+    transfer : bool
+        Take each device's constants from the others of the nearest architecture instead of its own fit.
+    progress : callable, optional
+        Told the device.
+
+    Returns
+    -------
+    list of dict
+        ``device``, ``kind``, ``precision``, ``source``, ``n``, ``median_ape``, ``mean_ape``, ``p90_ape``, ``bias`` [1];
+        the same of the plain roofline, of the field's and of the affine correction; ``split``; ``fitted_source``: whether
+        training rows of this source and precision were fitted; ``left_out``: rows dropped by the stated rules.
+
+    Raises
+    ------
+    SpecError
+        If the measured tables are not installed.
+    """
+    found: list[dict[str, Any]] = []
+    for name in silicon.SYSTEMS:
+        if progress:
+            progress(name)
+        device = load("device", name)
+        model, origin = transferred(device) if transfer else (device, "")
+        split = f"transfer from {origin}" if transfer else "held-out"
+        for kind in silicon.SHAPES:
+            found += rows_of(device, kind, model, split)
+    return found

@@ -1,0 +1,131 @@
+"""Answers about single operators as rows: what the commands print."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from accelmodel import accuracy, calibration, calibration_file, kernels, silicon
+from accelmodel.errors import SpecError, unknown
+from accelmodel.library import calibrated_path, cluster, field_units, load, path_of
+from accelmodel.options import counts
+from accelmodel.specs import Cluster
+from accelmodel.uncertainty import factors, kind_of
+from accelmodel.units import parse
+
+PRECISIONS = (16.0, 8.0, 4.0)
+
+
+def _timed(columns: kernels.Columns, chip: Cluster, shapes: list[dict[str, Any]], **asked: Any) -> list[dict[str, Any]]:
+    """Return rows: the shape, then ``time_s``, ``lower_s``, ``upper_s`` and ``bound``."""
+    times, bounds = kernels.time_columns(columns, chip)
+    low, high = factors(chip, **asked)[int(kind_of(columns["kind"]))]
+    words = kernels.bound_names(bounds)
+    return [
+        {**shape, "time_s": float(t), "lower_s": float(t * low), "upper_s": float(t * high), "bound": str(word)}
+        for shape, t, word in zip(shapes, times, words, strict=True)
+    ]
+
+
+def _grid(**axes: list[int]) -> tuple[list[dict[str, Any]], list[Any]]:
+    """Return all combinations as rows and as arrays."""
+    shapes = [dict(zip(axes, point, strict=True)) for point in itertools.product(*axes.values())]
+    return shapes, [np.array([shape[name] for shape in shapes], dtype=float) for name in axes]
+
+
+def matmul_rows(device: str, m: str, n: str, k: str, bits: float) -> list[dict[str, Any]]:
+    """Return rows ``{m, n, k, time_s, lower_s, upper_s, bound}``; SpecError where an input is not allowed."""
+    if bits not in PRECISIONS:
+        raise SpecError(f"--bits {bits:g}: products are modelled at 16, 8 and 4 bit; give one of them")
+    chip = cluster(load("device", device))
+    shapes, sizes = _grid(m=counts(m, "--m"), n=counts(n, "--n"), k=counts(k, "--k"))
+    return _timed(kernels.matmul(*sizes, bits), chip, shapes, bits=bits)
+
+
+def attention_rows(device: str, phase: str, batch: str, context: str, shape: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return rows ``{batch, context, time_s, lower_s, upper_s, bound}``; SpecError where an input is not allowed."""
+    if phase not in ("prefill", "decode"):
+        raise unknown("phase", phase, ("prefill", "decode"))
+    heads, kv_heads = float(shape["heads"]), float(shape["kv_heads"])
+    if heads % kv_heads:
+        raise SpecError(f"--heads {heads:g} must be a multiple of --kv-heads {kv_heads:g}; change one of them")
+    if not 1.0 <= shape["kv_bits"] <= 64.0:
+        raise SpecError(f"--kv-bits {shape['kv_bits']:g} must be from 1 to 64 bit")
+    chip = cluster(load("device", device))
+    shapes, (sequences, tokens) = _grid(batch=counts(batch, "--batch"), context=counts(context, "--context"))
+    asked = kernels.attention(
+        phase, sequences, heads, kv_heads, float(shape["head_dim"]), tokens,
+        window=float(shape["window"]), kv_bits=float(shape["kv_bits"]),
+    )  # fmt: skip
+    return _timed(asked, chip, shapes, phase=phase, kv_bits=float(shape["kv_bits"]))
+
+
+def sizes(text: str) -> list[float]:
+    """Return byte counts: ``"64KB,1MB"``, or ``"1KB:1GB"`` doubling from one to the other.
+
+    Examples
+    --------
+    >>> sizes("1KB:4KB")
+    [1000.0, 2000.0, 4000.0]
+    """
+    if ":" not in text:
+        found = [parse(part, "B", what="--bytes") for part in text.split(",")]
+    else:
+        low, high = (parse(end, "B", what="--bytes") for end in text.split(":", 1))
+        found = [low * 2.0**i for i in range(64) if low * 2.0**i <= high]
+    if not found or not min(found) > 0.0:
+        raise SpecError(f"--bytes {text!r} must be above 0 B, and a range must rise; write 64KB,1MB or 1KB:1GB")
+    return found
+
+
+def collective_rows(device: str, link: str | None, kind: str, size: str, devices: int) -> list[dict[str, Any]]:
+    """Return rows ``{bytes, devices, time_s, lower_s, upper_s, bound, busbw_bytes_per_s}``.
+
+    ``busbw_bytes_per_s`` is the bus bandwidth of nccl-tests: bytes that each device must send over the time.
+    """
+    if kind not in kernels.COLLECTIVES:
+        raise unknown("collective", kind, kernels.COLLECTIVES)
+    chip = load("device", device)
+    whole = cluster(chip, float(devices), link=load("link", link) if link else None)
+    shapes = [{"bytes": each, "devices": devices} for each in sizes(size)]
+    asked = kernels.collective(kind, np.array([shape["bytes"] for shape in shapes]), float(devices))
+    share = (2.0 if kind == "all-reduce" else 1.0) * (devices - 1.0) / devices
+    rows = _timed(asked, whole, shapes)
+    return [{**row, "busbw_bytes_per_s": share * row["bytes"] / row["time_s"]} for row in rows]
+
+
+def calibrate(
+    device: str, measurements: Path | None, output: Path | None, progress: Callable[[str], None] | None = None
+) -> dict[str, Any]:
+    """Fit a device's constants, write them, and return what was fitted and how far it holds on held-out rows."""
+    name = f"{device}.toml" if Path(f"{device}.toml").is_file() else device
+    base = load("device", name, fitted=False)
+    path = output or calibrated_path(path_of("device", name))
+    own = measurements is not None
+    if not own and base.name not in silicon.SYSTEMS:
+        raise SpecError(
+            f"{base.name} is not among the measured devices ({', '.join(silicon.SYSTEMS)}); "
+            "give --measurements rows.csv with the columns kind, the shape, bits and time_s"
+        )
+    measured = calibration.read_csv(measurements) if measurements else calibration.measured_rows(base)
+    fits = calibration.calibrate(base, measured, progress)
+    fitted = calibration.calibrated(base, fits)
+    source, today = ("user" if own else "aiconfigurator-core"), datetime.date.today().isoformat()
+    calibration_file.write(path, calibration_file.text(base, "device", fits, source, today))
+    units = field_units(type(base))
+    constants = {
+        field: {"value": value, "unit": units[field], "range": list(fit.spans[field]), "fitted_to": fit.kind}
+        for fit in fits
+        for field, value in fit.values.items()
+    }
+    rows = [
+        row
+        for kind, frame in measured.items()
+        for row in accuracy.rows_of(base, kind, fitted, "held-out", (frame, 0))
+    ]
+    return {"device": base.name, "file": str(path), "constants": constants, "rows": rows}
