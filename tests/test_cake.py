@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accelmodel import library
@@ -114,6 +114,7 @@ def test_more_budget_is_never_slower_than_a_step_and_a_chunk(prompt, share):
     assert POLICIES["cake"](more) <= POLICIES["cake"](prompt) + margin
 
 
+@settings(max_examples=40)
 @given(prompt=prompts())
 def test_grid_equals_single_prompts(prompt):
     """The traced kernel with constant traces, and the grid's kernel with its prefix sums."""

@@ -177,3 +177,13 @@ def test_many_traced_decisions_equal_single_ones():
         budget = Rate(at[i], budgets.value[i], math.inf)
         fronts.meet_traced(engine, loader, budget, Rate(at[i], rates.value[i], math.inf), nothing, nothing, one)
         assert out[i] == pytest.approx(one, rel=EXACT)
+
+
+@given(rows=trace, span=st.integers(1, 64), last=st.integers(1, 64), ends=st.booleans())
+def test_largest_within_equals_a_look_at_every_row(rows, span, last, ends):
+    at, value = steps_of(rows, 1 / 64.0, last / 64.0)
+    end, span = (at[-1] + 1.0 if ends else math.inf), span / 16.0
+    pieces = list(zip(at, [*at[1:], end], value, strict=True))
+    times = np.arange(0.0, at[-1] + 8.0, 0.25)
+    slow = [max([v for a, b, v in pieces if a <= t < b + span], default=0.0) for t in times]
+    assert list(fronts.largest_within(Rate(np.array(at), np.array(value), end), span, times)) == slow

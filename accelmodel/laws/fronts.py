@@ -191,6 +191,22 @@ def transfer(start: float, amount: float, cursor: int, rate: Rate) -> tuple[floa
 
 
 @kernel
+def largest_within(rate: Rate, span: float, times: Any) -> Any:
+    """Return the largest value that a rate had at any moment from ``span`` before each of some rising times on [s]."""
+    out = np.zeros(times.shape[0])
+    last, first = rate.at.shape[0] - 1, 0
+    for k in range(times.shape[0]):
+        while first < last and rate.at[first + 1] + span <= times[k]:
+            first += 1
+        i = first
+        while i <= last and rate.at[i] <= times[k]:
+            if i < last or times[k] < rate.end + span:
+                out[k] = max(out[k], rate.value[i])
+            i += 1
+    return out
+
+
+@kernel
 def load_traced(tokens: float, loader: Loader, rate: Rate) -> float:
     """Time to load exactly ``tokens`` at a rate given over time, the last request being short [s]."""
     time, left, i = 0.0, tokens, 0

@@ -264,15 +264,13 @@ def _finite(policy: Callable[[Prompt], float], prompt: Prompt) -> float | None:
         return None
 
 
-def _generous(budget: Rate, step: float) -> tuple[Array, Array]:
+def _generous(budget: Rate, step: float, until: float) -> tuple[Array, Array]:
     """Return times and running sum of the budget, each value lasting ``step`` longer where that is more [s]."""
     ends = np.append(budget.at[1:], budget.end) + step
-    cuts = np.unique(np.concatenate([budget.at, ends[np.isfinite(ends)]]))
-    alive = (budget.at[None, :] <= cuts[:, None]) & (cuts[:, None] < ends[None, :])
-    best = np.where(alive, budget.value[None, :], 0.0).max(axis=1)
-    far = 1e9
-    times = np.append(cuts, far)
-    return times, np.append(0.0, np.cumsum(best * np.diff(times)))
+    cuts = np.unique(np.concatenate([budget.at, ends]))
+    cuts = cuts[cuts < until]
+    times = np.append(cuts, until)
+    return times, np.append(0.0, np.cumsum(fronts.largest_within(budget, step, cuts) * np.diff(times)))
 
 
 def _integral(rate: Rate) -> tuple[Array, Array]:
@@ -293,7 +291,7 @@ def _least_traced(prompt: Prompt, most: float) -> float:
     work = np.append(0.0, np.cumsum((inside * cheap)[order]))
     tokens = np.append(0.0, np.cumsum(inside[order] * chunk))
     rest = float(np.sum(behind * cheap))
-    engine = _generous(_budget(prompt), float(beyond.max()))
+    engine = _generous(_budget(prompt), float(beyond.max()), most)
     wire = _integral(bandwidth_rate(prompt))
     low, high = 0.0, most
     for _ in range(60):
