@@ -1,0 +1,57 @@
+"""The accuracy table as rows of one form: published claims, and measured kernels where they are installed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from accelmodel import accuracy, hybrid, silicon, validation, validation_cake
+from accelmodel.library import load
+from accelmodel.measured import measured_rows
+
+Progress = Callable[[str], None]
+#: keys that every row has; None where a row says nothing of it
+KEYS = (
+    "claim", "source", "locator", "published", "model", "relative_error", "tolerance", "within", "calibrated_on_it",
+    "device", "kind", "precision", "n", "median_ape", "mean_ape", "p90_ape", "bias", "roofline_median_ape", "split",
+)  # fmt: skip
+INSTALL = "measured kernels are not installed: pip install 'accelmodel[silicon]' adds their rows"
+
+
+def _whole(row: dict[str, Any]) -> dict[str, Any]:
+    return {**dict.fromkeys(KEYS), **row}
+
+
+def claim_rows() -> list[dict[str, Any]]:
+    """Return a row for each published claim; it counts as one measurement."""
+    rows = []
+    for row in [*validation.validate(), *validation_cake.validate()]:
+        error = row["relative_error"]
+        size = {"n": 1, "median_ape": abs(error), "mean_ape": abs(error), "p90_ape": abs(error), "bias": error}
+        split = "calibrated" if row["calibrated_on_it"] else "validated"
+        rows.append(_whole({"kind": "claim", **row, **size, "split": split}))
+    return rows
+
+
+def kernel_rows(*, transfer: bool = False, progress: Progress | None = None) -> list[dict[str, Any]]:
+    """Return a row for each device, kind of operator, precision and source on held-out rows."""
+    found = accuracy.table(transfer=transfer, progress=progress)
+    for row in found:
+        row["claim"] = f"{row['device']} {row['kind']} {row['precision']}"
+        row["relative_error"] = row["bias"]
+    return [_whole(row) for row in found]
+
+
+def own_rows() -> list[dict[str, Any]]:
+    """Return a row for each kind of measurement that a GPU at hand would give, measured or not."""
+    return [_whole(row) for row in measured_rows()]
+
+
+def hybrid_rows(progress: Progress | None = None) -> list[dict[str, Any]]:
+    """Return the leave-one-out error of law times interpolated residual, for products of every measured device."""
+    found: list[dict[str, Any]] = []
+    for name in silicon.SYSTEMS:
+        if progress:
+            progress(name)
+        found += [_whole(row) for row in hybrid.leave_one_out(load("device", name), "matmul")]
+    return found
