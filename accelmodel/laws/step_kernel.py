@@ -171,7 +171,7 @@ def _admit_window(b: Block, opener: int, end: int) -> None:
 
 @kernel
 def _exchanges(b: Block, op: Operator) -> None:
-    """Fill latency and wire time [s], algorithm and bytes sent [B].  One loop per kind, as for the costs (4x faster)."""
+    """Fill latency and wire time [s], algorithm, bytes sent [B].  One loop per kind, as for the costs (4x faster)."""
     waits, wires, names, sents = b.body, b.l2, b.compute, b.hbm_rate
     if op.kind == ALL_REDUCE:
         for j in range(b.width):
