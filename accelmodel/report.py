@@ -22,7 +22,11 @@ TEMPLATE = "report.html"
 _NOT_NUMBERS = (str, list, bool)
 #: constant → what it is, where its name alone does not say
 WORDS = {
-    "link.start_up": "start-up of a collective", "link.hop_latency": "latency of a hop between devices",
+    "link.start_up": "start-up of a collective", "link.direct_start": "start-up of an all-reduce kernel of the engine",
+    "link.ramp": "latency of a chunk of a collective", "link.own_copy": "copy of the own share in a collective",
+    "link.handshake": "handshake of an all-to-all", "link.barrier": "barrier inside a two-shot all-reduce",
+    "link.switch_share": "reachable share of reduction in the switch",
+    "link.hop_latency": "latency of a hop between devices",
     "link.share": "reachable share of link bandwidth", "process.sram_area": "area of L2 per MB",
     "process.wafer_price": "price of a wafer", "bill.uncore_area": "area of the rest of the die",
     "bill.uncore_power": "power of the rest of the die", "bill.core_area": "area of a core",

@@ -103,7 +103,13 @@ class Device(Spec):
 
 @dataclass(frozen=True, config=_CONFIG)
 class Link(Spec):
-    """What joins devices, inside a node or between nodes.  Bandwidth is one way, per device, all links."""
+    """What joins devices, inside a node or between nodes, and the software that drives it.
+
+    Bandwidth is one way, per device, all links.  ``share`` is what a library's ring sustains of it;
+    ``switch_share`` and ``direct_share`` are relative to that.  ``direct_start`` is the start-up of the
+    engines' own one-shot and two-shot kernels, in ``start_up``; ``ramp`` and ``barrier`` are in hops.
+    Left out, these leave the plain algorithms of ``laws.collectives``, without what software adds.
+    """
 
     topology: str
     algorithms: list[str]
@@ -113,6 +119,14 @@ class Link(Spec):
     hop_latency: Seconds
     start_up: Seconds
     devices: Count
+    direct_start: Annotated[Number, Quantity(gt=0.0, le=10.0)] = 1.0
+    direct_share: Share = 1.0
+    direct_limit: Bytes = 1e18
+    barrier: Annotated[Number, Quantity(ge=0.0, le=1e3)] = 1.0
+    switch_share: Share = 1.0
+    ramp: Annotated[Number, Quantity(ge=0.0, le=1e3)] = 0.0
+    own_copy: Annotated[Number, Quantity(ge=0.0, le=10.0)] = 0.0
+    handshake: Seconds = 0.0
 
     def __post_init__(self) -> None:
         if self.topology not in TOPOLOGIES:
@@ -125,7 +139,7 @@ class Link(Spec):
 
 
 TOPOLOGIES = ("mesh", "switch", "ring", "torus", "bus")
-ALGORITHMS = ("ring", "tree", "one-shot", "two-shot", "in-switch")
+ALGORITHMS = ("ring", "tree", "one-shot", "two-shot", "in-switch", "direct")
 
 
 @dataclass(frozen=True, config=_CONFIG)

@@ -63,6 +63,13 @@ def random_machines(base, count: int, seed: int):
         machines[Machine._fields.index(name)] = rng.choice(values, count)
     machines[Machine._fields.index("l2_bytes"), :3] = 0.0
     machines[Machine._fields.index("start_up")] *= rng.uniform(0.0, 10.0, count)
+    software = {
+        "direct": (0, 1), "ramp": (0, 3, 6), "own_copy": (0, 0.4), "handshake": (0, 7e-6), "barrier": (1, 6),
+        "direct_share": (0.7, 1), "direct_limit": (1e4, 1e7, 1e18), "direct_start_up": (1e-6, 1e-5, 5e-5),
+    }  # fmt: skip
+    for name, values in software.items():
+        machines[Machine._fields.index(name)] = rng.choice(values, count)
+    machines[Machine._fields.index("in_switch")] *= rng.choice((0.7, 1.0), count)
     return machines
 
 

@@ -27,7 +27,8 @@ def opener(message=1e6, ranks=8, **other):
 
 def vast(**overrides):
     """Machine whose L2 keeps everything and whose collective lasts ``start_up``."""
-    return make_machine(**{"l2_bytes": 1e15, "hop": 0.0, "link_rate": 1e30, **overrides})
+    start = {"direct_start_up": overrides["start_up"]} if "start_up" in overrides else {}
+    return make_machine(**{"l2_bytes": 1e15, "hop": 0.0, "link_rate": 1e30, **start, **overrides})
 
 
 def test_hand_values():
@@ -165,7 +166,7 @@ def steps(draw, tp=None):
 MACHINES = st.builds(
     lambda cores, l2, ways, rate, ratio, link, mesh, start_up: make_machine(
         cores=cores, l2_bytes=l2, l2_ways=ways, hbm_rate=rate, l2_rate=rate * ratio, link_rate=link, mesh=mesh,
-        start_up=start_up,
+        start_up=start_up, direct_start_up=start_up,
     ),
     st.integers(8, 128),
     st.floats(1e6, 4e8),
@@ -185,7 +186,7 @@ def test_more_of_anything_is_never_slower(warm, rows, machine, factor):
     for field in ("rate_8bit", "rate_16bit", "vector_rate", "hbm_rate", "l2_rate", "l2_bytes", "link_rate"):
         after = step_totals(rows, machine._replace(**{field: getattr(machine, field) * factor}), NONE)[0]
         assert after <= before * (1.0 + 1e-9), field  # rounding only
-    for field in ("launch", "hop", "start_up"):
+    for field in ("launch", "hop", "start_up", "direct_start_up"):
         after = step_totals(rows, machine._replace(**{field: getattr(machine, field) / factor}), NONE)[0]
         assert after <= before * (1.0 + 1e-9), field  # rounding only
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from accelmodel.laws.attention import KEY_CHUNK
+from accelmodel.laws.collectives import EAGER_BYTES
 from accelmodel.laws.matmul import MIN_ROWS
 from accelmodel.laws.vectors import (
     ALL_GATHER,
@@ -154,27 +155,45 @@ def group_rate(ranks: Array, machine: Machine) -> Array:
     return machine.link_rate * np.where(machine.mesh > 0.5, share, 1.0)
 
 
-def fastest_inside(message: float, ranks: Array, machine: Machine) -> tuple[Array, Array]:
-    """Hop and wire time [s] of the fastest all-reduce of ``message`` bytes inside a node."""
+def filled(wire: Array, machine: Machine) -> Array:
+    """Time on the wire with the filling of a pipeline of chunks [s]."""
+    return wire + 2.0 * np.sqrt(machine.ramp * machine.hop * wire)
+
+
+def fastest_inside(message: float, ranks: Array, machine: Machine) -> tuple[Array, Array, Array]:
+    """Start, hop and wire time [s] of the fastest all-reduce of ``message`` bytes inside a node."""
     one, shared = np.ones_like(ranks), 2.0 * (ranks - 1.0) / ranks
-    hops = np.stack([2.0 * (ranks - 1.0), 2.0 * rounds(ranks), one, 2.0 * one, 2.0 * one]) * machine.hop
-    sent = np.stack([shared, 2.0 * one, ranks - 1.0, shared, 1.0 + 1.0 / ranks])
-    wire = sent * (message / group_rate(ranks, machine))
-    offered = np.stack([machine.ring, machine.tree, machine.one_shot, machine.two_shot, machine.in_switch]) > 0.5
-    best = ((hops + wire) * np.where(offered, 1.0, NOT_OFFERED)).argmin(axis=0)[None]
-    return np.take_along_axis(hops, best, 0)[0], np.take_along_axis(wire, best, 0)[0]
+    around = 2.0 * (ranks - 1.0)
+    hops = np.stack([around, 2.0 * rounds(ranks), one, one + machine.barrier, around]) * machine.hop
+    wire = message / group_rate(ranks, machine)
+    switched = (1.0 + 1.0 / ranks) / np.where(machine.in_switch > 0.0, machine.in_switch, 1.0)
+    times = np.stack([
+        filled((shared + machine.own_copy / ranks) * wire, machine),
+        filled(2.0 * wire, machine),
+        (ranks - 1.0) * wire / machine.direct_share,
+        shared * wire / machine.direct_share,
+        filled(switched * wire, machine),
+    ])  # fmt: skip
+    starts = np.stack([machine.start_up * one] * 2 + [machine.direct_start_up * one] * 2 + [machine.start_up * one])
+    small = message <= machine.direct_limit
+    offered = np.stack([
+        machine.ring > 0.5, machine.tree > 0.5, (machine.one_shot > 0.5) & small, (machine.two_shot > 0.5) & small,
+        machine.in_switch > 0.0,
+    ])  # fmt: skip
+    best = ((starts + hops + times) * np.where(offered, 1.0, NOT_OFFERED)).argmin(axis=0)[None]
+    start, hop, time = (np.take_along_axis(each, best, 0)[0] for each in (starts, hops, times))
+    return start, hop, time
 
 
 def gather_inside(message: Array, ranks: Array, machine: Machine) -> tuple[Array, Array]:
     """Hop and wire time [s] of an all-gather or reduce-scatter of ``message`` bytes in all."""
-    direct = np.maximum(machine.one_shot, machine.two_shot) > 0.5
-    hops = np.where(direct, 1.0, ranks - 1.0) * machine.hop
-    return hops, (ranks - 1.0) / ranks * message / group_rate(ranks, machine)
+    hops = np.where(machine.direct > 0.5, 1.0, ranks - 1.0) * machine.hop
+    return hops, filled((ranks - 1.0 + machine.own_copy) / ranks * message / group_rate(ranks, machine), machine)
 
 
-def all_reduce(message: float, inside: Array, nodes: Array, machine: Machine) -> tuple[Array, Array]:
-    """Hop and wire time [s] of an all-reduce, hierarchical over several nodes."""
-    hops, wire = fastest_inside(message, inside, machine)
+def all_reduce(message: float, inside: Array, nodes: Array, machine: Machine) -> tuple[Array, Array, Array]:
+    """Start, hop and wire time [s] of an all-reduce, hierarchical over several nodes."""
+    start, hops, wire = fastest_inside(message, inside, machine)
     gather_hops, gather_wire = gather_inside(message, inside, machine)
     share = message / inside / machine.out_rate
     between = np.stack([2.0 * (nodes - 1.0), 2.0 * rounds(nodes)]) * machine.out_hop
@@ -182,28 +201,31 @@ def all_reduce(message: float, inside: Array, nodes: Array, machine: Machine) ->
     best = (between + across).argmin(axis=0)[None]
     wide_hops = 2.0 * gather_hops + np.take_along_axis(between, best, 0)[0]
     wide_wire = 2.0 * gather_wire + np.take_along_axis(across, best, 0)[0]
-    return np.where(nodes <= 1.0, hops, wide_hops), np.where(nodes <= 1.0, wire, wide_wire)
+    near = nodes <= 1.0
+    return np.where(near, start, machine.start_up), np.where(near, hops, wide_hops), np.where(near, wire, wide_wire)
 
 
-def exchange(op: Operator, machine: Machine) -> tuple[Array, Array]:
-    """Hop and wire time [s] of any collective."""
+def exchange(op: Operator, machine: Machine) -> tuple[Array, Array, Array]:
+    """Start, hop and wire time [s] of any collective."""
     nodes = np.ceil(op.ranks / machine.node)
     inside = op.ranks / nodes
+    near = nodes <= 1.0
     message = op.message_bytes
     if op.kind == ALL_REDUCE:
         return all_reduce(message, inside, nodes, machine)
-    rate = group_rate(inside, machine)
     if op.kind in (ALL_GATHER, REDUCE_SCATTER):
         hops, wire = gather_inside(message, inside, machine)
         between = (nodes - 1.0) / nodes * message / (inside * machine.out_rate)
-        return hops + (nodes - 1.0) * machine.out_hop, wire + between
+        return machine.start_up, hops + (nodes - 1.0) * machine.out_hop, wire + between
     if op.kind == ALL_TO_ALL:
+        own = (inside - 1.0 + machine.own_copy) / op.ranks * message / group_rate(inside, machine)
+        waiting = machine.handshake * np.minimum(message / op.ranks / EAGER_BYTES, 1.0)
         outside = (op.ranks - inside) / op.ranks * message / machine.out_rate
-        wire = np.maximum((inside - 1.0) / op.ranks * message / rate, outside)
-        return np.where(nodes <= 1.0, machine.hop, machine.out_hop), wire
-    near = nodes <= 1.0
+        wire = np.maximum(np.maximum(filled(own, machine), waiting), outside)
+        request = np.where(machine.handshake > 0.0, 2.0, 1.0)
+        return machine.start_up, np.where(near, request * machine.hop, machine.out_hop), wire
     wire = message / np.where(near, group_rate(2.0, machine), machine.out_rate)
-    return np.where(near, machine.hop, machine.out_hop), wire
+    return machine.start_up, np.where(near, machine.hop, machine.out_hop), wire
 
 
 def fused_with(product_time: Array, start_up: Array, hops: Array, wire: Array) -> Array:
@@ -301,8 +323,8 @@ def open_window(window: Window, operators: list[Operator], machine: Machine, pol
     op = operators[window.opener]
     granted = admit(window, operators, policy.threshold * machine.l2_bytes, policy.rule)
     admitted = sum(granted.values(), np.zeros_like(machine.cores))
-    hops, wire = exchange(op, machine)
-    time = machine.start_up + hops + wire
+    start, hops, wire = exchange(op, machine)
+    time = start + hops + wire
     buffers = 2.0 * op.message_bytes
     own = buffers * (1.0 - resident(buffers, machine))
     fetched = np.minimum(admitted, np.maximum(time * machine.hbm_rate - own, 0.0))
@@ -333,8 +355,8 @@ def fusion_gain(operators: list[Operator], times: dict[int, Array], machine: Mac
         into = int(op.feeds)
         if into < 0 or op.count <= 0.0 or operators[into].ranks <= 1.0:
             continue
-        hops, wire = exchange(operators[into], machine)
-        together = fused_with(times[row], machine.start_up, hops, wire)
+        start, hops, wire = exchange(operators[into], machine)
+        together = fused_with(times[row], start, hops, wire)
         gain += op.count * (times[row] + times.get(into, 0.0) - together)
     return gain
 

@@ -14,6 +14,7 @@
 #define MIN_ROWS 16.0
 #define KEY_CHUNK 128.0
 #define NOT_OFFERED 1e6
+#define EAGER_BYTES 4e4
 /* Designs do not depend on one another: says to the compiler that it need not test for overlap. */
 #ifdef __clang__
 #define SIDE_BY_SIDE _Pragma("clang loop vectorize(assume_safety)")
@@ -26,7 +27,8 @@ enum { MATMUL, ATTENTION, ELEMENTWISE, ALL_REDUCE, ALL_GATHER, REDUCE_SCATTER, A
 typedef struct {
     double cores, rate_16bit, rate_8bit, rate_4bit, vector_rate, tile_m, tile_n, tile_k, multicast, slice_time,
         store_rate, split_time, fill_time, unhidden, scaling_time, hbm_rate, l2_rate, l2_bytes, l2_ways, l2_copies,
-        launch, node, mesh, link_rate, hop, start_up, ring, tree, one_shot, two_shot, in_switch, out_rate, out_hop;
+        launch, node, mesh, link_rate, hop, start_up, direct_start_up, ramp, own_copy, handshake, barrier, direct_share,
+        direct_limit, ring, tree, one_shot, two_shot, in_switch, direct, out_rate, out_hop;
 } machine_t;
 
 /* One field of all designs. */
@@ -38,8 +40,8 @@ typedef struct {
 } operator_t;
 
 typedef struct { double chip, hbm, rate, launch, unhidden; } ask_t; /* s, B, B/s, s, 1 */
-typedef struct { double hops, wire; } exchange_t;      /* s, s */
-typedef struct { double time, busy; } tiling_t;        /* s, 1 */
+typedef struct { double start, hops, wire; } exchange_t; /* s */
+typedef struct { double time, busy; } tiling_t;          /* s, 1 */
 typedef struct { double rule, threshold, fused; } policy_t;
 
 /* What the lanes remember of a block of designs. */
@@ -69,7 +71,8 @@ LAW machine_t machine_at(const double *restrict x, long designs, long d)
         x[16 * designs + d], x[17 * designs + d], x[18 * designs + d], x[19 * designs + d], x[20 * designs + d],
         x[21 * designs + d], x[22 * designs + d], x[23 * designs + d], x[24 * designs + d], x[25 * designs + d],
         x[26 * designs + d], x[27 * designs + d], x[28 * designs + d], x[29 * designs + d], x[30 * designs + d],
-        x[31 * designs + d], x[32 * designs + d]};
+        x[31 * designs + d], x[32 * designs + d], x[33 * designs + d], x[34 * designs + d], x[35 * designs + d],
+        x[36 * designs + d], x[37 * designs + d], x[38 * designs + d], x[39 * designs + d], x[40 * designs + d]};
     return m;
 }
 
@@ -177,36 +180,43 @@ LAW double group_rate(double ranks, machine_t m)
     return m.link_rate * (m.mesh > 0.5 ? share : 1.0);
 }
 
-LAW exchange_t faster(exchange_t best, double *time, double offered, double hops, double wire)
+LAW double filled(double wire, machine_t m) { return wire + 2.0 * sqrt(m.ramp * m.hop * wire); }
+
+LAW exchange_t faster(exchange_t best, double *time, int offered, double start, double hops, double wire)
 {
-    double mine = (hops + wire) * (offered > 0.5 ? 1.0 : NOT_OFFERED);
+    double mine = (start + hops + wire) * (offered ? 1.0 : NOT_OFFERED);
     int better = mine < *time;
-    exchange_t now = {better ? hops : best.hops, better ? wire : best.wire};
+    exchange_t now = {better ? start : best.start, better ? hops : best.hops, better ? wire : best.wire};
     *time = better ? mine : *time;
     return now;
 }
 
 LAW exchange_t gather_inside(double message, double ranks, machine_t m)
 {
-    double hops = (most(m.one_shot, m.two_shot) > 0.5 ? 1.0 : ranks - 1.0) * m.hop;
-    exchange_t found = {hops, (ranks - 1.0) / ranks * message / group_rate(ranks, m)};
+    double wire = (ranks - 1.0 + m.own_copy) / ranks * message / group_rate(ranks, m);
+    exchange_t found = {m.start_up, (m.direct > 0.5 ? 1.0 : ranks - 1.0) * m.hop, filled(wire, m)};
     return found;
 }
 
 LAW exchange_t all_reduce(double message, double inside, double nodes, machine_t m)
 {
     double wire = message / group_rate(inside, m), shared = 2.0 * (inside - 1.0) / inside;
-    exchange_t best = {2.0 * (inside - 1.0) * m.hop, shared * wire};
-    double time = (best.hops + best.wire) * (m.ring > 0.5 ? 1.0 : NOT_OFFERED);
-    best = faster(best, &time, m.tree, 2.0 * rounds(inside) * m.hop, 2.0 * wire);
-    best = faster(best, &time, m.one_shot, m.hop, (inside - 1.0) * wire);
-    best = faster(best, &time, m.two_shot, 2.0 * m.hop, shared * wire);
-    best = faster(best, &time, m.in_switch, 2.0 * m.hop, (1.0 + 1.0 / inside) * wire);
+    double around = 2.0 * (inside - 1.0) * m.hop, gain = m.in_switch > 0.0 ? m.in_switch : 1.0;
+    int small = message <= m.direct_limit;
+    exchange_t best = {m.start_up, around, filled((shared + m.own_copy / inside) * wire, m)};
+    double time = (best.start + best.hops + best.wire) * (m.ring > 0.5 ? 1.0 : NOT_OFFERED);
+    best = faster(best, &time, m.tree > 0.5, m.start_up, 2.0 * rounds(inside) * m.hop, filled(2.0 * wire, m));
+    best = faster(best, &time, (m.one_shot > 0.5) & small, m.direct_start_up, m.hop,
+                  (inside - 1.0) * wire / m.direct_share);
+    best = faster(best, &time, (m.two_shot > 0.5) & small, m.direct_start_up, (1.0 + m.barrier) * m.hop,
+                  shared * wire / m.direct_share);
+    best = faster(best, &time, m.in_switch > 0.0, m.start_up, around, filled((1.0 + 1.0 / inside) * wire / gain, m));
     exchange_t gather = gather_inside(message, inside, m);
     double share = message / inside / m.out_rate;
-    exchange_t ring = {2.0 * (nodes - 1.0) * m.out_hop, 2.0 * (nodes - 1.0) / nodes * share};
-    exchange_t tree = {2.0 * rounds(nodes) * m.out_hop, 2.0 * share};
+    exchange_t ring = {0.0, 2.0 * (nodes - 1.0) * m.out_hop, 2.0 * (nodes - 1.0) / nodes * share};
+    exchange_t tree = {0.0, 2.0 * rounds(nodes) * m.out_hop, 2.0 * share};
     int by_ring = ring.hops + ring.wire <= tree.hops + tree.wire, single = nodes <= 1.0;
+    best.start = single ? best.start : m.start_up;
     best.hops = single ? best.hops : 2.0 * gather.hops + (by_ring ? ring.hops : tree.hops);
     best.wire = single ? best.wire : 2.0 * gather.wire + (by_ring ? ring.wire : tree.wire);
     return best;
@@ -214,8 +224,8 @@ LAW exchange_t all_reduce(double message, double inside, double nodes, machine_t
 
 LAW exchange_t exchange(int kind, double message, double ranks, machine_t m)
 {
-    double nodes = ceil(ranks / m.node), inside = ranks / nodes, rate = group_rate(inside, m);
-    exchange_t found;
+    double nodes = ceil(ranks / m.node), inside = ranks / nodes;
+    exchange_t found = {m.start_up, 0.0, 0.0};
     if (kind == ALL_REDUCE)
         return all_reduce(message, inside, nodes, m);
     if (kind == ALL_GATHER || kind == REDUCE_SCATTER) {
@@ -223,8 +233,10 @@ LAW exchange_t exchange(int kind, double message, double ranks, machine_t m)
         found.hops += (nodes - 1.0) * m.out_hop;
         found.wire += (nodes - 1.0) / nodes * message / (inside * m.out_rate);
     } else if (kind == ALL_TO_ALL) {
-        found.hops = nodes <= 1.0 ? m.hop : m.out_hop;
-        found.wire = most((inside - 1.0) / ranks * message / rate, (ranks - inside) / ranks * message / m.out_rate);
+        double own = (inside - 1.0 + m.own_copy) / ranks * message / group_rate(inside, m);
+        double waiting = m.handshake * least(message / ranks / EAGER_BYTES, 1.0);
+        found.hops = nodes <= 1.0 ? (m.handshake > 0.0 ? 2.0 : 1.0) * m.hop : m.out_hop;
+        found.wire = most(most(filled(own, m), waiting), (ranks - inside) / ranks * message / m.out_rate);
     } else {
         found.hops = nodes <= 1.0 ? m.hop : m.out_hop;
         found.wire = message / (nodes <= 1.0 ? group_rate(2.0, m) : m.out_rate);
@@ -238,10 +250,10 @@ LAW double cut(double product_time, exchange_t sent, double pieces)
     return work + (pieces - 1.0) * most(work, send) + send;
 }
 
-LAW double fused_with(double product_time, double start_up, exchange_t sent)
+LAW double fused_with(double product_time, exchange_t sent)
 {
     double few = least(product_time + sent.hops + sent.wire, cut(product_time, sent, 2.0));
-    return start_up + least(few, least(cut(product_time, sent, 4.0), cut(product_time, sent, 8.0)));
+    return sent.start + least(few, least(cut(product_time, sent, 4.0), cut(product_time, sent, 8.0)));
 }
 
 static int is_collective(const operator_t *op) { return op->kind >= ALL_REDUCE && op->ranks > 1.0; }
@@ -299,7 +311,7 @@ LAW void run_collective(const operator_t op, int kind, const double *restrict ma
     for (long j = 0; j < width; j++) {
         machine_t m = machine_at(machines, designs, j);
         exchange_t sent = exchange(kind, op.message_bytes, op.ranks, m);
-        double time = m.start_up + sent.hops + sent.wire, own = buffers * (1.0 - resident(buffers, m));
+        double time = sent.start + sent.hops + sent.wire, own = buffers * (1.0 - resident(buffers, m));
         double fetched = least(lane->admitted[j], most(time * m.hbm_rate - own, 0.0));
         lane->fetched[j] = fetched;
         past->first[j] = 0.0;
@@ -438,7 +450,7 @@ LAW void overlap(const operator_t *ops, long row, int kind, const double *restri
     for (long j = 0; j < width; j++) {
         machine_t m = machine_at(machines, designs, j);
         exchange_t sent = exchange(kind, into.message_bytes, into.ranks, m);
-        double together = fused_with(product_time[j], m.start_up, sent);
+        double together = fused_with(product_time[j], sent);
         totals[j] -= count * (product_time[j] + reduction[j] - together);
     }
 }

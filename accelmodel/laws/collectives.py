@@ -1,8 +1,10 @@
-"""Collectives as latency and bandwidth: ring, tree, one-shot, two-shot, in-switch, hierarchical.
+"""Collectives as latency and bandwidth: ring, tree, one-shot, two-shot, in-switch, direct, hierarchical.
 
 Each algorithm is a pair: transfers that follow one another (each costs a hop) and the share of the
 message that a device sends.  The fastest that the software offers is taken and named
 (Thakur, Rabenseifner and Gropp, IJHPCA 19(1), 2005; Calculon, SC 2023, uses the same coefficients).
+What libraries add to that on measured machines: they send chunks through buffers, copy a device's own
+share, shake hands before long messages; small all-reduces run in a kernel of the engine's own.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from accelmodel.laws.vectors import ALL_GATHER, ALL_REDUCE, ALL_TO_ALL, REDUCE_S
 
 #: time of an algorithm that the software does not offer, relative to its own: never the fastest
 _NOT_OFFERED = 1e6
+#: message for one peer at which a sender waits the whole handshake for the receiver's buffer [B]
+EAGER_BYTES = 4e4
 
 
 @law
@@ -38,56 +42,93 @@ def group_rate(ranks: float, machine: Machine) -> float:
 
 
 @law
-def all_reduce_inside(message: float, ranks: float, machine: Machine) -> tuple[float, float, float]:
-    """Hop time [s], wire time [s] and algorithm of the fastest all-reduce inside a node.
+def filled(wire: float, machine: Machine) -> float:
+    """Time on the wire with the filling of a pipeline of chunks [s].
 
-    ======== =================== ========================
-    index    transfers           message shares sent
-    ======== =================== ========================
-    ring     2(g-1)              2(g-1)/g
-    tree     2 ceil(log2 g)      2
-    one-shot 1                   g-1
-    two-shot 2                   2(g-1)/g
-    switch   2                   1 + 1/g
-    ======== =================== ========================
+    Cutting a message into c chunks costs c latencies of ``ramp`` hops and lets the wire idle for one
+    chunk: wire + c x ramp x hop + wire / c, least at c = sqrt(wire / (ramp x hop)).
+    """
+    return wire + 2.0 * np.sqrt(machine.ramp * machine.hop * wire)
+
+
+@law
+def all_reduce_inside(message: float, ranks: float, machine: Machine) -> tuple[float, float, float, float, float]:
+    """Start, hop and wire time [s], algorithm and message shares sent of the fastest all-reduce in a node.
+
+    ======== =================== ==================== ============ =======
+    index    transfers           message shares sent  start        chunks
+    ======== =================== ==================== ============ =======
+    ring     2(g-1)              2(g-1)/g             library      yes
+    tree     2 ceil(log2 g)      2                    library      yes
+    one-shot 1                   g-1                  own kernel   no
+    two-shot 1 + barrier         2(g-1)/g             own kernel   no
+    switch   2(g-1)              1 + 1/g              library      yes
+    ======== =================== ==================== ============ =======
+
+    A ring also copies the device's own share.  Reduction in the switch reaches ``in_switch`` of the
+    link's bandwidth; its flags take as long as the ring's (measured on H100, H200, B200).
     """
     wire = message / group_rate(ranks, machine)
     shared = 2.0 * (ranks - 1.0) / ranks
-    depth = 2.0 * rounds(ranks)
-    best_hops, best_share, name = 2.0 * (ranks - 1.0), shared, 0.0
-    ring = (2.0 * (ranks - 1.0) * machine.hop + shared * wire) * (1.0 if machine.ring > 0.5 else _NOT_OFFERED)
-    best = ring
-    tree = (depth * machine.hop + 2.0 * wire) * (1.0 if machine.tree > 0.5 else _NOT_OFFERED)
+    around = 2.0 * (ranks - 1.0) * machine.hop
+    hops, time, name, sent = around, filled((shared + machine.own_copy / ranks) * wire, machine), 0.0, shared
+    best = (machine.start_up + hops + time) * (1.0 if machine.ring > 0.5 else _NOT_OFFERED)
+    depth, doubled = 2.0 * rounds(ranks) * machine.hop, filled(2.0 * wire, machine)
+    tree = (machine.start_up + depth + doubled) * (1.0 if machine.tree > 0.5 else _NOT_OFFERED)
     better = tree < best
-    best, name = (tree if better else best), (1.0 if better else name)
-    best_hops, best_share = (depth if better else best_hops), (2.0 if better else best_share)
-    one = (machine.hop + (ranks - 1.0) * wire) * (1.0 if machine.one_shot > 0.5 else _NOT_OFFERED)
+    best, name, sent = (tree if better else best), (1.0 if better else name), (2.0 if better else sent)
+    hops, time = (depth if better else hops), (doubled if better else time)
+    small = message <= machine.direct_limit
+    all_at_once = (ranks - 1.0) * wire / machine.direct_share
+    one = machine.direct_start_up + machine.hop + all_at_once
+    one *= 1.0 if machine.one_shot > 0.5 and small else _NOT_OFFERED
     better = one < best
-    best, name = (one if better else best), (2.0 if better else name)
-    best_hops, best_share = (1.0 if better else best_hops), (ranks - 1.0 if better else best_share)
-    two = (2.0 * machine.hop + shared * wire) * (1.0 if machine.two_shot > 0.5 else _NOT_OFFERED)
+    best, name, sent = (one if better else best), (2.0 if better else name), (ranks - 1.0 if better else sent)
+    hops, time = (machine.hop if better else hops), (all_at_once if better else time)
+    twice, halves = (1.0 + machine.barrier) * machine.hop, shared * wire / machine.direct_share
+    two = machine.direct_start_up + twice + halves
+    two *= 1.0 if machine.two_shot > 0.5 and small else _NOT_OFFERED
     better = two < best
-    best, name = (two if better else best), (3.0 if better else name)
-    best_hops, best_share = (2.0 if better else best_hops), (shared if better else best_share)
-    switch = (2.0 * machine.hop + (1.0 + 1.0 / ranks) * wire) * (1.0 if machine.in_switch > 0.5 else _NOT_OFFERED)
-    better = switch < best
-    name = 4.0 if better else name
-    best_hops, best_share = (2.0 if better else best_hops), (1.0 + 1.0 / ranks if better else best_share)
-    return best_hops * machine.hop, best_share * wire, name
+    best, name, sent = (two if better else best), (3.0 if better else name), (shared if better else sent)
+    hops, time = (twice if better else hops), (halves if better else time)
+    offered = machine.in_switch > 0.0
+    pulled = filled((1.0 + 1.0 / ranks) * wire / (machine.in_switch if offered else 1.0), machine)
+    better = (machine.start_up + around + pulled) * (1.0 if offered else _NOT_OFFERED) < best
+    name, sent = (4.0 if better else name), (1.0 + 1.0 / ranks if better else sent)
+    hops, time = (around if better else hops), (pulled if better else time)
+    start = machine.direct_start_up if name == 2.0 or name == 3.0 else machine.start_up
+    return start, hops, time, name, sent
 
 
 @law
 def gather_inside(message: float, ranks: float, machine: Machine) -> tuple[float, float, float]:
-    """All-gather or reduce-scatter of ``message`` bytes in all: direct where offered, else ring."""
-    direct = machine.one_shot > 0.5 or machine.two_shot > 0.5
+    """Hop and wire time [s] and algorithm of an all-gather or reduce-scatter of ``message`` bytes in all."""
+    direct = machine.direct > 0.5
     hops = 1.0 if direct else ranks - 1.0
-    wire = (ranks - 1.0) / ranks * message / group_rate(ranks, machine)
-    return hops * machine.hop, wire, 2.0 if direct else 0.0
+    wire = (ranks - 1.0 + machine.own_copy) / ranks * message / group_rate(ranks, machine)
+    return hops * machine.hop, filled(wire, machine), 5.0 if direct else 0.0
 
 
 @law
-def collective(kind: float, message: float, ranks: float, machine: Machine) -> tuple[float, float, float, float]:
-    """Hop time, wire time, algorithm and bytes sent by one device, without the start-up time.
+def all_reduce_between(message: float, nodes: float, machine: Machine) -> tuple[float, float, float]:
+    """Hop and wire time [s] and algorithm of an all-reduce of one device of each node: ring or tree."""
+    wire = message / machine.out_rate
+    ring_hops, ring_wire = 2.0 * (nodes - 1.0) * machine.out_hop, 2.0 * (nodes - 1.0) / nodes * wire
+    tree_hops, tree_wire = 2.0 * rounds(nodes) * machine.out_hop, 2.0 * wire
+    by_ring = ring_hops + ring_wire <= tree_hops + tree_wire
+    return ring_hops if by_ring else tree_hops, ring_wire if by_ring else tree_wire, 0.0 if by_ring else 1.0
+
+
+@law
+def send_inside(message: float, inside: float, ranks: float, machine: Machine) -> float:
+    """Time of an all-to-all on the links of a node [s]: the wire, or where longer the handshake with each peer."""
+    wire = filled((inside - 1.0 + machine.own_copy) / ranks * message / group_rate(inside, machine), machine)
+    return max(wire, machine.handshake * min(message / ranks / EAGER_BYTES, 1.0))
+
+
+@law
+def collective(kind: float, message: float, ranks: float, machine: Machine) -> tuple[float, float, float, float, float]:
+    """Start-up, hop and wire time, algorithm and bytes sent by one device.
 
     Parameters
     ----------
@@ -105,47 +146,46 @@ def collective(kind: float, message: float, ranks: float, machine: Machine) -> t
     Returns
     -------
     tuple of float
-        Latency of the transfers [s], time on the wire [s], index into ``COLLECTIVES``, bytes sent [B].
+        Start-up [s], latency of the transfers [s], time on the wire, filling included [s], index into
+        ``COLLECTIVES``, bytes sent [B].
 
     Notes
     -----
     Hierarchical all-reduce: reduce-scatter in the node, all-reduce of the shares between nodes by ring
-    or tree, all-gather in the node.  Optimistic under congestion between jobs and where protocol
-    switches (LL, LL128, Simple) cost bandwidth at middle sizes.
+    or tree, all-gather in the node.  Optimistic under congestion between jobs and between nodes, where
+    no chunks are counted.  Smooth where libraries switch protocol (LL, LL128, Simple): up to 45 % off
+    within a factor of two of the switch, 1 to 8 MiB.
     """
     nodes = np.ceil(ranks / machine.node)
     inside = ranks / nodes
-    rate = group_rate(inside, machine)
     single = nodes <= 1.0
+    start = machine.start_up
     if kind == ALL_REDUCE:
-        hops, wire, name = all_reduce_inside(message, inside, machine)
+        start, hops, wire, name, shares = all_reduce_inside(message, inside, machine)
         gather_hops, gather_wire, _ = gather_inside(message, inside, machine)
-        share = message / inside / machine.out_rate
-        ring_hops, ring_wire = 2.0 * (nodes - 1.0) * machine.out_hop, 2.0 * (nodes - 1.0) / nodes * share
-        tree_hops, tree_wire = 2.0 * rounds(nodes) * machine.out_hop, 2.0 * share
-        by_ring = ring_hops + ring_wire <= tree_hops + tree_wire
-        hops = hops if single else 2.0 * gather_hops + (ring_hops if by_ring else tree_hops)
-        wire_in = wire if single else 2.0 * gather_wire
-        wire_out = 0.0 if single else (ring_wire if by_ring else tree_wire)
-        name = name if single else (0.0 if by_ring else 1.0)
-        wire = wire_in + wire_out
+        hops_out, wire_out, name_out = all_reduce_between(message / inside, nodes, machine)
+        start = start if single else machine.start_up
+        hops = hops if single else 2.0 * gather_hops + hops_out
+        wire = wire if single else 2.0 * gather_wire + wire_out
+        name = name if single else name_out
+        wide = 2.0 * (inside - 1.0) / inside * message + wire_out * machine.out_rate
+        sent = shares * message if single else wide
     elif kind in (ALL_GATHER, REDUCE_SCATTER):
-        hops, wire_in, name = gather_inside(message, inside, machine)
+        hops, wire, name = gather_inside(message, inside, machine)
         hops += (nodes - 1.0) * machine.out_hop
-        wire_out = (nodes - 1.0) / nodes * message / (inside * machine.out_rate)
-        wire = wire_in + wire_out
+        out = (nodes - 1.0) / nodes * message / inside
+        wire += out / machine.out_rate
+        sent = (inside - 1.0) / inside * message + out
     elif kind == ALL_TO_ALL:
-        hops, name = (machine.hop if single else machine.out_hop), 2.0
-        wire_in = (inside - 1.0) / ranks * message / rate
-        wire_out = (ranks - inside) / ranks * message / machine.out_rate
-        wire = max(wire_in, wire_out)
+        request = 2.0 if machine.handshake > 0.0 else 1.0
+        hops, name = (request * machine.hop if single else machine.out_hop), 5.0
+        wire = max(send_inside(message, inside, ranks, machine), (ranks - inside) / ranks * message / machine.out_rate)
+        sent = (ranks - 1.0) / ranks * message
     else:
-        hops, name = (machine.hop if single else machine.out_hop), 2.0
-        rate = group_rate(2.0, machine)
-        wire_in = message / rate if single else 0.0
-        wire_out = 0.0 if single else message / machine.out_rate
-        wire = wire_in + wire_out
-    return hops, wire, name, wire_in * rate + wire_out * machine.out_rate
+        hops, name = (machine.hop if single else machine.out_hop), 5.0
+        wire = message / (group_rate(2.0, machine) if single else machine.out_rate)
+        sent = message
+    return start, hops, wire, name, sent
 
 
 @law

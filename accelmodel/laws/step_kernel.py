@@ -55,7 +55,8 @@ def machine_at(machines: Any, d: int) -> Machine:
         x[8, d], x[9, d], x[10, d], x[11, d], x[12, d], x[13, d], x[14, d], x[15, d],
         x[16, d], x[17, d], x[18, d], x[19, d], x[20, d], x[21, d], x[22, d], x[23, d],
         x[24, d], x[25, d], x[26, d], x[27, d], x[28, d], x[29, d], x[30, d], x[31, d],
-        x[32, d],
+        x[32, d], x[33, d], x[34, d], x[35, d], x[36, d], x[37, d], x[38, d], x[39, d],
+        x[40, d],
     )  # fmt: skip
 
 
@@ -171,24 +172,28 @@ def _admit_window(b: Block, opener: int, end: int) -> None:
 
 @kernel
 def _exchanges(b: Block, op: Operator) -> None:
-    """Fill hop and wire time [s], algorithm and bytes sent [B].  One loop per kind, as for the costs (4x faster)."""
-    hops, wires, names, sents = b.body, b.l2, b.compute, b.hbm_rate
+    """Fill latency and wire time [s], algorithm, bytes sent [B].  One loop per kind, as for the costs (4x faster)."""
+    waits, wires, names, sents = b.body, b.l2, b.compute, b.hbm_rate
     if op.kind == ALL_REDUCE:
         for j in range(b.width):
             machine = machine_at(b.machines, j)
-            hops[j], wires[j], names[j], sents[j] = collective(ALL_REDUCE, op.message_bytes, op.ranks, machine)
+            start, hops, wires[j], names[j], sents[j] = collective(ALL_REDUCE, op.message_bytes, op.ranks, machine)
+            waits[j] = start + hops
     elif op.kind == ALL_TO_ALL:
         for j in range(b.width):
             machine = machine_at(b.machines, j)
-            hops[j], wires[j], names[j], sents[j] = collective(ALL_TO_ALL, op.message_bytes, op.ranks, machine)
+            start, hops, wires[j], names[j], sents[j] = collective(ALL_TO_ALL, op.message_bytes, op.ranks, machine)
+            waits[j] = start + hops
     elif op.kind == POINT_TO_POINT:
         for j in range(b.width):
             machine = machine_at(b.machines, j)
-            hops[j], wires[j], names[j], sents[j] = collective(POINT_TO_POINT, op.message_bytes, op.ranks, machine)
+            start, hops, wires[j], names[j], sents[j] = collective(POINT_TO_POINT, op.message_bytes, op.ranks, machine)
+            waits[j] = start + hops
     else:
         for j in range(b.width):
             machine = machine_at(b.machines, j)
-            hops[j], wires[j], names[j], sents[j] = collective(ALL_GATHER, op.message_bytes, op.ranks, machine)
+            start, hops, wires[j], names[j], sents[j] = collective(ALL_GATHER, op.message_bytes, op.ranks, machine)
+            waits[j] = start + hops
 
 
 @glue
@@ -197,11 +202,11 @@ def _run_collective(b: Block, r: int) -> None:
     op = operator_at(b.table, r, b.w)
     buffers = 2.0 * op.message_bytes
     b.touched[r] = buffers
-    hops, wires, names, sents, own = b.body, b.l2, b.compute, b.hbm_rate, b.hbm_bytes
+    waits, wires, names, sents, own = b.body, b.l2, b.compute, b.hbm_rate, b.hbm_bytes
     _exchanges(b, op)
     for j in range(b.width):
         machine = machine_at(b.machines, j)
-        time = machine.start_up + hops[j] + wires[j]
+        time = waits[j] + wires[j]
         own[j] = buffers * (1.0 - resident_share(buffers, machine.l2_bytes, machine.l2_ways))
         b.progress[j] = min(b.total[j], max(time * machine.hbm_rate - own[j], 0.0))
         b.first[r, j], b.last[r, j] = 0.0, b.progress[j]
@@ -323,9 +328,9 @@ def _fuse(b: Block, r: int) -> None:
     count = b.table[COUNT, r, b.w]
     for j in range(b.width):
         machine = machine_at(b.machines, j)
-        hops, wire, _, _ = collective(reducer.kind, reducer.message_bytes, reducer.ranks, machine)
+        start, hops, wire, _, _ = collective(reducer.kind, reducer.message_bytes, reducer.ranks, machine)
         product = b.times[r, j]
-        gain = product + b.times[into, j] - fused_time(product, machine.start_up, hops, wire)
+        gain = product + b.times[into, j] - fused_time(product, start, hops, wire)
         b.totals[0, b.w, b.start + j] -= count * gain
         if b.detail.shape[0] > 0:
             b.detail[0, into, b.w, b.start + j] -= gain * count / reducer.count

@@ -33,12 +33,20 @@ class Machine(NamedTuple):
     mesh: float  #: 1 if each pair of devices in the node has its own link
     link_rate: float  #: one way, all links of a device inside the node [B/s]
     hop: float  #: latency of one transfer inside the node [s]
-    start_up: float  #: fixed time of a collective [s]
+    start_up: float  #: fixed time of a collective of the library [s]
+    direct_start_up: float  #: fixed time of a one-shot or two-shot kernel [s]
+    ramp: float  #: latency of a chunk in a pipelined collective [hop]
+    own_copy: float  #: time to copy a device's own share, relative to sending it
+    handshake: float  #: wait of a long all-to-all for its receivers' buffers [s]
+    barrier: float  #: latency between the halves of a two-shot [hop]
+    direct_share: float  #: share of the sustained link rate that one-shot and two-shot kernels reach
+    direct_limit: float  #: largest message of one-shot and two-shot kernels [B]
     ring: float  #: 1 if the software offers the algorithm, else 0
     tree: float
     one_shot: float
     two_shot: float
-    in_switch: float
+    in_switch: float  #: share of the sustained link rate that reduction in the switch reaches, 0 if not offered
+    direct: float  #: 1 if all-gather and reduce-scatter send to all peers at once, else they are rings
     out_rate: float  #: one way between nodes, per device [B/s]
     out_hop: float  #: latency of one transfer between nodes [s]
 
@@ -71,7 +79,7 @@ COLLECTIVE = ALL_REDUCE
 
 BOUNDS = ("compute", "hbm", "l2", "link", "latency")
 BY_COMPUTE, BY_HBM, BY_L2, BY_LINK, BY_LATENCY = 0.0, 1.0, 2.0, 3.0, 4.0
-COLLECTIVES = ("ring", "tree", "one-shot", "two-shot", "in-switch")
+COLLECTIVES = ("ring", "tree", "one-shot", "two-shot", "in-switch", "direct")
 
 
 class Policy(NamedTuple):

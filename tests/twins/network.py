@@ -94,6 +94,23 @@ def double_tree(levels: int) -> tuple[int, float]:
     return max(depth(node) for node in range(ranks)), max(port_bytes(messages).values())
 
 
+def best_pipeline(wire: float, latency: float, most: int = 4096) -> tuple[float, int]:
+    """Return the least time of a message that is cut into whole chunks [s], and their number.
+
+    Two stages work on the chunks in turn: the copy into a buffer, which costs a latency for each chunk, and
+    the wire.  The wire waits for the first chunk, and each chunk's latency stands between two of them.
+    """
+    best, number = float("inf"), 0
+    for chunks in range(1, most + 1):
+        clock = wire / chunks  # the first chunk is copied
+        clock += chunks * (latency + wire / chunks)
+        if clock < best:
+            best, number = clock, chunks
+        elif chunks > 2 * number:
+            break
+    return best, number
+
+
 def in_switch(ranks: int) -> Fraction:
     """Return bytes out of one device, in messages.
 
