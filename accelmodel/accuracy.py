@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from accelmodel import calibration, silicon
-from accelmodel.library import load, override
-from accelmodel.specs import Device
+from accelmodel.library import cluster, load
+from accelmodel.specs import Cluster, Device
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,7 @@ GENERATIONS = ("Turing", "Ampere", "Ada", "Hopper", "Blackwell")
 #: and mem_empirical_constant_latency
 FIELD_SHARE, FIELD_TIME = 0.8, 3e-6
 #: names of precisions
-PRECISIONS = {16.0: "bf16", 8.0: "fp8", 4.0: "fp4"}
+PRECISIONS = {16.0: "16 bit", 8.0: "8 bit", 4.0: "4 bit"}
 
 Progress = Callable[[str], None]
 
@@ -46,12 +46,25 @@ def statistics(predicted: Any, measured: Any) -> dict[str, float]:
 def work(kind: str, frame: pd.DataFrame) -> tuple[Any, Any, Any]:
     """Return FLOP, bytes that must move at least once [B] and bits of the matrix unit, by row."""
     given = calibration.columns(kind, frame)
-    moved = sum(np.asarray(given.get(name, 0.0), dtype=float) for name in ("weight_bytes", "input_bytes", "output_bytes"))
+    moved = sum(
+        np.asarray(given.get(name, 0.0), dtype=float) for name in ("weight_bytes", "input_bytes", "output_bytes")
+    )
     return given.get("flops", 0.0), moved, given.get("bits", 16.0)
 
 
+def bus_bytes(frame: pd.DataFrame) -> Any:
+    """Return the bytes that each device of a collective must send at least [B]."""
+    times = np.where(frame["operation"] == 0, 2.0, 1.0) * (1.0 - 1.0 / frame["devices"])
+    return (times * frame["elements"] * frame["bits"] / 8.0).to_numpy()
+
+
 def roofline(kind: str, frame: pd.DataFrame, device: Device, share: float = 1.0, more: float = 0.0) -> Any:
-    """Return the roofline's times at a share of HBM's bandwidth and with so much more on the memory's side [s]."""
+    """Return the roofline's times at a share of a bandwidth and with so much more on the memory's side [s].
+
+    The bandwidth is HBM's, for collectives the link's, over which the bytes go that each device must send.
+    """
+    if "elements" in frame:
+        return bus_bytes(frame) / (share * load("link", device.link).bandwidth) + more
     flops, moved, bits = work(kind, frame)
     rates = {16.0: device.peak_16bit, 8.0: device.peak_8bit_float, 4.0: device.peak_4bit}
     peak = np.array([rates[bit] or device.peak_16bit for bit in np.broadcast_to(bits, len(frame))])
@@ -65,11 +78,11 @@ def affine(theory: Any, measured: Any) -> tuple[float, float]:
     return float(slope), float(intercept)
 
 
-def transferred(device: Device) -> tuple[Device, str]:
+def transferred(device: Device) -> tuple[Cluster, str]:
     """Return a device with the constants of others of the nearest architecture instead of its own, and their names.
 
     The nearest are the measured devices of the same generation, else of the one before, else of the one after; of
-    several the geometric mean is taken.
+    several the geometric mean is taken.  Its link likewise.
     """
     place = GENERATIONS.index(device.architecture)
     others = [load("device", name) for name in silicon.SYSTEMS if name != device.name]
@@ -79,18 +92,19 @@ def transferred(device: Device) -> tuple[Device, str]:
         return abs(steps) + (0.5 if steps > 0 else 0.0)
 
     nearest = min(distance(other) for other in others)
-    chosen = [other for other in others if distance(other) == nearest]
-    fields = [name for names in calibration.CONSTANTS.values() for name in names]
-    means = {name: float(np.exp(np.mean([np.log(getattr(other, name)) for other in chosen]))) for name in fields}
-    return override(load("device", device.name, fitted=False), **means), ", ".join(other.name for other in chosen)
+    chosen = [cluster(other) for other in others if distance(other) == nearest]
+    names = [name for fields in calibration.CONSTANTS.values() for name in fields]
+    means = {
+        name: float(np.exp(np.mean([np.log(calibration.constant(other, name)) for other in chosen]))) for name in names
+    }
+    bare = cluster(load("device", device.name, fitted=False))
+    return calibration.placed(bare, means), ", ".join(other.device.name for other in chosen)
 
 
-def rows_of(
-    device: Device, kind: str, model: Device, split: str, measured: Any = None
-) -> Iterator[dict[str, Any]]:
+def rows_of(device: Device, kind: str, model: Cluster, split: str, measured: Any = None) -> Iterator[dict[str, Any]]:
     """Yield a row of the accuracy table for each source and precision of one kind of operator.
 
-    ``model`` is the device as the laws see it; peaks and measurements are those of ``device``.
+    ``model`` is what the laws see; peaks and measurements are those of ``device``.
     """
     frame, dropped = measured if measured is not None else silicon.rows(device, kind)
     train = np.asarray(silicon.training(frame, kind)) if len(frame) else np.zeros(0, dtype=bool)
@@ -147,7 +161,7 @@ def table(*, transfer: bool = False, progress: Progress | None = None) -> list[d
         if progress:
             progress(name)
         device = load("device", name)
-        model, origin = transferred(device) if transfer else (device, "")
+        model, origin = transferred(device) if transfer else (cluster(device), "")
         split = f"transfer from {origin}" if transfer else "held-out"
         for kind in silicon.SHAPES:
             found += rows_of(device, kind, model, split)

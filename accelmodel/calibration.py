@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +17,16 @@ import numpy as np
 
 from accelmodel import kernels, silicon
 from accelmodel.errors import SpecError, unknown
-from accelmodel.library import cluster, override
-from accelmodel.specs import Device, Residual
+from accelmodel.library import override
+from accelmodel.specs import Cluster, Device, Residual
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Progress = Callable[[str], None]
+Frames = Mapping[str, "pd.DataFrame"]
+#: how constants of the link are named among those of the device
+_LINK = "link."
 
 #: kind of operator → constants that are fitted to it, each with the span in which it makes sense (SI); a difference
 #: below the lowest must still be allowed
@@ -37,13 +40,22 @@ CONSTANTS: dict[str, dict[str, tuple[float, float]]] = {
         "store_width": (1.0, 300.0),
         "multicast": (1.03, 16.0),
     },
+    "all-reduce": {
+        "link.start_up": (5e-7, 5e-5),
+        "link.hop_latency": (1e-7, 1e-5),
+        "link.share": (0.2, 1.0),
+        "link.switch_share": (0.2, 1.0),
+    },
 }
+#: kinds that are fitted together, with what the first of them names
+TOGETHER = {"all-reduce": ("all-reduce", "all-gather", "reduce-scatter", "all-to-all")}
 #: sources whose rows are fitted, by kind and precision: bf16 products go to one library in every framework,
 #: fp8 products of other frameworks go to another library; attention to the one whose kernels are newest
 FITTED: dict[tuple[str, float], tuple[str, ...]] = {
     ("matmul", 16.0): ("TensorRT-LLM", "vLLM", "SGLang"),
     ("matmul", 8.0): ("TensorRT-LLM",),
     ("quantise", 8.0): ("TensorRT-LLM",),
+    **{(kind, bits): ("NCCL",) for kind in TOGETHER["all-reduce"] for bits in (16.0, 8.0)},
 }
 #: logarithmic error from which it is counted linearly
 SOFT = 0.05
@@ -65,7 +77,7 @@ class Fit:
     ----------
     kind : str
     values : mapping
-        Field of the device → value (SI).
+        Field of the device, or ``link.`` and a field of its link → value (SI).
     spans : mapping
         Field → lowest and highest value over fits to parts of the rows.
     rows : int
@@ -92,15 +104,41 @@ def columns(kind: str, frame: pd.DataFrame) -> kernels.Columns:
     if kind == "quantise":
         # 16 bit in, 8 bit out; a comparison, a product and a rounding each
         return kernels.pointwise(value["m"] * value["k"], 3.0, 2.0, value["bits"] / 8.0)
+    if "elements" in value:
+        size = value["elements"] * value["bits"] / 8.0
+        return kernels.collective(kind.removeprefix("custom "), size, value["devices"])
     phase = kind.partition(" ")[0]
     shape = (value[name] for name in ("batch", "heads", "kv_heads", "head_dim", "context"))
     return kernels.attention(phase, *shape, window=value["window"], kv_bits=value["bits"])
 
 
-def predict(kind: str, frame: pd.DataFrame, device: Device) -> Any:
-    """Return the times of the rows of a frame on a device [s]; axes of the device follow the rows."""
-    times, _ = kernels.time_columns(columns(kind, frame), cluster(device))
+def predict(kind: str, frame: pd.DataFrame, chip: Cluster) -> Any:
+    """Return the times of the rows of a frame on a cluster [s]; axes of the cluster follow the rows.
+
+    NCCL's collectives do without the kernels of serving engines.
+    """
+    if kind in silicon.COLLECTIVES:
+        plain = [name for name in chip.link.algorithms if name not in ("one-shot", "two-shot")]
+        chip = replace(chip, link=override(chip.link, algorithms=plain))
+    times, _ = kernels.time_columns(columns(kind, frame), chip)
     return times
+
+
+def placed(chip: Cluster, values: Mapping[str, Any]) -> Cluster:
+    """Return the cluster with constants in place: those named ``link.…`` in its link, others in its device."""
+    device = {name: value for name, value in values.items() if not name.startswith(_LINK)}
+    link = {name.removeprefix(_LINK): value for name, value in values.items() if name.startswith(_LINK)}
+    return replace(
+        chip,
+        device=override(chip.device, **device) if device else chip.device,
+        link=override(chip.link, **link) if link else chip.link,
+    )
+
+
+def constant(chip: Cluster, name: str) -> float:
+    """Return a constant of a cluster by its name in ``CONSTANTS``."""
+    owner = chip.link if name.startswith(_LINK) else chip.device
+    return float(getattr(owner, name.removeprefix(_LINK)))
 
 
 def is_fitted(kind: str, frame: pd.DataFrame) -> Any:
@@ -113,17 +151,21 @@ def is_fitted(kind: str, frame: pd.DataFrame) -> Any:
     return chosen
 
 
-def _log_errors(kind: str, frame: pd.DataFrame, device: Device, points: Any, names: list[str]) -> Any:
+def _log_errors(frames: Frames, chip: Cluster, points: Any, names: list[str]) -> Any:
     """Return log of predicted over measured time (row, point) at points (point, constant) of the constants."""
     import xarray as xr
 
     axes = {name: xr.DataArray(points[:, i], dims="point") for i, name in enumerate(names)}
-    times = predict(kind, frame, override(device, **axes))
-    return np.log(times / frame["time"].to_numpy()[:, None])
+    moved = placed(chip, axes)
+    return np.concatenate(
+        [np.log(predict(kind, frame, moved) / frame["time"].to_numpy()[:, None]) for kind, frame in frames.items()]
+    )
 
 
-def solve(kind: str, frame: pd.DataFrame, device: Device) -> dict[str, float]:
-    """Return the constants of a kind that fit the rows best, all other constants being the device's.
+def solve(kind: str, frames: Frames, chip: Cluster) -> dict[str, float]:
+    """Return the constants of a kind that fit the rows best, all other constants being the cluster's.
+
+    A constant on which no row depends is left out.
 
     Soft-L1 least squares of the logarithmic error in the logarithm of each constant, bounded
     (``scipy.optimize.least_squares``); all differences of a step are one call of the kernel.
@@ -134,22 +176,23 @@ def solve(kind: str, frame: pd.DataFrame, device: Device) -> dict[str, float]:
     low, high = (np.log([CONSTANTS[kind][name][end] for name in names]) for end in (0, 1))
 
     def errors(x: Any) -> Any:
-        return _log_errors(kind, frame, device, np.exp(x)[None], names)[:, 0]
+        return _log_errors(frames, chip, np.exp(x)[None], names)[:, 0]
 
     def slopes(x: Any) -> Any:
         points = np.exp(np.vstack([x, x - STEP * np.eye(len(x))]))
-        found = _log_errors(kind, frame, device, points, names)
+        found = _log_errors(frames, chip, points, names)
         return (found[:, :1] - found[:, 1:]) / STEP
 
     # the solver creeps when it starts at a bound
-    start = np.clip(np.log([max(float(getattr(device, name)), 1e-12) for name in names]), low + 0.1, high - 0.1)
+    start = np.clip(np.log([max(constant(chip, name), 1e-12) for name in names]), low + 0.1, high - 0.1)
     result = least_squares(errors, start, jac=slopes, bounds=(low, high), loss="soft_l1", f_scale=SOFT, max_nfev=60)
-    return {name: float(np.exp(x)) for name, x in zip(names, result.x, strict=True)}
+    told = np.any(slopes(result.x) != 0.0, axis=0)
+    return {name: float(np.exp(x)) for name, x, tells in zip(names, result.x, told, strict=True) if tells}
 
 
-def spread(kind: str, frame: pd.DataFrame, device: Device) -> tuple[Residual, ...]:
+def spread(kind: str, frame: pd.DataFrame, chip: Cluster) -> tuple[Residual, ...]:
     """Return, by precision, between which factors of the predicted time nine tenths of measured times lie."""
-    ratio = frame["time"].to_numpy() / predict(kind, frame, device)
+    ratio = frame["time"].to_numpy() / predict(kind, frame, chip)
     found = []
     for bits, group in frame.assign(ratio=ratio).groupby("bits"):
         lower, upper = np.quantile(group["ratio"], [TAIL, 1.0 - TAIL])
@@ -157,35 +200,57 @@ def spread(kind: str, frame: pd.DataFrame, device: Device) -> tuple[Residual, ..
     return tuple(found)
 
 
-def fit(kind: str, frame: pd.DataFrame, device: Device) -> Fit:
+def fit(kind: str, frames: Frames, chip: Cluster) -> Fit:
     """Fit the constants of one kind of operator to training rows.
 
     Parameters
     ----------
     kind : str
         A key of ``CONSTANTS``.
-    frame : DataFrame
-        Training rows, with the columns of ``silicon.SHAPES``, ``bits``, ``source`` and ``time`` [s].
-    device : Device
+    frames : mapping
+        Kind → training rows, with the columns of ``silicon.SHAPES``, ``bits``, ``source`` and ``time`` [s].
+    chip : Cluster
         Gives all other constants, and the starting point.
     """
-    values = solve(kind, frame, device)
-    fold = np.floor(FOLDS * silicon.hashed(np.arange(len(frame)))).astype(int)
-    parts = [solve(kind, frame[fold == part], device) for part in range(FOLDS)]
+    values = solve(kind, frames, chip)
+    parts = []
+    for part in range(FOLDS):
+        own = {of: frame[_folds(frame) == part] for of, frame in frames.items()}
+        parts.append(solve(kind, own, chip))
     spans = {
-        name: (min(value, *(part[name] for part in parts)), max(value, *(part[name] for part in parts)))
+        name: (
+            min(value, *(part.get(name, value) for part in parts)),
+            max(value, *(part.get(name, value) for part in parts)),
+        )
         for name, value in values.items()
     }
-    sources = ", ".join(sorted(set(frame["source"])))
-    return Fit(kind, values, spans, len(frame), sources, spread(kind, frame, override(device, **values)))
+    sources = ", ".join(sorted({source for frame in frames.values() for source in frame["source"]}))
+    near = placed(chip, values)
+    residuals = tuple(each for of, frame in frames.items() for each in spread(of, frame, near))
+    return Fit(kind, values, spans, sum(map(len, frames.values())), sources, residuals)
 
 
-def calibrate(device: Device, measured: Mapping[str, pd.DataFrame], progress: Progress | None = None) -> list[Fit]:
+def _folds(frame: pd.DataFrame) -> Any:
+    """Return to which of the parts each row belongs."""
+    return np.floor(FOLDS * silicon.hashed(np.arange(len(frame)))).astype(int)
+
+
+def training_rows(kind: str, measured: Frames) -> Frames:
+    """Return what may be fitted of the measured rows of a kind, and of those fitted together with it."""
+    found = {}
+    for of in TOGETHER.get(kind, (kind,)):
+        frame = measured.get(of)
+        if frame is not None and not frame.empty:
+            found[of] = frame[np.asarray(silicon.training(frame, of)) & is_fitted(of, frame)]
+    return {of: frame for of, frame in found.items() if len(frame)}
+
+
+def calibrate(chip: Cluster, measured: Frames, progress: Progress | None = None) -> list[Fit]:
     """Fit all constants that the measured rows can tell, kind by kind, the later ones with the earlier in place.
 
     Parameters
     ----------
-    device : Device
+    chip : Cluster
     measured : mapping
         Kind → rows; the training rows among them are fitted, the others not looked at.
     progress : callable, optional
@@ -198,27 +263,25 @@ def calibrate(device: Device, measured: Mapping[str, pd.DataFrame], progress: Pr
     """
     fits: list[Fit] = []
     for kind in CONSTANTS:
-        frame = measured.get(kind)
-        if frame is None or frame.empty:
-            continue
-        frame = frame[np.asarray(silicon.training(frame, kind)) & is_fitted(kind, frame)]
-        if len(frame) < FEWEST:
+        frames = training_rows(kind, measured)
+        rows = sum(map(len, frames.values()))
+        if rows < FEWEST:
             continue
         if progress:
-            progress(f"{kind}: {len(frame)} rows")
-        fits.append(fit(kind, frame, device))
-        device = override(device, **fits[-1].values)
+            progress(f"{kind}: {rows} rows")
+        fits.append(fit(kind, frames, chip))
+        chip = placed(chip, fits[-1].values)
     if not fits:
         raise SpecError(
-            f"{device.name}: no kind of operator has {FEWEST} measured training rows; measure more shapes of "
+            f"{chip.device.name}: no kind of operator has {FEWEST} measured training rows; measure more shapes of "
             + " or ".join(CONSTANTS)
         )
     return fits
 
 
-def calibrated(device: Device, fits: list[Fit]) -> Device:
-    """Return the device with the fitted constants in place."""
-    return override(device, **{name: value for part in fits for name, value in part.values.items()})
+def calibrated(chip: Cluster, fits: list[Fit]) -> Cluster:
+    """Return the cluster with the fitted constants in place."""
+    return placed(chip, {name: value for part in fits for name, value in part.values.items()})
 
 
 def measured_rows(device: Device) -> dict[str, pd.DataFrame]:

@@ -24,7 +24,8 @@ def _line(name: str, unit: str, fit: Fit, source: str, date: str) -> str:
     part = f'unit = "{shown}", ' if shown != "1" else ""
     where = f"{date}, {fit.rows} training rows of {fit.kind}: {fit.sources}; range over {FOLDS} parts of them"
     return (
-        f'{name} = {{ value = {value!r}, {part}kind = "calibrated", source = "{source}", locator = "{where}", '
+        f'{name.removeprefix("link.")} = {{ value = {value!r}, {part}kind = "calibrated", source = "{source}", '
+        f'locator = "{where}", '
         f"range = [{min(low, value)!r}, {max(high, value)!r}] }}"
     )
 
@@ -53,10 +54,11 @@ def text(spec: Spec, table: str, fits: list[Fit], source: str, date: str) -> str
     """
     units = field_units(type(spec))
     lines = [f"# Constants of {spec.name} fitted to measured kernels by `accelmodel calibrate`.", "", f"[{table}]"]
-    lines += [_line(name, units[name], fit, source, date) for fit in fits for name in fit.values]
+    own = [(fit, name) for fit in fits for name in fit.values if name.startswith("link.") == (table == "link")]
+    lines += [_line(name, units[name.removeprefix("link.")], fit, source, date) for fit, name in own]
     if source == "user":
         lines[2:2] = ["[sources.user]", 'title = "measurements given by the user"', ""]
-    residuals = [_residual(residual) for fit in fits for residual in fit.residuals]
+    residuals = [_residual(residual) for fit in {id(fit): fit for fit, _ in own}.values() for residual in fit.residuals]
     return "\n".join(lines) + "\n\n" + "\n".join(residuals)
 
 

@@ -14,7 +14,8 @@ import numpy as np
 from accelmodel import calibration, silicon
 from accelmodel.accuracy import PRECISIONS, statistics
 from accelmodel.errors import SpecError
-from accelmodel.specs import Device
+from accelmodel.library import cluster
+from accelmodel.specs import Cluster, Device
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +55,7 @@ def interpolated(values: Any, known: Any, wanted: Any, *, leave_out: bool = Fals
     return np.sum(weights * values[near], axis=1) / np.sum(weights, axis=1)
 
 
-def predict(kind: str, frame: pd.DataFrame, device: Device, table: pd.DataFrame) -> Any:
+def predict(kind: str, frame: pd.DataFrame, chip: Cluster, table: pd.DataFrame) -> Any:
     """Return the times of the rows of a frame [s]: the law's, times the residual interpolated from a measured table.
 
     Parameters
@@ -63,13 +64,13 @@ def predict(kind: str, frame: pd.DataFrame, device: Device, table: pd.DataFrame)
         A key of ``silicon.SHAPES``.
     frame : DataFrame
         Wanted shapes.
-    device : Device
+    chip : Cluster
     table : DataFrame
         Measured rows of one source and precision, with ``time`` [s].
     """
-    residual = np.log(table["time"].to_numpy() / calibration.predict(kind, table, device))
+    residual = np.log(table["time"].to_numpy() / calibration.predict(kind, table, chip))
     more = interpolated(residual, _places(kind, table), _places(kind, frame))
-    return calibration.predict(kind, frame, device) * np.exp(more)
+    return calibration.predict(kind, frame, chip) * np.exp(more)
 
 
 def leave_one_out(device: Device, kind: str) -> list[dict[str, Any]]:
@@ -83,7 +84,7 @@ def leave_one_out(device: Device, kind: str) -> list[dict[str, Any]]:
         if len(group) <= NEIGHBOURS:
             continue
         places, time = _places(kind, group), group["time"].to_numpy()
-        law = calibration.predict(kind, group, device)
+        law = calibration.predict(kind, group, cluster(device))
         residual = interpolated(np.log(time / law), places, places, leave_out=True)
         plain = interpolated(np.log(time), places, places, leave_out=True)
         found.append(

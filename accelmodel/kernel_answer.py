@@ -14,7 +14,7 @@ from accelmodel import accuracy, calibration, calibration_file, kernels, silicon
 from accelmodel.errors import SpecError, unknown
 from accelmodel.library import calibrated_path, cluster, field_units, load, path_of
 from accelmodel.options import counts
-from accelmodel.specs import Cluster
+from accelmodel.specs import Cluster, Device, Link
 from accelmodel.uncertainty import factors, kind_of
 from accelmodel.units import parse
 
@@ -113,19 +113,25 @@ def calibrate(
             "give --measurements rows.csv with the columns kind, the shape, bits and time_s"
         )
     measured = calibration.read_csv(measurements) if measurements else calibration.measured_rows(base)
-    fits = calibration.calibrate(base, measured, progress)
-    fitted = calibration.calibrated(base, fits)
+    chip = cluster(base, link=load("link", base.link, fitted=False))
+    fits = calibration.calibrate(chip, measured, progress)
+    fitted = calibration.calibrated(chip, fits)
     source, today = ("user" if own else "aiconfigurator-core"), datetime.date.today().isoformat()
+    files = [path]
     calibration_file.write(path, calibration_file.text(base, "device", fits, source, today))
-    units = field_units(type(base))
-    constants = {
-        field: {"value": value, "unit": units[field], "range": list(fit.spans[field]), "fitted_to": fit.kind}
-        for fit in fits
-        for field, value in fit.values.items()
-    }
+    if any(name.startswith("link.") for fit in fits for name in fit.values):
+        files.append(calibrated_path(path.parent / base.link if output else path_of("link", base.link)))
+        calibration_file.write(files[1], calibration_file.text(chip.link, "link", fits, source, today))
     rows = [
-        row
-        for kind, frame in measured.items()
-        for row in accuracy.rows_of(base, kind, fitted, "held-out", (frame, 0))
+        row for kind, frame in measured.items() for row in accuracy.rows_of(base, kind, fitted, "held-out", (frame, 0))
     ]
-    return {"device": base.name, "file": str(path), "constants": constants, "rows": rows}
+    return {"device": base.name, "files": [str(each) for each in files], "constants": _constants(fits), "rows": rows}
+
+
+def _constants(fits: list[calibration.Fit]) -> dict[str, Any]:
+    units = {**field_units(Device), **{f"link.{name}": unit for name, unit in field_units(Link).items()}}
+    return {
+        name: {"value": value, "unit": units[name], "range": list(fit.spans[name]), "fitted_to": fit.kind}
+        for fit in fits
+        for name, value in fit.values.items()
+    }

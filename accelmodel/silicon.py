@@ -11,13 +11,14 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from accelmodel.errors import SpecError, unknown
+from accelmodel.library import load
 from accelmodel.specs import Device
 
 if TYPE_CHECKING:
@@ -37,8 +38,20 @@ SHAPES = {
     "prefill attention": ("batch", "heads", "kv_heads", "head_dim", "context", "window"),
     "decode attention": ("batch", "heads", "kv_heads", "head_dim", "context", "window"),
     "quantise": ("m", "k"),
+    "all-reduce": ("operation", "devices", "elements"),
+    "all-gather": ("operation", "devices", "elements"),
+    "reduce-scatter": ("operation", "devices", "elements"),
+    "all-to-all": ("operation", "devices", "elements"),
+    "custom all-reduce": ("operation", "devices", "elements"),
 }
-_FRAMEWORKS = {"trtllm": "TensorRT-LLM", "vllm": "vLLM", "sglang": "SGLang"}
+#: collectives, and their names there, in the order of the column ``operation``
+COLLECTIVES = {
+    "all-reduce": "all_reduce",
+    "all-gather": "all_gather",
+    "reduce-scatter": "reduce_scatter",
+    "all-to-all": "alltoall",
+}
+_FRAMEWORKS = {"nccl": "NCCL", "trtllm": "TensorRT-LLM", "vllm": "vLLM", "sglang": "SGLang"}
 #: columns of the package → ours
 _NAMES = {
     "batch_size": "batch",
@@ -48,9 +61,13 @@ _NAMES = {
     "gemm_dtype": "dtype",
     "kv_cache_dtype": "dtype",
     "quant_dtype": "dtype",
+    "nccl_dtype": "dtype",
+    "allreduce_dtype": "dtype",
+    "num_gpus": "devices",
+    "message_size": "elements",
 }
 #: precision as named there → bits of the operands; others (weight-only, block scales) are not modelled
-_BITS = {"bfloat16": 16.0, "fp8": 8.0, "nvfp4": 4.0}
+_BITS = {"bfloat16": 16.0, "half": 16.0, "fp8": 8.0, "int8": 8.0, "nvfp4": 4.0}
 #: copies of the weights that a measurement rotates through (L40S: weights above a sixth of L2 turn cold at once)
 COPIES = 6.0
 #: weights that HBM delivers in less [s] are not told apart from weights in L2
@@ -159,11 +176,36 @@ def _quantise(device: str) -> Any:
     return _joined(parts, "quantise")
 
 
+def _collectives(device: str, kind: str) -> Any:
+    """NCCL's collectives; ``elements`` are those of the input for all-reduce and all-to-all, else of the whole."""
+    parts = []
+    for source, path in _tables(device, "comm", "nccl"):
+        frame = _read(path)
+        frame = frame[frame["op_name"] == COLLECTIVES[kind]]
+        frame = frame.assign(operation=list(COLLECTIVES).index(kind), source=source)
+        parts.append(_median(frame, ["dtype", *SHAPES[kind], "source"]))
+    return _joined(parts, kind)
+
+
+def _custom(device: str) -> Any:
+    """All-reduces by kernels of serving engines, in a captured graph; devices of one node."""
+    parts = []
+    for source, path in _tables(device, "comm", "custom_allreduce"):
+        frame = _read(path)
+        if "backend" in frame:
+            frame = frame[frame["backend"].str.endswith("graph")]
+        frame = frame.assign(operation=0, source=source, dtype="bfloat16")
+        parts.append(_median(frame, ["dtype", *SHAPES["all-reduce"], "source"]))
+    return _joined(parts, "custom all-reduce")
+
+
 _READERS: dict[str, Callable[[str], Any]] = {
     "matmul": _products,
     "prefill attention": lambda device: _attention(device, "context"),
     "decode attention": lambda device: _attention(device, "generation"),
     "quantise": _quantise,
+    **{kind: partial(_collectives, kind=kind) for kind in COLLECTIVES},
+    "custom all-reduce": _custom,
 }
 
 
@@ -172,7 +214,7 @@ def impossible(kind: str, frame: Any, device: Device) -> Any:
 
     Products: more FLOP/s than the dense peak; weights faster than HBM's peak; weights of which all
     copies fit L2 although HBM would take longer than ``TELLING`` for them.  Attention: FLOP/s likewise; a KV
-    cache beyond four times L2 that came faster than HBM's peak.
+    cache beyond four times L2 that came faster than HBM's peak.  Collectives: more bus bandwidth than the link has.
     """
     if kind == "matmul":
         peaks = {16.0: device.peak_16bit, 8.0: device.peak_8bit_float, 4.0: device.peak_4bit}
@@ -191,6 +233,10 @@ def impossible(kind: str, frame: Any, device: Device) -> Any:
         pairs = reach * (reach + 1.0) / 2.0 + reach * (frame["context"] - reach)
         flops = 4.0 * frame["batch"] * frame["heads"] * frame["head_dim"] * pairs
         return flops / device.peak_16bit > frame["time"]
+    if "elements" in frame:
+        # bus bandwidth: what each device must send at least, over the time
+        sent = np.where(frame["operation"] == 0, 2.0, 1.0) * (1.0 - 1.0 / frame["devices"])
+        return sent * frame["elements"] * frame["bits"] / 8.0 / frame["time"] > load("link", device.link).bandwidth
     return frame["time"] <= 0.0
 
 
@@ -242,5 +288,7 @@ def rows(device: Device, kind: str) -> tuple[pd.DataFrame, int]:
     frame = _READERS[kind](device.name)
     frame = frame[frame["dtype"].isin(_BITS)]
     frame = frame.assign(bits=frame["dtype"].map(_BITS))
+    if "devices" in frame:
+        frame = frame[frame["devices"] <= load("link", device.link).devices]
     bad = np.asarray(impossible(kind, frame, device))
     return frame[~bad].reset_index(drop=True), int(bad.sum())

@@ -20,7 +20,9 @@ def print_kernels(rows: list[dict[str, Any]], title: str) -> None:
 
 
 #: column → heading of the accuracy table
-_ACCURACY = ("device", "kind", "precision", "source", "rows", "median", "mean", "p90", "bias", "roofline", "80 % + 3 us")
+_ACCURACY = (
+    "device", "kind", "precision", "source", "rows", "median", "mean", "p90", "bias", "roofline", "80 % + 3 us",
+)  # fmt: skip
 
 
 def accuracy_cells(rows: list[dict[str, Any]]) -> list[list[str]]:
@@ -61,4 +63,4 @@ def print_calibration(data: dict[str, Any]) -> None:
     ]  # fmt: skip
     print_table(f"Constants of {data['device']}", ["constant", "value", "range", "fitted to"], cells)
     print_accuracy(data["rows"], "Error on rows that were not fitted")
-    say(f"written to {data['file']}")
+    say(f"written to {', '.join(data['files'])}")

@@ -27,6 +27,7 @@ MEASURED = {
     "all-gather": "collective",
     "reduce-scatter": "collective",
     "all-to-all": "collective",
+    "custom all-reduce": "collective",
 }
 #: residuals of chips that were not measured, from taking each measured one for unmeasured
 UNTUNED = "untuned.toml"
@@ -59,7 +60,7 @@ def widest(residuals: tuple[Residual, ...], kind: str, phase: str, bits: float) 
 
 
 def factors(cluster: Cluster, phase: str = "", bits: float = 16.0, kv_bits: float = 16.0) -> Any:
-    """Return the factors (kind of ``KINDS``, end) of the predicted time between which nine tenths of measured times lie.
+    """Return the factors (kind of ``KINDS``, end) of a prediction between which nine tenths of measured times lie.
 
     Parameters
     ----------
