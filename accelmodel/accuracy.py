@@ -148,8 +148,8 @@ def table(*, transfer: bool = False, progress: Progress | None = None) -> list[d
     -------
     list of dict
         ``device``, ``kind``, ``precision``, ``source``, ``n``, ``median_ape``, ``mean_ape``, ``p90_ape``, ``bias`` [1];
-        the same of the plain roofline, of the field's and of the affine correction; ``split``; ``fitted_source``: whether
-        training rows of this source and precision were fitted; ``left_out``: rows dropped by the stated rules.
+        the same of the plain roofline, of the field's and of the affine correction; ``split``; ``fitted_source``:
+        whether training rows of this source and precision were fitted; ``left_out``: rows dropped by the stated rules.
 
     Raises
     ------

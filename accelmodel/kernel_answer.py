@@ -43,8 +43,8 @@ def matmul_rows(device: str, m: str, n: str, k: str, bits: float) -> list[dict[s
     if bits not in PRECISIONS:
         raise SpecError(f"--bits {bits:g}: products are modelled at 16, 8 and 4 bit; give one of them")
     chip = cluster(load("device", device))
-    shapes, sizes = _grid(m=counts(m, "--m"), n=counts(n, "--n"), k=counts(k, "--k"))
-    return _timed(kernels.matmul(*sizes, bits), chip, shapes, bits=bits)
+    shapes, (rows, across, depth) = _grid(m=counts(m, "--m"), n=counts(n, "--n"), k=counts(k, "--k"))
+    return _timed(kernels.matmul(rows, across, depth, bits), chip, shapes, bits=bits)
 
 
 def attention_rows(device: str, phase: str, batch: str, context: str, shape: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -72,7 +72,8 @@ def calibrated_path(path: Path) -> Path:
 def _from_file(kind: str, path: Path, fitted: bool = True) -> Spec:
     _, spec_type = TYPES[kind]
     file = facts.read_facts(path, kind)
-    found, digest, residuals = dict(file.facts), file.digest, ()
+    found, digest = dict(file.facts), file.digest
+    residuals: tuple[Residual, ...] = ()
     beside = calibrated_path(path)
     if fitted and beside.is_file():
         more = facts.read_facts(beside, kind, ("residual",))

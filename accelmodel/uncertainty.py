@@ -52,8 +52,8 @@ def untuned() -> dict[str, tuple[float, float]]:
 def widest(residuals: tuple[Residual, ...], kind: str, phase: str, bits: float) -> tuple[float, float] | None:
     """Return the outermost factors of the residuals of a kind, of those of the phase and precision where there are."""
     own = [each for each in residuals if MEASURED.get(each.kind) == kind]
-    for closer in (lambda each: each.kind.startswith(phase), lambda each: each.bits == bits):
-        own = [each for each in own if closer(each)] or own
+    own = [each for each in own if each.kind.startswith(phase)] or own
+    own = [each for each in own if each.bits == bits] or own
     if not own:
         return None
     return min(float(each.lower) for each in own), max(float(each.upper) for each in own)
