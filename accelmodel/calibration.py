@@ -38,7 +38,6 @@ CONSTANTS: dict[str, dict[str, tuple[float, float]]] = {
         "fill_time": (1e-8, 5e-6),
         "slice_clocks": (2.0, 1500.0),
         "store_width": (1.0, 300.0),
-        "multicast": (1.03, 16.0),
     },
     "all-reduce": {
         "link.start_up": (5e-7, 5e-5),
@@ -57,6 +56,8 @@ FITTED: dict[tuple[str, float], tuple[str, ...]] = {
     ("quantise", 8.0): ("TensorRT-LLM",),
     **{(kind, bits): ("NCCL",) for kind in TOGETHER["all-reduce"] for bits in (16.0, 8.0)},
 }
+#: links whose time depends on bytes and devices alone; over a bus it matters who sits where
+TOPOLOGIES = ("switch", "mesh")
 #: logarithmic error from which it is counted linearly
 SOFT = 0.05
 #: step of a finite difference, downwards so that a share never exceeds one
@@ -265,7 +266,7 @@ def calibrate(chip: Cluster, measured: Frames, progress: Progress | None = None)
     for kind in CONSTANTS:
         frames = training_rows(kind, measured)
         rows = sum(map(len, frames.values()))
-        if rows < FEWEST:
+        if rows < FEWEST or (kind in TOGETHER and chip.link.topology not in TOPOLOGIES):
             continue
         if progress:
             progress(f"{kind}: {rows} rows")

@@ -218,21 +218,6 @@ def explore(
 
 
 @app.command()
-def validate(
-    output: Annotated[Path | None, typer.Option("--output", help="Also write the table as Markdown.")] = None,
-    as_json: Json = False,
-) -> None:
-    """The accuracy table: what others published and measured, beside the model."""
-    from accelmodel import tables, validation_cake
-    from accelmodel.validation import region, validate
-
-    data = tables.validation_data([*validate(), *validation_cake.validate()], region())
-    if output:
-        tables.write_text(output, tables.validation_markdown(data))
-    emit(data) if as_json else tables.print_validation(data)
-
-
-@app.command()
 def benchmark(
     peers: Annotated[bool, typer.Option("--peers", help="Install and time the peers that can be.")] = False,
     full: Annotated[bool, typer.Option("--full", help="Enumerate all of 1e8 designs instead of a part.")] = False,

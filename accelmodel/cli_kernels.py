@@ -1,4 +1,4 @@
-"""The commands about single operators: ``matmul``, ``attention``, ``collective``, ``calibrate``.  No physics."""
+"""The commands about single operators and accuracy: ``matmul`` … ``calibrate``, ``validate``.  No physics."""
 
 from __future__ import annotations
 
@@ -85,3 +85,30 @@ def calibrate(
     with tables.watching() as watch:
         data = kernel_answer.calibrate(device, measurements, output, lambda stage: watch(stage, 1, 1))
     emit(data) if as_json else tables_kernels.print_calibration(data)
+
+
+@app.command()
+def validate(
+    transfer: Annotated[
+        bool, typer.Option("--transfer", help="Constants from other devices of the nearest architecture.")
+    ] = False,
+    hybrid: Annotated[bool, typer.Option("--hybrid", help="Law times interpolated residual, leave one out.")] = False,
+    claims: Annotated[bool, typer.Option("--claims", help="Published claims alone, no measured kernels.")] = False,
+    output: Annotated[Path | None, typer.Option("--output", help="Also write the tables as Markdown.")] = None,
+    report: Annotated[Path | None, typer.Option("--report", help="Also write pictures, as one HTML file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """The accuracy table: what others published and measured, beside the model."""
+    from accelmodel import tables, tables_kernels, validation_answer
+
+    with tables.watching() as watch:
+        data = validation_answer.answer(
+            transfer=transfer, hybrid=hybrid, claims=claims, progress=lambda stage: watch(stage, 1, 1)
+        )
+    if output:
+        tables.write_text(output, tables_kernels.validation_markdown(data))
+    if report:
+        from accelmodel.report_accuracy import write_report
+
+        write_report(data, report)
+    emit(data) if as_json else tables_kernels.print_validation(data)

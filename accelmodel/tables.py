@@ -255,52 +255,6 @@ def print_exploration(data: dict[str, Any]) -> None:
     say(f"Optuna's regret {data['regret']:.2%}; report: {data['report']}; study: {data['storage']}")
 
 
-def validation_data(rows: list[dict[str, Any]], region: xr.Dataset) -> dict[str, Any]:
-    """Return the accuracy table and the region of constants as JSON-ready data."""
-    holds = region.holds.transpose("start_up", "l2_usable", "sram_area")
-    points = [
-        {"start_up_s": float(a), "l2_usable": float(b), "sram_area_m2_per_byte": float(c)}
-        for a in holds.start_up
-        for b in holds.l2_usable
-        for c in holds.sram_area
-        if bool(holds.sel(start_up=a, l2_usable=b, sram_area=c))
-    ]
-    return {"rows": rows, "region": {"tested": int(holds.size), "holds": len(points), "points": points}}
-
-
-def _validation_rows(data: dict[str, Any]) -> list[list[str]]:
-    return [
-        [
-            row["claim"],
-            f"{row['published']:.4g}",
-            f"{row['model']:.4g}",
-            f"{row['relative_error']:+.1%}",
-            f"{100.0 * row['tolerance']:.3g}%",
-            "yes" if row["within"] else "no",
-            "calibrated" if row["calibrated_on_it"] else "validated",
-        ]
-        for row in data["rows"]
-    ]
-
-
-_VALIDATION = ["claim", "published", "model", "error", "tolerance", "within", "role"]
-
-
-def validation_markdown(data: dict[str, Any]) -> str:
-    """Return the accuracy table as Markdown."""
-    lines = ["| " + " | ".join(_VALIDATION) + " |", "|" + "---|" * len(_VALIDATION)]
-    lines += ["| " + " | ".join(row) + " |" for row in _validation_rows(data)]
-    return "\n".join(lines) + "\n"
-
-
-def print_validation(data: dict[str, Any]) -> None:
-    """Print the accuracy table."""
-    print_table("Accuracy", _VALIDATION, _validation_rows(data))
-    region = data["region"]
-    share = f"{region['holds']} of {region['tested']}"
-    say(f"all claims of PRESERVE hold at once in {share} sets of the unpublished constants")
-
-
 def print_benchmark(data: dict[str, Any]) -> None:
     """Print rates and ratios."""
     rates = [[name, "not measured" if rate is None else f"{rate:,.0f}"] for name, rate in data["rates"].items()]

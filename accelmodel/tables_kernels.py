@@ -43,12 +43,6 @@ def accuracy_cells(rows: list[dict[str, Any]]) -> list[list[str]]:
     ]
 
 
-def accuracy_markdown(rows: list[dict[str, Any]]) -> str:
-    """Return the accuracy of kernels as Markdown."""
-    lines = ["| " + " | ".join(_ACCURACY) + " |", "|" + "---|" * len(_ACCURACY)]
-    return "\n".join([*lines, *("| " + " | ".join(cells) + " |" for cells in accuracy_cells(rows))]) + "\n"
-
-
 def print_accuracy(rows: list[dict[str, Any]], title: str) -> None:
     """Print the accuracy of kernels; the columns from median to bias are the laws', the last two others'."""
     print_table(title, list(_ACCURACY), accuracy_cells(rows))
@@ -64,3 +58,73 @@ def print_calibration(data: dict[str, Any]) -> None:
     print_table(f"Constants of {data['device']}", ["constant", "value", "range", "fitted to"], cells)
     print_accuracy(data["rows"], "Error on rows that were not fitted")
     say(f"written to {', '.join(data['files'])}")
+
+
+_CLAIMS = ["claim", "published", "model", "error", "tolerance", "within", "role"]
+
+
+def claim_cells(rows: list[dict[str, Any]]) -> list[list[str]]:
+    """Return published claims as text, one list for each."""
+    return [
+        [
+            row["claim"],
+            f"{row['published']:.4g}",
+            f"{row['model']:.4g}",
+            f"{row['relative_error']:+.1%}",
+            f"{100.0 * row['tolerance']:.3g}%",
+            "yes" if row["within"] else "no",
+            "calibrated" if row["calibrated_on_it"] else "validated",
+        ]
+        for row in rows
+    ]
+
+
+#: column → heading of what no law of its own is compared with
+_SHORT = ("device", "kind", "precision", "source", "rows", "median", "mean", "p90", "bias", "split")
+
+
+def short_cells(rows: list[dict[str, Any]]) -> list[list[str]]:
+    """Return rows of errors as text; what was not measured says so."""
+    made = []
+    for row in rows:
+        errors = [row[name] for name in ("median_ape", "mean_ape", "p90_ape")]
+        shown = ["not measured"] * 3 if errors[0] is None else [f"{error:.1%}" for error in errors]
+        bias = "" if row["bias"] is None else f"{row['bias']:+.1%}"
+        count = "" if not row["n"] else f"{row['n']:,}"
+        words = [str(row[name] or "") for name in ("device", "kind", "precision", "source")]
+        made.append([*words, count, *shown, bias, str(row["split"] or "")])
+    return made
+
+
+def parts(data: dict[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:
+    """Return the tables of an answer of ``validate``: title, columns, cells; empty ones are left out."""
+    rows = data["rows"]
+    claims = [row for row in rows if row["kind"] == "claim"]
+    kernels = [row for row in rows if row.get("field_median_ape") is not None]
+    others = [row for row in rows if row["kind"] != "claim" and row.get("field_median_ape") is None]
+    found = [
+        ("Measured kernels", list(_ACCURACY), accuracy_cells(kernels)),
+        ("Published claims", _CLAIMS, claim_cells(claims)),
+        ("Other measurements", list(_SHORT), short_cells(others)),
+    ]
+    return [part for part in found if part[2]]
+
+
+def validation_markdown(data: dict[str, Any]) -> str:
+    """Return the tables of an answer of ``validate`` as Markdown."""
+    made = []
+    for title, columns, cells in parts(data):
+        lines = [f"## {title}", "", "| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+        made.append("\n".join([*lines, *("| " + " | ".join(row) + " |" for row in cells)]))
+    return "\n\n".join(made) + "\n"
+
+
+def print_validation(data: dict[str, Any]) -> None:
+    """Print the tables of an answer of ``validate``."""
+    for title, columns, cells in parts(data):
+        print_table(title, columns, cells)
+    if data["region"]:
+        share = f"{data['region']['holds']} of {data['region']['tested']}"
+        say(f"all claims of PRESERVE hold at once in {share} sets of the unpublished constants")
+    for note in data["notes"]:
+        say(note)

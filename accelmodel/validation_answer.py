@@ -55,3 +55,55 @@ def hybrid_rows(progress: Progress | None = None) -> list[dict[str, Any]]:
             progress(name)
         found += [_whole(row) for row in hybrid.leave_one_out(load("device", name), "matmul")]
     return found
+
+
+def _region() -> dict[str, Any]:
+    """Return for which of the constants that are not public all claims of PRESERVE hold."""
+    region = validation.region()
+    holds = region.holds.transpose("start_up", "l2_usable", "sram_area")
+    points = [
+        {"start_up_s": float(a), "l2_usable": float(b), "sram_area_m2_per_byte": float(c)}
+        for a in holds.start_up
+        for b in holds.l2_usable
+        for c in holds.sram_area
+        if bool(holds.sel(start_up=a, l2_usable=b, sram_area=c))
+    ]
+    return {"tested": int(holds.size), "holds": len(points), "points": points}
+
+
+def answer(
+    *, transfer: bool = False, hybrid: bool = False, claims: bool = False, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Return what ``accelmodel validate`` shows.
+
+    Parameters
+    ----------
+    transfer, hybrid : bool
+        Only the measured kernels, predicted with constants of other devices, or by the hybrid.
+    claims : bool
+        Only the published claims and own measurements.
+    progress : callable, optional
+        Told what is being done.
+
+    Returns
+    -------
+    dict
+        ``rows`` with ``KEYS`` and more, ``region`` (None unless claims are among the rows) and ``notes``.
+
+    Raises
+    ------
+    SpecError
+        If only measured kernels are asked for and they are not installed.
+    """
+    if transfer:
+        return {"rows": kernel_rows(transfer=True, progress=progress), "region": None, "notes": []}
+    if hybrid:
+        return {"rows": hybrid_rows(progress), "region": None, "notes": []}
+    rows = [*claim_rows(), *own_rows()]
+    notes = []
+    if not claims:
+        if silicon.installed():
+            rows += kernel_rows(progress=progress)
+        else:
+            notes.append(INSTALL)
+    return {"rows": rows, "region": _region(), "notes": notes}

@@ -1,0 +1,78 @@
+"""Single operators timed alone: the same numbers as in a step, hand values, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import accelmodel as am
+from accelmodel import kernels
+from accelmodel.errors import SpecError
+from accelmodel.kernel_answer import attention_rows, collective_rows, matmul_rows, sizes
+
+
+@pytest.fixture(scope="module")
+def h100(warm):
+    return am.cluster(am.load("device", "h100-sxm"))
+
+
+def test_an_operator_alone_takes_what_it_takes_in_a_step(h100):
+    model = am.load("model", "llama-3-8b")
+    step = am.time_step(model, h100, am.workload(phase="decode", batch=32, context=8192))
+    own = {name: float(step.time.sel(operator=name) / step["count"].sel(operator=name))
+           for name in ("output_projection", "attention")}  # fmt: skip
+    product, _ = kernels.time_columns(kernels.matmul(32.0, 4096.0, 4096.0), h100)
+    attention, _ = kernels.time_columns(kernels.attention("decode", 32.0, 32.0, 8.0, 128.0, 8192.0), h100)
+    # 1e-9: the same kernel on the same columns
+    assert product[0] == pytest.approx(own["output_projection"], rel=1e-9)
+    assert attention[0] == pytest.approx(own["attention"], rel=1e-9)
+
+
+def test_windows_bound_what_is_read_and_how_many_keys_a_query_sees():
+    whole = kernels.attention("prefill", 1.0, 8.0, 8.0, 64.0, 4.0)
+    narrow = kernels.attention("prefill", 1.0, 8.0, 8.0, 64.0, 4.0, window=2.0)
+    assert float(np.asarray(whole["n"])) == 2.5  # (1 + 2 + 3 + 4) / 4
+    assert float(np.asarray(narrow["n"])) == 1.75  # (1 + 2 + 2 + 2) / 4
+    decode = kernels.attention("decode", 1.0, 8.0, 8.0, 64.0, 100.0, window=10.0)
+    assert float(np.asarray(decode["weight_bytes"])) == 10 * 2 * 8 * 64 * 2
+
+
+def test_rows_of_a_grid_and_their_intervals(warm):
+    rows = matmul_rows("h100-sxm", "1,16,4096", "8192", "8192", 16)
+    assert [row["m"] for row in rows] == [1, 16, 4096]
+    for row in rows:
+        assert set(row) == {"m", "n", "k", "time_s", "lower_s", "upper_s", "bound"}
+        assert 0.0 < row["lower_s"] < row["time_s"] < row["upper_s"]
+    assert [row["bound"] for row in rows] == ["hbm", "hbm", "compute"]
+    # 4096 x 8192 x 8192 at 989 TFLOP/s is 556 us; no kernel is faster and none should take 1.6 times as long
+    assert 556e-6 < rows[2]["time_s"] < 1.6 * 556e-6
+
+
+def test_collectives_of_doubling_size(warm):
+    rows = collective_rows("a100-sxm-80gb", None, "all-reduce", "1KB:1GB", 8)
+    assert len(rows) == 20
+    assert [row["bytes"] for row in rows[:2]] == [1000.0, 2000.0]
+    times = [row["time_s"] for row in rows]
+    assert times == sorted(times)
+    assert rows[-1]["busbw_bytes_per_s"] == pytest.approx(1.75 * rows[-1]["bytes"] / rows[-1]["time_s"])
+    assert rows[-1]["busbw_bytes_per_s"] < 300e9  # one way of NVLink 3
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: matmul_rows("h100-sxm", "1", "1", "1", 12), "--bits 12"),
+        (lambda: matmul_rows("h100-sxm", "0", "1", "1", 16), "--m"),
+        (lambda: matmul_rows("h100-xsm", "1", "1", "1", 16), "h100-sxm"),
+        (lambda: attention_rows("h100-sxm", "train", "1", "8", {"heads": 8, "kv_heads": 8}), "phase"),
+        (lambda: attention_rows("h100-sxm", "decode", "1", "8", {"heads": 8, "kv_heads": 3, "kv_bits": 16}), "multiple"),
+        (lambda: collective_rows("h100-sxm", None, "gossip", "1KB", 8), "collective"),
+        (lambda: sizes("0B"), "above 0"),
+        (lambda: sizes("2KB:1KB"), "rise"),
+        (lambda: kernels.time_columns({"m": [1.0, 2.0], "n": [1.0, 2.0, 3.0]}, am.cluster(am.load("device", "t4"))),
+         "different lengths"),
+    ],
+)  # fmt: skip
+def test_what_is_not_allowed_is_said(call, words):
+    with pytest.raises(SpecError, match=words):
+        call()
