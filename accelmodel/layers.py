@@ -135,6 +135,13 @@ def _kv_tokens(work: Workload, window: float) -> tuple[Number, Number]:
     return reach, np.maximum(reach - (work.context - work.prefix), 0.0)
 
 
+def _query_rows(work: Workload, part: Shard) -> dict[str, Number]:
+    """Rows that share keys: in decode all query heads of a KV head, in prefill the queries of one head."""
+    if work.phase == "decode":
+        return {"groups": part.sequences * part.kv_heads, "m": part.heads / part.kv_heads}
+    return {"groups": part.sequences * part.heads, "m": part.new_tokens}
+
+
 def _gqa(model: LanguageModel, work: Workload, part: Shard, window: float) -> Iterator[Row]:
     """Grouped-query attention (Ainslie et al., arXiv 2305.13245); with kv_heads = heads it is multi-head."""
     width = model.head_dim
@@ -148,8 +155,7 @@ def _gqa(model: LanguageModel, work: Workload, part: Shard, window: float) -> It
         "attention",
         {
             "kind": vectors.ATTENTION,
-            "groups": part.sequences * part.kv_heads,
-            "m": part.new_tokens * part.heads / part.kv_heads,
+            **_query_rows(work, part),
             "n": keys,
             "k": 2.0 * width,
             "bits": HIGH_BITS,

@@ -14,6 +14,7 @@ MACHINE = Machine(
     hbm_rate=1.5e12, l2_rate=5e12, l2_bytes=100e6, l2_ways=16.0, l2_copies=1.0, launch=2e-6,
     node=8.0, mesh=0.0, link_rate=200e9, hop=1e-6, start_up=5e-6,
     ring=1.0, tree=1.0, one_shot=1.0, two_shot=1.0, in_switch=0.0, out_rate=25e9, out_hop=5e-6,
+    softmax_rate=2e10, attention_time=1e-6, attention_tile_time=1e-7, attention_draw=0.5, combine_time=1e-6,
 )  # fmt: skip
 OPERATOR = Operator(
     kind=MATMUL, count=1.0, groups=1.0, m=4.0, n=4096.0, k=4096.0,

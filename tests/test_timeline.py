@@ -194,7 +194,9 @@ def test_more_of_anything_is_never_slower(warm, rows, machine, factor):
 def test_more_cores_are_never_slower(warm, rows, machine, factor):
     before = step_totals(rows, machine, NONE)[0]
     # a core brings its port to L2 and its vector unit: with these held, its share of them would shrink
-    larger = machine._replace(**{name: getattr(machine, name) * factor for name in ("cores", "l2_rate", "vector_rate", "store_rate")})
+    larger = machine._replace(
+        **{name: getattr(machine, name) * factor for name in ("cores", "l2_rate", "vector_rate", "store_rate")}
+    )
     after = step_totals(rows, larger, NONE)[0]
     # 1 %: a wider wave streams more weights between two uses of a panel of activations, which a small L2 then loses
     assert after <= before * 1.01

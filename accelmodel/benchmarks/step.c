@@ -13,6 +13,7 @@
 #define LAW static inline __attribute__((always_inline))
 #define MIN_ROWS 16.0
 #define KEY_CHUNK 128.0
+#define MAX_PIECES 32.0
 #define NOT_OFFERED 1e6
 /* Designs do not depend on one another: says to the compiler that it need not test for overlap. */
 #ifdef __clang__
@@ -26,7 +27,8 @@ enum { MATMUL, ATTENTION, ELEMENTWISE, ALL_REDUCE, ALL_GATHER, REDUCE_SCATTER, A
 typedef struct {
     double cores, rate_16bit, rate_8bit, rate_4bit, vector_rate, tile_m, tile_n, tile_k, multicast, slice_time,
         store_rate, split_time, unhidden, scaling_time, hbm_rate, l2_rate, l2_bytes, l2_ways, l2_copies,
-        launch, node, mesh, link_rate, hop, start_up, ring, tree, one_shot, two_shot, in_switch, out_rate, out_hop;
+        launch, node, mesh, link_rate, hop, start_up, ring, tree, one_shot, two_shot, in_switch, out_rate, out_hop,
+        softmax_rate, attention_time, attention_tile_time, attention_draw, combine_time;
 } machine_t;
 
 /* One field of all designs. */
@@ -69,7 +71,8 @@ LAW machine_t machine_at(const double *restrict x, long designs, long d)
         x[16 * designs + d], x[17 * designs + d], x[18 * designs + d], x[19 * designs + d], x[20 * designs + d],
         x[21 * designs + d], x[22 * designs + d], x[23 * designs + d], x[24 * designs + d], x[25 * designs + d],
         x[26 * designs + d], x[27 * designs + d], x[28 * designs + d], x[29 * designs + d], x[30 * designs + d],
-        x[31 * designs + d]};
+        x[31 * designs + d], x[32 * designs + d], x[33 * designs + d], x[34 * designs + d], x[35 * designs + d],
+        x[36 * designs + d]};
     return m;
 }
 
@@ -91,11 +94,6 @@ LAW double mean_resident(double first, double last, machine_t m)
 LAW double resident(double distance, machine_t m)
 {
     return mean_resident(distance, distance, m);
-}
-
-LAW double makespan(double tiles, double slices, double cores)
-{
-    return least(ceil(tiles / cores) * slices, ceil(tiles * slices / cores) + 1.0);
 }
 
 LAW tiling_t tiling(operator_t op, machine_t m, double core_rate, double rows, double down,
@@ -140,19 +138,39 @@ LAW ask_t product(operator_t op, machine_t m, double core_rate)
     return ask;
 }
 
+typedef struct { double chip, rate, time; } deal_t; /* s, B/s, s */
+
+/* Each tile's keys on so many cores. */
+LAW deal_t deal(operator_t op, machine_t m, double tiles, double chunks, double chunk_time, double pieces, double hbm)
+{
+    double share = tiles * chunks / m.cores;
+    double steps = tiles <= op.groups ? most(share, chunks / pieces) : share + chunks;
+    double compute = most(tiles / m.cores, 1.0) * m.attention_tile_time + steps * chunk_time;
+    double reads = tiles * op.n * op.k * op.bits * 0.125;
+    double once = (op.weight_bytes + op.input_bytes + op.output_bytes) / m.attention_draw;
+    double l2_rate = m.l2_rate * least(tiles * pieces / m.cores, 1.0);
+    double chip = most(compute, most(reads, once) / l2_rate), rate = least(m.hbm_rate, m.attention_draw * l2_rate);
+    double memory = hbm / rate;
+    deal_t deal = {chip, rate, most(chip, memory) + m.unhidden * least(chip, memory)};
+    return deal;
+}
+
 LAW ask_t attend(operator_t op, machine_t m, double core_rate)
 {
     double rows = least(m.tile_m, MIN_ROWS * ceil(op.m / MIN_ROWS)), down = ceil(op.m / rows);
-    double tiles = op.groups * down, chunks = ceil(op.n / KEY_CHUNK);
-    double steps = makespan(tiles, chunks, m.cores), busy = tiles * chunks / (steps * m.cores);
+    double tiles = op.groups * down, fill = op.n / KEY_CHUNK, chunks = down > 1.0 ? fill + 0.5 : ceil(fill);
+    double matrix = 2.0 * rows * KEY_CHUNK * op.k / core_rate, softmax = rows * KEY_CHUNK / m.softmax_rate;
+    double chunk_time = sqrt(matrix * matrix + softmax * softmax);
     double activations = op.input_bytes + op.output_bytes;
-    double matrix = steps * 2.0 * rows * KEY_CHUNK * op.k / core_rate;
-    double transfer = (op.weight_bytes * down + activations) / (m.l2_rate * busy);
-    double chip = most(most(matrix, op.vector_ops / (m.vector_rate * busy)), transfer);
     double at_work = op.weight_bytes * least(1.0, m.cores / tiles);
     double again = (down - 1.0) * (1.0 - resident(at_work, m));
     double hbm = op.weight_bytes * (1.0 + again) + activations * (1.0 - resident(activations, m));
-    ask_t ask = {chip, hbm, least(m.hbm_rate, busy * m.l2_rate), m.launch, 0.0};
+    double pieces = down > 1.0 ? 1.0 : most(least(least(m.cores / tiles, chunks), MAX_PIECES), 1.0);
+    deal_t whole = deal(op, m, tiles, chunks, chunk_time, 1.0, hbm);
+    deal_t split = deal(op, m, tiles, chunks, chunk_time, pieces, hbm);
+    int alone = whole.time <= split.time + m.combine_time;
+    double start = m.launch + m.attention_time + (alone ? 0.0 : m.combine_time);
+    ask_t ask = {alone ? whole.chip : split.chip, hbm, alone ? whole.rate : split.rate, start, m.unhidden};
     return ask;
 }
 

@@ -40,6 +40,11 @@ class Machine(NamedTuple):
     in_switch: float
     out_rate: float  #: one way between nodes, per device [B/s]
     out_hop: float  #: latency of one transfer between nodes [s]
+    softmax_rate: float  #: scores of one core that become weights of values [1/s]
+    attention_time: float  #: what attention adds to the launch of its kernel [s]
+    attention_tile_time: float  #: a core begins and ends a tile of queries [s]
+    attention_draw: float  #: share of the L2 rate that cores draw which wait for chunk after chunk of keys
+    combine_time: float  #: time to combine the parts of a tile whose keys are split [s]
 
 
 class Operator(NamedTuple):
@@ -84,6 +89,7 @@ class Policy(NamedTuple):
 class Cost(NamedTuple):
     """What an operator asks of the machine, before any prefetch."""
 
+    start: float  #: launch, and what else nothing hides [s]
     compute: float  #: time of the matrix and vector units [s]
     l2: float  #: time of its L2 traffic [s]
     hbm_bytes: float  #: HBM traffic [B]
