@@ -17,6 +17,7 @@ import numpy as np
 
 from accelmodel import kernels, silicon
 from accelmodel.errors import SpecError, unknown
+from accelmodel.laws.l2cache import resident_share
 from accelmodel.library import override
 from accelmodel.specs import Cluster, Device, Residual
 
@@ -39,6 +40,12 @@ CONSTANTS: dict[str, dict[str, tuple[float, float]]] = {
         "slice_clocks": (2.0, 1500.0),
         "store_width": (1.0, 300.0),
     },
+    "decode attention": {
+        "softmax_width": (0.8, 60.0),
+        "attention_time": (5e-7, 2e-5),
+        "attention_tile_time": (1e-7, 1e-5),
+        "combine_time": (1e-7, 1.5e-5),
+    },
     "all-reduce": {
         "link.start_up": (5e-7, 5e-5),
         "link.hop_latency": (1e-7, 1e-5),
@@ -47,13 +54,18 @@ CONSTANTS: dict[str, dict[str, tuple[float, float]]] = {
     },
 }
 #: kinds that are fitted together, with what the first of them names
-TOGETHER = {"all-reduce": ("all-reduce", "all-gather", "reduce-scatter", "all-to-all")}
+TOGETHER = {
+    "decode attention": ("prefill attention", "decode attention"),
+    "all-reduce": ("all-reduce", "all-gather", "reduce-scatter", "all-to-all"),
+}
 #: sources whose rows are fitted, by kind and precision: bf16 products go to one library in every framework,
 #: fp8 products of other frameworks go to another library; attention to the one whose kernels are newest
 FITTED: dict[tuple[str, float], tuple[str, ...]] = {
     ("matmul", 16.0): ("TensorRT-LLM", "vLLM", "SGLang"),
     ("matmul", 8.0): ("TensorRT-LLM",),
     ("quantise", 8.0): ("TensorRT-LLM",),
+    ("prefill attention", 16.0): ("vLLM",),
+    ("decode attention", 16.0): ("vLLM",),
     **{(kind, bits): ("NCCL",) for kind in TOGETHER["all-reduce"] for bits in (16.0, 8.0)},
 }
 #: links whose time depends on bytes and devices alone; over a bus it matters who sits where
@@ -109,19 +121,35 @@ def columns(kind: str, frame: pd.DataFrame) -> kernels.Columns:
         size = value["elements"] * value["bits"] / 8.0
         return kernels.collective(kind.removeprefix("custom "), size, value["devices"])
     phase = kind.partition(" ")[0]
-    shape = (value[name] for name in ("batch", "heads", "kv_heads", "head_dim", "context"))
-    return kernels.attention(phase, *shape, window=value["window"], kv_bits=value["bits"])
+    shape = [value[name] for name in ("batch", "heads", "kv_heads", "head_dim", "context")]
+    given = dict(kernels.attention(phase, *shape, window=value["window"], kv_bits=value["bits"]))
+    if phase == "prefill":
+        # the measured calls also write new keys and values at 16 bit to the cache: read and written once
+        batch, _, kv_heads, head_dim, context = shape
+        given["output_bytes"] = given["output_bytes"] + 8.0 * batch * kv_heads * head_dim * context
+    return given
+
+
+def warmth(given: kernels.Columns, device: Device) -> Any:
+    """Return the share of its bytes that attention finds in L2 where a measurement repeats it on the same data."""
+    touched = sum(np.asarray(given[name], dtype=float) for name in ("weight_bytes", "input_bytes", "output_bytes"))
+    held = np.vectorize(resident_share, otypes=[float])
+    return held(touched, float(device.l2_capacity * device.l2_usable), float(device.l2_ways))
 
 
 def predict(kind: str, frame: pd.DataFrame, chip: Cluster) -> Any:
     """Return the times of the rows of a frame on a cluster [s]; axes of the cluster follow the rows.
 
-    NCCL's collectives do without the kernels of serving engines.
+    NCCL's collectives do without the kernels of serving engines.  Attention was measured on the same data time
+    after time, so that what fits L2 is there.
     """
+    given = columns(kind, frame)
+    if kind.endswith("attention"):
+        given = {**given, "warm": warmth(given, chip.device)}
     if kind in silicon.COLLECTIVES:
         plain = [name for name in chip.link.algorithms if name not in ("one-shot", "two-shot")]
         chip = replace(chip, link=override(chip.link, algorithms=plain))
-    times, _ = kernels.time_columns(columns(kind, frame), chip)
+    times, _ = kernels.time_columns(given, chip)
     return times
 
 
@@ -266,7 +294,7 @@ def calibrate(chip: Cluster, measured: Frames, progress: Progress | None = None)
     for kind in CONSTANTS:
         frames = training_rows(kind, measured)
         rows = sum(map(len, frames.values()))
-        if rows < FEWEST or (kind in TOGETHER and chip.link.topology not in TOPOLOGIES):
+        if rows < FEWEST or (kind in silicon.COLLECTIVES and chip.link.topology not in TOPOLOGIES):
             continue
         if progress:
             progress(f"{kind}: {rows} rows")

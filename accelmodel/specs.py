@@ -80,6 +80,11 @@ class Device(Spec):
     fill_time: Seconds
     unhidden: Annotated[Number, Quantity(ge=0.0, le=1.0)]
     scaling_time: Seconds
+    softmax_width: Annotated[Number, Quantity(gt=0.0, le=1e6)]
+    attention_time: Seconds
+    attention_tile_time: Seconds
+    attention_draw: Share
+    combine_time: Seconds
     core_buffer: Bytes
     matrix_share: Share
     hbm_bandwidth: ByteRate

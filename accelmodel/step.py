@@ -102,6 +102,11 @@ def machine(cluster: Cluster) -> dict[str, Number]:
         "in_switch": offered["in_switch"] * link.switch_share,
         "out_rate": out.bandwidth * out.share,
         "out_hop": out.hop_latency,
+        "softmax_rate": device.softmax_width * device.clock,
+        "attention_time": device.attention_time,
+        "attention_tile_time": device.attention_tile_time,
+        "attention_draw": device.attention_draw,
+        "combine_time": device.combine_time,
     }
 
 

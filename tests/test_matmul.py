@@ -15,8 +15,6 @@ from twins.scheduling import best_schedule
 from accelmodel.laws.matmul import (
     core_rate,
     hbm_traffic,
-    launch_time,
-    makespan,
     matmul,
     slice_depth,
     tile_rows,
@@ -57,7 +55,7 @@ PRODUCTS = st.builds(product, SIZES, SIZES, SIZES, st.integers(1, 9), bits=st.sa
 def test_hand_values_of_one_tile_width():
     machine = make_machine(cores=32, tile_m=128, tile_n=256, tile_k=64, rate_8bit=16e12, l2_rate=5e12, split_time=0)
     matrix, operands, busy = tiled_cost(product(256, 1024, 512), machine, 256.0)
-    # 2 x 4 tiles of 4 slices (128 deep at 8 bit) on 32 cores: 32 / 32 = 1 slice each and one to add, below 4 in one wave
+    # 2 x 4 tiles of 4 slices (128 deep at 8 bit) on 32 cores: 1 slice each and one to add, below 4 in one wave
     written = 128 * 256 * 2 / (1e13 / 32)  # 16 bit out of one core's share of 10 TB/s
     assert matrix == pytest.approx(2 * (2 * 128 * 256 * 128) / 16e12 + written, rel=1e-12)  # arithmetic alone
     assert operands == pytest.approx(2 * (128 + 256) * 128 / (5e12 / 32) + written, rel=1e-12)
@@ -95,7 +93,7 @@ def test_only_products_with_scales_start_later_and_only_products_show_their_shor
     machine = make_machine(launch=2e-6, fill_time=3e-6, scaling_time=1e-6, unhidden=0.3)
     wide, narrow = product(8, 8, 8, bits=16), product(8, 8, 8, bits=8)
     other = make_operator(kind=ELEMENTWISE)
-    assert [launch_time(op, machine) for op in (wide, narrow, other)] == pytest.approx([5e-6, 6e-6, 2e-6])
+    assert [matmul(op, machine).start for op in (wide, narrow)] == pytest.approx([5e-6, 6e-6])
     assert [unhidden_share(op, machine) for op in (wide, narrow, other)] == [0.3, 0.3, 0.0]
 
 
@@ -115,12 +113,6 @@ def test_narrow_products_are_padded(m, rows):
 def test_compiled_equals_python(op, machine):
     # 1e-9: the compiler may contract a multiply and an add
     assert tuple(matmul(op, machine)) == pytest.approx(tuple(matmul.py_func(op, machine)), rel=1e-9)
-
-
-@given(st.integers(1, 300), st.integers(1, 60), st.integers(1, 64))
-def test_makespan_is_that_of_dealing_tile_by_tile(tiles, slices, cores):
-    # exact: waves of equal tiles are what list scheduling gives, and equal runs are what split-K gives
-    assert makespan(float(tiles), float(slices), float(cores)) == best_schedule(tiles, slices, cores)
 
 
 @given(PRODUCTS, machines())

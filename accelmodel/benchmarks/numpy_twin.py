@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from accelmodel.laws.attention import KEY_CHUNK
+from accelmodel.laws.attention import KEY_CHUNK, MAX_PIECES
 from accelmodel.laws.collectives import EAGER_BYTES
 from accelmodel.laws.matmul import MIN_ROWS
 from accelmodel.laws.vectors import (
@@ -71,11 +71,6 @@ def matrix_rate(bits: float, machine: Machine) -> Array:
     return machine.rate_16bit if bits > 8.0 else machine.rate_8bit if bits > 4.0 else machine.rate_4bit
 
 
-def slices_of_busiest(tiles: Array, slices: Array, cores: Array) -> Array:
-    """Slices that the busiest core works through: whole tiles dealt out, or slices with one more to add up."""
-    return np.minimum(np.ceil(tiles / cores) * slices, np.ceil(tiles * slices / cores) + 1.0)
-
-
 def product(op: Operator, machine: Machine) -> Ask:
     """Ask of a matrix product: the best of three tile widths, dealt out as whole tiles or as slices."""
     rows = np.minimum(machine.tile_m, MIN_ROWS * np.ceil(op.m / MIN_ROWS))
@@ -120,20 +115,30 @@ def product_traffic(op: Operator, machine: Machine, down: Array) -> Array:
 
 
 def attend(op: Operator, machine: Machine) -> Ask:
-    """Ask of attention over tiles of query rows and chunks of keys."""
+    """Ask of attention over tiles of query rows and chunks of keys; both ways to deal the keys are stacked."""
     rows = np.minimum(machine.tile_m, MIN_ROWS * np.ceil(op.m / MIN_ROWS))
-    down, chunks = np.ceil(op.m / rows), np.ceil(op.n / KEY_CHUNK)
+    down = np.ceil(op.m / rows)
+    chunks = np.where(down > 1.0, op.n / KEY_CHUNK + 0.5, np.ceil(op.n / KEY_CHUNK))
     tiles = op.groups * down
-    steps = slices_of_busiest(tiles, chunks, machine.cores)
-    busy = tiles * chunks / (steps * machine.cores)
+    most_pieces = np.minimum(np.minimum(machine.cores / tiles, chunks), MAX_PIECES)
+    pieces = np.stack([np.ones_like(tiles), np.where(down > 1.0, 1.0, np.maximum(most_pieces, 1.0))])
+    matrix = 2.0 * rows * KEY_CHUNK * op.k / matrix_rate(op.bits, machine)
+    chunk = np.sqrt(matrix**2 + (rows * KEY_CHUNK / machine.softmax_rate) ** 2)
+    each = tiles * chunks / machine.cores
+    steps = np.where(down > 1.0, each + chunks, np.maximum(each, chunks / pieces))
+    compute = np.maximum(tiles / machine.cores, 1.0) * machine.attention_tile_time + steps * chunk
     activations = op.input_bytes + op.output_bytes
-    matrix = steps * 2.0 * rows * KEY_CHUNK * op.k / matrix_rate(op.bits, machine)
-    transfer = (op.weight_bytes * down + activations) / (machine.l2_rate * busy)
-    chip = np.maximum(np.maximum(matrix, op.vector_ops / (machine.vector_rate * busy)), transfer)
-    at_work = op.weight_bytes * np.minimum(1.0, machine.cores / tiles)
-    again = (down - 1.0) * (1.0 - resident(at_work, machine))
+    reads = np.maximum(tiles * op.n * op.k * op.bits / 8.0, (op.weight_bytes + activations) / machine.attention_draw)
+    rate = machine.l2_rate * np.minimum(tiles * pieces / machine.cores, 1.0)
+    again = (down - 1.0) * (1.0 - resident(op.weight_bytes * np.minimum(1.0, machine.cores / tiles), machine))
     hbm = op.weight_bytes * (1.0 + again) + activations * (1.0 - resident(activations, machine))
-    return Ask(chip, hbm, np.minimum(machine.hbm_rate, busy * machine.l2_rate), machine.launch)
+    chip, drawn = np.maximum(compute, reads / rate), np.minimum(machine.hbm_rate, machine.attention_draw * rate)
+    extra = np.stack([np.zeros_like(tiles), np.ones_like(tiles)]) * machine.combine_time
+    memory = hbm / drawn
+    times = np.maximum(chip, memory) + machine.unhidden * np.minimum(chip, memory) + extra
+    best = times.argmin(axis=0)[None]
+    on_chip, own_rate, parts = (np.take_along_axis(choice, best, 0)[0] for choice in (chip, drawn, extra))
+    return Ask(on_chip, hbm, own_rate, machine.launch + machine.attention_time + parts, machine.unhidden)
 
 
 def stream(op: Operator, machine: Machine) -> Ask:
@@ -309,7 +314,7 @@ def survival(op: Operator, ask: Ask, want: Array, machine: Machine, lane: Lane) 
         since.append(distance)
     mean = np.ones_like(machine.cores)
     for _ in range(2):
-        hot = waiting * mean
+        hot = waiting * mean + op.warm * ask.hbm
         served, _ = beside(streamed(ask, hot, machine), ask.hbm - hot, lane, lane.position + want, machine)
         first, middle, last = since[0], since[1] + 0.5 * served, since[2] + served
         early = resident((first + middle) / 2.0, machine, middle - first)
@@ -335,10 +340,10 @@ def run_operator(row: int, op: Operator, machine: Machine, lane: Lane) -> tuple[
     """Return time [s], bytes prefetched beside it and own HBM bytes [B] of an operator, and the lane after it."""
     ask = (product if op.kind == MATMUL else attend if op.kind == ATTENTION else stream)(op, machine)
     want = lane.granted.get(row, 0.0)
-    hot: Array = 0.0
+    hot: Array = op.warm * ask.hbm
     if row in lane.granted:
         waiting = np.minimum(np.maximum(lane.fetched - lane.position, 0.0), want)
-        hot = waiting * survival(op, ask, want, machine, lane)
+        hot = hot + waiting * survival(op, ask, want, machine, lane)
     cold, duration = ask.hbm - hot, streamed(ask, hot, machine)
     position = lane.position + want
     served, contended = beside(duration, cold, lane, position, machine)

@@ -13,6 +13,7 @@
 #define LAW static inline __attribute__((always_inline))
 #define MIN_ROWS 16.0
 #define KEY_CHUNK 128.0
+#define MAX_PIECES 32.0
 #define NOT_OFFERED 1e6
 #define EAGER_BYTES 4e4
 /* Designs do not depend on one another: says to the compiler that it need not test for overlap. */
@@ -28,7 +29,8 @@ typedef struct {
     double cores, rate_16bit, rate_8bit, rate_4bit, vector_rate, tile_m, tile_n, tile_k, multicast, slice_time,
         store_rate, split_time, fill_time, unhidden, scaling_time, hbm_rate, l2_rate, l2_bytes, l2_ways, l2_copies,
         launch, node, mesh, link_rate, hop, start_up, direct_start_up, ramp, own_copy, handshake, barrier, direct_share,
-        direct_limit, ring, tree, one_shot, two_shot, in_switch, direct, out_rate, out_hop;
+        direct_limit, ring, tree, one_shot, two_shot, in_switch, direct, out_rate, out_hop, softmax_rate, attention_time,
+        attention_tile_time, attention_draw, combine_time;
 } machine_t;
 
 /* One field of all designs. */
@@ -36,10 +38,10 @@ typedef struct {
 
 typedef struct {
     double kind, count, groups, m, n, k, weight_bytes, input_bytes, output_bytes, bits, flops, vector_ops,
-        prefetch_bytes, message_bytes, ranks, feeds;
+        prefetch_bytes, message_bytes, ranks, feeds, warm;
 } operator_t;
 
-typedef struct { double chip, hbm, rate, launch, unhidden; } ask_t; /* s, B, B/s, s, 1 */
+typedef struct { double chip, hbm, rate, launch, unhidden, warm; } ask_t; /* s, B, B/s, s, 1, 1 */
 typedef struct { double start, hops, wire; } exchange_t; /* s */
 typedef struct { double time, busy; } tiling_t;          /* s, 1 */
 typedef struct { double rule, threshold, fused; } policy_t;
@@ -72,7 +74,8 @@ LAW machine_t machine_at(const double *restrict x, long designs, long d)
         x[21 * designs + d], x[22 * designs + d], x[23 * designs + d], x[24 * designs + d], x[25 * designs + d],
         x[26 * designs + d], x[27 * designs + d], x[28 * designs + d], x[29 * designs + d], x[30 * designs + d],
         x[31 * designs + d], x[32 * designs + d], x[33 * designs + d], x[34 * designs + d], x[35 * designs + d],
-        x[36 * designs + d], x[37 * designs + d], x[38 * designs + d], x[39 * designs + d], x[40 * designs + d]};
+        x[36 * designs + d], x[37 * designs + d], x[38 * designs + d], x[39 * designs + d], x[40 * designs + d],
+        x[41 * designs + d], x[42 * designs + d], x[43 * designs + d], x[44 * designs + d], x[45 * designs + d]};
     return m;
 }
 
@@ -94,11 +97,6 @@ LAW double mean_resident(double first, double last, machine_t m)
 LAW double resident(double distance, machine_t m)
 {
     return mean_resident(distance, distance, m);
-}
-
-LAW double makespan(double tiles, double slices, double cores)
-{
-    return least(ceil(tiles / cores) * slices, ceil(tiles * slices / cores) + 1.0);
 }
 
 LAW tiling_t tiling(operator_t op, machine_t m, double core_rate, double rows, double down,
@@ -143,19 +141,39 @@ LAW ask_t product(operator_t op, machine_t m, double core_rate)
     return ask;
 }
 
+typedef struct { double chip, rate, time; } deal_t; /* s, B/s, s */
+
+/* Each tile's keys on so many cores. */
+LAW deal_t deal(operator_t op, machine_t m, double tiles, double chunks, double chunk_time, double pieces, double hbm)
+{
+    double share = tiles * chunks / m.cores;
+    double steps = tiles <= op.groups ? most(share, chunks / pieces) : share + chunks;
+    double compute = most(tiles / m.cores, 1.0) * m.attention_tile_time + steps * chunk_time;
+    double reads = tiles * op.n * op.k * op.bits * 0.125;
+    double once = (op.weight_bytes + op.input_bytes + op.output_bytes) / m.attention_draw;
+    double l2_rate = m.l2_rate * least(tiles * pieces / m.cores, 1.0);
+    double chip = most(compute, most(reads, once) / l2_rate), rate = least(m.hbm_rate, m.attention_draw * l2_rate);
+    double memory = hbm / rate;
+    deal_t deal = {chip, rate, most(chip, memory) + m.unhidden * least(chip, memory)};
+    return deal;
+}
+
 LAW ask_t attend(operator_t op, machine_t m, double core_rate)
 {
     double rows = least(m.tile_m, MIN_ROWS * ceil(op.m / MIN_ROWS)), down = ceil(op.m / rows);
-    double tiles = op.groups * down, chunks = ceil(op.n / KEY_CHUNK);
-    double steps = makespan(tiles, chunks, m.cores), busy = tiles * chunks / (steps * m.cores);
+    double tiles = op.groups * down, fill = op.n / KEY_CHUNK, chunks = down > 1.0 ? fill + 0.5 : ceil(fill);
+    double matrix = 2.0 * rows * KEY_CHUNK * op.k / core_rate, softmax = rows * KEY_CHUNK / m.softmax_rate;
+    double chunk_time = sqrt(matrix * matrix + softmax * softmax);
     double activations = op.input_bytes + op.output_bytes;
-    double matrix = steps * 2.0 * rows * KEY_CHUNK * op.k / core_rate;
-    double transfer = (op.weight_bytes * down + activations) / (m.l2_rate * busy);
-    double chip = most(most(matrix, op.vector_ops / (m.vector_rate * busy)), transfer);
     double at_work = op.weight_bytes * least(1.0, m.cores / tiles);
     double again = (down - 1.0) * (1.0 - resident(at_work, m));
     double hbm = op.weight_bytes * (1.0 + again) + activations * (1.0 - resident(activations, m));
-    ask_t ask = {chip, hbm, least(m.hbm_rate, busy * m.l2_rate), m.launch, 0.0};
+    double pieces = down > 1.0 ? 1.0 : most(least(least(m.cores / tiles, chunks), MAX_PIECES), 1.0);
+    deal_t whole = deal(op, m, tiles, chunks, chunk_time, 1.0, hbm);
+    deal_t split = deal(op, m, tiles, chunks, chunk_time, pieces, hbm);
+    int alone = whole.time <= split.time + m.combine_time;
+    double start = m.launch + m.attention_time + (alone ? 0.0 : m.combine_time);
+    ask_t ask = {alone ? whole.chip : split.chip, hbm, alone ? whole.rate : split.rate, start, m.unhidden};
     return ask;
 }
 
@@ -344,7 +362,7 @@ typedef struct { double time, cold, reached, served; } turn_t;
 /* One operator of which a share of the waiting bytes is found in L2, and the lane beside it. */
 LAW turn_t take(double share, double want, double position, double fetched, double admitted, ask_t ask, machine_t m)
 {
-    double hot = least(most(fetched - position, 0.0), want) * share, cold = ask.hbm - hot;
+    double hot = least(most(fetched - position, 0.0), want) * share + ask.warm * ask.hbm, cold = ask.hbm - hot;
     double memory = hot / m.l2_rate + cold / ask.rate;
     double busy = ask.launch + most(ask.chip, memory) + ask.unhidden * least(ask.chip, memory);
     double reached = most(fetched, position + want), backlog = most(admitted - reached, 0.0);
@@ -386,7 +404,7 @@ static void survive(const operator_t op, const double *restrict machines, long d
     SIDE_BY_SIDE
     for (long j = 0; j < width; j++) {
         machine_t m = machine_at(machines, designs, j);
-        ask_t ask = {asks->chip[j], asks->hbm[j], asks->rate[j], asks->launch[j], asks->unhidden[j]};
+        ask_t ask = {asks->chip[j], asks->hbm[j], asks->rate[j], asks->launch[j], asks->unhidden[j], op.warm};
         double survival = 1.0;
         for (int turn = 0; turn < 2; turn++) {
             double fetched = lane->fetched[j], admitted = lane->admitted[j];
@@ -406,7 +424,7 @@ static void run_operator(const operator_t op, const double *restrict machines, l
     SIDE_BY_SIDE
     for (long j = 0; j < width; j++) {
         machine_t m = machine_at(machines, designs, j);
-        ask_t ask = {asks->chip[j], asks->hbm[j], asks->rate[j], asks->launch[j], asks->unhidden[j]};
+        ask_t ask = {asks->chip[j], asks->hbm[j], asks->rate[j], asks->launch[j], asks->unhidden[j], op.warm};
         double position = lane->position[j], want = grant[j];
         turn_t turn = take(lane->survival[j], want, position, lane->fetched[j], lane->admitted[j], ask, m);
         lane->position[j] = position + want;

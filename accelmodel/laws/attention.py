@@ -1,20 +1,76 @@
 """Attention: flash prefill and split-KV decode are one law over tiles of queries and chunks of keys.
 
-A group is one sequence and one KV head; its ``m`` rows are queries x the query heads that share the
-KV head (GQA), or all heads for the latent of MLA.  Scores never leave the core.
+A group shares its keys and values: in decode one sequence and one KV head, whose ``m`` rows are the
+query heads that share it (GQA) or all heads for the latent of MLA; in prefill one sequence and one
+query head, whose rows are queries.  Scores never leave the core.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
 from accelmodel.laws.compiling import law
 from accelmodel.laws.l2cache import resident_share
-from accelmodel.laws.matmul import core_rate, makespan, tile_rows
+from accelmodel.laws.matmul import core_rate, tile_rows, unhidden_share
+from accelmodel.laws.timeline import body_time
 from accelmodel.laws.vectors import Cost, Machine, Operator
 
 #: keys that a core takes at a time (FlashAttention-2, arXiv 2307.08691, section 3.3: 64 to 128)
 KEY_CHUNK = 128.0
+#: cores that share the keys of one tile at most: the bound under which engines capture their graphs
+MAX_PIECES = 32.0
+
+
+@law
+def key_chunks(op: Operator, tiles: float) -> float:
+    """Chunks of keys a tile works through on average.
+
+    Part of a chunk costs a whole one.  Where a group has several tiles its queries see different keys: on
+    average half a chunk is masked.
+    """
+    fill = op.n / KEY_CHUNK
+    return fill + 0.5 if tiles > op.groups else np.ceil(fill)
+
+
+@law
+def chunk_time(op: Operator, machine: Machine) -> float:
+    """Time a core takes for one tile and one chunk of keys [s].
+
+    Matrix products and exponentials overlap, but not wholly: they add as squares.
+    """
+    rows = tile_rows(op.m, machine)
+    matrix = 2.0 * rows * KEY_CHUNK * op.k / core_rate(op.bits, machine)
+    softmax = rows * KEY_CHUNK / machine.softmax_rate
+    return math.sqrt(matrix * matrix + softmax * softmax)
+
+
+@law
+def dealt(op: Operator, machine: Machine, tiles: float, pieces: float) -> tuple[float, float, float]:
+    """Compute and L2 time [s], and rate that its cores draw [B/s], with each tile's keys on ``pieces`` cores.
+
+    Tiles are begun and ended one after the other on each core.  Where a group has several tiles their keys
+    differ in number under the causal mask, and the last to end is one mean tile behind.
+    """
+    chunks = key_chunks(op, tiles)
+    share = tiles * chunks / machine.cores
+    steps = max(share, chunks / pieces) if tiles <= op.groups else share + chunks
+    compute = max(tiles / machine.cores, 1.0) * machine.attention_tile_time + steps * chunk_time(op, machine)
+    rate = machine.l2_rate * min(tiles * pieces / machine.cores, 1.0)
+    again = tiles * op.n * op.k * op.bits * 0.125 / rate
+    once = (op.weight_bytes + op.input_bytes + op.output_bytes) / (machine.attention_draw * rate)
+    return compute, max(again, once), machine.attention_draw * rate
+
+
+@law
+def attention_traffic(op: Operator, machine: Machine, tiles: float) -> float:
+    """HBM bytes: keys and values once, and again for later tiles of a group if the groups at work exceed L2."""
+    activations = op.input_bytes + op.output_bytes
+    at_work = op.weight_bytes * min(1.0, machine.cores / tiles)
+    again = (tiles / op.groups - 1.0) * (1.0 - resident_share(at_work, machine.l2_bytes, machine.l2_ways))
+    fresh = 1.0 - resident_share(activations, machine.l2_bytes, machine.l2_ways)
+    return op.weight_bytes * (1.0 + again) + activations * fresh
 
 
 @law
@@ -26,33 +82,32 @@ def attention(op: Operator, machine: Machine) -> Cost:
     op : Operator
         ``groups``; ``m`` query rows per group; ``n`` mean keys per query (the causal mask and the
         sliding window are in this mean); ``k`` query-key plus value width; ``weight_bytes`` the KV
-        cache that is read; ``vector_ops`` for the softmax.
+        cache that is read.
     machine : Machine
 
     Returns
     -------
     Cost
-        Compute and L2 time [s], HBM traffic [B], rate that its active cores can draw [B/s].
+        Time before it starts, compute and L2 time [s], HBM traffic [B], rate that its active cores can
+        draw [B/s].
 
     Notes
     -----
     FlashAttention-2 (arXiv 2307.08691) for prefill; Flash-Decoding, which deals chunks of keys to idle
-    cores, when there are fewer tiles than cores.  Each tile of query rows reads the keys and values
-    once from L2, and they come again from HBM only if the groups at work exceed it.  Optimistic below
-    a few hundred keys, where the combination of partial results shows.
+    cores and pays ``combine_time``, where one tile holds the queries of a group and it is faster so.
+    Held against aiconfigurator-core 0.12.0 for widths of 64 to 256 a head; wider ones lack fast kernels.
     """
-    rows = tile_rows(op.m, machine)
-    tiles_per_group = np.ceil(op.m / rows)
-    tiles = op.groups * tiles_per_group
-    chunks = np.ceil(op.n / KEY_CHUNK)
-    steps = makespan(tiles, chunks, machine.cores)
-    busy = tiles * chunks / (steps * machine.cores)
-    matrix = steps * 2.0 * rows * KEY_CHUNK * op.k / core_rate(op.bits, machine)
-    vector = op.vector_ops / (machine.vector_rate * busy)
-    activations = op.input_bytes + op.output_bytes
-    transfer = (op.weight_bytes * tiles_per_group + activations) / (machine.l2_rate * busy)
-    at_work = op.weight_bytes * min(1.0, machine.cores / tiles)
-    again = (tiles_per_group - 1.0) * (1.0 - resident_share(at_work, machine.l2_bytes, machine.l2_ways))
-    fresh = 1.0 - resident_share(activations, machine.l2_bytes, machine.l2_ways)
-    hbm = op.weight_bytes * (1.0 + again) + activations * fresh
-    return Cost(max(matrix, vector), transfer, hbm, min(machine.hbm_rate, busy * machine.l2_rate))
+    tiles = op.groups * np.ceil(op.m / tile_rows(op.m, machine))
+    hbm = attention_traffic(op, machine, tiles)
+    unhidden = unhidden_share(op, machine)
+    pieces = min(machine.cores / tiles, key_chunks(op, tiles), MAX_PIECES) if tiles <= op.groups else 1.0
+    pieces = max(pieces, 1.0)
+    c1, l1, r1 = dealt(op, machine, tiles, 1.0)
+    c2, l2, r2 = dealt(op, machine, tiles, pieces)
+    r1, r2 = min(machine.hbm_rate, r1), min(machine.hbm_rate, r2)
+    whole = body_time(max(c1, l1), hbm / r1, unhidden)
+    split = body_time(max(c2, l2), hbm / r2, unhidden) + machine.combine_time
+    start = machine.launch + machine.attention_time
+    if whole <= split:
+        return Cost(start, c1, l1, hbm, r1)
+    return Cost(start + machine.combine_time, c2, l2, hbm, r2)

@@ -23,4 +23,4 @@ def elementwise(op: Operator, machine: Machine) -> Cost:
     fresh = 1.0 - resident_share(activations, machine.l2_bytes, machine.l2_ways)
     compute = op.vector_ops / machine.vector_rate
     transfer = (activations + op.weight_bytes) / machine.l2_rate
-    return Cost(compute, transfer, activations * fresh + op.weight_bytes, machine.hbm_rate)
+    return Cost(machine.launch, compute, transfer, activations * fresh + op.weight_bytes, machine.hbm_rate)

@@ -12,7 +12,7 @@ import numpy as np
 
 from accelmodel.laws.compiling import law
 from accelmodel.laws.l2cache import resident_share
-from accelmodel.laws.vectors import MATMUL, Cost, Machine, Operator
+from accelmodel.laws.vectors import ATTENTION, Cost, Machine, Operator
 
 #: rows that the matrix unit works on at least, padding narrower products (16 x 16 fractal of
 #: Ascend's cube, m16n8k16 of NVIDIA's tensor cores)
@@ -30,18 +30,6 @@ def core_rate(bits: float, machine: Machine) -> float:
 def tile_rows(m: float, machine: Machine) -> float:
     """Rows of a tile: all of m, padded to the matrix unit, or the largest tile."""
     return min(machine.tile_m, MIN_ROWS * np.ceil(m / MIN_ROWS))
-
-
-@law
-def makespan(tiles: float, slices: float, cores: float) -> float:
-    """Slices that the busiest core works through.
-
-    Whole tiles per core (waves), or the slices of all tiles dealt out evenly (split-K in its
-    balanced form, Osama et al., arXiv 2301.03598); the split pays one more slice to add partial sums.
-    """
-    waves = np.ceil(tiles / cores) * slices
-    split = np.ceil(tiles * slices / cores) + 1.0
-    return min(waves, split)
 
 
 @law
@@ -105,16 +93,15 @@ def hbm_traffic(op: Operator, machine: Machine) -> float:
 
 
 @law
-def launch_time(op: Operator, machine: Machine) -> float:
-    """Time an operator takes whatever its size [s]; products of 8 bit and less also fetch scales."""
-    product = machine.fill_time + (machine.scaling_time if op.bits < 16.0 else 0.0)
-    return machine.launch + (product if op.kind == MATMUL else 0.0)
+def product_start(op: Operator, machine: Machine) -> float:
+    """Time a product takes whatever its size [s]; those of 8 bit and less also fetch scales."""
+    return machine.launch + machine.fill_time + (machine.scaling_time if op.bits < 16.0 else 0.0)
 
 
 @law
 def unhidden_share(op: Operator, machine: Machine) -> float:
-    """Share of the shorter of computing and fetching that an operator does not hide: only products have one."""
-    return machine.unhidden if op.kind == MATMUL else 0.0
+    """Share of the shorter of computing and fetching that products and attention do not hide."""
+    return machine.unhidden if op.kind <= ATTENTION else 0.0
 
 
 @law
@@ -130,7 +117,7 @@ def matmul(op: Operator, machine: Machine) -> Cost:
     Returns
     -------
     Cost
-        Compute and L2 time [s], HBM traffic [B] and the rate its active cores can draw [B/s].
+        Time before it starts, compute and L2 time [s], HBM traffic [B] and the rate its active cores can draw [B/s].
 
     Notes
     -----
@@ -149,4 +136,4 @@ def matmul(op: Operator, machine: Machine) -> Cost:
     transfer = l1 if first else (l2 if second else l4)
     busy = u1 if first else (u2 if second else u4)
     drawn = min(machine.hbm_rate, busy * machine.l2_rate)
-    return Cost(compute, transfer, hbm_traffic(op, machine), drawn)
+    return Cost(product_start(op, machine), compute, transfer, hbm_traffic(op, machine), drawn)

@@ -17,7 +17,7 @@ from accelmodel.laws.collectives import collective, fused_time
 from accelmodel.laws.compiling import glue, kernel, law, parallel_kernel
 from accelmodel.laws.elementwise import elementwise
 from accelmodel.laws.l2cache import mean_resident_share, resident_share
-from accelmodel.laws.matmul import launch_time, matmul, unhidden_share
+from accelmodel.laws.matmul import matmul, unhidden_share
 from accelmodel.laws.timeline import RULES, admit, body_time, lane_progress, memory_time
 from accelmodel.laws.vectors import (
     ALL_GATHER,
@@ -56,7 +56,7 @@ def machine_at(machines: Any, d: int) -> Machine:
         x[16, d], x[17, d], x[18, d], x[19, d], x[20, d], x[21, d], x[22, d], x[23, d],
         x[24, d], x[25, d], x[26, d], x[27, d], x[28, d], x[29, d], x[30, d], x[31, d],
         x[32, d], x[33, d], x[34, d], x[35, d], x[36, d], x[37, d], x[38, d], x[39, d],
-        x[40, d],
+        x[40, d], x[41, d], x[42, d], x[43, d], x[44, d], x[45, d],
     )  # fmt: skip
 
 
@@ -67,6 +67,7 @@ def operator_at(table: Any, r: int, w: int) -> Operator:
     return Operator(
         x[0, r, w], x[1, r, w], x[2, r, w], x[3, r, w], x[4, r, w], x[5, r, w], x[6, r, w], x[7, r, w],
         x[8, r, w], x[9, r, w], x[10, r, w], x[11, r, w], x[12, r, w], x[13, r, w], x[14, r, w], x[15, r, w],
+        x[16, r, w],
     )  # fmt: skip
 
 
@@ -95,6 +96,7 @@ class Block(NamedTuple):
     total: Any  #: bytes admitted in the window [B]
     closed: Any  #: 1 where admission has ended
     progress: Any  #: place of the lane in the queue [B]
+    start_time: Any  #: launch, and what else nothing hides [s]
     compute: Any  #: time of the matrix and vector units [s]
     l2: Any  #: time of L2 traffic [s]
     hbm_bytes: Any  #: HBM traffic without prefetch [B]
@@ -107,19 +109,19 @@ class Block(NamedTuple):
 
 @kernel
 def _costs(b: Block, op: Operator) -> None:
-    """Fill the four costs.  One loop per kind, else the loops do not vectorise (1.8x slower)."""
+    """Fill the five costs.  One loop per kind, else the loops do not vectorise (1.8x slower)."""
     if op.kind == MATMUL:
         for j in range(b.width):
             machine = machine_at(b.machines, j)
-            b.compute[j], b.l2[j], b.hbm_bytes[j], b.hbm_rate[j] = matmul(op, machine)
+            b.start_time[j], b.compute[j], b.l2[j], b.hbm_bytes[j], b.hbm_rate[j] = matmul(op, machine)
     elif op.kind == ATTENTION:
         for j in range(b.width):
             machine = machine_at(b.machines, j)
-            b.compute[j], b.l2[j], b.hbm_bytes[j], b.hbm_rate[j] = attention(op, machine)
+            b.start_time[j], b.compute[j], b.l2[j], b.hbm_bytes[j], b.hbm_rate[j] = attention(op, machine)
     else:
         for j in range(b.width):
             machine = machine_at(b.machines, j)
-            b.compute[j], b.l2[j], b.hbm_bytes[j], b.hbm_rate[j] = elementwise(op, machine)
+            b.start_time[j], b.compute[j], b.l2[j], b.hbm_bytes[j], b.hbm_rate[j] = elementwise(op, machine)
 
 
 @kernel
@@ -248,12 +250,12 @@ def _survive(b: Block, op: Operator, r: int, opener: int) -> None:
         for j in range(b.width):
             machine = machine_at(b.machines, j)
             place, want = b.before[r, j], b.admitted[r, j]
-            hot = min(max(b.progress[j] - place, 0.0), want) * b.survival[j]
+            hot = min(max(b.progress[j] - place, 0.0), want) * b.survival[j] + op.warm * b.hbm_bytes[j]
             cold = b.hbm_bytes[j] - hot
             memory = memory_time(hot, cold, machine.l2_rate, b.hbm_rate[j])
             body = body_time(max(b.compute[j], b.l2[j]), memory, unhidden_share(op, machine))
             backlog = max(b.total[j] - max(b.progress[j], place + want), 0.0)
-            beside, _ = lane_progress(backlog, launch_time(op, machine) + body, cold, machine.hbm_rate)
+            beside, _ = lane_progress(backlog, b.start_time[j] + body, cold, machine.hbm_rate)
             since = b.touched[r - 1] + max(b.progress[j] - place, 0.0) + op.input_bytes
             first, last = since - b.clock[0, j], since - b.clock[2, j] + beside
             middle = since - b.clock[1, j] + 0.5 * beside
@@ -278,16 +280,15 @@ def _run_operator(b: Block, r: int, opener: int) -> None:
     for j in range(b.width):
         machine = machine_at(b.machines, j)
         place, want = b.before[r, j], b.admitted[r, j]
-        hot = min(max(b.progress[j] - place, 0.0), want) * b.survival[j]
+        hot = min(max(b.progress[j] - place, 0.0), want) * b.survival[j] + op.warm * b.hbm_bytes[j]
         cold = b.hbm_bytes[j] - hot
         memory = memory_time(hot, cold, machine.l2_rate, b.hbm_rate[j])
         body = body_time(max(b.compute[j], b.l2[j]), memory, unhidden_share(op, machine))
-        launch = launch_time(op, machine)
         reached = max(b.progress[j], place + want)
         backlog = max(b.total[j] - reached, 0.0)
-        served, delay = lane_progress(backlog, launch + body, cold, machine.hbm_rate)
+        served, delay = lane_progress(backlog, b.start_time[j] + body, cold, machine.hbm_rate)
         b.hot[j], b.body[j] = hot, body
-        b.times[r, j] = launch + body + delay
+        b.times[r, j] = b.start_time[j] + body + delay
         b.first[r, j], b.last[r, j] = reached, reached + served
         b.pace[r, j] = passed / max(served, 1e-9)
         b.progress[j] = reached + served
@@ -310,7 +311,7 @@ def _describe_operator(b: Block, r: int) -> None:
         by_chip = BY_COMPUTE if b.compute[j] >= b.l2[j] else BY_L2
         memory = memory_time(hot, cold, machine.l2_rate, b.hbm_rate[j])
         bound = by_memory if memory >= max(b.compute[j], b.l2[j]) else by_chip
-        bound = BY_LATENCY if machine.launch > b.body[j] else bound
+        bound = BY_LATENCY if b.start_time[j] > b.body[j] else bound
         served = b.last[r, j] - b.first[r, j]
         waiting = max(b.progress[j] - b.before[r, j] - b.admitted[r, j], 0.0)
         row = (b.times[r, j], bound, cold, hot, 0.0, b.admitted[r, j], served, waiting, -1.0)
@@ -344,11 +345,11 @@ def _steps(table: Any, machines: Any, policy: Policy, w: int, start: int, width:
     # a copy: fields a power of two of designs apart would evict one another from the cache
     local = machines[:, v, start : start + width].copy()
     queues = np.zeros((6, rows, width))
-    lanes = np.zeros((10, width))
+    lanes = np.zeros((11, width))
     b = Block(
         table, local, policy, totals, detail, w, start, width,
         queues[0], queues[1], queues[2], queues[3], queues[4], queues[5], np.zeros(rows),
-        lanes[0], lanes[1], lanes[2], lanes[3], lanes[4], lanes[5], lanes[6], lanes[7], lanes[8], lanes[9],
+        lanes[0], lanes[1], lanes[2], lanes[3], lanes[4], lanes[5], lanes[6], lanes[7], lanes[8], lanes[9], lanes[10],
         np.zeros((3, width)),
     )  # fmt: skip
     outside: Any = np.int64(-1)  # typed: a literal would compile the operator a second time

@@ -49,6 +49,11 @@ class Machine(NamedTuple):
     direct: float  #: 1 if all-gather and reduce-scatter send to all peers at once, else they are rings
     out_rate: float  #: one way between nodes, per device [B/s]
     out_hop: float  #: latency of one transfer between nodes [s]
+    softmax_rate: float  #: scores of one core that become weights of values [1/s]
+    attention_time: float  #: what attention adds to the launch of its kernel [s]
+    attention_tile_time: float  #: a core begins and ends a tile of queries [s]
+    attention_draw: float  #: share of the L2 rate that cores draw which wait for chunk after chunk of keys
+    combine_time: float  #: time to combine the parts of a tile whose keys are split [s]
 
 
 class Operator(NamedTuple):
@@ -70,6 +75,7 @@ class Operator(NamedTuple):
     message_bytes: float  #: collective: bytes that each device holds of the message
     ranks: float  #: devices that take part; 1 means that there is no collective
     feeds: float  #: row of the collective that reduces this product, -1 if none
+    warm: float  #: share of its HBM traffic that lies in L2 before the step, as where a benchmark repeats itself
 
 
 MATMUL, ATTENTION, ELEMENTWISE = 0.0, 1.0, 2.0
@@ -93,6 +99,7 @@ class Policy(NamedTuple):
 class Cost(NamedTuple):
     """What an operator asks of the machine, before any prefetch."""
 
+    start: float  #: launch, and what else nothing hides [s]
     compute: float  #: time of the matrix and vector units [s]
     l2: float  #: time of its L2 traffic [s]
     hbm_bytes: float  #: HBM traffic [B]
