@@ -19,7 +19,7 @@ from accelmodel import facts, huggingface
 from accelmodel.errors import SpecError, unknown
 from accelmodel.facts import Fact
 from accelmodel.quantities import Quantity
-from accelmodel.specs import Bill, Cluster, Device, LanguageModel, Link, Process, Spec, Workload
+from accelmodel.specs import Bill, Cluster, Device, Engine, Instance, LanguageModel, Link, Process, Spec, Workload
 from accelmodel.units import parse
 
 #: kind of spec → (folder of hwspecs, type)
@@ -29,6 +29,8 @@ TYPES: dict[str, tuple[str, type[Spec]]] = {
     "model": ("models", LanguageModel),
     "process": ("processes", Process),
     "bill": ("bills", Bill),
+    "instance": ("instances", Instance),
+    "engine": ("engines", Engine),
 }
 S = TypeVar("S")
 
@@ -92,14 +94,14 @@ def load(kind: str, name: str) -> Any:
 
     Parameters
     ----------
-    kind : {"device", "link", "model", "process", "bill"}
+    kind : {"device", "link", "model", "process", "bill", "instance", "engine"}
         What to load.
     name : str
         A shipped name, the path of a TOML file, or for models the path of a ``config.json``.
 
     Returns
     -------
-    Device, Link, LanguageModel, Process or Bill
+    Device, Link, LanguageModel, Process, Bill, Instance or Engine
         Frozen, in SI units, with its facts.
 
     Raises
