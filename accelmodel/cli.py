@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from accelmodel import __version__
+from accelmodel import __version__, cli_instances
 from accelmodel.errors import Infeasible, SpecError
+from accelmodel.output import emit
 
 app = typer.Typer(
     name="accelmodel",
@@ -43,11 +43,6 @@ Rule = Annotated[str, typer.Option("--rule", help="Admission: paper, partial or 
 
 #: fields of the device and its link that have an option of their own
 SHORTCUTS = ("l2_capacity", "hbm_bandwidth", "hbm_capacity", "l2_bandwidth", "link_bandwidth", "cores")
-
-
-def emit(data: dict[str, Any]) -> None:
-    """Print one JSON document."""
-    sys.stdout.write(json.dumps(data, indent=2, allow_nan=False) + "\n")
 
 
 def _hardware(device: str, devices: int | None, link: str | None, shortcuts: dict[str, Any], settings: Any) -> Any:
@@ -252,6 +247,9 @@ def benchmark(
     with tables.watching() as watch:
         data = run(peers=peers, full=full, progress=lambda stage: watch(stage, 1, 1))
     emit(data) if as_json else tables.print_benchmark(data)
+
+
+cli_instances.register(app)
 
 
 def _version(wanted: bool) -> None:

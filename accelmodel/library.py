@@ -121,7 +121,7 @@ def load(kind: str, name: str) -> Any:
         return _from_huggingface(path)
     if path.suffix == ".toml" or "/" in name:
         return _from_file(kind, path)
-    if name not in available(kind):
+    if not (facts.root() / TYPES[kind][0] / f"{name}.toml").is_file():
         raise unknown(kind, name, available(kind))
     return _shipped(kind, name)
 

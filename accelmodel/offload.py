@@ -91,7 +91,7 @@ def infersave(need: Need, offer: Offer, ratio: Number | None = None) -> Placed:
 
 
 def kvpr(need: Need, offer: Offer, ratio: Number | None = None) -> Placed:
-    """As InferSave, but part of the KV cache is made anew from hidden states, which are loaded first (arXiv 2411.17089).
+    """As InferSave, but part of the KV cache is made anew from hidden states, loaded first (KVPR, arXiv 2411.17089).
 
     Notes
     -----
@@ -108,7 +108,7 @@ def kvpr(need: Need, offer: Offer, ratio: Number | None = None) -> Placed:
 
 
 def flexgen(need: Need, offer: Offer, ratio: Number | None = None) -> Placed:
-    """Shares of weights and KV cache in device, host and disk by FlexGen's linear program (arXiv 2303.06865, section 4.3).
+    """Weights and KV cache spread over device, host and disk by the linear program of FlexGen (arXiv 2303.06865, 4.3).
 
     ``ratio`` is not read: the program chooses.  Each point is a program of its own.
     """
@@ -118,45 +118,47 @@ def flexgen(need: Need, offer: Offer, ratio: Number | None = None) -> Placed:
     return Placed(*columns)
 
 
-#: order of the unknowns: shares of weights, then of KV cache, on device, host and disk; times of prefill and step
-_WEIGHTS, _KV, _PREFILL, _STEP = slice(0, 3), slice(3, 6), 6, 7
+#: places of the unknowns: shares of weights and of KV cache on device, host and disk; times of prefill and step
+_W_HOST, _W_DISK, _KV_HOST, _KV_DISK, _PREFILL, _STEP = 1, 2, 4, 5, 6, 7
 
 
 def _program(need: Need, offer: Offer) -> tuple[float, ...]:
-    """Solve one program: least prefill + steps x step, each the longest of computation and transfers beside it.
+    """Solve one program: least prefill + steps x step, each as long as its longest of computation and transfers.
 
     What lies on disk passes through the host; without a disk nothing may lie there.
     """
     from scipy.optimize import linprog
 
     disk = 1.0 / offer.disk_rate if offer.disk_rate > 0.0 else 0.0
-    over = np.zeros((9, 8))
-    limit = np.zeros(9)
-    over[0, [_PREFILL]], limit[0] = -1.0, -need.prefill
-    over[1, [_STEP]], limit[1] = -1.0, -need.decode
-    for row, kv, time, link in ((2, need.kv_prompt, _PREFILL, offer.store), (3, need.kv_mean, _STEP, offer.load)):
-        over[row, [4, 5]], over[row, time] = kv / link, -1.0
-        weights = need.weights / offer.load
-        if row == 3:
-            over[row, [1, 2]] = weights
-        over[row + 2, [2, 5]], over[row + 2, time] = np.array([need.weights, kv]) * disk, -1.0
-    for row, place, room in ((6, 0, offer.memory - need.activations), (7, 1, offer.host), (8, 2, offer.disk)):
-        over[row, [place, 3 + place]], limit[row] = [need.weights, need.kv], room
-    equal = np.zeros((2, 8))
-    equal[0, _WEIGHTS], equal[1, _KV] = 1.0, 1.0
-    cost = np.array([0, 0, 0, 0, 0, 0, 1.0, float(need.steps)])
-    shares = [(0.0, 1.0), (0.0, 1.0), (0.0, 1.0 if disk else 0.0)]
-    scale = np.array([need.prefill, need.decode, *[max(need.prefill, 1e-9), max(need.decode, 1e-9)] * 2, *[1e9] * 3])
+    weights, load, cache = need.weights, 1.0 / offer.load, need.kv_mean / offer.load
+    moved = [
+        (_PREFILL, {_W_HOST: weights * load, _W_DISK: weights * load}),
+        (_PREFILL, {_KV_HOST: need.kv_prompt / offer.store, _KV_DISK: need.kv_prompt / offer.store}),
+        (_PREFILL, {_W_DISK: weights * disk, _KV_DISK: need.kv_prompt * disk}),
+        (_STEP, {_W_HOST: weights * load, _W_DISK: weights * load, _KV_HOST: cache, _KV_DISK: cache}),
+        (_STEP, {_W_DISK: weights * disk, _KV_DISK: need.kv_mean * disk}),
+    ]
+    held = (offer.memory - need.activations, offer.host, offer.disk)
+    above, limit = np.zeros((len(moved) + len(held), 8)), np.zeros(len(moved) + len(held))
+    for row, (time, terms) in enumerate(moved):
+        above[row, time] = -1.0
+        for place, seconds in terms.items():
+            above[row, place] = seconds
+    for place, room in enumerate(held):
+        row = len(moved) + place
+        above[row, place], above[row, 3 + place], limit[row] = weights * 1e-9, need.kv * 1e-9, room * 1e-9
+    whole = np.zeros((2, 8))
+    whole[0, :3], whole[1, 3:6] = 1.0, 1.0
+    share, on_disk = (0.0, 1.0), (0.0, 1.0 if disk else 0.0)
     found = linprog(
-        cost, A_ub=over / scale[:, None], b_ub=limit / scale, A_eq=equal, b_eq=[1.0, 1.0],
-        bounds=[*shares, *shares, (0.0, None), (0.0, None)], method="highs",
+        np.array([0.0] * 6 + [1.0, float(need.steps)]), above, limit, whole, [1.0, 1.0],
+        [share, share, on_disk, share, share, on_disk, (need.prefill, None), (need.decode, None)], method="highs",
     )  # fmt: skip
     if found.status != 0:
         return 1.0, float(need.prefill), float(need.decode), False, 0.0
-    weights, kv = found.x[_WEIGHTS], found.x[_KV]
-    outside = weights[1] + weights[2], kv[1] + kv[2]
-    loads = (outside[0] * need.weights + outside[1] * need.kv_mean) / offer.load
-    return float(outside[1]), float(found.x[_PREFILL]), float(found.x[_STEP]), True, float(loads)
+    away = found.x[_W_HOST] + found.x[_W_DISK], found.x[_KV_HOST] + found.x[_KV_DISK]
+    loads = (away[0] * weights + away[1] * need.kv_mean) * load
+    return float(away[1]), float(found.x[_PREFILL]), float(found.x[_STEP]), True, float(loads)
 
 
 POLICIES: dict[str, Callable[..., Placed]] = {"none": keep, "infersave": infersave, "flexgen": flexgen, "kvpr": kvpr}

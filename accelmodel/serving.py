@@ -136,7 +136,7 @@ def summary(served: Served, percentile: float = 50.0) -> dict[str, float]:
     """
     count = len(served.finish)
     counted = slice(int(count * WARM_UP), count - int(count * WARM_UP))
-    arrival, prompt, answer = (column[counted] for column in served.traffic)
+    arrival, answer = served.traffic.arrival[counted], served.traffic.answer[counted]
     first, finish = served.first[counted], served.finish[counted]
     between = (finish - first) / np.maximum(answer - 1, 1)
     middle = served.gaps[int(len(served.gaps) * WARM_UP) :]
