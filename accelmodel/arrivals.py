@@ -10,13 +10,13 @@ from accelmodel.hosting import DEGREES, Setup, devices_of
 from accelmodel.laws.serving_kernel import Rules, Times
 from accelmodel.library import load, workload
 from accelmodel.memory import kv_bytes_per_token, memory_per_device
-from accelmodel.serving import open_loop, rules_of, simulate, step_tables, summary
+from accelmodel.serving import open_loop, rules_of, simulate, step_tables, summary, under
 from accelmodel.specs import Instance, LanguageModel
 
-#: requests of a simulation: enough for a 99th percentile; and their seed
-REQUESTS, SEED = 1000, 1
+#: requests of a simulation: enough for a 95th percentile; and their seed
+REQUESTS, SEED = 600, 1
 #: rates between which the largest that meets the service level is sought: halvings of a factor 1000
-_HALVINGS = 10
+_HALVINGS = 8
 
 
 class AtRate(NamedTuple):
@@ -49,7 +49,9 @@ def replicas(model: LanguageModel, instances: list[Instance], setup: Setup, tp: 
         free = float(load("device", each.device).hbm_capacity) * engine.memory_share
         free -= float(held["weights"]) + float(held["activations"])
         rooms.append(free / (per_token / longest) if per_token else math.inf)
-    return [Replica(t, rules_of(engine, model.layers, room)) for t, room in zip(tables, rooms, strict=True)]
+    return [
+        Replica(under(engine, t), rules_of(engine, model.layers, room)) for t, room in zip(tables, rooms, strict=True)
+    ]
 
 
 def seen(replica: Replica, rate: float, prompt: int, answer: int, percentile: float) -> dict[str, float]:

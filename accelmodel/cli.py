@@ -249,7 +249,7 @@ def benchmark(
     emit(data) if as_json else tables.print_benchmark(data)
 
 
-cli_instances.register(app)
+app.add_typer(cli_instances.app)
 
 
 def _version(wanted: bool) -> None:

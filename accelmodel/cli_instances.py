@@ -21,6 +21,7 @@ Engine = Annotated[str, typer.Option("--engine", help="flexgen, tgis, in-flight,
 Ttft = Annotated[str, typer.Option("--slo-ttft", help="Longest time to first token, such as 500ms.")]
 Tpot = Annotated[str, typer.Option("--slo-tpot", help="Longest time per output token, such as 50ms.")]
 Latency = Annotated[str, typer.Option("--slo-latency", help="Longest time from arrival to last token.")]
+app = typer.Typer(add_completion=False)
 #: engine of a static batch and of an arrival rate
 STATIC, STREAM = "flexgen", "in-flight"
 MOST = 100
@@ -59,7 +60,8 @@ def _offers(prices: Path | None, region: str, kind: str) -> Any:
     return offers(read_prices(prices) if prices else shipped(), names(region), kind)
 
 
-def instances_command(
+@app.command("instances")
+def instances(
     model: Model = "opt-2.7b",
     input_tokens: Annotated[int, typer.Option("--input", min=1, help="Tokens of a prompt.")] = 128,
     output_tokens: Annotated[int, typer.Option("--output", min=1, help="Tokens of an answer.")] = 512,
@@ -118,7 +120,8 @@ def instances_command(
     emit(data) if as_json else tables_instances.print_instances(data)
 
 
-def fleet_command(
+@app.command("fleet")
+def fleet(
     model: Model = "llama-3.1-8b",
     workload: Annotated[Path, typer.Option("--workload", help="CSV: input,output,rate.")] = Path("mix.csv"),
     slo_ttft: Ttft = "",
@@ -135,7 +138,8 @@ def fleet_command(
 ) -> None:
     """The cheapest combination of instance types for a mix of request sizes."""
     from accelmodel import tables_instances
-    from accelmodel.fleet import fleet, read_mix
+    from accelmodel.fleet import fleet as cheapest_fleet
+    from accelmodel.fleet import read_mix
     from accelmodel.hosting import Setup
     from accelmodel.instances import Slo
     from accelmodel.library import load
@@ -147,11 +151,5 @@ def fleet_command(
     mix = read_mix(workload)
     setup = Setup(load("engine", engine), "none", float(weight_bits), float(kv_bits))
     _above(max_price, "max-price")
-    data = fleet(load("model", model), _offers(prices, region, price_kind), setup, mix, slo, max_price)
+    data = cheapest_fleet(load("model", model), _offers(prices, region, price_kind), setup, mix, slo, max_price)
     emit(data) if as_json else tables_instances.print_fleet(data)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to the command line."""
-    app.command("instances")(instances_command)
-    app.command("fleet")(fleet_command)

@@ -20,7 +20,7 @@ from accelmodel.offload import POLICIES, Need, Offer, Placed
 from accelmodel.parameters import parameters
 from accelmodel.serving import rules_of
 from accelmodel.specs import Cluster, Engine, Instance, LanguageModel
-from accelmodel.steptimes import device_times
+from accelmodel.steptimes import axis, device_times, split_times
 from accelmodel.techniques import infersave
 from accelmodel.techniques.infersave import Ctcf, Server, Shape, Task
 
@@ -172,8 +172,12 @@ def _need(model: LanguageModel, instances: list[Instance], task: Task, setup: Se
     clusters, bits = [devices_of(each, tp) for each in instances], setup.bits | {"tp": float(tp)}
     rules = rules_of(setup.engine, model.layers, np.inf)
     hosted: Any = getattr(step_time, "py_func", step_time)
-    prefill = device_times(model, clusters, "prefill", batches, [task.input], **bits)[:, :, 0]
-    decode = (device_times(model, clusters, "decode", batches, contexts, **bits) * weights / 2.0).sum(-1)
+    sizes, lengths = axis("batch", batches), axis("context", contexts)
+    first = workload(phase="prefill", batch=sizes, context=task.input, **bits)
+    later = workload(phase="decode", batch=sizes, context=lengths, **bits)
+    prefill = device_times(model, clusters, first, [sizes])
+    attention, rest = split_times(model, clusters, later, [sizes, lengths])
+    decode = ((rest + setup.engine.attention_factor * attention) * weights / 2.0).sum(-1)
     prefill, decode = hosted(prefill, 0.0, batches, rules), hosted(decode, batches, 0.0, rules)
     each = np.arange(len(instances))[:, None]
     prefill, decode = prefill[each, where][..., None], decode[each, where][..., None]

@@ -13,8 +13,9 @@ import numpy as np
 
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.laws.serving_kernel import Rules, Times, curve, serve, step_time, surface
+from accelmodel.library import workload
 from accelmodel.specs import Cluster, Engine, LanguageModel
-from accelmodel.steptimes import split_times
+from accelmodel.steptimes import axis, split_times
 
 Array = Any
 #: share of the requests at the beginning, and at the end of a closed loop, that are not counted
@@ -79,19 +80,17 @@ def step_tables(
     **work
         Other fields of ``Workload``: ``tp`` and bits.
     """
-    batches, lengths = powers(sequences), powers(context)
-    decode, rest = split_times(model, clusters, "decode", batches, lengths, **work)
-    sizes = powers(max(tokens, sequences))
-    # a step of few tokens is a decode step, of many a prompt: the products see the same rows
-    _, wide = split_times(model, clusters, "prefill", [1.0], sizes, **work)
-    other = np.array([[*lean[: len(sizes), 0], *broad[0, len(lean) :]] for lean, broad in zip(rest, wide, strict=True)])
-    news, befores = powers(min(tokens, context)), powers(context)
-    prompts = np.empty((len(clusters), len(news), len(befores)))
-    for j, before in enumerate(befores):
-        # the first column is a prompt of which nothing is there yet
-        there = before - 1.0 if j == 0 else before
-        part, _ = split_times(model, clusters, "prefill", [1.0], news + there, prefix=there, **work)
-        prompts[:, :, j] = part[:, 0, :]
+    batches, lengths = axis("batch", powers(sequences)), axis("context", powers(context))
+    sizes, news = axis("size", powers(max(tokens, sequences))), axis("new", powers(min(tokens, context)))
+    # a prompt of which nothing is there yet, then 2, 4, … tokens
+    befores = axis("before", np.where(powers(context) > 1.0, powers(context), 0.0))
+    step = workload(phase="decode", batch=batches, context=lengths, **work)
+    decode, lean = split_times(model, clusters, step, [batches, lengths])
+    _, wide = split_times(model, clusters, workload(phase="prefill", batch=1, context=sizes, **work), [sizes])
+    # the products of a step of few tokens are those of decoding, of many those of a prompt
+    other = np.concatenate([lean[:, : sizes.size, 0], wide[:, batches.size :]], axis=1)
+    part = workload(phase="prefill", batch=1, context=news + befores, prefix=befores + 0.0 * news, **work)
+    prompts, _ = split_times(model, clusters, part, [news, befores])
     return [Times(*each) for each in zip(other, decode, prompts, strict=True)]
 
 
@@ -102,6 +101,11 @@ def rules_of(engine: Engine, layers: float, room: float) -> Rules:
         float(engine.layer_time * layers), float(engine.sequence_time),
         float(engine.prompt_time), engine.host == "beside",
     )  # fmt: skip
+
+
+def under(engine: Engine, times: Times) -> Times:
+    """Return the tables as the engine's own attention makes them."""
+    return times._replace(decode_attention=times.decode_attention * float(engine.attention_factor))
 
 
 def simulate(times: Times, rules: Rules, traffic: Traffic) -> Served:

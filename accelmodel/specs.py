@@ -230,6 +230,7 @@ class Engine(Spec):
     that mixes prompts with decoding [token]; 0 is whole prompts in steps of their own.  ``patience`` is the number
     of decode steps after which waiting prompts interrupt decoding.  ``layer_time`` is paid in each step,
     ``sequence_time`` for each sequence that decodes, ``prompt_time`` once for each prompt.
+    ``attention_factor`` is the time of decode attention relative to that of a kernel which reads the KV cache once.
     """
 
     host: str
@@ -242,6 +243,7 @@ class Engine(Spec):
     most_sequences: Count
     patience: CountOrNone = 0.0
     prompt_time: Seconds = 0.0
+    attention_factor: Annotated[Number, Quantity(ge=1.0, le=100.0)] = 1.0
 
     def __post_init__(self) -> None:
         for name in (self.host, self.loads):

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from accelmodel.laws.vectors import DETAIL, Machine
-from accelmodel.library import workload
-from accelmodel.operators import OperatorTable, operator_table
-from accelmodel.specs import Cluster, LanguageModel
+from accelmodel.laws.vectors import ATTENTION, DETAIL, Machine, Operator
+from accelmodel.operators import operator_table
+from accelmodel.specs import Cluster, LanguageModel, Workload
 from accelmodel.step import NONE, machine, run_kernel, table_array
 
 Array = Any
@@ -21,35 +20,35 @@ def machines(clusters: list[Cluster]) -> Array:
     return np.array([[float(chip[name]) for chip in fields] for name in Machine._fields])[:, None, :]
 
 
-def posed(model: LanguageModel, phase: str, batch: Array, context: Array, **work: float) -> tuple[OperatorTable, Array]:
-    """Return the operator table over batch x context, and it as an array (column, row, batch x context)."""
+def axis(name: str, values: Array) -> Any:
+    """Return values as a labelled axis, for a field of ``Workload``."""
     import xarray as xr
 
-    axes = {"batch": np.asarray(batch, float), "context": np.asarray(context, float)}
-    labelled = {name: xr.DataArray(values, dims=name, coords={name: values}) for name, values in axes.items()}
-    table = operator_table(model, workload(phase=phase, **labelled, **work))
-    return table, table_array(table, axes)
+    numbers = np.asarray(values, float)
+    return xr.DataArray(numbers, dims=name, coords={name: numbers})
 
 
-def device_times(
-    model: LanguageModel, clusters: list[Cluster], phase: str, batch: Array, context: Array, **work: float
-) -> Array:
+def posed(model: LanguageModel, work: Workload, axes: list[Any]) -> Array:
+    """Return the operator table over labelled axes as an array (column, row, points of the axes)."""
+    return table_array(operator_table(model, work), {each.dims[0]: each.values for each in axes})
+
+
+def device_times(model: LanguageModel, clusters: list[Cluster], work: Workload, axes: list[Any]) -> Array:
     """Return the time of a step on the device, without its host.
 
     Parameters
     ----------
     model : LanguageModel
     clusters : list of Cluster
-        Each with as many devices as ``tp``.
-    phase : {"prefill", "decode"}
-    batch, context : array of float
-        Sequences [1] and tokens of each when the step ends [token].
-    **work
-        Other fields of ``Workload``: ``tp``, ``prefix``, bits.
+        Each with as many devices as ``work.tp``.
+    work : Workload
+        Its numeric fields may vary over the axes.
+    axes : list of DataArray
+        From ``axis``, in the order of the result.
 
     Returns
     -------
-    ndarray (cluster, batch, context)
+    ndarray (cluster, *axes)
         Time [s].
 
     Raises
@@ -57,20 +56,17 @@ def device_times(
     SpecError
         If the model cannot be cut as asked.
     """
-    _, table = posed(model, phase, batch, context, **work)
+    table = posed(model, work, axes)
     totals, _ = run_kernel(table, machines(clusters), NONE)
-    return totals[0].T.reshape(len(clusters), len(batch), len(context))
+    return totals[0].T.reshape(len(clusters), *(each.size for each in axes))
 
 
-def split_times(
-    model: LanguageModel, clusters: list[Cluster], phase: str, batch: Array, context: Array, **work: float
-) -> tuple[Array, Array]:
+def split_times(model: LanguageModel, clusters: list[Cluster], work: Workload, axes: list[Any]) -> tuple[Array, Array]:
     """Return the time of attention and of all other operators, both as ``device_times`` does [s]."""
-    names, table = posed(model, phase, batch, context, **work)
+    table = posed(model, work, axes)
     totals, detail = run_kernel(table, machines(clusters), NONE, detail=True)
-    count = table[1][:, :, None]
-    spent = detail[DETAIL.index("time")] * count
-    rows = [i for i, name in enumerate(names.names) if name.split("_")[0] == "attention" and "norm" not in name]
-    attention = spent[rows].sum(0)
-    shape = len(clusters), len(batch), len(context)
+    spent = detail[DETAIL.index("time")] * table[Operator._fields.index("count")][:, :, None]
+    kinds = table[Operator._fields.index("kind")][:, 0]
+    attention = spent[kinds == ATTENTION].sum(0)
+    shape = len(clusters), *(each.size for each in axes)
     return attention.T.reshape(shape), (totals[0] - attention).T.reshape(shape)
