@@ -22,7 +22,7 @@ _HALVINGS = 8
 class AtRate(NamedTuple):
     """Instances needed, tensor-parallel degree, and what users see (nothing where not one request fits)."""
 
-    count: int
+    copies: int
     tp: float
     reached: dict[str, float]
     short: float = 0.0
@@ -137,5 +137,5 @@ def _better(one: AtRate, other: AtRate, met: Any) -> AtRate:
     """The one that meets the service level, then on fewer instances, then with the shorter time per token."""
     if not one.reached:
         return other
-    order = [(not met(each.reached), each.count, each.reached["tpot_s"]) for each in (one, other)]
+    order = [(not met(each.reached), each.copies, each.reached["tpot_s"]) for each in (one, other)]
     return one if order[0] <= order[1] else other

@@ -195,7 +195,7 @@ def fleet(
     able = [g for g in range(len(kinds)) if served[:, g].all()]
     alone = {g: math.ceil(float((wanted / served[:, g]).sum()) - 1e-9) for g in able}
     single = min(able, key=lambda g: alone[g] * prices[g], default=None)
-    best = None
+    best: dict[str, Any] | None = None
     if single is not None:
         whole = float(alone[single] * prices[single])
         best = {"instance": kinds[single].name, "count": alone[single], "cost_usd_per_hour": whole}

@@ -63,7 +63,7 @@ class Row(NamedTuple):
     instance: Instance
     price: Price
     setup: Setup
-    count: int
+    copies: int
     reached: dict[str, float]
     ratio: float
     tp: float
@@ -169,7 +169,7 @@ def _rate_rows(question: Question, offered: list[tuple[Instance, Price]], setup:
         reached = served.reached | {"job_s": 0.0}
         missed = misses(question.slo, reached)
         said = _said(question.slo, reached, missed)
-        rows.append(Row(instance, price, setup, served.count, reached, 0.0, served.tp, missed, said))
+        rows.append(Row(instance, price, setup, served.copies, reached, 0.0, served.tp, missed, said))
     return rows
 
 
@@ -180,9 +180,9 @@ def efficiency(question: Question, row: Row) -> float:
     """
     asked = question.slo.tps or math.inf
     if question.rate:
-        return row.reached["tps_total"] * HOUR / (row.count * row.price.per_hour)
+        return row.reached["tps_total"] * HOUR / (row.copies * row.price.per_hour)
     jobs = max(question.requests, question.batch) * (question.input + question.output)
-    return float(cost_efficiency(jobs, row.reached["tps_total"], asked, row.count * row.price.per_hour))
+    return float(cost_efficiency(jobs, row.reached["tps_total"], asked, row.copies * row.price.per_hour))
 
 
 def rank(question: Question, offered: dict[str, Price], setups: list[Setup]) -> list[Row]:
@@ -253,7 +253,7 @@ def row_data(question: Question, row: Row, today: date) -> dict[str, Any]:
     """Return a row as JSON-ready data; what goes beyond the ranking stands under ``detail``."""
     met, fits = not row.misses, row.misses[:1] != (("memory", math.inf),)
     reached = {name: value if math.isfinite(value) and fits else None for name, value in row.reached.items()}
-    dear = row.count * row.price.per_hour
+    dear = row.copies * row.price.per_hour
     cost = dear / HOUR / row.reached["tps_total"] * 1e6 if fits and row.reached["tps_total"] > 0.0 else None
     hours = None
     if fits and not question.rate:
@@ -274,7 +274,7 @@ def row_data(question: Question, row: Row, today: date) -> dict[str, Any]:
         "feasible": met,
         "reason": row.reason,
         "detail": {
-            "instances": row.count,
+            "instances": row.copies,
             "tp": int(row.tp),
             "weight_bits": row.setup.weight_bits,
             "kv_bits": row.setup.kv_bits,
@@ -300,7 +300,7 @@ def less_bits(question: Question, rows: list[Row]) -> dict[str, Any] | None:
     bits = {"weight_bits": chosen.setup.weight_bits, "kv_bits": chosen.setup.kv_bits}
     if not full:
         return {**bits, "saving": None, "instance_at_most_bits": None}
-    saving = 1.0 - chosen.count * chosen.price.per_hour / (full[0].count * full[0].price.per_hour)
+    saving = 1.0 - chosen.copies * chosen.price.per_hour / (full[0].copies * full[0].price.per_hour)
     return {**bits, "saving": saving, "instance_at_most_bits": full[0].instance.name}
 
 

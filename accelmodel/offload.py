@@ -112,8 +112,11 @@ def flexgen(need: Need, offer: Offer, ratio: Number | None = None) -> Placed:
 
     ``ratio`` is not read: the program chooses.  Each point is a program of its own.
     """
-    points = np.broadcast(*need, *offer[:-1])
-    rows = [_program(Need(*p[: len(need)]), Offer(*p[len(need) :], offer.beside)) for p in points]  # type: ignore[attr-defined]
+    points: Any = np.broadcast(*need, *offer[:-1])
+    rows = []
+    for numbers in points:
+        needed, offered = numbers[: len(need)], numbers[len(need) :]
+        rows.append(_program(Need._make(map(float, needed)), Offer._make((*map(float, offered), offer.beside))))
     columns = [np.array(column).reshape(points.shape) for column in zip(*rows, strict=True)]
     return Placed(*columns)
 

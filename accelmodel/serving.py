@@ -7,12 +7,12 @@ a number of users who each wait for their answer (closed loop); and ``steady``, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from accelmodel.errors import Infeasible, SpecError
-from accelmodel.laws.serving_kernel import Rules, Times, curve, serve, step_time, surface
+from accelmodel.laws.serving_kernel import Rules, Times, Traffic, curve, serve, step_time, surface
 from accelmodel.library import workload
 from accelmodel.specs import Cluster, Engine, LanguageModel
 from accelmodel.steptimes import axis, split_times
@@ -20,14 +20,6 @@ from accelmodel.steptimes import axis, split_times
 Array = Any
 #: share of the requests at the beginning, and at the end of a closed loop, that are not counted
 WARM_UP = 0.1
-
-
-class Traffic(NamedTuple):
-    """Requests in order: arrival [s] (infinite: when an earlier one has finished), tokens in and out."""
-
-    arrival: Array
-    prompt: Array
-    answer: Array
 
 
 @dataclass(frozen=True)
@@ -122,11 +114,11 @@ def simulate(times: Times, rules: Rules, traffic: Traffic) -> Served:
             f"a request of {longest} tokens does not fit the KV cache of {max(rules.room, 0.0):.0f} tokens; "
             "shorten it, or take more devices or fewer bits"
         )
-    arrival = traffic.arrival.astype(float)
-    first, finish = np.zeros(len(arrival)), np.zeros(len(arrival))
+    traffic = traffic._replace(arrival=traffic.arrival.astype(float))
+    first, finish = (np.zeros(len(traffic.arrival)) for _ in range(2))
     gaps = np.zeros(int(traffic.answer.sum()))
-    count = serve(arrival, traffic.prompt, traffic.answer, times, rules, first, finish, gaps)
-    return Served(traffic._replace(arrival=arrival), first, finish, gaps[:count])
+    count = serve(traffic, times, rules, first, finish, gaps)
+    return Served(traffic, first, finish, gaps[:count])
 
 
 def summary(served: Served, percentile: float = 50.0) -> dict[str, float]:

@@ -154,7 +154,7 @@ def _most_users(users: list[int], gaps: Array, first: Array, level: tuple[float,
 
 
 def _cases(name: str, between: bool) -> list[list[tuple[float, float]]]:
-    """Predicted and measured cost of each configuration [USD/h], for each service level that some configuration meets."""
+    """Predicted and measured cost of each configuration [USD/h], for each service level that one of them meets."""
     found = []
     for level in ((gap, first) for gap in GAPS_MS for first in FIRST_MS):
         costs = []
@@ -272,7 +272,7 @@ FUNCTIONS: dict[str, Callable[..., float]] = {
     "tps": lambda time_model, workload_name, gpu: throughputs(time_model, workload_name)[gpu],
     "saving": lambda time_model, workload_name, slo: saving(time_model, workload_name, float(slo)),
     "choices": choices,
-    "quality": lambda what: choice_quality()[what] + (1.0 if what == "overspend" else 0.0),
+    "quality": lambda what, counts: choice_quality(counts == "between")[what] + (what == "overspend"),
     "serving": serving_error,
 }
 

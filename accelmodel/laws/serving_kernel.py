@@ -12,6 +12,14 @@ import numpy as np
 from accelmodel.laws.compiling import kernel, law
 
 
+class Traffic(NamedTuple):
+    """Requests in order: arrival [s] (infinite: when an earlier one has finished), tokens in and out."""
+
+    arrival: Any
+    prompt: Any
+    answer: Any
+
+
 class Times(NamedTuple):
     """Time of a step on the device, in parts; every axis holds powers of two from 1 up [s]."""
 
@@ -67,18 +75,82 @@ def step_time(device: float, sequences: float, prompts: float, rules: Rules) -> 
     return base + rules.each * sequences + rules.prompt * prompts
 
 
+class Slots(NamedTuple):
+    """The sequences at work, in order of admission."""
+
+    who: Any  #: request
+    done: Any  #: tokens of its prompt that are computed
+    left: Any  #: tokens of its answer to come
+    last: Any  #: time of its last token [s]
+    taken: Any  #: tokens of its prompt in this step
+
+
+@law
+def admit(
+    slots: Slots, traffic: Traffic, rules: Rules, active: int, queue: int, released: int, used: float, now: float
+) -> tuple[int, int, float]:
+    """Admit waiting requests in order while slots and KV cache last; return active, queue and KV cache in use."""
+    arrival, prompt, answer = traffic.arrival, traffic.prompt, traffic.answer
+    while (
+        queue < released and arrival[queue] <= now and active < rules.most
+        and used + prompt[queue] + answer[queue] <= rules.room
+    ):  # fmt: skip
+        slots.who[active], slots.done[active], slots.left[active] = queue, 0, answer[queue]
+        used += prompt[queue] + answer[queue]
+        active, queue = active + 1, queue + 1
+    return active, queue, used
+
+
+@law
+def decoders(slots: Slots, active: int, prompt: Any, answer: Any) -> tuple[int, float]:
+    """Sequences that decode, and the tokens of all of them when the step ends."""
+    count, context = 0, 0.0
+    for s in range(active):
+        r = slots.who[s]
+        if slots.done[s] == prompt[r]:
+            count += 1
+            context += prompt[r] + answer[r] - slots.left[s] + 1.0
+    return count, context
+
+
+@law
+def prompts(slots: Slots, active: int, prompt: Any, times: Times, budget: int) -> tuple[int, int, float]:
+    """Tokens of prompts in the step, prompts that it finishes, and the time of their attention [s]."""
+    tokens, ready, device = 0, 0, 0.0
+    for s in range(active):
+        r = slots.who[s]
+        slots.taken[s] = min(prompt[r] - slots.done[s], budget)
+        if slots.taken[s] > 0:
+            budget -= slots.taken[s]
+            tokens += slots.taken[s]
+            ready += 1 if slots.done[s] + slots.taken[s] == prompt[r] else 0
+            device += surface(times.prompt_attention, slots.taken[s], slots.done[s] + 1.0)
+    return tokens, ready, device
+
+
+@law
+def advance(slots: Slots, s: int, now: float, decodes: bool, prompt: Any, first: Any, gaps: Any, written: int) -> int:
+    """Give one sequence its tokens of a step that ends now; return how many gaps are written."""
+    r = slots.who[s]
+    if slots.taken[s] > 0:
+        slots.done[s] += slots.taken[s]
+        if slots.done[s] == prompt[r]:
+            first[r], slots.last[s], slots.left[s] = now, now, slots.left[s] - 1
+    elif decodes and slots.done[s] == prompt[r]:
+        gaps[written] = now - slots.last[s]
+        written, slots.last[s], slots.left[s] = written + 1, now, slots.left[s] - 1
+    return written
+
+
 @kernel
-def serve(
-    arrival: Any, prompt: Any, answer: Any, times: Times, rules: Rules, first: Any, finish: Any, gaps: Any
-) -> int:
+def serve(traffic: Traffic, times: Times, rules: Rules, first: Any, finish: Any, gaps: Any) -> int:
     """Serve requests in order of arrival; return how many gaps between tokens were written.
 
     Parameters
     ----------
-    arrival : ndarray (request)
-        Rising times [s]; infinite where a request comes when an earlier one has finished (closed loop).
-    prompt, answer : ndarray (request)
-        Tokens in and out [token]; the first token of an answer comes with the end of its prompt.
+    traffic : Traffic
+        Arrivals rise; those that are infinite (closed loop) are filled in.  The first token of an answer comes with
+        the end of its prompt.
     times, rules
         See there.
     first, finish : ndarray (request)
@@ -91,66 +163,42 @@ def serve(
     A request is admitted when KV cache for its whole length is free: no preemption, which engines that admit
     on less pay with recomputation.
     """
-    requests, slots = arrival.shape[0], rules.most
-    who, done, left = np.zeros(slots, np.int64), np.zeros(slots, np.int64), np.zeros(slots, np.int64)
-    last, taken = np.zeros(slots), np.zeros(slots, np.int64)
-    active, queue, released, ended, written, since = 0, 0, 0, 0, 0, 0
-    now, used = 0.0, 0.0
-    while released < requests and arrival[released] < np.inf:
-        released += 1
-    while ended < requests:
-        decoding = 0
-        for s in range(active):
-            decoding += 1 if done[s] == prompt[who[s]] else 0
-        patient = decoding > 0 and since < rules.patience
-        while (
-            not patient and queue < released and arrival[queue] <= now and active < slots
-            and used + prompt[queue] + answer[queue] <= rules.room
-        ):  # fmt: skip
-            who[active], done[active], left[active] = queue, 0, answer[queue]
-            used += prompt[queue] + answer[queue]
-            active, queue, since = active + 1, queue + 1, 0
+    arrival, prompt, answer = traffic.arrival, traffic.prompt, traffic.answer
+    whole, row = np.zeros(rules.most, np.int64), np.zeros(rules.most)
+    slots = Slots(whole, whole.copy(), whole.copy(), row, whole.copy())
+    active, queue, ended, written, since, now, used = 0, 0, 0, 0, 0, 0.0, 0.0
+    released = int(np.searchsorted(arrival, np.inf))
+    mixed = rules.chunk > 0
+    while ended < arrival.shape[0]:
+        decoding, context = decoders(slots, active, prompt, answer)
+        if decoding == 0 or since >= rules.patience:
+            before = queue
+            active, queue, used = admit(slots, traffic, rules, active, queue, released, used, now)
+            since = 0 if queue > before else since
         if active == 0:
             now = max(now, arrival[queue])
             continue
-        tokens, ready, device, context = 0, 0, 0.0, 0.0
-        mixed = rules.chunk > 0
-        budget = max(rules.chunk - decoding, 1) if mixed else np.int64(2**62)
-        for s in range(active):
-            taken[s] = min(prompt[who[s]] - done[s], budget)
-            if taken[s] > 0:
-                budget -= taken[s]
-                ready += 1 if done[s] + taken[s] == prompt[who[s]] else 0
-                tokens += taken[s]
-                device += surface(times.prompt_attention, taken[s], done[s] + 1.0)
+        budget = max(rules.chunk - decoding, 1) if mixed else 2**62
+        tokens, ready, device = prompts(slots, active, prompt, times, budget)
         decodes = decoding > 0 and (mixed or tokens == 0)
         if decodes:
-            for s in range(active):
-                if done[s] == prompt[who[s]]:
-                    context += prompt[who[s]] + answer[who[s]] - left[s] + 1.0
-            tokens += decoding
+            tokens, since = tokens + decoding, since + 1
             device += surface(times.decode_attention, decoding, context / decoding)
-            since += 1
         now += step_time(device + curve(times.other, tokens), decoding if decodes else 0.0, ready, rules)
         keep = 0
         for s in range(active):
-            r = who[s]
-            if taken[s] > 0:
-                done[s] += taken[s]
-                if done[s] == prompt[r]:
-                    first[r], last[s], left[s] = now, now, left[s] - 1
-            elif decodes and done[s] == prompt[r]:
-                gaps[written] = now - last[s]
-                written, last[s], left[s] = written + 1, now, left[s] - 1
-            if left[s] == 0:
+            r = slots.who[s]
+            written = advance(slots, s, now, decodes, prompt, first, gaps, written)
+            if slots.left[s] == 0:
                 finish[r] = now
                 ended += 1
                 used -= prompt[r] + answer[r]
-                if released < requests:
+                if released < arrival.shape[0]:
                     arrival[released] = now
                     released += 1
             else:
-                who[keep], done[keep], left[keep], last[keep] = r, done[s], left[s], last[s]
+                slots.who[keep], slots.done[keep] = r, slots.done[s]
+                slots.left[keep], slots.last[keep] = slots.left[s], slots.last[s]
                 keep += 1
         active = keep
     return written
