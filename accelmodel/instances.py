@@ -304,6 +304,14 @@ def less_bits(question: Question, rows: list[Row]) -> dict[str, Any] | None:
     return {**bits, "saving": saving, "instance_at_most_bits": full[0].instance.name}
 
 
+def _cheapest_tokens(data: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The row whose tokens cost least at full load, if not the choice: InferSave pays for no speed beyond the SLO."""
+    least = min((row for row in data if row["feasible"]), key=lambda row: row["cost_usd_per_million_tokens"])
+    if least is data[0]:
+        return None
+    return {name: least[name] for name in ("instance", "price_usd_per_hour", "cost_usd_per_million_tokens")}
+
+
 def precisions(setup: Setup, weight_bits: list[float], kv_bits: list[float]) -> list[Setup]:
     """Return a setup for each pair of precisions."""
     return [replace(setup, weight_bits=w, kv_bits=k) for w in weight_bits for k in kv_bits]
@@ -321,6 +329,7 @@ def answer(question: Question, offered: dict[str, Price], setups: list[Setup], t
         "tps_total_counts": "input and output tokens, as InferSave counts",
         "rows": data,
         "choice": data[0],
+        "cheapest_tokens": _cheapest_tokens(data),
         "fewer_bits": less_bits(question, rows),
         "prices": {
             "oldest": min(row["detail"]["price_date"] for row in data),
