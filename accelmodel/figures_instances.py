@@ -23,23 +23,21 @@ MET, MISSED = "#0072b2", "#b5b5b5"
 
 def figure_cost(points: dict[str, Any]) -> go.Figure:
     """Draw hourly cost against throughput, the SLO as a line, the Pareto front joined; misses are grey."""
-    figure = _figure(
-        480, xaxis=_axis("Input and output tokens per second", type="log"), yaxis=_axis("USD per hour", type="log")
-    )
+    figure = _figure(480, xaxis=_axis(points["title"], type="log"), yaxis=_axis("USD per hour", type="log"))
     front = points["front"]
     figure.add_scatter(
-        x=[spot["tps"] for spot in front], y=[spot["price"] for spot in front], mode="lines", name="Pareto front",
+        x=[spot["reached"] for spot in front], y=[spot["price"] for spot in front], mode="lines", name="Pareto front",
         line={"color": FAINT, "width": 1.5, "dash": "dot"}, hoverinfo="skip",
     )  # fmt: skip
     for met, name, colour in ((True, "meets the SLO", MET), (False, "misses it", MISSED)):
         spots = [spot for spot in points["spots"] if spot["feasible"] is met]
         figure.add_scatter(
-            x=[spot["tps"] for spot in spots], y=[spot["price"] for spot in spots], mode="markers+text", name=name,
+            x=[spot["reached"] for spot in spots], y=[spot["price"] for spot in spots], mode="markers+text", name=name,
             marker={"color": colour, "size": [15 if spot["choice"] else 9 for spot in spots]},
-            text=[spot["label"] for spot in spots], textposition="top left",
+            text=[spot["label"] for spot in spots], textposition="top right" if points["by_time"] else "top left",
             textfont={"size": 12, "color": INK},
             customdata=[[spot["instance"], spot["gpu"], spot["bits"]] for spot in spots],
-            hovertemplate="%{customdata[0]} (%{customdata[1]}, %{customdata[2]} bit): %{x:.4g} tokens/s, "
+            hovertemplate="%{customdata[0]} (%{customdata[1]}, %{customdata[2]} bit): %{x:.4g}, "
             "%{y:.4g} USD/h<extra></extra>",
         )  # fmt: skip
     if points["slo"]:

@@ -246,7 +246,8 @@ def _refused(question: Question, everything: list[Row], rows: list[Row]) -> Infe
     if met:
         first = min(met, key=lambda row: row.price.per_hour)
         remedy = f"{first.instance.name} at {first.price.per_hour:g} USD/h would meet it: raise --max-price"
-    return Infeasible(f"no instance meets the SLO within {question.max_price:g} USD/h; {told}; {remedy}")
+    within = f" within {question.max_price:g} USD/h" if math.isfinite(question.max_price) else ""
+    return Infeasible(f"no instance meets the SLO{within}; {told}; {remedy}")
 
 
 def row_data(question: Question, row: Row, today: date) -> dict[str, Any]:

@@ -27,10 +27,13 @@ PARTS = {
 }  # fmt: skip
 
 
-def cost_points(data: dict[str, Any], slo: float | None) -> dict[str, Any]:
-    """Return throughput and hourly price of each row that fits, those on the Pareto front, the SLO and the choice."""
-    rows = [row for row in data["rows"] if row["tps_total"]]
-    chosen = data["choice"]
+def cost_points(question: Question, data: dict[str, Any]) -> dict[str, Any]:
+    """Return hourly price and performance of each row that fits, those on the Pareto front, the SLO and the choice.
+
+    Performance is throughput [token/s] for a batch, and time per token [ms] for an arrival rate, which sets the
+    throughput.
+    """
+    chosen, by_time = data["choice"], bool(question.rate)
     spots = [
         {
             "choice": row is chosen,
@@ -38,21 +41,26 @@ def cost_points(data: dict[str, Any], slo: float | None) -> dict[str, Any]:
             "instance": row["instance"],
             "gpu": f"{row['gpus']} x {row['gpu']}",
             "bits": f"{row['detail']['weight_bits']:g}/{row['detail']['kv_bits']:g}",
-            "tps": row["tps_total"],
+            "reached": row["tpot_s"] * 1e3 if by_time else row["tps_total"],
             "price": row["price_usd_per_hour"] * row["detail"]["instances"],
             "feasible": row["feasible"],
         }
-        for row in rows
+        for row in data["rows"]
+        if row["tps_total"]
     ]
+    better = -1.0 if by_time else 1.0
     front: list[dict[str, Any]] = []
-    for spot in sorted(spots, key=lambda each: (each["price"], -each["tps"])):
-        if not front or spot["tps"] > front[-1]["tps"]:
+    for spot in sorted(spots, key=lambda each: (each["price"], -better * each["reached"])):
+        if not front or better * spot["reached"] > better * front[-1]["reached"]:
             front.append(spot)
     labelled = chosen["price_usd_per_hour"] * chosen["detail"]["instances"]
     for spot in front:
         if spot["price"] > LABELS_APART * labelled:
             spot["label"], labelled = spot["instance"], spot["price"]
-    return {"spots": spots, "front": front, "slo": slo}
+    slo = question.slo.tpot * 1e3 if by_time and question.slo.tpot else None if by_time else question.slo.tps
+    told = f"Time per output token, percentile {question.percentile:g} [ms]"
+    title = told if by_time else "Input and output tokens per second"
+    return {"spots": spots, "front": front, "slo": slo, "title": title, "by_time": by_time}
 
 
 def step_points(question: Question, data: dict[str, Any], setup: Setup) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def lead(data: dict[str, Any]) -> list[str]:
         said[0] += f" The next is {others[0]['instance']} at {dear:.4g} USD/h."
     least = data["cheapest_tokens"]
     said.append(
-        f"At full load a million input and output tokens cost {best['cost_usd_per_million_tokens']:.3g} USD on it"
+        f"At this load a million input and output tokens cost {best['cost_usd_per_million_tokens']:.3g} USD on it"
         + (f", and least on {least['instance']}: {least['cost_usd_per_million_tokens']:.3g} USD." if least else ".")
     )
     fewer = data["fewer_bits"]
@@ -93,7 +93,7 @@ def page(question: Question, offered: dict[str, Price], setups: list[Setup], dat
     style = re.search(r"<style>.*?</style>", (folder / STYLE).read_text(encoding="utf-8"), re.DOTALL)
     best = data["choice"]["detail"]
     setup = next(each for each in setups if (each.weight_bits, each.kv_bits) == (best["weight_bits"], best["kv_bits"]))
-    cost = figures_instances.figure_cost(points_instances.cost_points(data, question.slo.tps))
+    cost = figures_instances.figure_cost(points_instances.cost_points(question, data))
     step = points_instances.step_points(question, data, setup)
     winner = figures_instances.figure_winner(points_instances.winner_points(question, offered, setup))
     beside = (
@@ -102,7 +102,7 @@ def page(question: Question, offered: dict[str, Price], setups: list[Setup], dat
         else ""
     )
     sections = [
-        _section("cost", "Cost against throughput", "Every offer that fits, at its best tensor-parallel degree; the "
+        _section("cost", "Cost against performance", "Every offer that fits, at its best tensor-parallel degree; the "
                  "large dot is the choice. Nothing below the dotted line is on offer.", cost),
         _section("step", "Where a decode step goes", f"Batch {step['batch']}, in the middle of the answer. Operators "
                  f"count to what bounds them.{beside}", figures_instances.figure_step(step)),
