@@ -57,7 +57,7 @@ class Setup:
 
     @property
     def bits(self) -> dict[str, float]:
-        """Fields of ``Workload``; activations follow the weights, but not below 8 bit."""
+        """Fields of ``Workload``; activations, and so the matrix products, stay at 16 bit."""
         return {"weight_bits": self.weight_bits, "kv_bits": self.kv_bits}
 
 
@@ -83,8 +83,15 @@ def _devices(instances: list[Instance], field: str) -> Array:
 def as_published(model: LanguageModel, instances: list[Instance], task: Task, setup: Setup) -> dict[str, Array]:
     """Return the paper's stages 2 and 3 for each instance and batch; several GPUs count as one that is larger.
 
-    ``task.batch`` is an array (batch, 1); arrays of the result are (instance, batch, 1).
+    ``task.batch`` is an array (batch, 1); arrays of the result are (instance, batch, 1).  The equations know one
+    precision, and KV cache as wide as the hidden state: too much of it with grouped queries.
     """
+    if setup.policy not in ("none", "infersave"):
+        raise SpecError(
+            f"the paper's equations have no policy {setup.policy!r}; use infersave or none, or physical time"
+        )
+    if setup.kv_bits != setup.weight_bits:
+        raise SpecError("the paper's equations have one precision: give kv-bits as weight-bits, or use physical time")
     count = _column(instances, "devices")
     server = Server(
         _devices(instances, "hbm_capacity") * count, _devices(instances, "vector_rate") * count,

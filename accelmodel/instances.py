@@ -208,6 +208,8 @@ def rank(question: Question, offered: dict[str, Price], setups: list[Setup]) -> 
         raise SpecError("give either a batch or a rate, and not both")
     if question.rate and question.time_model != "physical":
         raise SpecError("an arrival rate needs the physical time model: the paper's has no queue")
+    if question.rate and (others := {setup.policy for setup in setups} - {"none", "infersave"}):
+        raise SpecError(f"an arrival rate keeps all KV cache on the device: policy {min(others)!r} needs a batch")
     pairs = candidates(offered)
     make = _rate_rows if question.rate else _batch_rows
     everything = [row for setup in setups for row in make(question, pairs, setup)]
