@@ -121,9 +121,14 @@ def load(kind: str, name: str) -> Any:
         return _from_huggingface(path)
     if path.suffix == ".toml" or "/" in name:
         return _from_file(kind, path)
-    if not (facts.root() / TYPES[kind][0] / f"{name}.toml").is_file():
+    if name not in _names(kind):
         raise unknown(kind, name, available(kind))
     return _shipped(kind, name)
+
+
+@cache
+def _names(kind: str) -> frozenset[str]:
+    return frozenset(available(kind))
 
 
 @cache
