@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from accelmodel import __version__, cli_cake, cli_kernels
+from accelmodel import __version__, cli_cake, cli_instances, cli_kernels
 from accelmodel.cli_options import DeviceName, Json, LinkName, ModelName, WeightBits, emit
 from accelmodel.errors import Infeasible, SpecError
 
@@ -230,6 +230,9 @@ def benchmark(
     with tables.watching() as watch:
         data = run(peers=peers, full=full, progress=lambda stage: watch(stage, 1, 1))
     emit(data) if as_json else tables.print_benchmark(data)
+
+
+app.add_typer(cli_instances.app)
 
 
 def _version(wanted: bool) -> None:

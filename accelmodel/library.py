@@ -21,7 +21,20 @@ from accelmodel import facts, huggingface
 from accelmodel.errors import SpecError, unknown
 from accelmodel.facts import Fact
 from accelmodel.quantities import Quantity
-from accelmodel.specs import Bill, Cluster, Device, LanguageModel, Link, Process, Residual, Spec, Storage, Workload
+from accelmodel.specs import (
+    Bill,
+    Cluster,
+    Device,
+    Engine,
+    Instance,
+    LanguageModel,
+    Link,
+    Process,
+    Residual,
+    Spec,
+    Storage,
+    Workload,
+)
 from accelmodel.units import parse
 
 #: kind of spec → (folder of hwspecs, type)
@@ -32,6 +45,8 @@ TYPES: dict[str, tuple[str, type[Spec]]] = {
     "process": ("processes", Process),
     "bill": ("bills", Bill),
     "storage": ("storage", Storage),
+    "instance": ("instances", Instance),
+    "engine": ("engines", Engine),
 }
 #: what comes after the name of a specification in the name of the file of its fitted constants
 _FITTED = ".calibrated"
@@ -119,7 +134,7 @@ def load(kind: str, name: str, *, fitted: bool = True) -> Any:
 
     Parameters
     ----------
-    kind : {"device", "link", "model", "process", "bill", "storage"}
+    kind : {"device", "link", "model", "process", "bill", "storage", "instance", "engine"}
         What to load.
     name : str
         A shipped name, the path of a TOML file, or for models the path of a ``config.json``.
@@ -128,7 +143,7 @@ def load(kind: str, name: str, *, fitted: bool = True) -> Any:
 
     Returns
     -------
-    Device, Link, LanguageModel, Process, Bill or Storage
+    Device, Link, LanguageModel, Process, Bill, Storage, Instance or Engine
         Frozen, in SI units, with its facts.
 
     Raises
@@ -148,7 +163,7 @@ def load(kind: str, name: str, *, fitted: bool = True) -> Any:
         return _from_huggingface(path)
     if path.suffix == ".toml" or "/" in name:
         return _from_file(kind, path, fitted)
-    if name not in available(kind):
+    if name not in _names(kind):
         raise unknown(kind, name, available(kind))
     return _shipped(kind, name, fitted)
 
@@ -156,6 +171,11 @@ def load(kind: str, name: str, *, fitted: bool = True) -> Any:
 def path_of(kind: str, name: str) -> Path:
     """Return the file that a name or a path stands for."""
     return Path(name) if name.endswith(".toml") or "/" in name else facts.root() / TYPES[kind][0] / f"{name}.toml"
+
+
+@cache
+def _names(kind: str) -> frozenset[str]:
+    return frozenset(available(kind))
 
 
 @cache

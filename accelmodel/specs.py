@@ -1,4 +1,4 @@
-"""Specifications as frozen data: Device, Link, Storage, Cluster, LanguageModel, Process, Bill, Workload.
+"""Specifications as frozen data: what a device, a link, a model, an instance … is, in numbers.
 
 Every numeric field is an SI float or an ``xarray.DataArray`` that carries a labelled axis.
 """
@@ -261,6 +261,56 @@ class LanguageModel(Spec):
                     raise ValueError(f"{part} {getattr(self, part):g} needs {name}; give it")
         if self.norm not in ("rms", "layer"):
             raise unknown("norm", self.norm, ("rms", "layer"))
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class Instance(Spec):
+    """A rented server.  Bandwidths are one way; those to and from host memory are of one device."""
+
+    cloud: str
+    device: str
+    devices: Count
+    link: str
+    host_memory: Bytes
+    pcie: Count
+    load_bandwidth: ByteRate
+    store_bandwidth: ByteRate
+    network: ByteRate
+    disk: Bytes = 0.0
+    disk_bandwidth: Annotated[Number, Quantity("B/s", ge=0.0, le=1e18)] = 0.0
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class Engine(Spec):
+    """A serving engine: what its host side costs, what it overlaps, and how it batches.
+
+    ``host`` says whether the host's time adds to the device's (``serial``) or runs beside it (``beside``);
+    ``loads`` says the same of KV cache that comes from host memory.  ``chunk`` is the number of tokens in a step
+    that mixes prompts with decoding [token]; 0 is whole prompts in steps of their own.  ``patience`` is the number
+    of decode steps after which waiting prompts interrupt decoding.  ``layer_time`` is paid in each step,
+    ``sequence_time`` for each sequence that decodes, ``prompt_time`` once for each prompt.
+    ``attention_factor`` is the time of decode attention relative to that of a kernel which reads the KV cache once.
+    """
+
+    host: str
+    loads: str
+    layer_time: Seconds
+    sequence_time: Seconds
+    memory_share: Share
+    host_memory_share: Share
+    chunk: CountOrNone
+    most_sequences: Count
+    patience: CountOrNone = 0.0
+    prompt_time: Seconds = 0.0
+    attention_factor: Annotated[Number, Quantity(ge=1.0, le=100.0)] = 1.0
+
+    def __post_init__(self) -> None:
+        for name in (self.host, self.loads):
+            if name not in OVERLAPS:
+                raise unknown("overlap", name, OVERLAPS)
+
+
+OVERLAPS = ("serial", "beside")
 
 
 @dataclass(frozen=True, config=_CONFIG)

@@ -16,7 +16,7 @@ import numpy as np
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
-from accelmodel import facts, search
+from accelmodel import facts, search, validation_infersave
 from accelmodel.chip import Parts
 from accelmodel.errors import SpecError, unknown
 from accelmodel.laws.l2cache import resident_share
@@ -133,6 +133,7 @@ QUANTITIES: dict[str, Callable[[str], float]] = {
     "budget_100_over_80": lambda _: surviving(100e6) / surviving(80e6),
     "budget_120_over_100": lambda _: surviving(120e6) / surviving(100e6),
     "budget_10_over_80": lambda _: surviving(10e6) / surviving(80e6),
+    "infersave": validation_infersave.quantity,
     "gpt3_layer": lambda name: _gpt3_layer()[name.partition(".")[2]],
 }
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import accelmodel as am
-from accelmodel import accuracy, calibration, calibration_file, hybrid, kernel_answer, silicon, uncertainty
+from accelmodel import accuracy, calibration, hybrid, kernel_answer, silicon, uncertainty
 from accelmodel.errors import SpecError
 from accelmodel.laws.vectors import ALL_REDUCE, ATTENTION, ELEMENTWISE, MATMUL
 

@@ -221,7 +221,9 @@ def test_validate(answer, tmp_path):
 
 def test_list(answer, run):
     everything = answer("list")
-    assert set(everything) == {"devices", "links", "models", "processes", "bills", "storage", "studies"}
+    assert set(everything) == {
+        "devices", "links", "models", "processes", "bills", "storage", "instances", "engines", "studies",
+    }  # fmt: skip
     assert everything["devices"] == am.available("device")
     assert everything["studies"] == ["preserve-l2"]
     assert answer("list models") == {"models": am.available("model")}

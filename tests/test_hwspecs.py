@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from accelmodel import facts, library
+from accelmodel import facts, library, prices
 from accelmodel.errors import SpecError
 
 HARDWARE = ("device", "link", "process", "bill")
@@ -60,6 +60,7 @@ def test_sources_are_complete_and_all_used():
         assert here <= shared | own, f"{path}: {sorted(here - shared - own)} not defined"
         assert own <= here, f"{path}: {sorted(own - here)} defined but not used"
         used |= here
+    used |= {price.source for price in prices.shipped()}
     assert shared - used <= CITED_ELSEWHERE
     assert shared >= CITED_ELSEWHERE
 

@@ -19,6 +19,29 @@ MISSED = {
     "PRESERVE: smallest speed-up of a request",
     # measured gain of a 10 MB budget is nil: below some size a prefetch costs what it gains, which is not modelled
     "vllm-ascend: gain of a 10 MB prefetch budget over that of 80 MB",
+    # the engine's overhead is fitted to the L4; the T4 needs 1.7 times as much, and its host link gave 7 and not 6 GB/s
+    "InferSave online on T4, physical [token/s]",
+    "InferSave offline on T4, physical [token/s]",
+    # printed with the digits of another table; the text names 7600
+    "InferSave offline on L40S, physical [token/s]",
+    "InferSave offline on L40S, equations 1 to 6 [token/s]",
+    # no memory bandwidth in the equations
+    "InferSave online on T4, equations 1 to 6 [token/s]",
+    "InferSave online on L4, equations 1 to 6 [token/s]",
+    "InferSave online on A10G, equations 1 to 6 [token/s]",
+    "InferSave online on L40S, equations 1 to 6 [token/s]",
+    "InferSave offline on T4, equations 1 to 6 [token/s]",
+    # the L4 was taken for 600 tokens/s where the cheaper T4 measured 620
+    "InferSave: its choices that come out, of four, physical",
+    "InferSave: its choices that come out, of four, equations 1 to 6",
+    # users doubled from test to test, so that a small error near a level doubles or halves the servers
+    "LLM-Pilot: cheapest configuration chosen, of all cases, only user counts that were tried",
+    "LLM-Pilot: cost of the choice over the cheapest, only user counts that were tried",
+    # network, tokeniser and the lengths of the traces are not in the model
+    "LLM-Pilot: time to first token, mean factor off",
+    # predictions lean to the fast side and no margin is added
+    "LLM-Pilot: number of servers predicted is enough, of all cases, users interpolated",
+    "LLM-Pilot: number of servers predicted is enough, of all cases, only user counts that were tried",
 }
 #: constants fitted to claims: kind of specification, name, field
 FITTED = (
@@ -68,9 +91,14 @@ def test_calibrated_claims_are_those_that_constants_were_fitted_to():
         assert fact.source == "preserve", field
         for figure in ("1.6x", "104 MB", "1.25x"):
             assert figure in fact.locator, field
-    fitted = {claim.quantity: claim.value for claim in ROWS.values() if claim.calibrated_on_it}
-    assert fitted == {"max_speedup": 1.6, "best_l2_preserve": 104e6, "gain": 1.25}
-    assert {claim.source for claim in ROWS.values() if claim.calibrated_on_it} == {"preserve"}
+    calibrated = [claim for claim in ROWS.values() if claim.calibrated_on_it and claim.source == "preserve"]
+    assert {claim.quantity: claim.value for claim in calibrated} == {
+        "max_speedup": 1.6,
+        "best_l2_preserve": 104e6,
+        "gain": 1.25,
+    }
+    others = {claim.quantity for claim in ROWS.values() if claim.calibrated_on_it} - {c.quantity for c in calibrated}
+    assert others == {"infersave.tps.physical.online.L4"}
 
 
 def test_no_other_constant_is_calibrated_on_preserve():

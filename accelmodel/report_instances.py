@@ -1,0 +1,137 @@
+"""The report of an instance ranking: one HTML file that opens offline, in the style of the exploration's."""
+
+from __future__ import annotations
+
+import re
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from accelmodel import __version__, figures_instances, points_instances
+from accelmodel.errors import SpecError
+from accelmodel.hosting import Setup
+from accelmodel.instances import Question
+from accelmodel.prices import Price
+from accelmodel.report import _table
+
+TEMPLATE, STYLE = "instances.html", "report.html"
+
+
+def _section(name: str, title: str, text: str, figure: Any) -> str:
+    drawn = figure.to_html(
+        full_html=False, include_plotlyjs=False, include_mathjax=False, div_id=f"figure-{name}",
+        config={"displayModeBar": False, "responsive": True},
+    )  # fmt: skip
+    return f"<section>\n<h2>{escape(title)}</h2>\n<p>{escape(text)}</p>\n<figure>{drawn}</figure>\n</section>"
+
+
+def headline(data: dict[str, Any]) -> str:
+    """Return the answer in one sentence."""
+    best = data["choice"]
+    count = best["detail"]["instances"]
+    many = f"{count} × {best['instance']}" if count > 1 else best["instance"]
+    hourly = count * best["price_usd_per_hour"]
+    return (
+        f"{many} ({best['gpus']} {best['gpu'].upper()}) is the cheapest way to serve {data['model']} as asked: "
+        f"{hourly:.4g} USD/h."
+    )
+
+
+def lead(data: dict[str, Any]) -> list[str]:
+    """Return the paragraphs below the headline: what is offloaded, what else would do, how old the prices are."""
+    best = data["choice"]
+    others = [row for row in data["rows"] if row["feasible"] and row["instance"] != best["instance"]]
+    said = [f"{sum(row['feasible'] for row in data['rows'])} of {len(data['rows'])} offers meet the service level."]
+    if best["offload_ratio"]:
+        said[0] += f" {best['offload_ratio']:.0%} of the KV cache lies in host memory."
+    if others:
+        dear = others[0]["price_usd_per_hour"] * others[0]["detail"]["instances"]
+        said[0] += f" The next is {others[0]['instance']} at {dear:.4g} USD/h."
+    least = data["cheapest_tokens"]
+    said.append(
+        f"At this load a million input and output tokens cost {best['cost_usd_per_million_tokens']:.3g} USD on it"
+        + (f", and least on {least['instance']}: {least['cost_usd_per_million_tokens']:.3g} USD." if least else ".")
+    )
+    fewer = data["fewer_bits"]
+    if fewer and fewer["saving"]:
+        said.append(
+            f"{fewer['weight_bits']:g}-bit weights and {fewer['kv_bits']:g}-bit KV cache save {fewer['saving']:.0%} "
+            f"over {fewer['instance_at_most_bits']} at full precision."
+        )
+    if data["prices"]["note"]:
+        said.append(f"Prices are as old as {data['prices']['oldest']}: give current ones with --prices before renting.")
+    return said
+
+
+def row_table(data: dict[str, Any]) -> str:
+    """Return the ranking as an HTML table."""
+
+    def number(value: float | None, form: str) -> str:
+        return "–" if value is None else format(value, form)
+
+    columns = ["Instance", "GPUs", "Bits", "USD/h", "Count", "Offloaded", "Tokens/s", "TTFT [s]", "TPOT [ms]",
+               "USD per M tokens", "Why"]  # fmt: skip
+    rows = []
+    for row in data["rows"]:
+        tpot = None if row["tpot_s"] is None else row["tpot_s"] * 1e3
+        rows.append([
+            escape(row["instance"]), f"{row['gpus']} {escape(row['gpu'])}",
+            f"{row['detail']['weight_bits']:g}/{row['detail']['kv_bits']:g}", f"{row['price_usd_per_hour']:.4g}",
+            str(row["detail"]["instances"]), f"{row['offload_ratio']:.0%}", number(row["tps_total"], ",.0f"),
+            number(row["ttft_s"], ".3g"), number(tpot, ",.4g"), number(row["cost_usd_per_million_tokens"], ".3g"),
+            f'<span class="{"" if row["feasible"] else "missed"}">{escape(row["reason"])}</span>',
+        ])  # fmt: skip
+    return _table(columns, rows, range(3, 10))
+
+
+def page(question: Question, offered: dict[str, Price], setups: list[Setup], data: dict[str, Any]) -> str:
+    """Return the report as HTML."""
+    from plotly.offline import get_plotlyjs
+
+    folder = Path(__file__).parent
+    style = re.search(r"<style>.*?</style>", (folder / STYLE).read_text(encoding="utf-8"), re.DOTALL)
+    best = data["choice"]["detail"]
+    setup = next(each for each in setups if (each.weight_bits, each.kv_bits) == (best["weight_bits"], best["kv_bits"]))
+    cost = figures_instances.figure_cost(points_instances.cost_points(question, data))
+    step = points_instances.step_points(question, data, setup)
+    winner = figures_instances.figure_winner(points_instances.winner_points(question, offered, setup))
+    beside = (
+        " The engine's launches run beside the device, so that the bar is longer than the step."
+        if step["beside"]
+        else ""
+    )
+    sections = [
+        _section("cost", "Cost against performance", "Every offer that fits, at its best tensor-parallel degree; the "
+                 "large dot is the choice. Nothing below the dotted line is on offer.", cost),
+        _section("step", "Where a decode step goes", f"Batch {step['batch']}, in the middle of the answer. Operators "
+                 f"count to what bounds them.{beside}", figures_instances.figure_step(step)),
+        _section("winner", "Where each instance is the cheapest", "USD per million input and output tokens with static "
+                 f"batches and answers of {question.output} tokens; no service level. Blank: fits nowhere.", winner),
+    ]  # fmt: skip
+    load = f"{question.rate:g} requests/s" if question.rate else f"batch {question.batch}"
+    shape = f"{question.input} tokens in, {question.output} out"
+    return Template((folder / TEMPLATE).read_text(encoding="utf-8")).substitute(
+        version=__version__,
+        title=escape(f"Instances for {data['model']}: {shape}, {load}"),
+        headline=escape(headline(data)),
+        lead="\n".join(f'<p class="lead">{escape(text)}</p>' for text in lead(data)),
+        style=style.group(0) if style else "",
+        plotly=get_plotlyjs(),
+        figures="\n".join(sections),
+        rows=row_table(data),
+        made=escape(f"accelmodel {__version__}; {data['time_model']} time, engine {data['engine']}; prices from "
+                    f"{data['prices']['oldest']} on."),
+    )  # fmt: skip
+
+
+def write_report(
+    question: Question, offered: dict[str, Price], setups: list[Setup], data: dict[str, Any], path: Path
+) -> Path:  # fmt: skip
+    """Write the report as one HTML file; SpecError if it cannot be written."""
+    text = page(question, offered, setups, data)
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SpecError(f"{path}: cannot be written ({error.strerror}); choose another place with --report") from None
+    return path

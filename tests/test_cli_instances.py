@@ -1,0 +1,250 @@
+"""The commands ``instances`` and ``fleet`` as a user meets them, the report, and the figures behind it."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from datetime import date
+
+import pytest
+
+from accelmodel import cli, figures_instances, points_instances
+from accelmodel.hosting import Setup
+from accelmodel.instances import Question, Slo, answer
+from accelmodel.library import load
+from accelmodel.prices import offers, shipped
+from accelmodel.validation_infersave import choice_quality, ctcf, job_cost, serving, throughputs
+
+ROW = {
+    "instance", "gpu", "gpus", "price_usd_per_hour", "offload_ratio", "tps_total", "tps_output", "ttft_s", "tpot_s",
+    "cost_usd_per_million_tokens", "cost_efficiency", "feasible", "reason",
+}  # fmt: skip
+ONLINE = (
+    "instances --model opt-2.7b --input 128 --output 512 --batch 32 --slo-tps 400 --region us-east-1 --max-price 3.0"
+)
+OFFLINE = (
+    "instances --model opt-2.7b --input 1024 --output 128 --batch 32 --slo-tps 100 --offload infersave "
+    "--time-model as-published"
+)
+RATE = (
+    "instances --model llama-3.1-8b --input 1024 --output 256 --rate 2.0 --slo-ttft 500ms --slo-tpot 50ms "
+    "--percentile 95"
+)
+FEW = "instance,region,price_per_hour,date\ng6.xlarge,few,0.8,2026-01-01\ng6e.xlarge,few,1.9,2026-01-01\n"
+MIX = "input,output,rate\n128,128,4\n2048,256,1\n"
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path, warm):
+    """Run a command in an empty folder with a mix of requests; return exit code, standard output and error."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mix.csv").write_text(MIX, encoding="utf-8")
+    (tmp_path / "few.csv").write_text(FEW, encoding="utf-8")
+
+    def call(command, *more):
+        monkeypatch.setattr(sys, "argv", ["accelmodel", *command.split(), *more])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        captured = capsys.readouterr()
+        return ended.value.code, captured.out, captured.err
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("command", "choice"), [(ONLINE, "g4dn.xlarge"), (OFFLINE, "g4dn.xlarge"), (RATE, "g6e.xlarge")]
+)
+def test_instances_answers_with_ranked_rows(run, command, choice):
+    code, out, err = run(command, "--json")
+    assert (code, err) == (0, "")
+    data = json.loads(out)
+    assert data["choice"] == data["rows"][0]
+    assert data["choice"]["instance"] == choice
+    for row in data["rows"]:
+        assert set(row) == ROW | {"detail"}
+    met = [row["cost_efficiency"] for row in data["rows"] if row["feasible"]]
+    assert met == sorted(met, reverse=True)
+    feasible = [row["feasible"] for row in data["rows"]]
+    assert feasible == sorted(feasible, reverse=True)
+
+
+def test_a_rate_is_served_within_its_levels(run):
+    data = json.loads(run(RATE + " --prices few.csv --region few", "--json")[1])
+    for row in data["rows"]:
+        if row["feasible"]:
+            assert row["ttft_s"] <= 0.5
+            assert row["tpot_s"] <= 0.05
+            assert row["tps_output"] == pytest.approx(2.0 * 256, rel=0.15)  # 600 random arrivals
+
+
+def test_fleet_answers_with_counts_and_saving(run):
+    code, out, err = run("fleet --model llama-3.1-8b --workload mix.csv --slo-tpot 60ms --json")
+    assert (code, err) == (0, "")
+    data = json.loads(out)
+    assert {"counts", "cost_usd_per_hour", "best_single", "saving"} <= set(data)
+    assert sum(data["counts"].values()) >= 1
+    assert 0.0 <= data["saving"] < 1.0
+
+
+def test_tables_are_printed_for_people(run):
+    code, out, _ = run(ONLINE)
+    assert code == 0
+    assert "choice: 1 x g4dn.xlarge" in out
+    assert "prices are stale" in out
+    code, out, _ = run("fleet --model llama-3.1-8b --workload mix.csv --slo-tpot 60ms")
+    assert code == 0
+    assert "USD/h; best single type" in out
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (ONLINE.replace("us-east-1", "us-east1"), "unknown region 'us-east1', did you mean 'us-east-1'"),
+        (ONLINE.replace("400", "1e6"), "no instance meets the SLO within 3 USD/h; nearest is"),
+        (ONLINE.replace("3.0", "0.01"), "the cheapest is g4dn.xlarge at 0.526 USD/h"),
+        (ONLINE.replace("400", "2000"), "would meet it: raise --max-price"),
+        (ONLINE + " --offload everything", "unknown offloading policy 'everything'"),
+        (ONLINE + " --time-model guess", "unknown time model 'guess'"),
+        (ONLINE + " --memory-rule guess", "unknown memory rule 'guess'"),
+        (ONLINE + " --rate 1", "either a batch or a rate"),
+        (ONLINE + " --prices none.csv", "cannot be read"),
+        (ONLINE + " --slo-ttft 0s", "must be above 0"),
+        (ONLINE + " --slo-ttft 3GB", "expected s"),
+        (ONLINE + " --percentile 100", "percentile 100 must be between"),
+        (ONLINE + " --slo-tps -1", "slo-tps -1 must be above 0"),
+        (ONLINE + " --engine vlm", "unknown engine 'vlm'"),
+        (ONLINE.replace("opt-2.7b", "llama-3.1-405b"), "none within the price fits the model; p5e.48xlarge at"),
+        (
+            ONLINE.replace("opt-2.7b", "deepseek-v3"),
+            "deepseek-v3 fits no instance on offer; the nearest, p5e",
+        ),
+        (ONLINE + " --price-kind spto", "unknown kind of price 'spto', did you mean 'spot'"),
+        (RATE + " --time-model as-published", "needs the physical time model"),
+        (RATE + " --offload kvpr", "keeps all KV cache on the device"),
+        (OFFLINE.replace("infersave", "flexgen"), "the paper's equations have no policy 'flexgen'"),
+        (OFFLINE + " --kv-bits 8", "the paper's equations have one precision"),
+        (RATE.replace("500ms", "1us") + " --prices few.csv --region few", "no instance meets the SLO; nearest is"),
+        ("fleet --workload missing.csv", "cannot be read"),
+        ("fleet --slo-tpot 1us", "serves requests of"),
+        ("fleet --region mars", "unknown region 'mars'"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(run, command, told):
+    code, out, err = run(command)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert told in err
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("instance,region,price_per_hour,date,currency\ng6.xlarge,x,1,2025-01-01,EUR\n", "currency 'EUR' is not USD"),
+        ("instance,region,price_per_hour,date\ng6.xlarge,x,-1,2025-01-01\n", "must be a number of USD above 0"),
+        ("instance,region,price_per_hour,date\nmine,x,1,2025-01-01\n", "no price is of a known instance"),
+    ],
+)
+def test_a_price_list_that_is_wrong_is_refused(run, tmp_path, text, told):
+    (tmp_path / "prices.csv").write_text(text, encoding="utf-8")
+    code, _, err = run(ONLINE.replace("us-east-1", "x"), "--prices", "prices.csv")
+    assert code == 2
+    assert told in err
+
+
+def test_own_prices_replace_the_shipped(run, tmp_path):
+    today = date.today().isoformat()
+    (tmp_path / "p.csv").write_text(
+        f"instance,region,price_per_hour,date\ng6.xlarge,lab,0.25,{today}\n", encoding="utf-8"
+    )
+    code, out, _ = run(ONLINE.replace("us-east-1", "lab"), "--prices", "p.csv", "--json")
+    data = json.loads(out)
+    assert code == 0
+    assert [row["instance"] for row in data["rows"]] == ["g6.xlarge"]
+    assert data["prices"]["stale"] == 0
+    assert data["choice"]["price_usd_per_hour"] == 0.25
+
+
+def test_an_empty_mix_is_refused(run, tmp_path):
+    (tmp_path / "mix.csv").write_text("input,output,rate\n", encoding="utf-8")
+    code, _, err = run("fleet")
+    assert code == 2
+    assert "has 0 buckets" in err
+
+
+def test_report_opens_offline_and_says_the_choice(run, tmp_path):
+    code, out, _ = run(ONLINE, "--report", "r.html", "--json")
+    assert code == 0
+    page = (tmp_path / json.loads(out)["report"]).read_text(encoding="utf-8")
+    assert "g4dn.xlarge (1 T4) is the cheapest way to serve opt-2.7b as asked: 0.526 USD/h." in page
+    assert page.count('<div id="figure-') == 3
+    assert "<script src" not in page
+    assert "http://" not in page.split("<body>")[1].split("<script")[0]
+    code, _, err = run(ONLINE, "--report", "no/such/folder/r.html")
+    assert code == 2
+    assert "cannot be written" in err
+
+
+def asked(batch=32):
+    question = Question(load("model", "opt-2.7b"), 1024, 128, Slo(tps=100.0), batch=batch)
+    offered = offers(shipped(), ["us-east-1"], "on-demand")
+    setup = Setup(load("engine", "flexgen"))
+    return question, offered, setup, answer(question, offered, [setup], date(2026, 1, 1))
+
+
+def test_points_of_a_step_add_up_to_its_time(warm):
+    """The parts of a serial engine's step are its time: host link, engine and operators, within 2 %."""
+    question, _, setup, data = asked()
+    points = points_instances.step_points(question, data, setup)
+    for i, name in enumerate(points["instances"]):
+        row = next(row for row in data["rows"] if row["instance"] == name)
+        total = sum(values[i] for values in points["parts"].values())
+        assert total == pytest.approx(row["tpot_s"] * 1e3, rel=0.02)
+    assert points["parts"]["Host link"][0] > 0.0
+
+
+def test_points_of_cost_have_a_front_that_rises(warm):
+    question, _, _, data = asked()
+    points = points_instances.cost_points(question, data)
+    front = [(spot["price"], spot["reached"]) for spot in points["front"]]
+    assert front == sorted(front)
+    assert sum(spot["choice"] for spot in points["spots"]) == 1
+    assert len(figures_instances.figure_cost(points).data) == 4
+
+
+def test_winners_are_cheaper_than_all_others(warm):
+    question, offered, setup, _ = asked()
+    points = points_instances.winner_points(question, offered, setup)
+    assert len(points["winner"]) == len(points["context"]) == 3  # 1,024 + 128 is within the model's 2,048 tokens
+    assert all(math.isfinite(cost) for row in points["cost"] for cost in row if cost is not None)
+    assert points["cost"][0][0] > points["cost"][0][5]  # larger batches make cheaper tokens
+    assert figures_instances.figure_winner(points).data[0].type == "heatmap"
+    assert len(figures_instances.figure_step(points_instances.step_points(question, asked()[3], setup)).data) >= 3
+
+
+# what validation computes
+
+
+def test_no_fitted_row_is_among_the_unseen(warm):
+    for name in ("longalpaca-13b", "starcoder", "gpt-neox-20b"):
+        assert all(row["model"] == name for row, _, _ in serving(name))
+    assert throughputs("physical", "online")["L4"] == pytest.approx(801.2, rel=0.01)  # the row that was fitted
+
+
+def test_offline_hours_of_the_paper_follow_from_its_predicted_throughput(warm):
+    """139 tokens/s make 3 whole hours of the T4, 2.13 USD as the text says; the L4 needs 1, not the printed 2."""
+    assert job_cost("as-published", "offline", "g4dn.xlarge") == pytest.approx(2.13)
+    assert job_cost("as-published", "offline", "g6.xlarge") == pytest.approx(1.167)
+
+
+def test_calibration_repairs_where_it_was_fitted_and_not_elsewhere(warm):
+    for row in ctcf():
+        assert row["after"] < 0.1 < row["before"]
+        assert row["elsewhere"] > 2.0 * row["after"]
+
+
+def test_choice_quality_counts_every_case(warm):
+    told = choice_quality()
+    assert told["cases"] == 48.0
+    assert told["overspend"] >= 0.0
+    assert 0.0 <= told["right"] <= 1.0
