@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from accelmodel.figures import FAINT, INK, _axis, _figure
+from accelmodel.drawing import FAINT, INK, axis
+from accelmodel.drawing import figure as blank
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -23,7 +24,7 @@ MET, MISSED = "#0072b2", "#b5b5b5"
 
 def figure_cost(points: dict[str, Any]) -> go.Figure:
     """Draw hourly cost against throughput, the SLO as a line, the Pareto front joined; misses are grey."""
-    figure = _figure(480, xaxis=_axis(points["title"], type="log"), yaxis=_axis("USD per hour", type="log"))
+    figure = blank(480, xaxis=axis(points["title"], type="log"), yaxis=axis("USD per hour", type="log"))
     front = points["front"]
     figure.add_scatter(
         x=[spot["reached"] for spot in front], y=[spot["price"] for spot in front], mode="lines", name="Pareto front",
@@ -52,9 +53,9 @@ def figure_cost(points: dict[str, Any]) -> go.Figure:
 def figure_step(points: dict[str, Any]) -> go.Figure:
     """Draw a decode step of each instance as a bar of its parts."""
     names = points["instances"]
-    figure = _figure(
-        140 + 34 * len(names), barmode="stack", xaxis=_axis("Time of a decode step [ms]"),
-        yaxis=_axis("", autorange="reversed", showgrid=False), margin={"l": 150, "r": 24, "t": 64, "b": 64},
+    figure = blank(
+        140 + 34 * len(names), barmode="stack", xaxis=axis("Time of a decode step [ms]"),
+        yaxis=axis("", autorange="reversed", showgrid=False), margin={"l": 150, "r": 24, "t": 64, "b": 64},
     )  # fmt: skip
     for part, values in points["parts"].items():
         if any(values):
@@ -68,9 +69,9 @@ def figure_step(points: dict[str, Any]) -> go.Figure:
 def figure_winner(points: dict[str, Any]) -> go.Figure:
     """Draw the cheapest instance over batch and prompt length, coloured, with what a million tokens cost."""
     names = list(dict.fromkeys(name for row in points["winner"] for name in row if name))
-    figure = _figure(
-        480, xaxis=_axis("Batch [requests]", type="category", showgrid=False),
-        yaxis=_axis("Prompt [tokens]", type="category", showgrid=False),
+    figure = blank(
+        480, xaxis=axis("Batch [requests]", type="category", showgrid=False),
+        yaxis=axis("Prompt [tokens]", type="category", showgrid=False),
     )  # fmt: skip
     index = [[names.index(name) if name else None for name in row] for row in points["winner"]]
     steps = max(len(names), 1)

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import re
 from html import escape
 from pathlib import Path
 from string import Template
 from typing import Any
 
-from accelmodel import __version__, figures_instances, points_instances
-from accelmodel.errors import SpecError
+from accelmodel import __version__, figures_instances, pages, points_instances
 from accelmodel.hosting import Setup
 from accelmodel.instances import Question
 from accelmodel.prices import Price
-from accelmodel.report import _table
 
-TEMPLATE, STYLE = "instances.html", "report.html"
-
-
-def _section(name: str, title: str, text: str, figure: Any) -> str:
-    drawn = figure.to_html(
-        full_html=False, include_plotlyjs=False, include_mathjax=False, div_id=f"figure-{name}",
-        config={"displayModeBar": False, "responsive": True},
-    )  # fmt: skip
-    return f"<section>\n<h2>{escape(title)}</h2>\n<p>{escape(text)}</p>\n<figure>{drawn}</figure>\n</section>"
+BODY = Template("""<main>
+<header>
+<p class="study">$title</p>
+<h1>$headline</h1>
+$lead
+</header>
+$figures
+<section>
+<h2>All instances</h2>
+<div class="scroll">$rows</div>
+</section>
+</main>
+<footer>
+<p>$made</p>
+</footer>
+""")
 
 
 def headline(data: dict[str, Any]) -> str:
@@ -82,15 +86,11 @@ def row_table(data: dict[str, Any]) -> str:
             number(row["ttft_s"], ".3g"), number(tpot, ",.4g"), number(row["cost_usd_per_million_tokens"], ".3g"),
             f'<span class="{"" if row["feasible"] else "missed"}">{escape(row["reason"])}</span>',
         ])  # fmt: skip
-    return _table(columns, rows, range(3, 10))
+    return pages.table(columns, rows, range(3, 10))
 
 
 def page(question: Question, offered: dict[str, Price], setups: list[Setup], data: dict[str, Any]) -> str:
     """Return the report as HTML."""
-    from plotly.offline import get_plotlyjs
-
-    folder = Path(__file__).parent
-    style = re.search(r"<style>.*?</style>", (folder / STYLE).read_text(encoding="utf-8"), re.DOTALL)
     best = data["choice"]["detail"]
     setup = next(each for each in setups if (each.weight_bits, each.kv_bits) == (best["weight_bits"], best["kv_bits"]))
     cost = figures_instances.figure_cost(points_instances.cost_points(question, data))
@@ -102,36 +102,32 @@ def page(question: Question, offered: dict[str, Price], setups: list[Setup], dat
         else ""
     )
     sections = [
-        _section("cost", "Cost against performance", "Every offer that fits, at its best tensor-parallel degree; the "
-                 "large dot is the choice. Nothing below the dotted line is on offer.", cost),
-        _section("step", "Where a decode step goes", f"Batch {step['batch']}, in the middle of the answer. Operators "
-                 f"count to what bounds them.{beside}", figures_instances.figure_step(step)),
-        _section("winner", "Where each instance is the cheapest", "USD per million input and output tokens with static "
-                 f"batches and answers of {question.output} tokens; no service level. Blank: fits nowhere.", winner),
+        pages.section("cost", "Cost against performance", "Every offer that fits, at its best tensor-parallel "
+                 "degree; the large dot is the choice. Nothing below the dotted line is on offer.", cost),
+        pages.section("step", "Where a decode step goes", f"Batch {step['batch']}, in the middle of the answer. "
+                 f"Operators count to what bounds them.{beside}", figures_instances.figure_step(step)),
+        pages.section("winner", "Where each instance is the cheapest", "USD per million input and output tokens with "
+                 f"static batches and answers of {question.output} tokens; no service level. Blank: fits nowhere.", winner),
     ]  # fmt: skip
     load = f"{question.rate:g} requests/s" if question.rate else f"batch {question.batch}"
     shape = f"{question.input} tokens in, {question.output} out"
-    return Template((folder / TEMPLATE).read_text(encoding="utf-8")).substitute(
-        version=__version__,
-        title=escape(f"Instances for {data['model']}: {shape}, {load}"),
+    title = escape(f"Instances for {data['model']}: {shape}, {load}")
+    body = BODY.substitute(
+        title=title,
         headline=escape(headline(data)),
         lead="\n".join(f'<p class="lead">{escape(text)}</p>' for text in lead(data)),
-        style=style.group(0) if style else "",
-        plotly=get_plotlyjs(),
         figures="\n".join(sections),
         rows=row_table(data),
-        made=escape(f"accelmodel {__version__}; {data['time_model']} time, engine {data['engine']}; prices from "
-                    f"{data['prices']['oldest']} on."),
-    )  # fmt: skip
+        made=escape(
+            f"accelmodel {__version__}; {data['time_model']} time, engine {data['engine']}; prices from "
+            f"{data['prices']['oldest']} on."
+        ),
+    )
+    return pages.page(title, body)
 
 
 def write_report(
     question: Question, offered: dict[str, Price], setups: list[Setup], data: dict[str, Any], path: Path
 ) -> Path:  # fmt: skip
     """Write the report as one HTML file; SpecError if it cannot be written."""
-    text = page(question, offered, setups, data)
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise SpecError(f"{path}: cannot be written ({error.strerror}); choose another place with --report") from None
-    return path
+    return pages.write(page(question, offered, setups, data), path, "--report")

@@ -72,6 +72,8 @@ _BITS = {"bfloat16": 16.0, "half": 16.0, "fp8": 8.0, "int8": 8.0, "nvfp4": 4.0}
 COPIES = 6.0
 #: weights that HBM delivers in less [s] are not told apart from weights in L2
 TELLING = 2.5e-6
+#: heads wider than this run on fall-back kernels
+WIDEST = 256
 #: least share of a latency that must remain after the quantisation measured alone is taken off it
 REMAINING = 0.3
 
@@ -162,6 +164,7 @@ def _attention(device: str, family: str) -> Any:
         frame = _read(path)
         frame["context"] = frame["isl"] + (frame["step"] if family == "generation" else 0)
         frame["window"] = frame.get("window", 0)
+        frame = frame[frame["head_dim"] <= WIDEST]
         columns = ["dtype", *SHAPES["decode attention"]]
         parts.append(_median(frame, columns).assign(source=source))
     return _joined(parts, "decode attention")

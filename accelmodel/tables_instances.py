@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from accelmodel.tables import _say, _table
+from accelmodel.tables import print_table, say
 from accelmodel.units import show
 
 
@@ -38,28 +38,26 @@ def print_instances(data: dict[str, Any]) -> None:
         "USD/M tokens",
         "",
     ]
-    _table(f"Instances for {data['model']}, {data['time_model']} time, engine {data['engine']}", columns, rows, 2)
+    print_table(f"Instances for {data['model']}, {data['time_model']} time, engine {data['engine']}", columns, rows, 2)
     best = data["choice"]
     cost = _or_dash(best["cost_usd_per_million_tokens"])
-    _say(f"choice: {best['detail']['instances']} x {best['instance']}, {cost} USD per million input and output tokens")
+    say(f"choice: {best['detail']['instances']} x {best['instance']}, {cost} USD per million input and output tokens")
     fewer = data["fewer_bits"]
     if fewer and fewer["saving"]:
-        _say(
+        say(
             f"{fewer['weight_bits']:g}-bit weights and {fewer['kv_bits']:g}-bit KV cache save {fewer['saving']:.0%} "
             f"over {fewer['instance_at_most_bits']} at full precision"
         )
     if data["prices"]["note"]:
-        _say(
-            f"{data['prices']['stale']} prices are stale (oldest {data['prices']['oldest']}): {data['prices']['note']}"
-        )
+        say(f"{data['prices']['stale']} prices are stale (oldest {data['prices']['oldest']}): {data['prices']['note']}")
 
 
 def print_fleet(data: dict[str, Any]) -> None:
     """Print the fleet and what it saves."""
-    _table(f"Fleet for {data['model']}", ["instance", "count"], [[n, str(c)] for n, c in data["counts"].items()])
+    print_table(f"Fleet for {data['model']}", ["instance", "count"], [[n, str(c)] for n, c in data["counts"].items()])
     best = data["best_single"]
     beside = (
         f"; best single type: {best['count']} x {best['instance']}, {best['cost_usd_per_hour']:.4g}" if best else ""
     )
     saved = f", saving {data['saving']:.1%}" if best else "; no single type serves every bucket"
-    _say(f"{data['cost_usd_per_hour']:.4g} USD/h{beside}{saved}")
+    say(f"{data['cost_usd_per_hour']:.4g} USD/h{beside}{saved}")

@@ -54,7 +54,8 @@ def random_machines(base, count: int, seed: int):
     machines = benchmark.designs(base, count, seed)
     choices = {
         "tile_m": (16, 64, 128, 256), "tile_n": (16, 64, 128, 256), "tile_k": (32, 64, 128), "multicast": (1, 2, 4),
-        "slice_time": (0.0, 7e-8, 3e-7), "store_rate": (1e12, 1e14), "split_time": (0.0, 3e-6), "fill_time": (0.0, 2e-6), "unhidden": (0.0, 0.4),
+        "slice_time": (0.0, 7e-8, 3e-7), "store_rate": (1e12, 1e14), "split_time": (0.0, 3e-6),
+        "fill_time": (0.0, 2e-6), "unhidden": (0.0, 0.4),
         "scaling_time": (0.0, 1e-6),
         "l2_ways": (8, 16, 32), "l2_copies": (1, 2), "node": (4, 8, 16), "mesh": (0, 1), "ring": (0, 1), "tree": (0, 1),
         "one_shot": (0, 1), "two_shot": (0, 1), "in_switch": (0, 1),

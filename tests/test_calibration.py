@@ -1,4 +1,4 @@
-"""Calibration: known constants are found again, held-out rows are never looked at, files read back, errors are counted."""
+"""Calibration: known constants are found again, held-out rows are not looked at, files read back, errors counted."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_interpolation_between_neighbours():
     values = np.array([0.0, 1.0, 2.0, 3.0])
     assert hybrid.interpolated(values, known, np.array([[1.0]]))[0] == pytest.approx(1.0, abs=0.02)
     left = hybrid.interpolated(values, known, known, leave_out=True)
-    # each from the other three by inverse squared distance: (0 x 1/1 + 2 x 1/1 + 3 x 1/4) / (1 + 1 + 1/4) for the second
+    # the second from the others by inverse squared distance: (0 x 1/1 + 2 x 1/1 + 3 x 1/4) / (1 + 1 + 1/4)
     assert left[1] == pytest.approx((0.0 + 2.0 + 0.75) / 2.25, rel=0.01)
 
 

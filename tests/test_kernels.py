@@ -65,7 +65,7 @@ def test_collectives_of_doubling_size(warm):
         (lambda: matmul_rows("h100-sxm", "0", "1", "1", 16), "--m"),
         (lambda: matmul_rows("h100-xsm", "1", "1", "1", 16), "h100-sxm"),
         (lambda: attention_rows("h100-sxm", "train", "1", "8", {"heads": 8, "kv_heads": 8}), "phase"),
-        (lambda: attention_rows("h100-sxm", "decode", "1", "8", {"heads": 8, "kv_heads": 3, "kv_bits": 16}), "multiple"),
+        (lambda: attention_rows("h100-sxm", "decode", "1", "8", {"heads": 8, "kv_heads": 3}), "multiple"),
         (lambda: collective_rows("h100-sxm", None, "gossip", "1KB", 8), "collective"),
         (lambda: sizes("0B"), "above 0"),
         (lambda: sizes("2KB:1KB"), "rise"),
