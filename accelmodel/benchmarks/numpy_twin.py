@@ -128,7 +128,8 @@ def attend(op: Operator, machine: Machine) -> Ask:
     steps = np.where(down > 1.0, each + chunks, np.maximum(each, chunks / pieces))
     compute = np.maximum(tiles / machine.cores, 1.0) * machine.attention_tile_time + steps * chunk
     activations = op.input_bytes + op.output_bytes
-    reads = np.maximum(tiles * op.n * op.k * op.bits / 8.0, (op.weight_bytes + activations) / machine.attention_draw)
+    once = (op.weight_bytes + activations) / machine.attention_draw
+    reads = np.where(down > 1.0, np.maximum(tiles * op.n * op.k * op.bits / 8.0, once), once)
     rate = machine.l2_rate * np.minimum(tiles * pieces / machine.cores, 1.0)
     again = (down - 1.0) * (1.0 - resident(op.weight_bytes * np.minimum(1.0, machine.cores / tiles), machine))
     hbm = op.weight_bytes * (1.0 + again) + activations * (1.0 - resident(activations, machine))

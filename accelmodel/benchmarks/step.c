@@ -149,10 +149,10 @@ LAW deal_t deal(operator_t op, machine_t m, double tiles, double chunks, double 
     double share = tiles * chunks / m.cores;
     double steps = tiles <= op.groups ? most(share, chunks / pieces) : share + chunks;
     double compute = most(tiles / m.cores, 1.0) * m.attention_tile_time + steps * chunk_time;
-    double reads = tiles * op.n * op.k * op.bits * 0.125;
     double once = (op.weight_bytes + op.input_bytes + op.output_bytes) / m.attention_draw;
+    double reads = tiles > op.groups ? most(tiles * op.n * op.k * op.bits * 0.125, once) : once;
     double l2_rate = m.l2_rate * least(tiles * pieces / m.cores, 1.0);
-    double chip = most(compute, most(reads, once) / l2_rate), rate = least(m.hbm_rate, m.attention_draw * l2_rate);
+    double chip = most(compute, reads / l2_rate), rate = least(m.hbm_rate, m.attention_draw * l2_rate);
     double memory = hbm / rate;
     deal_t deal = {chip, rate, most(chip, memory) + m.unhidden * least(chip, memory)};
     return deal;

@@ -47,20 +47,27 @@ def chunk_time(op: Operator, machine: Machine) -> float:
 
 
 @law
-def dealt(op: Operator, machine: Machine, tiles: float, pieces: float) -> tuple[float, float, float]:
-    """Compute and L2 time [s], and rate that its cores draw [B/s], with each tile's keys on ``pieces`` cores.
+def l2_bytes(op: Operator, machine: Machine, tiles: float) -> float:
+    """Bytes read from L2, weighed by how slowly cores draw them [B].
+
+    Each byte once, by cores that wait for it; where a group has several tiles, each of them reads its keys.
+    """
+    once = (op.weight_bytes + op.input_bytes + op.output_bytes) / machine.attention_draw
+    again = tiles * op.n * op.k * op.bits * 0.125
+    return max(again, once) if tiles > op.groups else once
+
+
+@law
+def dealt(op: Operator, machine: Machine, tiles: float, pieces: float) -> tuple[float, float]:
+    """Compute time [s] and share of cores at work, with each tile's keys on ``pieces`` cores.
 
     Tiles are begun and ended one after the other on each core.  Where a group has several tiles their keys
     differ in number under the causal mask, and the last to end is one mean tile behind.
     """
-    chunks = key_chunks(op, tiles)
-    share = tiles * chunks / machine.cores
-    steps = max(share, chunks / pieces) if tiles <= op.groups else share + chunks
-    compute = max(tiles / machine.cores, 1.0) * machine.attention_tile_time + steps * chunk_time(op, machine)
-    rate = machine.l2_rate * min(tiles * pieces / machine.cores, 1.0)
-    again = tiles * op.n * op.k * op.bits * 0.125 / rate
-    once = (op.weight_bytes + op.input_bytes + op.output_bytes) / (machine.attention_draw * rate)
-    return compute, max(again, once), machine.attention_draw * rate
+    chunks, load = key_chunks(op, tiles), tiles / machine.cores
+    steps = max(load * chunks, chunks / pieces) if tiles <= op.groups else load * chunks + chunks
+    compute = max(load, 1.0) * machine.attention_tile_time + steps * chunk_time(op, machine)
+    return compute, min(load * pieces, 1.0)
 
 
 @law
@@ -102,12 +109,13 @@ def attention(op: Operator, machine: Machine) -> Cost:
     unhidden = unhidden_share(op, machine)
     pieces = min(machine.cores / tiles, key_chunks(op, tiles), MAX_PIECES) if tiles <= op.groups else 1.0
     pieces = max(pieces, 1.0)
-    c1, l1, r1 = dealt(op, machine, tiles, 1.0)
-    c2, l2, r2 = dealt(op, machine, tiles, pieces)
-    r1, r2 = min(machine.hbm_rate, r1), min(machine.hbm_rate, r2)
+    read, drawn = l2_bytes(op, machine, tiles) / machine.l2_rate, machine.attention_draw * machine.l2_rate
+    c1, u1 = dealt(op, machine, tiles, 1.0)
+    c2, u2 = dealt(op, machine, tiles, pieces)
+    l1, l2 = read / u1, read / u2
+    r1, r2 = min(machine.hbm_rate, drawn * u1), min(machine.hbm_rate, drawn * u2)
     whole = body_time(max(c1, l1), hbm / r1, unhidden)
     split = body_time(max(c2, l2), hbm / r2, unhidden) + machine.combine_time
-    start = machine.launch + machine.attention_time
-    if whole <= split:
-        return Cost(start, c1, l1, hbm, r1)
-    return Cost(start + machine.combine_time, c2, l2, hbm, r2)
+    alone = whole <= split
+    start = machine.launch + machine.attention_time + (0.0 if alone else machine.combine_time)
+    return Cost(start, c1 if alone else c2, l1 if alone else l2, hbm, r1 if alone else r2)
