@@ -40,7 +40,7 @@ def headline(data: dict[str, Any]) -> str:
 
 
 def write_report(data: dict[str, Any], path: Path) -> Path:
-    """Write the tables of an answer of ``validate`` and, where kernels were measured, parity plots and distributions."""
+    """Write the tables of an answer of ``validate``, and of measured kernels parity plots and how errors spread."""
     made = []
     for title, columns, cells in tables_kernels.parts(data):
         rows = [[escape(cell) for cell in row] for row in cells]

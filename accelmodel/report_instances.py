@@ -107,7 +107,8 @@ def page(question: Question, offered: dict[str, Price], setups: list[Setup], dat
         pages.section("step", "Where a decode step goes", f"Batch {step['batch']}, in the middle of the answer. "
                  f"Operators count to what bounds them.{beside}", figures_instances.figure_step(step)),
         pages.section("winner", "Where each instance is the cheapest", "USD per million input and output tokens with "
-                 f"static batches and answers of {question.output} tokens; no service level. Blank: fits nowhere.", winner),
+                 f"static batches and answers of {question.output} tokens; no service level. Blank: fits nowhere.",
+                 winner),
     ]  # fmt: skip
     load = f"{question.rate:g} requests/s" if question.rate else f"batch {question.batch}"
     shape = f"{question.input} tokens in, {question.output} out"
