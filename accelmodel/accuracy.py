@@ -15,6 +15,7 @@ import numpy as np
 from accelmodel import calibration, silicon
 from accelmodel.library import cluster, load
 from accelmodel.specs import Cluster, Device
+from accelmodel.uncertainty import MEASURED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,27 +79,35 @@ def affine(theory: Any, measured: Any) -> tuple[float, float]:
     return float(slope), float(intercept)
 
 
+def _nearest(device: Device, others: list[Cluster]) -> list[Cluster]:
+    """Return those of the same generation, else of the one before, else of the one after, and so on."""
+    place = GENERATIONS.index(device.architecture)
+
+    def distance(other: Cluster) -> float:
+        steps = GENERATIONS.index(other.device.architecture) - place
+        return abs(steps) + (0.5 if steps > 0 else 0.0)
+
+    nearest = min(distance(other) for other in others)
+    return [other for other in others if distance(other) == nearest]
+
+
 def transferred(device: Device) -> tuple[Cluster, str]:
     """Return a device with the constants of others of the nearest architecture instead of its own, and their names.
 
     The nearest are the measured devices of the same generation, else of the one before, else of the one after; of
-    several the geometric mean is taken.  Its link likewise.
+    several the geometric mean is taken.  Constants of its link likewise, from devices that have another link.
     """
-    place = GENERATIONS.index(device.architecture)
-    others = [load("device", name) for name in silicon.SYSTEMS if name != device.name]
-
-    def distance(other: Device) -> float:
-        steps = GENERATIONS.index(other.architecture) - place
-        return abs(steps) + (0.5 if steps > 0 else 0.0)
-
-    nearest = min(distance(other) for other in others)
-    chosen = [cluster(other) for other in others if distance(other) == nearest]
-    names = [name for fields in calibration.CONSTANTS.values() for name in fields]
-    means = {
-        name: float(np.exp(np.mean([np.log(calibration.constant(other, name)) for other in chosen]))) for name in names
-    }
-    bare = cluster(load("device", device.name, fitted=False))
-    return calibration.placed(bare, means), ", ".join(other.device.name for other in chosen)
+    bare = cluster(load("device", device.name, fitted=False), link=load("link", device.link, fitted=False))
+    others = [cluster(load("device", name)) for name in silicon.SYSTEMS if name != device.name]
+    switched = [
+        other for other in others if other.link.name != device.link and other.link.topology in calibration.TOPOLOGIES
+    ]
+    donors = {False: _nearest(device, others), True: _nearest(device, switched)}
+    means = {}
+    for name in (name for fields in calibration.CONSTANTS.values() for name in fields):
+        own = [calibration.constant(other, name) for other in donors[name.startswith("link.")]]
+        means[name] = float(np.exp(np.mean(np.log(own))))
+    return calibration.placed(bare, means), ", ".join(other.device.name for other in donors[False])
 
 
 def rows_of(device: Device, kind: str, model: Cluster, split: str, measured: Any = None) -> Iterator[dict[str, Any]]:
@@ -132,6 +141,36 @@ def rows_of(device: Device, kind: str, model: Cluster, split: str, measured: Any
             "left_out": dropped,
             "split": split,
         }
+
+
+def untuned(progress: Progress | None = None) -> dict[str, tuple[float, float]]:
+    """Return between which factors of the prediction nine tenths of measured times lie on chips that were not fitted.
+
+    Each measured device is taken for an unmeasured one, with the constants of others (``transferred``); every device
+    counts the same, whatever its number of rows.
+
+    Returns
+    -------
+    dict
+        Kind of ``uncertainty.KINDS`` → (lower, upper) [1]; what ``hwspecs/untuned.toml`` holds.
+    """
+    ratios: dict[str, list[Any]] = {}
+    for name in silicon.SYSTEMS:
+        if progress:
+            progress(name)
+        device = load("device", name)
+        model, _ = transferred(device)
+        for kind, group in MEASURED.items():
+            frame, _ = silicon.rows(device, kind)
+            frame = frame[calibration.is_fitted(kind, frame)]
+            if len(frame) and model.link.topology in calibration.TOPOLOGIES:
+                own = frame["time"].to_numpy() / calibration.predict(kind, frame, model)
+                ratios.setdefault(group, []).append(np.quantile(own, np.linspace(0.0, 1.0, 1001)))
+    found = {}
+    for group, parts in ratios.items():
+        lower, upper = np.quantile(np.concatenate(parts), [calibration.TAIL, 1.0 - calibration.TAIL])
+        found[group] = (float(lower), float(upper))
+    return found
 
 
 def table(*, transfer: bool = False, progress: Progress | None = None) -> list[dict[str, Any]]:

@@ -173,6 +173,8 @@ def constant(chip: Cluster, name: str) -> float:
 def is_fitted(kind: str, frame: pd.DataFrame) -> Any:
     """Return which rows are of a source and precision that constants are fitted to."""
     chosen = np.zeros(len(frame), dtype=bool)
+    if frame.empty:
+        return chosen
     for (of, bits), names in FITTED.items():
         if of == kind:
             own = frame["source"].str.startswith((*names, "given"))

@@ -88,7 +88,8 @@ def answer(
     Returns
     -------
     dict
-        ``rows`` with ``KEYS`` and more, ``region`` (None unless claims are among the rows) and ``notes``.
+        ``rows`` with ``KEYS`` and more, ``region`` (None unless claims are among the rows) and ``notes``; with
+        ``transfer`` also ``untuned``: the factors of the prediction between which nine tenths of rows lie.
 
     Raises
     ------
@@ -96,7 +97,8 @@ def answer(
         If only measured kernels are asked for and they are not installed.
     """
     if transfer:
-        return {"rows": kernel_rows(transfer=True, progress=progress), "region": None, "notes": []}
+        rows = kernel_rows(transfer=True, progress=progress)
+        return {"rows": rows, "region": None, "notes": [], "untuned": accuracy.untuned(progress)}
     if hybrid:
         return {"rows": hybrid_rows(progress), "region": None, "notes": []}
     rows = [*claim_rows(), *own_rows()]

@@ -208,15 +208,17 @@ def test_our_own_fault_exits_1_in_one_line(run, monkeypatch):
 
 
 def test_validate(answer, tmp_path):
-    data = answer("validate --output table.md")
+    data = answer("validate --claims --output table.md")
     keys = {"claim", "source", "published", "model", "relative_error", "tolerance", "within", "calibrated_on_it"}
+    keys |= {"device", "kind", "precision", "n", "median_ape", "mean_ape", "p90_ape", "bias", "split"}
     assert len(data["rows"]) > 10
     assert all(keys <= set(row) for row in data["rows"])
     assert data["region"]["holds"] == len(data["region"]["points"])
     assert data["region"]["tested"] == 700
     table = (tmp_path / "table.md").read_text(encoding="utf-8").splitlines()
-    assert len(table) == 2 + len(data["rows"])
-    assert all(line.startswith("| ") or line.startswith("|---") for line in table)
+    titles = [line for line in table if line.startswith("## ")]
+    assert titles == ["## Published claims", "## Other measurements"]
+    assert sum(line.startswith("| ") for line in table) == len(titles) + len(data["rows"])
 
 
 def test_list(answer, run):

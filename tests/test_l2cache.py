@@ -138,7 +138,7 @@ def test_hits_of_nineteen_windows_in_twenty_follow_the_simulator_closely(warm):
 
 def test_a_window_that_fits_hits_whatever_was_fetched(warm):
     rows = [Row(10, 1000, 0, 10), Row(10, 1500, 0, 10)]
-    machine = make_machine(l2_bytes=1024 * 16 * LINE, start_up=1.0)
+    machine = make_machine(l2_bytes=1024 * 16 * LINE, start_up=1.0, direct_start_up=1.0)
     law, simulated, fetched = law_and_simulator((rows, 20, 1024, 16, machine, policy("preserve")))
     assert fetched == 2500.0
     # 1e-3: the upper tail of the approximate distribution function, at 5 standard deviations
@@ -148,7 +148,7 @@ def test_a_window_that_fits_hits_whatever_was_fetched(warm):
 
 def test_a_window_far_above_the_cache_hits_nothing(warm):
     rows = [Row(10, 30000, 0, 10), Row(10, 30000, 0, 10), Row(10, 30000, 0, 10)]
-    machine = make_machine(l2_bytes=512 * 16 * LINE, start_up=1.0)
+    machine = make_machine(l2_bytes=512 * 16 * LINE, start_up=1.0, direct_start_up=1.0)
     law, simulated, fetched = law_and_simulator((rows, 20, 512, 16, machine, policy("preserve", 16.0)))
     assert fetched == 90000.0
     # 3e-4 of what was fetched: the lower tail of the approximate distribution function

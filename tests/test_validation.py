@@ -19,8 +19,10 @@ MISSED = {
     "PRESERVE: smallest speed-up of a request",
     # measured gain of a 10 MB budget is nil: below some size a prefetch costs what it gains, which is not modelled
     "vllm-ascend: gain of a 10 MB prefetch budget over that of 80 MB",
-    # the engine's overhead is fitted to the L4; the T4 needs 1.7 times as much, and its host link gave 7 and not 6 GB/s
-    "InferSave online on T4, physical [token/s]",
+    # the A100 of LLMCompass reaches 283 TFLOP/s, those whose products were fitted 255
+    "GPT-3 layer on 4 A100: MLP up [s]",
+    "GPT-3 layer on 4 A100: MLP down [s]",
+    # the T4's host link gave 7 GB/s and not 6
     "InferSave offline on T4, physical [token/s]",
     # printed with the digits of another table; the text names 7600
     "InferSave offline on L40S, physical [token/s]",
@@ -36,12 +38,10 @@ MISSED = {
     "InferSave: its choices that come out, of four, equations 1 to 6",
     # users doubled from test to test, so that a small error near a level doubles or halves the servers
     "LLM-Pilot: cheapest configuration chosen, of all cases, only user counts that were tried",
-    "LLM-Pilot: cost of the choice over the cheapest, only user counts that were tried",
     # network, tokeniser and the lengths of the traces are not in the model
     "LLM-Pilot: time to first token, mean factor off",
     # predictions lean to the fast side and no margin is added
     "LLM-Pilot: number of servers predicted is enough, of all cases, users interpolated",
-    "LLM-Pilot: number of servers predicted is enough, of all cases, only user counts that were tried",
 }
 #: constants fitted to claims: kind of specification, name, field
 FITTED = (

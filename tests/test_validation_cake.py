@@ -29,7 +29,16 @@ MISSED = {
 }
 OWN = "Cake, own step model: "
 #: claims that the step model holds with nothing fitted to Cake; all others of its level are missed
-OWN_HELD: frozenset[str] = frozenset()
+OWN_HELD = frozenset(
+    f"Cake, own step model: {name}"
+    for name in (
+        "13B 16K compute only on A100 [s]",
+        "13B 16K compute only on 2xA100 [s]",
+        "7B 16K compute only on A100 [s]",
+        "Table 3, A100, 1 + rms error of 40 speed-ups",
+        "Table 3, 2xA100, 1 + rms error of 40 speed-ups",
+    )
+)
 NAMES = [claim.name for claim in validation.claims("check")]
 #: how far a missed figure may move before this list has to say so
 MOVED = 0.01
