@@ -9,6 +9,7 @@ the same fields.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import typing
 from collections.abc import Mapping
 from functools import cache
@@ -92,7 +93,8 @@ def _from_file(kind: str, path: Path, fitted: bool = True) -> Spec:
     beside = calibrated_path(path)
     if fitted and beside.is_file():
         more = facts.read_facts(beside, kind, ("residual",))
-        found, digest = {**found, **more.facts}, f"{digest}+{more.digest}"
+        found = {**found, **more.facts}
+        digest = hashlib.sha256(f"{digest}{more.digest}".encode()).hexdigest()[: len(digest)]
         residuals = _residuals(beside)
     units = field_units(spec_type)
     for name, fact in found.items():
