@@ -101,12 +101,11 @@ def validate(
     """The accuracy table: what others published and measured, beside the model."""
     from accelmodel import tables, tables_kernels, validation_answer
 
-    wanted = {"transfer": transfer, "hybrid": hybrid, "claims": claims}
     if claims:
-        data = validation_answer.answer(**wanted)
+        data = validation_answer.answer(claims=True)
     else:
         with tables.watching() as watch:
-            data = validation_answer.answer(**wanted, progress=lambda stage: watch(stage, 1, 1))
+            data = validation_answer.answer(transfer=transfer, hybrid=hybrid, progress=lambda stage: watch(stage, 1, 1))
     if output:
         tables.write_text(output, tables_kernels.validation_markdown(data))
     if report:
