@@ -147,14 +147,14 @@ def untuned(progress: Progress | None = None) -> dict[str, tuple[float, float]]:
     """Return between which factors of the prediction nine tenths of measured times lie on chips that were not fitted.
 
     Each measured device is taken for an unmeasured one, with the constants of others (``transferred``); every device
-    counts the same, whatever its number of rows.
+    counts the same, whatever its number of rows, and of kinds that go together the outermost ends are taken.
 
     Returns
     -------
     dict
         Kind of ``uncertainty.KINDS`` → (lower, upper) [1]; what ``hwspecs/untuned.toml`` holds.
     """
-    ratios: dict[str, list[Any]] = {}
+    ratios: dict[tuple[str, str], list[Any]] = {}
     for name in silicon.SYSTEMS:
         if progress:
             progress(name)
@@ -165,11 +165,12 @@ def untuned(progress: Progress | None = None) -> dict[str, tuple[float, float]]:
             frame = frame[calibration.is_fitted(kind, frame)]
             if len(frame) and model.link.topology in calibration.TOPOLOGIES:
                 own = frame["time"].to_numpy() / calibration.predict(kind, frame, model)
-                ratios.setdefault(group, []).append(np.quantile(own, np.linspace(0.0, 1.0, 1001)))
-    found = {}
-    for group, parts in ratios.items():
+                ratios.setdefault((group, kind), []).append(np.quantile(own, np.linspace(0.0, 1.0, 1001)))
+    found: dict[str, tuple[float, float]] = {}
+    for (group, _), parts in ratios.items():
         lower, upper = np.quantile(np.concatenate(parts), [calibration.TAIL, 1.0 - calibration.TAIL])
-        found[group] = (float(lower), float(upper))
+        before = found.get(group, (np.inf, 0.0))
+        found[group] = (min(float(lower), before[0]), max(float(upper), before[1]))
     return found
 
 

@@ -78,7 +78,7 @@ def window_time(
     float
         From the start of the collective to the end of the last operator [s].
     """
-    lasting = chip._replace(start_up=collective, hop=0.0, link_rate=np.finfo(float).max)
+    lasting = chip._replace(start_up=collective, direct_start_up=collective, hop=0.0, link_rate=np.finfo(float).max)
     opener = [operator(kind=ALL_REDUCE, message_bytes=message, ranks=2.0)] if collective > 0.0 else []
     policy = Policy(RULES["partial"], prefetch / chip.l2_bytes, 0.0) if prefetch > 0.0 else NONE
     table = np.array([*opener, *operators], dtype=float).T[:, :, None]

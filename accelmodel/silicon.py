@@ -83,11 +83,12 @@ def installed() -> bool:
     return importlib.util.find_spec("aiconfigurator_core") is not None
 
 
-def _root() -> Path:
+def root() -> Path:
+    """Return the folder of measured tables; SpecError that says what to install."""
     found = importlib.util.find_spec("aiconfigurator_core")
     if found is None or not found.submodule_search_locations:
         raise SpecError("the measured kernels are not installed; run: pip install 'accelmodel[silicon]'")
-    return Path(found.submodule_search_locations[0]) / "systems" / "data"
+    return Path(found.submodule_search_locations[0]) / "systems"
 
 
 def _version(path: Path) -> list[int]:
@@ -99,7 +100,7 @@ def _tables(device: str, family: str, file: str) -> list[tuple[str, Path]]:
     if device not in SYSTEMS:
         raise unknown("measured device", device, SYSTEMS)
     found = []
-    for framework in sorted((_root() / SYSTEMS[device] / family).glob("*")):
+    for framework in sorted((root() / "data" / SYSTEMS[device] / family).glob("*")):
         versions = sorted(framework.glob(f"*/{file}_perf.parquet"), key=_version)
         if versions:
             name = _FRAMEWORKS.get(framework.name, framework.name)

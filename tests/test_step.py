@@ -25,6 +25,7 @@ UNITS = {
     "time": "s", "step_time": "s", "tpot": "s", "flops": "FLOP", "hbm_bytes": "B", "l2_hit_bytes": "B",
     "link_bytes": "B", "admitted_bytes": "B", "fetched_bytes": "B", "l2_resident_bytes": "B", "prefetched_bytes": "B",
     "memory_bytes": "B", "tokens_per_s": "token/s", "feasible": "1", "bound": "1", "algorithm": "1", "count": "1",
+    "lower": "s", "upper": "s", "step_time_lower": "s", "step_time_upper": "s",
 }  # fmt: skip
 ATTRIBUTES = {
     "accelmodel_version", "technique", "phase", "model", "device", "link", "digests", "sources", "weakest_fact",

@@ -36,6 +36,7 @@ LEVELS = (
     ("points", "points_instances"),
     ("figures", "figures_cake", "figures_instances", "figures_accuracy"),
     ("report", "report_cake", "report_instances", "report_accuracy", "benchmarks"),
+    ("benchmarks.numpy_collectives",),
     ("benchmarks.numpy_twin", "benchmarks.c_twin", "benchmarks.python_twin", "benchmarks.peers", "benchmarks.gpu"),
     ("benchmarks.cake_fronts", "benchmarks.gpu.plan"),
     ("benchmarks.gpu.kernels",),
