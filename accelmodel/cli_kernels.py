@@ -92,6 +92,9 @@ def validate(
     transfer: Annotated[
         bool, typer.Option("--transfer", help="Constants from other devices of the nearest architecture.")
     ] = False,
+    end_to_end: Annotated[
+        bool, typer.Option("--end-to-end", help="Whole servers: time per token and to the first token.")
+    ] = False,
     hybrid: Annotated[bool, typer.Option("--hybrid", help="Law times interpolated residual, leave one out.")] = False,
     claims: Annotated[bool, typer.Option("--claims", help="Published claims alone, no measured kernels.")] = False,
     output: Annotated[Path | None, typer.Option("--output", help="Also write the tables as Markdown.")] = None,
@@ -105,7 +108,9 @@ def validate(
         data = validation_answer.answer(claims=True)
     else:
         with tables.watching() as watch:
-            data = validation_answer.answer(transfer=transfer, hybrid=hybrid, progress=lambda stage: watch(stage, 1, 1))
+            data = validation_answer.answer(
+                transfer=transfer, hybrid=hybrid, end_to_end=end_to_end, progress=lambda stage: watch(stage, 1, 1)
+            )
     if output:
         tables.write_text(output, tables_kernels.validation_markdown(data))
     if report:

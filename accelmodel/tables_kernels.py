@@ -91,7 +91,8 @@ def short_cells(rows: list[dict[str, Any]]) -> list[list[str]]:
         shown = ["not measured"] * 3 if errors[0] is None else [f"{error:.1%}" for error in errors]
         bias = "" if row["bias"] is None else f"{row['bias']:+.1%}"
         count = "" if not row["n"] else f"{row['n']:,}"
-        words = [str(row[name] or "") for name in ("device", "kind", "precision", "source")]
+        kind = f"{row['kind']} {row['quantity']} {row['model']}" if row.get("quantity") else row["kind"]
+        words = [str(word or "") for word in (row["device"], kind, row["precision"], row["source"])]
         made.append([*words, count, *shown, bias, str(row["split"] or "")])
     return made
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from accelmodel import accuracy, hybrid, silicon, validation, validation_cake
+from accelmodel import accuracy, endtoend, hybrid, silicon, validation, validation_cake
 from accelmodel.library import load
 from accelmodel.measured import measured_rows
 
@@ -72,14 +72,19 @@ def _region() -> dict[str, Any]:
 
 
 def answer(
-    *, transfer: bool = False, hybrid: bool = False, claims: bool = False, progress: Progress | None = None
+    *,
+    transfer: bool = False,
+    hybrid: bool = False,
+    end_to_end: bool = False,
+    claims: bool = False,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Return what ``accelmodel validate`` shows.
 
     Parameters
     ----------
-    transfer, hybrid : bool
-        Only the measured kernels, predicted with constants of other devices, or by the hybrid.
+    transfer, hybrid, end_to_end : bool
+        Only the measured kernels, predicted with constants of other devices or by the hybrid; only whole servers.
     claims : bool
         Only the published claims and own measurements.
     progress : callable, optional
@@ -99,6 +104,9 @@ def answer(
     if transfer:
         rows = kernel_rows(transfer=True, progress=progress)
         return {"rows": rows, "region": None, "notes": [], "untuned": accuracy.untuned(progress)}
+    if end_to_end:
+        rows = [_whole({**row, "claim": f"{row['model']}, {row['quantity']}"}) for row in endtoend.table(progress)]
+        return {"rows": rows, "region": None, "notes": []}
     if hybrid:
         return {"rows": hybrid_rows(progress), "region": None, "notes": []}
     rows = [*claim_rows(), *own_rows()]

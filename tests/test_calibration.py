@@ -175,7 +175,7 @@ def test_kinds_of_operators():
 def test_a_chip_that_was_not_measured_has_wider_intervals(warm):
     known = am.cluster(am.load("device", "h100-sxm"))
     changed = replace(known, device=am.override(known.device, hbm_bandwidth=4e12))
-    narrow, wide = uncertainty.factors(known), uncertainty.factors(changed)
+    narrow, wide = (uncertainty.factors(each, "decode") for each in (known, changed))
     assert (wide[:2, 0] <= narrow[:2, 0]).all()
     assert (wide[:2, 1] >= narrow[:2, 1]).all()
     model, work = am.load("model", "llama-3-8b"), am.workload(phase="decode", batch=8, context=4096)

@@ -28,7 +28,7 @@ LEVELS = (
     ("request", "options", "calibration", "measured", "tables_kernels", "serving", "tables_instances"),
     ("techniques.cake_policies", "techniques.cake_grid", "techniques.kv_rebuilding", "hosting"),
     ("study", "accuracy", "calibration_file", "techniques.cake_adaptive", "arrivals"),
-    ("search", "cake_answer", "tables_cake", "kernel_answer", "hybrid", "instances", "calibration_affine"),
+    ("search", "cake_answer", "tables_cake", "kernel_answer", "hybrid", "endtoend", "instances", "calibration_affine"),
     ("optimise", "fleet", "validation_infersave"),
     ("validation",),
     ("explore", "validation_cake"),

@@ -61,9 +61,8 @@ def machine_at(machines: Any, d: int) -> Machine:
 
 
 @law
-def operator_at(table: Any, r: int, w: int) -> Operator:
+def operator_at(x: Any, r: int, w: int) -> Operator:
     """Row ``r`` of workload ``w`` out of an array (column, row, workload)."""
-    x = table
     return Operator(
         x[0, r, w], x[1, r, w], x[2, r, w], x[3, r, w], x[4, r, w], x[5, r, w], x[6, r, w], x[7, r, w],
         x[8, r, w], x[9, r, w], x[10, r, w], x[11, r, w], x[12, r, w], x[13, r, w], x[14, r, w], x[15, r, w],
