@@ -83,7 +83,7 @@ def points() -> pd.DataFrame:
             "engine": frame["backend"] + " " + version,
             "bits": np.where(four, 4.0, np.where(unquantised, 16.0, 8.0)),
             "tp": frame["tp_size"].astype(float),
-            "ep": frame["moe_ep_size"].fillna(1.0).astype(float),
+            "ep": np.maximum(frame["moe_ep_size"].fillna(1.0), 1.0),
             "users": frame["batch_size"].astype(int),
             "prompt": frame["isl"].astype(int),
             "answer": frame["osl"].astype(int),

@@ -71,22 +71,32 @@ def _region() -> dict[str, Any]:
     return {"tested": int(holds.size), "holds": len(points), "points": points}
 
 
-def answer(
-    *,
-    transfer: bool = False,
-    hybrid: bool = False,
-    end_to_end: bool = False,
-    claims: bool = False,
-    progress: Progress | None = None,
-) -> dict[str, Any]:
+def _transfer(progress: Progress | None) -> dict[str, Any]:
+    return {"rows": kernel_rows(transfer=True, progress=progress), "untuned": accuracy.untuned(progress)}
+
+
+def _end_to_end(progress: Progress | None) -> dict[str, Any]:
+    rows = endtoend.table(progress)
+    return {"rows": [_whole({**row, "claim": f"{row['model']}, {row['quantity']}"}) for row in rows]}
+
+
+#: question → its answer; each alone, beside the whole table
+QUESTIONS: dict[str, Callable[[Progress | None], dict[str, Any]]] = {
+    "transfer": _transfer,
+    "end_to_end": _end_to_end,
+    "hybrid": lambda progress: {"rows": hybrid_rows(progress)},
+    "claims": lambda _: {"rows": [*claim_rows(), *own_rows()], "region": _region()},
+}
+
+
+def answer(*chosen: str, progress: Progress | None = None) -> dict[str, Any]:
     """Return what ``accelmodel validate`` shows.
 
     Parameters
     ----------
-    transfer, hybrid, end_to_end : bool
-        Only the measured kernels, predicted with constants of other devices or by the hybrid; only whole servers.
-    claims : bool
-        Only the published claims and own measurements.
+    *chosen : {"transfer", "end_to_end", "hybrid", "claims"}
+        Measured kernels with constants of other devices; whole servers; law times interpolated residual; published
+        claims.  None: the claims, and measured kernels on held-out rows where they are installed.
     progress : callable, optional
         Told what is being done.
 
@@ -99,21 +109,14 @@ def answer(
     Raises
     ------
     SpecError
-        If only measured kernels are asked for and they are not installed.
+        If measured rows are asked for and not installed.
     """
-    if transfer:
-        rows = kernel_rows(transfer=True, progress=progress)
-        return {"rows": rows, "region": None, "notes": [], "untuned": accuracy.untuned(progress)}
-    if end_to_end:
-        rows = [_whole({**row, "claim": f"{row['model']}, {row['quantity']}"}) for row in endtoend.table(progress)]
-        return {"rows": rows, "region": None, "notes": []}
-    if hybrid:
-        return {"rows": hybrid_rows(progress), "region": None, "notes": []}
-    rows = [*claim_rows(), *own_rows()]
-    notes = []
-    if not claims:
-        if silicon.installed():
-            rows += kernel_rows(progress=progress)
-        else:
-            notes.append(INSTALL)
-    return {"rows": rows, "region": _region(), "notes": notes}
+    found: dict[str, Any] = {"rows": [], "region": None, "notes": []}
+    for name in chosen or ("claims",):
+        part = QUESTIONS[name](progress)
+        found = {**found, **part, "rows": [*found["rows"], *part["rows"]]}
+    if not chosen and silicon.installed():
+        found["rows"] += kernel_rows(progress=progress)
+    elif not chosen:
+        found["notes"] = [INSTALL]
+    return found
