@@ -19,7 +19,7 @@ from accelmodel.step import NONE, Axes, axes_of, machine, machine_array, run_ker
 Columns = Mapping[str, Any]
 
 #: columns of an operator that occurs once, is no collective and feeds none
-_BLANK = {"count": 1.0, "groups": 1.0, "ranks": 1.0, "feeds": -1.0, "bits": 16.0}
+_BLANK = {"count": 1.0, "groups": 1.0, "ranks": 1.0, "feeds": -1.0, "bits": 16.0, "stretch": 1.0}
 COLLECTIVES = {
     "all-reduce": vectors.ALL_REDUCE,
     "all-gather": vectors.ALL_GATHER,

@@ -139,7 +139,8 @@ def load(kind: str, name: str, *, fitted: bool = True) -> Any:
     kind : {"device", "link", "model", "process", "bill", "storage", "instance", "engine"}
         What to load.
     name : str
-        A shipped name, the path of a TOML file, or for models the path of a ``config.json``.
+        A shipped name, the path of a TOML file, for models the path of a ``config.json``, or ``my-chip`` for a
+        ``my-chip.toml`` in the working directory.
     fitted : bool
         Take constants that were fitted to measurements in place of what was assumed.
 
@@ -160,19 +161,29 @@ def load(kind: str, name: str, *, fitted: bool = True) -> Any:
     """
     if kind not in TYPES:
         raise unknown("kind of specification", kind, TYPES)
-    path = Path(name)
+    if name in _names(kind):
+        return _shipped(kind, name, fitted)
+    path = path_of(kind, name)
     if path.suffix == ".json" and kind == "model":
         return _from_huggingface(path)
-    if path.suffix == ".toml" or "/" in name:
-        return _from_file(kind, path, fitted)
-    if name not in _names(kind):
-        raise unknown(kind, name, available(kind))
-    return _shipped(kind, name, fitted)
+    return _from_file(kind, path, fitted)
 
 
 def path_of(kind: str, name: str) -> Path:
-    """Return the file that a name or a path stands for."""
-    return Path(name) if name.endswith(".toml") or "/" in name else facts.root() / TYPES[kind][0] / f"{name}.toml"
+    """Return the file that a name or a path stands for: a shipped name, a path, or ``NAME.toml`` where one is run.
+
+    Raises
+    ------
+    SpecError
+        If it is none of these.
+    """
+    if name in _names(kind):
+        return facts.root() / TYPES[kind][0] / f"{name}.toml"
+    if Path(name).suffix in (".toml", ".json") or "/" in name:
+        return Path(name)
+    if Path(f"{name}.toml").is_file():
+        return Path(f"{name}.toml")
+    raise unknown(kind, name, available(kind))
 
 
 @cache

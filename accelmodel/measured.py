@@ -28,6 +28,8 @@ HOW = "run: python -m accelmodel.benchmarks.gpu --device NAME --out hwspecs/meas
 #: a collective so long that every prefetch ends within it [s]
 _ENDLESS = 1.0
 _NO_PRECISION = "-"
+#: columns of an operator that are 1 where they mean nothing
+_ONES = ("count", "groups", "m", "n", "k", "ranks", "stretch")
 
 
 class Point(NamedTuple):
@@ -43,9 +45,7 @@ class Point(NamedTuple):
 def operator(**columns: float) -> Operator:
     """Return one row of an operator table; what is not given is absent."""
     blank = dict.fromkeys(Operator._fields, 0.0)
-    return Operator(
-        **{**blank, **dict.fromkeys(("count", "groups", "m", "n", "k", "ranks"), 1.0), "feeds": -1.0, **columns}
-    )
+    return Operator(**{**blank, **dict.fromkeys(_ONES, 1.0), "feeds": -1.0, **columns})
 
 
 def product(m: float, n: float, k: float, precision: str) -> Operator:

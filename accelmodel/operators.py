@@ -166,6 +166,7 @@ def operator_table(model: LanguageModel, work: Workload) -> OperatorTable:
         "bits": HIGH_BITS,
         "ranks": 1.0,
         "feeds": -1.0,
+        "stretch": 1.0,
     }
     feeds = _feeds(names, model)
     for name, count, given in rows:

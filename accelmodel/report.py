@@ -39,6 +39,8 @@ WORDS = {
     "device.hbm_bandwidth": "HBM bandwidth", "device.hbm_stacks": "HBM stacks", "device.l2_bandwidth": "L2 bandwidth",
     "device.l2_usable": "usable share of L2", "device.l2_ways": "associativity of L2 (ways)",
     "device.matrix_share": "reachable share of the matrix peak", "device.peak_16bit": "16-bit peak",
+    "time.matmul": "time of matrix products", "time.attention": "time of attention",
+    "time.memory-bound": "time of memory-bound operators", "time.collective": "time of collectives",
     "device.tile_m": "tile height", "device.tile_n": "tile width", "device.tile_k": "tile depth",
 }  # fmt: skip
 

@@ -17,14 +17,16 @@ import numpy as np
 from accelmodel.chip import Parts, design, parts_of, within
 from accelmodel.errors import Infeasible
 from accelmodel.facts import Fact
-from accelmodel.laws.vectors import Policy
+from accelmodel.laws.vectors import Operator, Policy
 from accelmodel.library import load, override
 from accelmodel.quantities import Number
 from accelmodel.request import BASELINE, fits, pose_request, run_request
 from accelmodel.specs import Cluster
+from accelmodel.step import Question
 from accelmodel.study import Study
 from accelmodel.techniques import policy
 from accelmodel.techniques.preserve import prompt_length
+from accelmodel.uncertainty import KINDS, factors, kind_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 TECHNIQUES = ("none", "preserve")
 #: chips evaluated at once: bounds the memory of an enumeration
 CHUNK = 8192
+_KIND, _STRETCH = (Operator._fields.index(name) for name in ("kind", "stretch"))
 Progress = Callable[[int], None]
 
 
@@ -62,11 +65,23 @@ def _answer_tokens(study: Study, context: xr.DataArray) -> Number:
     return context if study.workload.phase == "prefill" else context - prompt_length(context)
 
 
-def throughput(study: Study, cluster: Cluster) -> xr.Dataset:
+def stretched(parts: list[tuple[Question, Any]], factors: dict[str, float]) -> list[tuple[Question, Any]]:
+    """Return the questions with the times of some kinds of operators (``uncertainty.KINDS``) multiplied."""
+    found = []
+    for question, weights in parts:
+        operators = question.operators.copy()
+        kinds = kind_of(operators[_KIND])
+        for name, factor in factors.items():
+            operators[_STRETCH] = np.where(kinds == KINDS.index(name), factor, operators[_STRETCH])
+        found.append((replace(question, operators=operators), weights))
+    return found
+
+
+def throughput(study: Study, cluster: Cluster, errors: dict[str, float] | None = None) -> xr.Dataset:
     """Return tokens per second and device of each technique, over the axes of the cluster.
 
     Geometric mean over models, batches and lengths, of the best that software finds for each; zero where
-    a model does not fit.
+    a model does not fit.  ``errors`` multiplies the times of kinds of operators.
 
     Returns
     -------
@@ -87,6 +102,7 @@ def throughput(study: Study, cluster: Cluster) -> xr.Dataset:
             posed = pose_request(model, cluster, serving.phase, context, batch=batch, tp=tp, **bits)
         except Infeasible:
             return _nothing(cluster)
+        posed = stretched(posed, errors) if errors else posed
         rate = (
             fits(model, cluster, serving.phase, context, batch=batch, tp=tp, **bits)
             * batch
@@ -111,7 +127,7 @@ def _nothing(cluster: Cluster) -> xr.Dataset:
     return xr.Dataset(dict.fromkeys(TECHNIQUES, blank))
 
 
-def evaluate(study: Study, parts: Parts, **axes: Any) -> xr.Dataset:
+def evaluate(study: Study, parts: Parts, errors: Any = None, **axes: Any) -> xr.Dataset:
     """Return everything about some chips.
 
     Parameters
@@ -119,6 +135,8 @@ def evaluate(study: Study, parts: Parts, **axes: Any) -> xr.Dataset:
     study : Study
     parts : Parts
         Reference chip, link, bill and process; their fields may carry axes of their own.
+    errors : dict, optional
+        Kind of ``uncertainty.KINDS`` → what the times of its operators are multiplied by.
     **axes
         Axis of the space → DataArray; usually all over one dimension ``design``.
 
@@ -131,7 +149,7 @@ def evaluate(study: Study, parts: Parts, **axes: Any) -> xr.Dataset:
     import xarray as xr
 
     cluster, figures = design(parts, **axes)
-    found = throughput(study, cluster).to_array("technique", name="throughput")
+    found = throughput(study, cluster, errors).to_array("technique", name="throughput")
     data: dict[str, Any] = {
         name: xr.DataArray(value) if not hasattr(value, "dims") else value for name, value in figures.items()
     }
@@ -279,8 +297,9 @@ def uncertain(parts: Parts) -> list[tuple[str, str, Fact]]:
 def sensitivity(study: Study, parts: Parts, chip: dict[str, float]) -> list[dict[str, Any]]:
     """Return how the best L2 and the gain move when each uncertain constant goes to an end of its range.
 
-    Only L2 varies; the other axes stay as in ``chip``.  All cases are one call: a constant that
-    varies is an axis like any other.
+    Only L2 varies; the other axes stay as in ``chip``.  All constants are one call: one that varies is an axis like
+    any other.  Behind them stand the kinds of operators (``time.…``), all times of which go to an end of their
+    interval: errors of one kind go together.
 
     Returns
     -------
@@ -324,6 +343,31 @@ def sensitivity(study: Study, parts: Parts, chip: dict[str, float]) -> list[dict
                 "gain": float(prefetch.max() / none.max()),
             }
         )
+    return [*rows, *_error_rows(study, parts, {**axes, "l2_capacity": xr.DataArray(sizes, dims="l2")})]
+
+
+def _error_rows(study: Study, parts: Parts, axes: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return how the best L2 and the gain move when all operators of a kind take as long as their interval allows."""
+    bits = study.workload.weight_bits
+    ends = factors(Cluster(parts.device, parts.link, parts.link, 1.0), bits=bits, kv_bits=study.workload.kv_bits)
+    sizes = axes["l2_capacity"].values
+    rows = []
+    for kind, pair in zip(KINDS, ends, strict=True):
+        for end, factor in zip(("low", "high"), pair, strict=True):
+            result = evaluate(study, parts, {kind: float(factor)}, **axes)
+            none, prefetch = result[study.study.objective].transpose("technique", "l2").values
+            rows.append(
+                {
+                    "constant": f"time.{kind}",
+                    "kind": "residual",
+                    "end": end,
+                    "value": float(factor),
+                    "unit": "1",
+                    "l2_none": float(sizes[none.argmax()]),
+                    "l2_preserve": float(sizes[prefetch.argmax()]),
+                    "gain": float(prefetch.max() / none.max()),
+                }
+            )
     return rows
 
 

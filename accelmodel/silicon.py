@@ -68,6 +68,8 @@ _NAMES = {
 }
 #: precision as named there → bits of the operands; others (weight-only, block scales) are not modelled
 _BITS = {"bfloat16": 16.0, "half": 16.0, "fp8": 8.0, "int8": 8.0, "nvfp4": 4.0}
+#: what to do where the tables are asked for and missing
+HOW = "the measured kernels are not installed; run: pip install 'accelmodel[silicon]'"
 #: copies of the weights that a measurement rotates through (L40S: weights above a sixth of L2 turn cold at once)
 COPIES = 6.0
 #: weights that HBM delivers in less [s] are not told apart from weights in L2
@@ -87,7 +89,7 @@ def root() -> Path:
     """Return the folder of measured tables; SpecError that says what to install."""
     found = importlib.util.find_spec("aiconfigurator_core")
     if found is None or not found.submodule_search_locations:
-        raise SpecError("the measured kernels are not installed; run: pip install 'accelmodel[silicon]'")
+        raise SpecError(HOW)
     return Path(found.submodule_search_locations[0]) / "systems"
 
 

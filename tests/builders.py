@@ -21,7 +21,7 @@ OPERATOR = Operator(
     kind=MATMUL, count=1.0, groups=1.0, m=4.0, n=4096.0, k=4096.0,
     weight_bytes=4096.0 * 4096.0, input_bytes=4.0 * 4096.0, output_bytes=8.0 * 4096.0, bits=8.0,
     flops=2.0 * 4.0 * 4096.0 * 4096.0, vector_ops=0.0, prefetch_bytes=0.0, message_bytes=0.0, ranks=1.0, feeds=-1.0,
-    warm=0.0,
+    stretch=1.0, warm=0.0,
 )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from accelmodel.errors import Infeasible, SpecError
 from accelmodel.memory import memory_per_device
 from accelmodel.study import OBJECTIVES, Study, load_study
 from accelmodel.techniques import policy
+from accelmodel.uncertainty import KINDS, untuned
 
 SHIPPED = (facts.root() / "studies" / "preserve-l2.toml").read_text(encoding="utf-8")
 #: twelve chips, one model, decode: small enough to loop over
@@ -364,7 +365,7 @@ def test_sensitivity_against_direct_evaluation(warm, tmp_path, parts):
     chip = {"l2_capacity": 104e6, "hbm_stacks": 4.0, "cores": 24.0}
     rows = search.sensitivity(study, parts, chip)
     uncertain = search.uncertain(parts)
-    assert len(rows) == 1 + 2 * len(uncertain)
+    assert len(rows) == 1 + 2 * len(uncertain) + 2 * len(KINDS)
     keys = {(row["constant"], row["end"]): row for row in rows}
     assert len(keys) == len(rows)
     sizes = study.axes()["l2_capacity"]
@@ -391,3 +392,25 @@ def test_regret():
     assert search.regret(9.0, 10.0) == pytest.approx(0.1)
     assert search.regret(10.0, 10.0) == 0.0
     assert search.regret(10.0 + 1e-12, 10.0) == 0.0
+
+
+def test_longer_times_of_all_kinds_divide_the_throughput(warm, tiny, parts):
+    study, chip = tiny, am.cluster(parts.device, 8, link=parts.link)
+    plain = search.throughput(study, chip)
+    twice = search.throughput(study, chip, dict.fromkeys(KINDS, 2.0))
+    # without prefetch a step is the sum of its operators: all twice as long, half the tokens
+    assert float(twice.none) == pytest.approx(float(plain.none) / 2.0, rel=1e-9)  # arithmetic alone
+    # with it the lane has twice the time to fetch, so that it loses less
+    assert float(plain.preserve) / 2.0 < float(twice.preserve) < float(plain.preserve)
+
+
+def test_errors_of_kinds_stand_behind_the_constants(warm, tiny, parts):
+    chip = {"l2_capacity": 104e6, "hbm_stacks": 4.0, "cores": 24.0}
+    rows = [row for row in search.sensitivity(tiny, parts, chip) if row["kind"] == "residual"]
+    assert [row["constant"] for row in rows] == [f"time.{kind}" for kind in KINDS for _ in range(2)]
+    assert [row["end"] for row in rows] == ["low", "high"] * len(KINDS)
+    for row, known in zip(rows, np.array([untuned()[kind] for kind in KINDS]).ravel(), strict=True):
+        assert row["value"] == known  # nobody measured an Ascend 910B for us
+        assert row["gain"] > 1.0
+    gains = {row["gain"] for row in rows}
+    assert len(gains) == len(rows)  # each kind and end matters, and none as another does

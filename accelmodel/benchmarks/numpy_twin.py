@@ -39,6 +39,7 @@ class Ask(NamedTuple):
     rate: Array  #: rate at which the active cores can draw it [B/s]
     launch: Array  #: time before anything moves [s]
     unhidden: Array = 0.0  #: share of the shorter of chip and memory time that shows
+    stretch: float = 1.0  #: what its time is multiplied by
 
 
 class Window(NamedTuple):
@@ -200,7 +201,8 @@ def beside(duration: Array, cold: Array, lane: Lane, position: Array, machine: M
 def streamed(ask: Ask, hot: Array, machine: Machine) -> Array:
     """Time of an operator of which ``hot`` bytes lie in L2 [s]."""
     memory = hot / machine.l2_rate + (ask.hbm - hot) / ask.rate
-    return ask.launch + np.maximum(ask.chip, memory) + ask.unhidden * np.minimum(ask.chip, memory)
+    body = np.maximum(ask.chip, memory) + ask.unhidden * np.minimum(ask.chip, memory)
+    return ask.stretch * (ask.launch + body)
 
 
 def survival(op: Operator, ask: Ask, want: Array, machine: Machine, lane: Lane) -> Array:
@@ -231,7 +233,7 @@ def open_window(window: Window, operators: list[Operator], machine: Machine, pol
     granted = admit(window, operators, policy.threshold * machine.l2_bytes, policy.rule)
     admitted = sum(granted.values(), np.zeros_like(machine.cores))
     start, hops, wire = exchange(op, machine)
-    time = start + hops + wire
+    time = op.stretch * (start + hops + wire)
     buffers = 2.0 * op.message_bytes
     own = buffers * (1.0 - resident(buffers, machine))
     fetched = np.minimum(admitted, np.maximum(time * machine.hbm_rate - own, 0.0))
@@ -241,6 +243,7 @@ def open_window(window: Window, operators: list[Operator], machine: Machine, pol
 def run_operator(row: int, op: Operator, machine: Machine, lane: Lane) -> tuple[Array, ...]:
     """Return time [s], bytes prefetched beside it and own HBM bytes [B] of an operator, and the lane after it."""
     ask = (product if op.kind == MATMUL else attend if op.kind == ATTENTION else stream)(op, machine)
+    ask = ask._replace(stretch=op.stretch)
     want = lane.granted.get(row, 0.0)
     hot: Array = op.warm * ask.hbm
     if row in lane.granted:
@@ -262,7 +265,7 @@ def fusion_gain(operators: list[Operator], times: dict[int, Array], machine: Mac
         into = int(op.feeds)
         if into < 0 or op.count <= 0.0 or operators[into].ranks <= 1.0:
             continue
-        start, hops, wire = exchange(operators[into], machine)
+        start, hops, wire = (operators[into].stretch * part for part in exchange(operators[into], machine))
         together = fused_with(times[row], start, hops, wire)
         gain += op.count * (times[row] + times.get(into, 0.0) - together)
     return gain

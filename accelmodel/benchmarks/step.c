@@ -38,10 +38,10 @@ typedef struct {
 
 typedef struct {
     double kind, count, groups, m, n, k, weight_bytes, input_bytes, output_bytes, bits, flops, vector_ops,
-        prefetch_bytes, message_bytes, ranks, feeds, warm;
+        prefetch_bytes, message_bytes, ranks, feeds, stretch, warm;
 } operator_t;
 
-typedef struct { double chip, hbm, rate, launch, unhidden, warm; } ask_t; /* s, B, B/s, s, 1, 1 */
+typedef struct { double chip, hbm, rate, launch, unhidden, stretch, warm; } ask_t; /* s, B, B/s, s, 1 */
 typedef struct { double start, hops, wire; } exchange_t; /* s */
 typedef struct { double time, busy; } tiling_t;          /* s, 1 */
 typedef struct { double rule, threshold, fused; } policy_t;
@@ -329,7 +329,7 @@ LAW void run_collective(const operator_t op, int kind, const double *restrict ma
     for (long j = 0; j < width; j++) {
         machine_t m = machine_at(machines, designs, j);
         exchange_t sent = exchange(kind, op.message_bytes, op.ranks, m);
-        double time = sent.start + sent.hops + sent.wire, own = buffers * (1.0 - resident(buffers, m));
+        double time = op.stretch * (sent.start + sent.hops + sent.wire), own = buffers * (1.0 - resident(buffers, m));
         double fetched = least(lane->admitted[j], most(time * m.hbm_rate - own, 0.0));
         lane->fetched[j] = fetched;
         past->first[j] = 0.0;
@@ -364,7 +364,8 @@ LAW turn_t take(double share, double want, double position, double fetched, doub
 {
     double hot = least(most(fetched - position, 0.0), want) * share + ask.warm * ask.hbm, cold = ask.hbm - hot;
     double memory = hot / m.l2_rate + cold / ask.rate;
-    double busy = ask.launch + most(ask.chip, memory) + ask.unhidden * least(ask.chip, memory);
+    double body = most(ask.chip, memory) + ask.unhidden * least(ask.chip, memory);
+    double busy = ask.stretch * (ask.launch + body);
     double reached = most(fetched, position + want), backlog = most(admitted - reached, 0.0);
     double spare = most(busy * m.hbm_rate - cold, 0.0), contended = least(most(backlog - spare, 0.0), cold);
     turn_t turn = {busy + contended / m.hbm_rate, cold, reached, least(backlog, spare) + contended};
@@ -404,7 +405,7 @@ static void survive(const operator_t op, const double *restrict machines, long d
     SIDE_BY_SIDE
     for (long j = 0; j < width; j++) {
         machine_t m = machine_at(machines, designs, j);
-        ask_t ask = {asks->chip[j], asks->hbm[j], asks->rate[j], asks->launch[j], asks->unhidden[j], op.warm};
+        ask_t ask = {asks->chip[j], asks->hbm[j], asks->rate[j], asks->launch[j], asks->unhidden[j], op.stretch, op.warm};
         double survival = 1.0;
         for (int turn = 0; turn < 2; turn++) {
             double fetched = lane->fetched[j], admitted = lane->admitted[j];
@@ -424,7 +425,7 @@ static void run_operator(const operator_t op, const double *restrict machines, l
     SIDE_BY_SIDE
     for (long j = 0; j < width; j++) {
         machine_t m = machine_at(machines, designs, j);
-        ask_t ask = {asks->chip[j], asks->hbm[j], asks->rate[j], asks->launch[j], asks->unhidden[j], op.warm};
+        ask_t ask = {asks->chip[j], asks->hbm[j], asks->rate[j], asks->launch[j], asks->unhidden[j], op.stretch, op.warm};
         double position = lane->position[j], want = grant[j];
         turn_t turn = take(lane->survival[j], want, position, lane->fetched[j], lane->admitted[j], ask, m);
         lane->position[j] = position + want;
@@ -468,6 +469,7 @@ LAW void overlap(const operator_t *ops, long row, int kind, const double *restri
     for (long j = 0; j < width; j++) {
         machine_t m = machine_at(machines, designs, j);
         exchange_t sent = exchange(kind, into.message_bytes, into.ranks, m);
+        sent.start *= into.stretch, sent.hops *= into.stretch, sent.wire *= into.stretch;
         double together = fused_with(product_time[j], sent);
         totals[j] -= count * (product_time[j] + reduction[j] - together);
     }

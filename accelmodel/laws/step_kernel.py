@@ -66,7 +66,7 @@ def operator_at(x: Any, r: int, w: int) -> Operator:
     return Operator(
         x[0, r, w], x[1, r, w], x[2, r, w], x[3, r, w], x[4, r, w], x[5, r, w], x[6, r, w], x[7, r, w],
         x[8, r, w], x[9, r, w], x[10, r, w], x[11, r, w], x[12, r, w], x[13, r, w], x[14, r, w], x[15, r, w],
-        x[16, r, w],
+        x[16, r, w], x[17, r, w],
     )  # fmt: skip
 
 
@@ -207,7 +207,7 @@ def _run_collective(b: Block, r: int) -> None:
     _exchanges(b, op)
     for j in range(b.width):
         machine = machine_at(b.machines, j)
-        time = waits[j] + wires[j]
+        time = op.stretch * (waits[j] + wires[j])
         own[j] = buffers * (1.0 - resident_share(buffers, machine.l2_bytes, machine.l2_ways))
         b.progress[j] = min(b.total[j], max(time * machine.hbm_rate - own[j], 0.0))
         b.first[r, j], b.last[r, j] = 0.0, b.progress[j]
@@ -219,7 +219,7 @@ def _run_collective(b: Block, r: int) -> None:
         b.totals[2, b.w, b.start + j] += op.count * (own[j] + b.progress[j])
     if b.detail.shape[0] > 0:
         for j in range(b.width):
-            bound = BY_LINK if wires[j] > b.times[r, j] - wires[j] else BY_LATENCY
+            bound = BY_LINK if wires[j] > waits[j] else BY_LATENCY
             fetched = b.progress[j]
             row = (b.times[r, j], bound, own[j], 0.0, sents[j], 0.0, fetched, fetched, names[j])
             for field in range(9):
@@ -254,7 +254,7 @@ def _survive(b: Block, op: Operator, r: int, opener: int) -> None:
             memory = memory_time(hot, cold, machine.l2_rate, b.hbm_rate[j])
             body = body_time(max(b.compute[j], b.l2[j]), memory, unhidden_share(op, machine))
             backlog = max(b.total[j] - max(b.progress[j], place + want), 0.0)
-            beside, _ = lane_progress(backlog, b.start_time[j] + body, cold, machine.hbm_rate)
+            beside, _ = lane_progress(backlog, op.stretch * (b.start_time[j] + body), cold, machine.hbm_rate)
             since = b.touched[r - 1] + max(b.progress[j] - place, 0.0) + op.input_bytes
             first, last = since - b.clock[0, j], since - b.clock[2, j] + beside
             middle = since - b.clock[1, j] + 0.5 * beside
@@ -285,9 +285,9 @@ def _run_operator(b: Block, r: int, opener: int) -> None:
         body = body_time(max(b.compute[j], b.l2[j]), memory, unhidden_share(op, machine))
         reached = max(b.progress[j], place + want)
         backlog = max(b.total[j] - reached, 0.0)
-        served, delay = lane_progress(backlog, b.start_time[j] + body, cold, machine.hbm_rate)
+        served, delay = lane_progress(backlog, op.stretch * (b.start_time[j] + body), cold, machine.hbm_rate)
         b.hot[j], b.body[j] = hot, body
-        b.times[r, j] = b.start_time[j] + body + delay
+        b.times[r, j] = op.stretch * (b.start_time[j] + body) + delay
         b.first[r, j], b.last[r, j] = reached, reached + served
         b.pace[r, j] = passed / max(served, 1e-9)
         b.progress[j] = reached + served
@@ -325,12 +325,12 @@ def _fuse(b: Block, r: int) -> None:
     reducer = operator_at(b.table, into, b.w)
     if reducer.ranks <= 1.0:
         return
-    count = b.table[COUNT, r, b.w]
+    count, longer = b.table[COUNT, r, b.w], reducer.stretch
     for j in range(b.width):
         machine = machine_at(b.machines, j)
         start, hops, wire, _, _ = collective(reducer.kind, reducer.message_bytes, reducer.ranks, machine)
         product = b.times[r, j]
-        gain = product + b.times[into, j] - fused_time(product, start, hops, wire)
+        gain = product + b.times[into, j] - fused_time(product, longer * start, longer * hops, longer * wire)
         b.totals[0, b.w, b.start + j] -= count * gain
         if b.detail.shape[0] > 0:
             b.detail[0, into, b.w, b.start + j] -= gain * count / reducer.count

@@ -75,6 +75,7 @@ class Operator(NamedTuple):
     message_bytes: float  #: collective: bytes that each device holds of the message
     ranks: float  #: devices that take part; 1 means that there is no collective
     feeds: float  #: row of the collective that reduces this product, -1 if none
+    stretch: float  #: what its time is multiplied by: 1, or an error that is followed through a step
     warm: float  #: share of its HBM traffic that lies in L2 before the step, as where a benchmark repeats itself
 
 
