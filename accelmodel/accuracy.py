@@ -20,8 +20,8 @@ from accelmodel.uncertainty import MEASURED
 if TYPE_CHECKING:
     import pandas as pd
 
-#: generations of one maker, in order: the nearest is one step away
-GENERATIONS = ("Turing", "Ampere", "Ada", "Hopper", "Blackwell")
+#: generations of one maker, in order: the nearest is one step away; cards without tensor memory stand by themselves
+GENERATIONS = ("Turing", "Ampere", "Ada", "Blackwell RTX", "Hopper", "Blackwell")
 #: what the field takes of HBM's bandwidth, and adds [s]: aiconfigurator-core 0.12.0, mem_bw_empirical_scaling_factor
 #: and mem_empirical_constant_latency
 FIELD_SHARE, FIELD_TIME = 0.8, 3e-6
@@ -79,6 +79,11 @@ def affine(theory: Any, measured: Any) -> tuple[float, float]:
     return float(slope), float(intercept)
 
 
+def fitted() -> list[str]:
+    """Return the measured devices to whose kernels constants were fitted; the others are there to be predicted."""
+    return [name for name in silicon.SYSTEMS if load("device", name).residuals]
+
+
 def _nearest(device: Device, others: list[Cluster]) -> list[Cluster]:
     """Return those of the same generation, else of the one before, else of the one after, and so on."""
     place = GENERATIONS.index(device.architecture)
@@ -94,14 +99,14 @@ def _nearest(device: Device, others: list[Cluster]) -> list[Cluster]:
 def transferred(device: Device) -> tuple[Cluster, str]:
     """Return a device with the constants of others of the nearest architecture instead of its own, and their names.
 
-    The nearest are the measured devices of the same generation, else of the one before, else of the one after; of
-    several the geometric mean is taken.  Constants of its link likewise, from devices that have another link.
+    The nearest are the fitted devices of the same generation, else of the one before, else of the one after; of
+    several the geometric mean is taken.  Constants of its link likewise, from devices that have another link where
+    this one's was fitted to the device itself.
     """
     bare = cluster(load("device", device.name, fitted=False), link=load("link", device.link, fitted=False))
-    others = [cluster(load("device", name)) for name in silicon.SYSTEMS if name != device.name]
-    switched = [
-        other for other in others if other.link.name != device.link and other.link.topology in calibration.TOPOLOGIES
-    ]
+    others = [cluster(load("device", name)) for name in fitted() if name != device.name]
+    foreign = [other for other in others if other.link.name != device.link or not device.residuals]
+    switched = [other for other in foreign if other.link.topology in calibration.TOPOLOGIES]
     donors = {False: _nearest(device, others), True: _nearest(device, switched)}
     means = {}
     for name in (name for fields in calibration.CONSTANTS.values() for name in fields):
@@ -155,7 +160,7 @@ def untuned(progress: Progress | None = None) -> dict[str, tuple[float, float]]:
         Kind of ``uncertainty.KINDS`` → (lower, upper) [1]; what ``hwspecs/untuned.toml`` holds.
     """
     ratios: dict[tuple[str, str], list[Any]] = {}
-    for name in silicon.SYSTEMS:
+    for name in fitted():
         if progress:
             progress(name)
         device = load("device", name)
@@ -202,7 +207,8 @@ def table(*, transfer: bool = False, progress: Progress | None = None) -> list[d
             progress(name)
         device = load("device", name)
         model, origin = transferred(device) if transfer else (cluster(device), "")
-        split = f"transfer from {origin}" if transfer else "held-out"
+        own = "held-out" if device.residuals else "never fitted"
+        split = f"transfer from {origin}" if transfer else own
         for kind in silicon.SHAPES:
             found += rows_of(device, kind, model, split)
     return found

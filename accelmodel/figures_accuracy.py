@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 #: rows drawn of each device and kind: enough to see the cloud, few enough for a page that opens at once
 DRAWN = 400
 #: Okabe and Ito
-COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00")
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#000000", "#999999", "#b8a500")
 #: relative errors at which the share of rows is told
 ERRORS = np.geomspace(0.005, 2.0, 80)
 

@@ -181,8 +181,9 @@ def path_of(kind: str, name: str) -> Path:
         return facts.root() / TYPES[kind][0] / f"{name}.toml"
     if Path(name).suffix in (".toml", ".json") or "/" in name:
         return Path(name)
-    if Path(f"{name}.toml").is_file():
-        return Path(f"{name}.toml")
+    for own in Path().glob("*.toml"):
+        if own.stem == name:
+            return own
     raise unknown(kind, name, available(kind))
 
 

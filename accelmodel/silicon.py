@@ -28,9 +28,13 @@ if TYPE_CHECKING:
 SYSTEMS = {
     "a100-sxm-80gb": "a100_sxm",
     "b200-sxm": "b200_sxm",
+    "b300-sxm": "b300_sxm",
+    "gb200": "gb200",
+    "gb300": "gb300",
     "h100-sxm": "h100_sxm",
     "h200-sxm": "h200_sxm",
     "l40s": "l40s",
+    "rtx-pro-6000-server": "rtx_pro_6000_server",
 }
 #: columns that say what was run, besides ``bits``
 SHAPES = {
