@@ -33,6 +33,10 @@ Cores = Annotated[str | None, typer.Option("--cores", help="Cores; the rates sca
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="FIELD=VALUE of the device, link.… or scale_out.…; repeatable.")
 ]
+Hybrid = Annotated[
+    str | None,
+    typer.Option("--hybrid", help="Correct the laws by installed tables of the device: TensorRT-LLM, vLLM or SGLang."),
+]
 ActivationBits = Annotated[float, typer.Option("--activation-bits")]
 KvBits = Annotated[float, typer.Option("--kv-bits")]
 Threshold = Annotated[float, typer.Option("--threshold", help="Share of usable L2 that prefetches may fill.")]
@@ -99,6 +103,12 @@ def step(
     technique: Annotated[str, typer.Option("--technique", help="none, fused or preserve.")] = "none",
     threshold: Threshold = 1.0,
     rule: Rule = "paper",
+    hybrid: Annotated[
+        str | None,
+        typer.Option(
+            "--hybrid", help="Correct the laws by installed tables of the device: TensorRT-LLM, vLLM, SGLang."
+        ),
+    ] = None,
     l2: L2 = None,
     hbm_bandwidth: HbmBandwidth = None,
     hbm_capacity: HbmCapacity = None,
@@ -111,7 +121,7 @@ def step(
     """One prefill or decode step, operator by operator."""
     from accelmodel import tables
     from accelmodel.library import load, workload
-    from accelmodel.step import time_step
+    from accelmodel.step import answer, pose
     from accelmodel.techniques import policy
 
     shortcuts = dict(
@@ -119,18 +129,15 @@ def step(
     )
     chosen = policy(technique, threshold, rule)
     cluster = _hardware(device, devices, link, shortcuts, settings)
-    sizes = {
-        "phase": phase,
-        "batch": batch,
-        "context": context,
-        "prefix": prefix,
-        "tp": tp,
-        "pp": pp,
-        "ep": ep,
-        "dp": dp,
-    }
+    parallel = {"tp": tp, "pp": pp, "ep": ep, "dp": dp}
+    sizes = {"phase": phase, "batch": batch, "context": context, "prefix": prefix, **parallel}
     bits = {"weight_bits": weight_bits, "activation_bits": activation_bits, "kv_bits": kv_bits}
-    result = time_step(load("model", model), cluster, workload(**sizes, **bits), chosen, technique)
+    question = pose(load("model", model), cluster, workload(**sizes, **bits))
+    if hybrid:
+        from accelmodel.hybrid import corrected
+
+        question = corrected(question, hybrid)
+    result = answer(question, chosen, technique)
     emit(tables.step_data(result)) if as_json else tables.print_step(tables.step_data(result))
 
 

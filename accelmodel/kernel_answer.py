@@ -103,9 +103,8 @@ def calibrate(
     device: str, measurements: Path | None, output: Path | None, progress: Callable[[str], None] | None = None
 ) -> dict[str, Any]:
     """Fit a device's constants, write them, and return what was fitted and how far it holds on held-out rows."""
-    name = f"{device}.toml" if Path(f"{device}.toml").is_file() else device
-    base = load("device", name, fitted=False)
-    path = output or calibrated_path(path_of("device", name))
+    base = load("device", device, fitted=False)
+    path = output or calibrated_path(path_of("device", device))
     own = measurements is not None
     if not own and base.name not in silicon.SYSTEMS:
         raise SpecError(

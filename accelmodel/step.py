@@ -219,6 +219,11 @@ class Question:
         designs = self.machines.shape[2]
         return np.repeat(values[:, :, None], designs, axis=2).reshape(-1, *self.axes.shape)
 
+    def over_work(self, value: Number) -> Any:
+        """Return the value as an array over the axes of the workload."""
+        shape = tuple(len(labels) for labels in self.axes.workload.values())
+        return np.broadcast_to(_spread(value, self.axes.workload), shape)
+
     def over_axes(self, value: Any) -> Any:
         """Return the value as a DataArray over all axes."""
         import xarray as xr
@@ -298,7 +303,12 @@ def time_step(
     Infeasible
         If it does not fit the device's memory at any point of the question.
     """
-    question = pose(model, cluster, work)
+    return answer(pose(model, cluster, work), policy, technique)
+
+
+def answer(question: Question, policy: Policy = NONE, technique: str = "none") -> xr.Dataset:
+    """Return what ``time_step`` returns, of a question that is posed already."""
+    work = question.work
     totals, detail = run_kernel(question.operators, question.machines, policy, detail=True)
     result = _operators_dataset(question, detail)
     over_axes = question.over_axes
