@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from accelmodel import accuracy, endtoend, hybrid, silicon, validation, validation_cake
+from accelmodel import accuracy, endtoend, hybrid, silicon, validation, validation_cake, validation_operators
 from accelmodel.library import load
 from accelmodel.measured import measured_rows
 
@@ -47,6 +47,11 @@ def own_rows() -> list[dict[str, Any]]:
     return [_whole(row) for row in measured_rows()]
 
 
+def operator_rows() -> list[dict[str, Any]]:
+    """Return a row for each series of operators that the repository holds."""
+    return [_whole({**row, "claim": f"{row['device']} {row['source']}"}) for row in validation_operators.rows()]
+
+
 def hybrid_rows(progress: Progress | None = None) -> list[dict[str, Any]]:
     """Return the leave-one-out error of law times interpolated residual, for products of every measured device."""
     found: list[dict[str, Any]] = []
@@ -85,7 +90,7 @@ QUESTIONS: dict[str, Callable[[Progress | None], dict[str, Any]]] = {
     "transfer": _transfer,
     "end_to_end": _end_to_end,
     "hybrid": lambda progress: {"rows": hybrid_rows(progress)},
-    "claims": lambda _: {"rows": [*claim_rows(), *own_rows()], "region": _region()},
+    "claims": lambda _: {"rows": [*claim_rows(), *operator_rows(), *own_rows()], "region": _region()},
 }
 
 

@@ -1,0 +1,71 @@
+"""Operators that others timed on their hosts: read, and held against the laws."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import accelmodel as am
+from accelmodel import facts, validation_answer, validation_operators
+from accelmodel.errors import SpecError
+
+TEXT = """
+[[series]]
+operator = "GeLU"
+kind = "memory-bound"
+device = "a100-sxm-80gb"
+host_time_us = 45
+ops_per_element = 10
+elements = [1024, 1048576]
+time_us = [48.0, 50.0]
+source = "llmcompass"
+locator = "here"
+"""
+
+
+def test_rooflines_and_host_time_by_hand(warm):
+    one = next(one for one in validation_operators.series() if one.operator == "GeLU")
+    law, bare, field = validation_operators.times(one)
+    moved = 2.0 * 2.0 * np.array(one.elements)
+    assert bare == pytest.approx(45e-6 + moved / 2.039e12)
+    assert field == pytest.approx(45e-6 + moved / (0.8 * 2.039e12))
+    # of a kernel of no size only the host's time remains
+    assert law[0] == pytest.approx(45e-6, abs=1e-8)
+    # of a large one, what HBM sustains: both directions
+    device = am.load("device", "a100-sxm-80gb")
+    assert law[-1] == pytest.approx(45e-6 + moved[-1] / (device.hbm_bandwidth * device.hbm_share), rel=1e-3)
+
+
+def test_memory_bound_operators_of_an_a100(warm):
+    rows = {row["source"].partition(", ")[2]: row for row in validation_operators.rows()}
+    assert set(rows) == {"GeLU", "layer normalisation", "softmax", "matrix product"}
+    assert all(row["n"] >= 20 for row in rows.values())
+    # asked: a mean of 10 %; softmax makes more passes over its rows than the law of one pass, and misses it
+    assert rows["GeLU"]["mean_ape"] <= 0.10
+    assert rows["layer normalisation"]["mean_ape"] <= 0.15
+    assert rows["matrix product"]["median_ape"] <= 0.15
+    assert rows["softmax"]["mean_ape"] > 0.10, "met now: say so in the README"
+
+
+def test_rows_are_among_the_claims(warm):
+    rows = [row for row in validation_answer.operator_rows() if row["kind"] == "memory-bound"]
+    assert len(rows) == 3
+    assert all(set(validation_answer.KEYS) <= set(row) for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("[1024, 1048576]", "[1024]"), "elements needs 2 numbers"),
+        (("[48.0, 50.0]", "[48.0, -50.0]"), "time_us"),
+        (('"llmcompass"', '"nobody"'), "nobody"),
+        (('"memory-bound"', '"mystery"'), "kind"),
+    ],
+)
+def test_wrong_series_are_named(tmp_path, monkeypatch, change, words):
+    (tmp_path / "published").mkdir()
+    (tmp_path / "published" / "x.toml").write_text(TEXT.replace(*change), encoding="utf-8")
+    (tmp_path / "sources.toml").write_text((facts.root() / "sources.toml").read_text(encoding="utf-8"))
+    monkeypatch.setattr(facts, "root", lambda: tmp_path)
+    with pytest.raises(SpecError, match=words):
+        validation_operators.series()
