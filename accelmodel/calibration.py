@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accelmodel import kernels, silicon
+from accelmodel import kernels, measured_products, silicon
 from accelmodel.errors import SpecError, unknown
 from accelmodel.laws.l2cache import resident_share
 from accelmodel.library import override
@@ -63,7 +63,7 @@ TOGETHER = {
 FITTED: dict[tuple[str, float], tuple[str, ...]] = {
     ("matmul", 16.0): ("TensorRT-LLM", "vLLM", "SGLang"),
     ("matmul", 8.0): ("TensorRT-LLM",),
-    ("quantise", 8.0): ("TensorRT-LLM",),
+    ("quantise", 8.0): ("TensorRT-LLM", "vLLM"),
     ("prefill attention", 16.0): ("vLLM",),
     ("decode attention", 16.0): ("vLLM",),
     **{(kind, bits): ("NCCL",) for kind in TOGETHER["all-reduce"] for bits in (16.0, 8.0)},
@@ -141,11 +141,14 @@ def predict(kind: str, frame: pd.DataFrame, chip: Cluster) -> Any:
     """Return the times of the rows of a frame on a cluster [s]; axes of the cluster follow the rows.
 
     NCCL's collectives do without the kernels of serving engines.  Attention was measured on the same data time
-    after time, so that what fits L2 is there.
+    after time, products on copies of the weights in turn, so that what fits L2 is there.  Products of a framework's
+    own kernels (``measured_products.library_of``) hold the quantisation of their activations.
     """
     given = columns(kind, frame)
     if kind.endswith("attention"):
         given = {**given, "warm": warmth(given, chip.device)}
+    if kind == "matmul":
+        return measured_products.times(frame, given, chip)
     if kind in silicon.COLLECTIVES:
         plain = [name for name in chip.link.algorithms if name not in ("one-shot", "two-shot")]
         chip = replace(chip, link=override(chip.link, algorithms=plain))
@@ -180,6 +183,13 @@ def is_fitted(kind: str, frame: pd.DataFrame) -> Any:
             own = frame["source"].str.startswith((*names, "given"))
             chosen |= np.asarray((frame["bits"] == bits) & own)
     return chosen
+
+
+def source_is_fitted(kind: str, frame: pd.DataFrame) -> bool:
+    """Return whether anything was fitted to rows like those of one source: constants of devices, or of a library."""
+    first = frame.iloc[0]
+    library = measured_products.library_of(first["source"], first["bits"]) if kind == "matmul" else None
+    return bool(is_fitted(kind, frame).any()) or library is not None
 
 
 def _log_errors(frames: Frames, chip: Cluster, points: Any, names: list[str]) -> Any:
@@ -273,6 +283,9 @@ def training_rows(kind: str, measured: Frames) -> Frames:
         frame = measured.get(of)
         if frame is not None and not frame.empty:
             found[of] = frame[np.asarray(silicon.training(frame, of)) & is_fitted(of, frame)]
+            if of == "quantise":
+                # what a kernel takes at least is the device's; what one framework's takes more is not
+                found[of] = found[of].loc[found[of].groupby(list(silicon.SHAPES[of]))["time"].idxmin()]
     return {of: frame for of, frame in found.items() if len(frame)}
 
 

@@ -28,6 +28,7 @@ from accelmodel.specs import (
     Device,
     Engine,
     Instance,
+    KernelLibrary,
     LanguageModel,
     Link,
     Process,
@@ -48,6 +49,7 @@ TYPES: dict[str, tuple[str, type[Spec]]] = {
     "storage": ("storage", Storage),
     "instance": ("instances", Instance),
     "engine": ("engines", Engine),
+    "library": ("kernels", KernelLibrary),
 }
 #: what comes after the name of a specification in the name of the file of its fitted constants
 _FITTED = ".calibrated"
@@ -136,7 +138,7 @@ def load(kind: str, name: str, *, fitted: bool = True) -> Any:
 
     Parameters
     ----------
-    kind : {"device", "link", "model", "process", "bill", "storage", "instance", "engine"}
+    kind : {"device", "link", "model", "process", "bill", "storage", "instance", "engine", "library"}
         What to load.
     name : str
         A shipped name, the path of a TOML file, for models the path of a ``config.json``, or ``my-chip`` for a
@@ -146,7 +148,7 @@ def load(kind: str, name: str, *, fitted: bool = True) -> Any:
 
     Returns
     -------
-    Device, Link, LanguageModel, Process, Bill, Storage, Instance or Engine
+    Device, Link, LanguageModel, Process, Bill, Storage, Instance, Engine or KernelLibrary
         Frozen, in SI units, with its facts.
 
     Raises

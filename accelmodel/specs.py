@@ -103,6 +103,7 @@ class Device(Spec):
     peak_8bit_float: FlopRateOrNone = 0.0
     peak_8bit_int: FlopRateOrNone = 0.0
     peak_4bit: FlopRateOrNone = 0.0
+    tile_least: Count = 16.0
     price: Dollars = 0.0
 
 
@@ -311,6 +312,24 @@ class Engine(Spec):
 
 
 OVERLAPS = ("serial", "beside")
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class KernelLibrary(Spec):
+    """Products at 8 or 4 bit by kernels of a framework, relative to the best library; and how it quantises for them.
+
+    They take tiles by the rows alone: a quarter of the largest columns up to ``quarter_rows``, half of them up to
+    twice that on Hopper and four times that elsewhere, else all; and do not split the depth.  The activations are
+    quantised by a kernel of its own, which reads them ``passes`` times and takes ``row_time`` for each row beside.
+    """
+
+    framework: str
+    bits: Annotated[Number, Quantity(ge=4.0, le=8.0)]
+    matrix_factor: Annotated[Number, Quantity(gt=0.0, le=2.0)]
+    slice_factor: Annotated[Number, Quantity(gt=0.0, le=20.0)]
+    quarter_rows: Count
+    passes: Annotated[Number, Quantity(gt=0.0, le=10.0)]
+    row_time: Seconds
 
 
 @dataclass(frozen=True, config=_CONFIG)

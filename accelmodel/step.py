@@ -72,6 +72,7 @@ def machine(cluster: Cluster) -> dict[str, Number]:
         "vector_rate": device.vector_rate,
         "tile_m": device.tile_m,
         "tile_n": device.tile_n,
+        "tile_least": device.tile_least,
         "tile_k": device.tile_k,
         "multicast": device.multicast,
         "slice_time": device.slice_clocks / device.clock,

@@ -63,6 +63,7 @@ def random_machines(base, count: int, seed: int):
     for name, values in choices.items():
         machines[Machine._fields.index(name)] = rng.choice(values, count)
     machines[Machine._fields.index("l2_bytes"), :3] = 0.0
+    machines[Machine._fields.index("tile_least")] = np.random.default_rng(seed + 1).choice((16, 64, 256), count)
     machines[Machine._fields.index("start_up")] *= rng.uniform(0.0, 10.0, count)
     software = {
         "direct": (0, 1), "ramp": (0, 3, 6), "own_copy": (0, 0.4), "handshake": (0, 7e-6), "barrier": (1, 6),

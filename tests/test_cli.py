@@ -224,7 +224,7 @@ def test_validate(answer, tmp_path):
 def test_list(answer, run):
     everything = answer("list")
     assert set(everything) == {
-        "devices", "links", "models", "processes", "bills", "storage", "instances", "engines", "studies",
+        "devices", "links", "models", "processes", "bills", "storage", "instances", "engines", "kernels", "studies",
     }  # fmt: skip
     assert everything["devices"] == am.available("device")
     assert everything["studies"] == ["preserve-l2"]

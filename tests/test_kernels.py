@@ -76,3 +76,36 @@ def test_collectives_of_doubling_size(warm):
 def test_what_is_not_allowed_is_said(call, words):
     with pytest.raises(SpecError, match=words):
         call()
+
+
+def test_products_of_a_framework_by_hand(h100):
+    plain = am.override(
+        h100.device, cores=4, clock=1e9, peak_16bit=4 * 4.096e12, peak_8bit_float=4 * 8.192e12, peak_8bit_int=0.0,
+        matrix_share=1.0, hbm_bandwidth=1e15, hbm_share=1.0, l2_bandwidth=1e15, vector_rate=1e17, slice_clocks=100,
+        store_width=1e5, launch_time=2e-6, fill_time=1e-6, scaling_time=5e-7, unhidden=0.0,
+    )  # fmt: skip
+    chip = am.cluster(plain)
+    library = am.override(
+        am.load("library", "sglang-8bit"), matrix_factor=1.0, slice_factor=3.0, quarter_rows=64, row_time=1e-9
+    )
+    m, n, k = np.array([64.0, 128.0, 129.0]), np.full(3, 128.0), np.full(3, 1280.0)
+    # two launches; ten slices of 128, of 64 x 32, 128 x 64 and 128 x 128 (2 x 1 tiles on 4 cores): 300 clocks at least
+    slices = 2.0 * 128.0 * np.array([64.0 * 32.0, 128.0 * 64.0, 128.0 * 128.0]) / 8.192e12
+    by_hand = 2 * 2e-6 + 1e-6 + 5e-7 + m * 1e-9 + 10.0 * np.maximum(slices, 300e-9)
+    found = kernels.library_times(m, n, k, library, chip)
+    assert found == pytest.approx(by_hand, rel=0.01)  # bytes at 1 PB/s
+
+
+def test_a_library_that_is_as_good_costs_a_quantisation_more_at_least(h100):
+    library = am.override(
+        am.load("library", "sglang-8bit"),
+        matrix_factor=1.0,
+        slice_factor=1.0,
+        quarter_rows=1e6,
+        row_time=0.0,
+        passes=1.0,
+    )
+    m, n, k = np.array([1.0, 300.0, 5000.0]), np.full(3, 4096.0), np.full(3, 4096.0)
+    best, _ = kernels.time_columns(kernels.matmul(m, n, k, 8.0), h100)
+    quantised, _ = kernels.time_columns(kernels.pointwise(m * k, 3.0, 2.0, 1.0), h100)
+    assert np.all(kernels.library_times(m, n, k, library, h100) >= (best + quantised) * (1 - 1e-12))

@@ -70,7 +70,7 @@ def product(op: Operator, machine: Machine) -> Ask:
     """Ask of a matrix product: the best of three tile widths, dealt out as whole tiles or as slices."""
     rows = np.minimum(machine.tile_m, MIN_ROWS * np.ceil(op.m / MIN_ROWS))
     down = np.ceil(op.m / rows)
-    floors = np.array([0.0, MIN_ROWS, MIN_ROWS])[:, None]
+    floors = np.array([0.0, 1.0, 1.0])[:, None] * machine.tile_least
     columns = np.maximum(np.array([1.0, 0.5, 0.25])[:, None] * machine.tile_n, floors)
     depth = 16.0 / op.bits * machine.tile_k
     across, slices = np.ceil(op.n / columns), np.ceil(op.k / depth)

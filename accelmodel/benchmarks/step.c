@@ -26,7 +26,7 @@
 enum { MATMUL, ATTENTION, ELEMENTWISE, ALL_REDUCE, ALL_GATHER, REDUCE_SCATTER, ALL_TO_ALL, POINT_TO_POINT };
 
 typedef struct {
-    double cores, rate_16bit, rate_8bit, rate_4bit, vector_rate, tile_m, tile_n, tile_k, multicast, slice_time,
+    double cores, rate_16bit, rate_8bit, rate_4bit, vector_rate, tile_m, tile_n, tile_least, tile_k, multicast, slice_time,
         store_rate, split_time, fill_time, unhidden, scaling_time, hbm_rate, l2_rate, l2_bytes, l2_ways, l2_copies,
         launch, node, mesh, link_rate, hop, start_up, direct_start_up, ramp, own_copy, handshake, barrier, direct_share,
         direct_limit, ring, tree, one_shot, two_shot, in_switch, direct, out_rate, out_hop, softmax_rate, attention_time,
@@ -75,7 +75,8 @@ LAW machine_t machine_at(const double *restrict x, long designs, long d)
         x[26 * designs + d], x[27 * designs + d], x[28 * designs + d], x[29 * designs + d], x[30 * designs + d],
         x[31 * designs + d], x[32 * designs + d], x[33 * designs + d], x[34 * designs + d], x[35 * designs + d],
         x[36 * designs + d], x[37 * designs + d], x[38 * designs + d], x[39 * designs + d], x[40 * designs + d],
-        x[41 * designs + d], x[42 * designs + d], x[43 * designs + d], x[44 * designs + d], x[45 * designs + d]};
+        x[41 * designs + d], x[42 * designs + d], x[43 * designs + d], x[44 * designs + d], x[45 * designs + d],
+        x[46 * designs + d]};
     return m;
 }
 
@@ -131,8 +132,8 @@ LAW ask_t product(operator_t op, machine_t m, double core_rate)
 {
     double rows = least(m.tile_m, MIN_ROWS * ceil(op.m / MIN_ROWS)), down = ceil(op.m / rows);
     tiling_t one = tiling(op, m, core_rate, rows, down, m.tile_n);
-    tiling_t two = tiling(op, m, core_rate, rows, down, most(m.tile_n * 0.5, MIN_ROWS));
-    tiling_t four = tiling(op, m, core_rate, rows, down, most(m.tile_n * 0.25, MIN_ROWS));
+    tiling_t two = tiling(op, m, core_rate, rows, down, most(m.tile_n * 0.5, m.tile_least));
+    tiling_t four = tiling(op, m, core_rate, rows, down, most(m.tile_n * 0.25, m.tile_least));
     int first = one.time <= least(two.time, four.time), second = two.time <= four.time;
     double time = first ? one.time : second ? two.time : four.time;
     double busy = first ? one.busy : second ? two.busy : four.busy;

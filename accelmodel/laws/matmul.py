@@ -1,7 +1,7 @@
 """One matrix product on many cores: tiles, waves, split-K, L2 reuse, HBM traffic.
 
 ``C[m, n] = A[m, k] B[k, n]``, ``groups`` times.  Each core works on an output tile of at most
-``tile_m x tile_n``; narrow products may use tiles of half or a quarter of the columns.
+``tile_m x tile_n``; narrow products may use tiles of half or a quarter of the columns, not below ``tile_least``.
 """
 
 from __future__ import annotations
@@ -127,8 +127,8 @@ def matmul(op: Operator, machine: Machine) -> Cost:
     """
     wide = machine.tile_n
     c1, l1, u1 = tiled_cost(op, machine, wide)
-    c2, l2, u2 = tiled_cost(op, machine, max(wide * 0.5, MIN_ROWS))
-    c4, l4, u4 = tiled_cost(op, machine, max(wide * 0.25, MIN_ROWS))
+    c2, l2, u2 = tiled_cost(op, machine, max(wide * 0.5, machine.tile_least))
+    c4, l4, u4 = tiled_cost(op, machine, max(wide * 0.25, machine.tile_least))
     t1, t2, t4 = max(c1, l1), max(c2, l2), max(c4, l4)
     first = t1 <= min(t2, t4)
     second = t2 <= t4

@@ -15,6 +15,7 @@ class Machine(NamedTuple):
     vector_rate: float  #: vector rate of the device [FLOP/s]
     tile_m: float  #: rows of the largest output tile
     tile_n: float  #: columns of the largest output tile
+    tile_least: float  #: columns of the narrowest output tile
     tile_k: float  #: depth of one slice of a tile, in values of 16 bit
     multicast: float  #: cores that share one operand fetch from L2
     slice_time: float  #: shortest time of a slice: what a core's pipeline needs to turn over [s]
