@@ -131,10 +131,12 @@ def columns(kind: str, frame: pd.DataFrame) -> kernels.Columns:
 def cache_write(frame: pd.DataFrame, found: Any, device: Device) -> Any:
     """Return the time in which new keys and values go to the paged cache before attention is computed [s].
 
-    The measured calls of prefill begin with it.  ``found`` is the share of their bytes that lies in L2.
+    The measured calls of prefill begin with it; those of TensorRT-LLM rotate the queries too.  ``found`` is the share
+    of their bytes that lies in L2.
     """
-    elements = 2.0 * frame["batch"] * frame["kv_heads"] * frame["head_dim"] * frame["context"]
-    size = (elements * (2.0 + frame["bits"] / 8.0)).to_numpy(dtype=float)
+    width = frame["batch"] * frame["head_dim"] * frame["context"]
+    rotated = frame["source"].str.startswith("TensorRT-LLM") * frame["heads"] * 4.0
+    size = (width * (2.0 * frame["kv_heads"] * (2.0 + frame["bits"] / 8.0) + rotated)).to_numpy(dtype=float)
     pace = found / device.l2_bandwidth + (1.0 - found) / (device.hbm_bandwidth * device.hbm_share)
     return size * pace / WRITING
 

@@ -133,7 +133,7 @@ def attention(op: Operator, machine: Machine) -> Cost:
     FlashAttention-2 (arXiv 2307.08691) for prefill; Flash-Decoding, which deals chunks of keys to idle
     cores and pays ``combine_time``, where one tile holds the queries of a group and it is faster so.
     Held against aiconfigurator-core 0.12.0 for widths of 64 to 256 a head; wider ones lack fast kernels.
-    Optimistic by up to five times under a sliding window on kernels that then read the keys once a query head.
+    Several times too fast under a sliding window where a kernel then reads the keys once a query head.
     """
     tiles = op.groups * np.ceil(op.m / tile_rows(op.m, machine))
     hbm = attention_traffic(op, machine, tiles)
