@@ -22,9 +22,6 @@ MISSED = {
     # the A100 of LLMCompass reaches 283 TFLOP/s, those whose products were fitted 255
     "GPT-3 layer on 4 A100: MLP up [s]",
     "GPT-3 layer on 4 A100: MLP down [s]",
-    # its attention is taken to be the A100's, of FlashAttention; without what the shorter of computing and fetching
-    # showed in long decode it is 17 % too fast
-    "InferSave online on T4, physical [token/s]",
     # the T4's host link gave 7 GB/s and not 6
     "InferSave offline on T4, physical [token/s]",
     # printed with the digits of another table; the text names 7600
