@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: generations of one maker, in order: the nearest is one step away; cards without tensor memory stand by themselves
 GENERATIONS = ("Turing", "Ampere", "Ada", "Blackwell RTX", "Hopper", "Blackwell")
+#: constants that depend on the generation little: where it has no other fitted device, all others stand for it
+LATENCIES = ("attention_time", "attention_tile_time", "combine_time")
 #: what the field takes of HBM's bandwidth, and adds [s]: aiconfigurator-core 0.12.0, mem_bw_empirical_scaling_factor
 #: and mem_empirical_constant_latency
 FIELD_SHARE, FIELD_TIME = 0.8, 3e-6
@@ -100,29 +102,33 @@ def transferred(device: Device) -> tuple[Cluster, str]:
     """Return a device with the constants of others of the nearest architecture instead of its own, and their names.
 
     The nearest are the fitted devices of the same generation, else of the one before, else of the one after; of
-    several the geometric mean is taken.  Constants of its link likewise, from devices that have another link where
-    this one's was fitted to the device itself.
+    several the geometric mean is taken.  ``LATENCIES`` are those of the same generation, else of all other devices.
+    Constants of its link likewise, from devices that have another link where this one's was fitted to the device
+    itself.
     """
     bare = cluster(load("device", device.name, fitted=False), link=load("link", device.link, fitted=False))
     others = [cluster(load("device", name)) for name in fitted() if name != device.name]
     foreign = [other for other in others if other.link.name != device.link or not device.residuals]
     switched = [other for other in foreign if other.link.topology in calibration.TOPOLOGIES]
-    donors = {False: _nearest(device, others), True: _nearest(device, switched)}
+    near, linked = _nearest(device, others), _nearest(device, switched)
+    related = near[0].device.architecture == device.architecture
     means = {}
     for name in (name for fields in calibration.CONSTANTS.values() for name in fields):
-        own = [calibration.constant(other, name) for other in donors[name.startswith("link.")]]
+        alike = others if name in LATENCIES and not related else near
+        own = [calibration.constant(other, name) for other in (linked if name.startswith("link.") else alike)]
         means[name] = float(np.exp(np.mean(np.log(own))))
-    return calibration.placed(bare, means), ", ".join(other.device.name for other in donors[False])
+    return calibration.placed(bare, means), ", ".join(other.device.name for other in near)
 
 
 def rows_of(device: Device, kind: str, model: Cluster, split: str, measured: Any = None) -> Iterator[dict[str, Any]]:
     """Yield a row of the accuracy table for each source and precision of one kind of operator.
 
+    Attention with a sliding window has rows of its own: other kernels compute it.
     ``model`` is what the laws see; peaks and measurements are those of ``device``.
     """
     frame, dropped = measured if measured is not None else silicon.rows(device, kind)
     train = np.asarray(silicon.training(frame, kind)) if len(frame) else np.zeros(0, dtype=bool)
-    for (source, bits), group in frame.groupby(["source", "bits"]):
+    for (source, bits, windowed), group in frame.groupby(["source", "bits", silicon.windowed(frame)]):
         inside = train[group.index]
         held, seen = group[~inside], group[inside]
         if held.empty:
@@ -134,7 +140,7 @@ def rows_of(device: Device, kind: str, model: Cluster, split: str, measured: Any
         yield {
             "device": device.name,
             "kind": kind,
-            "precision": PRECISIONS[bits],
+            "precision": PRECISIONS[bits] + (", window" if windowed else ""),
             "source": source,
             **statistics(calibration.predict(kind, held, model), time),
             "roofline_median_ape": statistics(bare, time)["median_ape"],

@@ -59,7 +59,8 @@ TOGETHER = {
     "all-reduce": ("all-reduce", "all-gather", "reduce-scatter", "all-to-all"),
 }
 #: sources whose rows are fitted, by kind and precision: bf16 products go to one library in every framework,
-#: fp8 products of other frameworks go to another library; attention to the one whose kernels are newest
+#: fp8 products of other frameworks go to another library; attention to the one whose kernels are newest, without
+#: windows, under which FlashAttention-2 reads the keys once a query head
 FITTED: dict[tuple[str, float], tuple[str, ...]] = {
     ("matmul", 16.0): ("TensorRT-LLM", "vLLM", "SGLang"),
     ("matmul", 8.0): ("TensorRT-LLM",),
@@ -70,6 +71,9 @@ FITTED: dict[tuple[str, float], tuple[str, ...]] = {
 }
 #: links whose time depends on bytes and devices alone; over a bus it matters who sits where
 TOPOLOGIES = ("switch", "mesh")
+#: share of the bandwidth at which new keys and values go to the paged cache (prefill of vLLM: 0.4 on H100 and B200,
+#: 0.65 on A100, 0.8 on L40S)
+WRITING = 0.6
 #: logarithmic error from which it is counted linearly
 SOFT = 0.05
 #: step of a finite difference, downwards so that a share never exceeds one
@@ -120,14 +124,21 @@ def columns(kind: str, frame: pd.DataFrame) -> kernels.Columns:
     if "elements" in value:
         size = value["elements"] * value["bits"] / 8.0
         return kernels.collective(kind.removeprefix("custom "), size, value["devices"])
-    phase = kind.partition(" ")[0]
     shape = [value[name] for name in ("batch", "heads", "kv_heads", "head_dim", "context")]
-    given = dict(kernels.attention(phase, *shape, window=value["window"], kv_bits=value["bits"]))
-    if phase == "prefill":
-        # the measured calls also write new keys and values at 16 bit to the cache: read and written once
-        batch, _, kv_heads, head_dim, context = shape
-        given["output_bytes"] = given["output_bytes"] + 8.0 * batch * kv_heads * head_dim * context
-    return given
+    return kernels.attention(kind.partition(" ")[0], *shape, window=value["window"], kv_bits=value["bits"])
+
+
+def cache_write(frame: pd.DataFrame, found: Any, device: Device) -> Any:
+    """Return the time in which new keys and values go to the paged cache before attention is computed [s].
+
+    The measured calls of prefill begin with it; those of TensorRT-LLM rotate the queries too.  ``found`` is the share
+    of their bytes that lies in L2.
+    """
+    width = frame["batch"] * frame["head_dim"] * frame["context"]
+    rotated = frame["source"].str.startswith("TensorRT-LLM") * frame["heads"] * 4.0
+    size = (width * (2.0 * frame["kv_heads"] * (2.0 + frame["bits"] / 8.0) + rotated)).to_numpy(dtype=float)
+    pace = found / device.l2_bandwidth + (1.0 - found) / (device.hbm_bandwidth * device.hbm_share)
+    return size * pace / WRITING
 
 
 def warmth(given: kernels.Columns, device: Device) -> Any:
@@ -145,14 +156,17 @@ def predict(kind: str, frame: pd.DataFrame, chip: Cluster) -> Any:
     own kernels (``measured_products.library_of``) hold the quantisation of their activations.
     """
     given = columns(kind, frame)
-    if kind.endswith("attention"):
-        given = {**given, "warm": warmth(given, chip.device)}
     if kind == "matmul":
         return measured_products.times(frame, given, chip)
+    found = warmth(given, chip.device) if kind.endswith("attention") else 0.0
+    given = {**given, "warm": found}
     if kind in silicon.COLLECTIVES:
         plain = [name for name in chip.link.algorithms if name not in ("one-shot", "two-shot")]
         chip = replace(chip, link=override(chip.link, algorithms=plain))
     times, _ = kernels.time_columns(given, chip)
+    if kind == "prefill attention":
+        written = cache_write(frame, found, chip.device)
+        times = times + written.reshape(-1, *[1] * (times.ndim - 1))
     return times
 
 
@@ -181,7 +195,7 @@ def is_fitted(kind: str, frame: pd.DataFrame) -> Any:
     for (of, bits), names in FITTED.items():
         if of == kind:
             own = frame["source"].str.startswith((*names, "given"))
-            chosen |= np.asarray((frame["bits"] == bits) & own)
+            chosen |= np.asarray((frame["bits"] == bits) & own) & ~np.asarray(silicon.windowed(frame))
     return chosen
 
 

@@ -71,7 +71,7 @@ def attention(
     else:
         # sum of min(position, window) over the positions, over their number
         keys, read = (bend * (bend + 1.0) / 2.0 + bend * (context - bend)) / context, context
-    return layers.grouped_attention(phase, part, head_dim, keys, read, 0.0)
+    return layers.grouped_attention(part, head_dim, keys, read, 0.0)
 
 
 def collective(kind: str, size: Any, devices: Any) -> Columns:

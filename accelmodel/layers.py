@@ -135,20 +135,18 @@ def _kv_tokens(work: Workload, window: float) -> tuple[Number, Number]:
     return reach, np.maximum(reach - (work.context - work.prefix), 0.0)
 
 
-def grouped_attention(
-    phase: str, part: Shard, width: Number, keys: Number, read: Number, old: Number
-) -> dict[str, Number]:
+def grouped_attention(part: Shard, width: Number, keys: Number, read: Number, old: Number) -> dict[str, Number]:
     """Columns of grouped-query attention: mean keys per query, KV tokens read per sequence and those not new.
 
-    Rows that share keys: in decode all query heads of a KV head, in prefill the queries of one head.
+    Rows that share keys: of one new token all query heads of a KV head, of several the queries of one head.
     """
     per_token = 2.0 * part.kv_heads * width * part.kv
     queries = part.tokens * part.heads
-    decode = phase == "decode"
+    single = (part.new_tokens <= 1.0) * 1.0
     return {
         "kind": vectors.ATTENTION,
-        "groups": part.sequences * (part.kv_heads if decode else part.heads),
-        "m": part.heads / part.kv_heads if decode else part.new_tokens,
+        "groups": part.sequences * (part.heads + single * (part.kv_heads - part.heads)),
+        "m": part.new_tokens + single * (part.heads / part.kv_heads - 1.0),
         "n": keys,
         "k": 2.0 * width,
         "bits": HIGH_BITS,
@@ -168,7 +166,7 @@ def _gqa(model: LanguageModel, work: Workload, part: Shard, window: float) -> It
     rotated = part.tokens * (part.heads + 2.0 * part.kv_heads) * width
     yield "rotary_and_cache", pointwise(rotated, ROTARY_OPS, STREAM, part.kv)
     keys, (read, old) = mean_keys(work, window), _kv_tokens(work, window)
-    yield "attention", grouped_attention(work.phase, part, width, keys, read, old)
+    yield "attention", grouped_attention(part, width, keys, read, old)
     yield "output_projection", product(part.tokens, model.hidden, part.heads * width, part)
 
 

@@ -257,6 +257,11 @@ def impossible(kind: str, frame: Any, device: Device) -> Any:
     return frame["time"] <= 0.0
 
 
+def windowed(frame: Any) -> Any:
+    """Return which rows are of attention with a sliding window."""
+    return frame["window"] > 0 if "window" in frame else np.zeros(len(frame), dtype=bool)
+
+
 def training(frame: Any, kind: str) -> Any:
     """Return which rows may be fitted: a hash of the shape, the same on every machine, takes 70 % of the shapes.
 

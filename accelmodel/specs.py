@@ -85,6 +85,7 @@ class Device(Spec):
     attention_tile_time: Seconds
     attention_draw: Share
     combine_time: Seconds
+    attention_fill: Annotated[Number, Quantity(ge=0.0, le=100.0)]
     core_buffer: Bytes
     matrix_share: Share
     hbm_bandwidth: ByteRate

@@ -108,6 +108,7 @@ def machine(cluster: Cluster) -> dict[str, Number]:
         "attention_tile_time": device.attention_tile_time,
         "attention_draw": device.attention_draw,
         "combine_time": device.combine_time,
+        "attention_fill": device.attention_fill,
     }
 
 

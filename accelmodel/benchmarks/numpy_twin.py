@@ -115,26 +115,29 @@ def attend(op: Operator, machine: Machine) -> Ask:
     down = np.ceil(op.m / rows)
     chunks = np.where(down > 1.0, op.n / KEY_CHUNK + 0.5, np.ceil(op.n / KEY_CHUNK))
     tiles = op.groups * down
-    most_pieces = np.minimum(np.minimum(machine.cores / tiles, chunks), MAX_PIECES)
+    most_pieces = np.floor(np.minimum(np.minimum(machine.cores / tiles, chunks), MAX_PIECES))
     pieces = np.stack([np.ones_like(tiles), np.where(down > 1.0, 1.0, np.maximum(most_pieces, 1.0))])
     matrix = 2.0 * rows * KEY_CHUNK * op.k / matrix_rate(op.bits, machine)
     chunk = np.sqrt(matrix**2 + (rows * KEY_CHUNK / machine.softmax_rate) ** 2)
-    each = tiles * chunks / machine.cores
-    steps = np.where(down > 1.0, each + chunks, np.maximum(each, chunks / pieces))
-    compute = np.maximum(tiles / machine.cores, 1.0) * machine.attention_tile_time + steps * chunk
+    waves = np.ceil(tiles / machine.cores * pieces)
+    load = tiles / machine.cores
+    steps = np.where(down > 1.0, load * chunks + chunks, waves * np.ceil(chunks / pieces))
+    each = machine.attention_tile_time + machine.attention_fill * chunk
+    begun = np.where(down > 1.0, np.maximum(load, 1.0), waves) * each
     activations = op.input_bytes + op.output_bytes
     once = (op.weight_bytes + activations) / machine.attention_draw
     reads = np.where(down > 1.0, np.maximum(tiles * op.n * op.k * op.bits / 8.0, once), once)
     rate = machine.l2_rate * np.minimum(tiles * pieces / machine.cores, 1.0)
     again = (down - 1.0) * (1.0 - resident(op.weight_bytes * np.minimum(1.0, machine.cores / tiles), machine))
     hbm = op.weight_bytes * (1.0 + again) + activations * (1.0 - resident(activations, machine))
-    chip, drawn = np.maximum(compute, reads / rate), np.minimum(machine.hbm_rate, machine.attention_draw * rate)
-    extra = np.stack([np.zeros_like(tiles), np.ones_like(tiles)]) * machine.combine_time
-    memory = hbm / drawn
-    times = np.maximum(chip, memory) + machine.unhidden * np.minimum(chip, memory) + extra
-    best = times.argmin(axis=0)[None]
-    on_chip, own_rate, parts = (np.take_along_axis(choice, best, 0)[0] for choice in (chip, drawn, extra))
-    return Ask(on_chip, hbm, own_rate, machine.launch + machine.attention_time + parts, machine.unhidden)
+    chip = np.maximum(begun + steps * chunk, reads / rate)
+    drawn = np.minimum(machine.hbm_rate, machine.attention_draw * rate)
+    pace = op.warm / machine.l2_rate + (1.0 - op.warm) / drawn
+    parts = np.stack([np.zeros_like(tiles), np.ones_like(tiles)]) * machine.combine_time
+    extra = machine.unhidden * np.minimum(begun, op.weight_bytes * pace) + parts
+    best = (np.maximum(chip, hbm * pace) + extra).argmin(axis=0)[None]
+    on_chip, own_rate, shown = (np.take_along_axis(choice, best, 0)[0] for choice in (chip, drawn, extra))
+    return Ask(on_chip, hbm, own_rate, machine.launch + machine.attention_time + shown)
 
 
 def stream(op: Operator, machine: Machine) -> Ask:

@@ -30,7 +30,7 @@ typedef struct {
         store_rate, split_time, fill_time, unhidden, scaling_time, hbm_rate, l2_rate, l2_bytes, l2_ways, l2_copies,
         launch, node, mesh, link_rate, hop, start_up, direct_start_up, ramp, own_copy, handshake, barrier, direct_share,
         direct_limit, ring, tree, one_shot, two_shot, in_switch, direct, out_rate, out_hop, softmax_rate, attention_time,
-        attention_tile_time, attention_draw, combine_time;
+        attention_tile_time, attention_draw, combine_time, attention_fill;
 } machine_t;
 
 /* One field of all designs. */
@@ -76,7 +76,7 @@ LAW machine_t machine_at(const double *restrict x, long designs, long d)
         x[31 * designs + d], x[32 * designs + d], x[33 * designs + d], x[34 * designs + d], x[35 * designs + d],
         x[36 * designs + d], x[37 * designs + d], x[38 * designs + d], x[39 * designs + d], x[40 * designs + d],
         x[41 * designs + d], x[42 * designs + d], x[43 * designs + d], x[44 * designs + d], x[45 * designs + d],
-        x[46 * designs + d]};
+        x[46 * designs + d], x[47 * designs + d]};
     return m;
 }
 
@@ -142,20 +142,23 @@ LAW ask_t product(operator_t op, machine_t m, double core_rate)
     return ask;
 }
 
-typedef struct { double chip, rate, time; } deal_t; /* s, B/s, s */
+typedef struct { double shown, chip, rate, time; } deal_t; /* s, s, B/s, s */
 
 /* Each tile's keys on so many cores. */
 LAW deal_t deal(operator_t op, machine_t m, double tiles, double chunks, double chunk_time, double pieces, double hbm)
 {
-    double share = tiles * chunks / m.cores;
-    double steps = tiles <= op.groups ? most(share, chunks / pieces) : share + chunks;
-    double compute = most(tiles / m.cores, 1.0) * m.attention_tile_time + steps * chunk_time;
+    double load = tiles / m.cores, waves = ceil(load * pieces);
+    int several = tiles > op.groups;
+    double steps = several ? load * chunks + chunks : waves * ceil(chunks / pieces);
+    double tile_time = m.attention_tile_time + m.attention_fill * chunk_time;
+    double begun = (several ? most(load, 1.0) : waves) * tile_time;
     double once = (op.weight_bytes + op.input_bytes + op.output_bytes) / m.attention_draw;
-    double reads = tiles > op.groups ? most(tiles * op.n * op.k * op.bits * 0.125, once) : once;
-    double l2_rate = m.l2_rate * least(tiles * pieces / m.cores, 1.0);
-    double chip = most(compute, reads / l2_rate), rate = least(m.hbm_rate, m.attention_draw * l2_rate);
-    double memory = hbm / rate;
-    deal_t deal = {chip, rate, most(chip, memory) + m.unhidden * least(chip, memory)};
+    double reads = several ? most(tiles * op.n * op.k * op.bits * 0.125, once) : once;
+    double l2_rate = m.l2_rate * least(load * pieces, 1.0);
+    double chip = most(begun + steps * chunk_time, reads / l2_rate), rate = least(m.hbm_rate, m.attention_draw * l2_rate);
+    double pace = op.warm / m.l2_rate + (1.0 - op.warm) / rate;
+    double shown = m.unhidden * least(begun, op.weight_bytes * pace);
+    deal_t deal = {shown, chip, rate, shown + most(chip, hbm * pace)};
     return deal;
 }
 
@@ -169,12 +172,12 @@ LAW ask_t attend(operator_t op, machine_t m, double core_rate)
     double at_work = op.weight_bytes * least(1.0, m.cores / tiles);
     double again = (down - 1.0) * (1.0 - resident(at_work, m));
     double hbm = op.weight_bytes * (1.0 + again) + activations * (1.0 - resident(activations, m));
-    double pieces = down > 1.0 ? 1.0 : most(least(least(m.cores / tiles, chunks), MAX_PIECES), 1.0);
+    double pieces = down > 1.0 ? 1.0 : most(floor(least(least(m.cores / tiles, chunks), MAX_PIECES)), 1.0);
     deal_t whole = deal(op, m, tiles, chunks, chunk_time, 1.0, hbm);
     deal_t split = deal(op, m, tiles, chunks, chunk_time, pieces, hbm);
     int alone = whole.time <= split.time + m.combine_time;
-    double start = m.launch + m.attention_time + (alone ? 0.0 : m.combine_time);
-    ask_t ask = {alone ? whole.chip : split.chip, hbm, alone ? whole.rate : split.rate, start, m.unhidden};
+    double start = m.launch + m.attention_time + (alone ? whole.shown : split.shown + m.combine_time);
+    ask_t ask = {alone ? whole.chip : split.chip, hbm, alone ? whole.rate : split.rate, start, 0.0};
     return ask;
 }
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from accelmodel.laws.compiling import law
 from accelmodel.laws.l2cache import resident_share
-from accelmodel.laws.matmul import core_rate, tile_rows, unhidden_share
-from accelmodel.laws.timeline import body_time
+from accelmodel.laws.matmul import core_rate, tile_rows
+from accelmodel.laws.timeline import memory_time
 from accelmodel.laws.vectors import Cost, Machine, Operator
 
 #: keys that a core takes at a time (FlashAttention-2, arXiv 2307.08691, section 3.3: 64 to 128)
@@ -47,6 +47,16 @@ def chunk_time(op: Operator, machine: Machine) -> float:
 
 
 @law
+def tile_time(op: Operator, machine: Machine) -> float:
+    """Time a core takes to begin and end a tile [s]: latencies, and what fills and drains its pipeline.
+
+    A chunk passes from scores over the softmax to values (FlashAttention-3, arXiv 2407.08608, section 3.2); where a
+    core holds several tiles one computes while another fills.
+    """
+    return machine.attention_tile_time + machine.attention_fill * chunk_time(op, machine)
+
+
+@law
 def l2_bytes(op: Operator, machine: Machine, tiles: float) -> float:
     """Bytes read from L2, weighed by how slowly cores draw them [B].
 
@@ -58,16 +68,19 @@ def l2_bytes(op: Operator, machine: Machine, tiles: float) -> float:
 
 
 @law
-def dealt(op: Operator, machine: Machine, tiles: float, pieces: float) -> tuple[float, float]:
-    """Compute time [s] and share of cores at work, with each tile's keys on ``pieces`` cores.
+def dealt(op: Operator, machine: Machine, tiles: float, pieces: float) -> tuple[float, float, float]:
+    """Time to begin and end tiles [s], to work through chunks [s], and share of cores at work.
 
-    Tiles are begun and ended one after the other on each core.  Where a group has several tiles their keys
-    differ in number under the causal mask, and the last to end is one mean tile behind.
+    Each tile's keys are on ``pieces`` cores.  Where a group has one tile all tiles are alike and go in whole
+    waves.  Where it has several their keys differ in number under the causal mask: cores that are done take the
+    next, and the last to end is one mean tile behind.
     """
     chunks, load = key_chunks(op, tiles), tiles / machine.cores
-    steps = max(load * chunks, chunks / pieces) if tiles <= op.groups else load * chunks + chunks
-    compute = max(load, 1.0) * machine.attention_tile_time + steps * chunk_time(op, machine)
-    return compute, min(load * pieces, 1.0)
+    waves = np.ceil(load * pieces)
+    several = tiles > op.groups
+    begun = max(load, 1.0) if several else waves
+    steps = load * chunks + chunks if several else waves * np.ceil(chunks / pieces)
+    return begun * tile_time(op, machine), steps * chunk_time(op, machine), min(load * pieces, 1.0)
 
 
 @law
@@ -78,6 +91,23 @@ def attention_traffic(op: Operator, machine: Machine, tiles: float) -> float:
     again = (tiles / op.groups - 1.0) * (1.0 - resident_share(at_work, machine.l2_bytes, machine.l2_ways))
     fresh = 1.0 - resident_share(activations, machine.l2_bytes, machine.l2_ways)
     return op.weight_bytes * (1.0 + again) + activations * fresh
+
+
+@law
+def way(op: Operator, machine: Machine, tiles: float, pieces: float, hbm: float) -> tuple[float, ...]:
+    """Time that nothing hides, compute and L2 time [s], rate drawn from HBM [B/s], time in all [s], for one deal.
+
+    The stream of keys halts where a tile begins or ends: ``unhidden`` of the shorter of the two shows.
+    """
+    begun, computed, share = dealt(op, machine, tiles, pieces)
+    l2 = l2_bytes(op, machine, tiles) / (machine.l2_rate * share)
+    rate = min(machine.hbm_rate, machine.attention_draw * machine.l2_rate * share)
+    cold = 1.0 - op.warm
+    keys = memory_time(op.warm * op.weight_bytes, cold * op.weight_bytes, machine.l2_rate, rate)
+    shown = machine.unhidden * min(begun, keys)
+    memory = memory_time(op.warm * hbm, cold * hbm, machine.l2_rate, rate)
+    compute = begun + computed
+    return shown, compute, l2, rate, shown + max(compute, l2, memory)
 
 
 @law
@@ -103,19 +133,14 @@ def attention(op: Operator, machine: Machine) -> Cost:
     FlashAttention-2 (arXiv 2307.08691) for prefill; Flash-Decoding, which deals chunks of keys to idle
     cores and pays ``combine_time``, where one tile holds the queries of a group and it is faster so.
     Held against aiconfigurator-core 0.12.0 for widths of 64 to 256 a head; wider ones lack fast kernels.
+    Several times too fast under a sliding window where a kernel then reads the keys once a query head.
     """
     tiles = op.groups * np.ceil(op.m / tile_rows(op.m, machine))
     hbm = attention_traffic(op, machine, tiles)
-    unhidden = unhidden_share(op, machine)
-    pieces = min(machine.cores / tiles, key_chunks(op, tiles), MAX_PIECES) if tiles <= op.groups else 1.0
-    pieces = max(pieces, 1.0)
-    read, drawn = l2_bytes(op, machine, tiles) / machine.l2_rate, machine.attention_draw * machine.l2_rate
-    c1, u1 = dealt(op, machine, tiles, 1.0)
-    c2, u2 = dealt(op, machine, tiles, pieces)
-    l1, l2 = read / u1, read / u2
-    r1, r2 = min(machine.hbm_rate, drawn * u1), min(machine.hbm_rate, drawn * u2)
-    whole = body_time(max(c1, l1), hbm / r1, unhidden)
-    split = body_time(max(c2, l2), hbm / r2, unhidden) + machine.combine_time
-    alone = whole <= split
-    start = machine.launch + machine.attention_time + (0.0 if alone else machine.combine_time)
+    idle = min(machine.cores / tiles, key_chunks(op, tiles), MAX_PIECES) if tiles <= op.groups else 1.0
+    pieces = max(np.floor(idle), 1.0)
+    s1, c1, l1, r1, whole = way(op, machine, tiles, 1.0, hbm)
+    s2, c2, l2, r2, split = way(op, machine, tiles, pieces, hbm)
+    alone = whole <= split + machine.combine_time
+    start = machine.launch + machine.attention_time + (s1 if alone else s2 + machine.combine_time)
     return Cost(start, c1 if alone else c2, l1 if alone else l2, hbm, r1 if alone else r2)

@@ -12,7 +12,7 @@ import numpy as np
 
 from accelmodel.laws.compiling import law
 from accelmodel.laws.l2cache import resident_share
-from accelmodel.laws.vectors import ATTENTION, Cost, Machine, Operator
+from accelmodel.laws.vectors import MATMUL, Cost, Machine, Operator
 
 #: rows that the matrix unit works on at least, padding narrower products (16 x 16 fractal of
 #: Ascend's cube, m16n8k16 of NVIDIA's tensor cores)
@@ -100,8 +100,8 @@ def product_start(op: Operator, machine: Machine) -> float:
 
 @law
 def unhidden_share(op: Operator, machine: Machine) -> float:
-    """Share of the shorter of computing and fetching that products and attention do not hide."""
-    return machine.unhidden if op.kind <= ATTENTION else 0.0
+    """Share of the shorter of computing and fetching that products do not hide."""
+    return machine.unhidden if op.kind == MATMUL else 0.0
 
 
 @law

@@ -56,7 +56,7 @@ def machine_at(machines: Any, d: int) -> Machine:
         x[16, d], x[17, d], x[18, d], x[19, d], x[20, d], x[21, d], x[22, d], x[23, d],
         x[24, d], x[25, d], x[26, d], x[27, d], x[28, d], x[29, d], x[30, d], x[31, d],
         x[32, d], x[33, d], x[34, d], x[35, d], x[36, d], x[37, d], x[38, d], x[39, d],
-        x[40, d], x[41, d], x[42, d], x[43, d], x[44, d], x[45, d], x[46, d],
+        x[40, d], x[41, d], x[42, d], x[43, d], x[44, d], x[45, d], x[46, d], x[47, d],
     )  # fmt: skip
 
 

@@ -55,6 +55,7 @@ class Machine(NamedTuple):
     attention_tile_time: float  #: a core begins and ends a tile of queries [s]
     attention_draw: float  #: share of the L2 rate that cores draw which wait for chunk after chunk of keys
     combine_time: float  #: time to combine the parts of a tile whose keys are split [s]
+    attention_fill: float  #: chunks of keys in whose time a tile of queries fills and drains its pipeline
 
 
 class Operator(NamedTuple):
