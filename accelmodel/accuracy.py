@@ -148,7 +148,7 @@ def rows_of(device: Device, kind: str, model: Cluster, split: str, measured: Any
             "field_median_ape": statistics(field, time)["median_ape"],
             "field_mean_ape": statistics(field, time)["mean_ape"],
             "affine_median_ape": statistics(slope * bare + intercept, time)["median_ape"],
-            "fitted_source": calibration.source_is_fitted(kind, held),
+            "fitted_source": bool(calibration.is_fitted(kind, held).any()),
             "left_out": dropped,
             "split": split,
         }

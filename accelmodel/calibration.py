@@ -199,13 +199,6 @@ def is_fitted(kind: str, frame: pd.DataFrame) -> Any:
     return chosen
 
 
-def source_is_fitted(kind: str, frame: pd.DataFrame) -> bool:
-    """Return whether anything was fitted to rows like those of one source: constants of devices, or of a library."""
-    first = frame.iloc[0]
-    library = measured_products.library_of(first["source"], first["bits"]) if kind == "matmul" else None
-    return bool(is_fitted(kind, frame).any()) or library is not None
-
-
 def _log_errors(frames: Frames, chip: Cluster, points: Any, names: list[str]) -> Any:
     """Return log of predicted over measured time (row, point) at points (point, constant) of the constants."""
     import xarray as xr
