@@ -159,11 +159,9 @@ def serve(traffic: Traffic, times: Times, rules: Rules, first: Any, finish: Any,
 
     Parameters
     ----------
-    traffic : Traffic
-        Arrivals rise; those that are infinite (closed loop) are filled in.  The first token of an answer comes with
-        the end of its prompt.
-    times, rules
-        See there.
+    traffic, times, rules
+        See there.  Arrivals rise; those that are infinite (closed loop) are filled in.  The first token of an answer
+        comes with the end of its prompt.
     first, finish : ndarray (request)
         Filled with the times of the first and the last token [s].
     gaps : ndarray (tokens of all answers)
@@ -178,16 +176,14 @@ def serve(traffic: Traffic, times: Times, rules: Rules, first: Any, finish: Any,
     whole, row = np.zeros(rules.most, np.int64), np.zeros(rules.most)
     slots = Slots(whole, whole.copy(), whole.copy(), row, whole.copy())
     active, queue, ended, written, since, held, now, used = 0, 0, 0, 0, 0, 0, 0.0, 0.0
-    released = int(np.searchsorted(arrival, np.inf))
-    ready = np.full(arrival.shape[0], np.inf)
+    ready, released = np.full(arrival.shape[0], np.inf), int(np.searchsorted(arrival, np.inf))
     for r in range(released):
         enter(ready, r, traffic, rules)
     mixed = rules.chunk > 0 and not rules.apart
     while ended < arrival.shape[0]:
         decoding, context = decoders(slots, active, prompt, answer)
         if decoding == 0 or (since >= rules.patience and held >= rules.gather):
-            before = queue
-            active, queue, used = admit(slots, traffic, rules, ready, active, queue, used, now)
+            before, (active, queue, used) = queue, admit(slots, traffic, rules, ready, active, queue, used, now)
             since, held = (0, 0) if queue > before else (since, held)
         if active == 0:
             now = max(now, ready[queue])
