@@ -108,6 +108,32 @@ def test_the_host_adds_or_runs_beside():
     assert simulate(FLAT, added._replace(beside=True), one).finish[0] == pytest.approx(0.01 + 0.1 + 0.011)
 
 
+def test_a_request_enters_the_queue_after_its_host_time():
+    """4 ms and 1 ms for each of 5 tokens, prompts one after another: ready at 9, 14 ms, so that only one is in time."""
+    rules = RULES._replace(entry=0.004, entry_token=0.001)
+    served = simulate(FLAT, rules, closed_loop(2, 2, 5, 3))
+    assert served.first.tolist() == pytest.approx([0.019, 0.029])  # 9 + 10; the second waits for that step
+    assert served.finish.tolist() == pytest.approx([0.049, 0.049])  # its prompt took a step that decoded nothing
+
+
+def test_prompts_in_steps_of_their_own_stop_decoding_and_keep_users_in_step():
+    """Budget 10, three prompts of 10: three steps without decoding, then two decode steps for all; and again."""
+    apart = RULES._replace(chunk=10, apart=True)
+    served = simulate(FLAT, apart, closed_loop(3, 6, 10, 3))
+    assert served.first[:3].tolist() == pytest.approx([0.01, 0.02, 0.03])
+    assert served.finish.tolist() == pytest.approx([0.05] * 3 + [0.1] * 3)
+    mixed = simulate(FLAT, apart._replace(apart=False), closed_loop(3, 6, 10, 3))
+    assert mixed.finish[0] < served.finish[0]
+
+
+def test_a_waiting_prompt_lets_steps_pass_to_gather_others():
+    arrival = np.array([0.0, 0.011])
+    traffic = closed_loop(2, 2, np.array([16, 16]), np.array([20, 1]))._replace(arrival=arrival)
+    waited = simulate(FLAT, RULES._replace(gather=5), traffic)
+    assert waited.first[1] == pytest.approx(0.08)  # in the queue at 20 ms; five decode steps; its own
+    assert simulate(FLAT, RULES, traffic).first[1] == pytest.approx(0.03)
+
+
 def test_kv_cache_limits_who_is_admitted():
     """Room for two requests of 26 tokens: the third starts when the first two have finished."""
     served = simulate(FLAT, RULES._replace(room=52.0), closed_loop(3, 3, 16, 10))
@@ -123,6 +149,7 @@ def test_compiled_is_plain_and_every_token_is_served(users, chunk, patience, roo
     draw = np.random.default_rng(seed)
     traffic = closed_loop(min(users, 30), 30, draw.integers(1, 40, 30), draw.integers(1, 20, 30))
     rules = Rules(8, float(room), chunk, patience, 0.001, 0.0005, 0.002, bool(seed % 2))
+    rules = rules._replace(entry=0.003 * (seed % 3), entry_token=1e-4, gather=seed % 4, apart=bool(seed % 5))
     served = simulate(LINEAR, rules, traffic)
     first, finish, gaps = np.zeros(30), np.zeros(30), np.zeros(int(traffic.answer.sum()))
     plain = traffic._replace(arrival=traffic.arrival.copy())

@@ -39,6 +39,10 @@ class Rules(NamedTuple):
     each: float  #: time of the host for each sequence of a decode step [s]
     prompt: float  #: time of the host for each prompt that a step finishes [s]
     beside: bool  #: the fixed time runs beside the device
+    entry: float = 0.0  #: time between a request's arrival and the queue: network, event loop [s]
+    entry_token: float = 0.0  #: time of the host for a token of a prompt before the queue, request by request [s/token]
+    gather: int = 0  #: decode steps that a waiting prompt lets pass, for others to join it
+    apart: bool = False  #: prompts take steps of their own even where ``chunk`` limits them
 
 
 @law
@@ -86,13 +90,20 @@ class Slots(NamedTuple):
 
 
 @law
+def enter(ready: Any, r: int, traffic: Traffic, rules: Rules) -> None:
+    """Set when a request that has arrived is in the queue: the host reads one prompt after another [s]."""
+    before = ready[r - 1] if r > 0 else 0.0
+    ready[r] = np.maximum(traffic.arrival[r] + rules.entry, before) + rules.entry_token * traffic.prompt[r]
+
+
+@law
 def admit(
-    slots: Slots, traffic: Traffic, rules: Rules, active: int, queue: int, released: int, used: float, now: float
+    slots: Slots, traffic: Traffic, rules: Rules, ready: Any, active: int, queue: int, used: float, now: float
 ) -> tuple[int, int, float]:
     """Admit waiting requests in order while slots and KV cache last; return active, queue and KV cache in use."""
-    arrival, prompt, answer = traffic.arrival, traffic.prompt, traffic.answer
+    prompt, answer = traffic.prompt, traffic.answer
     while (
-        queue < released and arrival[queue] <= now and active < rules.most
+        queue < ready.shape[0] and ready[queue] <= now and active < rules.most
         and used + prompt[queue] + answer[queue] <= rules.room
     ):  # fmt: skip
         slots.who[active], slots.done[active], slots.left[active] = queue, 0, answer[queue]
@@ -148,11 +159,9 @@ def serve(traffic: Traffic, times: Times, rules: Rules, first: Any, finish: Any,
 
     Parameters
     ----------
-    traffic : Traffic
-        Arrivals rise; those that are infinite (closed loop) are filled in.  The first token of an answer comes with
-        the end of its prompt.
-    times, rules
-        See there.
+    traffic, times, rules
+        See there.  Arrivals rise; those that are infinite (closed loop) are filled in.  The first token of an answer
+        comes with the end of its prompt.
     first, finish : ndarray (request)
         Filled with the times of the first and the last token [s].
     gaps : ndarray (tokens of all answers)
@@ -166,25 +175,27 @@ def serve(traffic: Traffic, times: Times, rules: Rules, first: Any, finish: Any,
     arrival, prompt, answer = traffic.arrival, traffic.prompt, traffic.answer
     whole, row = np.zeros(rules.most, np.int64), np.zeros(rules.most)
     slots = Slots(whole, whole.copy(), whole.copy(), row, whole.copy())
-    active, queue, ended, written, since, now, used = 0, 0, 0, 0, 0, 0.0, 0.0
-    released = int(np.searchsorted(arrival, np.inf))
-    mixed = rules.chunk > 0
+    active, queue, ended, written, since, held, now, used = 0, 0, 0, 0, 0, 0, 0.0, 0.0
+    ready, released = np.full(arrival.shape[0], np.inf), int(np.searchsorted(arrival, np.inf))
+    for r in range(released):
+        enter(ready, r, traffic, rules)
+    mixed = rules.chunk > 0 and not rules.apart
     while ended < arrival.shape[0]:
         decoding, context = decoders(slots, active, prompt, answer)
-        if decoding == 0 or since >= rules.patience:
-            before = queue
-            active, queue, used = admit(slots, traffic, rules, active, queue, released, used, now)
-            since = 0 if queue > before else since
+        if decoding == 0 or (since >= rules.patience and held >= rules.gather):
+            before, (active, queue, used) = queue, admit(slots, traffic, rules, ready, active, queue, used, now)
+            since, held = (0, 0) if queue > before else (since, held)
         if active == 0:
-            now = max(now, arrival[queue])
+            now = max(now, ready[queue])
             continue
-        budget = max(rules.chunk - decoding, 1) if mixed else 2**62
-        tokens, ready, device = prompts(slots, active, prompt, times, budget)
+        held = held + 1 if queue < ready.shape[0] and ready[queue] <= now else 0
+        budget = max(rules.chunk - decoding * mixed, 1) if rules.chunk > 0 else 2**62
+        tokens, finished, device = prompts(slots, active, prompt, times, budget)
         decodes = decoding > 0 and (mixed or tokens == 0)
         if decodes:
             tokens, since = tokens + decoding, since + 1
             device += surface(times.decode_attention, decoding, context / decoding)
-        now += step_time(device + curve(times.other, tokens), decoding if decodes else 0.0, ready, rules)
+        now += step_time(device + curve(times.other, tokens), decoding if decodes else 0.0, finished, rules)
         keep = 0
         for s in range(active):
             r = slots.who[s]
@@ -195,6 +206,7 @@ def serve(traffic: Traffic, times: Times, rules: Rules, first: Any, finish: Any,
                 used -= prompt[r] + answer[r]
                 if released < arrival.shape[0]:
                     arrival[released] = now
+                    enter(ready, released, traffic, rules)
                     released += 1
             else:
                 slots.who[keep], slots.done[keep] = r, slots.done[s]
