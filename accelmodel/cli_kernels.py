@@ -22,13 +22,17 @@ def matmul(
     k: Annotated[str, typer.Option("--k", help=f"Depth; {List}")],
     device: DeviceName = "h100-sxm",
     bits: Bits = 16,
+    library: Annotated[
+        str | None, typer.Option("--library", help="A framework's own 8 or 4 bit products, such as vllm-8bit.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Matrix products, weights in HBM: time, interval, and what bounds them."""
     from accelmodel import kernel_answer, tables_kernels
 
-    rows = kernel_answer.matmul_rows(device, m, n, k, bits)
-    emit({"rows": rows}) if as_json else tables_kernels.print_kernels(rows, f"Products on {device}, {bits:g} bit")
+    rows = kernel_answer.matmul_rows(device, m, n, k, bits, library)
+    title = f"Products on {device}, {library or f'{bits:g} bit'}"
+    emit({"rows": rows}) if as_json else tables_kernels.print_kernels(rows, title)
 
 
 @app.command()
@@ -72,18 +76,31 @@ def collective(
 
 @app.command()
 def calibrate(
-    device: Annotated[str, typer.Argument(help="Name, or path of a TOML file.")],
+    device: Annotated[str | None, typer.Argument(help="Name, or path of a TOML file.")] = None,
     measurements: Annotated[
         Path | None, typer.Option("--measurements", help="CSV of your own: kind, shape, bits, time_s.")
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", help="TOML file; beside the device's by default.")] = None,
+    library: Annotated[
+        str | None, typer.Option("--library", help="Fit a framework's own products over all devices instead.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Fit the constants that no data sheet gives to measured kernels, and write them beside the device."""
     from accelmodel import kernel_answer, tables, tables_kernels
+    from accelmodel.errors import SpecError
 
+    if (device is None) == (library is None):
+        raise SpecError("accelmodel calibrate fits a DEVICE or a --library; give one of them")
     with tables.watching() as watch:
-        data = kernel_answer.calibrate(device, measurements, output, lambda stage: watch(stage, 1, 1))
+
+        def told(stage: str) -> None:
+            watch(stage, 1, 1)
+
+        if library:
+            data = kernel_answer.calibrate_library(library, output, told)
+        else:
+            data = kernel_answer.calibrate(str(device), measurements, output, told)
     emit(data) if as_json else tables_kernels.print_calibration(data)
 
 

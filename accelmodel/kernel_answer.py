@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from accelmodel import accuracy, calibration, calibration_file, kernels, silicon
+from accelmodel import accuracy, calibration, calibration_file, calibration_kernels, kernels, silicon
 from accelmodel.errors import SpecError, unknown
 from accelmodel.library import calibrated_path, cluster, field_units, load, path_of
 from accelmodel.options import counts
@@ -38,13 +38,25 @@ def _grid(**axes: list[int]) -> tuple[list[dict[str, Any]], list[Any]]:
     return shapes, [np.array([shape[name] for shape in shapes], dtype=float) for name in axes]
 
 
-def matmul_rows(device: str, m: str, n: str, k: str, bits: float) -> list[dict[str, Any]]:
-    """Return rows ``{m, n, k, time_s, lower_s, upper_s, bound}``; SpecError where an input is not allowed."""
+def matmul_rows(device: str, m: str, n: str, k: str, bits: float, library: str | None = None) -> list[dict[str, Any]]:
+    """Return rows ``{m, n, k, time_s, lower_s, upper_s, bound}``; SpecError where an input is not allowed.
+
+    Products of a ``library`` are at its precision and hold the quantisation of their activations; what bounds them is
+    told of the product by the law.
+    """
+    own = load("library", library) if library else None
+    bits = float(own.bits) if own else bits
     if bits not in PRECISIONS:
         raise SpecError(f"--bits {bits:g}: products are modelled at 16, 8 and 4 bit; give one of them")
     chip = cluster(load("device", device))
     shapes, (rows, across, depth) = _grid(m=counts(m, "--m"), n=counts(n, "--n"), k=counts(k, "--k"))
-    return _timed(kernels.matmul(rows, across, depth, bits), chip, shapes, bits=bits)
+    found = _timed(kernels.matmul(rows, across, depth, bits), chip, shapes, bits=bits)
+    if own:
+        times = kernels.library_times(rows, across, depth, own, chip)
+        for row, time in zip(found, times, strict=True):
+            longer = float(time) / row["time_s"]
+            row.update({name: row[name] * longer for name in ("time_s", "lower_s", "upper_s")})
+    return found
 
 
 def attention_rows(device: str, phase: str, batch: str, context: str, shape: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -125,6 +137,19 @@ def calibrate(
         row for kind, frame in measured.items() for row in accuracy.rows_of(base, kind, fitted, "held-out", (frame, 0))
     ]
     return {"device": base.name, "files": [str(each) for each in files], "constants": _constants(fits), "rows": rows}
+
+
+def calibrate_library(name: str, output: Path | None, progress: Callable[[str], None] | None = None) -> dict[str, Any]:
+    """Fit a framework's own products over all fitted devices, write them, and return what was fitted."""
+    library, path = load("library", name), output or path_of("library", name)
+    found, spans, told = calibration_kernels.fit(library, progress)
+    calibration_file.write(path, calibration_kernels.text(found, spans, told, datetime.date.today().isoformat()))
+    units = field_units(type(library))
+    constants = {
+        field: {"value": getattr(found, field), "unit": units[field], "range": list(span), "fitted_to": told}
+        for field, span in spans.items()
+    }
+    return {"device": name, "files": [str(path)], "constants": constants, "rows": []}
 
 
 def _constants(fits: list[calibration.Fit]) -> dict[str, Any]:

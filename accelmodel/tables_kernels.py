@@ -56,7 +56,8 @@ def print_calibration(data: dict[str, Any]) -> None:
         for name, each in data["constants"].items()
     ]  # fmt: skip
     print_table(f"Constants of {data['device']}", ["constant", "value", "range", "fitted to"], cells)
-    print_accuracy(data["rows"], "Error on rows that were not fitted")
+    if data["rows"]:
+        print_accuracy(data["rows"], "Error on rows that were not fitted")
     say(f"written to {', '.join(data['files'])}")
 
 

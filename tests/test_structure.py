@@ -37,9 +37,9 @@ LEVELS = (
     ("request", "options", "calibration", "measured", "tables_kernels", "serving", "tables_instances"),
     ("techniques.cake_policies", "techniques.cake_grid", "techniques.kv_rebuilding", "hosting"),
     ("study", "accuracy", "calibration_file", "techniques.cake_adaptive", "arrivals"),
+    ("calibration_kernels",),
     (
         "search",
-        "calibration_kernels",
         "cake_answer",
         "tables_cake",
         "kernel_answer",
