@@ -217,7 +217,7 @@ def test_validate(answer, tmp_path):
     assert data["region"]["tested"] == 700
     table = (tmp_path / "table.md").read_text(encoding="utf-8").splitlines()
     titles = [line for line in table if line.startswith("## ")]
-    assert titles == ["## Published claims", "## Other measurements"]
+    assert titles == ["## Measured kernels", "## Published claims", "## Other measurements"]
     assert sum(line.startswith("| ") for line in table) == len(titles) + len(data["rows"])
 
 

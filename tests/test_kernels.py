@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tomllib
+
 import numpy as np
 import pytest
 
 import accelmodel as am
-from accelmodel import kernels
+from accelmodel import calibration_kernels, kernel_answer, kernels
 from accelmodel.errors import SpecError
 from accelmodel.kernel_answer import attention_rows, collective_rows, matmul_rows, sizes
 
@@ -109,3 +111,31 @@ def test_a_library_that_is_as_good_costs_a_quantisation_more_at_least(h100):
     best, _ = kernels.time_columns(kernels.matmul(m, n, k, 8.0), h100)
     quantised, _ = kernels.time_columns(kernels.pointwise(m * k, 3.0, 2.0, 1.0), h100)
     assert np.all(kernels.library_times(m, n, k, library, h100) >= (best + quantised) * (1 - 1e-12))
+
+
+def test_a_command_takes_the_library(h100):
+    plain = kernel_answer.matmul_rows("h100-sxm", "64,4096", "4096", "4096", 8.0)
+    own = kernel_answer.matmul_rows("h100-sxm", "64,4096", "4096", "4096", 16.0, "vllm-8bit")
+    for slow, fast in zip(own, plain, strict=True):
+        assert slow["time_s"] > fast["time_s"] + float(h100.device.launch_time)  # it quantises first
+        assert slow["upper_s"] / slow["time_s"] == pytest.approx(fast["upper_s"] / fast["time_s"])
+    with pytest.raises(SpecError, match="vllm-8bit"):
+        kernel_answer.matmul_rows("h100-sxm", "64", "4096", "4096", 8.0, "vllm-8bits")
+
+
+def test_constants_of_a_library_are_found_again(h100):
+    library = am.load("library", "sglang-8bit")
+    true = am.override(library, matrix_factor=0.7, slice_factor=1.5, passes=2.0, row_time=2e-9)
+    rng = np.random.default_rng(0)
+    m, n, k = (2.0 ** rng.integers(low, 14, 400) for low in (0, 8, 8))
+    rows = calibration_kernels.Rows(h100, m, n, k, 0.0 * m, kernels.library_times(m, n, k, true, h100))
+    found = calibration_kernels.solve(library, [rows])
+    for name in calibration_kernels.CONSTANTS:
+        assert getattr(found, name) == pytest.approx(getattr(true, name), rel=0.03), name  # no noise
+    spans = {name: (0.5 * getattr(found, name), 2.0 * getattr(found, name)) for name in calibration_kernels.CONSTANTS}
+    text = calibration_kernels.text(found, spans, "rows of a test", "2026-11-23")
+    values = tomllib.loads(text)["library"]
+    assert values["matrix_factor"]["value"] == pytest.approx(0.7, rel=0.03)
+    assert values["row_time"]["unit"] == "ns"
+    assert values["row_time"]["value"] == pytest.approx(2.0, rel=0.03)
+    assert values["quarter_rows"]["kind"] == "assumed"
