@@ -51,6 +51,7 @@ def newcomer(tmp_path, monkeypatch):
         raise SpecError(silicon.HOW)
 
     monkeypatch.setattr(silicon, "root", absent)
+    silicon.rows.cache_clear()
 
 
 @pytest.mark.parametrize("number", range(len(COMMANDS)))
