@@ -37,6 +37,9 @@ Hybrid = Annotated[
     str | None,
     typer.Option("--hybrid", help="Correct the laws by installed tables of the device: TensorRT-LLM, vLLM or SGLang."),
 ]
+Library = Annotated[
+    str | None, typer.Option("--library", help="A framework's own 8 or 4 bit products, such as vllm-8bit.")
+]
 ActivationBits = Annotated[float, typer.Option("--activation-bits")]
 KvBits = Annotated[float, typer.Option("--kv-bits")]
 Threshold = Annotated[float, typer.Option("--threshold", help="Share of usable L2 that prefetches may fill.")]
@@ -103,12 +106,8 @@ def step(
     technique: Annotated[str, typer.Option("--technique", help="none, fused or preserve.")] = "none",
     threshold: Threshold = 1.0,
     rule: Rule = "paper",
-    hybrid: Annotated[
-        str | None,
-        typer.Option(
-            "--hybrid", help="Correct the laws by installed tables of the device: TensorRT-LLM, vLLM, SGLang."
-        ),
-    ] = None,
+    hybrid: Hybrid = None,
+    library: Library = None,
     l2: L2 = None,
     hbm_bandwidth: HbmBandwidth = None,
     hbm_capacity: HbmCapacity = None,
@@ -137,6 +136,10 @@ def step(
         from accelmodel.hybrid import corrected
 
         question = corrected(question, hybrid)
+    if library:
+        from accelmodel.frameworks import on_library
+
+        question = on_library(question, load("library", library))
     result = answer(question, chosen, technique)
     emit(tables.step_data(result)) if as_json else tables.print_step(tables.step_data(result))
 

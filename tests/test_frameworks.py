@@ -1,0 +1,47 @@
+"""A step on a framework's own kernels: its products alone change, by what the kernels take alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import accelmodel as am
+from accelmodel import kernels
+from accelmodel.errors import SpecError
+from accelmodel.frameworks import on_library
+from accelmodel.step import answer, pose
+
+
+@pytest.fixture
+def posed(warm):
+    chip = am.cluster(am.load("device", "h100-sxm"), 1)
+    work = am.workload(phase="decode", batch=64, context=2048, weight_bits=8, activation_bits=8, kv_bits=8)
+    return pose(am.load("model", "llama-3.1-8b"), chip, work)
+
+
+def test_products_take_the_times_of_the_library(posed):
+    library = am.load("library", "sglang-8bit")
+    plain, own = answer(posed), answer(on_library(posed, library))
+    ratio = (own.time / plain.time).to_series()
+    m, n, k = (np.array([size]) for size in (64.0, 4096.0, 14336.0))
+    alone, (law, _) = (
+        kernels.library_times(m, n, k, library, posed.cluster),
+        kernels.time_columns(kernels.matmul(m, n, k, 8.0), posed.cluster),
+    )
+    assert ratio["mlp_down"] == pytest.approx(alone[0] / law[0], rel=1e-9)
+    assert ratio["mlp_down"] > 1.0
+    assert ratio["attention"] == pytest.approx(1.0, rel=1e-12)
+    # the head runs at 16 bit
+    assert ratio["head"] == pytest.approx(1.0, rel=1e-12)
+    assert "SGLang" in own.notes
+
+
+def test_what_a_library_is_not_for_is_said(posed):
+    with pytest.raises(SpecError, match="4 bit"):
+        on_library(posed, am.load("library", "sglang-4bit"))
+    import xarray as xr
+
+    sizes = xr.DataArray([1e7, 1e8], dims="l2")
+    chip = am.cluster(am.override(posed.cluster.device, l2_capacity=sizes), 1)
+    with pytest.raises(SpecError, match="axes l2"):
+        on_library(pose(posed.model, chip, posed.work), am.load("library", "sglang-8bit"))
