@@ -15,8 +15,8 @@ BODY = Template("""<main>
 <h1>$headline</h1>
 <p class="lead">Errors are those of rows and claims that no constant was fitted to, unless the table says otherwise.</p>
 </header>
-$tables
 $sections
+$tables
 </main>
 <footer><p>$made</p></footer>
 """)
@@ -36,7 +36,8 @@ def headline(data: dict[str, Any]) -> str:
     if not products:
         return f"{sum(bool(row['within']) for row in claims)} of {len(claims)} published claims are met."
     ends = [f"{end(row['median_ape'] for row in products):.1%}" for end in (min, max)]
-    return f"Measured matrix products are met within {ends[0]} to {ends[1]} (median)."
+    chips = len({row["device"] for row in products})
+    return f"Matrix products of {chips} chips are met within {ends[0]} to {ends[1]} (median)."
 
 
 def write_report(data: dict[str, Any], path: Path) -> Path:
