@@ -159,7 +159,9 @@ def test_compiled_is_plain_and_every_token_is_served(users, chunk, patience, roo
     draw = np.random.default_rng(seed)
     traffic = closed_loop(min(users, 30), 30, draw.integers(1, 40, 30), draw.integers(1, 20, 30))
     rules = Rules(8, float(room), chunk, patience, 0.001, 0.0005, 0.002, bool(seed % 2))
-    rules = rules._replace(entry=0.003 * (seed % 3), entry_token=1e-4, gather=seed % 4, apart=bool(seed % 5), poll=seed % 3)
+    rules = rules._replace(
+        entry=0.003 * (seed % 3), entry_token=1e-4, gather=seed % 4, apart=bool(seed % 5), poll=seed % 3
+    )
     served = simulate(LINEAR, rules, traffic)
     first, finish, gaps = np.zeros(30), np.zeros(30), np.zeros(int(traffic.answer.sum()))
     plain = traffic._replace(arrival=traffic.arrival.copy())

@@ -34,7 +34,16 @@ LEVELS = (
     ("techniques.preserve", "techniques.infersave", "step"),
     ("techniques", "techniques.cake", "sweep", "chip", "tables", "kernels", "offload", "steptimes"),
     ("measured_products",),
-    ("request", "options", "calibration", "measured", "tables_kernels", "serving", "tables_instances"),
+    (
+        "request",
+        "options",
+        "calibration",
+        "measured",
+        "tables_kernels",
+        "serving",
+        "tables_instances",
+        "endtoend_points",
+    ),
     ("techniques.cake_policies", "techniques.cake_grid", "techniques.kv_rebuilding", "hosting"),
     ("study", "accuracy", "calibration_file", "techniques.cake_adaptive", "arrivals"),
     (
