@@ -233,7 +233,8 @@ def handed_over_rows(hosts: dict[tuple[str, str], Host]) -> list[dict[str, Any]]
     found: list[dict[str, Any]] = []
     for (engine, kind), frame in handed_over().groupby(["engine", "kind"]):
         host = hosts.get((str(engine), str(kind)))
-        ours, bare = predict_handed_over(frame, {str(engine): host or Host()}), predict_handed_over(frame, {})
+        bare = predict_handed_over(frame, {})
+        ours = predict_handed_over(frame, {str(engine): host}) if host else bare
         split = "fitted to aggregated serving" if host else "not fitted"
         said = {"kind": kind, "source": engine, "mode": "disaggregated", "split": split, **_constants(host or Host())}
         found += _rows(frame, ours, bare, **said)

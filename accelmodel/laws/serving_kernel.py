@@ -1,6 +1,6 @@
 """Continuous batching, step by step: the event simulation of one server, compiled since a step needs the one before.
 
-Compiled, 2,000 requests of 256 tokens take some 30 ms; the same code as plain Python some 300 times as long.
+Compiled, 2,000 requests of 256 tokens take some 5 ms; the same code as plain Python some 1,000 times as long.
 """
 
 from __future__ import annotations
