@@ -45,8 +45,8 @@ class Host(NamedTuple):
 
 
 #: candidates of the last two [s], [s/token]
-ENTRIES = (0.0, 0.002, 0.005, 0.01, 0.02, 0.04, 0.08)
-TOKENS = (0.0, 2e-6, 5e-6, 1e-5, 2e-5)
+ENTRIES = (0.0, 0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
+TOKENS = (0.0, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5)
 #: most points from which they are chosen
 ENOUGH = 40
 #: reach of the tables of step times
