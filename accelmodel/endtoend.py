@@ -44,7 +44,7 @@ class Host(NamedTuple):
     token: float = 0.0
 
 
-#: candidates of the last two [s], [s/token]
+#: candidates of the last two [s], [s/token]; beyond some 0.1 s they are no host's time, but waits not known here
 ENTRIES = (0.0, 0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
 TOKENS = (0.0, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5)
 #: most points from which they are chosen
