@@ -100,8 +100,8 @@ def under(engine: Engine, times: Times) -> Times:
     return times._replace(decode_attention=times.decode_attention * float(engine.attention_factor))
 
 
-def simulate(times: Times, rules: Rules, traffic: Traffic) -> Served:
-    """Return what becomes of the requests on one server.
+def simulate(times: Times, rules: Rules, traffic: Traffic, *, gaps: bool = True) -> Served:
+    """Return what becomes of the requests on one server; without the gaps between tokens unless they are wanted.
 
     Raises
     ------
@@ -116,9 +116,9 @@ def simulate(times: Times, rules: Rules, traffic: Traffic) -> Served:
         )
     traffic = traffic._replace(arrival=traffic.arrival.astype(float))
     first, finish = (np.zeros(len(traffic.arrival)) for _ in range(2))
-    gaps = np.zeros(int(traffic.answer.sum()))
-    count = serve(traffic, times, rules, first, finish, gaps)
-    return Served(traffic, first, finish, gaps[:count])
+    between = np.zeros(int(traffic.answer.sum()) if gaps else 0)
+    count = serve(traffic, times, rules, first, finish, between)
+    return Served(traffic, first, finish, between[:count])
 
 
 def summary(served: Served, percentile: float = 50.0) -> dict[str, float]:

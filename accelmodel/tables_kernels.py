@@ -93,6 +93,7 @@ def short_cells(rows: list[dict[str, Any]]) -> list[list[str]]:
         bias = "" if row["bias"] is None else f"{row['bias']:+.1%}"
         count = "" if not row["n"] else f"{row['n']:,}"
         kind = f"{row['kind']} {row['quantity']} {row['model']}" if row.get("quantity") else row["kind"]
+        kind += " disaggregated" if row.get("mode") == "disaggregated" else ""
         words = [str(word or "") for word in (row["device"], kind, row["precision"], row["source"])]
         made.append([*words, count, *shown, bias, str(row["split"] or "")])
     return made

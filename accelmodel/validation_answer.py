@@ -81,8 +81,11 @@ def _transfer(progress: Progress | None) -> dict[str, Any]:
 
 
 def _end_to_end(progress: Progress | None) -> dict[str, Any]:
-    rows = endtoend.table(progress)
-    return {"rows": [_whole({**row, "claim": f"{row['model']}, {row['quantity']}"}) for row in rows]}
+    rows = []
+    for row in endtoend.table(progress):
+        apart = ", disaggregated" if row["mode"] == "disaggregated" else ""
+        rows.append(_whole({**row, "claim": f"{row['model']}, {row['quantity']}{apart}"}))
+    return {"rows": rows}
 
 
 #: question → its answer; each alone, beside the whole table

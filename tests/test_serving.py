@@ -134,6 +134,16 @@ def test_a_waiting_prompt_lets_steps_pass_to_gather_others():
     assert simulate(FLAT, RULES, traffic).first[1] == pytest.approx(0.03)
 
 
+def test_a_queue_that_is_looked_at_every_fifth_decode_step():
+    """The request is there at 11 ms; the queue is looked at after the first prompt and five decode steps, at 60 ms."""
+    arrival = np.array([0.0, 0.011])
+    traffic = closed_loop(2, 2, np.array([16, 16]), np.array([20, 1]))._replace(arrival=arrival)
+    polled = RULES._replace(poll=5)
+    assert simulate(FLAT, polled, traffic).first[1] == pytest.approx(0.07)
+    late = traffic._replace(arrival=np.array([0.0, 0.065]))
+    assert simulate(FLAT, polled, late).first[1] == pytest.approx(0.12)
+
+
 def test_kv_cache_limits_who_is_admitted():
     """Room for two requests of 26 tokens: the third starts when the first two have finished."""
     served = simulate(FLAT, RULES._replace(room=52.0), closed_loop(3, 3, 16, 10))
@@ -149,7 +159,9 @@ def test_compiled_is_plain_and_every_token_is_served(users, chunk, patience, roo
     draw = np.random.default_rng(seed)
     traffic = closed_loop(min(users, 30), 30, draw.integers(1, 40, 30), draw.integers(1, 20, 30))
     rules = Rules(8, float(room), chunk, patience, 0.001, 0.0005, 0.002, bool(seed % 2))
-    rules = rules._replace(entry=0.003 * (seed % 3), entry_token=1e-4, gather=seed % 4, apart=bool(seed % 5))
+    rules = rules._replace(
+        entry=0.003 * (seed % 3), entry_token=1e-4, gather=seed % 4, apart=bool(seed % 5), poll=seed % 3
+    )
     served = simulate(LINEAR, rules, traffic)
     first, finish, gaps = np.zeros(30), np.zeros(30), np.zeros(int(traffic.answer.sum()))
     plain = traffic._replace(arrival=traffic.arrival.copy())
@@ -157,6 +169,9 @@ def test_compiled_is_plain_and_every_token_is_served(users, chunk, patience, roo
     assert finish == pytest.approx(served.finish, rel=1e-12)
     assert gaps[:count] == pytest.approx(served.gaps, rel=1e-12)
     assert len(served.gaps) == traffic.answer.sum() - 30
+    lean = simulate(LINEAR, rules, traffic, gaps=False)
+    assert (lean.finish == served.finish).all()
+    assert len(lean.gaps) == 0
     assert (served.first > served.traffic.arrival).all()
     assert (served.finish >= served.first).all()
     assert (np.diff(served.first) >= -1e-12).all()

@@ -1,0 +1,92 @@
+"""Whole servers: how points are read, engines started, and predictions made; by hand on servers of constant steps."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from accelmodel import endtoend, silicon
+from accelmodel.endtoend import Host, fit, predict_handed_over, rules
+from accelmodel.endtoend_points import Launch, handed_over, launch, points, room
+from accelmodel.laws.serving_kernel import Times
+
+needs_points = pytest.mark.skipif(not silicon.installed(), reason="aiconfigurator-core is not installed")
+#: DeepSeek of 8 bit on four B200
+ROW = SimpleNamespace(
+    engine="trtllm 1.2.0", model="deepseek-v3", device="b200-sxm", bits=8.0, tp=4.0, ep=1.0, users=32, prompt=8192,
+    answer=1024, public=True, layers=61,
+)  # fmt: skip
+
+
+def changed(**fields):
+    return SimpleNamespace(**{**vars(ROW), **fields})
+
+
+def test_engines_are_started_as_the_scripts_do():
+    assert launch(ROW) == Launch(8320, 1.0, 0.75)  # 32 + 8192 + 64 = 8288, up to a multiple of 64
+    assert launch(changed(prompt=1024, users=64)) == Launch(8192, 1.0, 0.8, gather=40)
+    assert launch(changed(engine="sglang 0.5")) == Launch(8192, 0.95, apart=True, poll=10)
+    assert launch(changed(engine="sglang 0.5", tp=8.0)) == Launch(32768, 0.82, apart=True, poll=30)
+    assert launch(changed(engine="sglang 0.5", bits=4.0, users=8)) == Launch(16384, 0.85, apart=True, poll=10)
+    assert launch(changed(engine="vllm 0.12.0", public=False)) == Launch(2048)
+    llama = changed(model="llama-3.1-70b", prompt=1024)
+    assert (launch(llama).gather, launch(changed(**{**vars(llama), "tp": 8.0})).gather) == (20, 0)
+
+
+def test_room_of_deepseek_on_four_b200():
+    """671 G weights of a byte, of which 168 to 170 GB on each of four; 193.3 GB of memory; 35,136 B for a token.
+
+    Of what is left TensorRT-LLM takes 75 %: 510 to 540 thousand tokens; SGLang takes 95 % of all memory: 390 to 450.
+    """
+    assert 0.75 * (193.27e9 - 170e9) / 35136 < room(ROW) < 0.75 * (193.28e9 - 168e9) / 35136
+    assert (0.95 * 193.27e9 - 170e9) / 35136 < room(changed(engine="sglang 0.5")) < (0.95 * 193.28e9 - 168e9) / 35136
+    assert room(changed(device="h100-sxm")) == 0.0
+
+
+def test_the_host_is_part_of_the_rules():
+    told = rules(changed(room=1e6), Host(1e-5, 2e-5, 0.01, 1e-6))
+    assert told[4:7] == pytest.approx((61e-5, 2e-5, 0.0))
+    assert (told.entry, told.entry_token, told.poll, told.chunk) == (0.01, 1e-6, 0, 8320)
+
+
+def test_fit_finds_the_times_of_layers_and_sequences():
+    frame = pd.DataFrame({"layers": [32, 32, 80, 80], "users": [1, 64, 1, 64]})
+    bare = np.array([0.01, 0.02, 0.03, 0.04])
+    frame["tpot"] = bare + 3e-5 * frame["layers"] + 2e-5 * frame["users"]
+    assert fit(frame, bare) == pytest.approx((3e-5, 2e-5), rel=1e-3)
+
+
+def test_disaggregated_point_by_hand(monkeypatch):
+    """Every step takes 10 ms and 61 layers of 0.1 ms; 5 ms before the queue; a decode sequence 1 ms.
+
+    Two users, one prefill worker: the first of each wait for 5 + 16.1 and 5 + 32.2 ms; each has a decode worker.
+    """
+    flat = Times(np.full(20, 0.01), np.zeros((12, 20)), np.zeros((20, 20)))
+    monkeypatch.setattr(endtoend, "_tables", lambda *_: flat)
+    monkeypatch.setattr(endtoend, "ROUNDS", 1)
+    row = {**vars(ROW), "public": False, "users": 2, "answer": 11, "workers": 1, "decode_workers": 2}
+    frame = pd.DataFrame([{**row, "decode_tp": 8.0, "decode_ep": 1.0}])
+    first, between = predict_handed_over(frame, {ROW.engine: Host(1e-4, 1e-3, 0.005)})
+    assert first[0] == pytest.approx(0.005 + 0.0161 * 1.5)
+    assert between[0] == pytest.approx(0.0171)
+    assert predict_handed_over(frame, {})[1][0] == pytest.approx(0.01)
+
+
+@needs_points
+def test_points_fit_one_server():
+    found = points()
+    assert found["tp"].max() <= 8.0
+    assert (found["room"] >= found["prompt"] + found["answer"]).all()
+    assert 0.65 < found["training"].mean() < 0.75
+    assert (found.loc[found["model"] == "gpt-oss-120b", "bits"] == 4.0).all()
+
+
+@needs_points
+def test_disaggregated_points_tell_their_workers():
+    found = handed_over()
+    assert len(found) == 61
+    assert (found[["workers", "decode_workers", "users"]] >= 1).all(axis=None)
+    assert set(found["kind"]) == {"dense", "moe"}
