@@ -113,7 +113,8 @@ def transferred(device: Device) -> tuple[Cluster, str]:
     near, linked = _nearest(device, others), _nearest(device, switched)
     related = near[0].device.architecture == device.architecture
     means = {}
-    for name in (name for fields in calibration.CONSTANTS.values() for name in fields):
+    told = (name for fields in calibration.CONSTANTS.values() for name in fields if name != calibration.CROWDING)
+    for name in told:
         alike = others if name in LATENCIES and not related else near
         own = [calibration.constant(other, name) for other in (linked if name.startswith("link.") else alike)]
         means[name] = float(np.exp(np.mean(np.log(own))))

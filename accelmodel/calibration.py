@@ -28,6 +28,8 @@ Progress = Callable[[str], None]
 Frames = Mapping[str, "pd.DataFrame"]
 #: how constants of the link are named among those of the device
 _LINK = "link."
+#: constant of a bus alone, of one server more than of its kind
+CROWDING = "link.crowding"
 
 #: kind of operator → constants that are fitted to it, each with the span in which it makes sense (SI); a difference
 #: below the lowest must still be allowed
@@ -51,6 +53,7 @@ CONSTANTS: dict[str, dict[str, tuple[float, float]]] = {
         "link.hop_latency": (1e-7, 1e-5),
         "link.share": (0.2, 1.0),
         "link.switch_share": (0.2, 1.0),
+        CROWDING: (1.05, 6.0),
     },
 }
 #: kinds that are fitted together, with what the first of them names
@@ -69,8 +72,10 @@ FITTED: dict[tuple[str, float], tuple[str, ...]] = {
     ("decode attention", 16.0): ("vLLM",),
     **{(kind, bits): ("NCCL",) for kind in TOGETHER["all-reduce"] for bits in (16.0, 8.0)},
 }
-#: links whose time depends on bytes and devices alone; over a bus it matters who sits where
+#: links whose constants serve another link; over a bus it matters who sits where, so that they hold for one server
 TOPOLOGIES = ("switch", "mesh")
+#: links that are fitted to their own rows
+FITTABLE = (*TOPOLOGIES, "bus")
 #: share of the bandwidth at which new keys and values go to the paged cache (prefill of vLLM: 0.4 on H100 and B200,
 #: 0.65 on A100, 0.8 on L40S)
 WRITING = 0.6
@@ -220,7 +225,8 @@ def solve(kind: str, frames: Frames, chip: Cluster) -> dict[str, float]:
     """
     from scipy.optimize import least_squares
 
-    names = list(CONSTANTS[kind])
+    # behind a switch nothing is crowded, and a constant on which no row depends slows the solver
+    names = [name for name in CONSTANTS[kind] if name != CROWDING or chip.link.topology == "bus"]
     low, high = (np.log([CONSTANTS[kind][name][end] for name in names]) for end in (0, 1))
 
     def errors(x: Any) -> Any:
@@ -316,7 +322,7 @@ def calibrate(chip: Cluster, measured: Frames, progress: Progress | None = None)
     for kind in CONSTANTS:
         frames = training_rows(kind, measured)
         rows = sum(map(len, frames.values()))
-        if rows < FEWEST or (kind in silicon.COLLECTIVES and chip.link.topology not in TOPOLOGIES):
+        if rows < FEWEST or (kind in silicon.COLLECTIVES and chip.link.topology not in FITTABLE):
             continue
         if progress:
             progress(f"{kind}: {rows} rows")

@@ -25,6 +25,7 @@ WORDS = {
     "link.start_up": "start-up of a collective", "link.direct_start": "start-up of an all-reduce kernel of the engine",
     "link.ramp": "latency of a chunk of a collective", "link.own_copy": "copy of the own share in a collective",
     "link.handshake": "handshake of an all-to-all", "link.barrier": "barrier inside a two-shot all-reduce",
+    "link.crowding": "slowing of a link with each doubling of the group",
     "link.switch_share": "reachable share of reduction in the switch",
     "link.hop_latency": "latency of a hop between devices",
     "link.share": "reachable share of link bandwidth", "process.sram_area": "area of L2 per MB",

@@ -131,6 +131,7 @@ class Link(Spec):
     direct_limit: Bytes = 1e18
     barrier: Annotated[Number, Quantity(ge=0.0, le=1e3)] = 1.0
     switch_share: Share = 1.0
+    crowding: Annotated[Number, Quantity(ge=1.0, le=10.0)] = 1.0
     ramp: Annotated[Number, Quantity(ge=0.0, le=1e3)] = 0.0
     own_copy: Annotated[Number, Quantity(ge=0.0, le=10.0)] = 0.0
     handshake: Seconds = 0.0

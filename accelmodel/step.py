@@ -90,6 +90,7 @@ def machine(cluster: Cluster) -> dict[str, Number]:
         "node": link.devices,
         "mesh": float(link.topology == "mesh"),
         "link_rate": link.bandwidth * link.share,
+        "crowding": link.crowding,
         "hop": link.hop_latency,
         "start_up": link.start_up,
         "direct_start_up": link.start_up * link.direct_start,

@@ -68,6 +68,7 @@ def random_machines(base, count: int, seed: int):
     software = {
         "direct": (0, 1), "ramp": (0, 3, 6), "own_copy": (0, 0.4), "handshake": (0, 7e-6), "barrier": (1, 6),
         "direct_share": (0.7, 1), "direct_limit": (1e4, 1e7, 1e18), "direct_start_up": (1e-6, 1e-5, 5e-5),
+        "crowding": (1, 1.5, 4),
     }  # fmt: skip
     for name, values in software.items():
         machines[Machine._fields.index(name)] = rng.choice(values, count)

@@ -14,6 +14,7 @@ from accelmodel.laws.collectives import (
     EAGER_BYTES,
     all_reduce_inside,
     collective,
+    crowd,
     filled,
     fused_time,
     group_rate,
@@ -173,6 +174,25 @@ def test_hand_values():
     assert group_rate(4.0, machine._replace(mesh=1.0)) == pytest.approx(200e9 * 3 / 7, rel=EXACT)
 
 
+def test_crowding_on_a_bus_by_hand():
+    machine = only("ring", node=16, link_rate=20e9, hop=1e-6, crowding=4)
+    # a pair has its link for itself; four devices have a quarter of it each, eight a sixteenth
+    for ranks, slower in ((2, 1), (3, 4), (4, 4), (5, 16), (8, 16), (16, 64)):
+        assert crowd(float(ranks), machine) == slower
+        hops, shared = 2 * (ranks - 1) * 1e-6, 2 * (ranks - 1) / ranks
+        assert time_of(ALL_REDUCE, 1e6, ranks, machine) == pytest.approx(hops + shared * 1e6 / 20e9 * slower, rel=EXACT)
+
+
+@given(MESSAGES, st.integers(2, 16), st.floats(1.0, 6.0), st.floats(1.0, 2.0))
+def test_a_crowded_bus_is_never_faster_and_pairs_do_not_mind(message, ranks, crowding, more):
+    machine = only("ring", node=16, crowding=crowding)
+    before = time_of(ALL_REDUCE, message, ranks, machine)
+    after = time_of(ALL_REDUCE, message, ranks, machine._replace(crowding=crowding * more))
+    assert after >= before * (1.0 - 1e-12)  # rounding only
+    if ranks == 2:
+        assert after == before
+
+
 @pytest.mark.parametrize("ranks", [1, 2, 3, 4, 5, 8, 9, 64, 100, 1024])
 def test_rounds(ranks):
     assert rounds(float(ranks)) == math.ceil(math.log2(ranks))
@@ -252,6 +272,7 @@ MACHINES = st.builds(
             "ramp": st.floats(0.0, 10.0),
             "own_copy": st.floats(0.0, 1.0),
             "handshake": st.floats(0.0, 1e-5),
+            "crowding": st.floats(1.0, 5.0),
             "barrier": st.floats(1.0, 10.0),
             "direct_share": st.floats(0.5, 1.0),
             "direct_limit": st.sampled_from([1e4, 1e6, 1e18]),

@@ -23,7 +23,8 @@ def rounds(ranks: Array) -> Array:
 def group_rate(ranks: Array, machine: Machine) -> Array:
     """Bandwidth of one device towards the others of its group [B/s]."""
     share = np.minimum((ranks - 1.0) / np.maximum(machine.node - 1.0, 1.0), 1.0)
-    return machine.link_rate * np.where(machine.mesh > 0.5, share, 1.0)
+    doublings = np.clip(np.ceil(np.log2(ranks)) - 1.0, 0.0, 4.0)
+    return machine.link_rate * np.where(machine.mesh > 0.5, share, 1.0) / machine.crowding**doublings
 
 
 def filled(wire: Array, machine: Machine) -> Array:

@@ -28,8 +28,8 @@ enum { MATMUL, ATTENTION, ELEMENTWISE, ALL_REDUCE, ALL_GATHER, REDUCE_SCATTER, A
 typedef struct {
     double cores, rate_16bit, rate_8bit, rate_4bit, vector_rate, tile_m, tile_n, tile_least, tile_k, multicast, slice_time,
         store_rate, split_time, fill_time, unhidden, scaling_time, hbm_rate, l2_rate, l2_bytes, l2_ways, l2_copies,
-        launch, node, mesh, link_rate, hop, start_up, direct_start_up, ramp, own_copy, handshake, barrier, direct_share,
-        direct_limit, ring, tree, one_shot, two_shot, in_switch, direct, out_rate, out_hop, softmax_rate, attention_time,
+        launch, node, mesh, link_rate, crowding, hop, start_up, direct_start_up, ramp, own_copy, handshake, barrier,
+        direct_share, direct_limit, ring, tree, one_shot, two_shot, in_switch, direct, out_rate, out_hop, softmax_rate, attention_time,
         attention_tile_time, attention_draw, combine_time, attention_fill;
 } machine_t;
 
@@ -199,7 +199,10 @@ LAW double rounds(double ranks)
 LAW double group_rate(double ranks, machine_t m)
 {
     double share = least((ranks - 1.0) / most(m.node - 1.0, 1.0), 1.0);
-    return m.link_rate * (m.mesh > 0.5 ? share : 1.0);
+    double load = 1.0;
+    for (double reach = 2.0; reach < 32.0; reach *= 2.0)
+        load *= ranks > reach ? m.crowding : 1.0;
+    return m.link_rate * (m.mesh > 0.5 ? share : 1.0) / load;
 }
 
 LAW double filled(double wire, machine_t m) { return wire + 2.0 * sqrt(m.ramp * m.hop * wire); }

@@ -32,13 +32,29 @@ def rounds(ranks: float) -> float:
 
 
 @law
+def crowd(ranks: float, machine: Machine) -> float:
+    """How much slower a device's link is in a group than between two devices, for up to 32 on a bus.
+
+    Two cards talk through the bridge they share.  Each doubling beyond passes one more level, bridge, socket, host
+    memory: ``crowding`` is 1 where nobody gets in another's way, 2 where all share one channel, and more where
+    what they share has to be written to host memory and read again.
+    """
+    load, reach = 1.0, 2.0
+    for _ in range(4):
+        load *= machine.crowding if ranks > reach else 1.0
+        reach *= 2.0
+    return load
+
+
+@law
 def group_rate(ranks: float, machine: Machine) -> float:
     """Bandwidth of one device towards the others of its group [B/s].
 
-    In a full mesh a group of g uses g - 1 of a device's node - 1 links; behind a switch it uses all.
+    In a full mesh a group of g uses g - 1 of a device's node - 1 links; behind a switch it uses all.  On a
+    bus, groups of more than two share bridges and host memory.
     """
     share = (ranks - 1.0) / max(machine.node - 1.0, 1.0)
-    return machine.link_rate * (min(share, 1.0) if machine.mesh > 0.5 else 1.0)
+    return machine.link_rate * (min(share, 1.0) if machine.mesh > 0.5 else 1.0) / crowd(ranks, machine)
 
 
 @law

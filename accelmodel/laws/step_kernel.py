@@ -51,12 +51,12 @@ def machine_at(machines: Any, d: int) -> Machine:
     """Machine of design ``d`` out of an array (field, design)."""
     x = machines
     return Machine(
-        x[0, d], x[1, d], x[2, d], x[3, d], x[4, d], x[5, d], x[6, d], x[7, d],
-        x[8, d], x[9, d], x[10, d], x[11, d], x[12, d], x[13, d], x[14, d], x[15, d],
-        x[16, d], x[17, d], x[18, d], x[19, d], x[20, d], x[21, d], x[22, d], x[23, d],
-        x[24, d], x[25, d], x[26, d], x[27, d], x[28, d], x[29, d], x[30, d], x[31, d],
-        x[32, d], x[33, d], x[34, d], x[35, d], x[36, d], x[37, d], x[38, d], x[39, d],
-        x[40, d], x[41, d], x[42, d], x[43, d], x[44, d], x[45, d], x[46, d], x[47, d],
+        x[0, d], x[1, d], x[2, d], x[3, d], x[4, d], x[5, d], x[6, d], x[7, d], x[8, d],
+        x[9, d], x[10, d], x[11, d], x[12, d], x[13, d], x[14, d], x[15, d], x[16, d], x[17, d],
+        x[18, d], x[19, d], x[20, d], x[21, d], x[22, d], x[23, d], x[24, d], x[25, d], x[26, d],
+        x[27, d], x[28, d], x[29, d], x[30, d], x[31, d], x[32, d], x[33, d], x[34, d], x[35, d],
+        x[36, d], x[37, d], x[38, d], x[39, d], x[40, d], x[41, d], x[42, d], x[43, d], x[44, d],
+        x[45, d], x[46, d], x[47, d], x[48, d],
     )  # fmt: skip
 
 

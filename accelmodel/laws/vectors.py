@@ -33,6 +33,7 @@ class Machine(NamedTuple):
     node: float  #: devices in a node
     mesh: float  #: 1 if each pair of devices in the node has its own link
     link_rate: float  #: one way, all links of a device inside the node [B/s]
+    crowding: float  #: by how much each doubling of a group beyond two slows a device's link
     hop: float  #: latency of one transfer inside the node [s]
     start_up: float  #: fixed time of a collective of the library [s]
     direct_start_up: float  #: fixed time of a one-shot or two-shot kernel [s]
