@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accelmodel import calibration, silicon
+from accelmodel import calibration, measured_layers, silicon
 from accelmodel.library import cluster, load
 from accelmodel.specs import Cluster, Device
 from accelmodel.uncertainty import MEASURED
@@ -27,6 +27,8 @@ LATENCIES = ("attention_time", "attention_tile_time", "combine_time")
 #: what the field takes of HBM's bandwidth, and adds [s]: aiconfigurator-core 0.12.0, mem_bw_empirical_scaling_factor
 #: and mem_empirical_constant_latency
 FIELD_SHARE, FIELD_TIME = 0.8, 3e-6
+#: split of rows of a kind that no constant is fitted to: all of them count
+NOT_FITTED = "not fitted"
 #: names of precisions
 PRECISIONS = {16.0: "16 bit", 8.0: "8 bit", 4.0: "4 bit"}
 
@@ -155,6 +157,34 @@ def rows_of(device: Device, kind: str, model: Cluster, split: str, measured: Any
         }
 
 
+def layer_rows(device: Device, kind: str, model: Cluster, split: str) -> Iterator[dict[str, Any]]:
+    """Yield a row of the accuracy table for each source and precision of latent attention or experts, on all rows."""
+    frame, dropped = measured_layers.rows(device, kind)
+    for (source, bits), group in frame.groupby(["source", "bits"]):
+        time = group["time"].to_numpy()
+        flops, moved, width = measured_layers.work(kind, group)
+        peak = np.where(width < 16.0, device.peak_8bit_float or device.peak_16bit, device.peak_16bit)
+        bare, field = (
+            statistics(np.maximum(flops / peak, moved / (share * device.hbm_bandwidth) + more), time)
+            for share, more in ((1.0, 0.0), (FIELD_SHARE, FIELD_TIME))
+        )
+        yield {
+            "device": device.name,
+            "kind": kind,
+            "precision": PRECISIONS[bits],
+            "source": source,
+            **statistics(measured_layers.predict(kind, group, model), time),
+            "roofline_median_ape": bare["median_ape"],
+            "roofline_mean_ape": bare["mean_ape"],
+            "field_median_ape": field["median_ape"],
+            "field_mean_ape": field["mean_ape"],
+            "affine_median_ape": None,
+            "fitted_source": False,
+            "left_out": dropped,
+            "split": split,
+        }
+
+
 def untuned(progress: Progress | None = None) -> dict[str, tuple[float, float]]:
     """Return between which factors of the prediction nine tenths of measured times lie on chips that were not fitted.
 
@@ -218,4 +248,6 @@ def table(*, transfer: bool = False, progress: Progress | None = None) -> list[d
         split = f"transfer from {origin}" if transfer else own
         for kind in silicon.SHAPES:
             found += rows_of(device, kind, model, split)
+        for kind in measured_layers.SHAPES:
+            found += layer_rows(device, kind, model, split if transfer else NOT_FITTED)
     return found

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accelmodel import kernels, measured_products, silicon
+from accelmodel import kernels, measured_attention, measured_products, silicon
 from accelmodel.errors import SpecError, unknown
-from accelmodel.laws.l2cache import resident_share
 from accelmodel.library import override
 from accelmodel.specs import Cluster, Device, Residual
 
@@ -76,9 +75,6 @@ FITTED: dict[tuple[str, float], tuple[str, ...]] = {
 TOPOLOGIES = ("switch", "mesh")
 #: links that are fitted to their own rows
 FITTABLE = (*TOPOLOGIES, "bus")
-#: share of the bandwidth at which new keys and values go to the paged cache (prefill of vLLM: 0.4 on H100 and B200,
-#: 0.65 on A100, 0.8 on L40S)
-WRITING = 0.6
 #: logarithmic error from which it is counted linearly
 SOFT = 0.05
 #: step of a finite difference, downwards so that a share never exceeds one
@@ -133,26 +129,6 @@ def columns(kind: str, frame: pd.DataFrame) -> kernels.Columns:
     return kernels.attention(kind.partition(" ")[0], *shape, window=value["window"], kv_bits=value["bits"])
 
 
-def cache_write(frame: pd.DataFrame, found: Any, device: Device) -> Any:
-    """Return the time in which new keys and values go to the paged cache before attention is computed [s].
-
-    The measured calls of prefill begin with it; those of TensorRT-LLM rotate the queries too.  ``found`` is the share
-    of their bytes that lies in L2.
-    """
-    width = frame["batch"] * frame["head_dim"] * frame["context"]
-    rotated = frame["source"].str.startswith("TensorRT-LLM") * frame["heads"] * 4.0
-    size = (width * (2.0 * frame["kv_heads"] * (2.0 + frame["bits"] / 8.0) + rotated)).to_numpy(dtype=float)
-    pace = found / device.l2_bandwidth + (1.0 - found) / (device.hbm_bandwidth * device.hbm_share)
-    return size * pace / WRITING
-
-
-def warmth(given: kernels.Columns, device: Device) -> Any:
-    """Return the share of its bytes that attention finds in L2 where a measurement repeats it on the same data."""
-    touched = sum(np.asarray(given[name], dtype=float) for name in ("weight_bytes", "input_bytes", "output_bytes"))
-    held = np.vectorize(resident_share, otypes=[float])
-    return held(touched, float(device.l2_capacity * device.l2_usable), float(device.l2_ways))
-
-
 def predict(kind: str, frame: pd.DataFrame, chip: Cluster) -> Any:
     """Return the times of the rows of a frame on a cluster [s]; axes of the cluster follow the rows.
 
@@ -163,14 +139,14 @@ def predict(kind: str, frame: pd.DataFrame, chip: Cluster) -> Any:
     given = columns(kind, frame)
     if kind == "matmul":
         return measured_products.times(frame, given, chip)
-    found = warmth(given, chip.device) if kind.endswith("attention") else 0.0
+    found = measured_attention.warmth(given, chip.device) if kind.endswith("attention") else 0.0
     given = {**given, "warm": found}
     if kind in silicon.COLLECTIVES:
         plain = [name for name in chip.link.algorithms if name not in ("one-shot", "two-shot")]
         chip = replace(chip, link=override(chip.link, algorithms=plain))
     times, _ = kernels.time_columns(given, chip)
     if kind == "prefill attention":
-        written = cache_write(frame, found, chip.device)
+        written = measured_attention.cache_write(frame, found, chip.device)
         times = times + written.reshape(-1, *[1] * (times.ndim - 1))
     return times
 

@@ -21,6 +21,8 @@ Columns = Mapping[str, Any]
 
 #: columns of an operator that occurs once, is no collective and feeds none
 _BLANK = {"count": 1.0, "groups": 1.0, "ranks": 1.0, "feeds": -1.0, "bits": 16.0, "stretch": 1.0}
+#: widths of DeepSeek-V2 and V3: latent, rotary and plain part of keys, values (arXiv 2405.04434, section 3.1.2)
+LATENT, ROPE, NOPE, VALUE = 512.0, 64.0, 128.0, 128.0
 #: a price at which the depth of no product is split [s]
 NEVER = 1.0
 COLLECTIVES = {
@@ -31,15 +33,15 @@ COLLECTIVES = {
 }
 
 
-def _part(bits: Any, kv_bits: Any = 16.0) -> Shard:
-    """Return a shard that carries nothing but precisions."""
+def precision(bits: Any, kv_bits: Any = 16.0) -> Shard:
+    """Return a shard that carries nothing but precisions [bit]."""
     one = dict.fromkeys(("sequences", "new_tokens", "tokens", "heads", "kv_heads", "ffn", "vocabulary"), 1.0)
     return Shard(**one, weight=bits / 8.0, activation=bits / 8.0, kv=kv_bits / 8.0, bits=bits)
 
 
 def matmul(m: Any, n: Any, k: Any, bits: Any = 16.0) -> Columns:
     """Return the columns of ``C[m, n] = A[m, k] B[k, n]``, B being weights at the same precision [bit]."""
-    return layers.product(m, n, k, _part(bits))
+    return layers.product(m, n, k, precision(bits))
 
 
 def attention(
@@ -63,7 +65,7 @@ def attention(
     new = 1.0 if phase == "decode" else context
     reach = np.where(np.asarray(window) > 0.0, window, np.inf)
     part = replace(
-        _part(16.0, kv_bits), sequences=batch, new_tokens=new, tokens=batch * new, heads=heads, kv_heads=kv_heads
+        precision(16.0, kv_bits), sequences=batch, new_tokens=new, tokens=batch * new, heads=heads, kv_heads=kv_heads
     )
     bend = np.minimum(context, reach)
     if phase == "decode":
@@ -72,6 +74,19 @@ def attention(
         # sum of min(position, window) over the positions, over their number
         keys, read = (bend * (bend + 1.0) / 2.0 + bend * (context - bend)) / context, context
     return layers.grouped_attention(part, head_dim, keys, read, 0.0)
+
+
+def latent_attention(phase: str, batch: Any, heads: Any, context: Any, *, kv_bits: Any = 16.0) -> Columns:
+    """Return the columns of multi-head latent attention (DeepSeek-V2) over ``context`` tokens, all new in prefill.
+
+    Decode is absorbed and reads the latent cache at ``kv_bits``; prefill computes on expanded keys and values.
+    """
+    new = 1.0 if phase == "decode" else context
+    part = replace(precision(16.0, kv_bits), sequences=batch, new_tokens=new, tokens=batch * new, heads=heads)
+    if phase == "decode":
+        cache = batch * context * (LATENT + ROPE) * part.kv
+        return layers.absorbed_attention(part, LATENT, ROPE, context, cache)
+    return layers.expanded_attention(part, NOPE + ROPE, VALUE, (context + 1.0) / 2.0, batch * context)
 
 
 def collective(kind: str, size: Any, devices: Any) -> Columns:

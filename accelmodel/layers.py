@@ -177,6 +177,42 @@ def _latent_cache(model: LanguageModel, work: Workload, part: Shard) -> tuple[Nu
     return part.sequences * read * width, part.sequences * old * width
 
 
+def absorbed_attention(part: Shard, latent: Number, rope: Number, keys: Number, cache: Number) -> dict[str, Number]:
+    """Columns of decode attention on the latent cache of MLA, ``cache`` bytes of it: all heads share its keys."""
+    queries = part.tokens * part.heads
+    return {
+        "kind": vectors.ATTENTION,
+        "groups": part.sequences,
+        "m": part.heads,
+        "n": keys,
+        "k": 2.0 * latent + rope,
+        "bits": HIGH_BITS,
+        "weight_bytes": cache,
+        "input_bytes": queries * (latent + rope) * STREAM,
+        "output_bytes": queries * latent * STREAM,
+        "flops": 2.0 * queries * keys * (2.0 * latent + rope),
+        "vector_ops": SOFTMAX_OPS * queries * keys,
+    }
+
+
+def expanded_attention(part: Shard, width: Number, value: Number, keys: Number, tokens: Number) -> dict[str, Number]:
+    """Columns of prefill attention of MLA on keys and values that ``tokens`` were expanded to, each head its own."""
+    queries = part.tokens * part.heads
+    return {
+        "kind": vectors.ATTENTION,
+        "groups": part.sequences * part.heads,
+        "m": part.new_tokens,
+        "n": keys,
+        "k": width + value,
+        "bits": HIGH_BITS,
+        "weight_bytes": tokens * part.heads * (width + value) * STREAM,
+        "input_bytes": queries * width * STREAM,
+        "output_bytes": queries * value * part.activation,
+        "flops": 2.0 * queries * keys * (width + value),
+        "vector_ops": SOFTMAX_OPS * queries * keys,
+    }
+
+
 def _mla(model: LanguageModel, work: Workload, part: Shard) -> Iterator[Row]:
     """Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434, section 2.1), absorbed in decode."""
     latent, rope, nope, value = model.kv_lora_rank, model.qk_rope_dim, model.qk_nope_dim, model.v_head_dim
@@ -186,46 +222,14 @@ def _mla(model: LanguageModel, work: Workload, part: Shard) -> Iterator[Row]:
     yield "query_projection", product(part.tokens, part.heads * (nope + rope), query_input, part)
     yield "rotary_and_cache", pointwise(part.tokens * (part.heads * rope + latent + rope), ROTARY_OPS, STREAM, part.kv)
     keys, cache = mean_keys(work, 0.0), _latent_cache(model, work, part)
-    queries = part.tokens * part.heads
-    core: dict[str, Number] = {
-        "kind": vectors.ATTENTION,
-        "n": keys,
-        "bits": HIGH_BITS,
-        "vector_ops": SOFTMAX_OPS * queries * keys,
-    }
     if work.phase == "decode":
         yield "absorb_keys", product(part.tokens, latent, nope, part, groups=part.heads)
-        yield (
-            "attention",
-            {
-                **core,
-                "groups": part.sequences,
-                "m": part.heads,
-                "k": 2.0 * latent + rope,
-                "weight_bytes": cache[0],
-                "prefetch_bytes": cache[1],
-                "input_bytes": queries * (latent + rope) * STREAM,
-                "output_bytes": queries * latent * STREAM,
-                "flops": 2.0 * queries * keys * (2.0 * latent + rope),
-            },
-        )
+        yield "attention", {**absorbed_attention(part, latent, rope, keys, cache[0]), "prefetch_bytes": cache[1]}
         yield "absorb_values", product(part.tokens, value, latent, part, groups=part.heads)
     else:
         tokens = part.sequences * work.context
         yield "expand_cache", product(tokens, part.heads * (nope + value), latent, part, input_bytes=cache[0])
-        yield (
-            "attention",
-            {
-                **core,
-                "groups": part.sequences * part.heads,
-                "m": part.new_tokens,
-                "k": nope + rope + value,
-                "weight_bytes": tokens * part.heads * (nope + rope + value) * STREAM,
-                "input_bytes": queries * (nope + rope) * STREAM,
-                "output_bytes": queries * value * part.activation,
-                "flops": 2.0 * queries * keys * (nope + rope + value),
-            },
-        )
+        yield "attention", expanded_attention(part, nope + rope, value, keys, tokens)
     yield "output_projection", product(part.tokens, model.hidden, part.heads * value, part)
 
 

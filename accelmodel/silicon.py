@@ -71,7 +71,7 @@ _NAMES = {
     "message_size": "elements",
 }
 #: precision as named there → bits of the operands; others (weight-only, block scales) are not modelled
-_BITS = {"bfloat16": 16.0, "half": 16.0, "fp8": 8.0, "int8": 8.0, "nvfp4": 4.0}
+BITS = {"bfloat16": 16.0, "half": 16.0, "fp8": 8.0, "int8": 8.0, "nvfp4": 4.0}
 #: what to do where the tables are asked for and missing
 HOW = "the measured kernels are not installed; run: pip install 'accelmodel[silicon]'"
 #: copies of the weights that a measurement rotates through, but for vLLM's at 4 bit, which repeats itself on one
@@ -102,28 +102,33 @@ def _version(path: Path) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", path.parent.name)]
 
 
-def _tables(device: str, family: str, file: str) -> list[tuple[str, Path]]:
-    """Return (source, path) of one kind of table, the newest version of each framework."""
+def versions(device: str, family: str, file: str) -> list[list[tuple[str, Path]]]:
+    """Return (source, path) of one kind of table, a list for each framework, its newest version first."""
     if device not in SYSTEMS:
         raise unknown("measured device", device, SYSTEMS)
     found = []
     for framework in sorted((root() / "data" / SYSTEMS[device] / family).glob("*")):
-        versions = sorted(framework.glob(f"*/{file}_perf.parquet"), key=_version)
-        if versions:
-            name = _FRAMEWORKS.get(framework.name, framework.name)
-            found.append((f"{name} {versions[-1].parent.name}", versions[-1]))
-    return found
+        paths = sorted(framework.glob(f"*/{file}_perf.parquet"), key=_version, reverse=True)
+        name = _FRAMEWORKS.get(framework.name, framework.name)
+        found.append([(f"{name} {path.parent.name}", path) for path in paths])
+    return [each for each in found if each]
 
 
-def _joined(parts: list[Any], kind: str) -> Any:
+def tables(device: str, family: str, file: str) -> list[tuple[str, Path]]:
+    """Return (source, path) of one kind of table, the newest version of each framework."""
+    return [each[0] for each in versions(device, family, file)]
+
+
+def joined(parts: list[Any], columns: tuple[str, ...]) -> Any:
     """Return frames one after another, or an empty one with the same columns."""
     import pandas as pd
 
-    blank = pd.DataFrame({name: [] for name in ("dtype", *SHAPES[kind], "time", "source")})
+    blank = pd.DataFrame({name: [] for name in (*columns, "time", "source")})
     return pd.concat(parts, ignore_index=True) if parts else blank
 
 
-def _read(path: Path) -> Any:
+def read(path: Path) -> Any:
+    """Return a table with our names of columns and ``time`` [s]."""
     import pandas as pd
 
     frame = pd.read_parquet(path).rename(columns=_NAMES)
@@ -131,7 +136,7 @@ def _read(path: Path) -> Any:
     return frame
 
 
-def _median(frame: Any, columns: list[str]) -> Any:
+def median(frame: Any, columns: list[str]) -> Any:
     """Return one row for each shape: the median of what was measured more than once."""
     return frame.groupby(columns, as_index=False, sort=True)["time"].median()
 
@@ -144,23 +149,23 @@ def _products(device: str) -> Any:
     import pandas as pd
 
     parts = []
-    for source, path in _tables(device, "gemm", "gemm"):
-        frame = _median(_read(path), ["dtype", "m", "n", "k"])
+    for source, path in tables(device, "gemm", "gemm"):
+        frame = median(read(path), ["dtype", "m", "n", "k"])
         if source.startswith("TensorRT-LLM") and (frame["dtype"] == "fp8").any():
             frame = pd.concat([frame[frame["dtype"] != "fp8"], _without_scaling(device, source, frame)])
         parts.append(frame.assign(source=source))
-    return _joined(parts, "matmul")
+    return joined(parts, ("dtype", *SHAPES["matmul"]))
 
 
 def _without_scaling(device: str, source: str, frame: Any) -> Any:
     bare = frame[frame["dtype"] == "fp8"]
     whole = bare["time"].to_numpy()
     for file in ("computescale", "scale_matrix"):
-        paths = dict(_tables(device, "quantize", file))
+        paths = dict(tables(device, "quantize", file))
         if source not in paths:
             return bare.iloc[:0]
-        alone = _read(paths[source])
-        alone = _median(alone[alone["dtype"] == "fp8"], ["m", "k"]).rename(columns={"time": file})
+        alone = read(paths[source])
+        alone = median(alone[alone["dtype"] == "fp8"], ["m", "k"]).rename(columns={"time": file})
         bare = bare.merge(alone, on=["m", "k"], how="left")
     bare["time"] -= bare["computescale"] + bare["scale_matrix"]
     return bare[bare["time"].to_numpy() > REMAINING * whole][["dtype", "m", "n", "k", "time"]]
@@ -168,46 +173,46 @@ def _without_scaling(device: str, source: str, frame: Any) -> Any:
 
 def _attention(device: str, family: str) -> Any:
     parts = []
-    for source, path in _tables(device, "attention", f"{family}_attention"):
-        frame = _read(path)
+    for source, path in tables(device, "attention", f"{family}_attention"):
+        frame = read(path)
         frame["context"] = frame["isl"] + (frame["step"] if family == "generation" else 0)
         frame["window"] = frame.get("window", 0)
         frame = frame[frame["head_dim"] <= WIDEST]
         columns = ["dtype", *SHAPES["decode attention"]]
-        parts.append(_median(frame, columns).assign(source=source))
-    return _joined(parts, "decode attention")
+        parts.append(median(frame, columns).assign(source=source))
+    return joined(parts, ("dtype", *SHAPES["decode attention"]))
 
 
 def _quantise(device: str) -> Any:
     parts = [
-        _median(_read(path), ["dtype", "m", "k"]).assign(source=source)
-        for source, path in _tables(device, "quantize", "scale_matrix")
+        median(read(path), ["dtype", "m", "k"]).assign(source=source)
+        for source, path in tables(device, "quantize", "scale_matrix")
         if not source.startswith("SGLang")
     ]
-    return _joined(parts, "quantise")
+    return joined(parts, ("dtype", *SHAPES["quantise"]))
 
 
 def _collectives(device: str, kind: str) -> Any:
     """NCCL's collectives; ``elements`` are those of the input for all-reduce and all-to-all, else of the whole."""
     parts = []
-    for source, path in _tables(device, "comm", "nccl"):
-        frame = _read(path)
+    for source, path in tables(device, "comm", "nccl"):
+        frame = read(path)
         frame = frame[frame["op_name"] == COLLECTIVES[kind]]
         frame = frame.assign(operation=list(COLLECTIVES).index(kind), source=source)
-        parts.append(_median(frame, ["dtype", *SHAPES[kind], "source"]))
-    return _joined(parts, kind)
+        parts.append(median(frame, ["dtype", *SHAPES[kind], "source"]))
+    return joined(parts, ("dtype", *SHAPES[kind]))
 
 
 def _custom(device: str) -> Any:
     """All-reduces by kernels of serving engines, in a captured graph; devices of one node."""
     parts = []
-    for source, path in _tables(device, "comm", "custom_allreduce"):
-        frame = _read(path)
+    for source, path in tables(device, "comm", "custom_allreduce"):
+        frame = read(path)
         if "backend" in frame:
             frame = frame[frame["backend"].str.endswith("graph")]
         frame = frame.assign(operation=0, source=source, dtype="bfloat16")
-        parts.append(_median(frame, ["dtype", *SHAPES["all-reduce"], "source"]))
-    return _joined(parts, "custom all-reduce")
+        parts.append(median(frame, ["dtype", *SHAPES["all-reduce"], "source"]))
+    return joined(parts, ("dtype", *SHAPES["custom all-reduce"]))
 
 
 _READERS: dict[str, Callable[[str], Any]] = {
@@ -308,8 +313,8 @@ def rows(device: Device, kind: str) -> tuple[pd.DataFrame, int]:
     if kind not in SHAPES:
         raise unknown("kind of measured operator", kind, SHAPES)
     frame = _READERS[kind](device.name)
-    frame = frame[frame["dtype"].isin(_BITS)]
-    frame = frame.assign(bits=frame["dtype"].map(_BITS))
+    frame = frame[frame["dtype"].isin(BITS)]
+    frame = frame.assign(bits=frame["dtype"].map(BITS))
     if "devices" in frame:
         frame = frame[frame["devices"] <= load("link", device.link).devices]
     bad = np.asarray(impossible(kind, frame, device))

@@ -17,7 +17,7 @@ LEVELS = (
     ("accelmodel",),
     ("errors", "laws", "laws.compiling"),
     ("units", "families", "laws.vectors"),
-    ("facts", "quantities", "huggingface", "drawing", "pages", "laws.serving_kernel"),
+    ("facts", "quantities", "routing", "huggingface", "drawing", "pages", "laws.serving_kernel"),
     (
         "laws.handover",
         "laws.l2cache",
@@ -33,12 +33,13 @@ LEVELS = (
     ("operators", "memory"),
     ("techniques.preserve", "techniques.infersave", "step"),
     ("techniques", "techniques.cake", "sweep", "chip", "tables", "kernels", "offload", "steptimes"),
-    ("measured_products",),
+    ("measured_products", "measured_attention"),
     (
         "request",
         "options",
         "frameworks",
         "calibration",
+        "measured_layers",
         "measured",
         "tables_kernels",
         "serving",
