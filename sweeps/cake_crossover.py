@@ -8,9 +8,9 @@ from __future__ import annotations
 import argparse
 import math
 
-from accelmodel.library import cluster, load
-from accelmodel.techniques.cake import chunk_times, loading
-from accelmodel.techniques.cake_grid import ttft_grid
+from accelmodel.kvcache.grid import ttft_grid
+from accelmodel.kvcache.prompt import chunk_times, loading
+from accelmodel.specs.load import cluster, load
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--quick", action="store_true", help="two devices, two lengths")

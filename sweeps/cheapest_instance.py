@@ -8,11 +8,11 @@ from __future__ import annotations
 import argparse
 import math
 
-from accelmodel.hosting import Setup
-from accelmodel.instances import Question, Slo
-from accelmodel.library import load
-from accelmodel.points_instances import winner_points
-from accelmodel.prices import offers, shipped
+from accelmodel.cloud.hosting import Setup
+from accelmodel.cloud.ranking import Question, Slo
+from accelmodel.report.instance_points import winner_points
+from accelmodel.specs.load import load
+from accelmodel.specs.prices import offers, shipped
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--quick", action="store_true", help="one model, 16 bits")

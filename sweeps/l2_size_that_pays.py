@@ -11,9 +11,9 @@ from dataclasses import replace
 import numpy as np
 import xarray as xr
 
-from accelmodel.library import override
-from accelmodel.search import evaluate, parts_of_study
-from accelmodel.study import load_study
+from accelmodel.dse.enumerate import evaluate, parts_of_study
+from accelmodel.dse.study import load_study
+from accelmodel.specs.load import override
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--quick", action="store_true", help="three densities and every fourth size")

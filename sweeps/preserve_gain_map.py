@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import argparse
 
-from accelmodel.library import cluster, load
-from accelmodel.request import speedups
+from accelmodel.inference.request import speedups
+from accelmodel.specs.load import cluster, load
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--quick", action="store_true", help="two devices, two degrees")

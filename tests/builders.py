@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelmodel.laws.vectors import ELEMENTWISE, MATMUL, Machine, Operator
-from accelmodel.step import run_kernel
+from accelmodel.inference.step import run_kernel
+from accelmodel.laws.types import ELEMENTWISE, MATMUL, Machine, Operator
 
 MACHINE = Machine(
     cores=32.0, rate_16bit=8e12, rate_8bit=16e12, rate_4bit=32e12, vector_rate=20e12,

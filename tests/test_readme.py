@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 
 import accelmodel as am
-from accelmodel import cli, kernels, library, silicon
+from accelmodel.cli import app as cli
 from accelmodel.errors import SpecError
+from accelmodel.inference import operator_time as kernels
+from accelmodel.measured import aiconfigurator as silicon
+from accelmodel.specs import load as library
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from accelmodel.laws.vectors import TOTALS, Policy
+from accelmodel.laws.types import TOTALS, Policy
 
 #: what a careful author would use, none of which changes a result beyond rounding: no ``-ffast-math``
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-shared", "-fPIC")

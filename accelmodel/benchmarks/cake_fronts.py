@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from accelmodel.benchmarks import python_twin
-from accelmodel.laws import fronts
-from accelmodel.laws.fronts import MEETING, Engine, Rate
+from accelmodel.laws.kernels import two_fronts as fronts
+from accelmodel.laws.kernels.two_fronts import MEETING, Engine, Rate
 
 CHUNKS, CHUNK, IO_CHUNK = 64, 512.0, 128.0
 STORED = CHUNKS * CHUNK

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from accelmodel.laws.collectives import EAGER_BYTES
-from accelmodel.laws.vectors import ALL_GATHER, ALL_REDUCE, ALL_TO_ALL, REDUCE_SCATTER, Machine, Operator
+from accelmodel.laws.types import ALL_GATHER, ALL_REDUCE, ALL_TO_ALL, REDUCE_SCATTER, Machine, Operator
 
 #: an array over designs, or a float where all designs agree
 Array = Any

@@ -15,15 +15,7 @@ import numpy as np
 from accelmodel.benchmarks.numpy_collectives import exchange, fused_with
 from accelmodel.laws.attention import KEY_CHUNK, MAX_PIECES
 from accelmodel.laws.matmul import MIN_ROWS
-from accelmodel.laws.vectors import (
-    ATTENTION,
-    COLLECTIVE,
-    MATMUL,
-    TOTALS,
-    Machine,
-    Operator,
-    Policy,
-)
+from accelmodel.laws.types import ATTENTION, COLLECTIVE, MATMUL, TOTALS, Machine, Operator, Policy
 
 #: an array over designs, or a float where all designs agree
 Array = Any

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from accelmodel import facts
+from accelmodel.specs import facts
 
 Progress = Callable[[str], None]
 #: longest that an installation or a measurement may take [s]

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from accelmodel.laws import step_kernel
-from accelmodel.laws.vectors import TOTALS, Policy
+from accelmodel.laws.kernels import step as step_kernel
+from accelmodel.laws.types import TOTALS, Policy
 
 _CODE = "import sys; from accelmodel.benchmarks.python_twin import respond; respond(*sys.argv[1:])"
 #: longest that a question may take [s]

@@ -11,11 +11,11 @@ import math
 
 import numpy as np
 
-from accelmodel.laws.compiling import law
+from accelmodel.laws.jit import law
 from accelmodel.laws.l2cache import resident_share
 from accelmodel.laws.matmul import core_rate, tile_rows
-from accelmodel.laws.timeline import memory_time
-from accelmodel.laws.vectors import Cost, Machine, Operator
+from accelmodel.laws.prefetch import memory_time
+from accelmodel.laws.types import Cost, Machine, Operator
 
 #: keys that a core takes at a time (FlashAttention-2, arXiv 2307.08691, section 3.3: 64 to 128)
 KEY_CHUNK = 128.0

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelmodel.laws.compiling import law
-from accelmodel.laws.vectors import ALL_GATHER, ALL_REDUCE, ALL_TO_ALL, REDUCE_SCATTER, Machine
+from accelmodel.laws.jit import law
+from accelmodel.laws.types import ALL_GATHER, ALL_REDUCE, ALL_TO_ALL, REDUCE_SCATTER, Machine
 
 #: time of an algorithm that the software does not offer, relative to its own: never the fastest
 _NOT_OFFERED = 1e6

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from accelmodel.laws.compiling import law
+from accelmodel.laws.jit import law
 from accelmodel.laws.l2cache import resident_share
-from accelmodel.laws.vectors import Cost, Machine, Operator
+from accelmodel.laws.types import Cost, Machine, Operator
 
 
 @law

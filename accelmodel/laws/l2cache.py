@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 
-from accelmodel.laws.compiling import law
+from accelmodel.laws.jit import law
 
 
 @law

@@ -10,9 +10,9 @@ import math
 
 import numpy as np
 
-from accelmodel.laws.compiling import law
+from accelmodel.laws.jit import law
 from accelmodel.laws.l2cache import resident_share
-from accelmodel.laws.vectors import MATMUL, Cost, Machine, Operator
+from accelmodel.laws.types import MATMUL, Cost, Machine, Operator
 
 #: rows that the matrix unit works on at least, padding narrower products (16 x 16 fractal of
 #: Ascend's cube, m16n8k16 of NVIDIA's tensor cores)

@@ -7,11 +7,12 @@ import json
 import numpy as np
 import pytest
 
-from accelmodel import benchmark, library
 from accelmodel.benchmarks import c_twin, cake_fronts, numpy_twin, peers, python_twin
-from accelmodel.laws.vectors import Machine, Operator
-from accelmodel.step import pose, run_kernel
-from accelmodel.techniques import policy
+from accelmodel.benchmarks import speed as benchmark
+from accelmodel.inference.policies import policy
+from accelmodel.inference.step import pose, run_kernel
+from accelmodel.laws.types import Machine, Operator
+from accelmodel.specs import load as library
 
 #: relative; the twins add up in another order, nothing else
 TOLERANCE = 1e-9

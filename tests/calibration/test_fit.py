@@ -11,9 +11,14 @@ import pandas as pd
 import pytest
 
 import accelmodel as am
-from accelmodel import accuracy, calibration, hybrid, kernel_answer, silicon, uncertainty
+from accelmodel.calibration import fit as calibration
+from accelmodel.calibration import hybrid
+from accelmodel.cli import operator_rows as kernel_answer
 from accelmodel.errors import SpecError
-from accelmodel.laws.vectors import ALL_REDUCE, ATTENTION, ELEMENTWISE, MATMUL
+from accelmodel.inference import intervals as uncertainty
+from accelmodel.laws.types import ALL_REDUCE, ATTENTION, ELEMENTWISE, MATMUL
+from accelmodel.measured import aiconfigurator as silicon
+from accelmodel.validation import kernels as accuracy
 
 NEEDS_SILICON = pytest.mark.skipif(not silicon.installed(), reason="pip install 'accelmodel[silicon]'")
 TRUE = {"matrix_share": 0.7, "hbm_share": 0.8, "fill_time": 2e-6, "slice_clocks": 200.0, "store_width": 12.0}

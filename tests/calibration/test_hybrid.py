@@ -9,9 +9,11 @@ import pandas as pd
 import pytest
 
 import accelmodel as am
-from accelmodel import calibration, hybrid, silicon
+from accelmodel.calibration import fit as calibration
+from accelmodel.calibration import hybrid
 from accelmodel.errors import SpecError
-from accelmodel.step import answer, pose
+from accelmodel.inference.step import answer, pose
+from accelmodel.measured import aiconfigurator as silicon
 
 LONGER = {"matmul": 1.25, "decode attention": 0.8, "prefill attention": 1.1}
 

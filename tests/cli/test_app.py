@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 import accelmodel as am
-from accelmodel import __version__, cli, facts, tables
+from accelmodel import __version__
+from accelmodel.cli import app as cli
+from accelmodel.cli import terminal as tables
+from accelmodel.specs import facts
 
 STEP = (
     "step --device ascend-910b2 --devices 8 --tp 8 --model llama-3-70b --phase decode --batch 4 --context 16384 "
@@ -173,7 +176,7 @@ def test_explore(run, tmp_path):
 
 
 def test_an_interrupted_exploration_exits_130(run, tmp_path, monkeypatch):
-    from accelmodel import explore
+    from accelmodel.dse import explore
 
     def interrupted(*_):
         raise KeyboardInterrupt

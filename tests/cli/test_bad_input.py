@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import accelmodel as am
-from accelmodel import facts, search
-from accelmodel.chip import Parts, design
+from accelmodel.dse import enumerate as search
+from accelmodel.dse.chip import Parts, design
 from accelmodel.errors import Infeasible, SpecError
+from accelmodel.specs import facts
 
 EXAMPLES = 150
 FILES = {

@@ -8,12 +8,15 @@ import re
 import numpy as np
 import pytest
 
-from accelmodel import cake_answer, cli, figures_cake, validation_cake
-from accelmodel.library import load
-from accelmodel.options import hardware
-from accelmodel.tables_cake import bandwidth_words
-from accelmodel.techniques.cake_policies import POLICIES
-from accelmodel.techniques.traces import constant_trace
+from accelmodel.cli import app as cli
+from accelmodel.cli.hardware import hardware
+from accelmodel.cli.tables_cake import bandwidth_words
+from accelmodel.kvcache import question as cake_answer
+from accelmodel.kvcache.policies import POLICIES
+from accelmodel.kvcache.traces import constant_trace
+from accelmodel.report import cake_figures as figures_cake
+from accelmodel.specs.load import load
+from accelmodel.validation import cake as validation_cake
 
 GIB = 2.0**30
 #: relative rounding of sums in another order

@@ -9,12 +9,14 @@ from datetime import date
 
 import pytest
 
-from accelmodel import cli, figures_instances, points_instances
-from accelmodel.hosting import Setup
-from accelmodel.instances import Question, Slo, answer
-from accelmodel.library import load
-from accelmodel.prices import offers, shipped
-from accelmodel.validation_infersave import choice_quality, ctcf, job_cost, serving, throughputs
+from accelmodel.cli import app as cli
+from accelmodel.cloud.hosting import Setup
+from accelmodel.cloud.ranking import Question, Slo, answer
+from accelmodel.report import instance_figures as figures_instances
+from accelmodel.report import instance_points as points_instances
+from accelmodel.specs.load import load
+from accelmodel.specs.prices import offers, shipped
+from accelmodel.validation.infersave import choice_quality, ctcf, job_cost, serving, throughputs
 
 ROW = {
     "instance", "gpu", "gpus", "price_usd_per_hour", "offload_ratio", "tps_total", "tps_output", "ttft_s", "tpot_s",

@@ -12,15 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import accelmodel as am
-from accelmodel import offload, prices, steptimes
-from accelmodel.calibration_affine import apply, fit, mean_error
+from accelmodel.cloud import infersave, offload
+from accelmodel.cloud.ctcf import apply, fit, mean_error
+from accelmodel.cloud.hosting import Setup, host
+from accelmodel.cloud.infersave import Ctcf, Server, Shape, Task
+from accelmodel.cloud.offload import POLICIES, Need, Offer
+from accelmodel.cloud.ranking import Question, Slo, answer, misses, precisions, rank
 from accelmodel.errors import Infeasible, SpecError
-from accelmodel.hosting import Setup, host
-from accelmodel.instances import Question, Slo, answer, misses, precisions, rank
-from accelmodel.library import available, load
-from accelmodel.offload import POLICIES, Need, Offer
-from accelmodel.techniques import infersave
-from accelmodel.techniques.infersave import Ctcf, Server, Shape, Task
+from accelmodel.serving import step_times as steptimes
+from accelmodel.specs import prices
+from accelmodel.specs.load import available, load
 
 #: OPT-2.7B as the paper sees it, and the four instances of its Table IV (T4, L4, A10G, L40S)
 OPT = Shape(32.0, 2560.0, 10240.0, 32.0, 2.652e9, 2.0)

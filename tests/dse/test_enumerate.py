@@ -11,13 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import accelmodel as am
-from accelmodel import facts, request, search
-from accelmodel.chip import Parts, design
+from accelmodel.dse import enumerate as search
+from accelmodel.dse.chip import Parts, design
+from accelmodel.dse.study import OBJECTIVES, Study, load_study
 from accelmodel.errors import Infeasible, SpecError
-from accelmodel.memory import memory_per_device
-from accelmodel.study import OBJECTIVES, Study, load_study
-from accelmodel.techniques import policy
-from accelmodel.uncertainty import KINDS, untuned
+from accelmodel.inference import request
+from accelmodel.inference.intervals import KINDS, untuned
+from accelmodel.inference.memory import memory_per_device
+from accelmodel.inference.policies import policy
+from accelmodel.specs import facts
 
 SHIPPED = (facts.root() / "studies" / "preserve-l2.toml").read_text(encoding="utf-8")
 #: twelve chips, one model, decode: small enough to loop over

@@ -12,11 +12,11 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from accelmodel import optimise as module
-from accelmodel import search
+from accelmodel.dse import enumerate as search
+from accelmodel.dse import optuna_search as module
+from accelmodel.dse.optuna_search import optimise
+from accelmodel.dse.study import OBJECTIVES, load_study
 from accelmodel.errors import Infeasible, SpecError
-from accelmodel.optimise import optimise
-from accelmodel.study import OBJECTIVES, load_study
 
 STUDY = """
 [study]

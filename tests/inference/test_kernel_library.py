@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import accelmodel as am
-from accelmodel import kernels
 from accelmodel.errors import SpecError
-from accelmodel.frameworks import on_library
-from accelmodel.step import answer, pose
+from accelmodel.inference import operator_time as kernels
+from accelmodel.inference.kernel_library import on_library
+from accelmodel.inference.step import answer, pose
 
 
 @pytest.fixture

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 import accelmodel as am
-from accelmodel import calibration_kernels, kernel_answer, kernels
+from accelmodel.calibration import libraries as calibration_kernels
+from accelmodel.cli import operator_rows as kernel_answer
+from accelmodel.cli.operator_rows import attention_rows, collective_rows, matmul_rows, sizes
 from accelmodel.errors import SpecError
-from accelmodel.kernel_answer import attention_rows, collective_rows, matmul_rows, sizes
+from accelmodel.inference import operator_time as kernels
 
 
 @pytest.fixture(scope="module")

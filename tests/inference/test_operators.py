@@ -6,7 +6,8 @@ import pytest
 
 import accelmodel as am
 from accelmodel.errors import SpecError
-from accelmodel.laws.vectors import (
+from accelmodel.inference.memory import kv_bytes_per_token, memory_per_device
+from accelmodel.laws.types import (
     ALL_GATHER,
     ALL_REDUCE,
     ALL_TO_ALL,
@@ -16,7 +17,6 @@ from accelmodel.laws.vectors import (
     POINT_TO_POINT,
     REDUCE_SCATTER,
 )
-from accelmodel.memory import kv_bytes_per_token, memory_per_device
 
 # shapes as their config.json say them, so that a wrong digit in a file shows
 LLAMA_70B_LAYER = 8192 * (64 + 2 * 8) * 128 + 64 * 128 * 8192 + 3 * 8192 * 28672

@@ -7,11 +7,11 @@ import pytest
 import xarray as xr
 
 import accelmodel as am
-from accelmodel import request
 from accelmodel.errors import Infeasible, SpecError
-from accelmodel.memory import memory_per_device
-from accelmodel.techniques import policy
-from accelmodel.techniques.preserve import prompt_length
+from accelmodel.inference import request
+from accelmodel.inference.memory import memory_per_device
+from accelmodel.inference.policies import policy
+from accelmodel.inference.preserve import prompt_length
 
 BITS = {"weight_bits": 8.0, "activation_bits": 8.0, "kv_bits": 8.0}
 MODEL = "llama-3-8b"

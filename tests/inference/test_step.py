@@ -15,11 +15,11 @@ from builders import machines_of, make_machine, make_operator, streamed, table_o
 
 import accelmodel as am
 from accelmodel.errors import Infeasible, SpecError
-from accelmodel.laws import step_kernel
-from accelmodel.laws.compiling import source_digest
-from accelmodel.laws.vectors import ALL_REDUCE, BOUNDS, COLLECTIVES, DETAIL, TOTALS
-from accelmodel.step import NONE, run_kernel
-from accelmodel.techniques import TECHNIQUES, policy
+from accelmodel.inference.policies import TECHNIQUES, policy
+from accelmodel.inference.step import NONE, run_kernel
+from accelmodel.laws.jit import source_digest
+from accelmodel.laws.kernels import step as step_kernel
+from accelmodel.laws.types import ALL_REDUCE, BOUNDS, COLLECTIVES, DETAIL, TOTALS
 
 UNITS = {
     "time": "s", "step_time": "s", "tpot": "s", "flops": "FLOP", "hbm_bytes": "B", "l2_hit_bytes": "B",
@@ -172,8 +172,8 @@ def test_detail_does_not_change_the_totals(warm):
 
 
 TINY_KERNEL = """
-from accelmodel.laws.compiling import kernel
-from accelmodel.laws.timeline import memory_time
+from accelmodel.laws.jit import kernel
+from accelmodel.laws.prefetch import memory_time
 
 @kernel
 def transfer(size):
@@ -202,7 +202,7 @@ def test_a_cache_is_never_stale(tmp_path):
 
     assert run() == [4.0 / 2.0 + 4.0 / 4.0, 0.0, 3.0, 1.0]
     before = source_digest(package)
-    law = package / "laws" / "timeline.py"
+    law = package / "laws" / "prefetch.py"
     source = law.read_text()
     assert source.count("return hot / l2_rate + cold / hbm_rate") == 1
     law.write_text(source.replace("hot / l2_rate + cold", "hot / l2_rate + 5.0 * cold"))

@@ -10,14 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accelmodel import library
 from accelmodel.errors import Infeasible, SpecError
-from accelmodel.techniques import cake, cake_policies, kv_rebuilding, traces
-from accelmodel.techniques.cake import Computing, Loading, Prompt
-from accelmodel.techniques.cake_adaptive import Request, adaptive_scheduling, batch_times
-from accelmodel.techniques.cake_grid import ttft_grid, uniform_bound
-from accelmodel.techniques.cake_policies import POLICIES, meet
-from accelmodel.techniques.traces import BANDWIDTH, Trace, random_trace, read_chunk_times, read_trace
+from accelmodel.kvcache import policies as cake_policies
+from accelmodel.kvcache import prompt as cake
+from accelmodel.kvcache import recompute as kv_rebuilding
+from accelmodel.kvcache import traces
+from accelmodel.kvcache.adaptive import Request, adaptive_scheduling, batch_times
+from accelmodel.kvcache.grid import ttft_grid, uniform_bound
+from accelmodel.kvcache.policies import POLICIES, meet
+from accelmodel.kvcache.prompt import Computing, Loading, Prompt
+from accelmodel.kvcache.traces import BANDWIDTH, Trace, random_trace, read_chunk_times, read_trace
+from accelmodel.specs import load as library
 
 #: relative rounding of sums in another order
 ROUNDING = 1e-9

@@ -10,11 +10,11 @@ from builders import make_machine, make_operator
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accelmodel.inference.layers import mean_keys
 from accelmodel.laws.attention import KEY_CHUNK, attention, dealt
-from accelmodel.laws.timeline import body_time
-from accelmodel.laws.vectors import ATTENTION
-from accelmodel.layers import mean_keys
-from accelmodel.library import workload
+from accelmodel.laws.prefetch import body_time
+from accelmodel.laws.types import ATTENTION
+from accelmodel.specs.load import workload
 
 
 def scores(groups, m, n, width, cache, **other):

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twins.network import best_pipeline, double_tree, everyone_to_everyone, in_switch, ring_all_reduce, round_time, run
 
+from accelmodel.inference.step import machine as machine_of
 from accelmodel.laws.collectives import (
     EAGER_BYTES,
     all_reduce_inside,
@@ -20,7 +21,7 @@ from accelmodel.laws.collectives import (
     group_rate,
     rounds,
 )
-from accelmodel.laws.vectors import (
+from accelmodel.laws.types import (
     ALL_GATHER,
     ALL_REDUCE,
     ALL_TO_ALL,
@@ -29,8 +30,7 @@ from accelmodel.laws.vectors import (
     REDUCE_SCATTER,
     Machine,
 )
-from accelmodel.library import cluster, load
-from accelmodel.step import machine as machine_of
+from accelmodel.specs.load import cluster, load
 
 ALGORITHMS = ("ring", "tree", "one_shot", "two_shot", "in_switch")
 EXACT = 1e-12  # rounding only

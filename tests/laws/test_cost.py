@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accelmodel.laws.economics import cost_rate, die_price, die_yield, dies_per_wafer, part_sum, tokens_per_dollar
+from accelmodel.laws.cost import cost_rate, die_price, die_yield, dies_per_wafer, part_sum, tokens_per_dollar
 
 AREAS = st.floats(50e-6, 900e-6)
 DEFECTS = st.floats(1.0, 1e4)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accelmodel.laws.elementwise import elementwise
-from accelmodel.laws.vectors import ELEMENTWISE
+from accelmodel.laws.types import ELEMENTWISE
 
 BYTES = st.floats(0.0, 1e9)
 OPERATORS = st.builds(

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy.stats import poisson
 from twins.l2_simulator import Row, simulate
 
+from accelmodel.inference.policies import policy
 from accelmodel.laws.l2cache import normal_cdf, resident_share
-from accelmodel.laws.vectors import ALL_REDUCE, DETAIL
-from accelmodel.techniques import policy
+from accelmodel.laws.types import ALL_REDUCE, DETAIL
 
 LINE = 4096.0
 SHARES = st.floats(0.0, 4.0)

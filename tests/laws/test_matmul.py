@@ -12,16 +12,8 @@ from hypothesis import strategies as st
 from twins.l2_simulator import _hits
 from twins.scheduling import best_schedule
 
-from accelmodel.laws.matmul import (
-    core_rate,
-    hbm_traffic,
-    matmul,
-    slice_depth,
-    tile_rows,
-    tiled_cost,
-    unhidden_share,
-)
-from accelmodel.laws.vectors import ELEMENTWISE
+from accelmodel.laws.matmul import core_rate, hbm_traffic, matmul, slice_depth, tile_rows, tiled_cost, unhidden_share
+from accelmodel.laws.types import ELEMENTWISE
 
 SIZES = st.integers(1, 3000)
 

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twins import lanes
 
-from accelmodel.laws.timeline import RULES, admit, lane_progress, memory_time
-from accelmodel.laws.vectors import ALL_REDUCE, ATTENTION, DETAIL, Operator
-from accelmodel.step import NONE
-from accelmodel.techniques import policy
+from accelmodel.inference.policies import policy
+from accelmodel.inference.step import NONE
+from accelmodel.laws.prefetch import RULES, admit, lane_progress, memory_time
+from accelmodel.laws.types import ALL_REDUCE, ATTENTION, DETAIL, Operator
 
 MB = 1e6
 SIZES = st.floats(0.0, 200.0).map(lambda x: x * MB)

@@ -9,8 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import accelmodel as am
-from accelmodel import accuracy, kernels, measured_layers, operators, routing, silicon
-from accelmodel.laws.vectors import Operator
+from accelmodel.inference import operator_time as kernels
+from accelmodel.inference import operators
+from accelmodel.laws.types import Operator
+from accelmodel.measured import aiconfigurator as silicon
+from accelmodel.measured import mla_and_moe as measured_layers
+from accelmodel.measured import routing
+from accelmodel.validation import kernels as accuracy
 
 NEEDS_SILICON = pytest.mark.skipif(not silicon.installed(), reason="pip install 'accelmodel[silicon]'")
 EXPERTS = pd.DataFrame(

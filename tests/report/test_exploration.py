@@ -12,11 +12,14 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from accelmodel import figures, points, report, validation
+from accelmodel.dse.enumerate import evaluate
+from accelmodel.dse.explore import explore
+from accelmodel.dse.study import load_study
 from accelmodel.errors import SpecError
-from accelmodel.explore import explore
-from accelmodel.search import evaluate
-from accelmodel.study import load_study
+from accelmodel.report import exploration as report
+from accelmodel.report import exploration_figures as figures
+from accelmodel.report import exploration_points as points
+from accelmodel.validation import claims as validation
 
 STUDY = """
 [study]

@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import accelmodel as am
-from accelmodel.arrivals import Replica, largest_rate, seen
+from accelmodel.cloud.fleet import Bucket, best_rate, cheapest, fleet, read_mix
+from accelmodel.cloud.hosting import Setup
+from accelmodel.cloud.ranking import Slo
+from accelmodel.cloud.replicas import Replica, largest_rate, seen
 from accelmodel.errors import Infeasible, SpecError
-from accelmodel.fleet import Bucket, best_rate, cheapest, fleet, read_mix
-from accelmodel.hosting import Setup
-from accelmodel.instances import Slo
-from accelmodel.laws.serving_kernel import Rules, Times, curve, serve, surface
-from accelmodel.library import load
-from accelmodel.prices import Price
-from accelmodel.serving import closed_loop, open_loop, rules_of, simulate, steady, step_tables, summary
+from accelmodel.laws.kernels.batching import Rules, Times, curve, serve, surface
+from accelmodel.serving.simulate import closed_loop, open_loop, rules_of, simulate, steady, step_tables, summary
+from accelmodel.specs.load import load
+from accelmodel.specs.prices import Price
 
 #: a step takes 10 ms whatever it holds
 FLAT = Times(np.full(20, 0.01), np.zeros((12, 20)), np.zeros((20, 20)))

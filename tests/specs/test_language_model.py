@@ -12,16 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accelmodel import facts, huggingface, library
 from accelmodel.errors import SpecError
-from accelmodel.parameters import (
+from accelmodel.specs import facts, huggingface
+from accelmodel.specs import load as library
+from accelmodel.specs.parameters import (
     active_parameters,
     attention_parameters,
     dense_mlp_parameters,
     moe_parameters,
     parameters,
 )
-from accelmodel.specs import LanguageModel
+from accelmodel.specs.schema import LanguageModel
 
 PRESETS = [
     "deepseek-v3", "gpt-3-175b", "gpt-oss-120b", "llama-3-70b", "llama-3-8b", "llama-3.1-405b", "llama-3.1-70b",

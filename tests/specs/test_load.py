@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from accelmodel import facts, library, prices
 from accelmodel.errors import SpecError
+from accelmodel.specs import facts, prices
+from accelmodel.specs import load as library
 
 HARDWARE = ("device", "link", "process", "bill")
 EXPECTED = {

@@ -7,8 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from accelmodel import facts, validation, validation_cake
 from accelmodel.errors import SpecError
+from accelmodel.specs import facts
+from accelmodel.validation import cake as validation_cake
+from accelmodel.validation import claims as validation
 
 #: claims that the model misses, with the figure it reaches.  Whoever makes one hold takes it off this list.
 MISSED = {

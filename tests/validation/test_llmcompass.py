@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 import accelmodel as am
-from accelmodel import facts, validation_answer, validation_operators
 from accelmodel.errors import SpecError
+from accelmodel.specs import facts
+from accelmodel.validation import llmcompass as validation_operators
+from accelmodel.validation import table as validation_answer
 
 TEXT = """
 [[series]]

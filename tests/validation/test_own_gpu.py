@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from accelmodel.errors import SpecError
+from accelmodel.inference.step import NONE, machine, run_kernel
 from accelmodel.laws.l2cache import resident_share
-from accelmodel.laws.vectors import DETAIL, MATMUL, Machine
-from accelmodel.library import cluster, load
-from accelmodel.measured import KINDS, measured_rows, operator, product, roofline, window_time
-from accelmodel.rawtable import SCHEMA, TABLES, read_run, runs, write_header, write_table
-from accelmodel.step import NONE, machine, run_kernel
+from accelmodel.laws.types import DETAIL, MATMUL, Machine
+from accelmodel.measured.rawtable import SCHEMA, TABLES, read_run, runs, write_header, write_table
+from accelmodel.specs.load import cluster, load
+from accelmodel.validation.own_gpu import KINDS, measured_rows, operator, product, roofline, window_time
 
 DEVICE = load("device", "h100-sxm")
 CHIP = Machine(**{name: float(value) for name, value in machine(cluster(DEVICE)).items()})

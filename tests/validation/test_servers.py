@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from accelmodel import endtoend, silicon
-from accelmodel.endtoend import Host, fit, predict_handed_over, rules
-from accelmodel.endtoend_points import Launch, handed_over, launch, points, room
-from accelmodel.laws.serving_kernel import Times
+from accelmodel.laws.kernels.batching import Times
+from accelmodel.measured import aiconfigurator as silicon
+from accelmodel.measured.servers import Launch, handed_over, launch, points, room
+from accelmodel.validation import servers as endtoend
+from accelmodel.validation.servers import Host, fit, predict_handed_over, rules
 
 needs_points = pytest.mark.skipif(not silicon.installed(), reason="aiconfigurator-core is not installed")
 #: DeepSeek of 8 bit on four B200

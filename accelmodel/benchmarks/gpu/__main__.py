@@ -14,8 +14,8 @@ import typer
 from accelmodel import __version__
 from accelmodel.benchmarks.gpu import plan
 from accelmodel.errors import Infeasible, SpecError, unknown
-from accelmodel.library import load
-from accelmodel.rawtable import HEADER_FILE, SCHEMA, TABLES, read_run, write_header, write_table
+from accelmodel.measured.rawtable import HEADER_FILE, SCHEMA, TABLES, read_run, write_header, write_table
+from accelmodel.specs.load import load
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 MODULE = "accelmodel.benchmarks.gpu"

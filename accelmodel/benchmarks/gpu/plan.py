@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from accelmodel.errors import Infeasible
-from accelmodel.laws.vectors import MATMUL
-from accelmodel.library import load, workload
-from accelmodel.operators import operator_table
-from accelmodel.rawtable import BITS, operators_of, operators_text
-from accelmodel.specs import Device
+from accelmodel.inference.operators import operator_table
+from accelmodel.laws.types import MATMUL
+from accelmodel.measured.rawtable import BITS, operators_of, operators_text
+from accelmodel.specs.load import load, workload
+from accelmodel.specs.schema import Device
 from accelmodel.units import show
 
 Row = dict[str, Any]

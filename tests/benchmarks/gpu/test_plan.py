@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from accelmodel.benchmarks.gpu import plan
 from accelmodel.errors import Infeasible
-from accelmodel.library import load
-from accelmodel.rawtable import BITS, MEASURED, TABLES, operators_of
+from accelmodel.measured.rawtable import BITS, MEASURED, TABLES, operators_of
+from accelmodel.specs.load import load
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent.parent
 MIB = 2**20
 CARD = plan.card_with(50 * MIB, 80 * 2**30, ampere=True, fp8=True)
 ROWS = plan.plan(CARD, 0)

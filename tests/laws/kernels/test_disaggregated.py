@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from accelmodel.laws.handover import hand_over
-from accelmodel.serving import closed_loop
+from accelmodel.laws.kernels.disaggregated import hand_over
+from accelmodel.serving.simulate import closed_loop
 
 
 def served(users, requests, answer, step, servers, entry=0.0, law=hand_over):

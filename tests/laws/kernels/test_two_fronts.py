@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twins import cake_events
 
-from accelmodel.laws import front_policies, fronts
-from accelmodel.laws.fronts import Engine, Loader, Rate
+from accelmodel.laws.kernels import two_front_policies as front_policies
+from accelmodel.laws.kernels import two_fronts as fronts
+from accelmodel.laws.kernels.two_fronts import Engine, Loader, Rate
 
 #: relative rounding between the kernel's floats and the twin's fractions
 EXACT = 1e-9

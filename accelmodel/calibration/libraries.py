@@ -1,0 +1,157 @@
+"""Fitting what a framework's own kernels of products do otherwise, over all devices at once.
+
+A library's constants are relative to those of the device, so that one set serves all of them.  Only training rows
+are seen (``silicon.training``), as many of each device, so that each counts the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+
+from accelmodel.calibration import errors as accuracy
+from accelmodel.calibration import fit as calibration
+from accelmodel.calibration.file import DIGITS
+from accelmodel.errors import SpecError
+from accelmodel.inference import operator_time as kernels
+from accelmodel.measured import aiconfigurator as silicon
+from accelmodel.measured import gemm_conditions as measured_products
+from accelmodel.specs.load import cluster, field_units, load, override
+from accelmodel.specs.schema import Cluster, KernelLibrary
+
+#: constant → span in which it makes sense
+CONSTANTS = {
+    "matrix_factor": (0.3, 1.3),
+    "slice_factor": (0.5, 10.0),
+    "passes": (0.3, 6.0),
+    "row_time": (1e-11, 2e-8),
+}
+#: training rows of each device
+ROWS = 1500
+#: parts of the rows that are fitted apart where one device alone has any
+PARTS = 5
+
+
+class Rows(NamedTuple):
+    """Measured products of one device: sizes, what was in L2, and times [s]."""
+
+    chip: Cluster
+    m: Any
+    n: Any
+    k: Any
+    warm: Any
+    time: Any
+
+    def at(self, places: Any) -> Rows:
+        """Return some of the rows."""
+        return Rows(self.chip, *(column[places] for column in self[1:]))
+
+
+def training_rows(library: KernelLibrary, devices: Iterable[str] | None = None) -> dict[str, Rows]:
+    """Return training rows of a library by device, those that constants were fitted to unless given."""
+    found = {}
+    for name in accuracy.fitted() if devices is None else devices:
+        chip = cluster(load("device", name))
+        frame, _ = silicon.rows(chip.device, "matmul")
+        ours = frame["source"].str.startswith(library.framework) & (frame["bits"] == library.bits)
+        frame = frame[np.asarray(silicon.training(frame, "matmul")) & ours]
+        if len(frame):
+            frame = frame.sample(min(len(frame), ROWS), random_state=0)
+            warm = measured_products.warmth(frame, calibration.columns("matmul", frame), chip.device)
+            m, n, k, time = (frame[column].to_numpy(dtype=float) for column in ("m", "n", "k", "time"))
+            found[name] = Rows(chip, m, n, k, warm, time)
+    return found
+
+
+def solve(library: KernelLibrary, parts: list[Rows]) -> KernelLibrary:
+    """Return the library with the constants that fit rows best.
+
+    As ``calibration.solve``: soft-L1 least squares of the logarithmic error.
+    """
+    from scipy.optimize import least_squares
+
+    def moved(x: np.ndarray) -> KernelLibrary:
+        return cast(KernelLibrary, override(library, **dict(zip(CONSTANTS, map(float, np.exp(x)), strict=True))))
+
+    def errors(x: np.ndarray) -> np.ndarray:
+        near = moved(x)
+        times = (kernels.library_times(part.m, part.n, part.k, near, part.chip, part.warm) for part in parts)
+        return np.concatenate([np.log(time / part.time) for time, part in zip(times, parts, strict=True)])
+
+    low, high = np.log(list(CONSTANTS.values())).T
+    start = np.clip(np.log([max(getattr(library, name), 1e-12) for name in CONSTANTS]), low + 0.1, high - 0.1)
+    found = least_squares(
+        errors, start, bounds=(low, high), loss="soft_l1", f_scale=calibration.SOFT, diff_step=calibration.STEP,
+        max_nfev=30,
+    )  # fmt: skip
+    return moved(found.x)
+
+
+def fit(
+    library: KernelLibrary, progress: Callable[[str], None] | None = None
+) -> tuple[KernelLibrary, dict[str, tuple[float, float]], str]:
+    """Fit a library to training rows of all fitted devices.
+
+    Parameters
+    ----------
+    library : KernelLibrary
+        Gives framework, precision, what is not fitted, and where to start.
+    progress : callable, optional
+        Told what is being fitted.
+
+    Returns
+    -------
+    tuple
+        The fitted library; the span of each constant over the devices alone, or over ``PARTS`` of the rows where one
+        device has any; and which rows they were.
+
+    Raises
+    ------
+    SpecError
+        If nobody measured it, or measurements are not installed.
+    """
+    rows = training_rows(library)
+    if not rows:
+        raise SpecError(f"{library.name} was measured on none of {', '.join(accuracy.fitted())}; it cannot be fitted")
+    if progress:
+        progress(f"{library.name}: {', '.join(rows)}")
+    found = solve(library, list(rows.values()))
+    alone = list(rows.values())
+    if len(alone) == 1:
+        fold = np.arange(len(alone[0].m)) % PARTS
+        alone = [alone[0].at(fold == part) for part in range(PARTS)]
+    others = [solve(found, [part]) for part in alone]
+    spans = {
+        name: (
+            min(getattr(each, name) for each in (found, *others)),
+            max(getattr(each, name) for each in (found, *others)),
+        )
+        for name in CONSTANTS
+    }
+    over = "each of them alone" if len(rows) > 1 else f"{PARTS} parts of them"
+    told = f"{sum(len(part.m) for part in rows.values())} training rows of {', '.join(rows)}; range over {over}"
+    return found, spans, told
+
+
+def text(library: KernelLibrary, spans: Mapping[str, tuple[float, float]], told: str, date: str) -> str:
+    """Return the content of a library's file; what is not fitted keeps its source."""
+    units = field_units(KernelLibrary)
+    lines = [f"# Products at {library.bits:g} bit by the kernels that {library.framework} calls.", "", "[library]"]
+    for name, fact in library.facts.items():
+        if name not in CONSTANTS:
+            value = f'"{fact.value}"' if isinstance(fact.value, str) else f"{fact.value:g}"
+            ends = f", range = [{fact.range[0]:g}, {fact.range[1]:g}]" if fact.range else ""
+            source = f'kind = "{fact.kind}", source = "{fact.source}", locator = "{fact.locator}"{ends}'
+        else:
+            scale = 1e9 if units[name] == "s" else 1.0
+            low, middle, high = (
+                float(f"{end * scale:.{DIGITS}g}") for end in (spans[name][0], getattr(library, name), spans[name][1])
+            )
+            value = repr(middle)
+            unit = 'unit = "ns", ' if units[name] == "s" else ""
+            source = f'{unit}kind = "calibrated", source = "aiconfigurator-core", locator = "{date}, {told}", '
+            source += f"range = [{low!r}, {high!r}]"
+        lines.append(f"{name} = {{ value = {value}, {source} }}")
+    return "\n".join(lines) + "\n"

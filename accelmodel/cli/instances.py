@@ -1,0 +1,154 @@
+"""The commands about renting: ``instances`` ranks cloud instances, ``fleet`` combines them.  No physics."""
+
+from __future__ import annotations
+
+import math
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from accelmodel.cli.options import Json, emit
+from accelmodel.cli.options import ModelName as Model
+
+Region = Annotated[str, typer.Option("--region", help="One or several, such as us-east-1,eastus.")]
+PriceKind = Annotated[str, typer.Option("--price-kind", help="on-demand, spot or reserved.")]
+Prices = Annotated[Path | None, typer.Option("--prices", help="CSV that replaces the shipped prices.")]
+MaxPrice = Annotated[float, typer.Option("--max-price", help="USD per hour of one instance.")]
+Engine = Annotated[str, typer.Option("--engine", help="flexgen, tgis, in-flight, or a TOML file.")]
+Ttft = Annotated[str, typer.Option("--slo-ttft", help="Longest time to first token, such as 500ms.")]
+Tpot = Annotated[str, typer.Option("--slo-tpot", help="Longest time per output token, such as 50ms.")]
+Latency = Annotated[str, typer.Option("--slo-latency", help="Longest time from arrival to last token.")]
+app = typer.Typer(add_completion=False)
+#: engine of a static batch and of an arrival rate
+STATIC, STREAM = "flexgen", "in-flight"
+MOST = 100
+
+
+def _seconds(text: str, what: str) -> float | None:
+    from accelmodel.errors import SpecError
+    from accelmodel.units import parse
+
+    if not text:
+        return None
+    value = parse(text, "s", what=what)
+    if value <= 0.0:
+        raise SpecError(f"{what}: {text} must be above 0")
+    return value
+
+
+def _above(value: float, what: str) -> float | None:
+    from accelmodel.errors import SpecError
+
+    if value < 0.0 or math.isnan(value):
+        raise SpecError(f"{what} {value:g} must be above 0")
+    return value or None
+
+
+def _bits(text: str, what: str) -> list[float]:
+    from accelmodel.cli.hardware import counts
+
+    return [float(bits) for bits in counts(text, what)]
+
+
+def _offers(prices: Path | None, region: str, kind: str) -> Any:
+    from accelmodel.cli.hardware import names
+    from accelmodel.specs.prices import offers, read_prices, shipped
+
+    return offers(read_prices(prices) if prices else shipped(), names(region), kind)
+
+
+@app.command("instances")
+def instances(
+    model: Model = "opt-2.7b",
+    input_tokens: Annotated[int, typer.Option("--input", min=1, help="Tokens of a prompt.")] = 128,
+    output_tokens: Annotated[int, typer.Option("--output", min=1, help="Tokens of an answer.")] = 512,
+    batch: Annotated[int, typer.Option("--batch", min=0, help="Requests at once.")] = 0,
+    rate: Annotated[float, typer.Option("--rate", help="Requests per second that arrive, instead of --batch.")] = 0.0,
+    requests: Annotated[int, typer.Option("--requests", min=0, help="Requests of the whole job.")] = 0,
+    slo_tps: Annotated[float, typer.Option("--slo-tps", help="Least input + output tokens per second.")] = 0.0,
+    slo_tps_output: Annotated[float, typer.Option("--slo-tps-output", help="Least output tokens per second.")] = 0.0,
+    slo_ttft: Ttft = "",
+    slo_tpot: Tpot = "",
+    slo_latency: Latency = "",
+    deadline: Annotated[str, typer.Option("--deadline", help="For all --requests, such as 2h.")] = "",
+    percentile: Annotated[float, typer.Option("--percentile", help="At which a rate's users are asked.")] = 95.0,
+    region: Region = "us-east-1",
+    price_kind: PriceKind = "on-demand",
+    prices: Prices = None,
+    max_price: MaxPrice = math.inf,
+    most_instances: Annotated[int, typer.Option("--most-instances", min=0, help="1 for a batch, 100 for a rate.")] = 0,
+    offload: Annotated[str, typer.Option("--offload", help="none, infersave, flexgen or kvpr.")] = "infersave",
+    time_model: Annotated[str, typer.Option("--time-model", help="physical or as-published.")] = "physical",
+    memory_rule: Annotated[str, typer.Option("--memory-rule", help="The paper's algorithm-1 or released-code.")] = "",
+    engine: Engine = "",
+    weight_bits: Annotated[str, typer.Option("--weight-bits", help="Such as 16,8,4.")] = "16",
+    kv_bits: Annotated[str, typer.Option("--kv-bits", help="Such as 16,8.")] = "16",
+    report: Annotated[Path | None, typer.Option("--report", help="HTML report to write.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Rank cloud instances by cost for a workload and a service level, KV cache offloaded where it must be."""
+    from accelmodel.cli import tables_instances
+    from accelmodel.cloud.hosting import Setup
+    from accelmodel.cloud.ranking import Question, Slo, answer, precisions
+    from accelmodel.errors import SpecError
+    from accelmodel.specs.load import load
+
+    if not 0.0 < percentile < 100.0:
+        raise SpecError(f"percentile {percentile:g} must be between 0 and 100")
+    levels = [_above(slo_tps, "slo-tps"), _above(slo_tps_output, "slo-tps-output")]
+    times = [(slo_ttft, "slo-ttft"), (slo_tpot, "slo-tpot"), (slo_latency, "slo-latency"), (deadline, "deadline")]
+    slo = Slo(*levels, *(_seconds(text, what) for text, what in times))
+    _above(rate, "rate")
+    _above(max_price, "max-price")
+    chosen = load("engine", engine or (STREAM if rate else STATIC))
+    setups = precisions(
+        Setup(chosen, offload, memory_rule=memory_rule), _bits(weight_bits, "weight-bits"), _bits(kv_bits, "kv-bits")
+    )
+    question = Question(
+        load("model", model), input_tokens, output_tokens, slo, batch, rate, requests, percentile, max_price,
+        most_instances or (MOST if rate else 1), time_model,
+    )  # fmt: skip
+    offered = _offers(prices, region, price_kind)
+    data = answer(question, offered, setups, date.today())
+    if report:
+        from accelmodel.report.instances import write_report
+
+        data["report"] = str(write_report(question, offered, setups, data, report))
+    emit(data) if as_json else tables_instances.print_instances(data)
+
+
+@app.command("fleet")
+def fleet(
+    model: Model = "llama-3.1-8b",
+    workload: Annotated[Path, typer.Option("--workload", help="CSV: input,output,rate.")] = Path("mix.csv"),
+    slo_ttft: Ttft = "",
+    slo_tpot: Tpot = "",
+    slo_latency: Latency = "",
+    region: Region = "us-east-1",
+    price_kind: PriceKind = "on-demand",
+    prices: Prices = None,
+    max_price: MaxPrice = math.inf,
+    engine: Engine = STREAM,
+    weight_bits: Annotated[float, typer.Option("--weight-bits")] = 16,
+    kv_bits: Annotated[float, typer.Option("--kv-bits")] = 16,
+    as_json: Json = False,
+) -> None:
+    """The cheapest combination of instance types for a mix of request sizes."""
+    from accelmodel.cli import tables_instances
+    from accelmodel.cloud.fleet import fleet as cheapest_fleet
+    from accelmodel.cloud.fleet import read_mix
+    from accelmodel.cloud.hosting import Setup
+    from accelmodel.cloud.ranking import Slo
+    from accelmodel.specs.load import load
+
+    slo = Slo(
+        ttft=_seconds(slo_ttft, "slo-ttft"), tpot=_seconds(slo_tpot, "slo-tpot"),
+        latency=_seconds(slo_latency, "slo-latency"),
+    )  # fmt: skip
+    mix = read_mix(workload)
+    setup = Setup(load("engine", engine), "none", float(weight_bits), float(kv_bits))
+    _above(max_price, "max-price")
+    data = cheapest_fleet(load("model", model), _offers(prices, region, price_kind), setup, mix, slo, max_price)
+    emit(data) if as_json else tables_instances.print_fleet(data)

@@ -1,0 +1,1 @@
+"""Which rented instances serve a workload for the least money."""

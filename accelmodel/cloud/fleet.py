@@ -1,0 +1,212 @@
+"""A fleet for a mix of request sizes: how many instances of each type cost least (Mélange, arXiv 2404.14527).
+
+Each bucket of requests is cut into slices; an integer program gives slices to instance types so that no type is
+loaded beyond the instances rented of it.  What a type serves of a bucket is predicted, not profiled.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from accelmodel.cloud.hosting import DEGREES, Setup
+from accelmodel.cloud.ranking import Slo, candidates
+from accelmodel.cloud.replicas import Replica, replicas
+from accelmodel.errors import Infeasible, SpecError
+from accelmodel.serving.simulate import steady
+from accelmodel.specs.prices import Price
+from accelmodel.specs.schema import Instance, LanguageModel
+from accelmodel.units import show
+
+Array = Any
+#: slices of a bucket (Mélange, section 5.4, uses 8)
+SLICES = 8
+_MOST_BUCKETS = 1000
+
+
+class Bucket(NamedTuple):
+    """Requests of one size: tokens in and out [token], how many arrive [1/s]."""
+
+    input: int
+    output: int
+    rate: float
+
+
+def read_mix(path: Path) -> list[Bucket]:
+    """Return the buckets of a CSV file with the columns ``input``, ``output`` and ``rate``.
+
+    Raises
+    ------
+    SpecError
+        If the file cannot be read, has no rows, other columns, or values that are not above zero.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.reader(file))
+    except OSError as error:
+        raise SpecError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise SpecError(f"{path}: is not CSV in UTF-8 ({error}); save it so") from None
+    head = [name.strip() for name in rows[0]] if rows else []
+    if sorted(head) != ["input", "output", "rate"]:
+        raise SpecError(f"{path}: columns must be input,output,rate (tokens, tokens, requests/s), not {','.join(head)}")
+    body = [row for row in rows[1:] if any(cell.strip() for cell in row)]
+    if not 0 < len(body) <= _MOST_BUCKETS:
+        raise SpecError(f"{path}: has {len(body)} buckets; give 1 to {_MOST_BUCKETS} lines such as 512,128,2.5")
+    return [_bucket(dict(zip(head, row, strict=False)), f"{path}: line {line}") for line, row in enumerate(body, 2)]
+
+
+def _bucket(row: dict[str, str], where: str) -> Bucket:
+    try:
+        size = Bucket(int(row["input"]), int(row["output"]), float(row["rate"]))
+    except (ValueError, KeyError):
+        raise SpecError(f"{where}: {row} is not two whole numbers and a rate; write for example 512,128,2.5") from None
+    if min(size.input, size.output) < 1 or max(size.input, size.output) > 10**7 or not 0.0 < size.rate < 1e9:
+        raise SpecError(f"{where}: input and output must be 1 to 10 million tokens, and rate above 0 requests/s")
+    return size
+
+
+def best_rate(replica: Replica, bucket: Bucket, slo: Slo) -> float:
+    """Return the most requests of a bucket that a replica serves within the service level [1/s]; 0 if none.
+
+    The more users at once the higher the rate and the longer the time per token: the most users that keep to it are
+    sought by halving, on the closed form ``serving.steady``.
+    """
+
+    def at(users: int) -> tuple[bool, float]:
+        found = steady(replica.times, replica.rules, users, bucket.input, bucket.output)
+        late = found["prompt_s"] + (bucket.output - 1.0) * found["tpot_s"]
+        kept = [(found["tpot_s"], slo.tpot), (found["prompt_s"], slo.ttft), (late, slo.latency)]
+        return all(limit is None or value <= limit for value, limit in kept), found["requests_per_s"]
+
+    most = int(min(replica.rules.most, replica.rules.room // (bucket.input + bucket.output)))
+    if most < 1 or not at(1)[0]:
+        return 0.0
+    low, high = 1, most + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if at(middle)[0] else (low, middle)
+    return at(low)[1]
+
+
+def rates(model: LanguageModel, instances: list[Instance], setup: Setup, mix: list[Bucket], slo: Slo) -> Array:
+    """Return what each instance serves of each bucket alone [1/s], an array (bucket, instance), at its best degree."""
+    found = np.zeros((len(mix), len(instances)))
+    longest = max(bucket.input + bucket.output for bucket in mix)
+    for tp in DEGREES:
+        able = [i for i, each in enumerate(instances) if each.devices % tp == 0 and tp <= model.heads]
+        if not able:
+            continue
+        for i, replica in zip(able, replicas(model, [instances[i] for i in able], setup, tp, longest), strict=True):
+            copies = float(instances[i].devices) / tp
+            for b, bucket in enumerate(mix):
+                found[b, i] = max(found[b, i], copies * best_rate(replica, bucket, slo))
+    return found
+
+
+def cheapest(served: Array, wanted: Array, prices: Array) -> Array:
+    """Return how many instances of each type to rent: the integer program of Mélange (section 5.3).
+
+    Parameters
+    ----------
+    served : ndarray (bucket, type)
+        Requests per second that one instance serves of a bucket alone; 0 where it cannot [1/s].
+    wanted : ndarray (bucket)
+        Requests per second that arrive [1/s].
+    prices : ndarray (type)
+        USD per hour.
+
+    Returns
+    -------
+    ndarray (type)
+        Instances.
+
+    Notes
+    -----
+    Slices of one bucket are alike, so that their number on each type is an integer unknown; Mélange has a binary
+    unknown for each slice, with the same optimum.  Loads of buckets on a type add up, which is exact for
+    throughput and takes the service level of each bucket alone as that of the mix.
+
+    Examples
+    --------
+    >>> cheapest(np.array([[1.0, 4.0], [0.0, 1.0]]), np.array([2.0, 1.0]), np.array([1.0, 5.0])).tolist()
+    [2.0, 1.0]
+    """
+    from scipy.optimize import Bounds, LinearConstraint, milp
+
+    buckets, types = served.shape
+    pairs = [(b, g) for b in range(buckets) for g in range(types) if served[b, g] > 0.0]
+    sums, loads = np.zeros((buckets, len(pairs) + types)), np.zeros((types, len(pairs) + types))
+    for column, (b, g) in enumerate(pairs):
+        sums[b, column] = 1.0
+        loads[g, column] = wanted[b] / SLICES / served[b, g]
+    loads[:, len(pairs) :] = -np.eye(types)
+    cost = np.concatenate([np.zeros(len(pairs)), prices])
+    highest = np.concatenate([np.full(len(pairs), float(SLICES)), np.full(types, np.inf)])
+    found = milp(
+        cost, integrality=np.ones(len(cost)), bounds=Bounds(np.zeros(len(cost)), highest),
+        constraints=[LinearConstraint(sums, SLICES, SLICES), LinearConstraint(loads, -np.inf, 0.0)],
+        options={"time_limit": 30.0, "mip_rel_gap": 1e-4},
+    )  # fmt: skip
+    if found.x is None:
+        raise Infeasible(f"the integer program found no fleet ({found.message}); widen the offer or the service level")
+    return np.rint(found.x[len(pairs) :])
+
+
+def fleet(
+    model: LanguageModel, offered: dict[str, Price], setup: Setup, mix: list[Bucket], slo: Slo,
+    max_price: float = math.inf,
+) -> dict[str, Any]:  # fmt: skip
+    """Return the cheapest fleet for a mix, the best single type beside it, and the saving.
+
+    Returns
+    -------
+    dict
+        ``counts`` {instance: n}, ``cost_usd_per_hour``, ``best_single`` {instance, count, cost_usd_per_hour} or None
+        where no type serves every bucket, ``saving`` over it [1], ``buckets`` with the rates behind it.
+
+    Raises
+    ------
+    Infeasible
+        If a bucket is served by no type on offer within the service level.
+    """
+    pairs = [(each, price) for each, price in candidates(offered) if price.per_hour <= max_price]
+    if not pairs:
+        raise Infeasible(f"no instance costs at most {max_price:g} USD/h; raise --max-price")
+    kinds, prices = [each for each, _ in pairs], np.array([price.per_hour for _, price in pairs])
+    served = rates(model, kinds, setup, mix, slo)
+    wanted = np.array([bucket.rate for bucket in mix])
+    for bucket, row in zip(mix, served, strict=True):
+        if not row.any():
+            asked = ", ".join(
+                f"{name} {show(value, 's')}" for name, value in slo._asdict().items() if value is not None
+            )
+            raise Infeasible(
+                f"no instance on offer serves requests of {bucket.input} + {bucket.output} tokens "
+                f"within {asked or 'its memory'}; "
+                "widen the SLO, use fewer bits, or offer larger instances"
+            )
+    counts = cheapest(served, wanted, prices)
+    cost = float(counts @ prices)
+    able = [g for g in range(len(kinds)) if served[:, g].all()]
+    alone = {g: math.ceil(float((wanted / served[:, g]).sum()) - 1e-9) for g in able}
+    single = min(able, key=lambda g: alone[g] * prices[g], default=None)
+    best: dict[str, Any] | None = None
+    if single is not None:
+        whole = float(alone[single] * prices[single])
+        best = {"instance": kinds[single].name, "count": alone[single], "cost_usd_per_hour": whole}
+    return {
+        "model": model.name,
+        "counts": {kinds[g].name: int(n) for g, n in enumerate(counts) if n},
+        "cost_usd_per_hour": cost,
+        "best_single": best,
+        "saving": 1.0 - cost / best["cost_usd_per_hour"] if best else None,
+        "buckets": [
+            {**bucket._asdict(), "served_per_s": {kinds[g].name: float(row[g]) for g, n in enumerate(counts) if n}}
+            for bucket, row in zip(mix, served, strict=True)
+        ],
+    }

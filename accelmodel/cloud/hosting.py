@@ -1,0 +1,256 @@
+"""What a batch takes on many instances: InferSave's memory and time stages, by the paper or by physics.
+
+Both models of time answer with the same Dataset over (instance, batch), so that they can be compared and chosen
+between by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from accelmodel.cloud import infersave
+from accelmodel.cloud.infersave import Ctcf, Server, Shape, Task
+from accelmodel.cloud.offload import POLICIES, Need, Offer, Placed
+from accelmodel.errors import SpecError, unknown
+from accelmodel.inference.memory import kv_bytes_per_token, memory_per_device
+from accelmodel.laws.kernels.batching import step_time
+from accelmodel.serving.simulate import rules_of
+from accelmodel.serving.step_times import axis, device_times, split_times
+from accelmodel.specs.load import cluster, load, workload
+from accelmodel.specs.parameters import parameters
+from accelmodel.specs.schema import Cluster, Engine, Instance, LanguageModel
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Array = Any
+#: contexts at which the mean decode step is evaluated (Gauss-Legendre; see ``request.NODES``)
+NODES = 3
+DEGREES = (1, 2, 4, 8)
+#: variable → unit of what a model of time answers
+UNITS = {
+    "prefill": "s", "decode": "s", "host": "s", "loads": "s", "offload_ratio": "1", "feasible": "1", "tp": "1",
+    "tps_total": "token/s", "tps_output": "token/s", "short": "B",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How a model is run: engine, offloading policy, precisions [bit], memory rule of the paper, its CTCF."""
+
+    engine: Engine
+    policy: str = "infersave"
+    weight_bits: float = 16.0
+    kv_bits: float = 16.0
+    memory_rule: str = ""
+    ctcf: tuple[Ctcf, Ctcf] = (Ctcf(), Ctcf())
+
+    def __post_init__(self) -> None:
+        if self.policy not in POLICIES:
+            raise unknown("offloading policy", self.policy, POLICIES)
+        if self.memory_rule and self.memory_rule not in infersave.MEMORY_RULES:
+            raise unknown("memory rule", self.memory_rule, infersave.MEMORY_RULES)
+
+    @property
+    def bits(self) -> dict[str, float]:
+        """Fields of ``Workload``; activations, and so the matrix products, stay at 16 bit."""
+        return {"weight_bits": self.weight_bits, "kv_bits": self.kv_bits}
+
+
+def devices_of(instance: Instance, tp: int) -> Cluster:
+    """Return ``tp`` devices of an instance, joined by its link."""
+    return cluster(load("device", instance.device), tp, link=load("link", instance.link))
+
+
+def shape_of(model: LanguageModel, setup: Setup) -> Shape:
+    """Return what the paper's equations read of a model."""
+    width = setup.weight_bits / 8.0
+    return Shape(model.layers, model.hidden, model.ffn, model.heads, float(parameters(model)), width)
+
+
+def _column(instances: list[Instance], field: str) -> Array:
+    return np.array([float(getattr(each, field)) for each in instances])[:, None, None]
+
+
+def _devices(instances: list[Instance], field: str) -> Array:
+    return np.array([float(getattr(load("device", each.device), field)) for each in instances])[:, None, None]
+
+
+def as_published(model: LanguageModel, instances: list[Instance], task: Task, setup: Setup) -> dict[str, Array]:
+    """Return the paper's stages 2 and 3 for each instance and batch; several GPUs count as one that is larger.
+
+    ``task.batch`` is an array (batch, 1); arrays of the result are (instance, batch, 1).  The equations know one
+    precision, and KV cache as wide as the hidden state: too much of it with grouped queries.
+    """
+    if setup.policy not in ("none", "infersave"):
+        raise SpecError(
+            f"the paper's equations have no policy {setup.policy!r}; use infersave or none, or physical time"
+        )
+    if setup.kv_bits != setup.weight_bits:
+        raise SpecError("the paper's equations have one precision: give kv-bits as weight-bits, or use physical time")
+    count = _column(instances, "devices")
+    server = Server(
+        _devices(instances, "hbm_capacity") * count, _devices(instances, "vector_rate") * count,
+        _column(instances, "store_bandwidth") * count, _column(instances, "load_bandwidth") * count,
+    )  # fmt: skip
+    shape = shape_of(model, setup)
+    footprint, ratio_of = infersave.MEMORY_RULES[setup.memory_rule or "algorithm-1"]
+    need = footprint(shape, task, server.memory)
+    ratio = ratio_of(need) if setup.policy != "none" else 0.0 * need.available
+    fits = infersave.feasible(need, shape.layers) & ((ratio > 0.0) | (need.available >= need.kv))
+    prefill, decode = infersave.as_published(shape, task, server, ratio, setup.ctcf)
+    alone = infersave.as_published(shape, task, server, 0.0 * ratio, setup.ctcf)[1]
+    short = np.maximum(need.kv - need.available, 0.0)
+    found = {"prefill": prefill, "decode": decode, "host": 0.0 * decode, "loads": decode - alone, "short": short}
+    return found | {"offload_ratio": ratio, "feasible": fits, "tp": count + 0.0 * ratio}
+
+
+def physical(
+    model: LanguageModel, instances: list[Instance], task: Task, setup: Setup, ratio: Array | None = None
+) -> dict[str, Array]:
+    """Return memory and time by the step model, as ``as_published`` does; the best tensor-parallel degree of each.
+
+    Degrees that an instance's devices are a multiple of are tried; the rest of the devices are replicas that
+    share the batch.  Host and disk are shared evenly between the devices.
+    """
+    best: dict[str, Array] = {}
+    shape = len(instances), len(task.batch), 1 if ratio is None else len(ratio)
+    for tp in DEGREES:
+        able = [i for i, each in enumerate(instances) if each.devices % tp == 0 and tp <= model.heads]
+        if not able:
+            continue
+        found = _at_degree(model, [instances[i] for i in able], task, setup, tp, ratio)
+        if not best:
+            best = {name: np.zeros(shape) for name in found} | {"feasible": np.zeros(shape, bool)}
+            best["short"] = np.full(shape, np.inf)
+        rows = np.array(able)
+        spent, before = (infersave.end_to_end(x["prefill"], x["decode"], task) for x in (found, _rows(best, rows)))
+        better = found["feasible"] & (~best["feasible"][rows] | (spent < before))
+        better |= ~found["feasible"] & ~best["feasible"][rows] & (found["short"] < best["short"][rows])
+        for name, values in found.items():
+            best[name][rows] = np.where(better, values, best[name][rows])
+    return best
+
+
+def _rows(found: dict[str, Array], rows: Array) -> dict[str, Array]:
+    return {name: values[rows] for name, values in found.items()}
+
+
+def _at_degree(
+    model: LanguageModel, instances: list[Instance], task: Task, setup: Setup, tp: int, ratio: Array | None
+) -> dict[str, Array]:
+    """Return what the policy makes of each instance and batch, ``tp`` devices working together."""
+    replicas = _column(instances, "devices") / tp
+    shared = np.ceil(task.batch / replicas)
+    need = _need(model, instances, task._replace(batch=shared), setup, tp)
+    devices, engine = _column(instances, "devices"), setup.engine
+    offer = Offer(
+        _devices(instances, "hbm_capacity") * engine.memory_share,
+        _column(instances, "host_memory") * engine.host_memory_share / devices,
+        _column(instances, "disk") / devices, _column(instances, "load_bandwidth"),
+        _column(instances, "store_bandwidth"), _column(instances, "disk_bandwidth") / devices, engine.loads == "beside",
+    )  # fmt: skip
+    if setup.memory_rule:
+        footprint, ratio_of = infersave.MEMORY_RULES[setup.memory_rule]
+        ratio = ratio_of(
+            footprint(shape_of(model, setup), task._replace(batch=shared), _devices(instances, "hbm_capacity") * tp)
+        )
+    placed: Placed = POLICIES[setup.policy](need, offer, ratio)
+    fixed = engine.layer_time * model.layers + engine.sequence_time * shared
+    short = np.maximum(need.weights + need.activations + need.kv - offer.memory, 0.0) * tp
+    found = placed._asdict()
+    found |= {"offload_ratio": found.pop("ratio"), "feasible": found.pop("fits")}
+    found |= {"host": fixed, "short": short, "tp": np.full(shared.shape, float(tp))}
+    shape = np.broadcast_shapes(*(np.shape(values) for values in found.values()))
+    return {name: np.broadcast_to(values, shape) for name, values in found.items()}
+
+
+def _need(model: LanguageModel, instances: list[Instance], task: Task, setup: Setup, tp: int) -> Need:
+    """Return what each instance's share of each batch needs, arrays (instance, batch)."""
+    batches, where = np.unique(task.batch, return_inverse=True)
+    where = where.reshape(task.batch.shape)[:, :, 0]
+    nodes, weights = np.polynomial.legendre.leggauss(NODES)
+    contexts = np.unique(np.rint(task.input + 0.5 + (nodes + 1.0) / 2.0 * max(task.output - 1.0, 1.0)))
+    weights = weights if len(contexts) == NODES else np.full(len(contexts), 2.0 / len(contexts))
+    clusters, bits = [devices_of(each, tp) for each in instances], setup.bits | {"tp": float(tp)}
+    rules = rules_of(setup.engine, model.layers, np.inf)
+    hosted: Any = getattr(step_time, "py_func", step_time)
+    sizes, lengths = axis("batch", batches), axis("context", contexts)
+    first = workload(phase="prefill", batch=sizes, context=task.input, **bits)
+    later = workload(phase="decode", batch=sizes, context=lengths, **bits)
+    prefill = device_times(model, clusters, first, [sizes])
+    attention, rest = split_times(model, clusters, later, [sizes, lengths])
+    decode = ((rest + setup.engine.attention_factor * attention) * weights / 2.0).sum(-1)
+    prefill, decode = hosted(prefill, 0.0, batches, rules), hosted(decode, batches, 0.0, rules)
+    each = np.arange(len(instances))[:, None]
+    prefill, decode = prefill[each, where][..., None], decode[each, where][..., None]
+    held = memory_per_device(model, workload(phase="decode", batch=1, context=task.input + task.output, **bits))
+    tokens = task.batch * task.input
+    if setup.engine.chunk:
+        tokens = np.minimum(tokens, setup.engine.chunk)
+    active = memory_per_device(model, workload(phase="prefill", batch=1, context=1, **bits))["activations"] * tokens
+    kv = float(held["kv_cache"]) * task.batch
+    mean, length = task.input + task.output / 2.0, task.input + task.output
+    hidden = 2.0 * model.layers * model.hidden / float(kv_bytes_per_token(model, setup.kv_bits))
+    rate = _devices(instances, "peak_16bit") * _devices(instances, "matrix_share")
+    made = 4.0 * model.hidden * model.kv_heads * model.head_dim * model.layers * task.batch * mean / (rate * tp)
+    return Need(
+        prefill, decode, float(held["weights"]), active, kv, kv * mean / length,
+        kv * task.input / length, hidden, made, model.layers, max(task.output - 1.0, 1.0),
+    )  # fmt: skip
+
+
+TIME_MODELS: dict[str, Callable[..., dict[str, Array]]] = {"as-published": as_published, "physical": physical}
+
+
+def host(
+    model: LanguageModel, instances: list[Instance], task: Task, setup: Setup, time_model: str = "physical", **more: Any
+) -> xr.Dataset:
+    """Return what batches of a task take on instances.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    instances : list of Instance
+    task : Task
+        ``batch`` an array of whole numbers, ``input`` and ``output`` numbers [token].
+    setup : Setup
+        Engine, policy and precisions.
+    time_model : {"physical", "as-published"}
+        The step model with host, or the paper's equations.
+    **more
+        ``ratio``: an axis of shares of the KV cache to offload, where the policy is not to choose it (physical).
+
+    Returns
+    -------
+    xarray.Dataset
+        Over (instance, batch[, ratio]): ``prefill`` and ``decode`` (one step), of which ``loads`` from the host and
+        ``host`` overhead [s]; ``tps_total``, ``tps_output`` [token/s]; ``offload_ratio``, ``tp``, ``feasible`` [1];
+        ``short`` of device memory without offloading [B].
+
+    Raises
+    ------
+    SpecError
+        If the time model is unknown or the task is none.
+    """
+    import xarray as xr
+
+    if time_model not in TIME_MODELS:
+        raise unknown("time model", time_model, TIME_MODELS)
+    batches = np.atleast_1d(np.asarray(task.batch, float))
+    task = task._replace(batch=batches[:, None])
+    if min(task.batch.min(), task.input, task.output) < 1.0:
+        raise SpecError("batch, input and output must be at least 1")
+    found = TIME_MODELS[time_model](model, instances, task, setup, **more)
+    spent = infersave.end_to_end(found["prefill"], found["decode"], task)
+    found["tps_total"] = infersave.total_tps(task, np.maximum(spent, 1e-12))
+    found["tps_output"] = found["tps_total"] * task.output / (task.input + task.output)
+    dims, coords = ("instance", "batch", "ratio"), {"instance": [each.name for each in instances], "batch": batches}
+    shape = np.broadcast_shapes(*(np.shape(values) for values in found.values()))
+    data = {name: (dims, np.broadcast_to(found[name], shape), {"units": unit}) for name, unit in UNITS.items()}
+    answer = xr.Dataset(data, coords=coords, attrs={"model": model.name, "time_model": time_model})
+    return answer.isel(ratio=0) if more.get("ratio") is None else answer.assign_coords(ratio=more["ratio"])

@@ -1,0 +1,342 @@
+"""Ranking cloud instances for a workload and a service level: InferSave's four stages over price lists.
+
+Either a batch of requests of one shape (offline, or the paper's online job), or an arrival rate, for which
+continuous batching is simulated and the service level holds at a percentile.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from accelmodel.cloud.hosting import Setup, host
+from accelmodel.cloud.infersave import HOUR, Task, billed_hours, cost_efficiency
+from accelmodel.cloud.replicas import at_rate
+from accelmodel.errors import Infeasible, SpecError
+from accelmodel.specs.load import available, load
+from accelmodel.specs.prices import Price, stale
+from accelmodel.specs.schema import Instance, LanguageModel
+from accelmodel.units import show
+
+
+class Slo(NamedTuple):
+    """Service level: least throughput [token/s], longest times [s]; None asks nothing.
+
+    ``tps`` counts input and output tokens, as InferSave does; ``tps_output`` only what is generated.
+    """
+
+    tps: float | None = None
+    tps_output: float | None = None
+    ttft: float | None = None
+    tpot: float | None = None
+    latency: float | None = None
+    deadline: float | None = None
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked: shapes, load, service level, and what may be rented.
+
+    Either ``batch`` requests at a time, ``requests`` in all (one batch if 0), or ``rate`` requests per second.
+    """
+
+    model: LanguageModel
+    input: int
+    output: int
+    slo: Slo
+    batch: int = 0
+    rate: float = 0.0
+    requests: int = 0
+    percentile: float = 95.0
+    max_price: float = math.inf
+    most_instances: int = 1
+    time_model: str = "physical"
+
+
+class Row(NamedTuple):
+    """One instance at one precision, with what it reaches."""
+
+    instance: Instance
+    price: Price
+    setup: Setup
+    copies: int
+    reached: dict[str, float]
+    ratio: float
+    tp: float
+    misses: tuple[tuple[str, float], ...]
+    reason: str
+    short: float = 0.0  #: of device memory, where it does not fit [B]
+
+
+#: field of Slo → (what is reached, unit, whether more is better)
+_LEVELS = {
+    "tps": ("tps_total", "token/s", True), "tps_output": ("tps_output", "token/s", True),
+    "ttft": ("ttft_s", "s", False), "tpot": ("tpot_s", "s", False), "latency": ("latency_s", "s", False),
+    "deadline": ("job_s", "s", False),
+}  # fmt: skip
+
+
+def misses(slo: Slo, reached: dict[str, float]) -> tuple[tuple[str, float], ...]:
+    """Return the levels that are not met, each with how many times too slow it is, the worst first."""
+    found = []
+    for level, (name, _, more) in _LEVELS.items():
+        asked = getattr(slo, level)
+        if asked is not None:
+            factor = asked / max(reached[name], 1e-12) if more else reached[name] / asked
+            if factor > 1.0 + 1e-9:
+                found.append((level, factor))
+    return tuple(sorted(found, key=lambda each: -each[1]))
+
+
+def _said(slo: Slo, reached: dict[str, float], missed: tuple[tuple[str, float], ...]) -> str:
+    if not missed:
+        return "meets the SLO"
+    parts = []
+    for level, _ in missed:
+        name, unit, _ = _LEVELS[level]
+        parts.append(
+            f"{name.removesuffix('_s')} {show(reached[name], unit)} of {show(getattr(slo, level), unit)} asked"
+        )
+    return "misses the SLO: " + ", ".join(parts)
+
+
+def candidates(offered: dict[str, Price]) -> list[tuple[Instance, Price]]:
+    """Stage 1: the instances that have a price, the cheapest first; those that no specification knows are left out."""
+    known = set(available("instance"))
+    found = [(load("instance", name), price) for name, price in offered.items() if name in known]
+    if not found:
+        raise SpecError(f"no price is of a known instance; known are for example {', '.join(sorted(known)[:4])}")
+    return sorted(found, key=lambda each: (each[1].per_hour, each[0].name))
+
+
+def _batch_rows(question: Question, offered: list[tuple[Instance, Price]], setup: Setup) -> list[Row]:
+    """Stages 2 and 3 for a batch: memory and time of each instance; several share the demand where one is too slow."""
+    task = Task(float(question.batch), float(question.input), float(question.output))
+    found = host(question.model, [each for each, _ in offered], task, setup, question.time_model).isel(batch=0)
+    rows = []
+    for i, (instance, price) in enumerate(offered):
+        at = {str(name): float(found[name].values[i]) for name in found}
+        reached = {
+            "tps_total": at["tps_total"], "tps_output": at["tps_output"], "ttft_s": at["prefill"],
+            "tpot_s": at["decode"], "latency_s": at["prefill"] + at["decode"] * (question.output - 1),
+        }  # fmt: skip
+        if at["feasible"] < 0.5:
+            short = f"does not fit: {show(at['short'], 'B')} of device memory short"
+            reason = short + ("" if setup.policy == "none" else ", and the host cannot take it")
+            rows.append(Row(instance, price, setup, 1, reached | {"job_s": math.inf}, at["offload_ratio"], at["tp"],
+                            (("memory", math.inf),), reason, at["short"]))  # fmt: skip
+            continue
+        count = _copies(question, reached)
+        reached |= {name: count * reached[name] for name in ("tps_total", "tps_output")}
+        jobs = max(question.requests, question.batch)
+        reached["job_s"] = jobs * (question.input + question.output) / reached["tps_total"]
+        missed = misses(question.slo, reached)
+        said = _said(question.slo, reached, missed)
+        rows.append(Row(instance, price, setup, count, reached, at["offload_ratio"], at["tp"], missed, said))
+    return rows
+
+
+def _copies(question: Question, reached: dict[str, float]) -> int:
+    """How many instances the throughput asked for needs: its ceiling, at most ``most_instances``."""
+    slo, jobs = question.slo, max(question.requests, question.batch)
+    wanted = [(slo.tps or 0.0) / reached["tps_total"], (slo.tps_output or 0.0) / reached["tps_output"]]
+    if slo.deadline:
+        wanted.append(jobs * (question.input + question.output) / slo.deadline / reached["tps_total"])
+    return min(max(math.ceil(max(wanted) - 1e-9), 1), question.most_instances)
+
+
+def _rate_rows(question: Question, offered: list[tuple[Instance, Price]], setup: Setup) -> list[Row]:
+    """Stages 2 and 3 for an arrival rate: continuous batching simulated, on as many instances as it takes."""
+    rows = []
+    for served, (instance, price) in zip(
+        at_rate(
+            question.model, [each for each, _ in offered], setup, question.input, question.output, question.rate,
+            lambda reached: not misses(question.slo, reached), (question.percentile, question.most_instances),
+        ), offered, strict=True,
+    ):  # fmt: skip
+        if not served.reached:
+            nothing = dict.fromkeys(("tps_total", "tps_output"), 0.0)
+            nothing |= dict.fromkeys(("ttft_s", "tpot_s", "latency_s", "job_s"), math.inf)
+            short = f"does not fit: {show(served.short, 'B')} of device memory short for one request"
+            rows.append(
+                Row(instance, price, setup, 1, nothing, 0.0, served.tp, (("memory", math.inf),), short, served.short)
+            )
+            continue
+        reached = served.reached | {"job_s": 0.0}
+        missed = misses(question.slo, reached)
+        said = _said(question.slo, reached, missed)
+        rows.append(Row(instance, price, setup, served.copies, reached, 0.0, served.tp, missed, said))
+    return rows
+
+
+def efficiency(question: Question, row: Row) -> float:
+    """Cost efficiency of a row by equation (3) [token/USD per billed hour]; without a job, of one hour.
+
+    The throughput that counts is at most that asked for.
+    """
+    asked = question.slo.tps or math.inf
+    if question.rate:
+        return row.reached["tps_total"] * HOUR / (row.copies * row.price.per_hour)
+    jobs = max(question.requests, question.batch) * (question.input + question.output)
+    return float(cost_efficiency(jobs, row.reached["tps_total"], asked, row.copies * row.price.per_hour))
+
+
+def rank(question: Question, offered: dict[str, Price], setups: list[Setup]) -> list[Row]:
+    """Return all rows, the best first: stage 4, the service level as a filter, then cost efficiency, then throughput.
+
+    Parameters
+    ----------
+    question : Question
+    offered : dict of str to Price
+        Instance → price, see ``prices.offers``.
+    setups : list of Setup
+        Precisions (and policies) to try; each gives a row per instance.
+
+    Raises
+    ------
+    Infeasible
+        If the model fits nowhere, or no instance within ``max_price`` meets the service level: names the nearest
+        miss and what would meet it.
+    SpecError
+        If the question is none.
+    """
+    if bool(question.batch) == bool(question.rate):
+        raise SpecError("give either a batch or a rate, and not both")
+    if question.rate and question.time_model != "physical":
+        raise SpecError("an arrival rate needs the physical time model: the paper's has no queue")
+    if question.rate and (others := {setup.policy for setup in setups} - {"none", "infersave"}):
+        raise SpecError(f"an arrival rate keeps all KV cache on the device: policy {min(others)!r} needs a batch")
+    pairs = candidates(offered)
+    make = _rate_rows if question.rate else _batch_rows
+    everything = [row for setup in setups for row in make(question, pairs, setup)]
+    rows = [row for row in everything if row.price.per_hour <= question.max_price]
+    best = sorted(rows, key=lambda row: (bool(row.misses), *_preferred(question, row)))
+    if not best or best[0].misses:
+        raise _refused(question, everything, rows)
+    return best
+
+
+def _preferred(question: Question, row: Row) -> tuple[float, float]:
+    if row.misses:
+        return row.misses[0][1], 0.0
+    return -efficiency(question, row), -row.reached["tps_total"]
+
+
+def _refused(question: Question, everything: list[Row], rows: list[Row]) -> Infeasible:
+    """Say the nearest miss and what would meet the service level."""
+    if not rows:
+        least = min(everything, key=lambda row: row.price.per_hour)
+        return Infeasible(
+            f"no instance costs at most {question.max_price:g} USD/h; the cheapest is {least.instance.name} at "
+            f"{least.price.per_hour:g} USD/h"
+        )
+    fitting = [row for row in everything if row.misses[:1] != (("memory", math.inf),)]
+    if not fitting:
+        least = min(everything, key=lambda row: row.short)
+        return Infeasible(
+            f"{question.model.name} fits no instance on offer; the nearest, {least.instance.name}: {least.reason}; "
+            "offload (--offload infersave), lower batch, lengths or bits, or offer larger instances"
+        )
+    met = [row for row in everything if not row.misses]
+    near = min((row for row in rows if row in fitting), key=lambda row: row.misses[0][1], default=None)
+    told = f"nearest is {near.instance.name}: {near.reason}" if near else "none within the price fits the model"
+    remedy = "lower the SLO, or allow several instances (--most-instances), fewer bits or a smaller batch"
+    if met:
+        first = min(met, key=lambda row: row.price.per_hour)
+        remedy = f"{first.instance.name} at {first.price.per_hour:g} USD/h would meet it: raise --max-price"
+    within = f" within {question.max_price:g} USD/h" if math.isfinite(question.max_price) else ""
+    return Infeasible(f"no instance meets the SLO{within}; {told}; {remedy}")
+
+
+def row_data(question: Question, row: Row, today: date) -> dict[str, Any]:
+    """Return a row as JSON-ready data; what goes beyond the ranking stands under ``detail``."""
+    met, fits = not row.misses, row.misses[:1] != (("memory", math.inf),)
+    reached = {name: value if math.isfinite(value) and fits else None for name, value in row.reached.items()}
+    dear = row.copies * row.price.per_hour
+    cost = dear / HOUR / row.reached["tps_total"] * 1e6 if fits and row.reached["tps_total"] > 0.0 else None
+    hours = None
+    if fits and not question.rate:
+        jobs = max(question.requests, question.batch) * (question.input + question.output)
+        hours = float(billed_hours(jobs, row.reached["tps_total"]))
+    return {
+        "instance": row.instance.name,
+        "gpu": row.instance.device,
+        "gpus": int(row.instance.devices),
+        "price_usd_per_hour": row.price.per_hour,
+        "offload_ratio": round(row.ratio, 6),
+        "tps_total": reached["tps_total"],
+        "tps_output": reached["tps_output"],
+        "ttft_s": reached["ttft_s"],
+        "tpot_s": reached["tpot_s"],
+        "cost_usd_per_million_tokens": cost,
+        "cost_efficiency": efficiency(question, row) if fits else None,
+        "feasible": met,
+        "reason": row.reason,
+        "detail": {
+            "instances": row.copies,
+            "tp": int(row.tp),
+            "weight_bits": row.setup.weight_bits,
+            "kv_bits": row.setup.kv_bits,
+            "latency_s": reached["latency_s"],
+            "billed_hours": hours,
+            "job_cost_usd": hours * dear if hours else None,
+            "price_region": row.price.region,
+            "price_kind": row.price.kind,
+            "price_date": row.price.day.isoformat(),
+            "price_stale": stale(row.price, today),
+        },
+    }
+
+
+def less_bits(question: Question, rows: list[Row]) -> dict[str, Any] | None:
+    """Return what fewer bits save: the best row of all against the best at the most bits; None without a choice."""
+    met = [row for row in rows if not row.misses]
+    most = max((row.setup.weight_bits, row.setup.kv_bits) for row in rows)
+    full = [row for row in met if (row.setup.weight_bits, row.setup.kv_bits) == most]
+    if len({(row.setup.weight_bits, row.setup.kv_bits) for row in rows}) < 2 or not met:
+        return None
+    chosen = met[0]
+    bits = {"weight_bits": chosen.setup.weight_bits, "kv_bits": chosen.setup.kv_bits}
+    if not full:
+        return {**bits, "saving": None, "instance_at_most_bits": None}
+    saving = 1.0 - chosen.copies * chosen.price.per_hour / (full[0].copies * full[0].price.per_hour)
+    return {**bits, "saving": saving, "instance_at_most_bits": full[0].instance.name}
+
+
+def _cheapest_tokens(data: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The row whose tokens cost least at full load, if not the choice: InferSave pays for no speed beyond the SLO."""
+    least = min((row for row in data if row["feasible"]), key=lambda row: row["cost_usd_per_million_tokens"])
+    if least is data[0]:
+        return None
+    return {name: least[name] for name in ("instance", "price_usd_per_hour", "cost_usd_per_million_tokens")}
+
+
+def precisions(setup: Setup, weight_bits: list[float], kv_bits: list[float]) -> list[Setup]:
+    """Return a setup for each pair of precisions."""
+    return [replace(setup, weight_bits=w, kv_bits=k) for w in weight_bits for k in kv_bits]
+
+
+def answer(question: Question, offered: dict[str, Price], setups: list[Setup], today: date) -> dict[str, Any]:
+    """Return ranking and choice as JSON-ready data."""
+    rows = rank(question, offered, setups)
+    data = [row_data(question, row, today) for row in rows]
+    old = sorted(row["instance"] for row in data if row["detail"]["price_stale"])
+    return {
+        "model": question.model.name,
+        "time_model": question.time_model,
+        "engine": setups[0].engine.name,
+        "tps_total_counts": "input and output tokens, as InferSave counts",
+        "rows": data,
+        "choice": data[0],
+        "cheapest_tokens": _cheapest_tokens(data),
+        "fewer_bits": less_bits(question, rows),
+        "prices": {
+            "oldest": min(row["detail"]["price_date"] for row in data),
+            "stale": len(np.unique(old)),
+            "note": "stale prices are older than 180 days; give current ones with --prices" if old else "",
+        },
+    }

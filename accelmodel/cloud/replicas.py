@@ -1,0 +1,141 @@
+"""How many instances an arrival rate needs, and what its users then see: continuous batching on each instance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from accelmodel.cloud.hosting import DEGREES, Setup, devices_of
+from accelmodel.inference.memory import kv_bytes_per_token, memory_per_device
+from accelmodel.laws.kernels.batching import Rules, Times
+from accelmodel.serving.simulate import open_loop, rules_of, simulate, step_tables, summary, under
+from accelmodel.specs.load import load, workload
+from accelmodel.specs.schema import Instance, LanguageModel
+
+#: requests of a simulation: enough for a 95th percentile; and their seed
+REQUESTS, SEED = 600, 1
+#: rates between which the largest that meets the service level is sought: halvings of a factor 1000
+_HALVINGS = 8
+
+
+class AtRate(NamedTuple):
+    """Instances needed, tensor-parallel degree, and what users see (nothing where not one request fits)."""
+
+    copies: int
+    tp: float
+    reached: dict[str, float]
+    short: float = 0.0
+
+
+class Replica(NamedTuple):
+    """Devices that serve a model together: times of their steps and rules of their engine."""
+
+    times: Times
+    rules: Rules
+
+
+def replicas(model: LanguageModel, instances: list[Instance], setup: Setup, tp: int, longest: int) -> list[Replica]:
+    """Return one replica of ``tp`` devices of each instance, for requests of up to ``longest`` tokens."""
+    engine, bits = setup.engine, setup.bits | {"tp": float(tp)}
+    most = float(engine.most_sequences)
+    step = max(float(engine.chunk), 4.0 * longest)
+    tables = step_tables(model, [devices_of(each, tp) for each in instances], most, longest, step, **bits)
+    tokens = float(engine.chunk) or 4.0 * longest
+    held = memory_per_device(model, workload(phase="prefill", batch=1, context=tokens, **bits))
+    per_token = float(memory_per_device(model, workload(phase="decode", batch=1, context=longest, **bits))["kv_cache"])
+    rooms = []
+    for each in instances:
+        free = float(load("device", each.device).hbm_capacity) * engine.memory_share
+        free -= float(held["weights"]) + float(held["activations"])
+        rooms.append(free / (per_token / longest) if per_token else math.inf)
+    return [
+        Replica(under(engine, t), rules_of(engine, model.layers, room)) for t, room in zip(tables, rooms, strict=True)
+    ]
+
+
+def seen(replica: Replica, rate: float, prompt: int, answer: int, percentile: float) -> dict[str, float]:
+    """Return what users of one replica see at an arrival rate: ``serving.summary`` with total throughput."""
+    served = simulate(replica.times, replica.rules, open_loop(rate, REQUESTS, prompt, answer, SEED))
+    told = summary(served, percentile)
+    return {
+        "ttft_s": told["ttft_s"], "tpot_s": told["tpot_s"], "latency_s": told["latency_s"],
+        "tps_output": told["tokens_per_s"], "tps_total": told["tokens_per_s"] * (prompt + answer) / answer,
+    }  # fmt: skip
+
+
+def largest_rate(replica: Replica, most: float, prompt: int, answer: int, percentile: float, met: Any) -> float:
+    """Return the largest arrival rate up to ``most`` at which the service level is met [1/s]; 0 if at none.
+
+    ``met`` tells it from what is seen, throughput apart, since a slower arrival is no fault of the server.
+    """
+    low, high = 0.0, most
+    if not met(seen(replica, most / 1000.0, prompt, answer, percentile)):
+        return 0.0
+    low = most / 1000.0
+    for _ in range(_HALVINGS):
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if met(seen(replica, middle, prompt, answer, percentile)) else (low, middle)
+    return low
+
+
+def at_rate(
+    model: LanguageModel, instances: list[Instance], setup: Setup, prompt: int, answer: int, rate: float,
+    met: Callable[[dict[str, float]], bool], limits: tuple[float, int],
+) -> list[AtRate]:  # fmt: skip
+    """Return for each instance how many of it serve ``rate`` requests a second, at its best degree.
+
+    Parameters
+    ----------
+    met : callable
+        Whether what users see meets the service level.
+    limits : tuple
+        Percentile at which users are asked, and the most instances of a kind.
+
+    Notes
+    -----
+    Arrivals are spread evenly over instances and replicas, so that each sees Poisson arrivals of its share.
+    """
+    percentile, most = limits
+    best = [AtRate(1, 1.0, {}, math.inf) for _ in instances]
+    longest = prompt + answer
+    for tp in DEGREES:
+        able = [i for i, each in enumerate(instances) if each.devices % tp == 0 and tp <= model.heads]
+        if not able:
+            continue
+        for i, replica in zip(able, replicas(model, [instances[i] for i in able], setup, tp, longest), strict=True):
+            copies = int(instances[i].devices / tp)
+            if replica.rules.room < longest:
+                short = (longest - replica.rules.room) * float(kv_bytes_per_token(model, setup.kv_bits))
+                best[i] = best[i] if best[i].reached else min(best[i], AtRate(1, tp, {}, short), key=lambda x: x.short)
+                continue
+            best[i] = _better(
+                best[i], _served(replica, copies, rate, (prompt, answer), met, (percentile, most, tp)), met
+            )
+    return best
+
+
+def _served(
+    replica: Replica, copies: int, rate: float, lengths: tuple[int, int], met: Any, limits: tuple[float, int, int]
+) -> AtRate:  # fmt: skip
+    """Return how many instances of ``copies`` replicas serve the rate, and what is seen then."""
+    percentile, most, tp = limits
+
+    def look(count: int) -> dict[str, float]:
+        at = seen(replica, rate / (copies * count), *lengths, percentile)
+        return at | {name: at[name] * copies * count for name in ("tps_output", "tps_total")}
+
+    reached = look(1)
+    if met(reached) or most == 1:
+        return AtRate(1, tp, reached)
+    share = largest_rate(replica, rate / copies, *lengths, percentile, met)
+    count = min(math.ceil(rate / (copies * share) - 1e-9), most) if share else most
+    return AtRate(count, tp, look(count))
+
+
+def _better(one: AtRate, other: AtRate, met: Any) -> AtRate:
+    """The one that meets the service level, then on fewer instances, then with the shorter time per token."""
+    if not one.reached:
+        return other
+    order = [(not met(each.reached), each.copies, each.reached["tpot_s"]) for each in (one, other)]
+    return one if order[0] <= order[1] else other

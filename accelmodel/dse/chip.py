@@ -1,0 +1,114 @@
+"""A chip as a point of a design space: what an axis changes in the device, and what the chip costs.
+
+Rates scale with what provides them: matrix, vector and L2 rates with cores, HBM bandwidth and capacity
+with stacks, link bandwidth with links x bandwidth of one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from accelmodel.laws import cost as economics
+from accelmodel.specs.load import cluster, load, override
+from accelmodel.specs.quantities import Number
+from accelmodel.specs.schema import Bill, Cluster, Device, Link, Process
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything a chip is made from: the reference device and link, its bill and its process."""
+
+    device: Device
+    link: Link
+    bill: Bill
+    process: Process
+
+
+def parts_of(device: str, bill: str) -> Parts:
+    """Return the parts of a shipped or given device."""
+    base = load("device", device)
+    return Parts(base, load("link", base.link), load("bill", bill), load("process", base.process))
+
+
+def with_cores(device: Device, cores: Number) -> Device:
+    """Return the device with another number of cores of the same kind; what cores provide scales with them."""
+    more = override(device, cores=cores).cores / device.cores
+    rates = ("peak_16bit", "peak_8bit_int", "peak_8bit_float", "peak_4bit", "vector_rate", "l2_bandwidth")
+    scaled = {name: getattr(device, name) * more for name in rates}
+    return override(device, cores=cores, **scaled)  # type: ignore[no-any-return]
+
+
+def design(parts: Parts, **axes: Number) -> tuple[Cluster, dict[str, Number]]:
+    """Return the cluster of a chip, and its figures: area [m²], power [W], price [USD].
+
+    Parameters
+    ----------
+    parts : Parts
+    **axes
+        ``cores`` [1], ``l2_capacity`` [B], ``hbm_stacks`` [1], ``links`` [1], ``link_bandwidth`` of one
+        link [B/s]; floats or DataArrays.  What is not given stays as in the reference device.
+
+    Returns
+    -------
+    tuple of (Cluster, dict)
+        The figures are ``die_area``, its parts ``area_cores``, ``area_l2``, ``area_hbm``, ``area_links``,
+        ``area_uncore``; ``power``; ``price`` and its parts ``price_die``, ``price_hbm``, ``price_links``,
+        ``price_package``; ``dollars_per_s``.
+
+    Notes
+    -----
+    Area, yield and price: ``laws.economics``.  Area of a link grows with its bandwidth.
+    """
+    device, link = parts.device, parts.link
+    cores, l2 = axes.get("cores", device.cores), axes.get("l2_capacity", device.l2_capacity)
+    stacks, links = axes.get("hbm_stacks", device.hbm_stacks), axes.get("links", link.links)
+    lane = link.bandwidth / link.links
+    one = axes.get("link_bandwidth", lane)
+    lanes = links * one / lane
+    chip = override(
+        with_cores(device, cores),
+        l2_capacity=l2,
+        hbm_stacks=stacks,
+        hbm_bandwidth=device.hbm_bandwidth * stacks / device.hbm_stacks,
+        hbm_capacity=device.hbm_capacity * stacks / device.hbm_stacks,
+    )
+    wires = override(link, bandwidth=links * one, links=links)
+    return cluster(chip, link=wires), figures(parts, cores, l2, stacks, lanes)
+
+
+def figures(parts: Parts, cores: Number, l2: Number, stacks: Number, lanes: Number) -> dict[str, Number]:
+    """Return area, power and price of a chip with ``lanes`` links of the reference bandwidth; see ``design``."""
+    bill, process = parts.bill, parts.process
+    areas = {
+        "area_cores": cores * bill.core_area,
+        "area_l2": l2 * process.sram_area,
+        "area_hbm": stacks * bill.hbm_stack_area,
+        "area_links": lanes * bill.link_area,
+        "area_uncore": bill.uncore_area,
+    }
+    area = sum(areas.values())
+    die = economics.die_price(
+        area, process.wafer_price, process.wafer_diameter, process.defect_density, process.defect_clustering
+    )
+    capacity = parts.device.hbm_capacity * stacks / parts.device.hbm_stacks
+    prices = {
+        "price_die": die,
+        "price_hbm": capacity * bill.hbm_price,
+        "price_links": lanes * bill.link_price,
+        "price_package": bill.package_price + bill.test_price,
+    }
+    power = bill.uncore_power + economics.part_sum(
+        (cores, bill.core_power), (l2, bill.sram_power), (stacks, bill.hbm_stack_power), (lanes, bill.link_power)
+    )
+    price = sum(prices.values())
+    rate = economics.cost_rate(price, bill.lifetime, bill.utilisation, power, bill.electricity_price)
+    return {"die_area": area, **areas, "power": power, "price": price, **prices, "dollars_per_s": rate}
+
+
+def within(values: Any, limits: dict[str, float]) -> Any:
+    """Return where all figures keep to their limits."""
+    ok: Any = True
+    for name, limit in limits.items():
+        ok = ok & (values[name] <= limit)
+    return ok

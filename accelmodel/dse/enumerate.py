@@ -1,0 +1,381 @@
+"""Design-space exploration: the whole space enumerated, the same space searched with Optuna, and the regret.
+
+A trial is a chip.  Inside it the kernel enumerates what software may choose for each model and workload
+(tensor parallelism, prefetch threshold and rule), so that a chip is judged by its best use.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from accelmodel.dse.chip import Parts, design, parts_of, within
+from accelmodel.dse.study import Study
+from accelmodel.errors import Infeasible
+from accelmodel.inference.intervals import KINDS, factors, kind_of
+from accelmodel.inference.policies import policy
+from accelmodel.inference.preserve import prompt_length
+from accelmodel.inference.request import BASELINE, fits, pose_request, run_request
+from accelmodel.inference.step import Question
+from accelmodel.laws.types import Operator, Policy
+from accelmodel.specs.facts import Fact
+from accelmodel.specs.load import load, override
+from accelmodel.specs.quantities import Number
+from accelmodel.specs.schema import Cluster
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+#: prefetch off and on; with prefetch on, software may still leave it off
+TECHNIQUES = ("none", "preserve")
+#: chips evaluated at once: bounds the memory of an enumeration
+CHUNK = 8192
+_KIND, _STRETCH = (Operator._fields.index(name) for name in ("kind", "stretch"))
+Progress = Callable[[int], None]
+
+
+def silent(done: int) -> None:
+    """Progress that nobody watches."""
+
+
+def policies(study: Study, technique: str) -> list[Policy]:
+    """Return the policies that software may choose from under a technique."""
+    off = [policy(BASELINE)]
+    if technique == BASELINE:
+        return off
+    choices = itertools.product(study.software.threshold, study.software.rule)
+    return off + [policy(technique, threshold, rule) for threshold, rule in choices]
+
+
+def _axis(name: str, values: list[Any]) -> xr.DataArray:
+    import xarray as xr
+
+    return xr.DataArray(np.array(values, dtype=float), dims=name, coords={name: values})
+
+
+def _answer_tokens(study: Study, context: xr.DataArray) -> Number:
+    """Tokens that count as throughput: generated ones, or the prompt in a pure prefill."""
+    if study.workload.phase == "decode":
+        return 1.0
+    return context if study.workload.phase == "prefill" else context - prompt_length(context)
+
+
+def stretched(parts: list[tuple[Question, Any]], factors: dict[str, float]) -> list[tuple[Question, Any]]:
+    """Return the questions with the times of some kinds of operators (``uncertainty.KINDS``) multiplied."""
+    found = []
+    for question, weights in parts:
+        operators = question.operators.copy()
+        kinds = kind_of(operators[_KIND])
+        for name, factor in factors.items():
+            operators[_STRETCH] = np.where(kinds == KINDS.index(name), factor, operators[_STRETCH])
+        found.append((replace(question, operators=operators), weights))
+    return found
+
+
+def throughput(study: Study, cluster: Cluster, errors: dict[str, float] | None = None) -> xr.Dataset:
+    """Return tokens per second and device of each technique, over the axes of the cluster.
+
+    Geometric mean over models, batches and lengths, of the best that software finds for each; zero where
+    a model does not fit.  ``errors`` multiplies the times of kinds of operators.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``none`` and ``preserve`` [token/s].
+    """
+    serving = study.workload
+    context, batch, tp = (
+        _axis("context", serving.context),
+        _axis("batch", serving.batch),
+        _axis("tp", study.software.tp),
+    )
+    bits = {name: getattr(serving, name) for name in ("weight_bits", "activation_bits", "kv_bits")}
+    logs: dict[str, Any] = dict.fromkeys(TECHNIQUES, 0.0)
+    for name in serving.models:
+        try:
+            model = load("model", name)
+            posed = pose_request(model, cluster, serving.phase, context, batch=batch, tp=tp, **bits)
+        except Infeasible:
+            return _nothing(cluster)
+        posed = stretched(posed, errors) if errors else posed
+        rate = (
+            fits(model, cluster, serving.phase, context, batch=batch, tp=tp, **bits)
+            * batch
+            * _answer_tokens(study, context)
+            / tp
+        )
+        for technique in TECHNIQUES:
+            times = [run_request(posed, each).step_time for each in policies(study, technique)]
+            fastest = np.minimum.reduce([time.values for time in times])
+            best = (rate / times[0].copy(data=fastest)).max("tp")
+            with np.errstate(divide="ignore"):
+                logs[technique] = logs[technique] + np.log(best).mean(("batch", "context"))
+    import xarray as xr
+
+    return xr.Dataset({name: np.exp(total / len(serving.models)) for name, total in logs.items()})
+
+
+def _nothing(cluster: Cluster) -> xr.Dataset:
+    import xarray as xr
+
+    blank = cluster.device.hbm_capacity * 0.0
+    return xr.Dataset(dict.fromkeys(TECHNIQUES, blank))
+
+
+def evaluate(study: Study, parts: Parts, errors: Any = None, **axes: Any) -> xr.Dataset:
+    """Return everything about some chips.
+
+    Parameters
+    ----------
+    study : Study
+    parts : Parts
+        Reference chip, link, bill and process; their fields may carry axes of their own.
+    errors : dict, optional
+        Kind of ``uncertainty.KINDS`` → what the times of its operators are multiplied by.
+    **axes
+        Axis of the space → DataArray; usually all over one dimension ``design``.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``throughput`` [token/s per device], ``throughput_per_area`` [token/s/m²] and
+        ``tokens_per_dollar`` [token/USD] over ``technique``; the figures of ``chip.design``; ``feasible``.
+    """
+    import xarray as xr
+
+    cluster, figures = design(parts, **axes)
+    found = throughput(study, cluster, errors).to_array("technique", name="throughput")
+    data: dict[str, Any] = {
+        name: xr.DataArray(value) if not hasattr(value, "dims") else value for name, value in figures.items()
+    }
+    result = xr.Dataset({"throughput": found, **data})
+    result["throughput_per_area"] = found / result.die_area
+    result["tokens_per_dollar"] = found / result.dollars_per_s
+    allowed = within(result, study.constraints.limits())
+    result["feasible"] = (found.min("technique") > 0.0) & allowed
+    units = {
+        "throughput": "token/s",
+        "throughput_per_area": "token/(s m2)",
+        "tokens_per_dollar": "token/USD",
+        "feasible": "1",
+    }
+    for name, variable in result.data_vars.items():
+        area = "m2" if "area" in str(name) else "USD"
+        variable.attrs["units"] = units.get(str(name), {"power": "W", "dollars_per_s": "USD/s"}.get(str(name), area))
+    return result
+
+
+def size(study: Study) -> int:
+    """Return how many chips the space holds."""
+    return math.prod(len(values) for values in study.axes().values())
+
+
+def points(study: Study, start: int, stop: int) -> dict[str, xr.DataArray]:
+    """Return chips ``start`` to ``stop`` of the space in row-major order, as arrays over ``design``."""
+    import xarray as xr
+
+    axes = study.axes()
+    index = np.unravel_index(np.arange(start, stop), tuple(len(values) for values in axes.values()))
+    return {name: xr.DataArray(values[i], dims="design") for (name, values), i in zip(axes.items(), index, strict=True)}
+
+
+@dataclass(frozen=True)
+class Enumeration:
+    """What is kept of an exhaustive enumeration, however large.
+
+    Attributes
+    ----------
+    best : dict
+        technique → the best chip: its axes, figures and objectives, in SI.
+    curve : dict
+        technique → (values of the first axis, best objective at each).
+    front : dict
+        technique → rows of the Pareto front over throughput per device and die area.
+    evaluated, feasible : int
+    """
+
+    best: dict[str, dict[str, float]]
+    curve: dict[str, tuple[list[float], list[float]]]
+    front: dict[str, list[dict[str, float]]]
+    evaluated: int
+    feasible: int
+
+
+def pareto(rows: list[dict[str, float]], more: str, less: str) -> list[dict[str, float]]:
+    """Return the rows that no other beats on both: most of ``more`` for the least of ``less``.
+
+    Examples
+    --------
+    >>> rows = [{"v": 1.0, "c": 1.0}, {"v": 3.0, "c": 2.0}, {"v": 2.0, "c": 2.5}]
+    >>> [row["v"] for row in pareto(rows, "v", "c")]
+    [1.0, 3.0]
+    """
+    front: list[dict[str, float]] = []
+    for row in sorted(rows, key=lambda each: (each[less], -each[more])):
+        if not front or row[more] > front[-1][more]:
+            front.append(row)
+    return front
+
+
+def _rows(
+    result: xr.Dataset, chips: dict[str, xr.DataArray], technique: str, keep: np.ndarray
+) -> Iterator[dict[str, float]]:
+    chosen = result.sel(technique=technique)
+    for i in np.flatnonzero(keep):
+        row = {name: float(values[i]) for name, values in chips.items()}
+        for name, variable in chosen.data_vars.items():
+            if name != "feasible":
+                row[str(name)] = float(variable.values[i] if variable.ndim else variable)
+        yield row
+
+
+def _on_front(value: np.ndarray, area: np.ndarray, feasible: np.ndarray) -> np.ndarray:
+    """Return a mask of candidates: the running maximum of value in order of area."""
+    order = np.lexsort((-value, area))
+    best = np.maximum.accumulate(np.where(feasible[order], value[order], -np.inf))
+    first = np.r_[True, best[1:] > best[:-1]] & feasible[order]
+    mask = np.zeros(len(value), dtype=bool)
+    mask[order] = first
+    return mask
+
+
+def enumerate_space(study: Study, parts: Parts, progress: Progress = silent) -> Enumeration:
+    """Evaluate every chip of the space, a chunk at a time, and keep the best, the curve and the front.
+
+    Raises
+    ------
+    Infeasible
+        If no chip serves every model within the constraints.
+    """
+    objective, total = study.study.objective, size(study)
+    lead, values = next(iter(study.axes().items()))
+    best: dict[str, dict[str, float]] = {}
+    curves = {technique: np.zeros(len(values)) for technique in TECHNIQUES}
+    fronts: dict[str, list[dict[str, float]]] = {technique: [] for technique in TECHNIQUES}
+    feasible = 0
+    for start in range(0, total, CHUNK):
+        chips = points(study, start, min(start + CHUNK, total))
+        result = evaluate(study, parts, **chips)
+        allowed = result.feasible.values
+        feasible += int(allowed.sum())
+        for technique in TECHNIQUES:
+            score = np.where(allowed, result[objective].sel(technique=technique).values, 0.0)
+            np.maximum.at(curves[technique], np.searchsorted(values, chips[lead].values), score)
+            top = int(score.argmax())
+            if score[top] > best.get(technique, {}).get(objective, 0.0):
+                best[technique] = next(_rows(result, chips, technique, np.arange(len(score)) == top))
+            mask = _on_front(result.throughput.sel(technique=technique).values, result.die_area.values, allowed)
+            fronts[technique] = pareto(
+                [*fronts[technique], *_rows(result, chips, technique, mask)], "throughput", "die_area"
+            )
+        progress(len(allowed))
+    if not best:
+        raise Infeasible(
+            f"study {study.name}: none of its {total} chips serves every model within the constraints; "
+            "loosen [constraints], add tp or hbm_stacks, or drop a model"
+        )
+    curve = {technique: (values.tolist(), curves[technique].tolist()) for technique in TECHNIQUES}
+    return Enumeration(best, curve, fronts, total, feasible)
+
+
+def uncertain(parts: Parts) -> list[tuple[str, str, Fact]]:
+    """Return (part, field, fact) of every number behind a chip that has a range."""
+    named = {"device": parts.device, "link": parts.link, "bill": parts.bill, "process": parts.process}
+    return [
+        (part, name, fact)
+        for part, spec in named.items()
+        for name, fact in spec.facts.items()
+        if fact.range is not None and isinstance(fact.value, float) and fact.range[0] < fact.range[1]
+    ]
+
+
+def sensitivity(study: Study, parts: Parts, chip: dict[str, float]) -> list[dict[str, Any]]:
+    """Return how the best L2 and the gain move when each uncertain constant goes to an end of its range.
+
+    Only L2 varies; the other axes stay as in ``chip``.  All constants are one call: one that varies is an axis like
+    any other.  Behind them stand the kinds of operators (``time.…``), all times of which go to an end of their
+    interval: errors of one kind go together.
+
+    Returns
+    -------
+    list of dict
+        ``constant``, ``kind``, ``end`` ("as given", "low", "high"), ``value``, ``unit``, ``l2_none`` and
+        ``l2_preserve`` [B], ``gain`` [1].
+    """
+    import xarray as xr
+
+    facts = uncertain(parts)
+    cases: list[tuple[str, str, Fact | None, float]] = [("", "as given", None, 0.0)]
+    for part, name, fact in facts:
+        low, high = fact.range or (fact.value, fact.value)
+        cases += [(f"{part}.{name}", "low", fact, low), (f"{part}.{name}", "high", fact, high)]
+    changed = {
+        (part, name): xr.DataArray(
+            [value if key == f"{part}.{name}" else fact.value for key, _, _, value in cases], dims="case"
+        )
+        for part, name, fact in facts
+    }
+    moved = {
+        part: override(getattr(parts, part), **{name: values for (p, name), values in changed.items() if p == part})
+        for part in ("device", "link", "bill", "process")
+    }
+    axes = {name: value for name, value in chip.items() if name in study.axes()}
+    sizes = study.axes()["l2_capacity"]
+    result = evaluate(study, replace(parts, **moved), **{**axes, "l2_capacity": xr.DataArray(sizes, dims="l2")})
+    score = result[study.study.objective].transpose("technique", "case", "l2").values
+    rows = []
+    for i, (key, end, behind, value) in enumerate(cases):
+        none, prefetch = score[0, i], score[1, i]
+        rows.append(
+            {
+                "constant": key or "all",
+                "kind": behind.kind if behind is not None else "",
+                "end": end,
+                "value": value,
+                "unit": behind.unit if behind is not None else "1",
+                "l2_none": float(sizes[none.argmax()]),
+                "l2_preserve": float(sizes[prefetch.argmax()]),
+                "gain": float(prefetch.max() / none.max()),
+            }
+        )
+    return [*rows, *_error_rows(study, parts, {**axes, "l2_capacity": xr.DataArray(sizes, dims="l2")})]
+
+
+def _error_rows(study: Study, parts: Parts, axes: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return how the best L2 and the gain move when all operators of a kind take as long as their interval allows."""
+    bits = study.workload.weight_bits
+    ends = factors(Cluster(parts.device, parts.link, parts.link, 1.0), bits=bits, kv_bits=study.workload.kv_bits)
+    sizes = axes["l2_capacity"].values
+    rows = []
+    for kind, pair in zip(KINDS, ends, strict=True):
+        for end, factor in zip(("low", "high"), pair, strict=True):
+            result = evaluate(study, parts, {kind: float(factor)}, **axes)
+            none, prefetch = result[study.study.objective].transpose("technique", "l2").values
+            rows.append(
+                {
+                    "constant": f"time.{kind}",
+                    "kind": "residual",
+                    "end": end,
+                    "value": float(factor),
+                    "unit": "1",
+                    "l2_none": float(sizes[none.argmax()]),
+                    "l2_preserve": float(sizes[prefetch.argmax()]),
+                    "gain": float(prefetch.max() / none.max()),
+                }
+            )
+    return rows
+
+
+def regret(found: float, best: float) -> float:
+    """Return the share of the best objective that a search missed [1]."""
+    return max(0.0, 1.0 - found / best)
+
+
+def parts_of_study(study: Study) -> Parts:
+    """Return the parts of the study's reference chip."""
+    return parts_of(study.study.device, study.study.bill)

@@ -1,0 +1,194 @@
+"""A study: the question that a design-space search answers, read from a TOML file.
+
+``[space]`` axes of the chip; ``[workload]`` what it must serve; ``[software]`` what is chosen anew for
+each chip and model; ``[constraints]`` what a chip must keep to; ``[study]`` chip, costs and objective.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field
+
+from accelmodel.errors import SpecError, unknown
+from accelmodel.inference.request import PHASES
+from accelmodel.laws.prefetch import RULES
+from accelmodel.specs import facts
+from accelmodel.specs.load import load
+from accelmodel.units import parse
+
+#: axis of a chip → unit of its values
+AXES = {"l2_capacity": "B", "link_bandwidth": "B/s", "links": "1", "hbm_stacks": "1", "cores": "1"}
+OBJECTIVES = ("throughput_per_area", "tokens_per_dollar")
+_MAX_AXIS = 100_000
+Positive = Annotated[int, Field(ge=1, le=10**9)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Range(_Table):
+    """An axis as a range with a step, both ends included, or as a list of values."""
+
+    first: str | None = Field(default=None, alias="from")
+    to: str | None = None
+    step: str | None = None
+    values: list[str] | None = None
+
+    def points(self, unit: str, name: str) -> np.ndarray[Any, Any]:
+        """Return the values in SI, ascending; raises SpecError naming the axis."""
+        if self.values is not None and (self.first, self.to, self.step) == (None, None, None):
+            points = [parse(value, unit, what=name) for value in self.values]
+        elif self.values is None and self.first and self.to and self.step:
+            low, high, step = (parse(text, unit, what=name) for text in (self.first, self.to, self.step))
+            if not (step > 0.0 and high >= low and (high - low) / step < _MAX_AXIS):
+                raise SpecError(
+                    f"{name}: from {low:g} to {high:g} step {step:g} is not an ascending range of under 1e5"
+                )
+            points = (low + step * np.arange(int((high - low) / step + 1e-9) + 1)).tolist()
+        else:
+            raise SpecError(f"{name}: give either values = [...] or from, to and step")
+        if not points or min(points) <= 0.0 or len(set(points)) != len(points):
+            raise SpecError(f"{name}: needs at least one value, all positive and different")
+        if unit == "1" and not all(point.is_integer() for point in points):
+            raise SpecError(f"{name}: counts things; give whole numbers")
+        return np.array(sorted(points))
+
+
+class Head(_Table):
+    """Chip to start from, costs, objective, and how many chips Optuna may try."""
+
+    title: str
+    device: str
+    bill: str
+    objective: str = "throughput_per_area"
+    trials: Positive = 512
+    seed: Annotated[int, Field(ge=0, le=2**31)] = 0
+
+
+class Serving(_Table):
+    """What every chip must serve: each model, batch and length counts alike (geometric mean)."""
+
+    models: list[str] = Field(min_length=1)
+    batch: list[Positive] = Field(min_length=1)
+    context: list[Positive] = Field(min_length=1)
+    phase: str = "end-to-end"
+    weight_bits: Positive = 16
+    activation_bits: Positive = 16
+    kv_bits: Positive = 16
+
+
+class Software(_Table):
+    """What software chooses for each chip and model: enumerated by the kernel, the best is taken."""
+
+    tp: list[Positive] = Field(min_length=1)
+    threshold: list[Annotated[float, Field(ge=0.0, le=16.0)]] = Field(min_length=1)
+    rule: list[str] = Field(min_length=1)
+
+
+class Constraints(_Table):
+    """What a chip must keep to; an absent line is no constraint."""
+
+    die_area: str | None = None
+    power: str | None = None
+    price: str | None = None
+
+    def limits(self) -> dict[str, float]:
+        """Return figure → largest value allowed, in SI."""
+        units = {"die_area": "m2", "power": "W", "price": "USD"}
+        given = {name: getattr(self, name) for name in units}
+        limits = {
+            name: parse(text, units[name], what=f"constraints.{name}")
+            for name, text in given.items()
+            if text is not None
+        }
+        for name, limit in limits.items():
+            if limit <= 0.0:
+                raise SpecError(f"constraints.{name}: {given[name]!r} leaves nothing; give a limit above 0")
+        return limits
+
+
+class Study(_Table):
+    """One design-space question; ``name`` is its file's stem and ``digest`` its content."""
+
+    study: Head
+    space: dict[str, Range]
+    workload: Serving
+    software: Software
+    constraints: Constraints = Constraints()
+    name: str = ""
+    digest: str = ""
+
+    def axes(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Return axis → values in SI."""
+        return {name: axis.points(AXES[name], f"space.{name}") for name, axis in self.space.items()}
+
+
+def _check_names(study: Study) -> None:
+    """Raise SpecError naming the field if a specification is not there, or a choice is given twice."""
+    named = [("device", "study.device", study.study.device), ("bill", "study.bill", study.study.bill)]
+    named += [("model", "workload.models", name) for name in study.workload.models]
+    for kind, field, name in named:
+        try:
+            load(kind, name)
+        except SpecError as error:
+            raise SpecError(f"{field}: {error}") from None
+    serving, software = study.workload, study.software
+    for field, given in (
+        ("workload.models", serving.models),
+        ("workload.batch", serving.batch),
+        ("workload.context", serving.context),
+        ("software.tp", software.tp),
+        ("software.threshold", software.threshold),
+        ("software.rule", software.rule),
+    ):
+        if len(set(given)) != len(given):
+            raise SpecError(f"{field}: {given} holds a value twice; give each once")
+
+
+def _check(study: Study, path: str) -> Study:
+    checks: list[tuple[str, Any, Any]] = [
+        *(("axis", name, AXES) for name in study.space),
+        ("objective", study.study.objective, OBJECTIVES),
+        ("phase", study.workload.phase, PHASES),
+        *(("admission rule", rule, RULES) for rule in study.software.rule),
+    ]
+    for what, given, allowed in checks:
+        if given not in allowed:
+            raise SpecError(f"{path}: {unknown(what, given, allowed)}")
+    try:
+        if not study.space:
+            raise SpecError("space: needs at least one axis")
+        study.axes()
+        study.constraints.limits()
+        _check_names(study)
+    except SpecError as error:
+        raise SpecError(f"{path}: {error}") from None
+    return study
+
+
+def load_study(name: str = "preserve-l2", objective: str | None = None) -> Study:
+    """Return a study by shipped name or by the path of a TOML file, its objective replaced if one is given.
+
+    Raises
+    ------
+    SpecError
+        If the name is unknown, or a key, unit or value of the file is wrong; names file and field.
+    """
+    folder = facts.root() / "studies"
+    path = Path(name) if name.endswith(".toml") or "/" in name else folder / f"{name}.toml"
+    if path.parent == folder and not path.is_file():
+        raise unknown("study", name, [each.stem for each in folder.glob("*.toml")])
+    content, digest = facts.read_toml(path)
+    try:
+        study = Study.model_validate({**content, "name": path.stem, "digest": digest})
+    except pydantic.ValidationError as error:
+        lines = [f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()]
+        raise SpecError(f"{path}: " + "; ".join(lines)) from None
+    if objective:
+        study = study.model_copy(update={"study": study.study.model_copy(update={"objective": objective})})
+    return _check(study, str(path))

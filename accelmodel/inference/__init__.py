@@ -1,0 +1,1 @@
+"""What a model asks of a cluster: operators, memory, step and request times."""

@@ -1,0 +1,101 @@
+"""How far a predicted time may lie from what would be measured: from residuals to intervals.
+
+Errors of one kind of operator go the same way, so they add up; those of different kinds do not know of each other and
+add up in squares.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from accelmodel.laws.types import ATTENTION, COLLECTIVE, ELEMENTWISE, MATMUL
+from accelmodel.specs import facts
+from accelmodel.specs.schema import Cluster, Residual, Spec
+
+#: kinds whose errors go together
+KINDS = ("matmul", "attention", "memory-bound", "collective")
+#: kind of measured operators → kind whose errors it stands for
+MEASURED = {
+    "matmul": "matmul",
+    "prefill attention": "attention",
+    "decode attention": "attention",
+    "quantise": "memory-bound",
+    "all-reduce": "collective",
+    "all-gather": "collective",
+    "reduce-scatter": "collective",
+    "all-to-all": "collective",
+    "custom all-reduce": "collective",
+}
+#: residuals of chips that were not measured, from taking each measured one for unmeasured
+UNTUNED = "untuned.toml"
+
+
+def kind_of(code: Any) -> Any:
+    """Return the place in ``KINDS`` of operators by their kind in ``laws.vectors``."""
+    code = np.asarray(code)
+    found = np.full(code.shape, KINDS.index("collective"))
+    for name, own in (("matmul", MATMUL), ("attention", ATTENTION), ("memory-bound", ELEMENTWISE)):
+        found = np.where(code == own, KINDS.index(name), found)
+    return np.where(code >= COLLECTIVE, KINDS.index("collective"), found)
+
+
+@cache
+def untuned() -> dict[str, tuple[float, float]]:
+    """Return the factors (lower, upper) of each kind for chips whose constants were not fitted."""
+    content, _ = facts.read_toml(facts.root() / UNTUNED)
+    return {entry["kind"]: (float(entry["lower"]), float(entry["upper"])) for entry in content["residual"]}
+
+
+def widest(residuals: tuple[Residual, ...], kind: str, phase: str, bits: float) -> tuple[float, float] | None:
+    """Return the outermost factors of the residuals of a kind, of those of the phase and precision where there are."""
+    own = [each for each in residuals if MEASURED.get(each.kind) == kind]
+    own = [each for each in own if each.kind.startswith(phase)] or own
+    own = [each for each in own if each.bits == bits] or own
+    if not own:
+        return None
+    return min(float(each.lower) for each in own), max(float(each.upper) for each in own)
+
+
+def factors(cluster: Cluster, phase: str = "", bits: float = 16.0, kv_bits: float = 16.0) -> Any:
+    """Return the factors (kind of ``KINDS``, end) of a prediction between which nine tenths of measured times lie.
+
+    Parameters
+    ----------
+    cluster : Cluster
+        Where the device or the link was not measured, or a field of it was overridden, the factors are those found by
+        taking each measured device for an unmeasured one (``hwspecs/untuned.toml``).
+    phase : str
+        ``"prefill"`` or ``"decode"``: which attention.
+    bits, kv_bits : float
+        Precision of products and of the KV cache [bit].
+    """
+    specs: dict[str, Spec] = {**dict.fromkeys(KINDS, cluster.device), "collective": cluster.link}
+    found = []
+    for kind, spec in specs.items():
+        width = kv_bits if kind == "attention" else bits
+        found.append(widest(spec.residuals, kind, phase, width) or untuned()[kind])
+    return np.array(found)
+
+
+def interval(times: Any, codes: Any, ends: Any) -> tuple[Any, Any]:
+    """Return the ends of the interval of a sum of operators [s].
+
+    Parameters
+    ----------
+    times, codes : ndarray (operator, ...)
+        Time of each operator [s], and its kind in ``laws.vectors``.
+    ends : ndarray (kind, end)
+        As from ``factors``.
+    """
+    kinds = kind_of(codes)
+    low: Any = 0.0
+    high: Any = 0.0
+    for k in range(len(KINDS)):
+        of_kind = np.sum(np.where(kinds == k, times, 0.0), axis=0)
+        low = low + (of_kind * (1.0 - ends[k, 0])) ** 2
+        high = high + (of_kind * (ends[k, 1] - 1.0)) ** 2
+    total = np.sum(times, axis=0)
+    return np.maximum(total - np.sqrt(low), 0.0), total + np.sqrt(high)

@@ -1,0 +1,188 @@
+"""Single operators by their shapes, timed alone, as a micro-benchmark times them in a captured graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from accelmodel.errors import SpecError
+from accelmodel.inference import layers
+from accelmodel.inference.layers import Shard
+from accelmodel.inference.step import NONE, Axes, axes_of, machine, machine_array, run_kernel
+from accelmodel.laws import types as vectors
+from accelmodel.laws.types import BOUNDS, DETAIL, Operator
+from accelmodel.specs.load import override
+from accelmodel.specs.schema import Cluster, KernelLibrary
+
+Columns = Mapping[str, Any]
+
+#: columns of an operator that occurs once, is no collective and feeds none
+_BLANK = {"count": 1.0, "groups": 1.0, "ranks": 1.0, "feeds": -1.0, "bits": 16.0, "stretch": 1.0}
+#: widths of DeepSeek-V2 and V3: latent, rotary and plain part of keys, values (arXiv 2405.04434, section 3.1.2)
+LATENT, ROPE, NOPE, VALUE = 512.0, 64.0, 128.0, 128.0
+#: a price at which the depth of no product is split [s]
+NEVER = 1.0
+COLLECTIVES = {
+    "all-reduce": vectors.ALL_REDUCE,
+    "all-gather": vectors.ALL_GATHER,
+    "reduce-scatter": vectors.REDUCE_SCATTER,
+    "all-to-all": vectors.ALL_TO_ALL,
+}
+
+
+def precision(bits: Any, kv_bits: Any = 16.0) -> Shard:
+    """Return a shard that carries nothing but precisions [bit]."""
+    one = dict.fromkeys(("sequences", "new_tokens", "tokens", "heads", "kv_heads", "ffn", "vocabulary"), 1.0)
+    return Shard(**one, weight=bits / 8.0, activation=bits / 8.0, kv=kv_bits / 8.0, bits=bits)
+
+
+def matmul(m: Any, n: Any, k: Any, bits: Any = 16.0) -> Columns:
+    """Return the columns of ``C[m, n] = A[m, k] B[k, n]``, B being weights at the same precision [bit]."""
+    return layers.product(m, n, k, precision(bits))
+
+
+def attention(
+    phase: str, batch: Any, heads: Any, kv_heads: Any, head_dim: Any, context: Any, *, window: Any = 0.0,
+    kv_bits: Any = 16.0,
+) -> Columns:  # fmt: skip
+    """Return the columns of grouped-query attention over ``context`` tokens, all of them new in prefill.
+
+    Parameters
+    ----------
+    phase : {"prefill", "decode"}
+    batch, heads, kv_heads, head_dim : array_like
+        Sequences, query heads, key-value heads, width of a head [1].
+    context : array_like
+        Tokens of each sequence, the new one included [token].
+    window : array_like
+        Reach of a sliding window [token]; 0 is none.
+    kv_bits : array_like
+        Precision of the cache [bit].
+    """
+    new = 1.0 if phase == "decode" else context
+    reach = np.where(np.asarray(window) > 0.0, window, np.inf)
+    part = replace(
+        precision(16.0, kv_bits), sequences=batch, new_tokens=new, tokens=batch * new, heads=heads, kv_heads=kv_heads
+    )
+    bend = np.minimum(context, reach)
+    if phase == "decode":
+        keys, read = bend, bend
+    else:
+        # sum of min(position, window) over the positions, over their number
+        keys, read = (bend * (bend + 1.0) / 2.0 + bend * (context - bend)) / context, context
+    return layers.grouped_attention(part, head_dim, keys, read, 0.0)
+
+
+def latent_attention(phase: str, batch: Any, heads: Any, context: Any, *, kv_bits: Any = 16.0) -> Columns:
+    """Return the columns of multi-head latent attention (DeepSeek-V2) over ``context`` tokens, all new in prefill.
+
+    Decode is absorbed and reads the latent cache at ``kv_bits``; prefill computes on expanded keys and values.
+    """
+    new = 1.0 if phase == "decode" else context
+    part = replace(precision(16.0, kv_bits), sequences=batch, new_tokens=new, tokens=batch * new, heads=heads)
+    if phase == "decode":
+        cache = batch * context * (LATENT + ROPE) * part.kv
+        return layers.absorbed_attention(part, LATENT, ROPE, context, cache)
+    return layers.expanded_attention(part, NOPE + ROPE, VALUE, (context + 1.0) / 2.0, batch * context)
+
+
+def collective(kind: str, size: Any, devices: Any) -> Columns:
+    """Return the columns of a collective of ``size`` bytes in all [B] over ``devices``."""
+    if kind not in COLLECTIVES:
+        from accelmodel.errors import unknown
+
+        raise unknown("collective", kind, COLLECTIVES)
+    return layers.collective(COLLECTIVES[kind], size, devices)
+
+
+def pointwise(elements: Any, ops: Any, read: Any, written: Any) -> Columns:
+    """Return the columns of a memory-bound pass: vector operations and bytes read and written per element."""
+    return layers.pointwise(elements, ops, read, written)
+
+
+def time_columns(columns: Columns, cluster: Cluster) -> tuple[Any, Any]:
+    """Time operators one by one.
+
+    Parameters
+    ----------
+    columns : mapping
+        Column of ``laws.vectors.Operator`` → array over rows, or one number for all.
+    cluster : Cluster
+        Numeric fields may be DataArrays; their axes follow the rows.
+
+    Returns
+    -------
+    tuple of ndarray (row, *axes of the cluster)
+        Times [s], and indices into ``BOUNDS``.
+    """
+    values = {name: np.atleast_1d(np.asarray(value, dtype=float)) for name, value in {**_BLANK, **columns}.items()}
+    rows = max(value.size for value in values.values())
+    if any(value.size not in (1, rows) for value in values.values()):
+        raise SpecError("columns of different lengths; give one number or one for each row")
+    table = np.zeros((len(Operator._fields), 1, rows))
+    for name, value in values.items():
+        table[Operator._fields.index(name), 0] = value
+    chip = machine(cluster)
+    axes = Axes({}, axes_of(list(chip.values()), {}))
+    _, detail = run_kernel(table, machine_array(chip, axes), NONE, detail=True)
+    found = (detail[DETAIL.index(name), 0].reshape(rows, *axes.shape) for name in ("time", "bound"))
+    times, bounds = found
+    return times, bounds
+
+
+def library_tiles(m: Any, library: KernelLibrary, cluster: Cluster) -> Any:
+    """Return the columns of the tiles that a library takes for products of ``m`` rows.
+
+    CUTLASS's dispatch in vLLM, which SGLang's follows: the largest tile beyond 128 rows on Hopper
+    (``scaled_mm_sm90_fp8_dispatch``), beyond 256 on Ada and Blackwell (``sm89``, ``sm100``).
+    """
+    few = library.quarter_rows * (2.0 if cluster.device.architecture == "Hopper" else 4.0)
+    share = np.where(m <= library.quarter_rows, 0.25, np.where(m <= few, 0.5, 1.0))
+    return float(cluster.device.tile_n) * share
+
+
+def library_times(m: Any, n: Any, k: Any, library: KernelLibrary, cluster: Cluster, warm: Any = 0.0) -> Any:
+    """Time products by a framework's own kernels, the quantisation of their 16-bit activations included.
+
+    Parameters
+    ----------
+    m, n, k : ndarray (row,)
+    library : KernelLibrary
+    cluster : Cluster
+        Fields of its device may be DataArrays; their axes follow the rows.
+    warm : array_like
+        Share of the HBM traffic that lies in L2 before [1].
+
+    Returns
+    -------
+    ndarray (row, *axes of the cluster)
+        Times [s].
+
+    Notes
+    -----
+    Tiles follow ``library_tiles``; the rest of the law is that of the best library's kernels.
+    """
+    device = cluster.device
+    tiles, warm = library_tiles(m, library, cluster), np.broadcast_to(warm, np.shape(m))
+    changed = {
+        "matrix_share": np.minimum(device.matrix_share * library.matrix_factor, 1.0),
+        "slice_clocks": device.slice_clocks * library.slice_factor,
+        "split_time": NEVER,
+    }
+    quantised, _ = time_columns(pointwise(m * k, 3.0, 2.0 * library.passes, library.bits / 8.0), cluster)
+    rows = np.asarray(m * library.row_time).reshape(-1, *[1] * (quantised.ndim - 1))
+    times = quantised + rows
+    for columns in np.unique(tiles):
+        own = tiles == columns
+        chip = replace(cluster, device=override(device, **changed, tile_least=columns))
+        given = {**matmul(m[own], n[own], k[own], library.bits), "warm": warm[own]}
+        times[own] += time_columns(given, chip)[0]
+    return times
+
+
+def bound_names(bounds: Any) -> Any:
+    """Return the words for indices into ``BOUNDS``."""
+    return np.array(BOUNDS)[np.asarray(bounds, dtype=int)]

@@ -1,0 +1,50 @@
+"""PRESERVE (Yuzuguler, Zhuang, Cavigelli, arXiv 2501.08192): weights and KV cache into L2 while collectives run.
+
+The mechanism is the two-lane timeline of ``laws.timeline``; here are its policy and the workload on
+which the paper reports: equal-length requests of which two thirds are prompt and one third is generated.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from accelmodel.errors import SpecError, unknown
+from accelmodel.laws.prefetch import RULES
+from accelmodel.laws.types import Policy
+from accelmodel.specs.quantities import Number
+
+#: share of a request's total length that is its prompt (arXiv 2501.08192, evaluation; second-hand)
+PROMPT_SHARE = 2.0 / 3.0
+
+
+def preserve(threshold: float = 1.0, rule: str = "paper") -> Policy:
+    """Return the policy of PRESERVE.
+
+    Parameters
+    ----------
+    threshold : float
+        Share of usable L2 that one window's prefetches may fill [1].
+    rule : {"paper", "partial", "best-fit"}
+        How operands are admitted; see ``laws.timeline``.
+
+    Raises
+    ------
+    SpecError
+        If the rule is unknown or the threshold is outside 0 to 16.
+    """
+    if rule not in RULES:
+        raise unknown("admission rule", rule, RULES)
+    if not 0.0 <= threshold <= 16.0:
+        raise SpecError(f"threshold {threshold:g} must be a share of usable L2 from 0 to 16")
+    return Policy(RULES[rule], threshold, 0.0)
+
+
+def prompt_length(total: Number) -> Number:
+    """Return tokens of the prompt in requests of ``total`` tokens.
+
+    Examples
+    --------
+    >>> prompt_length(np.array([2048.0, 16384.0])).tolist()
+    [1365.0, 10923.0]
+    """
+    return np.rint(total * PROMPT_SHARE)

@@ -1,0 +1,159 @@
+"""Cake and its rivals over prompts, bandwidths, shares of the engine and precisions, in one kernel call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from accelmodel.errors import SpecError
+from accelmodel.kvcache.prompt import Loading, check_above_zero, check_reach, check_steps
+from accelmodel.kvcache.traces import Array
+from accelmodel.laws.kernels import two_front_policies as front_policies
+from accelmodel.laws.kernels.two_fronts import MEETING
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+#: policies of the grid, Cake first as the kernel writes it
+NAMES = ("cake", *front_policies.POLICY_TIMES)
+AXES = ("device", "tokens", "bandwidth", "utilisation", "kv_bits")
+#: precision at which ``Loading.kv_bytes`` is given to ``ttft_grid`` [bit]
+BASE_BITS = 16.0
+
+
+def _check(curves: Mapping[str, Any], axes: Mapping[str, Array], chunk: float) -> Array:
+    """Return the curves as one array (device, chunk); raise SpecError where an axis is not allowed."""
+    for name, unit in (("tokens", "token"), ("bandwidth", "B/s"), ("kv_bits", "1")):
+        for value in axes[name]:
+            check_above_zero(name, float(value), unit, infinite=name == "bandwidth")
+    for share in axes["utilisation"]:
+        if not 0.0 < share <= 1.0:
+            raise SpecError(f"utilisation {share:g} must be above 0 and at most 1")
+    check_above_zero("compute chunk", chunk, "token")
+    if not curves or not all(len(axis) for axis in axes.values()):
+        raise SpecError("a grid needs at least one device and one value on each axis")
+    most = float(axes["tokens"].max())
+    check_steps(most, chunk * float(axes["utilisation"].min()))
+    rows = []
+    for name, curve in curves.items():
+        times = np.asarray(curve, dtype=float)
+        if times.ndim != 1 or not (np.isfinite(times) & (times > 0.0)).all():
+            raise SpecError(f"{name}: chunk times must be finite numbers above 0 [s]")
+        check_reach(times, most, chunk)
+        rows.append(times)
+    # one length for the kernel; beyond its last chunk a curve goes on in a straight line, as ``step_time`` would
+    longest = max(map(len, rows))
+    return np.array([_extended(row, longest) for row in rows])
+
+
+def _extended(times: Array, length: int) -> Array:
+    slope = times[-1] - times[-2] if len(times) > 1 else 0.0
+    return np.append(times, np.maximum(times[-1] + slope * np.arange(1, length - len(times) + 1), 1e-9))
+
+
+def uniform_bound(compute: Any, load: Any, stages: float = 1.0) -> Any:
+    """Return the least time of computing and loading at once where every token costs the same [s].
+
+    ``T = Tc Tl / (Tc + Tl) / stages``.  Source: CacheFlow, arXiv 2604.25080: each pipeline stage computes and loads its
+    own layers.  Later chunks cost more than earlier ones, so that real prompts lie below it where compute works from
+    the front; chunks, requests and the tail lift them above.
+
+    Parameters
+    ----------
+    compute, load : float or array
+        Time to compute, and to load, all of the prompt on one stage [s].
+    stages : float
+        Pipeline stages, each with its own path to the storage [1].
+    """
+    return compute * load / (compute + load) / stages
+
+
+def ttft_grid(
+    curves: Mapping[str, Any],
+    loading: Loading,
+    *,
+    tokens: Sequence[float],
+    bandwidth: Sequence[float],
+    utilisation: Sequence[float] = (1.0,),
+    kv_bits: Sequence[float] = (BASE_BITS,),
+    chunk: float = 512.0,
+    stored: float | None = None,
+) -> xr.Dataset:
+    """Return times to first token of all policies over a grid of constant rates.
+
+    Parameters
+    ----------
+    curves : mapping
+        Device → time of each chunk [s], as from ``chunk_times`` or ``read_chunk_times``.
+    loading : Loading
+        All of it but bandwidth; ``kv_bytes`` at 16 bit.
+    tokens, bandwidth, utilisation, kv_bits : sequence of float
+        Axes [token], [B/s], [1], [bit].
+    chunk : float
+        Token budget of a step [token].
+    stored : float, optional
+        Tokens from the start of each prompt that lie in storage; all by default [token].
+
+    Returns
+    -------
+    xarray.Dataset
+        Over (device, tokens, bandwidth, utilisation, kv_bits): ``ttft`` [s] (also over ``policy``),
+        ``meet_token``, ``computed_tokens``, ``loaded_tokens``, ``waste`` [token], ``speedup_over_compute``,
+        ``speedup_over_load`` [1] of Cake, ``bound`` [s]: Tc Tl / (Tc + Tl), exact for uniform costs without tail;
+        ``crossover_bandwidth`` [B/s], above which loading alone beats computing alone, infinite where it never does.
+
+    Raises
+    ------
+    SpecError
+        Where a value is not allowed or a curve does not reach the longest prompt.
+    """
+    axes = {"tokens": tokens, "bandwidth": bandwidth, "utilisation": utilisation, "kv_bits": kv_bits}
+    arrays = {name: np.array(values, dtype=float) for name, values in axes.items()}
+    table = _check(curves, arrays, chunk)
+    shortest = float(arrays["tokens"].min())
+    if stored is not None and not 0.0 <= stored <= shortest:
+        raise SpecError(f"stored prefix {stored:g} must lie between 0 and the {shortest:g} tokens")
+    prefix = arrays["tokens"] if stored is None else np.full_like(arrays["tokens"], stored)
+    lengths = np.stack([arrays["tokens"], prefix], axis=1)
+    token_bytes = loading.stored_bytes * arrays["kv_bits"] / BASE_BITS
+    limit = loading.rate_limit
+    token_times = token_bytes[None, :] / np.minimum(arrays["bandwidth"], limit)[:, None]
+    setting = tuple(float(x) for x in (chunk, loading.io_chunk, loading.latency, loading.layers, loading.tail))
+    shape = (len(table), len(lengths), len(arrays["utilisation"]), *token_times.shape)
+    out = np.empty((*shape, len(MEETING) + len(front_policies.POLICY_TIMES)))
+    front_policies.policies_grid(table, lengths, arrays["utilisation"], token_times, setting, out)
+    coords = {"device": list(curves), **{name: arrays[name] for name in AXES[1:]}}
+    return _dataset(np.moveaxis(out, 2, 3), coords, lengths[:, 1], token_bytes, loading)
+
+
+def _dataset(out: Array, coords: dict[str, Any], stored: Array, token_bytes: Array, loading: Loading) -> xr.Dataset:
+    """Put names and units on the kernel's figures (device, tokens, bandwidth, utilisation, kv_bits, figure)."""
+    import xarray as xr
+
+    times = {"cake": out[..., 0]} | {
+        name: out[..., len(MEETING) + i] for i, name in enumerate(front_policies.POLICY_TIMES)
+    }
+    compute, load, both = times["compute_only"], times["load_only"], times["cake"]
+    limit = coords["tokens"][None, :, None, None, None]
+    done = dict(zip(MEETING[1:], np.moveaxis(out[..., 1:5], -1, 0), strict=True))
+    done["computed_tokens"] = np.minimum(done["computed_tokens"], limit)
+    tokens = stored[None, :, None, None, None]
+    wire = np.array(coords["bandwidth"])[None, None, :, None, None]
+    waits = np.ceil(tokens / loading.io_chunk) * loading.latency
+    size = tokens * token_bytes[None, None, None, None, :]
+    alone = size / np.minimum(wire, loading.rate_limit) + waits
+    with np.errstate(invalid="ignore", divide="ignore"):
+        bound = np.where(tokens > 0.0, uniform_bound(compute, alone), compute)
+        spare = (compute - load + alone - waits)[:, :, 0]
+        needed = np.where(spare > 0.0, size[:, :, 0] / spare, np.inf)
+    crossover = np.where((needed > 0.0) & (needed <= loading.rate_limit), needed, np.inf)
+    data: dict[str, Any] = {"ttft": (("policy", *AXES), np.stack([times[name] for name in NAMES]), {"units": "s"})}
+    data |= {name: (AXES, value, {"units": "token"}) for name, value in done.items()}
+    data["speedup_over_compute"] = (AXES, compute / both, {"units": "1"})
+    data["speedup_over_load"] = (AXES, load / both, {"units": "1"})
+    data["bound"] = (AXES, bound, {"units": "s"})
+    over = tuple(name for name in AXES if name != "bandwidth")
+    data["crossover_bandwidth"] = (over, crossover, {"units": "B/s"})
+    return xr.Dataset(data, coords={"policy": list(NAMES), **coords})

@@ -1,0 +1,319 @@
+"""Policies for a prompt whose KV cache is stored: each a function from ``Prompt`` to time to first token [s].
+
+``POLICIES`` names them.  Rates may change over time.  Plans made in advance (``fixed_split``,
+``planned_split``, ``token_layer``) know mean rates only and are then carried out at the true ones.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from accelmodel.errors import SpecError
+from accelmodel.kvcache.prompt import Prompt
+from accelmodel.kvcache.traces import Array, Trace
+from accelmodel.laws.kernels import two_front_policies as front_policies
+from accelmodel.laws.kernels import two_fronts as fronts
+from accelmodel.laws.kernels.two_fronts import MEETING, Engine, Loader, Rate
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+#: rows that a log of positions has at first; it grows as needed
+_LOG_ROWS = 1024
+
+
+class Meeting(NamedTuple):
+    """How Cake goes: times [s] and tokens; ``waste`` are tokens that were both computed and loaded."""
+
+    ttft: float
+    meet_time: float
+    meet_token: float
+    computed_tokens: float
+    loaded_tokens: float
+    waste: float
+
+
+def _rate(trace: Trace | None, constant: float) -> Rate:
+    if trace is None:
+        return Rate(np.zeros(1), np.array([float(constant)]), math.inf)
+    return Rate(trace.time, trace.value, trace.end)
+
+
+def _budget(prompt: Prompt) -> Rate:
+    return _rate(prompt.computing.budget, prompt.computing.utilisation)
+
+
+def bandwidth_rate(prompt: Prompt) -> Rate:
+    """Return the stored bytes per second over time, not above what decompression keeps up with."""
+    rate = _rate(prompt.loading.trace, prompt.loading.bandwidth)
+    return Rate(rate.at, np.minimum(rate.value, prompt.loading.rate_limit), rate.end)
+
+
+def _engine(prompt: Prompt) -> Engine:
+    return Engine(prompt.computing.times, float(prompt.computing.chunk))
+
+
+def loader(prompt: Prompt, cost: float) -> Loader:
+    """Return the loader of a prompt; ``cost`` of a token is in [s] at constant rates, in [B] with traces."""
+    return Loader(float(prompt.stored), float(prompt.loading.io_chunk), float(prompt.loading.latency), float(cost))
+
+
+def _finished(time: float, prompt: Prompt) -> float:
+    """Return the time; raise SpecError where a trace ended before the work was done."""
+    if math.isfinite(time):
+        return time
+    traces = [trace for trace in (prompt.computing.budget, prompt.loading.trace) if trace is not None]
+    said = " and ".join(f"{t.name} {'stays at 0' if t.hold else f'ends at {t.end:g} s'}" for t in traces)
+    raise SpecError(f"{said}: before the prompt is done; give a longer trace, or hold the last value")
+
+
+def _compute(prompt: Prompt, place: float, start: float, target: float, whole: bool = True) -> float:
+    """Return when steps from token ``place`` at ``start`` reach ``target`` [s]."""
+    time, _ = fronts.run_steps(_engine(prompt), float(place), start, float(target), whole, _budget(prompt))
+    return _finished(time, prompt)
+
+
+def _load(prompt: Prompt, tokens: float) -> float:
+    """Return when ``tokens`` are loaded [s]."""
+    cost = loader(prompt, prompt.loading.stored_bytes)
+    return _finished(fronts.load_traced(float(tokens), cost, bandwidth_rate(prompt)), prompt)
+
+
+def _steps(prompt: Prompt) -> tuple[Array, float]:
+    """Return starts of the steps at mean rates, and end of the last [s]; tokens of a step."""
+    per_step = prompt.computing.mean_share * prompt.computing.chunk
+    finish = np.empty(fronts.count(prompt.tokens, per_step) + 1)
+    fronts.fill_steps(_engine(prompt), per_step, 0.0, finish)
+    return finish, per_step
+
+
+def _with_rest(prompt: Prompt, time: float, place: float) -> float:
+    """Return the time to first token when the stored prefix is there at ``time``: the rest, then the tail [s]."""
+    return _compute(prompt, max(place, prompt.stored), time, prompt.tokens) + prompt.loading.tail
+
+
+def compute_only(prompt: Prompt) -> float:
+    """All tokens are computed, at the share of the budget that the prompt has [s].
+
+    Source: Cake, section 5.1: vLLM with chunked prefill.  Optimistic where the engine adds time between steps.
+    """
+    return _compute(prompt, 0.0, 0.0, prompt.tokens)
+
+
+def load_only(prompt: Prompt) -> float:
+    """The stored prefix is loaded, then the rest computed [s].
+
+    Source: Cake, section 5.1: LMCache.  Its load is one request after the other; optimistic where the tier
+    slows down with small requests more than ``latency`` says.
+    """
+    if prompt.stored <= 0.0:
+        return compute_only(prompt)
+    return _with_rest(prompt, _load(prompt, prompt.stored), prompt.stored)
+
+
+def _meet(prompt: Prompt, rows: int = 0) -> tuple[Meeting, Array, Array]:
+    out = np.zeros(len(MEETING))
+    computed, loaded = np.empty((rows, 2)), np.empty((rows, 2))
+    cost = loader(prompt, prompt.loading.stored_bytes)
+    steps, requests = fronts.meet_traced(
+        _engine(prompt), cost, _budget(prompt), bandwidth_rate(prompt), computed, loaded, out
+    )
+    if 0 < rows < max(steps, requests):
+        return _meet(prompt, max(steps, requests))
+    time, token, reached, got, waste = (float(value) for value in out)
+    _finished(time, prompt)
+    ttft = _compute(prompt, max(reached, prompt.stored), time, prompt.tokens)
+    ttft += prompt.loading.tail if got > 0.0 else 0.0
+    meeting = Meeting(ttft, time, token, min(reached, prompt.tokens), got, waste)
+    return meeting, computed[:steps], loaded[:requests]
+
+
+def meet(prompt: Prompt) -> Meeting:
+    """Return where and when the fronts of Cake meet, and what was done twice."""
+    return _meet(prompt)[0]
+
+
+def cake(prompt: Prompt) -> float:
+    """Both fronts at once, no plan: they stop where they meet [s].
+
+    Source: Cake, arXiv 2410.03065, appendices A and B.  Loses to the better single resource where a step is
+    long against the whole: the step in flight must finish.  What was loaded of its chunk is then wasted.
+    """
+    return meet(prompt).ttft
+
+
+def fronts_over_time(prompt: Prompt) -> xr.Dataset:
+    """Return the positions of both fronts over time.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``compute_time`` [s] and ``compute_token`` over ``step``, ``load_time`` [s] and ``load_token`` over
+        ``request``; the first entry is the start; attributes as ``Meeting``.
+    """
+    import xarray as xr
+
+    meeting, computed, loaded = _meet(prompt, _LOG_ROWS)
+    front = np.vstack([[0.0, 0.0], computed])
+    back = np.vstack([[0.0, prompt.stored], loaded])
+    data = {
+        "compute_time": ("step", front[:, 0], {"units": "s"}),
+        "compute_token": ("step", np.minimum(front[:, 1], prompt.tokens), {"units": "token"}),
+        "load_time": ("request", back[:, 0], {"units": "s"}),
+        "load_token": ("request", back[:, 1], {"units": "token"}),
+    }
+    return xr.Dataset(data, attrs=meeting._asdict())
+
+
+def _split_at(prompt: Prompt, tokens: float, whole: bool = True) -> float:
+    """Return the time to first token when ``tokens`` are computed and the rest of the prefix loaded [s]."""
+    if tokens >= prompt.stored:
+        return compute_only(prompt)
+    both = max(_compute(prompt, 0.0, 0.0, tokens, whole), _load(prompt, prompt.stored - tokens))
+    return _with_rest(prompt, both, prompt.stored)
+
+
+def fixed_split(prompt: Prompt) -> float:
+    """Half of the stored prefix is computed and half loaded, whatever the rates [s].
+
+    A straw man that shows what knowing the rates is worth.  Rounded up to whole steps at the mean share.
+    """
+    per_step = prompt.computing.mean_share * prompt.computing.chunk
+    return _split_at(prompt, fronts.count(0.5 * prompt.stored, per_step) * per_step)
+
+
+def planned_split(prompt: Prompt) -> float:
+    """The best split of whole steps for the mean rates, decided in advance [s].
+
+    Needs what Cake does without: known rates.  At constant rates never slower than Cake, as nothing is done
+    twice; with traces it can be, as it does not react.
+    """
+    if not prompt.traced:
+        return _constant(prompt, "planned_split")
+    finish, per_step = _steps(prompt)
+    steps = front_policies.best_split(finish, per_step, loader(prompt, prompt.loading.token_time))
+    return _split_at(prompt, steps * per_step)
+
+
+def layerwise(prompt: Prompt) -> float:
+    """Layer l + 1 is loaded while the tokens behind the prefix are computed in layer l [s].
+
+    Source: ``laws.front_policies.pipeline_time``.  Without such tokens it is ``load_only``.  Optimistic where a
+    request covers all layers of a chunk.
+    """
+    if not prompt.traced or prompt.stored <= 0.0:
+        return _constant(prompt, "layerwise") if not prompt.traced else compute_only(prompt)
+    layers = prompt.loading.layers
+    first, whole = _load(prompt, prompt.stored / layers), _load(prompt, prompt.stored)
+    done = _compute(prompt, prompt.stored, first, prompt.tokens)
+    return max(whole + (done - first) / layers, done) + prompt.loading.tail
+
+
+def token_layer(prompt: Prompt) -> float:
+    """CacheFlow's plan over tokens and layers, made for the mean rates [s].
+
+    Source: ``laws.front_policies.token_layer_time``.
+    """
+    if not prompt.traced:
+        return _constant(prompt, "token_layer")
+    finish, per_step = _steps(prompt)
+    mean = loader(prompt, prompt.loading.token_time)
+    _, steps = front_policies.token_layer_time(finish, per_step, mean, float(prompt.loading.layers))
+    return _split_at(prompt, steps * per_step, whole=False)
+
+
+def _constant(prompt: Prompt, policy: str) -> float:
+    """Return the time of one policy at constant rates from the grid's kernel [s]."""
+    computing, load = prompt.computing, prompt.loading
+    out = np.empty((1, 1, 1, 1, 1, len(MEETING) + len(front_policies.POLICY_TIMES)))
+    setting = tuple(float(x) for x in (computing.chunk, load.io_chunk, load.latency, load.layers, load.tail))
+    front_policies.policies_grid(
+        computing.times[None],
+        np.array([[prompt.tokens, prompt.stored]], dtype=float),
+        np.array([computing.utilisation], dtype=float),
+        np.array([[load.token_time]], dtype=float),
+        setting,
+        out,
+    )
+    return float(out[0, 0, 0, 0, 0, len(MEETING) + front_policies.POLICY_TIMES.index(policy)])
+
+
+def oracle(prompt: Prompt) -> float:
+    """The least time that any plan can take, rates known in advance: a lower bound for all policies [s].
+
+    Dynamic programming over chunks, see ``laws.front_policies.least_time``.  With traces also: each step may
+    have the largest share of the budget on offer within a step's time before, each token the cheapest step
+    about its place, and requests have no latency; the bound then lies up to a step lower.
+    """
+    if not prompt.traced:
+        return _constant(prompt, "oracle")
+    # a trace that ends too early for one policy may do for another
+    known = [time for time in (_finite(cake, prompt), _finite(compute_only, prompt)) if time is not None]
+    if not known:
+        return cake(prompt)
+    return min([_least_traced(prompt, max(known)) + prompt.loading.tail, *known])
+
+
+def _finite(policy: Callable[[Prompt], float], prompt: Prompt) -> float | None:
+    try:
+        return policy(prompt)
+    except SpecError:
+        return None
+
+
+def _generous(budget: Rate, step: float, until: float) -> tuple[Array, Array]:
+    """Return times and running sum of the budget, each value lasting ``step`` longer where that is more [s]."""
+    ends = np.append(budget.at[1:], budget.end) + step
+    cuts = np.unique(np.concatenate([budget.at, ends]))
+    cuts = cuts[cuts < until]
+    times = np.append(cuts, until)
+    return times, np.append(0.0, np.cumsum(fronts.largest_within(budget, step, cuts) * np.diff(times)))
+
+
+def _integral(rate: Rate) -> tuple[Array, Array]:
+    """Return times and running sum of a rate; the last value goes on up to the end of the trace."""
+    times = np.append(rate.at, min(rate.end, 1e9)) if rate.end > rate.at[-1] else rate.at
+    return times, np.append(0.0, np.cumsum(rate.value[: len(times) - 1] * np.diff(times)))
+
+
+def _least_traced(prompt: Prompt, most: float) -> float:
+    """Return the least time, tail apart, by bisection on time: can both lanes together do the work until then? [s]."""
+    chunk, times = prompt.computing.chunk, prompt.computing.times
+    beyond = np.append(times, fronts.step_time(times, float(len(times))))
+    cheap = np.minimum(np.minimum(beyond[:-1], beyond[1:]), np.append(times[0], times[:-1]))
+    edges = np.arange(len(times) + 1) * chunk
+    inside = np.diff(np.clip(edges, 0.0, prompt.stored)) / chunk
+    behind = np.diff(np.clip(edges, prompt.stored, prompt.tokens)) / chunk
+    order = np.argsort(cheap)
+    work = np.append(0.0, np.cumsum((inside * cheap)[order]))
+    tokens = np.append(0.0, np.cumsum(inside[order] * chunk))
+    rest = float(np.sum(behind * cheap))
+    engine = _generous(_budget(prompt), float(beyond.max()), most)
+    wire = _integral(bandwidth_rate(prompt))
+    low, high = 0.0, most
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        spare = np.interp(middle, *engine) - rest
+        loaded = np.interp(middle, *wire) / prompt.loading.stored_bytes
+        if spare >= 0.0 and np.interp(spare, work, tokens) + loaded >= prompt.stored:
+            high = middle
+        else:
+            low = middle
+    return low
+
+
+#: name → time to first token of a prompt [s]
+POLICIES: dict[str, Callable[[Prompt], float]] = {
+    "compute_only": compute_only,
+    "load_only": load_only,
+    "cake": cake,
+    "fixed_split": fixed_split,
+    "planned_split": planned_split,
+    "oracle": oracle,
+    "layerwise": layerwise,
+    "token_layer": token_layer,
+}

@@ -1,0 +1,230 @@
+"""Cake (arXiv 2410.03065): compute the KV cache of a prompt from the front, load it from the back, at once.
+
+A ``Prompt`` is the question: ``Computing`` says how fast chunks are computed, ``Loading`` how fast they are
+read.  ``cake_policies`` answers it policy by policy (with traces too), ``cake_grid.ttft_grid`` answers a grid of
+constant rates in one kernel call, ``cake_adaptive.adaptive_scheduling`` shares the engine with other requests.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from accelmodel.errors import SpecError
+from accelmodel.inference.memory import kv_bytes_per_token
+from accelmodel.inference.step import pose, total_time
+from accelmodel.kvcache.traces import Array, Trace
+from accelmodel.specs.load import workload
+from accelmodel.specs.schema import Cluster, LanguageModel, Storage
+
+#: engine steps that one prompt may take; a smaller share of the budget is refused
+MOST_STEPS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Computing:
+    """How the front computes.
+
+    Attributes
+    ----------
+    times : ndarray
+        Time of a full engine step at chunk 0, 1, 2 … [s].
+    chunk : float
+        Token budget of a step [token].
+    utilisation : float
+        Share of the budget that this prompt has, in (0, 1] [1].  A step costs what a full step costs.
+    budget : Trace, optional
+        That share over time instead [1].
+    """
+
+    times: Array
+    chunk: float = 512.0
+    utilisation: float = 1.0
+    budget: Trace | None = None
+
+    def __post_init__(self) -> None:
+        times = np.ascontiguousarray(self.times, dtype=float)
+        if times.ndim != 1 or not len(times) or not (np.isfinite(times) & (times > 0.0)).all():
+            raise SpecError("chunk times must be finite numbers above 0, one for each chunk [s]")
+        check_above_zero("compute chunk", self.chunk, "token")
+        if self.budget is not None and self.budget.value.max() > 1.0:
+            raise SpecError(
+                f"{self.budget.name}: a share of the budget is at most 1, not {self.budget.value.max():g}; "
+                "a file may give tokens in a column budget_tokens"
+            )
+        if not 0.0 < self.utilisation <= 1.0:
+            raise SpecError(f"utilisation {self.utilisation:g} must be above 0 and at most 1")
+        object.__setattr__(self, "times", times)
+
+    @property
+    def mean_share(self) -> float:
+        """Share of the budget, averaged over its trace if it has one [1]."""
+        return self.utilisation if self.budget is None else self.budget.mean
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How the back loads.
+
+    Attributes
+    ----------
+    kv_bytes : float
+        KV cache of one token over all layers, as the device needs it [B].
+    bandwidth : float
+        Of the storage tier [B/s]; infinite is allowed.
+    layers : float
+        Layers of the model [1].
+    tail : float
+        Fixed time after the last chunk, where anything was loaded: copy and last token [s].
+    latency : float
+        Of each request of one I/O chunk [s].
+    io_chunk : float
+        Tokens of one request [token].
+    compression : float
+        Bytes needed / bytes stored, at least 1 [1].
+    decompression_rate : float
+        Bytes out per second [B/s]; it runs beside the transfer, so that the slower one counts.
+    trace : Trace, optional
+        Bandwidth over time instead [B/s].
+    """
+
+    kv_bytes: float
+    bandwidth: float
+    layers: float
+    tail: float
+    latency: float = 0.0
+    io_chunk: float = 128.0
+    compression: float = 1.0
+    decompression_rate: float = math.inf
+    trace: Trace | None = None
+
+    def __post_init__(self) -> None:
+        for name, unit in (
+            ("kv_bytes", "B"), ("bandwidth", "B/s"), ("layers", "1"), ("io_chunk", "token"),
+            ("decompression_rate", "B/s"),
+        ):  # fmt: skip
+            check_above_zero(name, getattr(self, name), unit, infinite=unit == "B/s")
+        for name in ("tail", "latency"):
+            if not 0.0 <= getattr(self, name) < math.inf:
+                raise SpecError(f"{name} {getattr(self, name):g} s must be finite and at least 0")
+        if not 1.0 <= self.compression < math.inf:
+            raise SpecError(f"compression {self.compression:g} must be at least 1: bytes needed / bytes stored")
+
+    @property
+    def stored_bytes(self) -> float:
+        """Bytes that one token takes in storage [B]."""
+        return self.kv_bytes / self.compression
+
+    @property
+    def rate_limit(self) -> float:
+        """Stored bytes per second that decompression keeps up with [B/s]."""
+        return self.decompression_rate / self.compression
+
+    @property
+    def token_time(self) -> float:
+        """Time to load one token at constant rates, without latency [s]."""
+        mean = self.bandwidth if self.trace is None else self.trace.mean
+        return self.stored_bytes / min(mean, self.rate_limit)
+
+    @property
+    def chunk_time(self) -> float:
+        """Time of one I/O chunk at constant rates [s]."""
+        return self.latency + self.io_chunk * self.token_time
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """The question: a prompt of ``tokens`` of which the first ``stored`` lie in storage [token]."""
+
+    tokens: float
+    stored: float
+    computing: Computing
+    loading: Loading
+
+    def __post_init__(self) -> None:
+        check_above_zero("tokens", self.tokens, "token")
+        if not 0.0 <= self.stored <= self.tokens:
+            raise SpecError(f"stored prefix {self.stored:g} must lie between 0 and the {self.tokens:g} tokens")
+        check_reach(self.computing.times, self.tokens, self.computing.chunk)
+        check_steps(self.tokens, self.computing.chunk * self.computing.mean_share)
+
+    @property
+    def traced(self) -> bool:
+        """Whether a rate changes over time."""
+        return self.computing.budget is not None or self.loading.trace is not None
+
+
+def check_above_zero(name: str, value: float, unit: str, infinite: bool = False) -> None:
+    """Raise SpecError unless the value is above 0, and finite unless ``infinite``."""
+    if not value > 0.0 or (math.isinf(value) and not infinite):
+        raise SpecError(f"{name} {value:g} {unit} must be above 0{'' if infinite else ' and finite'}")
+
+
+def check_reach(times: Array, tokens: float, chunk: float) -> None:
+    """Raise SpecError where the chunk curve ends before the prompt does."""
+    needed = math.ceil(tokens / chunk)
+    if len(times) < needed:
+        raise SpecError(
+            f"chunk times reach {len(times) * chunk:g} tokens, the prompt has {tokens:g}: give chunks 0 to {needed - 1}"
+        )
+
+
+def check_steps(tokens: float, per_step: float) -> None:
+    """Raise SpecError where the share of the budget is so small that steps cannot be counted."""
+    if tokens / per_step > MOST_STEPS:
+        raise SpecError(
+            f"{per_step:g} tokens a step take over {MOST_STEPS} steps for {tokens:g} tokens; raise utilisation"
+        )
+
+
+def chunk_times(model: LanguageModel, cluster: Cluster, tokens: float, chunk: float = 512.0, **work: Any) -> Array:
+    """Return the time of each chunked-prefill step from the step model, one call over a labelled axis [s].
+
+    Parameters
+    ----------
+    model, cluster
+        What runs where.
+    tokens : float
+        Length of the prompt [token]; its last chunk is a full one that ends with it.
+    chunk : float
+        Token budget of a step [token].
+    **work
+        Other fields of ``Workload``: ``tp``, ``weight_bits``, ``activation_bits``, ``kv_bits`` …
+
+    Raises
+    ------
+    SpecError, Infeasible
+        As ``step.pose``; Infeasible also where the whole context does not fit the device.
+    """
+    import xarray as xr
+
+    check_above_zero("tokens", tokens, "token")
+    check_above_zero("compute chunk", chunk, "token")
+    starts = np.arange(math.ceil(tokens / chunk)) * chunk
+    ends = xr.DataArray(np.minimum(starts + chunk, tokens), dims="position", coords={"position": starts})
+    before = np.maximum(ends - chunk, 0.0)
+    fields = {"phase": "prefill", "batch": 1.0, **work}
+    # along an axis what does not fit is marked, one step alone is refused
+    pose(model, cluster, workload(context=float(tokens), prefix=float(before[-1]), **fields))
+    steps = pose(model, cluster, workload(context=ends, prefix=before, **fields))
+    return np.asarray(total_time(steps).step_time.values, dtype=float)
+
+
+def loading(model: LanguageModel, storage: Storage, *, kv_bits: float = 16.0, **fields: Any) -> Loading:
+    """Return how the KV cache of a model is read from a storage tier.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    storage : Storage
+        Brings bandwidth [B/s], latency [s] and tail [s]; each may be given in ``fields`` instead.
+    kv_bits : float
+        Precision of the cache [bit].
+    **fields
+        Other fields of ``Loading``: ``io_chunk``, ``compression``, ``decompression_rate``, ``trace`` …
+    """
+    tier = {"bandwidth": storage.bandwidth, "latency": storage.latency, "tail": storage.tail}
+    return Loading(**{"kv_bytes": float(kv_bytes_per_token(model, kv_bits)), "layers": model.layers, **tier, **fields})

@@ -1,0 +1,330 @@
+"""Questions about a stored prompt, over lists of lengths, bandwidths, shares and precisions: answers as rows.
+
+``Question`` is what ``accelmodel cake`` asks.  Constant rates go through the grid's kernel, traces prompt by prompt.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from accelmodel.errors import SpecError, unknown
+from accelmodel.inference.operators import check
+from accelmodel.inference.step import pose
+from accelmodel.kvcache.grid import BASE_BITS, ttft_grid
+from accelmodel.kvcache.policies import POLICIES, fronts_over_time, meet
+from accelmodel.kvcache.prompt import Computing, Loading, Prompt, check_above_zero, chunk_times, loading
+from accelmodel.kvcache.traces import Array, Trace, read_chunk_times
+from accelmodel.specs.facts import weakest
+from accelmodel.specs.load import provenance, workload
+from accelmodel.specs.schema import Cluster, LanguageModel, Storage, Workload
+from accelmodel.units import show
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+#: policies of every answer
+ALWAYS = ("compute_only", "load_only", "cake", "oracle")
+#: part by which Cake must be faster than the better single resource for both to count
+WORTH_BOTH = 0.05
+#: part by which Cake must be slower than another policy to be said to lose: rounding apart
+LOSES = 1e-6
+
+
+@dataclass(frozen=True)
+class Question:
+    """Lists that span the rows, and what is the same for all.
+
+    Attributes
+    ----------
+    model, cluster, storage
+        What runs where, and where the KV cache lies.
+    tokens, bandwidth, utilisation, kv_bits : sequence of float
+        Axes [token], [B/s], [1], [bit].
+    tp : int
+        Tensor-parallel degree.
+    weight_bits : float
+        Precision of weights [bit]; activations have 16.
+    compute_chunk, io_chunk : float
+        Token budget of a step, and tokens of one request [token].
+    curve : str, optional
+        CSV of measured chunk times instead of the step model.
+    bandwidth_trace, budget_trace : Trace, optional
+        Rates over time; each replaces its axis by its mean.
+    policies : sequence of str
+        Beyond those that every answer has.
+    stored : float, optional
+        Tokens from the start of the prompt that lie in storage; all by default.
+    loads : mapping
+        Fields of ``Loading`` that differ from the storage's: tail, latency, compression, decompression_rate.
+    """
+
+    model: LanguageModel
+    cluster: Cluster
+    storage: Storage
+    tokens: Sequence[float]
+    bandwidth: Sequence[float]
+    utilisation: Sequence[float] = (1.0,)
+    kv_bits: Sequence[float] = (16.0,)
+    tp: int = 1
+    weight_bits: float = 16.0
+    compute_chunk: float = 512.0
+    io_chunk: float = 128.0
+    curve: str | None = None
+    bandwidth_trace: Trace | None = None
+    budget_trace: Trace | None = None
+    policies: Sequence[str] = ()
+    stored: float | None = None
+    loads: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in self.policies:
+            if name not in POLICIES:
+                raise unknown("policy", name, [*POLICIES, "all"])
+        for value in self.bandwidth:
+            check_above_zero("bandwidth", value, "B/s")
+        for value in self.kv_bits:
+            check_above_zero("KV precision", value, "bit")
+        if self.stored is not None and not 0.0 <= self.stored <= min(self.tokens):
+            raise SpecError(f"stored prefix {self.stored:g} must lie between 0 and the {min(self.tokens):g} tokens")
+
+    @property
+    def traced(self) -> bool:
+        """Whether a rate is given over time."""
+        return self.bandwidth_trace is not None or self.budget_trace is not None
+
+    @property
+    def names(self) -> list[str]:
+        """Policies of the answer, in the order of ``POLICIES``."""
+        return [name for name in POLICIES if name in ALWAYS or name in self.policies]
+
+
+def longest(question: Question, bits: float) -> Workload:
+    """Return the prefill of the longest prompt, which must fit the device."""
+    precision = {"weight_bits": question.weight_bits, "kv_bits": bits}
+    return workload(phase="prefill", batch=1.0, context=max(question.tokens), tp=question.tp, **precision)
+
+
+def step_curve(question: Question, bits: float) -> Array:
+    """Return chunk times for the longest prompt: measured where a curve is given, else from the step model [s].
+
+    Raises
+    ------
+    SpecError, Infeasible
+        Where the curve has a gap or ends too early, or the longest context does not fit the device.
+    """
+    work = longest(question, bits)
+    if question.curve is None:
+        precision = {"weight_bits": question.weight_bits, "kv_bits": bits}
+        chunk = question.compute_chunk
+        return chunk_times(question.model, question.cluster, work.context, chunk, tp=question.tp, **precision)
+    check_above_zero("compute chunk", question.compute_chunk, "token")
+    pose(question.model, question.cluster, work)
+    return read_chunk_times(question.curve, math.ceil(work.context / question.compute_chunk))
+
+
+def back(question: Question, bits: float) -> Loading:
+    """Return how the KV cache at one precision is loaded."""
+    fields = {"io_chunk": question.io_chunk, **question.loads}
+    return loading(question.model, question.storage, kv_bits=bits, trace=question.bandwidth_trace, **fields)
+
+
+def prompt_at(question: Question, curve: Array, at: dict[str, float]) -> Prompt:
+    """Return one row's question to the policies."""
+    engine = Computing(curve, question.compute_chunk, at["utilisation"], question.budget_trace)
+    stored = at["tokens"] if question.stored is None else question.stored
+    load = replace(back(question, at["kv_bits"]), bandwidth=at["bandwidth_bytes_per_s"])
+    return Prompt(at["tokens"], stored, engine, load)
+
+
+def points_of(question: Question) -> Iterator[dict[str, float]]:
+    wire, budget = question.bandwidth_trace, question.budget_trace
+    for tokens in question.tokens:
+        for bandwidth in question.bandwidth if wire is None else [wire.mean]:
+            for share in question.utilisation if budget is None else [budget.mean]:
+                for bits in question.kv_bits:
+                    yield {
+                        "tokens": float(tokens),
+                        "bandwidth_bytes_per_s": float(bandwidth),
+                        "utilisation": float(share),
+                        "kv_bits": float(bits),
+                    }
+
+
+def constant_grid(question: Question, curve: Array, tokens: float, bits: float) -> xr.Dataset:
+    """Return the grid of one length and precision over bandwidth and utilisation."""
+    return ttft_grid(
+        {question.cluster.device.name: curve},
+        back(question, BASE_BITS),
+        tokens=[tokens],
+        bandwidth=question.bandwidth,
+        utilisation=question.utilisation,
+        kv_bits=[bits],
+        chunk=question.compute_chunk,
+        stored=question.stored,
+    )
+
+
+def _row(at: dict[str, float], ttft: dict[str, float], meet_token: float) -> dict[str, Any]:
+    return {
+        **at,
+        "tokens": int(at["tokens"]),
+        "ttft_s": ttft,
+        "meet_token": meet_token,
+        "speedup_over_compute": ttft["compute_only"] / ttft["cake"],
+        "speedup_over_load": ttft["load_only"] / ttft["cake"],
+    }
+
+
+def regime(ttft: dict[str, Any]) -> Any:
+    """Return "compute", "load" or "both": which single resource comes within 5 % of Cake, the faster one first."""
+    single = np.minimum(ttft["compute_only"], ttft["load_only"])
+    faster = np.where(np.asarray(ttft["compute_only"]) <= ttft["load_only"], "compute", "load")
+    return np.where(single > (1.0 + WORTH_BOTH) * ttft["cake"], "both", faster)
+
+
+def why_cake_loses(ttft: dict[str, float], every: dict[str, float], done: dict[str, float], tail: float) -> str:
+    """Return in words why Cake loses to a single resource and what gains more; empty where it does not lose."""
+    single = min(("compute_only", "load_only"), key=ttft.__getitem__)
+    lost = ttft["cake"] - ttft[single]
+    if lost <= LOSES * ttft["cake"]:
+        return ""
+    causes = [f"{done['waste']:g} tokens were done twice by the step in flight"] if done["waste"] > 0.0 else []
+    if single == "compute_only" and done["loaded_tokens"] > 0.0 and tail > 0.0:
+        causes.append(f"what is loaded costs a tail of {show(tail, 's')}")
+    if single == "load_only":
+        causes.append("the step in flight had to finish")
+    others = {name: time for name, time in every.items() if name not in ("cake", "oracle")}
+    best = min(others, key=others.__getitem__)
+    return (
+        f"slower than {single} by {show(lost, 's')}: {', and '.join(causes) or 'rounding'}; "
+        f"{best} would save {show(ttft['cake'] - others[best], 's')}"
+    )
+
+
+def _detail(ttft: dict[str, float], every: dict[str, float], done: dict[str, float], tail: float) -> dict[str, Any]:
+    reachable = {name: time for name, time in every.items() if name != "oracle"}
+    best = min(reachable, key=reachable.__getitem__)
+    return {
+        "regime": str(regime(ttft)),
+        "best_policy": best,
+        "best_over_cake": ttft["cake"] / reachable[best],
+        "oracle_over_cake": ttft["cake"] / ttft["oracle"],
+        **done,
+        "why_cake_loses": why_cake_loses(ttft, every, done, tail),
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _constant_rows(question: Question, curves: dict[float, Array]) -> tuple[list[Any], list[Any]]:
+    grids = {
+        (float(n), float(bits)): constant_grid(question, curves[bits], float(n), bits)
+        for n in question.tokens
+        for bits in question.kv_bits
+    }
+    rows, details, tail = [], [], back(question, BASE_BITS).tail
+    for at in points_of(question):
+        found = grids[at["tokens"], at["kv_bits"]].isel(device=0, tokens=0, kv_bits=0)
+        here = found.sel(bandwidth=at["bandwidth_bytes_per_s"], utilisation=at["utilisation"])
+        every = {str(name): float(time) for name, time in zip(here.policy.values, here.ttft.values, strict=True)}
+        ttft = {name: every[name] for name in question.names}
+        done = {name: float(here[name]) for name in ("computed_tokens", "loaded_tokens", "waste")}
+        more = {
+            "uniform_bound_s": float(here.bound),
+            "crossover_bandwidth_bytes_per_s": _finite(float(here.crossover_bandwidth)),
+        }
+        rows.append(_row(at, ttft, float(here.meet_token)))
+        details.append({**_detail(ttft, every, done, tail), **more})
+    return rows, details
+
+
+def _traced_rows(question: Question, curves: dict[float, Array]) -> tuple[list[Any], list[Any]]:
+    rows, details = [], []
+    for at in points_of(question):
+        prompt = prompt_at(question, curves[at["kv_bits"]], at)
+        ttft = {name: POLICIES[name](prompt) for name in question.names}
+        met = meet(prompt)
+        done = {name: float(getattr(met, name)) for name in ("computed_tokens", "loaded_tokens", "waste")}
+        rows.append(_row(at, ttft, float(met.meet_token)))
+        details.append(
+            {
+                **_detail(ttft, ttft, done, prompt.loading.tail),
+                "uniform_bound_s": None,
+                "crossover_bandwidth_bytes_per_s": None,
+            }
+        )
+    return rows, details
+
+
+def _pairs(found: xr.Dataset, front: str) -> list[dict[str, float]]:
+    times, places = found[f"{front}_time"].values.tolist(), found[f"{front}_token"].values.tolist()
+    return [{"time_s": time, "token": place} for time, place in zip(times, places, strict=True)]
+
+
+def front_points(question: Question, curves: dict[float, Array]) -> list[dict[str, Any]]:
+    """Return for each row the positions of both fronts over time, and where they meet."""
+    fronts = []
+    for at in points_of(question):
+        prompt = prompt_at(question, curves[at["kv_bits"]], at)
+        found = fronts_over_time(prompt)
+        fronts.append(
+            {
+                **at,
+                "tokens": int(at["tokens"]),
+                "stored": float(prompt.stored),
+                "meet_time_s": float(found.attrs["meet_time"]),
+                "meet_token": float(found.attrs["meet_token"]),
+                "compute": _pairs(found, "compute"),
+                "load": _pairs(found, "load"),
+            }
+        )
+    return fronts
+
+
+def curves_of(question: Question) -> dict[float, Array]:
+    """Return chunk times by KV precision [s]."""
+    return {bits: step_curve(question, bits) for bits in question.kv_bits}
+
+
+def answer(question: Question) -> dict[str, Any]:
+    """Return the answer as JSON-ready data.
+
+    Returns
+    -------
+    dict
+        ``rows``: one for each length, bandwidth, utilisation and precision; ``details`` beside them: which resource
+        decides, the best policy, what was done twice, the crossover bandwidth, why Cake loses where it does;
+        ``fronts`` where traces are given.
+
+    Raises
+    ------
+    SpecError, Infeasible
+        Where a value is not allowed, a curve or trace is too short, or the context does not fit the device.
+    """
+    curves = curves_of(question)
+    rows, details = (_traced_rows if question.traced else _constant_rows)(question, curves)
+    used = back(question, question.kv_bits[0])
+    kinds = {fact["kind"] for fact in provenance(question.model, question.cluster.device, question.storage)}
+    data = {
+        "model": question.model.name,
+        "device": question.cluster.device.name,
+        "tp": question.tp,
+        "tier": question.storage.name,
+        "chunk_times": question.curve or "step model",
+        "tail_s": used.tail,
+        "latency_s": used.latency,
+        "weakest_fact": weakest(kinds),
+        "notes": list(check(question.model, longest(question, question.kv_bits[0]))),
+        "rows": rows,
+        "details": details,
+    }
+    if question.traced:
+        data["fronts"] = front_points(question, curves)
+    return data

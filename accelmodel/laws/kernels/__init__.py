@@ -1,0 +1,1 @@
+"""Compiled loops over laws: steps, continuous batching, two fronts."""

@@ -1,0 +1,231 @@
+"""What else one could do with a stored prefix: splits, plans over layers, and the least that any plan takes.
+
+All at constant rates.  ``finish`` holds the starts of the engine's steps on the prompt, and the end of the
+last [s]; ``k`` of them fill the stored prefix.  Tokens behind the prefix are computed at the end.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+
+from accelmodel.laws.jit import kernel, parallel_kernel
+from accelmodel.laws.kernels.two_fronts import (
+    Engine,
+    Loader,
+    arrival,
+    count,
+    describe,
+    fill_steps,
+    load_time,
+    loaded_by,
+    meet_after,
+    steps_time,
+)
+
+#: policies in the order of the kernel's output, behind ``fronts.MEETING``
+POLICY_TIMES = (
+    "compute_only", "load_only", "fixed_split", "planned_split", "oracle", "layerwise", "token_layer",
+)  # fmt: skip
+
+
+@kernel
+def crossing(finish: Any, per_step: float, loader: Loader) -> int:
+    """Return the fewest steps that take at least as long as loading the rest."""
+    low, high = 0, count(loader.stored, per_step)
+    while low < high:
+        middle = (low + high) // 2
+        if finish[middle] >= load_time(loader.stored - middle * per_step, loader):
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+@kernel
+def split_time(steps: int, finish: Any, per_step: float, loader: Loader) -> float:
+    """Time of a split decided in advance: so many steps are computed, the rest of the prefix is loaded [s]."""
+    return max(finish[steps], load_time(loader.stored - steps * per_step, loader))
+
+
+@kernel
+def best_split(finish: Any, per_step: float, loader: Loader) -> int:
+    """Return the best number of steps of ``split_time``: one of the two about the crossing."""
+    n = crossing(finish, per_step, loader)
+    if n > 0 and split_time(n - 1, finish, per_step, loader) <= split_time(n, finish, per_step, loader):
+        return n - 1
+    return n
+
+
+@kernel
+def layers_of_step(n: int, finish: Any, per_step: float, loader: Loader, layers: float) -> float:
+    """Layers of step ``n`` that are worth computing after the whole steps before it, by bisection."""
+    tokens, cost = min(per_step, loader.stored - n * per_step), finish[n + 1] - finish[n]
+    low, high = 0.0, layers
+    while low < high:
+        middle = (low + high) // 2.0
+        left = loader.stored - n * per_step - middle / layers * tokens
+        if finish[n] + middle / layers * cost >= load_time(left, loader):
+            high = middle
+        else:
+            low = middle + 1.0
+    return low
+
+
+@kernel
+def token_layer_part(n: int, finish: Any, per_step: float, loader: Loader, layers: float) -> float:
+    """Return the best share of step ``n`` in whole layers: one of the two about the crossing."""
+    most = layers_of_step(n, finish, per_step, loader, layers)
+    less = max(most - 1.0, 0.0)
+    tokens, cost = min(per_step, loader.stored - n * per_step), finish[n + 1] - finish[n]
+    left = loader.stored - n * per_step
+    upper = max(finish[n] + most / layers * cost, load_time(left - most / layers * tokens, loader))
+    lower = max(finish[n] + less / layers * cost, load_time(left - less / layers * tokens, loader))
+    return (less if lower <= upper else most) / layers
+
+
+@kernel
+def token_layer_time(finish: Any, per_step: float, loader: Loader, layers: float) -> tuple[float, float]:
+    """Time of CacheFlow's token x layer plan, and steps that it computes, the last in part [s], [1].
+
+    Source: CacheFlow, arXiv 2604.25080.  Its dynamic programme decides how many layers of each chunk are
+    computed.  Where later chunks cost no less than earlier ones an exchange of cells never makes the plan
+    worse, so that all chunks but one are whole; the bisection finds that one and its layers.  Its pipeline
+    stages and its contention between requests are not modelled.
+    """
+    n = crossing(finish, per_step, loader)
+    if n == 0:
+        return split_time(0, finish, per_step, loader), 0.0
+    part = token_layer_part(n - 1, finish, per_step, loader, layers)
+    tokens, cost = min(per_step, loader.stored - (n - 1) * per_step), finish[n] - finish[n - 1]
+    left = loader.stored - (n - 1) * per_step - part * tokens
+    return max(finish[n - 1] + part * cost, load_time(left, loader)), n - 1 + part
+
+
+@kernel
+def pipeline_time(load: float, compute: float, layers: float) -> float:
+    """Time of layer-wise overlapped loading: layer l + 1 is loaded while layer l is computed [s].
+
+    Source: LMCache, arXiv 2510.09665, and the pipeline of HCache (EuroSys 2025).  Two stages over equal
+    layers: the longer one whole, and one layer of the other.  Assumes that all layers are alike.
+    """
+    return max(load + compute / layers, load / layers + compute)
+
+
+@kernel
+def fluid_load(tokens: float, loader: Loader) -> float:
+    """Time to load ``tokens`` if requests could be cut at will: at most ``load_time`` [s]."""
+    return max(tokens, 0.0) * (loader.token + loader.latency / loader.io)
+
+
+@kernel
+def least_time(cheapest: Any, per_step: float, loader: Loader, rest: float) -> float:
+    """Return the least time that any plan takes, tail apart: the oracle [s].
+
+    Dynamic programming over chunks finds, for each number of chunks, the least compute time of that many:
+    without waiting between the fronts this is the sum of the cheapest, ``cheapest`` [s].  The last chunk may be cut at
+    will (in tokens or layers), requests too, and the ``rest`` of the prompt [s] may run beside the loading.
+    Hence a lower bound; plans of whole chunks lie above it by at most a step and a request.
+    """
+    low, high = 0, count(loader.stored, per_step)
+    while low < high:
+        middle = (low + high) // 2
+        if cheapest[middle] + rest >= fluid_load(loader.stored - middle * per_step, loader):
+            high = middle
+        else:
+            low = middle + 1
+    if low == 0:
+        return max(rest, fluid_load(loader.stored, loader))
+    before = fluid_load(loader.stored - (low - 1) * per_step, loader)
+    after = fluid_load(loader.stored - low * per_step, loader)
+    cost = cheapest[low] - cheapest[low - 1]
+    part = min(max((before - cheapest[low - 1] - rest) / (cost + before - after), 0.0), 1.0)
+    return cheapest[low - 1] + rest + part * cost
+
+
+@kernel
+def cheapest_sums(finish: Any, k: int) -> Any:
+    """Return the sums of the 0, 1, … cheapest of the first ``k`` steps [s]."""
+    costs = np.empty(k)
+    for i in range(k):
+        costs[i] = finish[i + 1] - finish[i]
+    costs.sort()
+    sums = np.zeros(k + 1)
+    for i in range(k):
+        sums[i + 1] = sums[i] + costs[i]
+    return sums
+
+
+@kernel
+def policies_at(
+    finish: Any, cheapest: Any, per_step: float, loader: Loader, layers: float, tail: float, suffix: float, out: Any
+) -> None:
+    """Fill ``out`` with MEETING and POLICY_TIMES of one prompt.
+
+    ``suffix`` is the time of the tokens behind the stored prefix, when steps start at its end [s].
+    """
+    last, stored = finish.shape[0] - 1, loader.stored
+    k = count(stored, per_step)
+    compute_only = finish[last]
+    if stored <= 0.0:
+        describe(compute_only, 0.0, 0.0, 0.0, out)
+        out[5:] = compute_only
+        return
+    met = meet_after(finish, per_step, loader)
+    loaded = loaded_by(finish[met], stored - (met - 1) * per_step, loader)
+    after = finish[last] - finish[met] if met * per_step >= stored else suffix
+    describe(finish[met] + after + (tail if loaded > 0.0 else 0.0), met * per_step, stored, loaded, out)
+    all_loaded = load_time(stored, loader)
+    half = min(count(0.5 * stored, per_step), k)
+    planned = split_time(best_split(finish, per_step, loader), finish, per_step, loader)
+    two = token_layer_time(finish, per_step, loader, layers)[0]
+    out[5] = compute_only
+    out[6] = arrival(stored, loader) + suffix + tail
+    out[7] = compute_only if half == k else split_time(half, finish, per_step, loader) + suffix + tail
+    out[8] = min(compute_only, planned + suffix + tail)
+    out[9] = min(compute_only, least_time(cheapest, per_step, loader, suffix) + tail)
+    out[10] = pipeline_time(all_loaded, suffix, layers) + tail
+    out[11] = min(compute_only, two + suffix + tail)
+
+
+@kernel
+def policies_of(engine: Engine, length: Any, per_step: float, token_times: Any, setting: Any, out: Any) -> None:
+    """Fill ``out`` (bandwidth, precision, figure) of one prompt, whose steps are added up once."""
+    _, io, latency, layers, tail = setting
+    tokens, stored = length[0], length[1]
+    finish = np.empty(count(tokens, per_step) + 1)
+    fill_steps(engine, per_step, 0.0, finish)
+    cheapest = cheapest_sums(finish, count(stored, per_step))
+    suffix = steps_time(engine, per_step, stored, tokens)
+    for b in range(token_times.shape[0]):
+        for q in range(token_times.shape[1]):
+            loader = Loader(stored, io, latency, token_times[b, q])
+            policies_at(finish, cheapest, per_step, loader, layers, tail, suffix, out[b, q])
+
+
+@parallel_kernel
+def policies_grid(curves: Any, lengths: Any, shares: Any, token_times: Any, setting: Any, out: Any) -> None:
+    """Fill a grid of prompts, devices and rates, on all cores.
+
+    Parameters
+    ----------
+    curves : ndarray (device, chunk)
+        Chunk times [s].
+    lengths : ndarray (length, 2)
+        Tokens of the prompt, and those stored.
+    shares : ndarray (share)
+        Of the token budget [1].
+    token_times : ndarray (bandwidth, precision)
+        Time to load a token, without latency [s].
+    setting : tuple of float
+        Compute chunk [token], I/O chunk [token], latency [s], layers [1], tail [s].
+    out : ndarray (device, length, share, bandwidth, precision, MEETING + POLICY_TIMES)
+        Filled.
+    """
+    chunk = setting[0]
+    devices, prompts, parts = curves.shape[0], lengths.shape[0], shares.shape[0]
+    for job in numba.prange(devices * prompts * parts):
+        d, t, u = job // (prompts * parts), job // parts % prompts, job % parts
+        policies_of(Engine(curves[d], chunk), lengths[t], shares[u] * chunk, token_times, setting, out[d, t, u])

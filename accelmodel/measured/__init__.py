@@ -1,0 +1,1 @@
+"""Measurements of others, and our own, as frames."""

@@ -1,0 +1,373 @@
+"""The figures of the report.  Each draws what its namesake in ``points`` computed, and computes nothing.
+
+Colours are those of Okabe and Ito, which colour-blind readers can tell apart; one colour per technique.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from accelmodel.report import style as drawing
+from accelmodel.report.style import INK
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+COLOURS = {"none": "#6b6b6b", "preserve": "#0072b2"}
+NAMES = {"none": "without prefetch", "preserve": "with prefetch"}
+DASHES = {"whole space": "solid", "L2 alone": "dash"}
+PARTS = {
+    "Cores": "#009e73", "L2": "#e69f00", "HBM interfaces": "#cc79a7", "Links": "#d55e00",
+    "Rest of the die": "#c9c9c9", "Die": "#56b4e9", "HBM": "#cc79a7", "Package and test": "#c9c9c9",
+}  # fmt: skip
+COLLECTIVE, OPERATOR = "#d55e00", "#f0c35a"
+LOW, HIGH = "#e69f00", "#009e73"
+#: share of the width from which a bar has room for its name across
+_WIDE = 0.085
+#: share of the width below which it has no room for its name at all
+_NARROW = 0.017
+#: row of the operator table → the word on its bar
+_WORDS = {
+    "attention_norm": "norm", "mlp_norm": "norm", "qkv_projection": "QKV", "rotary_and_cache": "rotary",
+    "output_projection": "output", "mlp_up": "MLP up", "mlp_down": "MLP down", "mlp_activation": "activation",
+}  # fmt: skip
+
+
+def word(name: str) -> str:
+    """Return an operator's name as people say it.
+
+    Examples
+    --------
+    >>> word("all_reduce_into_mlp"), word("qkv_projection"), word("expert_up")
+    ('all-reduce', 'QKV', 'expert up')
+    """
+    if "_into_" in name:
+        return name.partition("_into_")[0].replace("_", "-")
+    return _WORDS.get(name, name.replace("_", " "))
+
+
+def figure_curve(points: dict[str, Any]) -> go.Figure:
+    """Draw the objective over L2 size; whole space solid, L2 alone dashed; optima marked."""
+    figure = drawing.figure(
+        460,
+        xaxis=drawing.axis("L2 capacity [MB]", rangemode="tozero"),
+        yaxis=drawing.axis(f"{points['title']} [{points['unit']}]"),
+    )
+    for line in points["lines"]:
+        colour, name = COLOURS[line["technique"]], f"{NAMES[line['technique']]}, {line['space']}"
+        stroke = {"color": colour, "width": 2.5, "dash": DASHES[line["space"]]}
+        hover = "%{x:.0f} MB: %{y:.4g}<extra>" + name + "</extra>"
+        figure.add_scatter(x=line["l2"], y=line["value"], mode="lines", name=name, line=stroke, hovertemplate=hover)
+        best = line["best"]
+        figure.add_scatter(
+            x=[best["l2"]],
+            y=[best["value"]],
+            mode="markers",
+            marker={"color": colour, "size": 11, "line": {"color": "white", "width": 1.5}},
+            showlegend=False,
+            hovertemplate=f"best {name}: {best['label']}, %{{y:.4g}} {points['unit']}<extra></extra>",
+        )
+        figure.add_annotation(
+            x=best["l2"], y=best["value"], text=f"<b>{best['label']}</b>", font={"color": colour, "size": 15},
+            ax=34, ay=48 if name == "with prefetch, L2 alone" else -20, arrowhead=0, arrowcolor=colour,
+        )  # fmt: skip
+    return figure
+
+
+def figure_speedup(points: dict[str, Any]) -> go.Figure:
+    """Draw the speed-up over batch and length, one map per model behind a menu; blank where it does not fit."""
+    grids = points["grids"]
+    known = [x for grid in grids.values() for row in grid for x in row if x is not None]
+    figure = drawing.figure(
+        470,
+        margin={"l": 80, "r": 24, "t": 64, "b": 64},
+        xaxis=drawing.axis("Request length, prompt and answer [tokens]", type="category", showgrid=False),
+        yaxis=drawing.axis("Batch [sequences]", type="category", showgrid=False),
+    )
+    for at, (name, grid) in enumerate(grids.items()):
+        figure.add_heatmap(
+            x=[f"{x:,}" for x in points["context"]],
+            y=[f"{x:,}" for x in points["batch"]],
+            z=grid,
+            text=[["" if x is None else f"{x:.2f}" for x in row] for row in grid],
+            texttemplate="%{text}",
+            textfont={"color": INK},
+            colorscale=[[0.0, "#f7fafc"], [1.0, "#4da3d4"]],
+            zmin=1.0,
+            zmax=max(known, default=2.0),
+            visible=at == 0,
+            xgap=2,
+            ygap=2,
+            name=name,
+            colorbar={"title": {"text": "Speed-up [×]", "side": "right"}, "outlinewidth": 0, "tickformat": ".2f"},
+            hovertemplate="batch %{y}, %{x} tokens: %{z:.3f}×<extra>%{fullData.name}</extra>",
+        )
+    buttons = [
+        {"label": name, "method": "update", "args": [{"visible": [other == name for other in grids]}]} for name in grids
+    ]
+    menu = {"buttons": buttons, "x": 0, "xanchor": "left", "y": 1.03, "yanchor": "bottom", "bgcolor": "white"}
+    figure.update_layout(updatemenus=[menu])
+    return figure
+
+
+def _about(bar: dict[str, Any]) -> str:
+    return str(bar["size"]) if "size" in bar else f"bound by {bar['bound']}"
+
+
+def _bars(figure: go.Figure, lane: str, bars: list[dict[str, Any]], span: float, look: dict[str, Any]) -> None:
+    """Add the bars of one lane: those with room carry their names across, the others upright."""
+    for wide in (True, False):
+        chosen = [bar for bar in bars if (bar["length"] >= _WIDE * span) == wide]
+        if chosen:
+            figure.add_bar(
+                orientation="h",
+                y=[lane] * len(chosen),
+                base=[bar["start"] for bar in chosen],
+                x=[bar["length"] for bar in chosen],
+                text=[word(bar["name"]) if bar["length"] >= _NARROW * span else "" for bar in chosen],
+                textangle=0 if wide else -90,
+                textposition="inside",
+                insidetextanchor="middle",
+                constraintext="none",
+                textfont={"size": 13 if wide else 12, "color": look["ink"]},
+                marker={"color": look["colour"], "line": {"color": "white", "width": 1}},
+                width=0.78,
+                showlegend=False,
+                customdata=[[word(bar["name"]), bar["length"], _about(bar)] for bar in chosen],
+                hovertemplate="%{customdata[0]}: %{customdata[1]:.1f} µs, %{customdata[2]}<extra></extra>",
+            )
+
+
+def figure_timeline(points: dict[str, Any]) -> go.Figure:
+    """Draw the main lane without prefetch, and both lanes with it, of one layer."""
+    span = max(points["total"].values())
+    lanes = ["without prefetch:<br>main lane", "with prefetch:<br>main lane", "with prefetch:<br>prefetch lane"]
+    figure = drawing.figure(
+        400,
+        barmode="overlay",
+        margin={"l": 150, "r": 24, "t": 48, "b": 64},
+        xaxis=drawing.axis("Time since the layer began [µs]", range=[0, span * 1.09]),
+        yaxis=drawing.axis(
+            "", categoryarray=lanes[::-1], showgrid=False, ticks="", range=[-0.5, 2.5], automargin=False
+        ),
+    )
+    for lane, technique in zip(lanes, COLOURS, strict=False):
+        bars = points["lanes"][technique]
+        _bars(figure, lane, [b for b in bars if b["collective"]], span, {"colour": COLLECTIVE, "ink": "white"})
+        _bars(figure, lane, [b for b in bars if not b["collective"]], span, {"colour": OPERATOR, "ink": INK})
+        total = points["total"][technique]
+        figure.add_annotation(
+            x=total, y=lane, text=f"<b>{total:.0f} µs</b>", showarrow=False, xanchor="left", xshift=6,
+            font={"color": COLOURS[technique], "size": 15},
+        )  # fmt: skip
+    _bars(figure, lanes[2], points["prefetches"], span, {"colour": COLOURS["preserve"], "ink": "white"})
+    for name, colour in (("collective", COLLECTIVE), ("operator", OPERATOR), ("prefetch", COLOURS["preserve"])):
+        figure.add_scatter(
+            x=[None], y=[lanes[0]], mode="markers", name=name, marker={"symbol": "square", "size": 13, "color": colour}
+        )
+    return figure
+
+
+def figure_occupancy(points: dict[str, Any]) -> go.Figure:
+    """Draw the prefetched bytes that wait in L2 over the time of one layer, below what L2 can hold."""
+    figure = drawing.figure(
+        350,
+        margin={"l": 150, "r": 24, "t": 24, "b": 64},
+        showlegend=False,
+        xaxis=drawing.axis("Time since the layer began [µs]", range=[0, points["end"] * 1.09]),
+        yaxis=drawing.axis("Waiting in L2 [MB]", range=[0, points["usable"] * 1.2], automargin=False),
+    )
+    figure.add_scatter(
+        x=points["time"],
+        y=points["waiting"],
+        mode="lines",
+        fill="tozeroy",
+        fillcolor="rgba(0,114,178,0.18)",
+        line={"color": COLOURS["preserve"], "width": 2.5},
+        hovertemplate="%{x:.1f} µs: %{y:.1f} MB<extra></extra>",
+    )
+    lines = [(points["usable"], f"usable L2: {points['usable']:.4g} MB of {points['capacity']:.4g} MB", "solid")]
+    if points["cap"] < points["usable"]:
+        lines.append((points["cap"], f"prefetch threshold: {points['cap']:.4g} MB", "dot"))
+    for level, text, dash in lines:
+        figure.add_hline(y=level, line={"color": INK, "width": 1.5, "dash": dash})
+        figure.add_annotation(
+            x=1, xref="x domain", y=level, text=text, showarrow=False, xanchor="right", yanchor="bottom"
+        )
+    return figure
+
+
+def _stack(figure: go.Figure, chips: list[str], parts: dict[str, list[float]], place: dict[str, Any]) -> None:
+    """Add one row of stacked bars, with each part's number where it has room and the total at the end."""
+    for name, values in parts.items():
+        figure.add_bar(
+            orientation="h",
+            y=chips,
+            x=values,
+            name=name,
+            text=[f"{value:,.0f}" for value in values],
+            textposition="inside",
+            insidetextanchor="middle",
+            textangle=0,
+            textfont={"color": INK},
+            marker={"color": PARTS[name], "line": {"color": "white", "width": 1}},
+            width=0.7,
+            hovertemplate=f"{name}: %{{x:,.1f}} {place['unit']}<extra></extra>",
+            xaxis=place["x"],
+            yaxis=place["y"],
+            legend=place["legend"],
+        )
+    for chip, total in zip(chips, place["totals"], strict=True):
+        figure.add_annotation(
+            x=total, y=chip, xref=place["x"], yref=place["y"], text=f"<b>{total:,.0f}</b>", showarrow=False,
+            xanchor="left", xshift=6,
+        )  # fmt: skip
+
+
+def figure_cost(points: dict[str, Any]) -> go.Figure:
+    """Draw area and price of the best chips by part, one above the other."""
+    chips = [f"{NAMES[technique]},<br>{space}, {l2}" for space, technique, l2 in points["chips"]]
+    key = {"orientation": "h", "xanchor": "left", "x": 0.0, "yanchor": "bottom", "traceorder": "normal"}
+    rows = {"showgrid": False, "ticks": "", "autorange": "reversed"}
+    figure = drawing.figure(
+        230 + 100 * len(chips),
+        barmode="stack",
+        uniformtext={"mode": "hide", "minsize": 11},
+        margin={"l": 170, "r": 24, "t": 48, "b": 64},
+        xaxis=drawing.axis("Die area [mm²]", anchor="y", range=[0, 1.1 * max(points["die_area"])]),
+        yaxis=drawing.axis("", domain=[0.6, 1.0], **rows),
+        xaxis2=drawing.axis(
+            "Price of a device [USD]", anchor="y2", range=[0, 1.1 * max(points["total_price"])], tickformat=","
+        ),
+        yaxis2=drawing.axis("", domain=[0.0, 0.4], anchor="x2", **rows),
+        legend={**key, "y": 1.01},
+        legend2={**key, "y": 0.41},
+    )
+    area = {"x": "x", "y": "y", "unit": "mm²", "legend": "legend", "totals": points["die_area"]}
+    price = {"x": "x2", "y": "y2", "unit": "USD", "legend": "legend2", "totals": points["total_price"]}
+    _stack(figure, chips, points["area"], area)
+    _stack(figure, chips, points["price"], price)
+    return figure
+
+
+def figure_pareto(points: dict[str, Any]) -> go.Figure:
+    """Draw throughput per device against die area for the chips that no other beats on both."""
+    figure = drawing.figure(
+        460, xaxis=drawing.axis("Die area [mm²]"), yaxis=drawing.axis("Throughput per device [tokens/s]")
+    )
+    for technique, spots in points["fronts"].items():
+        colour, name = COLOURS[technique], NAMES[technique]
+        figure.add_scatter(
+            x=[spot["area"] for spot in spots],
+            y=[spot["throughput"] for spot in spots],
+            text=[spot["chip"] for spot in spots],
+            mode="lines+markers",
+            name=f"front {name}",
+            line={"color": colour, "width": 1.5, "shape": "hv"},
+            marker={"color": colour, "size": 5},
+            hovertemplate="%{x:.1f} mm², %{y:.1f} tokens/s<br>%{text}<extra>" + name + "</extra>",
+        )
+    for technique, best in points["best"].items():
+        figure.add_scatter(
+            x=[best["area"]],
+            y=[best["throughput"]],
+            mode="markers",
+            showlegend=False,
+            marker={"color": COLOURS[technique], "size": 17, "symbol": "star", "line": {"color": "white", "width": 1}},
+            hovertemplate=f"best {NAMES[technique]}: {best['label']} of L2<br>{best['chip']}<extra></extra>",
+        )
+        figure.add_annotation(
+            x=best["area"], y=best["throughput"], text=f"<b>best {NAMES[technique]}<br>{best['label']} of L2</b>",
+            font={"color": COLOURS[technique]}, ax=-70 if technique == "preserve" else 64,
+            ay=-48 if technique == "preserve" else 64, arrowcolor=COLOURS[technique], arrowhead=0, align="left",
+        )  # fmt: skip
+    if points["limit"] is not None:
+        figure.add_vline(x=points["limit"], line={"color": INK, "width": 1.5, "dash": "dot"})
+        figure.add_annotation(
+            x=points["limit"], y=0.02, yref="y domain", text=f"limit {points['limit']:.0f} mm²", showarrow=False,
+            xanchor="right", xshift=-6, yanchor="bottom",
+        )  # fmt: skip
+    return figure
+
+
+def figure_sensitivity(points: dict[str, Any], names: dict[str, str]) -> go.Figure:
+    """Draw a tornado: best L2 with prefetch, and gain, when one constant goes to each end of its range.
+
+    ``names`` gives each constant in words.
+    """
+    bars = points["bars"][::-1]
+    rows = [f"{names[bar['constant']]}<br>{bar['range']}" for bar in bars]
+    figure = drawing.figure(
+        130 + 44 * max(len(bars), 1),
+        barmode="overlay",
+        margin={"l": 230, "r": 24, "t": 48, "b": 64},
+        xaxis=drawing.axis("Gain in the objective [×]", domain=[0.0, 0.47]),
+        xaxis2=drawing.axis("Best L2 with prefetch [MB]", domain=[0.53, 1.0], range=[0, 1.04 * points["axis"][1]]),
+        yaxis=drawing.axis("", showgrid=False, ticks="", tickfont={"size": 13}),
+    )
+    for axis, key, base in (("x", "gain", points["base"]["gain"]), ("x2", "l2", points["base"]["l2"])):
+        for end, colour in enumerate((LOW, HIGH)):
+            name = ("lowest value", "highest value")[end]
+            figure.add_bar(
+                orientation="h",
+                y=rows,
+                x=[bar[key][end] - base for bar in bars],
+                base=base,
+                name=name,
+                showlegend=axis == "x",
+                legendgroup=name,
+                marker={"color": colour},
+                width=0.6,
+                xaxis=axis,
+                customdata=[bar[key][end] for bar in bars],
+                hovertemplate="%{customdata:.4g} at the " + name + "<extra></extra>",
+            )
+        ends = {"xref": axis, "yref": "y domain", "x0": base, "x1": base, "y0": 0, "y1": 1}
+        figure.add_shape(type="line", line={"color": INK, "width": 1.5}, **ends)
+    return figure
+
+
+def figure_region(points: dict[str, Any]) -> go.Figure:
+    """Draw how many SRAM densities satisfy all claims at once, and the set of constants that is shipped."""
+    import numpy as np
+
+    places = [list(range(len(points[axis]))) for axis in ("start_up", "usable")]
+    at = points["calibrated"]
+    figure = drawing.figure(
+        440,
+        xaxis=drawing.axis(
+            "Start-up time of a collective [µs]", showgrid=False, tickmode="array", tickvals=places[0],
+            ticktext=[f"{x:g}" for x in points["start_up"]],
+        ),
+        yaxis=drawing.axis(
+            "Usable share of L2 [%]", showgrid=False, tickmode="array", tickvals=places[1],
+            ticktext=[f"{x:g}" for x in points["usable"]],
+        ),
+    )  # fmt: skip
+    figure.add_heatmap(
+        x=places[0],
+        y=places[1],
+        z=points["counts"],
+        text=[[str(x) if x else "" for x in row] for row in points["counts"]],
+        texttemplate="%{text}",
+        colorscale=[[0.0, "#f2f2f2"], [0.001, "#d6e6f2"], [1.0, "#0072b2"]],
+        zmin=0,
+        zmax=max(max(row) for row in points["counts"]) or 1,
+        xgap=2,
+        ygap=2,
+        colorbar={
+            "title": {"text": f"SRAM densities that hold [of {points['densities']}]", "side": "right"},
+            "outlinewidth": 0,
+        },
+        hovertemplate="%{z} of " + str(points["densities"]) + " SRAM densities<extra></extra>",
+    )
+    figure.add_scatter(
+        x=[float(np.interp(at["start_up"], points["start_up"], places[0]))],
+        y=[float(np.interp(at["usable"], points["usable"], places[1]))],
+        mode="markers",
+        name=f"constants in use: {at['start_up']:.3g} µs, {at['usable']:.3g} %, {at['sram_area']}",
+        showlegend=True,
+        marker={"symbol": "square-open", "size": 40, "color": COLLECTIVE, "line": {"width": 3, "color": COLLECTIVE}},
+        hoverinfo="skip",
+    )
+    return figure

@@ -1,0 +1,400 @@
+"""The numbers behind each figure of the report, computed from an exploration or from the model.
+
+Plain lists and floats, in the unit that the axis shows; ``figures`` only draws them.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from accelmodel.dse.chip import design, parts_of
+from accelmodel.dse.enumerate import TECHNIQUES, policies
+from accelmodel.dse.explore import Exploration
+from accelmodel.dse.study import AXES, Study, load_study
+from accelmodel.inference.request import BASELINE, speedups
+from accelmodel.inference.step import time_step
+from accelmodel.laws.types import Policy
+from accelmodel.specs.load import load, workload
+from accelmodel.specs.schema import Cluster, LanguageModel
+from accelmodel.units import show
+from accelmodel.validation import claims as validation
+
+#: objective → (its name, the unit it is shown in, factor from SI)
+OBJECTIVES = {
+    "throughput_per_area": ("Performance per area", "tokens/s per mm²", 1e-6),
+    "tokens_per_dollar": ("Performance per cost", "million tokens per USD", 1e-6),
+}
+#: SI unit → (unit it is shown in, factor from SI), where a decimal prefix does not read well
+_READABLE = {
+    "m2/B": ("mm²/MB", 1e12),
+    "USD/B": ("USD/GB", 1e9),
+    "W/B": ("W/MB", 1e6),
+    "USD/J": ("USD/kWh", 3.6e6),
+    "1/m2": ("per cm²", 1e-4),
+    "1/s": ("GHz", 1e-9),
+}
+_YEAR = 365.25 * 86400.0
+#: a gain that moves by less than this is said not to move [1]
+STILL = 0.005
+#: constants that the tornado shows at most
+MOST = 15
+AREAS = {
+    "area_cores": "Cores",
+    "area_l2": "L2",
+    "area_hbm": "HBM interfaces",
+    "area_links": "Links",
+    "area_uncore": "Rest of the die",
+}
+PRICES = {"price_die": "Die", "price_hbm": "HBM", "price_links": "Links", "price_package": "Package and test"}
+
+
+def worded(value: float, unit: str, digits: int = 3) -> str:
+    """Return a quantity in SI as people write it.
+
+    Examples
+    --------
+    >>> worded(5.722e-13, "m2/B")
+    '0.572 mm²/MB'
+    >>> worded(126230400.0, "s")
+    '4 years'
+    >>> worded(1.8e-5, "s")
+    '18 µs'
+    """
+    if unit in _READABLE:
+        shown, factor = _READABLE[unit]
+        return f"{value * factor:.{digits}g} {shown}"
+    if unit == "s" and value >= _YEAR:
+        return f"{value / _YEAR:.{digits}g} years"
+    if unit == "USD" and abs(value) >= 1000.0:
+        return f"{value:,.0f} USD"
+    return show(value, unit, digits)
+
+
+def spanned(low: float, high: float, unit: str) -> str:
+    """Return a range as people write it, its unit once where both ends have the same.
+
+    Examples
+    --------
+    >>> spanned(1e-5, 1.5e-4, "s"), spanned(5e-7, 5e-6, "s")
+    ('10 – 150 µs', '500 ns – 5 µs')
+    """
+    first, last = worded(low, unit), worded(high, unit)
+    same = first.partition(" ")[2] == last.partition(" ")[2]
+    return f"{first.partition(' ')[0] if same else first} – {last}"
+
+
+def objective_words(study: Study) -> tuple[str, str, float]:
+    """Return the objective's name, the unit it is shown in, and the factor from SI."""
+    return OBJECTIVES[study.study.objective]
+
+
+def curve_points(exploration: Exploration) -> dict[str, Any]:
+    """Return the best objective at each L2 size, for the whole space and for L2 alone, with their optima."""
+    title, unit, factor = objective_words(exploration.study)
+    spaces = {"whole space": exploration.every, "L2 alone": exploration.alone}
+    if next(iter(exploration.study.axes())) != "l2_capacity" or len(exploration.study.space) == 1:
+        del spaces["whole space"]
+    lines = []
+    for space, found in spaces.items():
+        for technique in TECHNIQUES:
+            sizes, values = found.curve[technique]
+            shown = [value * factor if value > 0.0 else None for value in values]
+            top = max(range(len(values)), key=values.__getitem__)
+            best = {"l2": sizes[top] / 1e6, "value": values[top] * factor, "label": show(sizes[top], "B")}
+            sizes = [size / 1e6 for size in sizes]
+            lines.append({"space": space, "technique": technique, "l2": sizes, "value": shown, "best": best})
+    return {"title": title, "unit": unit, "lines": lines}
+
+
+def _bits(study: Study) -> dict[str, float]:
+    return {name: float(getattr(study.workload, name)) for name in ("weight_bits", "activation_bits", "kv_bits")}
+
+
+def _largest(study: Study) -> LanguageModel:
+    """The study's largest model, by layers and width: its windows are the longest."""
+    models: list[LanguageModel] = [load("model", name) for name in study.workload.models]
+    return max(models, key=lambda model: float(model.layers) * float(model.hidden) ** 2)
+
+
+def speedup_points(exploration: Exploration) -> dict[str, Any]:
+    """Return PRESERVE's speed-up on the reference chip over batch and length, for each model and their mean.
+
+    None where a model does not fit; the geometric mean is over models and needs all of them.
+    """
+    study, parts = exploration.study, exploration.parts
+    chip, _ = design(parts)
+    tp = max(study.software.tp)
+    models = [load("model", name) for name in study.workload.models]
+    batches, contexts = validation.BATCHES, validation.CONTEXTS
+    result = speedups(models, chip, [tp], batches, contexts, phase=study.workload.phase, precision=_bits(study))
+    values = result.speedup.where(result.feasible).isel(tp=0).transpose("model", "batch", "context").values
+    absent = len(models) - len(values)
+    with np.errstate(invalid="ignore"):
+        mean = np.exp(np.log(values).mean(0)) if not absent else np.full(values.shape[1:], np.nan)
+    grids = {"geometric mean of the models": mean, **dict(zip(result.model.values.tolist(), values, strict=True))}
+    if absent or len(values) == 1:
+        del grids["geometric mean of the models"]
+    return {
+        "batch": batches,
+        "context": contexts,
+        "tp": tp,
+        "chip": f"{parts.device.name} with {show(float(parts.device.l2_capacity), 'B')} of L2",
+        "grids": {name: [[_or_none(x) for x in row] for row in grid.tolist()] for name, grid in grids.items()},
+        "blank": int(np.isnan(values).sum()) + absent * len(batches) * len(contexts),
+    }
+
+
+def _or_none(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+_FIGURES = ("time", "hbm_bytes", "l2_hit_bytes", "admitted_bytes", "fetched_bytes")
+
+
+def _stretch(result: Any) -> list[dict[str, Any]]:
+    """Rows of one attention window and one perceptron window, with the times of one invocation."""
+    names = [str(name) for name in result.operator.values]
+    openers = [i for i, name in enumerate(names) if "_into_" in name or name == "stage_transfer"]
+    starts = [next(i for i in openers if word in names[i]) for word in ("_into_attention", "_into_mlp")]
+    rows: list[dict[str, Any]] = []
+    clock, window = 0.0, -1
+    for start in starts:
+        end = min((i for i in openers if i > start), default=len(names))
+        for i in range(start, end):
+            count = float(result["count"][i])
+            if count == 0.0:
+                continue
+            collective = str(result.algorithm.values[i]) != "none"
+            window = i if collective else window
+            row = {"name": names[i], "window": window, "collective": collective, "start": clock}
+            row |= {name: float(result[name][i]) / count for name in _FIGURES}
+            row |= {"bound": str(result.bound.values[i]), "waiting": float(result.l2_resident_bytes[i])}
+            rows.append(row)
+            clock += rows[-1]["time"]
+    return rows
+
+
+def _fetching(row: dict[str, Any], hbm_rate: float) -> float:
+    """Time for which the lane fetches beside a row: HBM serves both, at most until the row ends [s]."""
+    return min(float(row["time"]), float(row["fetched_bytes"] + row["hbm_bytes"]) / hbm_rate)
+
+
+def prefetches(rows: list[dict[str, Any]], hbm_rate: float) -> list[dict[str, Any]]:
+    """Return what the prefetch lane does: operand, start and end [s], bytes.
+
+    The lane works through the admitted operands in graph order, and drops what an operator already reads.
+    """
+    pieces: list[dict[str, Any]] = []
+    queue: list[tuple[str, float, float]] = []
+    place, window = 0.0, -2
+    for at, row in enumerate(rows):
+        if row["window"] != window:
+            window, place, queue, offered = row["window"], 0.0, [], 0.0
+            for each in rows[at:]:
+                if each["window"] == window and each["admitted_bytes"] > 0.0:
+                    queue.append((each["name"], offered, offered + each["admitted_bytes"]))
+                    offered += each["admitted_bytes"]
+        place = max([place, *(end for name, _, end in queue if name == row["name"])])
+        fetched, lasts = row["fetched_bytes"], _fetching(row, hbm_rate)
+        for name, low, high in queue:
+            first, last = max(low, place), min(high, place + fetched)
+            if last - first <= 1.0:
+                continue
+            begins, ends = (row["start"] + lasts * (x - place) / fetched for x in (first, last))
+            if pieces and pieces[-1]["name"] == name and begins - pieces[-1]["end"] < 1e-9:
+                pieces[-1]["end"], pieces[-1]["bytes"] = ends, pieces[-1]["bytes"] + last - first
+            else:
+                pieces.append({"name": name, "start": begins, "end": ends, "bytes": last - first})
+        place += fetched
+    return pieces
+
+
+def _best_policy(study: Study, model: LanguageModel, chip: Cluster, work: Any) -> Policy:
+    """The threshold and rule of the study that make this step shortest."""
+    return min(
+        policies(study, "preserve")[1:], key=lambda each: float(time_step(model, chip, work, each).step_time.values)
+    )
+
+
+def step_points(exploration: Exploration) -> dict[str, Any]:
+    """Return one attention window and one perceptron window of a decode step, without and with prefetch.
+
+    On the best chip with L2 alone free, for the study's largest model and its last batch and length; seconds
+    and bytes of one invocation.
+    """
+    study, parts = exploration.study, exploration.parts
+    capacity = exploration.alone.best["preserve"]["l2_capacity"]
+    chip, _ = design(parts, l2_capacity=capacity)
+    model, tp = _largest(study), max(study.software.tp)
+    batch, context = study.workload.batch[-1], study.workload.context[-1]
+    work = workload(phase="decode", batch=batch, context=context, tp=tp, **_bits(study))
+    chosen = _best_policy(study, model, chip, work)
+    device = chip.device
+    rate = float(device.hbm_bandwidth) * float(device.hbm_share)
+    usable = capacity * float(device.l2_usable)
+    ahead = _stretch(time_step(model, chip, work, chosen, "preserve"))
+    return {
+        "model": model.name,
+        "batch": batch,
+        "context": context,
+        "tp": tp,
+        "l2": capacity,
+        "usable": usable,
+        "cap": chosen.threshold * usable,
+        "hbm_rate": rate,
+        BASELINE: _stretch(time_step(model, chip, work)),
+        "preserve": ahead,
+        "prefetches": prefetches(ahead, rate),
+    }
+
+
+def timeline_points(exploration: Exploration) -> dict[str, Any]:
+    """Return the bars of the two lanes [µs], and what was computed to get them."""
+    step = step_points(exploration)
+    lanes = {
+        technique: [
+            {
+                "name": row["name"],
+                "collective": row["collective"],
+                "bound": row["bound"],
+                "start": row["start"] * 1e6,
+                "length": row["time"] * 1e6,
+            }
+            for row in step[technique]
+        ]
+        for technique in TECHNIQUES
+    }
+    fetches = [
+        {
+            "name": each["name"],
+            "start": each["start"] * 1e6,
+            "length": (each["end"] - each["start"]) * 1e6,
+            "size": show(each["bytes"], "B", 3),
+        }
+        for each in step["prefetches"]
+    ]
+    totals = {technique: sum(bar["length"] for bar in bars) for technique, bars in lanes.items()}
+    about = {name: step[name] for name in ("model", "batch", "context", "tp", "l2")}
+    return {**about, "lanes": lanes, "prefetches": fetches, "total": totals}
+
+
+def occupancy_points(exploration: Exploration) -> dict[str, Any]:
+    """Return prefetched bytes that wait in L2 [MB] over the same stretch [µs], and what L2 can hold."""
+    step = step_points(exploration)
+    spots = [(0.0, 0.0)]
+    for row in step["preserve"]:
+        if row["collective"]:
+            spots += [(row["start"], 0.0), (row["start"] + _fetching(row, step["hbm_rate"]), row["waiting"])]
+        spots.append((row["start"] + row["time"], row["waiting"]))
+    return {
+        "time": [time * 1e6 for time, _ in spots],
+        "waiting": [size / 1e6 for _, size in spots],
+        "capacity": step["l2"] / 1e6,
+        "usable": step["usable"] / 1e6,
+        "cap": step["cap"] / 1e6,
+        "end": sum(row["time"] for row in step[BASELINE]) * 1e6,
+    }
+
+
+def chip_points(exploration: Exploration) -> list[dict[str, Any]]:
+    """Return the best chips: L2 alone and whole space, without and with prefetch; every axis and figure in SI."""
+    parts = exploration.parts
+    base = {
+        "l2_capacity": float(parts.device.l2_capacity),
+        "cores": float(parts.device.cores),
+        "hbm_stacks": float(parts.device.hbm_stacks),
+        "links": float(parts.link.links),
+        "link_bandwidth": float(parts.link.bandwidth) / float(parts.link.links),
+    }
+    spaces = {"L2 alone": exploration.alone.best, "whole space": exploration.every.best}
+    if len(exploration.study.space) == 1:
+        del spaces["whole space"]
+    return [
+        {"space": space, "technique": technique, **base, **best[technique]}
+        for space, best in spaces.items()
+        for technique in TECHNIQUES
+    ]
+
+
+def cost_points(exploration: Exploration) -> dict[str, Any]:
+    """Return area [mm²] and price [USD] of the best chips by part."""
+    chips = chip_points(exploration)
+    return {
+        "chips": [(chip["space"], chip["technique"], show(chip["l2_capacity"], "B")) for chip in chips],
+        "area": {label: [chip[name] * 1e6 for chip in chips] for name, label in AREAS.items()},
+        "price": {label: [chip[name] for chip in chips] for name, label in PRICES.items()},
+        "die_area": [chip["die_area"] * 1e6 for chip in chips],
+        "total_price": [chip["price"] for chip in chips],
+    }
+
+
+def pareto_points(exploration: Exploration) -> dict[str, Any]:
+    """Return the Pareto front of each technique: die area [mm²], throughput per device [token/s], and the best."""
+
+    def spot(row: dict[str, float]) -> dict[str, Any]:
+        chip = {name: row[name] for name in exploration.study.axes()}
+        words = ", ".join(f"{name.replace('_', ' ')} {worded(value, AXES[name])}" for name, value in chip.items())
+        return {"area": row["die_area"] * 1e6, "throughput": row["throughput"], "chip": words}
+
+    found = exploration.every
+    limit = exploration.study.constraints.limits().get("die_area")
+    return {
+        "fronts": {technique: [spot(row) for row in rows] for technique, rows in found.front.items()},
+        "best": {
+            technique: {**spot(row), "label": show(row["l2_capacity"], "B")} for technique, row in found.best.items()
+        },
+        "limit": None if limit is None else limit * 1e6,
+    }
+
+
+def sensitivity_points(exploration: Exploration) -> dict[str, Any]:
+    """Return how best L2 [MB] and gain move with each uncertain constant, the strongest first.
+
+    ``still`` names the constants that move neither; ``left_out`` those beyond the first ``MOST``.
+    """
+    base, ends = exploration.moves[0], exploration.moves[1:]
+    bars, still = [], []
+    for low, high in zip(ends[::2], ends[1::2], strict=True):
+        l2 = [low["l2_preserve"] / 1e6, high["l2_preserve"] / 1e6]
+        gains = [low["gain"], high["gain"]]
+        moves = max(abs(size - base["l2_preserve"] / 1e6) for size in l2)
+        shifts = max(abs(gain - base["gain"]) for gain in gains)
+        if moves == 0.0 and shifts < STILL:
+            still.append(low["constant"])
+            continue
+        span = spanned(low["value"], high["value"], low["unit"])
+        bars.append({"constant": low["constant"], "kind": low["kind"], "range": span, "l2": l2, "gain": gains})
+    bars.sort(key=lambda bar: max(abs(gain - base["gain"]) for gain in bar["gain"]), reverse=True)
+    left_out = [bar["constant"] for bar in bars[MOST:]]
+    sizes = exploration.study.axes()["l2_capacity"] / 1e6
+    return {
+        "base": {"l2": base["l2_preserve"] / 1e6, "gain": base["gain"]},
+        "axis": [float(sizes[0]), float(sizes[-1])],
+        "bars": bars[:MOST],
+        "still": still,
+        "left_out": left_out,
+    }
+
+
+def region_points() -> dict[str, Any]:
+    """Return how many SRAM densities satisfy all claims of PRESERVE, over start-up [µs] and usable L2 [%]."""
+    result = validation.region()
+    counts = result.holds.sum("sram_area").transpose("l2_usable", "start_up")
+    head = load_study().study
+    parts = parts_of(head.device, head.bill)
+    return {
+        "start_up": (result.start_up.values * 1e6).round(6).tolist(),
+        "usable": (result.l2_usable.values * 100.0).round(6).tolist(),
+        "counts": counts.values.astype(int).tolist(),
+        "densities": int(result.sizes["sram_area"]),
+        "points": int(result.holds.size),
+        "holding": int(counts.sum()),
+        "calibrated": {
+            "start_up": float(parts.link.start_up) * 1e6,
+            "usable": float(parts.device.l2_usable) * 100.0,
+            "sram_area": worded(float(parts.process.sram_area), "m2/B"),
+        },
+    }

@@ -1,0 +1,72 @@
+"""Step times of one model on many machines at once: arrays in, arrays out, one call of the kernel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from accelmodel.inference.operators import operator_table
+from accelmodel.inference.step import NONE, machine, run_kernel, table_array
+from accelmodel.laws.types import ATTENTION, DETAIL, Machine, Operator
+from accelmodel.specs.schema import Cluster, LanguageModel, Workload
+
+Array = Any
+
+
+def machines(clusters: list[Cluster]) -> Array:
+    """Return machines as an array (field of Machine, 1, cluster)."""
+    fields = [machine(cluster) for cluster in clusters]
+    return np.array([[float(chip[name]) for chip in fields] for name in Machine._fields])[:, None, :]
+
+
+def axis(name: str, values: Array) -> Any:
+    """Return values as a labelled axis, for a field of ``Workload``."""
+    import xarray as xr
+
+    numbers = np.asarray(values, float)
+    return xr.DataArray(numbers, dims=name, coords={name: numbers})
+
+
+def posed(model: LanguageModel, work: Workload, axes: list[Any]) -> Array:
+    """Return the operator table over labelled axes as an array (column, row, points of the axes)."""
+    return table_array(operator_table(model, work), {each.dims[0]: each.values for each in axes})
+
+
+def device_times(model: LanguageModel, clusters: list[Cluster], work: Workload, axes: list[Any]) -> Array:
+    """Return the time of a step on the device, without its host.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    clusters : list of Cluster
+        Each with as many devices as ``work.tp``.
+    work : Workload
+        Its numeric fields may vary over the axes.
+    axes : list of DataArray
+        From ``axis``, in the order of the result.
+
+    Returns
+    -------
+    ndarray (cluster, *axes)
+        Time [s].
+
+    Raises
+    ------
+    SpecError
+        If the model cannot be cut as asked.
+    """
+    table = posed(model, work, axes)
+    totals, _ = run_kernel(table, machines(clusters), NONE)
+    return totals[0].T.reshape(len(clusters), *(each.size for each in axes))
+
+
+def split_times(model: LanguageModel, clusters: list[Cluster], work: Workload, axes: list[Any]) -> tuple[Array, Array]:
+    """Return the time of attention and of all other operators, both as ``device_times`` does [s]."""
+    table = posed(model, work, axes)
+    totals, detail = run_kernel(table, machines(clusters), NONE, detail=True)
+    spent = detail[DETAIL.index("time")] * table[Operator._fields.index("count")][:, :, None]
+    kinds = table[Operator._fields.index("kind")][:, 0]
+    attention = spent[kinds == ATTENTION].sum(0)
+    shape = len(clusters), *(each.size for each in axes)
+    return attention.T.reshape(shape), (totals[0] - attention).T.reshape(shape)

@@ -1,0 +1,1 @@
+"""What is known, with the source of every value."""

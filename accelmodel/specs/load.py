@@ -1,0 +1,262 @@
+"""Finding, reading and overriding specifications.
+
+``load("device", "a100-sxm-80gb")`` or ``load("device", "./my-chip.toml")`` reads one, checked, with the
+source of every value; ``override`` replaces fields by numbers, by text with a unit, or by labelled axes.
+What was fitted to measurements stands in a file beside, ``NAME.calibrated.toml``, and takes the place of
+the same fields.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import typing
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pydantic
+
+from accelmodel.errors import SpecError, unknown
+from accelmodel.specs import facts, huggingface
+from accelmodel.specs.facts import Fact
+from accelmodel.specs.quantities import Quantity
+from accelmodel.specs.schema import (
+    Bill,
+    Cluster,
+    Device,
+    Engine,
+    Instance,
+    KernelLibrary,
+    LanguageModel,
+    Link,
+    Process,
+    Residual,
+    Spec,
+    Storage,
+    Workload,
+)
+from accelmodel.units import parse
+
+#: kind of spec → (folder of hwspecs, type)
+TYPES: dict[str, tuple[str, type[Spec]]] = {
+    "device": ("devices", Device),
+    "link": ("links", Link),
+    "model": ("models", LanguageModel),
+    "process": ("processes", Process),
+    "bill": ("bills", Bill),
+    "storage": ("storage", Storage),
+    "instance": ("instances", Instance),
+    "engine": ("engines", Engine),
+    "library": ("kernels", KernelLibrary),
+}
+#: what comes after the name of a specification in the name of the file of its fitted constants
+_FITTED = ".calibrated"
+S = TypeVar("S")
+
+
+def _build(spec_type: type[S], values: Mapping[str, Any], where: str) -> S:
+    try:
+        return spec_type(**values)
+    except pydantic.ValidationError as error:
+        lines = []
+        for item in error.errors():
+            name = ".".join(str(part) for part in item["loc"]) or "value"
+            message = item["msg"].removeprefix("Value error, ")
+            if item["type"] == "unexpected_keyword_argument":
+                message = str(unknown("key", name, field_units(spec_type)))
+            elif item["type"] in ("missing_argument", "missing"):
+                message = "is missing; add it"
+            lines.append(f"{where}: {name}: {message}")
+        raise SpecError("; ".join(lines)) from None
+
+
+def field_units(spec_type: Any) -> dict[str, str]:
+    """Return the SI unit of each field of a spec; ``"1"`` for words and counts."""
+    hints = typing.get_type_hints(spec_type, include_extras=True)
+    units = {}
+    for name in (f.name for f in dataclasses.fields(spec_type)):
+        notes = [note for note in getattr(hints[name], "__metadata__", ()) if isinstance(note, Quantity)]
+        units[name] = notes[0].unit if notes else "1"
+    return {name: unit for name, unit in units.items() if name not in ("facts", "digest", "residuals")}
+
+
+def calibrated_path(path: Path) -> Path:
+    """Return where the fitted constants of a specification stand: beside its file."""
+    return path.with_name(f"{path.stem}{_FITTED}.toml")
+
+
+def _from_file(kind: str, path: Path, fitted: bool = True) -> Spec:
+    _, spec_type = TYPES[kind]
+    file = facts.read_facts(path, kind)
+    found, digest = dict(file.facts), file.digest
+    residuals: tuple[Residual, ...] = ()
+    beside = calibrated_path(path)
+    if fitted and beside.is_file():
+        more = facts.read_facts(beside, kind, ("residual",))
+        found = {**found, **more.facts}
+        digest = hashlib.sha256(f"{digest}{more.digest}".encode()).hexdigest()[: len(digest)]
+        residuals = _residuals(beside)
+    units = field_units(spec_type)
+    for name, fact in found.items():
+        if name not in units:
+            raise SpecError(f"{path}: {unknown('key', name, units)}")
+        if isinstance(fact.value, float) and fact.unit != units[name]:
+            raise SpecError(f"{path}: {name} is in {fact.unit}, expected {units[name]}; correct its unit")
+    values = {name: fact.value for name, fact in found.items()}
+    about = {"name": file.name, "facts": found, "digest": digest, "residuals": residuals}
+    return _build(spec_type, {**values, **about}, str(path))
+
+
+def _residuals(path: Path) -> tuple[Residual, ...]:
+    """Return the tables ``[[residual]]`` of a file."""
+    entries = facts.read_toml(path)[0].get("residual", [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise SpecError(f"{path}: residual must be tables [[residual]]")
+    return tuple(_build(Residual, entry, f"{path}: residual") for entry in entries)
+
+
+def _from_huggingface(path: Path) -> LanguageModel:
+    values, digest = huggingface.read_config(path)
+    sourced = {name: Fact(value, "1", "given", "user", str(path)) for name, value in values.items()}
+    return _build(
+        LanguageModel, {**values, "name": path.parent.name or path.stem, "facts": sourced, "digest": digest}, str(path)
+    )
+
+
+def available(kind: str) -> list[str]:
+    """Return the names that ``load(kind, …)`` knows, sorted."""
+    if kind not in TYPES:
+        raise unknown("kind of specification", kind, TYPES)
+    stems = (path.stem for path in (facts.root() / TYPES[kind][0]).glob("*.toml"))
+    return sorted(stem for stem in stems if not stem.endswith(_FITTED))
+
+
+def load(kind: str, name: str, *, fitted: bool = True) -> Any:
+    """Return a specification by name or by path.
+
+    Parameters
+    ----------
+    kind : {"device", "link", "model", "process", "bill", "storage", "instance", "engine", "library"}
+        What to load.
+    name : str
+        A shipped name, the path of a TOML file, for models the path of a ``config.json``, or ``my-chip`` for a
+        ``my-chip.toml`` in the working directory.
+    fitted : bool
+        Take constants that were fitted to measurements in place of what was assumed.
+
+    Returns
+    -------
+    Device, Link, LanguageModel, Process, Bill, Storage, Instance, Engine or KernelLibrary
+        Frozen, in SI units, with its facts.
+
+    Raises
+    ------
+    SpecError
+        If the name is unknown (the closest match is named), or the file is wrong.
+
+    Examples
+    --------
+    >>> load("device", "a100-sxm-80gb").l2_capacity
+    40000000.0
+    """
+    if kind not in TYPES:
+        raise unknown("kind of specification", kind, TYPES)
+    if name in _names(kind):
+        return _shipped(kind, name, fitted)
+    path = path_of(kind, name)
+    if path.suffix == ".json" and kind == "model":
+        return _from_huggingface(path)
+    return _from_file(kind, path, fitted)
+
+
+def path_of(kind: str, name: str) -> Path:
+    """Return the file that a name or a path stands for: a shipped name, a path, or ``NAME.toml`` where one is run.
+
+    Raises
+    ------
+    SpecError
+        If it is none of these.
+    """
+    if name in _names(kind):
+        return facts.root() / TYPES[kind][0] / f"{name}.toml"
+    if Path(name).suffix in (".toml", ".json") or "/" in name:
+        return Path(name)
+    for own in Path().glob("*.toml"):
+        if own.stem == name:
+            return own
+    raise unknown(kind, name, available(kind))
+
+
+@cache
+def _names(kind: str) -> frozenset[str]:
+    return frozenset(available(kind))
+
+
+@cache
+def _shipped(kind: str, name: str, fitted: bool) -> Spec:
+    return _from_file(kind, path_of(kind, name), fitted)
+
+
+def override(spec: Any, **changes: Any) -> Any:
+    """Return the spec with some fields replaced; text is parsed in the field's unit.
+
+    Parameters
+    ----------
+    spec : Spec
+        Left as it is.
+    **changes
+        Field → float in SI, text such as ``"104MB"``, or DataArray that adds a labelled axis.
+
+    Raises
+    ------
+    SpecError
+        If the field is unknown or its value not allowed.
+    """
+    units = field_units(type(spec))
+    fields = {f.name: getattr(spec, f.name) for f in dataclasses.fields(spec)}
+    sourced = dict(fields.get("facts", {}))
+    for name, value in changes.items():
+        if name not in units:
+            raise unknown(f"field of {type(spec).__name__}", name, units)
+        if isinstance(value, str) and not isinstance(fields[name], str):
+            value = parse(value, units[name], what=name)
+        fields[name] = value
+        sourced[name] = facts.given(sourced.get(name), value, units[name])
+    if "facts" in fields:
+        # what was measured of one chip says less of another
+        fields |= {"facts": sourced, "residuals": ()}
+    return _build(type(spec), fields, getattr(spec, "name", type(spec).__name__))
+
+
+def cluster(
+    device: Device, devices: float | None = None, link: Link | None = None, scale_out: Link | None = None
+) -> Cluster:
+    """Return the cluster a device usually stands in, as many devices as asked or one full node."""
+    inner = link or load("link", device.link)
+    outer = scale_out or load("link", device.scale_out)
+    return _build(
+        Cluster,
+        {
+            "device": device,
+            "link": inner,
+            "scale_out": outer,
+            "devices": devices if devices is not None else inner.devices,
+        },
+        f"cluster of {device.name}",
+    )
+
+
+def workload(**fields: Any) -> Workload:
+    """Return a checked Workload; raises SpecError where its constructor would raise pydantic's error."""
+    return _build(Workload, fields, "workload")
+
+
+def provenance(*specs: Any) -> list[dict[str, Any]]:
+    """Return one row for each fact behind some specs: spec, field, value, unit, kind, source, locator, range."""
+    rows = []
+    for spec in specs:
+        for name, fact in spec.facts.items():
+            rows.append({"spec": spec.name, "field": name, **dataclasses.asdict(fact)})
+    return rows

@@ -1,0 +1,122 @@
+"""What instances cost: price lists as CSV, the shipped ones and a user's own, one format for both.
+
+Columns: ``instance``, ``region``, ``price_per_hour``, ``date`` (YYYY-MM-DD); optional ``cloud``, ``kind``
+(``on-demand``, ``spot`` or ``reserved``), ``currency`` (USD), ``source`` and ``locator``.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from pathlib import Path
+
+from accelmodel.errors import SpecError, unknown
+from accelmodel.specs import facts
+
+KINDS = ("on-demand", "spot", "reserved")
+NEEDED = ("instance", "region", "price_per_hour", "date")
+OPTIONAL = {"cloud": "", "kind": "on-demand", "currency": "USD", "source": "user", "locator": ""}
+#: age from which a price is called stale [day]
+STALE_AFTER = 180
+_MOST_BYTES = 1 << 22
+
+
+@dataclass(frozen=True)
+class Price:
+    """One row of a price list; ``per_hour`` is in USD, ``day`` when it held."""
+
+    instance: str
+    region: str
+    kind: str
+    per_hour: float
+    day: date
+    source: str = "user"
+
+
+def read_prices(path: Path) -> list[Price]:
+    """Return the rows of a price list.
+
+    Raises
+    ------
+    SpecError
+        If the file cannot be read, a column is missing or unknown, or a row has another currency, a price that
+        is not above zero, an unknown kind, or a day that is none; names file, line and remedy.
+    """
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise SpecError(f"{path}: larger than 4 MiB; keep the rows of the instances in question")
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            columns = reader.fieldnames or []
+            rows = list(reader)
+    except OSError as error:
+        raise SpecError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise SpecError(f"{path}: is not CSV in UTF-8 ({error}); save it so") from None
+    for column in columns:
+        if column not in (*NEEDED, *OPTIONAL):
+            raise SpecError(f"{path}: {unknown('column', column, (*NEEDED, *OPTIONAL))}")
+    if missing := [column for column in NEEDED if column not in columns]:
+        raise SpecError(f"{path}: column {missing[0]!r} is missing; needed are {', '.join(NEEDED)}")
+    if not rows:
+        raise SpecError(f"{path}: has no prices; add a row for each instance and region")
+    return [_price(row, f"{path}: line {line}") for line, row in enumerate(rows, 2)]
+
+
+def _price(row: dict[str, str], where: str) -> Price:
+    known = {name: (row.get(name) or default).strip() for name, default in OPTIONAL.items()}
+    given = {name: (row.get(name) or "").strip() for name in NEEDED}
+    if empty := [name for name, text in given.items() if not text]:
+        raise SpecError(f"{where}: {empty[0]} is empty; fill it in")
+    if known["currency"] != "USD":
+        raise SpecError(f"{where}: currency {known['currency']!r} is not USD; convert the prices to USD")
+    if known["kind"] not in KINDS:
+        raise SpecError(f"{where}: {unknown('kind of price', known['kind'], KINDS)}")
+    try:
+        price = float(given["price_per_hour"])
+    except ValueError:
+        price = math.nan
+    if not 0.0 < price < math.inf:
+        raise SpecError(f"{where}: price_per_hour {given['price_per_hour']!r} must be a number of USD above 0")
+    try:
+        day = date.fromisoformat(given["date"])
+    except ValueError:
+        raise SpecError(f"{where}: date {given['date']!r} is no day; write it as 2025-04-11") from None
+    return Price(given["instance"], given["region"], known["kind"], price, day, known["source"])
+
+
+@cache
+def shipped() -> tuple[Price, ...]:
+    """Return the price lists of ``hwspecs/prices``."""
+    return tuple(row for path in sorted((facts.root() / "prices").glob("*.csv")) for row in read_prices(path))
+
+
+def offers(prices: list[Price] | tuple[Price, ...], regions: list[str], kind: str) -> dict[str, Price]:
+    """Return the cheapest price of each instance in some regions.
+
+    Raises
+    ------
+    SpecError
+        If a region or the kind is not in the list (the closest match is named).
+    """
+    if kind not in KINDS:
+        raise unknown("kind of price", kind, KINDS)
+    for region in regions:
+        if all(price.region != region for price in prices):
+            raise unknown("region", region, {price.region for price in prices})
+    found: dict[str, Price] = {}
+    for price in prices:
+        cheaper = price.instance not in found or price.per_hour < found[price.instance].per_hour
+        if price.region in regions and price.kind == kind and cheaper:
+            found[price.instance] = price
+    if not found:
+        raise SpecError(f"no {kind} prices in {', '.join(regions)}; choose another kind or region, or give --prices")
+    return found
+
+
+def stale(price: Price, today: date) -> bool:
+    """Tell whether a price is older than ``STALE_AFTER`` days."""
+    return (today - price.day).days > STALE_AFTER

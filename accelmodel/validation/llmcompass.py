@@ -1,0 +1,106 @@
+"""Single operators that others timed on their hosts, whose points the repository holds.
+
+Series stand in ``hwspecs/published`` as ``[[series]]``.  Nothing was fitted to them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field
+
+from accelmodel.calibration.errors import PRECISIONS, statistics
+from accelmodel.errors import SpecError, unknown
+from accelmodel.inference import operator_time as kernels
+from accelmodel.specs import facts
+from accelmodel.specs.load import cluster, load
+from accelmodel.validation.kernels import FIELD_SHARE
+
+Points = Annotated[list[Annotated[float, Field(gt=0.0)]], Field(min_length=1)]
+#: bytes of an element, all of them at 16 bit
+_WIDTH = 2.0
+
+
+class Series(BaseModel):
+    """Measured times of one operator over sizes: ``elements``, or ``m``, ``n`` and ``k``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    operator: str
+    kind: Literal["memory-bound", "matmul"]
+    device: str
+    host_time_us: Annotated[float, Field(ge=0.0)]
+    ops_per_element: float = 0.0
+    elements: Points | None = None
+    m: Points | None = None
+    n: Points | None = None
+    k: Points | None = None
+    time_us: Points
+    source: str
+    locator: str
+
+
+def series() -> list[Series]:
+    """Return all series of ``hwspecs/published``; raises SpecError naming file and field."""
+    found: list[Series] = []
+    for path in sorted((facts.root() / "published").glob("*.toml")):
+        content, _ = facts.read_toml(path)
+        for entry in content.get("series", []):
+            try:
+                one = Series.model_validate(entry)
+            except pydantic.ValidationError as error:
+                raise SpecError(f"{path}: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}") from None
+            if one.source not in facts.sources():
+                raise SpecError(f"{path}: {unknown('source', one.source, facts.sources())}")
+            asked = ("elements",) if one.kind == "memory-bound" else ("m", "n", "k")
+            for name in asked:
+                if len(getattr(one, name) or ()) != len(one.time_us):
+                    raise SpecError(f"{path}: {one.operator}: {name} needs {len(one.time_us)} numbers, as time_us has")
+            found.append(one)
+    return found
+
+
+def times(one: Series) -> tuple[Any, Any, Any]:
+    """Return the times of a series by the laws, by the roofline and by the roofline of the field [s].
+
+    What the host takes for a launch stands in the place of the device's launch time, and of the field's 3 us; the bare
+    roofline has it too.
+    """
+    chip = cluster(load("device", one.device))
+    device = chip.device
+    if one.kind == "memory-bound":
+        elements = np.array(one.elements)
+        columns = kernels.pointwise(elements, one.ops_per_element, _WIDTH, _WIDTH)
+        flops, moved = 0.0 * elements, 2.0 * _WIDTH * elements
+    else:
+        m, n, k = (np.array(size) for size in (one.m, one.n, one.k))
+        columns = kernels.matmul(m, n, k)
+        flops, moved = 2.0 * m * n * k, _WIDTH * (m * k + k * n + m * n)
+    law, _ = kernels.time_columns(columns, chip)
+    host = one.host_time_us * 1e-6
+    bare, field = (
+        np.maximum(flops / device.peak_16bit, moved / (share * device.hbm_bandwidth)) + host
+        for share in (1.0, FIELD_SHARE)
+    )
+    return law - device.launch_time + host, bare, field
+
+
+def rows() -> list[dict[str, Any]]:
+    """Return a row of the accuracy table for each series."""
+    found = []
+    for one in series():
+        measured = np.array(one.time_us) * 1e-6
+        law, bare, field = times(one)
+        found.append(
+            {
+                "device": one.device, "kind": one.kind, "precision": PRECISIONS[16.0],
+                "source": f"{one.source}, {one.operator}", "locator": one.locator, **statistics(law, measured),
+                "roofline_median_ape": statistics(bare, measured)["median_ape"],
+                "roofline_mean_ape": statistics(bare, measured)["mean_ape"],
+                "field_median_ape": statistics(field, measured)["median_ape"],
+                "field_mean_ape": statistics(field, measured)["mean_ape"],
+                "fitted_source": False, "left_out": 0, "split": "never fitted",
+            }
+        )  # fmt: skip
+    return found

@@ -1,0 +1,301 @@
+"""Whole servers against measurements: time per token and to the first token of continuous batching.
+
+A number of users who each wait for an answer and ask again (``endtoend_points``).  Ten requests a user are simulated
+(``serving``; ``laws.handover`` where prompts and answers have servers of their own); the first of all users come at
+once, which the measured means include.  Most points are of InferenceMAX, whose requests have 0.8 to 1 of the stated
+lengths; users with one and the same length stay in step with each other, which makes them wait longer.  An engine adds
+a time for each layer of a step and for each sequence, and to each request and token of its prompt before the queue:
+fitted by version, to aggregated serving only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from accelmodel.calibration.errors import statistics
+from accelmodel.laws.kernels.batching import Rules, Times, Traffic, curve, surface
+from accelmodel.laws.kernels.disaggregated import hand_over
+from accelmodel.measured.servers import SERVER, handed_over, kv_bits, launch, points
+from accelmodel.serving import simulate as serving
+from accelmodel.specs.load import cluster, load
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: requests of each user, as the measurements have
+ROUNDS = 10
+#: shortest of the uniformly drawn lengths of InferenceMAX, of the stated one (its RANDOM_RANGE_RATIO)
+SHORTEST = 0.8
+#: sequences of a step: more than any point needs
+SEQUENCES = 2048
+
+
+class Host(NamedTuple):
+    """What an engine adds [s]: to a step by layer and sequence; before the queue, to a request and by prompt token."""
+
+    layer: float = 0.0
+    sequence: float = 0.0
+    entry: float = 0.0
+    token: float = 0.0
+
+
+#: candidates of the last two [s], [s/token]; some engines would take more, which would be no host's time
+ENTRIES = (0.0, 0.002, 0.005, 0.01, 0.02, 0.04, 0.08)
+TOKENS = (0.0, 2e-6, 5e-6, 1e-5, 2e-5)
+#: most points from which they are chosen
+ENOUGH = 40
+#: reach of the tables of step times
+LONGEST, WIDEST = 17_000.0, 32_768.0
+#: fewest points of an engine and kind that are worth a fit
+FEWEST = 15
+#: logarithmic error from which it is counted linearly
+SOFT = 0.1
+
+Progress = Callable[[str], None]
+
+
+@cache
+def _tables(model: str, device: str, tp: float, ep: float, bits: float) -> Times:
+    """Return the step times of one server."""
+    work = {"tp": tp, "ep": ep, "weight_bits": bits, "activation_bits": bits, "kv_bits": kv_bits(bits)}
+    chip = cluster(load("device", device))
+    return serving.step_tables(load("model", model), [chip], float(SEQUENCES), LONGEST, WIDEST, **work)[0]
+
+
+def traffic(row: Any) -> Traffic:
+    """Return the requests of a point: ten for each user, of drawn lengths where InferenceMAX asks."""
+    count = ROUNDS * row.users
+    if not row.public:
+        return serving.closed_loop(row.users, count, np.int64(row.prompt), np.int64(row.answer))
+    draw = np.random.default_rng(count)
+    prompt, answer = (draw.integers(int(SHORTEST * most), most + 1, count) for most in (row.prompt, row.answer))
+    return serving.closed_loop(row.users, count, prompt, answer)
+
+
+def rules(row: Any, host: Host) -> Rules:
+    """Return what the engine of a point does, as it is started, and what its host adds."""
+    begun = launch(row)
+    return Rules(
+        SEQUENCES, row.room, begun.chunk, 0, host.layer * row.layers, host.sequence, 0.0, False,
+        host.entry, host.token, begun.gather, begun.apart, begun.poll,
+    )  # fmt: skip
+
+
+def predict(frame: pd.DataFrame, engines: dict[str, Host] | None = None) -> tuple[Any, Any]:
+    """Return the mean time to first token and per further token of some points [s].
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As from ``points``.
+    engines : dict, optional
+        Engine → what its host adds; nothing by default.
+    """
+
+    def served(row: Any) -> tuple[float, float]:
+        times = _tables(row.model, row.device, row.tp, row.ep, row.bits)
+        found = serving.simulate(times, rules(row, (engines or {}).get(row.engine, Host())), traffic(row), gaps=False)
+        between = (found.finish - found.first) / np.maximum(found.traffic.answer - 1, 1)
+        return float(np.mean(found.first - found.traffic.arrival)), float(np.mean(between))
+
+    for row in frame.drop_duplicates(SERVER).itertuples():
+        _tables(row.model, row.device, row.tp, row.ep, row.bits)
+    # the kernel holds no lock, so that threads share the cores
+    with ThreadPoolExecutor() as pool:
+        first, between = zip(*pool.map(served, frame.itertuples()), strict=True)
+    return np.array(first), np.array(between)
+
+
+def predict_handed_over(frame: pd.DataFrame, engines: dict[str, Host]) -> tuple[Any, Any]:
+    """Return the mean time to first token and per further token of disaggregated points [s].
+
+    A decode step is that of the mean context; the time before the queue is that of the stated prompt.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As from ``endtoend_points.handed_over``.
+    engines : dict
+        Engine → what its host adds; nothing for others.
+    """
+    told = []
+    for row in frame.itertuples():
+        host, asked = engines.get(row.engine, Host()), traffic(row)
+        host_step = host.layer * row.layers
+        times = _tables(row.model, row.device, row.tp, row.ep, row.bits)
+        sizes, place = np.unique(asked.prompt, return_inverse=True)
+        alone = [surface(times.prompt_attention, n, 1.0) + curve(times.other, n) for n in sizes.astype(float)]
+        times = _tables(row.model, row.device, row.decode_tp, row.decode_ep, row.bits)
+        context = float(np.mean(asked.prompt + asked.answer / 2.0))
+        counts = np.arange(1.0, row.users + 1.0)
+        step = [surface(times.decode_attention, n, context) + curve(times.other, n) for n in counts]
+        first, finish = (np.zeros(len(asked.prompt)) for _ in range(2))
+        hand_over(
+            asked, np.array(alone)[place] + host_step, np.array(step) + host_step + host.sequence * counts,
+            np.array([row.workers, row.decode_workers]), host.entry + host.token * row.prompt, first, finish,
+        )  # fmt: skip
+        between = (finish - first) / np.maximum(asked.answer - 1, 1)
+        told.append((float(np.mean(first - asked.arrival)), float(np.mean(between))))
+    return tuple(np.array(told).T)
+
+
+def fit(frame: pd.DataFrame, bare: Any) -> tuple[float, float]:
+    """Return the time of a layer and of a sequence in each step of an engine [s].
+
+    Robust fit of log(bare + layers x layer + users x sequence) to the measured time per token, ``bare`` being the
+    prediction without an engine [s].
+    """
+    from scipy.optimize import least_squares
+
+    layers, users, measured = (frame[name].to_numpy() for name in ("layers", "users", "tpot"))
+
+    def errors(x: Any) -> Any:
+        layer, sequence = np.exp(x)
+        return np.log((bare + layers * layer + users * sequence) / measured)
+
+    low, high = np.log([1e-9, 1e-9]), np.log([1e-3, 1e-3])
+    found = least_squares(errors, np.log([1e-5, 1e-5]), bounds=(low, high), loss="soft_l1", f_scale=SOFT)
+    layer, sequence = np.exp(found.x)
+    return float(layer), float(sequence)
+
+
+def fit_entry(frame: pd.DataFrame, host: Host) -> Host:
+    """Return the host with the times before the queue that fit the measured times to first token best.
+
+    Least mean absolute logarithmic error on some ``ENOUGH`` points, evenly among all by users times answer; over
+    ``ENTRIES``, then ``TOKENS``, then ``ENTRIES`` again.
+    """
+    order = np.argsort((frame["users"] * frame["answer"]).to_numpy(), kind="stable")
+    chosen = frame.iloc[order[:: -(-len(order) // ENOUGH)]]
+    measured = chosen["ttft"].to_numpy()
+
+    def error(candidate: Host) -> float:
+        told = predict(chosen, dict.fromkeys(chosen["engine"], candidate))[0]
+        return float(np.mean(np.abs(np.log(told / measured))))
+
+    for name, values in (("entry", ENTRIES), ("token", TOKENS), ("entry", ENTRIES)):
+        host = min((host._replace(**{name: value}) for value in values), key=error)
+    return host
+
+
+def fit_host(frame: pd.DataFrame, bare: Any) -> Host:
+    """Return what the host of an engine adds, fitted to points of it.
+
+    Layers and sequences, then the way to the queue, which changes who waits for whom; then layers and sequences again.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Training points of one engine.
+    bare : ndarray
+        Their predicted times per token without an engine [s].
+    """
+    host = fit_entry(frame, Host(*fit(frame, bare)))
+    waited = predict(frame, dict.fromkeys(frame["engine"], host._replace(layer=0.0, sequence=0.0)))[1]
+    return host._replace(**dict(zip(("layer", "sequence"), fit(frame, waited), strict=True)))
+
+
+def _told(frame: pd.DataFrame, ours: Any, bare: Any) -> pd.DataFrame:
+    """Return points with their predictions, with and without engine: (first token, further tokens) [s]."""
+    names = ("our_ttft", "our_tpot", "bare_ttft", "bare_tpot")
+    return frame.assign(**dict(zip(names, (*ours, *bare), strict=True)))
+
+
+def _errors(told: pd.DataFrame, **said: Any) -> list[dict[str, Any]]:
+    """Return the accuracy of points with their predictions: a row for each quantity."""
+    return [
+        {
+            **said, "quantity": quantity, **statistics(told[f"our_{quantity}"], told[quantity]),
+            "bare_median_ape": statistics(told[f"bare_{quantity}"], told[quantity])["median_ape"],
+        }
+        for quantity in ("ttft", "tpot")
+    ]  # fmt: skip
+
+
+def _rows(told: pd.DataFrame, **said: Any) -> list[dict[str, Any]]:
+    """Return the accuracy of points by model, device and bits."""
+    return [
+        row
+        for (model, device, bits), group in told.groupby(["model", "device", "bits"])
+        for row in _errors(group, device=device, model=model, precision=f"{bits:g} bit", **said)
+    ]
+
+
+def _whole(parts: list[pd.DataFrame], mode: str, split: str) -> list[dict[str, Any]]:
+    """Return the accuracy over all engines, models and devices, by kind of model: every point counts once."""
+    import pandas as pd
+
+    if not parts:
+        return []
+    said = dict.fromkeys(("device", "model", "source", "precision"), "all")
+    return [
+        row
+        for kind, group in pd.concat(parts).groupby("kind")
+        for row in _errors(group, **said, kind=kind, mode=mode, split=split)
+    ]
+
+
+def _constants(host: Host) -> dict[str, float]:
+    names = ("layer_time_s", "sequence_time_s", "entry_time_s", "prompt_token_time_s")
+    return dict(zip(names, host, strict=True))
+
+
+def handed_over_rows(hosts: dict[tuple[str, str], Host]) -> list[dict[str, Any]]:
+    """Return the accuracy of disaggregated serving, to which nothing is fitted.
+
+    Parameters
+    ----------
+    hosts : dict
+        (Engine, kind) → what its host adds in aggregated serving; other engines have ``split`` "not fitted".
+    """
+    found: list[dict[str, Any]] = []
+    parts = []
+    for (engine, kind), frame in handed_over().groupby(["engine", "kind"]):
+        host = hosts.get((str(engine), str(kind)))
+        bare = predict_handed_over(frame, {})
+        ours = predict_handed_over(frame, {str(engine): host}) if host else bare
+        split = "fitted to aggregated serving" if host else "not fitted"
+        said = {"kind": kind, "source": engine, "mode": "disaggregated", "split": split, **_constants(host or Host())}
+        parts.append(_told(frame, ours, bare))
+        found += _rows(parts[-1], **said)
+    return _whole(parts, "disaggregated", "not fitted") + found
+
+
+def table(progress: Progress | None = None) -> list[dict[str, Any]]:
+    """Return the accuracy of whole servers over all points of a kind, and by engine, kind, model and device.
+
+    Of aggregated serving on held-out points; of disaggregated serving on all points.
+
+    Returns
+    -------
+    list of dict
+        ``device``, ``model``, ``kind``, ``source`` (engine), ``precision``, all of them ``"all"`` in the first rows;
+        ``quantity`` ("tpot" or "ttft"), ``n``,
+        ``median_ape``, ``mean_ape``, ``p90_ape``, ``bias``, ``bare_median_ape`` (without engine), ``mode``
+        ("aggregated" or "disaggregated"), ``layer_time_s``, ``sequence_time_s``, ``entry_time_s``,
+        ``prompt_token_time_s``, ``split``.
+    """
+    found: list[dict[str, Any]] = []
+    parts = []
+    hosts: dict[tuple[str, str], Host] = {}
+    for (engine, kind), frame in points().groupby(["engine", "kind"]):
+        if len(frame) < FEWEST:
+            continue
+        if progress:
+            progress(f"{engine}, {kind}")
+        bare = predict(frame)
+        seen = frame["training"].to_numpy()
+        hosts[str(engine), str(kind)] = host = fit_host(frame[seen], bare[1][seen])
+        held = frame[~seen]
+        ours = predict(held, {str(engine): host})
+        said = {"kind": kind, "source": engine, "mode": "aggregated", "split": "held-out", **_constants(host)}
+        parts.append(_told(held, ours, [each[~seen] for each in bare]))
+        found += _rows(parts[-1], **said)
+    if progress:
+        progress("disaggregated")
+    return _whole(parts, "aggregated", "held-out") + found + handed_over_rows(hosts)

@@ -1,0 +1,136 @@
+"""The accuracy table as rows of one form: published claims, and measured kernels where they are installed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from accelmodel.calibration import hybrid
+from accelmodel.measured import aiconfigurator as silicon
+from accelmodel.specs.load import load
+from accelmodel.validation import cake as validation_cake
+from accelmodel.validation import claims as validation
+from accelmodel.validation import kernels as accuracy
+from accelmodel.validation import llmcompass as validation_operators
+from accelmodel.validation import servers as endtoend
+from accelmodel.validation.own_gpu import measured_rows
+
+Progress = Callable[[str], None]
+#: keys that every row has; None where a row says nothing of it
+KEYS = (
+    "claim", "source", "locator", "published", "model", "relative_error", "tolerance", "within", "calibrated_on_it",
+    "device", "kind", "precision", "n", "median_ape", "mean_ape", "p90_ape", "bias", "roofline_median_ape", "split",
+)  # fmt: skip
+INSTALL = "measured kernels are not installed: pip install 'accelmodel[silicon]' adds their rows"
+
+
+def _whole(row: dict[str, Any]) -> dict[str, Any]:
+    return {**dict.fromkeys(KEYS), **row}
+
+
+def claim_rows() -> list[dict[str, Any]]:
+    """Return a row for each published claim; it counts as one measurement."""
+    rows = []
+    for row in [*validation.validate(), *validation_cake.validate()]:
+        error = row["relative_error"]
+        size = {"n": 1, "median_ape": abs(error), "mean_ape": abs(error), "p90_ape": abs(error), "bias": error}
+        split = "calibrated" if row["calibrated_on_it"] else "validated"
+        rows.append(_whole({"kind": "claim", **row, **size, "split": split}))
+    return rows
+
+
+def kernel_rows(*, transfer: bool = False, progress: Progress | None = None) -> list[dict[str, Any]]:
+    """Return a row for each device, kind of operator, precision and source on held-out rows."""
+    found = accuracy.table(transfer=transfer, progress=progress)
+    for row in found:
+        row["claim"] = f"{row['device']} {row['kind']} {row['precision']}"
+        row["relative_error"] = row["bias"]
+    return [_whole(row) for row in found]
+
+
+def own_rows() -> list[dict[str, Any]]:
+    """Return a row for each kind of measurement that a GPU at hand would give, measured or not."""
+    return [_whole(row) for row in measured_rows()]
+
+
+def operator_rows() -> list[dict[str, Any]]:
+    """Return a row for each series of operators that the repository holds."""
+    return [_whole({**row, "claim": f"{row['device']} {row['source']}"}) for row in validation_operators.rows()]
+
+
+def hybrid_rows(progress: Progress | None = None) -> list[dict[str, Any]]:
+    """Return the leave-one-out error of law times interpolated residual, for products of every measured device."""
+    found: list[dict[str, Any]] = []
+    for name in silicon.SYSTEMS:
+        if progress:
+            progress(name)
+        found += [_whole(row) for row in hybrid.leave_one_out(load("device", name), "matmul")]
+    return found
+
+
+def _region() -> dict[str, Any]:
+    """Return for which of the constants that are not public all claims of PRESERVE hold."""
+    region = validation.region()
+    holds = region.holds.transpose("start_up", "l2_usable", "sram_area")
+    points = [
+        {"start_up_s": float(a), "l2_usable": float(b), "sram_area_m2_per_byte": float(c)}
+        for a in holds.start_up
+        for b in holds.l2_usable
+        for c in holds.sram_area
+        if bool(holds.sel(start_up=a, l2_usable=b, sram_area=c))
+    ]
+    return {"tested": int(holds.size), "holds": len(points), "points": points}
+
+
+def _transfer(progress: Progress | None) -> dict[str, Any]:
+    return {"rows": kernel_rows(transfer=True, progress=progress), "untuned": accuracy.untuned(progress)}
+
+
+def _end_to_end(progress: Progress | None) -> dict[str, Any]:
+    rows = []
+    for row in endtoend.table(progress):
+        apart = ", disaggregated" if row["mode"] == "disaggregated" else ""
+        rows.append(_whole({**row, "claim": f"{row['model']}, {row['quantity']}{apart}"}))
+    return {"rows": rows}
+
+
+#: question → its answer; each alone, beside the whole table
+QUESTIONS: dict[str, Callable[[Progress | None], dict[str, Any]]] = {
+    "transfer": _transfer,
+    "end_to_end": _end_to_end,
+    "hybrid": lambda progress: {"rows": hybrid_rows(progress)},
+    "claims": lambda _: {"rows": [*claim_rows(), *operator_rows(), *own_rows()], "region": _region()},
+}
+
+
+def answer(*chosen: str, progress: Progress | None = None) -> dict[str, Any]:
+    """Return what ``accelmodel validate`` shows.
+
+    Parameters
+    ----------
+    *chosen : {"transfer", "end_to_end", "hybrid", "claims"}
+        Measured kernels with constants of other devices; whole servers; law times interpolated residual; published
+        claims.  None: the claims, and measured kernels on held-out rows where they are installed.
+    progress : callable, optional
+        Told what is being done.
+
+    Returns
+    -------
+    dict
+        ``rows`` with ``KEYS`` and more, ``region`` (None unless claims are among the rows) and ``notes``; with
+        ``transfer`` also ``untuned``: the factors of the prediction between which nine tenths of rows lie.
+
+    Raises
+    ------
+    SpecError
+        If measured rows are asked for and not installed.
+    """
+    found: dict[str, Any] = {"rows": [], "region": None, "notes": []}
+    for name in chosen or ("claims",):
+        part = QUESTIONS[name](progress)
+        found = {**found, **part, "rows": [*found["rows"], *part["rows"]]}
+    if not chosen and silicon.installed():
+        found["rows"] += kernel_rows(progress=progress)
+    elif not chosen:
+        found["notes"] = [INSTALL]
+    return found
