@@ -10,7 +10,7 @@ import math
 
 from accelmodel.cloud.hosting import Setup
 from accelmodel.cloud.ranking import Question, Slo
-from accelmodel.report.instance_points import winner_points
+from accelmodel.report.instance_figures import winner_points
 from accelmodel.specs.load import load
 from accelmodel.specs.prices import offers, shipped
 

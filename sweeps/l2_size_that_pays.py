@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import xarray as xr
 
-from accelmodel.dse.enumerate import evaluate, parts_of_study
+from accelmodel.dse.enumeration import evaluate, parts_of_study
 from accelmodel.dse.study import load_study
 from accelmodel.specs.load import override
 

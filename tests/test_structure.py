@@ -23,6 +23,7 @@ FLOORS = (
     ("validation",),
     ("report",),
     ("cli",),
+    ("__main__",),
 )
 RANK = {package: floor for floor, packages in enumerate(FLOORS) for package in packages}
 HEAVY = ("numba", "xarray", "optuna", "plotly", "dask", "pydantic")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from accelmodel.benchmarks import python_twin
-from accelmodel.laws.kernels import two_fronts as fronts
+from accelmodel.laws.kernels import two_fronts
 from accelmodel.laws.kernels.two_fronts import MEETING, Engine, Rate
 
 CHUNKS, CHUNK, IO_CHUNK = 64, 512.0, 128.0
@@ -67,12 +67,12 @@ def answer(question: Mapping[str, Any]) -> tuple[Any, float]:
     if "curves" in question:
         asked = (question["curves"], question["curve"], given)
         start = time.perf_counter()
-        fronts.meet_many(*asked, out)
+        two_fronts.meet_many(*asked, out)
         return out, time.perf_counter() - start
     engine = Engine(question["times"], CHUNK)
     budgets, rates = (Rate(question["at"], question[name], math.inf) for name in ("budgets", "rates"))
     start = time.perf_counter()
-    fronts.meet_traced_many(engine, given, budgets, rates, out)
+    two_fronts.meet_traced_many(engine, given, budgets, rates, out)
     return out, time.perf_counter() - start
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from accelmodel.laws.kernels import step as step_kernel
+from accelmodel.laws.kernels import step
 from accelmodel.laws.types import TOTALS, Policy
 
 _CODE = "import sys; from accelmodel.benchmarks.python_twin import respond; respond(*sys.argv[1:])"
@@ -57,7 +57,7 @@ def answer(question: Mapping[str, Any]) -> tuple[Any, float]:
     table, machines = question["table"][:, :, None], question["machines"][:, None, :]
     totals = np.zeros((len(TOTALS), 1, machines.shape[2]))
     start = time.perf_counter()
-    step_kernel.evaluate(table, machines, Policy(*map(float, question["policy"])), totals, np.zeros((0, 0, 0, 0)))
+    step.evaluate(table, machines, Policy(*map(float, question["policy"])), totals, np.zeros((0, 0, 0, 0)))
     return totals[:, 0], time.perf_counter() - start
 
 

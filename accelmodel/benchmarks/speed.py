@@ -23,7 +23,7 @@ from accelmodel.benchmarks import c_twin, cake_fronts, numpy_twin, python_twin
 from accelmodel.benchmarks.peers import known, measured
 from accelmodel.inference.policies import policy
 from accelmodel.inference.step import pose
-from accelmodel.laws.kernels import step as step_kernel
+from accelmodel.laws.kernels import step
 from accelmodel.laws.types import TOTALS, Machine, Policy
 from accelmodel.specs.load import cluster, load, workload
 
@@ -75,7 +75,7 @@ def designs(base: Any, count: int, seed: int = 0) -> Any:
 
 def _kernel(parallel: bool) -> Callable[[Any, Any, Policy], Any]:
     """Return the fused kernel, called as the twins are."""
-    whole = step_kernel.evaluate_parallel if parallel else step_kernel.evaluate
+    whole = step.evaluate_parallel if parallel else step.evaluate
     blank = np.zeros((0, 0, 0, 0))
 
     def run(table: Any, machines: Any, rule: Policy) -> Any:

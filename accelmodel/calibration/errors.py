@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accelmodel.measured import aiconfigurator as silicon
-from accelmodel.specs.load import load
+from accelmodel.calibration import fit
+from accelmodel.measured import aiconfigurator
+from accelmodel.specs.hardware import Cluster, Device
+from accelmodel.specs.load import cluster, load
+
+if TYPE_CHECKING:
+    pass
 
 #: names of precisions
 PRECISIONS = {16.0: "16 bit", 8.0: "8 bit", 4.0: "4 bit"}
@@ -28,4 +33,47 @@ def statistics(predicted: Any, measured: Any) -> dict[str, float]:
 
 def fitted() -> list[str]:
     """Return the measured devices to whose kernels constants were fitted; the others are there to be predicted."""
-    return [name for name in silicon.SYSTEMS if load("device", name).residuals]
+    return [name for name in aiconfigurator.SYSTEMS if load("device", name).residuals]
+
+
+#: generations of one maker, in order: the nearest is one step away; cards without tensor memory stand by themselves
+GENERATIONS = ("Turing", "Ampere", "Ada", "Blackwell RTX", "Hopper", "Blackwell")
+
+
+#: constants that depend on the generation little: where it has no other fitted device, all others stand for it
+LATENCIES = ("attention_time", "attention_tile_time", "combine_time")
+
+
+def _nearest(device: Device, others: list[Cluster]) -> list[Cluster]:
+    """Return those of the same generation, else of the one before, else of the one after, and so on."""
+    place = GENERATIONS.index(device.architecture)
+
+    def distance(other: Cluster) -> float:
+        steps = GENERATIONS.index(other.device.architecture) - place
+        return abs(steps) + (0.5 if steps > 0 else 0.0)
+
+    nearest = min(distance(other) for other in others)
+    return [other for other in others if distance(other) == nearest]
+
+
+def transferred(device: Device) -> tuple[Cluster, str]:
+    """Return a device with the constants of others of the nearest architecture instead of its own, and their names.
+
+    The nearest are the fitted devices of the same generation, else of the one before, else of the one after; of
+    several the geometric mean is taken.  ``LATENCIES`` are those of the same generation, else of all other devices.
+    Constants of its link likewise, from devices that have another link where this one's was fitted to the device
+    itself.
+    """
+    bare = cluster(load("device", device.name, fitted=False), link=load("link", device.link, fitted=False))
+    others = [cluster(load("device", name)) for name in fitted() if name != device.name]
+    foreign = [other for other in others if other.link.name != device.link or not device.residuals]
+    switched = [other for other in foreign if other.link.topology in fit.TOPOLOGIES]
+    near, linked = _nearest(device, others), _nearest(device, switched)
+    related = near[0].device.architecture == device.architecture
+    means = {}
+    told = (name for fields in fit.CONSTANTS.values() for name in fields if name != fit.CROWDING)
+    for name in told:
+        alike = others if name in LATENCIES and not related else near
+        own = [fit.constant(other, name) for other in (linked if name.startswith("link.") else alike)]
+        means[name] = float(np.exp(np.mean(np.log(own))))
+    return fit.placed(bare, means), ", ".join(other.device.name for other in near)

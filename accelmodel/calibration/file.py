@@ -6,8 +6,8 @@ from pathlib import Path
 
 from accelmodel.calibration.fit import FOLDS, Fit
 from accelmodel.errors import SpecError
+from accelmodel.specs.base import Residual, Spec
 from accelmodel.specs.load import field_units
-from accelmodel.specs.schema import Residual, Spec
 
 #: digits that a fit is worth
 DIGITS = 4

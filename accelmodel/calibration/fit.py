@@ -1,6 +1,6 @@
 """Fitting the few constants of a device that no data sheet gives to measured kernels.
 
-Fits see the training rows alone (``silicon.training``); what the accuracy tables say is about the others.
+Fits see the training rows alone (``aiconfigurator.training``); what the accuracy tables say is about the others.
 The error that is minimised is that of the logarithm, with large errors counted linearly instead of
 squared, so that neither large kernels nor outliers decide.
 """
@@ -16,12 +16,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from accelmodel.errors import SpecError, unknown
-from accelmodel.inference import operator_time as kernels
-from accelmodel.measured import aiconfigurator as silicon
-from accelmodel.measured import attention_conditions as measured_attention
-from accelmodel.measured import gemm_conditions as measured_products
+from accelmodel.inference import operator_time
+from accelmodel.measured import aiconfigurator
+from accelmodel.measured.conditions import (
+    attention_warmth,
+    cache_write,
+    matmul_times,
+)
+from accelmodel.specs.base import Residual
+from accelmodel.specs.hardware import Cluster, Device
 from accelmodel.specs.load import override
-from accelmodel.specs.schema import Cluster, Device, Residual
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,19 +121,19 @@ class Fit:
     residuals: tuple[Residual, ...]
 
 
-def columns(kind: str, frame: pd.DataFrame) -> kernels.Columns:
-    """Return the operators that the rows of a frame describe; ``silicon.SHAPES`` names its columns."""
-    value = {name: frame[name].to_numpy(dtype=float) for name in (*silicon.SHAPES[kind], "bits")}
+def columns(kind: str, frame: pd.DataFrame) -> operator_time.Columns:
+    """Return the operators that the rows of a frame describe; ``aiconfigurator.SHAPES`` names its columns."""
+    value = {name: frame[name].to_numpy(dtype=float) for name in (*aiconfigurator.SHAPES[kind], "bits")}
     if kind == "matmul":
-        return kernels.matmul(value["m"], value["n"], value["k"], value["bits"])
+        return operator_time.matmul(value["m"], value["n"], value["k"], value["bits"])
     if kind == "quantise":
         # 16 bit in, 8 bit out; a comparison, a product and a rounding each
-        return kernels.pointwise(value["m"] * value["k"], 3.0, 2.0, value["bits"] / 8.0)
+        return operator_time.pointwise(value["m"] * value["k"], 3.0, 2.0, value["bits"] / 8.0)
     if "elements" in value:
         size = value["elements"] * value["bits"] / 8.0
-        return kernels.collective(kind.removeprefix("custom "), size, value["devices"])
+        return operator_time.collective(kind.removeprefix("custom "), size, value["devices"])
     shape = [value[name] for name in ("batch", "heads", "kv_heads", "head_dim", "context")]
-    return kernels.attention(kind.partition(" ")[0], *shape, window=value["window"], kv_bits=value["bits"])
+    return operator_time.attention(kind.partition(" ")[0], *shape, window=value["window"], kv_bits=value["bits"])
 
 
 def predict(kind: str, frame: pd.DataFrame, chip: Cluster) -> Any:
@@ -137,19 +141,19 @@ def predict(kind: str, frame: pd.DataFrame, chip: Cluster) -> Any:
 
     NCCL's collectives do without the kernels of serving engines.  Attention was measured on the same data time
     after time, products on copies of the weights in turn, so that what fits L2 is there.  Products of a framework's
-    own kernels (``measured_products.library_of``) hold the quantisation of their activations.
+    own kernels (``library_of``) hold the quantisation of their activations.
     """
     given = columns(kind, frame)
     if kind == "matmul":
-        return measured_products.times(frame, given, chip)
-    found = measured_attention.warmth(given, chip.device) if kind.endswith("attention") else 0.0
+        return matmul_times(frame, given, chip)
+    found = attention_warmth(given, chip.device) if kind.endswith("attention") else 0.0
     given = {**given, "warm": found}
-    if kind in silicon.COLLECTIVES:
+    if kind in aiconfigurator.COLLECTIVES:
         plain = [name for name in chip.link.algorithms if name not in ("one-shot", "two-shot")]
         chip = replace(chip, link=override(chip.link, algorithms=plain))
-    times, _ = kernels.time_columns(given, chip)
+    times, _ = operator_time.time_columns(given, chip)
     if kind == "prefill attention":
-        written = measured_attention.cache_write(frame, found, chip.device)
+        written = cache_write(frame, found, chip.device)
         times = times + written.reshape(-1, *[1] * (times.ndim - 1))
     return times
 
@@ -179,7 +183,7 @@ def is_fitted(kind: str, frame: pd.DataFrame) -> Any:
     for (of, bits), names in FITTED.items():
         if of == kind:
             own = frame["source"].str.startswith((*names, "given"))
-            chosen |= np.asarray((frame["bits"] == bits) & own) & ~np.asarray(silicon.windowed(frame))
+            chosen |= np.asarray((frame["bits"] == bits) & own) & ~np.asarray(aiconfigurator.windowed(frame))
     return chosen
 
 
@@ -241,7 +245,7 @@ def fit(kind: str, frames: Frames, chip: Cluster) -> Fit:
     kind : str
         A key of ``CONSTANTS``.
     frames : mapping
-        Kind → training rows, with the columns of ``silicon.SHAPES``, ``bits``, ``source`` and ``time`` [s].
+        Kind → training rows, with the columns of ``aiconfigurator.SHAPES``, ``bits``, ``source`` and ``time`` [s].
     chip : Cluster
         Gives all other constants, and the starting point.
     """
@@ -265,7 +269,7 @@ def fit(kind: str, frames: Frames, chip: Cluster) -> Fit:
 
 def _folds(frame: pd.DataFrame) -> Any:
     """Return to which of the parts each row belongs."""
-    return np.floor(FOLDS * silicon.hashed(np.arange(len(frame)))).astype(int)
+    return np.floor(FOLDS * aiconfigurator.hashed(np.arange(len(frame)))).astype(int)
 
 
 def training_rows(kind: str, measured: Frames) -> Frames:
@@ -274,10 +278,10 @@ def training_rows(kind: str, measured: Frames) -> Frames:
     for of in TOGETHER.get(kind, (kind,)):
         frame = measured.get(of)
         if frame is not None and not frame.empty:
-            found[of] = frame[np.asarray(silicon.training(frame, of)) & is_fitted(of, frame)]
+            found[of] = frame[np.asarray(aiconfigurator.training(frame, of)) & is_fitted(of, frame)]
             if of == "quantise":
                 # what a kernel takes at least is the device's; what one framework's takes more is not
-                found[of] = found[of].loc[found[of].groupby(list(silicon.SHAPES[of]))["time"].idxmin()]
+                found[of] = found[of].loc[found[of].groupby(list(aiconfigurator.SHAPES[of]))["time"].idxmin()]
     return {of: frame for of, frame in found.items() if len(frame)}
 
 
@@ -301,7 +305,7 @@ def calibrate(chip: Cluster, measured: Frames, progress: Progress | None = None)
     for kind in CONSTANTS:
         frames = training_rows(kind, measured)
         rows = sum(map(len, frames.values()))
-        if rows < FEWEST or (kind in silicon.COLLECTIVES and chip.link.topology not in FITTABLE):
+        if rows < FEWEST or (kind in aiconfigurator.COLLECTIVES and chip.link.topology not in FITTABLE):
             continue
         if progress:
             progress(f"{kind}: {rows} rows")
@@ -323,8 +327,8 @@ def calibrated(chip: Cluster, fits: list[Fit]) -> Cluster:
 def measured_rows(device: Device) -> dict[str, pd.DataFrame]:
     """Return the installed measurements of a device by kind; kinds that were not measured are left out."""
     found = {}
-    for kind in silicon.SHAPES:
-        frame, _ = silicon.rows(device, kind)
+    for kind in aiconfigurator.SHAPES:
+        frame, _ = aiconfigurator.rows(device, kind)
         if len(frame):
             found[kind] = frame
     return found
@@ -333,8 +337,8 @@ def measured_rows(device: Device) -> dict[str, pd.DataFrame]:
 def read_csv(path: Path) -> dict[str, pd.DataFrame]:
     """Return a user's own measurements by kind.
 
-    Columns: ``kind`` (a key of ``silicon.SHAPES``), the shape columns of the kind, ``bits`` and ``time_s``; other
-    columns are ignored, and columns of other kinds may be empty.
+    Columns: ``kind`` (a key of ``aiconfigurator.SHAPES``), the shape columns of the kind, ``bits`` and ``time_s``;
+    other columns are ignored, and columns of other kinds may be empty.
 
     Raises
     ------
@@ -351,9 +355,9 @@ def read_csv(path: Path) -> dict[str, pd.DataFrame]:
     table: dict[str, list[dict[str, float]]] = {}
     for number, line in enumerate(lines, start=2):
         kind = (line.get("kind") or "").strip()
-        if kind not in silicon.SHAPES:
-            raise SpecError(f"{path}: line {number}: {unknown('kind', kind, silicon.SHAPES)}")
-        row = {name: _number(line, name, path, number) for name in (*silicon.SHAPES[kind], "bits", "time_s")}
+        if kind not in aiconfigurator.SHAPES:
+            raise SpecError(f"{path}: line {number}: {unknown('kind', kind, aiconfigurator.SHAPES)}")
+        row = {name: _number(line, name, path, number) for name in (*aiconfigurator.SHAPES[kind], "bits", "time_s")}
         table.setdefault(kind, []).append(row)
     if not table:
         raise SpecError(f"{path}: holds no rows; give the columns kind, the shape, bits and time_s")

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accelmodel.calibration import fit as calibration
+from accelmodel.calibration import fit
 from accelmodel.calibration.errors import PRECISIONS, statistics
 from accelmodel.errors import SpecError
 from accelmodel.inference.layers import shard
 from accelmodel.inference.step import Question
 from accelmodel.laws.types import ATTENTION, MATMUL, Operator
-from accelmodel.measured import aiconfigurator as silicon
+from accelmodel.measured import aiconfigurator
+from accelmodel.specs.base import Residual
+from accelmodel.specs.hardware import Cluster, Device
 from accelmodel.specs.load import cluster
-from accelmodel.specs.schema import Cluster, Device, Residual
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +37,7 @@ _STRETCH = Operator._fields.index("stretch")
 
 def _places(kind: str, frame: pd.DataFrame) -> Any:
     """Return shapes as points: octaves of each size; a window of 0 lies far from all others."""
-    sizes = frame[list(silicon.SHAPES[kind])].to_numpy(dtype=float)
+    sizes = frame[list(aiconfigurator.SHAPES[kind])].to_numpy(dtype=float)
     return np.log2(np.where(sizes > 0.0, sizes, 2.0**-40))
 
 
@@ -67,7 +68,7 @@ def interpolated(values: Any, known: Any, wanted: Any, *, leave_out: bool = Fals
 
 def _residual(kind: str, table: pd.DataFrame, chip: Cluster, frame: pd.DataFrame | None = None) -> Any:
     """Return the logarithm of measured over predicted time at the shapes of a frame, or of the table left out."""
-    known = np.log(table["time"].to_numpy() / calibration.predict(kind, table, chip))
+    known = np.log(table["time"].to_numpy() / fit.predict(kind, table, chip))
     places = _places(kind, table)
     wanted = places if frame is None else _places(kind, frame)
     return interpolated(known, places, wanted, leave_out=frame is None, fade=FAR**-2)
@@ -79,19 +80,19 @@ def predict(kind: str, frame: pd.DataFrame, chip: Cluster, table: pd.DataFrame) 
     Parameters
     ----------
     kind : str
-        A key of ``silicon.SHAPES``.
+        A key of ``aiconfigurator.SHAPES``.
     frame : DataFrame
         Wanted shapes.
     chip : Cluster
     table : DataFrame
         Measured rows of one source and precision, with ``time`` [s].
     """
-    return calibration.predict(kind, frame, chip) * np.exp(_residual(kind, table, chip, frame))
+    return fit.predict(kind, frame, chip) * np.exp(_residual(kind, table, chip, frame))
 
 
 def _measured(device: Device, kind: str, framework: str, bits: float) -> pd.DataFrame:
     """Return the rows of one framework and precision; none where it did not measure them."""
-    frame, _ = silicon.rows(device, kind)
+    frame, _ = aiconfigurator.rows(device, kind)
     sources = sorted(set(frame["source"]))
     chosen = [source for source in sources if source.lower().startswith(framework.lower())]
     if kind == "matmul" and not chosen:
@@ -156,8 +157,8 @@ def corrected(question: Question, framework: str) -> Question:
                 continue
             found[kind] = None
             operators[_STRETCH, rows[group.index], points[group.index]] = np.exp(_residual(kind, table, chip, group))
-            left = np.log(table["time"] / calibration.predict(kind, table, chip)) - _residual(kind, table, chip)
-            lower, upper = np.exp(np.quantile(left, [calibration.TAIL, 1.0 - calibration.TAIL]))
+            left = np.log(table["time"] / fit.predict(kind, table, chip)) - _residual(kind, table, chip)
+            lower, upper = np.exp(np.quantile(left, [fit.TAIL, 1.0 - fit.TAIL]))
             residuals = [each for each in residuals if (each.kind, each.bits) != (kind, bits)]
             residuals.append(Residual(kind, float(bits), float(lower), float(upper), len(table)))
     known = replace(question.cluster, device=replace(device, residuals=tuple(residuals)))
@@ -170,13 +171,13 @@ def leave_one_out(device: Device, kind: str) -> list[dict[str, Any]]:
 
     Beside it the error of the law alone, and of interpolating times without a law.
     """
-    frame, _ = silicon.rows(device, kind)
+    frame, _ = aiconfigurator.rows(device, kind)
     found = []
     for (source, bits), group in frame.groupby(["source", "bits"]):
         if len(group) <= NEIGHBOURS:
             continue
         places, time = _places(kind, group), group["time"].to_numpy()
-        law = calibration.predict(kind, group, cluster(device))
+        law = fit.predict(kind, group, cluster(device))
         residual = _residual(kind, group, cluster(device))
         plain = interpolated(np.log(time), places, places, leave_out=True)
         found.append(

@@ -1,7 +1,7 @@
 """Fitting what a framework's own kernels of products do otherwise, over all devices at once.
 
 A library's constants are relative to those of the device, so that one set serves all of them.  Only training rows
-are seen (``silicon.training``), as many of each device, so that each counts the same.
+are seen (``aiconfigurator.training``), as many of each device, so that each counts the same.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from accelmodel.calibration import errors as accuracy
 from accelmodel.calibration import fit as calibration
 from accelmodel.calibration.file import DIGITS
 from accelmodel.errors import SpecError
-from accelmodel.inference import operator_time as kernels
-from accelmodel.measured import aiconfigurator as silicon
-from accelmodel.measured import gemm_conditions as measured_products
+from accelmodel.inference.kernel_library import library_times
+from accelmodel.measured import aiconfigurator
+from accelmodel.measured.conditions import matmul_warmth
+from accelmodel.specs.cloud import KernelLibrary
+from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.load import cluster, field_units, load, override
-from accelmodel.specs.schema import Cluster, KernelLibrary
 
 #: constant → span in which it makes sense
 CONSTANTS = {
@@ -54,12 +55,12 @@ def training_rows(library: KernelLibrary, devices: Iterable[str] | None = None) 
     found = {}
     for name in accuracy.fitted() if devices is None else devices:
         chip = cluster(load("device", name))
-        frame, _ = silicon.rows(chip.device, "matmul")
+        frame, _ = aiconfigurator.rows(chip.device, "matmul")
         ours = frame["source"].str.startswith(library.framework) & (frame["bits"] == library.bits)
-        frame = frame[np.asarray(silicon.training(frame, "matmul")) & ours]
+        frame = frame[np.asarray(aiconfigurator.training(frame, "matmul")) & ours]
         if len(frame):
             frame = frame.sample(min(len(frame), ROWS), random_state=0)
-            warm = measured_products.warmth(frame, calibration.columns("matmul", frame), chip.device)
+            warm = matmul_warmth(frame, calibration.columns("matmul", frame), chip.device)
             m, n, k, time = (frame[column].to_numpy(dtype=float) for column in ("m", "n", "k", "time"))
             found[name] = Rows(chip, m, n, k, warm, time)
     return found
@@ -77,7 +78,7 @@ def solve(library: KernelLibrary, parts: list[Rows]) -> KernelLibrary:
 
     def errors(x: np.ndarray) -> np.ndarray:
         near = moved(x)
-        times = (kernels.library_times(part.m, part.n, part.k, near, part.chip, part.warm) for part in parts)
+        times = (library_times(part.m, part.n, part.k, near, part.chip, part.warm) for part in parts)
         return np.concatenate([np.log(time / part.time) for time, part in zip(times, parts, strict=True)])
 
     low, high = np.log(list(CONSTANTS.values())).T

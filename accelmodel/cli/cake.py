@@ -7,8 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
-from accelmodel.cli.options import DeviceName, Json, LinkName, ModelName, WeightBits, emit
+from accelmodel.cli.options import DeviceName, Json, LinkName, ModelName, WeightBits, counts, emit, hardware, names
+from accelmodel.cli.terminal import print_table, say
 from accelmodel.errors import SpecError
+from accelmodel.kvcache.policies import POLICIES
+from accelmodel.kvcache.question import HEADINGS, Question, answer, bandwidth_words
+from accelmodel.kvcache.traces import BANDWIDTH, budget, random_trace, read_trace
+from accelmodel.specs.load import load
+from accelmodel.units import parse, show
 
 app = typer.Typer(add_completion=False)
 
@@ -57,17 +63,11 @@ INTERVALS = 10_000
 
 
 def _quantities(text: str, unit: str, what: str) -> list[float]:
-    from accelmodel.cli.hardware import names
-    from accelmodel.units import parse
-
     return list(dict.fromkeys(parse(each, unit, what=what) for each in names(text)))
 
 
 def _trace(text: str | None, what: str, columns: dict[str, float], hold: bool, seed: int) -> Any:
     """Return the trace that an option describes, if it does."""
-    from accelmodel.kvcache.traces import BANDWIDTH, random_trace, read_trace
-    from accelmodel.units import parse
-
     if text is None:
         return None
     if not text.startswith("random:"):
@@ -81,8 +81,6 @@ def _trace(text: str | None, what: str, columns: dict[str, float], hold: bool, s
 
 
 def _loads(**texts: str | float | None) -> dict[str, float]:
-    from accelmodel.units import parse
-
     units = {"tail": "s", "latency": "s", "compression": "1", "decompression_rate": "B/s"}
     return {
         name: parse(text, units[name], what=f"--{name.replace('_', '-')}")
@@ -92,9 +90,6 @@ def _loads(**texts: str | float | None) -> dict[str, float]:
 
 
 def _policies(text: str | None) -> list[str]:
-    from accelmodel.cli.hardware import names
-    from accelmodel.kvcache.policies import POLICIES
-
     wanted = names(text) if text is not None else []
     return list(POLICIES) if wanted == ["all"] else wanted
 
@@ -128,18 +123,12 @@ def cake_command(
     as_json: Json = False,
 ) -> None:
     """Time to first token of a long prompt whose KV cache is stored: compute it, load it, or both (Cake)."""
-    from accelmodel.cli import hardware as options
-    from accelmodel.cli import tables_cake
-    from accelmodel.kvcache.question import Question, answer
-    from accelmodel.kvcache.traces import BANDWIDTH, budget
-    from accelmodel.specs.load import load
-
     storage = load("storage", tier)
     question = Question(
         model=load("model", model),
-        cluster=options.hardware(device, tp, link=link),
+        cluster=hardware(device, tp, link=link),
         storage=storage,
-        tokens=options.counts(tokens, "tokens"),
+        tokens=counts(tokens, "tokens"),
         bandwidth=_quantities(bandwidth, "B/s", "--bandwidth") if bandwidth else [storage.bandwidth],
         utilisation=_quantities(utilisation, "1", "--utilisation"),
         kv_bits=_quantities(kv_bits, "1", "--kv-bits"),
@@ -159,4 +148,42 @@ def cake_command(
         from accelmodel.report.cake import write_report
 
         data["report"] = str(write_report(question, data, report))
-    emit(data) if as_json else tables_cake.print_answer(data)
+    emit(data) if as_json else print_answer(data)
+
+
+def print_answer(data: dict[str, Any]) -> None:
+    """Print the rows, and what a reader must know about them."""
+    rows = []
+    for row, detail in zip(data["rows"], data["details"], strict=True):
+        rows.append(
+            [
+                f"{row['tokens']:,}",
+                bandwidth_words(row["bandwidth_bytes_per_s"]),
+                f"{row['utilisation']:.3g}",
+                f"{row['kv_bits']:g}",
+                *(show(time, "s") for time in row["ttft_s"].values()),
+                f"{row['meet_token']:,.0f}",
+                f"{row['speedup_over_compute']:.2f}",
+                f"{row['speedup_over_load']:.2f}",
+                detail["regime"],
+            ]
+        )
+    columns = ["tokens", "bandwidth", "share", "KV bits", *(HEADINGS[name] for name in data["rows"][0]["ttft_s"])]
+    columns += ["meet at", "x compute", "x load", "regime"]
+    print_table(f"Time to first token of {data['model']} on {data['tp']} x {data['device']}", columns, rows)
+    for row, detail in zip(data["rows"], data["details"], strict=True):
+        if detail["why_cake_loses"]:
+            place = f"{row['tokens']:,} tokens, {bandwidth_words(row['bandwidth_bytes_per_s'])}"
+            say(f"{place}, share {row['utilisation']:.3g}: Cake is {detail['why_cake_loses']}")
+    crossings = {detail["crossover_bandwidth_bytes_per_s"] for detail in data["details"]} - {None}
+    if crossings:
+        ends = dict.fromkeys(bandwidth_words(value) for value in (min(crossings), max(crossings)))
+        say(f"loading alone beats computing alone above {' to '.join(ends)}")
+    say(f"chunk times: {data['chunk_times']}; tail {show(data['tail_s'], 's')}; weakest fact: {data['weakest_fact']}")
+    for note in data["notes"]:
+        say(note)
+    for fronts in data.get("fronts", []):
+        met = f"fronts meet at {show(fronts['meet_time_s'], 's')}, token {fronts['meet_token']:,.0f}"
+        say(f"{fronts['tokens']:,} tokens: {met}; positions with --json or --report")
+    if "report" in data:
+        say(f"report: {data['report']}")

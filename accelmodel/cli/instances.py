@@ -9,8 +9,17 @@ from typing import Annotated, Any
 
 import typer
 
-from accelmodel.cli.options import Json, emit
+from accelmodel.cli.options import Json, counts, emit, names
 from accelmodel.cli.options import ModelName as Model
+from accelmodel.cli.terminal import print_table, say
+from accelmodel.cloud.fleet import fleet as cheapest_fleet
+from accelmodel.cloud.fleet import read_mix
+from accelmodel.cloud.hosting import Setup
+from accelmodel.cloud.ranking import Question, Slo, answer, precisions
+from accelmodel.errors import SpecError
+from accelmodel.specs.load import load
+from accelmodel.specs.prices import offers, read_prices, shipped
+from accelmodel.units import parse, show
 
 Region = Annotated[str, typer.Option("--region", help="One or several, such as us-east-1,eastus.")]
 PriceKind = Annotated[str, typer.Option("--price-kind", help="on-demand, spot or reserved.")]
@@ -27,9 +36,6 @@ MOST = 100
 
 
 def _seconds(text: str, what: str) -> float | None:
-    from accelmodel.errors import SpecError
-    from accelmodel.units import parse
-
     if not text:
         return None
     value = parse(text, "s", what=what)
@@ -39,23 +45,16 @@ def _seconds(text: str, what: str) -> float | None:
 
 
 def _above(value: float, what: str) -> float | None:
-    from accelmodel.errors import SpecError
-
     if value < 0.0 or math.isnan(value):
         raise SpecError(f"{what} {value:g} must be above 0")
     return value or None
 
 
 def _bits(text: str, what: str) -> list[float]:
-    from accelmodel.cli.hardware import counts
-
     return [float(bits) for bits in counts(text, what)]
 
 
 def _offers(prices: Path | None, region: str, kind: str) -> Any:
-    from accelmodel.cli.hardware import names
-    from accelmodel.specs.prices import offers, read_prices, shipped
-
     return offers(read_prices(prices) if prices else shipped(), names(region), kind)
 
 
@@ -89,12 +88,6 @@ def instances(
     as_json: Json = False,
 ) -> None:
     """Rank cloud instances by cost for a workload and a service level, KV cache offloaded where it must be."""
-    from accelmodel.cli import tables_instances
-    from accelmodel.cloud.hosting import Setup
-    from accelmodel.cloud.ranking import Question, Slo, answer, precisions
-    from accelmodel.errors import SpecError
-    from accelmodel.specs.load import load
-
     if not 0.0 < percentile < 100.0:
         raise SpecError(f"percentile {percentile:g} must be between 0 and 100")
     levels = [_above(slo_tps, "slo-tps"), _above(slo_tps_output, "slo-tps-output")]
@@ -116,7 +109,7 @@ def instances(
         from accelmodel.report.instances import write_report
 
         data["report"] = str(write_report(question, offered, setups, data, report))
-    emit(data) if as_json else tables_instances.print_instances(data)
+    emit(data) if as_json else print_instances(data)
 
 
 @app.command("fleet")
@@ -136,13 +129,6 @@ def fleet(
     as_json: Json = False,
 ) -> None:
     """The cheapest combination of instance types for a mix of request sizes."""
-    from accelmodel.cli import tables_instances
-    from accelmodel.cloud.fleet import fleet as cheapest_fleet
-    from accelmodel.cloud.fleet import read_mix
-    from accelmodel.cloud.hosting import Setup
-    from accelmodel.cloud.ranking import Slo
-    from accelmodel.specs.load import load
-
     slo = Slo(
         ttft=_seconds(slo_ttft, "slo-ttft"), tpot=_seconds(slo_tpot, "slo-tpot"),
         latency=_seconds(slo_latency, "slo-latency"),
@@ -151,4 +137,59 @@ def fleet(
     setup = Setup(load("engine", engine), "none", float(weight_bits), float(kv_bits))
     _above(max_price, "max-price")
     data = cheapest_fleet(load("model", model), _offers(prices, region, price_kind), setup, mix, slo, max_price)
-    emit(data) if as_json else tables_instances.print_fleet(data)
+    emit(data) if as_json else print_fleet(data)
+
+
+def _or_dash(value: float | None, unit: str = "") -> str:
+    if value is None:
+        return "–"
+    return show(value, unit, 3) if unit else f"{value:.4g}"
+
+
+def print_instances(data: dict[str, Any]) -> None:
+    """Print the ranking, the choice, and what fewer bits save."""
+    rows = [
+        [
+            row["instance"], f"{row['gpus']} {row['gpu']}", str(row["detail"]["instances"]),
+            f"{row['detail']['weight_bits']:g}/{row['detail']['kv_bits']:g}", f"{row['price_usd_per_hour']:.4g}",
+            f"{row['offload_ratio']:.0%}", _or_dash(row["tps_total"]), _or_dash(row["ttft_s"], "s"),
+            _or_dash(row["tpot_s"], "s"), _or_dash(row["cost_usd_per_million_tokens"]), row["reason"],
+        ]
+        for row in data["rows"]
+    ]  # fmt: skip
+    columns = [
+        "instance",
+        "GPUs",
+        "count",
+        "bits",
+        "USD/h",
+        "offloaded",
+        "tokens/s",
+        "TTFT",
+        "TPOT",
+        "USD/M tokens",
+        "",
+    ]
+    print_table(f"Instances for {data['model']}, {data['time_model']} time, engine {data['engine']}", columns, rows, 2)
+    best = data["choice"]
+    cost = _or_dash(best["cost_usd_per_million_tokens"])
+    say(f"choice: {best['detail']['instances']} x {best['instance']}, {cost} USD per million input and output tokens")
+    fewer = data["fewer_bits"]
+    if fewer and fewer["saving"]:
+        say(
+            f"{fewer['weight_bits']:g}-bit weights and {fewer['kv_bits']:g}-bit KV cache save {fewer['saving']:.0%} "
+            f"over {fewer['instance_at_most_bits']} at full precision"
+        )
+    if data["prices"]["note"]:
+        say(f"{data['prices']['stale']} prices are stale (oldest {data['prices']['oldest']}): {data['prices']['note']}")
+
+
+def print_fleet(data: dict[str, Any]) -> None:
+    """Print the fleet and what it saves."""
+    print_table(f"Fleet for {data['model']}", ["instance", "count"], [[n, str(c)] for n, c in data["counts"].items()])
+    best = data["best_single"]
+    beside = (
+        f"; best single type: {best['count']} x {best['instance']}, {best['cost_usd_per_hour']:.4g}" if best else ""
+    )
+    saved = f", saving {data['saving']:.1%}" if best else "; no single type serves every bucket"
+    say(f"{data['cost_usd_per_hour']:.4g} USD/h{beside}{saved}")

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+import itertools
+from collections.abc import Mapping
+from typing import Annotated, Any
 
+import numpy as np
 import typer
 
-from accelmodel.cli.options import DeviceName, Json, LinkName, emit
+from accelmodel.cli.options import DeviceName, Json, LinkName, counts, emit
+from accelmodel.cli.terminal import print_table
+from accelmodel.errors import SpecError, unknown
+from accelmodel.inference import operator_time
+from accelmodel.inference.intervals import factors, kind_of
+from accelmodel.inference.kernel_library import library_times
+from accelmodel.specs.hardware import Cluster
+from accelmodel.specs.load import cluster, load
+from accelmodel.units import parse, show
 
 app = typer.Typer(add_completion=False)
 
@@ -28,12 +38,10 @@ def matmul(
     as_json: Json = False,
 ) -> None:
     """Matrix products, weights in HBM: time, interval, and what bounds them."""
-    from accelmodel.cli import operator_rows as kernel_answer
-    from accelmodel.cli import tables_kernels
 
-    rows = kernel_answer.matmul_rows(device, m, n, k, bits, library)
+    rows = matmul_rows(device, m, n, k, bits, library)
     title = f"Products on {device}, {library or f'{bits:g} bit'}"
-    emit({"rows": rows}) if as_json else tables_kernels.print_kernels(rows, title)
+    emit({"rows": rows}) if as_json else print_kernels(rows, title)
 
 
 @app.command()
@@ -50,12 +58,10 @@ def attention(
     as_json: Json = False,
 ) -> None:
     """Attention of one layer: time, interval, and what bounds it."""
-    from accelmodel.cli import operator_rows as kernel_answer
-    from accelmodel.cli import tables_kernels
 
     shape = {"heads": heads, "kv_heads": kv_heads, "head_dim": head_dim, "window": window, "kv_bits": kv_bits}
-    rows = kernel_answer.attention_rows(device, phase, batch, context, shape)
-    emit({"rows": rows}) if as_json else tables_kernels.print_kernels(rows, f"Attention in {phase} on {device}")
+    rows = attention_rows(device, phase, batch, context, shape)
+    emit({"rows": rows}) if as_json else print_kernels(rows, f"Attention in {phase} on {device}")
 
 
 @app.command()
@@ -70,77 +76,112 @@ def collective(
     as_json: Json = False,
 ) -> None:
     """Collectives: time, interval, bus bandwidth and algorithm."""
-    from accelmodel.cli import operator_rows as kernel_answer
-    from accelmodel.cli import tables_kernels
 
-    rows = kernel_answer.collective_rows(device, link, kind, size, devices)
-    emit({"rows": rows}) if as_json else tables_kernels.print_kernels(rows, f"{kind} over {devices} {device}")
+    rows = collective_rows(device, link, kind, size, devices)
+    emit({"rows": rows}) if as_json else print_kernels(rows, f"{kind} over {devices} {device}")
 
 
-@app.command()
-def calibrate(
-    device: Annotated[str | None, typer.Argument(help="Name, or path of a TOML file.")] = None,
-    measurements: Annotated[
-        Path | None, typer.Option("--measurements", help="CSV of your own: kind, shape, bits, time_s.")
-    ] = None,
-    output: Annotated[Path | None, typer.Option("--output", help="TOML file; beside the device's by default.")] = None,
-    library: Annotated[
-        str | None, typer.Option("--library", help="Fit a framework's own products over all devices instead.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Fit the constants that no data sheet gives to measured kernels, and write them beside the device."""
-    from accelmodel.cli import operator_rows as kernel_answer
-    from accelmodel.cli import tables_kernels
-    from accelmodel.cli import terminal as tables
-    from accelmodel.errors import SpecError
-
-    if (device is None) == (library is None):
-        raise SpecError("accelmodel calibrate fits a DEVICE or a --library; give one of them")
-    with tables.watching() as watch:
-
-        def told(stage: str) -> None:
-            watch(stage, 1, 1)
-
-        if library:
-            data = kernel_answer.calibrate_library(library, output, told)
-        else:
-            data = kernel_answer.calibrate(str(device), measurements, output, told)
-    emit(data) if as_json else tables_kernels.print_calibration(data)
+PRECISIONS = (16.0, 8.0, 4.0)
 
 
-@app.command()
-def validate(
-    transfer: Annotated[
-        bool, typer.Option("--transfer", help="Constants from other devices of the nearest architecture.")
-    ] = False,
-    end_to_end: Annotated[
-        bool, typer.Option("--end-to-end", help="Whole servers: time per token and to the first token.")
-    ] = False,
-    hybrid: Annotated[bool, typer.Option("--hybrid", help="Law times interpolated residual, leave one out.")] = False,
-    claims: Annotated[bool, typer.Option("--claims", help="Published claims alone, no measured kernels.")] = False,
-    output: Annotated[Path | None, typer.Option("--output", help="Also write the tables as Markdown.")] = None,
-    report: Annotated[Path | None, typer.Option("--report", help="Also write pictures, as one HTML file.")] = None,
-    as_json: Json = False,
-) -> None:
-    """The accuracy table: what others published and measured, beside the model."""
-    from accelmodel.cli import tables_kernels
-    from accelmodel.cli import terminal as tables
-    from accelmodel.validation import table as validation_answer
+def _timed(
+    columns: operator_time.Columns, chip: Cluster, shapes: list[dict[str, Any]], **asked: Any
+) -> list[dict[str, Any]]:
+    """Return rows: the shape, then ``time_s``, ``lower_s``, ``upper_s`` and ``bound``."""
+    times, bounds = operator_time.time_columns(columns, chip)
+    low, high = factors(chip, **asked)[int(kind_of(columns["kind"]))]
+    words = operator_time.bound_names(bounds)
+    return [
+        {**shape, "time_s": float(t), "lower_s": float(t * low), "upper_s": float(t * high), "bound": str(word)}
+        for shape, t, word in zip(shapes, times, words, strict=True)
+    ]
 
-    wanted = {"transfer": transfer, "end_to_end": end_to_end, "hybrid": hybrid, "claims": claims}
-    chosen = [name for name, asked in wanted.items() if asked]
-    if chosen == ["claims"]:
-        data = validation_answer.answer(*chosen)
+
+def _grid(**axes: list[int]) -> tuple[list[dict[str, Any]], list[Any]]:
+    """Return all combinations as rows and as arrays."""
+    shapes = [dict(zip(axes, point, strict=True)) for point in itertools.product(*axes.values())]
+    return shapes, [np.array([shape[name] for shape in shapes], dtype=float) for name in axes]
+
+
+def matmul_rows(device: str, m: str, n: str, k: str, bits: float, library: str | None = None) -> list[dict[str, Any]]:
+    """Return rows ``{m, n, k, time_s, lower_s, upper_s, bound}``; SpecError where an input is not allowed.
+
+    Products of a ``library`` are at its precision and hold the quantisation of their activations; what bounds them is
+    told of the product by the law.
+    """
+    own = load("library", library) if library else None
+    bits = float(own.bits) if own else bits
+    if bits not in PRECISIONS:
+        raise SpecError(f"--bits {bits:g}: products are modelled at 16, 8 and 4 bit; give one of them")
+    chip = cluster(load("device", device))
+    shapes, (rows, across, depth) = _grid(m=counts(m, "--m"), n=counts(n, "--n"), k=counts(k, "--k"))
+    found = _timed(operator_time.matmul(rows, across, depth, bits), chip, shapes, bits=bits)
+    if own:
+        times = library_times(rows, across, depth, own, chip)
+        for row, time in zip(found, times, strict=True):
+            longer = float(time) / row["time_s"]
+            row.update({name: row[name] * longer for name in ("time_s", "lower_s", "upper_s")})
+    return found
+
+
+def attention_rows(device: str, phase: str, batch: str, context: str, shape: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return rows ``{batch, context, time_s, lower_s, upper_s, bound}``; SpecError where an input is not allowed."""
+    if phase not in ("prefill", "decode"):
+        raise unknown("phase", phase, ("prefill", "decode"))
+    heads, kv_heads = float(shape["heads"]), float(shape["kv_heads"])
+    if heads % kv_heads:
+        raise SpecError(f"--heads {heads:g} must be a multiple of --kv-heads {kv_heads:g}; change one of them")
+    if not 1.0 <= shape["kv_bits"] <= 64.0:
+        raise SpecError(f"--kv-bits {shape['kv_bits']:g} must be from 1 to 64 bit")
+    chip = cluster(load("device", device))
+    shapes, (sequences, tokens) = _grid(batch=counts(batch, "--batch"), context=counts(context, "--context"))
+    asked = operator_time.attention(
+        phase, sequences, heads, kv_heads, float(shape["head_dim"]), tokens,
+        window=float(shape["window"]), kv_bits=float(shape["kv_bits"]),
+    )  # fmt: skip
+    return _timed(asked, chip, shapes, phase=phase, kv_bits=float(shape["kv_bits"]))
+
+
+def sizes(text: str) -> list[float]:
+    """Return byte counts: ``"64KB,1MB"``, or ``"1KB:1GB"`` doubling from one to the other.
+
+    Examples
+    --------
+    >>> sizes("1KB:4KB")
+    [1000.0, 2000.0, 4000.0]
+    """
+    if ":" not in text:
+        found = [parse(part, "B", what="--bytes") for part in text.split(",")]
     else:
-        with tables.watching() as watch:
-            data = validation_answer.answer(*chosen, progress=lambda stage: watch(stage, 1, 1))
-    if output:
-        from accelmodel.validation.cells import validation_markdown
+        low, high = (parse(end, "B", what="--bytes") for end in text.split(":", 1))
+        found = [low * 2.0**i for i in range(64) if low * 2.0**i <= high]
+    if not found or not min(found) > 0.0:
+        raise SpecError(f"--bytes {text!r} must be above 0 B, and a range must rise; write 64KB,1MB or 1KB:1GB")
+    return found
 
-        tables.write_text(output, validation_markdown(data))
-    if report:
-        from accelmodel.report.accuracy import write_report
 
-        write_report(data, report)
-    emit(data) if as_json else tables_kernels.print_validation(data)
+def collective_rows(device: str, link: str | None, kind: str, size: str, devices: int) -> list[dict[str, Any]]:
+    """Return rows ``{bytes, devices, time_s, lower_s, upper_s, bound, busbw_bytes_per_s}``.
+
+    ``busbw_bytes_per_s`` is the bus bandwidth of nccl-tests: bytes that each device must send over the time.
+    """
+    if kind not in operator_time.COLLECTIVES:
+        raise unknown("collective", kind, operator_time.COLLECTIVES)
+    chip = load("device", device)
+    whole = cluster(chip, float(devices), link=load("link", link) if link else None)
+    shapes = [{"bytes": each, "devices": devices} for each in sizes(size)]
+    asked = operator_time.collective(kind, np.array([shape["bytes"] for shape in shapes]), float(devices))
+    share = (2.0 if kind == "all-reduce" else 1.0) * (devices - 1.0) / devices
+    rows = _timed(asked, whole, shapes)
+    return [{**row, "busbw_bytes_per_s": share * row["bytes"] / row["time_s"]} for row in rows]
+
+
+def print_kernels(rows: list[dict[str, Any]], title: str) -> None:
+    """Print operators, one line each."""
+    units = {"time_s": "s", "lower_s": "s", "upper_s": "s", "bytes": "B", "busbw_bytes_per_s": "B/s"}
+    names = list(rows[0])
+    print_table(
+        title,
+        [name.removesuffix("_s").removesuffix("_bytes_per") for name in names],
+        [[show(row[n], units[n], 3) if n in units else str(row[n]) for n in names] for row in rows],
+    )

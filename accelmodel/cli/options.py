@@ -8,6 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
+from accelmodel.dse.chip import with_cores
+from accelmodel.errors import SpecError, unknown
+from accelmodel.specs.hardware import Cluster, Device, Link
+from accelmodel.specs.load import cluster, field_units, load, override
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")]
 DeviceName = Annotated[str, typer.Option("--device", help="Name, or path of a TOML file.")]
 LinkName = Annotated[str | None, typer.Option("--link", help="Interconnect inside the node, name or path.")]
@@ -18,3 +23,103 @@ WeightBits = Annotated[float, typer.Option("--weight-bits")]
 def emit(data: dict[str, Any]) -> None:
     """Print one JSON document."""
     sys.stdout.write(json.dumps(data, indent=2, allow_nan=False) + "\n")
+
+
+_MOST = 10_000
+
+
+def names(text: str) -> list[str]:
+    """Return the names of a comma-separated list, in order, each once.
+
+    Examples
+    --------
+    >>> names("llama-3-8b, qwen2-7b")
+    ['llama-3-8b', 'qwen2-7b']
+    """
+    found = [part.strip() for part in text.split(",") if part.strip()]
+    if not found:
+        raise SpecError(f"{text!r} names nothing; give for example a,b,c")
+    return list(dict.fromkeys(found))
+
+
+def counts(text: str, what: str) -> list[int]:
+    """Return whole numbers: ``"1,3,8"``, or ``"1:64"`` for the powers of two from one to the other.
+
+    Examples
+    --------
+    >>> counts("1:8", "batch")
+    [1, 2, 4, 8]
+    >>> counts("2,4", "tp")
+    [2, 4]
+    """
+    try:
+        if ":" in text:
+            low, high = (int(end) for end in text.split(":"))
+            found = [low << i for i in range(64) if low > 0 and low << i <= high]
+        else:
+            found = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise SpecError(f"{what}: {text!r} is not whole numbers; write 1,2,4 or 1:64 (powers of two)") from None
+    if not found or min(found) < 1 or len(found) > _MOST:
+        raise SpecError(f"{what}: {text!r} must be numbers from 1 up, and a range must rise; write 1,2,4 or 1:64")
+    return list(dict.fromkeys(found))
+
+
+def _owner(name: str, targets: dict[str, Any]) -> tuple[str, str]:
+    """Return which part of the cluster a ``--set`` name belongs to, and the field."""
+    part, dot, field = name.partition(".")
+    if not dot:
+        owners = [key for key, spec in targets.items() if part in field_units(type(spec))]
+        if len(owners) != 1:
+            allowed = {f"{key}.{f}" for key, spec in targets.items() for f in field_units(type(spec))}
+            raise unknown("field", name, allowed)
+        return owners[0], part
+    if part not in targets:
+        raise unknown("part", part, targets)
+    return part, field
+
+
+def hardware(
+    device: str,
+    devices: int | None,
+    *,
+    link: str | None = None,
+    shortcuts: dict[str, str | None] | None = None,
+    settings: list[str] | None = None,
+) -> Cluster:
+    """Return the cluster that the options describe.
+
+    Parameters
+    ----------
+    device : str
+        Name, or path of a TOML file.
+    devices : int, optional
+        How many; a full node by default.
+    link : str, optional
+        Name or path of the interconnect inside the node, if not the device's own.
+    shortcuts : dict
+        ``l2_capacity``, ``hbm_bandwidth``, ``hbm_capacity``, ``link_bandwidth``, ``cores`` … → text with unit.
+    settings : list of str
+        ``FIELD=VALUE``, ``device.FIELD=VALUE``, ``link.FIELD=VALUE`` or ``scale_out.FIELD=VALUE``.
+
+    Raises
+    ------
+    SpecError
+        If a name is unknown or a value not allowed.
+    """
+    chip: Device = load("device", device)
+    wires: Link = load("link", link or chip.link)
+    outer: Link = load("link", chip.scale_out)
+    given = {name: text for name, text in (shortcuts or {}).items() if text is not None}
+    if "cores" in given:
+        chip = with_cores(chip, given.pop("cores"))
+    if "link_bandwidth" in given:
+        wires = override(wires, bandwidth=given.pop("link_bandwidth"))
+    targets: dict[str, Any] = {"device": override(chip, **given), "link": wires, "scale_out": outer}
+    for setting in settings or []:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise SpecError(f"--set {setting!r}: write FIELD=VALUE, for example --set l2_usable=0.8")
+        part, field = _owner(name.strip(), targets)
+        targets[part] = override(targets[part], **{field: value.strip()})
+    return cluster(targets["device"], devices, link=targets["link"], scale_out=targets["scale_out"])

@@ -18,8 +18,9 @@ from accelmodel.cloud.ranking import Slo, candidates
 from accelmodel.cloud.replicas import Replica, replicas
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.serving.simulate import steady
+from accelmodel.specs.cloud import Instance
+from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.prices import Price
-from accelmodel.specs.schema import Instance, LanguageModel
 from accelmodel.units import show
 
 Array = Any

@@ -20,9 +20,11 @@ from accelmodel.inference.memory import kv_bytes_per_token, memory_per_device
 from accelmodel.laws.kernels.batching import step_time
 from accelmodel.serving.simulate import rules_of
 from accelmodel.serving.step_times import axis, device_times, split_times
+from accelmodel.specs.cloud import Engine, Instance
+from accelmodel.specs.hardware import Cluster
+from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import cluster, load, workload
 from accelmodel.specs.parameters import parameters
-from accelmodel.specs.schema import Cluster, Engine, Instance, LanguageModel
 
 if TYPE_CHECKING:
     import xarray as xr

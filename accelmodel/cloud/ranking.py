@@ -17,9 +17,10 @@ from accelmodel.cloud.hosting import Setup, host
 from accelmodel.cloud.infersave import HOUR, Task, billed_hours, cost_efficiency
 from accelmodel.cloud.replicas import at_rate
 from accelmodel.errors import Infeasible, SpecError
+from accelmodel.specs.cloud import Instance
+from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import available, load
 from accelmodel.specs.prices import Price, stale
-from accelmodel.specs.schema import Instance, LanguageModel
 from accelmodel.units import show
 
 

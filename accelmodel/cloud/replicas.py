@@ -10,8 +10,9 @@ from accelmodel.cloud.hosting import DEGREES, Setup, devices_of
 from accelmodel.inference.memory import kv_bytes_per_token, memory_per_device
 from accelmodel.laws.kernels.batching import Rules, Times
 from accelmodel.serving.simulate import open_loop, rules_of, simulate, step_tables, summary, under
+from accelmodel.specs.cloud import Instance
+from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import load, workload
-from accelmodel.specs.schema import Instance, LanguageModel
 
 #: requests of a simulation: enough for a 95th percentile; and their seed
 REQUESTS, SEED = 600, 1

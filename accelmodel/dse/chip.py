@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from accelmodel.laws import cost as economics
+from accelmodel.laws import cost
+from accelmodel.specs.hardware import Bill, Cluster, Device, Link, Process
 from accelmodel.specs.load import cluster, load, override
 from accelmodel.specs.quantities import Number
-from accelmodel.specs.schema import Bill, Cluster, Device, Link, Process
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def figures(parts: Parts, cores: Number, l2: Number, stacks: Number, lanes: Numb
         "area_uncore": bill.uncore_area,
     }
     area = sum(areas.values())
-    die = economics.die_price(
+    die = cost.die_price(
         area, process.wafer_price, process.wafer_diameter, process.defect_density, process.defect_clustering
     )
     capacity = parts.device.hbm_capacity * stacks / parts.device.hbm_stacks
@@ -98,11 +98,11 @@ def figures(parts: Parts, cores: Number, l2: Number, stacks: Number, lanes: Numb
         "price_links": lanes * bill.link_price,
         "price_package": bill.package_price + bill.test_price,
     }
-    power = bill.uncore_power + economics.part_sum(
+    power = bill.uncore_power + cost.part_sum(
         (cores, bill.core_power), (l2, bill.sram_power), (stacks, bill.hbm_stack_power), (lanes, bill.link_power)
     )
     price = sum(prices.values())
-    rate = economics.cost_rate(price, bill.lifetime, bill.utilisation, power, bill.electricity_price)
+    rate = cost.cost_rate(price, bill.lifetime, bill.utilisation, power, bill.electricity_price)
     return {"die_area": area, **areas, "power": power, "price": price, **prices, "dollars_per_s": rate}
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from accelmodel import __version__
 from accelmodel.dse.chip import Parts
-from accelmodel.dse.enumerate import TECHNIQUES, Enumeration, enumerate_space, parts_of_study, regret, sensitivity, size
+from accelmodel.dse.enumeration import TECHNIQUES, Enumeration, enumerate_space, parts_of_study, regret, size
 from accelmodel.dse.optuna_search import Found, optimise
+from accelmodel.dse.sensitivity import sensitivity
 from accelmodel.dse.study import Study
 from accelmodel.specs.facts import weakest
 

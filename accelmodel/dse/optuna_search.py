@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from accelmodel.dse.chip import Parts
-from accelmodel.dse.enumerate import Progress, evaluate, silent
+from accelmodel.dse.enumeration import Progress, evaluate, silent
 from accelmodel.dse.study import OBJECTIVES, Study
 from accelmodel.errors import Infeasible, SpecError
 

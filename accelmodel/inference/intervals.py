@@ -13,7 +13,8 @@ import numpy as np
 
 from accelmodel.laws.types import ATTENTION, COLLECTIVE, ELEMENTWISE, MATMUL
 from accelmodel.specs import facts
-from accelmodel.specs.schema import Cluster, Residual, Spec
+from accelmodel.specs.base import Residual, Spec
+from accelmodel.specs.hardware import Cluster
 
 #: kinds whose errors go together
 KINDS = ("matmul", "attention", "memory-bound", "collective")

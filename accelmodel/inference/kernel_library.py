@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from accelmodel.errors import SpecError
-from accelmodel.inference import operator_time as kernels
+from accelmodel.inference import operator_time
+from accelmodel.inference.operator_time import matmul, pointwise, time_columns
 from accelmodel.inference.step import Question
 from accelmodel.laws.types import MATMUL, Operator
-from accelmodel.specs.schema import KernelLibrary
+from accelmodel.specs.cloud import KernelLibrary
+from accelmodel.specs.hardware import Cluster
+from accelmodel.specs.load import override
 
 _STRETCH = Operator._fields.index("stretch")
 
@@ -44,8 +48,62 @@ def on_library(question: Question, library: KernelLibrary) -> Question:
     if not len(at[0]):
         raise SpecError(f"{library.name} is for products at {library.bits:g} bit, and there are none; set their bits")
     m, n, k = (columns[name][at] for name in ("m", "n", "k"))
-    plain, _ = kernels.time_columns(kernels.matmul(m, n, k, library.bits), question.cluster)
+    plain, _ = operator_time.time_columns(operator_time.matmul(m, n, k, library.bits), question.cluster)
     operators = question.operators.copy()
-    operators[_STRETCH][at] *= kernels.library_times(m, n, k, library, question.cluster) / plain
+    operators[_STRETCH][at] *= library_times(m, n, k, library, question.cluster) / plain
     notes = (*question.table.notes, f"products at {library.bits:g} bit by the kernels of {library.framework}")
     return replace(question, operators=operators, table=replace(question.table, notes=notes))
+
+
+#: a price at which the depth of no product is split [s]
+NEVER = 1.0
+
+
+def library_tiles(m: Any, library: KernelLibrary, cluster: Cluster) -> Any:
+    """Return the columns of the tiles that a library takes for products of ``m`` rows.
+
+    CUTLASS's dispatch in vLLM, which SGLang's follows: the largest tile beyond 128 rows on Hopper
+    (``scaled_mm_sm90_fp8_dispatch``), beyond 256 on Ada and Blackwell (``sm89``, ``sm100``).
+    """
+    few = library.quarter_rows * (2.0 if cluster.device.architecture == "Hopper" else 4.0)
+    share = np.where(m <= library.quarter_rows, 0.25, np.where(m <= few, 0.5, 1.0))
+    return float(cluster.device.tile_n) * share
+
+
+def library_times(m: Any, n: Any, k: Any, library: KernelLibrary, cluster: Cluster, warm: Any = 0.0) -> Any:
+    """Time products by a framework's own operator_time, the quantisation of their 16-bit activations included.
+
+    Parameters
+    ----------
+    m, n, k : ndarray (row,)
+    library : KernelLibrary
+    cluster : Cluster
+        Fields of its device may be DataArrays; their axes follow the rows.
+    warm : array_like
+        Share of the HBM traffic that lies in L2 before [1].
+
+    Returns
+    -------
+    ndarray (row, *axes of the cluster)
+        Times [s].
+
+    Notes
+    -----
+    Tiles follow ``library_tiles``; the rest of the law is that of the best library's kernels.
+    """
+    device = cluster.device
+    tiles, warm = library_tiles(m, library, cluster), np.broadcast_to(warm, np.shape(m))
+    changed = {
+        "matrix_share": np.minimum(device.matrix_share * library.matrix_factor, 1.0),
+        "slice_clocks": device.slice_clocks * library.slice_factor,
+        "split_time": NEVER,
+    }
+    quantised, _ = time_columns(pointwise(m * k, 3.0, 2.0 * library.passes, library.bits / 8.0), cluster)
+    rows = np.asarray(m * library.row_time).reshape(-1, *[1] * (quantised.ndim - 1))
+    times = quantised + rows
+    for columns in np.unique(tiles):
+        own = tiles == columns
+        chip = replace(cluster, device=override(device, **changed, tile_least=columns))
+        given = {**matmul(m[own], n[own], k[own], library.bits), "warm": warm[own]}
+        times[own] += time_columns(given, chip)[0]
+    return times

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from accelmodel.laws import types as vectors
+from accelmodel.laws import types
+from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.quantities import Number
-from accelmodel.specs.schema import LanguageModel, Workload
+from accelmodel.specs.workload import Workload
 
 #: the residual stream, logits and what collectives carry stay at 16 bit, as in w8a8 engines [B]
 STREAM = 2.0
@@ -74,7 +75,7 @@ def product(
     """Columns of a matrix product with weights; ``other`` overrides a column."""
     weights = groups * n * k * part.weight
     columns = {
-        "kind": vectors.MATMUL,
+        "kind": types.MATMUL,
         "groups": groups,
         "m": m,
         "n": n,
@@ -92,7 +93,7 @@ def product(
 def pointwise(elements: Number, ops: float, read: Number, written: Number, weights: Number = 0.0) -> dict[str, Number]:
     """Columns of a memory-bound operator: bytes read and written per element."""
     return {
-        "kind": vectors.ELEMENTWISE,
+        "kind": types.ELEMENTWISE,
         "vector_ops": elements * ops,
         "flops": elements * ops,
         "input_bytes": elements * read,
@@ -144,7 +145,7 @@ def grouped_attention(part: Shard, width: Number, keys: Number, read: Number, ol
     queries = part.tokens * part.heads
     single = (part.new_tokens <= 1.0) * 1.0
     return {
-        "kind": vectors.ATTENTION,
+        "kind": types.ATTENTION,
         "groups": part.sequences * (part.heads + single * (part.kv_heads - part.heads)),
         "m": part.new_tokens + single * (part.heads / part.kv_heads - 1.0),
         "n": keys,
@@ -181,7 +182,7 @@ def absorbed_attention(part: Shard, latent: Number, rope: Number, keys: Number, 
     """Columns of decode attention on the latent cache of MLA, ``cache`` bytes of it: all heads share its keys."""
     queries = part.tokens * part.heads
     return {
-        "kind": vectors.ATTENTION,
+        "kind": types.ATTENTION,
         "groups": part.sequences,
         "m": part.heads,
         "n": keys,
@@ -199,7 +200,7 @@ def expanded_attention(part: Shard, width: Number, value: Number, keys: Number, 
     """Columns of prefill attention of MLA on keys and values that ``tokens`` were expanded to, each head its own."""
     queries = part.tokens * part.heads
     return {
-        "kind": vectors.ATTENTION,
+        "kind": types.ATTENTION,
         "groups": part.sequences * part.heads,
         "m": part.new_tokens,
         "n": keys,
@@ -267,7 +268,7 @@ def _moe(model: LanguageModel, work: Workload, part: Shard) -> Iterator[Row]:
     if model.shared_experts:
         width = ceil_div(model.shared_experts * model.shared_expert_ffn, work.tp)
         yield from _mlp("shared_expert", part.tokens, width, model, part)
-    yield "dispatch", exchange(model, work, part, vectors.ALL_GATHER, collective(vectors.ALL_TO_ALL, 0.0, 1.0))
+    yield "dispatch", exchange(model, work, part, types.ALL_GATHER, collective(types.ALL_TO_ALL, 0.0, 1.0))
     yield from _experts(model, work, part)
 
 
@@ -282,7 +283,7 @@ def exchange(
     routed = part.tokens * model.experts_per_token * model.hidden * STREAM
     gathered = part.tokens * work.dp * model.hidden * STREAM
     exchange = collective(
-        split * vectors.ALL_TO_ALL + (1.0 - split) * whole,
+        split * types.ALL_TO_ALL + (1.0 - split) * whole,
         split * routed + (1.0 - split) * gathered,
         split * work.ep + (1.0 - split) * work.dp,
     )

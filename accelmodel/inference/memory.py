@@ -15,9 +15,10 @@ from accelmodel.inference.layers import (
     perceptron_rows,
     shard,
 )
-from accelmodel.laws import types as vectors
+from accelmodel.laws import types
+from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.quantities import Number
-from accelmodel.specs.schema import LanguageModel, Workload
+from accelmodel.specs.workload import Workload
 
 
 def kv_bytes_per_token(model: LanguageModel, kv_bits: Number = 16.0) -> Number:
@@ -76,14 +77,14 @@ def layer_weights(model: LanguageModel, work: Workload, part: Shard) -> Number:
     for _, layers, window in attention:
         rows = dict(attention_rows(model, work, part, window))
         total = total + layers * sum(
-            columns["weight_bytes"] for name, columns in rows.items() if columns["kind"] == vectors.MATMUL
+            columns["weight_bytes"] for name, columns in rows.items() if columns["kind"] == types.MATMUL
         )
     for _, layers, experts in perceptron:
         rows = dict(perceptron_rows(model, work, part, experts))
         total = total + layers * sum(
             columns["weight_bytes"] * (_held_share(model, work, part) if name.startswith("expert_") else 1.0)
             for name, columns in rows.items()
-            if name != "dispatch" and columns["kind"] == vectors.MATMUL
+            if name != "dispatch" and columns["kind"] == types.MATMUL
         )
     return total
 

@@ -10,12 +10,13 @@ import numpy as np
 
 from accelmodel.errors import SpecError
 from accelmodel.inference import layers
+from accelmodel.inference.axes import Axes, axes_of, machine_array
 from accelmodel.inference.layers import Shard
-from accelmodel.inference.step import NONE, Axes, axes_of, machine, machine_array, run_kernel
-from accelmodel.laws import types as vectors
+from accelmodel.inference.machine import machine
+from accelmodel.inference.step import NONE, run_kernel
+from accelmodel.laws import types
 from accelmodel.laws.types import BOUNDS, DETAIL, Operator
-from accelmodel.specs.load import override
-from accelmodel.specs.schema import Cluster, KernelLibrary
+from accelmodel.specs.hardware import Cluster
 
 Columns = Mapping[str, Any]
 
@@ -23,13 +24,11 @@ Columns = Mapping[str, Any]
 _BLANK = {"count": 1.0, "groups": 1.0, "ranks": 1.0, "feeds": -1.0, "bits": 16.0, "stretch": 1.0}
 #: widths of DeepSeek-V2 and V3: latent, rotary and plain part of keys, values (arXiv 2405.04434, section 3.1.2)
 LATENT, ROPE, NOPE, VALUE = 512.0, 64.0, 128.0, 128.0
-#: a price at which the depth of no product is split [s]
-NEVER = 1.0
 COLLECTIVES = {
-    "all-reduce": vectors.ALL_REDUCE,
-    "all-gather": vectors.ALL_GATHER,
-    "reduce-scatter": vectors.REDUCE_SCATTER,
-    "all-to-all": vectors.ALL_TO_ALL,
+    "all-reduce": types.ALL_REDUCE,
+    "all-gather": types.ALL_GATHER,
+    "reduce-scatter": types.REDUCE_SCATTER,
+    "all-to-all": types.ALL_TO_ALL,
 }
 
 
@@ -131,56 +130,6 @@ def time_columns(columns: Columns, cluster: Cluster) -> tuple[Any, Any]:
     found = (detail[DETAIL.index(name), 0].reshape(rows, *axes.shape) for name in ("time", "bound"))
     times, bounds = found
     return times, bounds
-
-
-def library_tiles(m: Any, library: KernelLibrary, cluster: Cluster) -> Any:
-    """Return the columns of the tiles that a library takes for products of ``m`` rows.
-
-    CUTLASS's dispatch in vLLM, which SGLang's follows: the largest tile beyond 128 rows on Hopper
-    (``scaled_mm_sm90_fp8_dispatch``), beyond 256 on Ada and Blackwell (``sm89``, ``sm100``).
-    """
-    few = library.quarter_rows * (2.0 if cluster.device.architecture == "Hopper" else 4.0)
-    share = np.where(m <= library.quarter_rows, 0.25, np.where(m <= few, 0.5, 1.0))
-    return float(cluster.device.tile_n) * share
-
-
-def library_times(m: Any, n: Any, k: Any, library: KernelLibrary, cluster: Cluster, warm: Any = 0.0) -> Any:
-    """Time products by a framework's own kernels, the quantisation of their 16-bit activations included.
-
-    Parameters
-    ----------
-    m, n, k : ndarray (row,)
-    library : KernelLibrary
-    cluster : Cluster
-        Fields of its device may be DataArrays; their axes follow the rows.
-    warm : array_like
-        Share of the HBM traffic that lies in L2 before [1].
-
-    Returns
-    -------
-    ndarray (row, *axes of the cluster)
-        Times [s].
-
-    Notes
-    -----
-    Tiles follow ``library_tiles``; the rest of the law is that of the best library's kernels.
-    """
-    device = cluster.device
-    tiles, warm = library_tiles(m, library, cluster), np.broadcast_to(warm, np.shape(m))
-    changed = {
-        "matrix_share": np.minimum(device.matrix_share * library.matrix_factor, 1.0),
-        "slice_clocks": device.slice_clocks * library.slice_factor,
-        "split_time": NEVER,
-    }
-    quantised, _ = time_columns(pointwise(m * k, 3.0, 2.0 * library.passes, library.bits / 8.0), cluster)
-    rows = np.asarray(m * library.row_time).reshape(-1, *[1] * (quantised.ndim - 1))
-    times = quantised + rows
-    for columns in np.unique(tiles):
-        own = tiles == columns
-        chip = replace(cluster, device=override(device, **changed, tile_least=columns))
-        given = {**matmul(m[own], n[own], k[own], library.bits), "warm": warm[own]}
-        times[own] += time_columns(given, chip)[0]
-    return times
 
 
 def bound_names(bounds: Any) -> Any:

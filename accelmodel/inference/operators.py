@@ -29,10 +29,11 @@ from accelmodel.inference.layers import (
     product,
     shard,
 )
-from accelmodel.laws import types as vectors
+from accelmodel.laws import types
 from accelmodel.laws.types import Operator
+from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.quantities import Number
-from accelmodel.specs.schema import LanguageModel, Workload
+from accelmodel.specs.workload import Workload
 
 
 @dataclass(frozen=True)
@@ -49,20 +50,20 @@ def _openers(model: LanguageModel, work: Workload, part: Shard) -> Iterator[tupl
 
     The all-reduce of the layer before; after experts of data-parallel ranks, the exchange that brings tokens back.
     """
-    reduction = collective(vectors.ALL_REDUCE, part.tokens * model.hidden * STREAM, work.tp)
+    reduction = collective(types.ALL_REDUCE, part.tokens * model.hidden * STREAM, work.tp)
     routed = sum(layers for _, layers, experts in layer_kinds(model)[1] if experts) / model.layers
     if not routed or not _any(work.dp > 1.0):
         yield "", "all_reduce", 1.0, reduction
         return
     if routed < 1.0:
         yield "", "all_reduce", 1.0 - routed, reduction
-    yield "_after_experts", "combine", routed, exchange(model, work, part, vectors.REDUCE_SCATTER, reduction)
+    yield "_after_experts", "combine", routed, exchange(model, work, part, types.REDUCE_SCATTER, reduction)
 
 
 def _rows(model: LanguageModel, work: Workload, part: Shard) -> Iterator[tuple[str, Number, dict[str, Number]]]:
     """Yield (name, count, columns) in graph order."""
     stream = part.tokens * model.hidden * STREAM
-    reduction = collective(vectors.ALL_REDUCE, stream, work.tp)
+    reduction = collective(types.ALL_REDUCE, stream, work.tp)
     attention, perceptron = layer_kinds(model)
     yield "embedding", 1.0, pointwise(part.tokens * model.hidden, 1.0, STREAM, STREAM)
     for kind, layers, window in attention:
@@ -76,7 +77,7 @@ def _rows(model: LanguageModel, work: Workload, part: Shard) -> Iterator[tuple[s
             yield name + suffix, layers, columns
     last = part.sequences
     spanned = 1.0 + (work.pp > 1.0) * (work.tp * work.dp * work.pp - 1.0)
-    yield "stage_transfer", work.pp * (work.pp > 1.0), collective(vectors.POINT_TO_POINT, stream, spanned)
+    yield "stage_transfer", work.pp * (work.pp > 1.0), collective(types.POINT_TO_POINT, stream, spanned)
     yield "all_reduce_into_head", 1.0, reduction
     yield "head_norm", 1.0, norm(model, part)
     head_bytes = part.vocabulary * model.hidden * np.maximum(work.weight_bits, HIGH_BITS) / 8.0
@@ -93,7 +94,7 @@ def _rows(model: LanguageModel, work: Workload, part: Shard) -> Iterator[tuple[s
             prefetch_bytes=head_bytes,
         ),
     )
-    yield "all_gather_logits", 1.0, collective(vectors.ALL_GATHER, last * model.vocabulary * STREAM, work.tp)
+    yield "all_gather_logits", 1.0, collective(types.ALL_GATHER, last * model.vocabulary * STREAM, work.tp)
     yield "sampling", 1.0, pointwise(last * model.vocabulary, SAMPLE_OPS, STREAM, 0.0)
 
 

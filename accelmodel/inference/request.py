@@ -12,8 +12,9 @@ from accelmodel.inference.policies import policy
 from accelmodel.inference.preserve import prompt_length
 from accelmodel.inference.step import Question, pose, total_time
 from accelmodel.laws.types import Policy
+from accelmodel.specs.hardware import Cluster
+from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import workload
-from accelmodel.specs.schema import Cluster, LanguageModel
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from accelmodel.errors import Infeasible, SpecError
+from accelmodel.inference.axes import Axes, _spread, axes_of, machine_array, table_array
 from accelmodel.inference.intervals import factors, interval, kind_of
+from accelmodel.inference.machine import machine
 from accelmodel.inference.memory import memory_per_device
 from accelmodel.inference.operators import OperatorTable, operator_table
-from accelmodel.laws.kernels import step as step_kernel
+from accelmodel.laws.kernels import step
 from accelmodel.laws.prefetch import NO_PREFETCH
-from accelmodel.laws.types import BOUNDS, COLLECTIVE, COLLECTIVES, DETAIL, TOTALS, Machine, Operator, Policy
+from accelmodel.laws.types import BOUNDS, COLLECTIVE, COLLECTIVES, DETAIL, TOTALS, Operator, Policy
 from accelmodel.specs.facts import weakest
+from accelmodel.specs.hardware import Cluster
+from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.quantities import Number
-from accelmodel.specs.schema import Cluster, LanguageModel, Workload
+from accelmodel.specs.workload import Workload
 from accelmodel.units import show
 
 if TYPE_CHECKING:
@@ -40,124 +44,6 @@ _VARIABLES = (
 )
 
 
-@dataclass(frozen=True)
-class Axes:
-    """Labelled axes of a question: those of the workload, then those only the machine varies over."""
-
-    workload: dict[str, Any]
-    machine: dict[str, Any]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Length of each axis, workload first."""
-        return tuple(len(values) for values in (*self.workload.values(), *self.machine.values()))
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Name of each axis, workload first."""
-        return (*self.workload, *self.machine)
-
-
-def machine(cluster: Cluster) -> dict[str, Number]:
-    """Return the fields of ``laws.vectors.Machine`` for a cluster; each a float or a DataArray."""
-    device, link, out = cluster.device, cluster.link, cluster.scale_out
-    per_core = device.matrix_share / device.cores
-    peak_8bit = np.maximum(np.maximum(device.peak_8bit_float, device.peak_8bit_int), device.peak_16bit)
-    offered = {name.replace("-", "_"): float(name in link.algorithms) for name in COLLECTIVES}
-    return {
-        "cores": device.cores,
-        "rate_16bit": device.peak_16bit * per_core,
-        "rate_8bit": peak_8bit * per_core,
-        "rate_4bit": np.maximum(device.peak_4bit, peak_8bit) * per_core,
-        "vector_rate": device.vector_rate,
-        "tile_m": device.tile_m,
-        "tile_n": device.tile_n,
-        "tile_least": device.tile_least,
-        "tile_k": device.tile_k,
-        "multicast": device.multicast,
-        "slice_time": device.slice_clocks / device.clock,
-        "store_rate": device.store_width * device.clock * device.cores,
-        "split_time": device.split_time,
-        "fill_time": device.fill_time,
-        "unhidden": device.unhidden,
-        "scaling_time": device.scaling_time,
-        "hbm_rate": device.hbm_bandwidth * device.hbm_share,
-        "l2_rate": device.l2_bandwidth,
-        "l2_bytes": device.l2_capacity * device.l2_usable,
-        "l2_ways": device.l2_ways,
-        "l2_copies": device.l2_copies,
-        "launch": device.launch_time,
-        "node": link.devices,
-        "mesh": float(link.topology == "mesh"),
-        "link_rate": link.bandwidth * link.share,
-        "crowding": link.crowding,
-        "hop": link.hop_latency,
-        "start_up": link.start_up,
-        "direct_start_up": link.start_up * link.direct_start,
-        "ramp": link.ramp,
-        "own_copy": link.own_copy,
-        "handshake": link.handshake,
-        "barrier": link.barrier,
-        "direct_share": link.direct_share,
-        "direct_limit": link.direct_limit,
-        **offered,
-        "in_switch": offered["in_switch"] * link.switch_share,
-        "out_rate": out.bandwidth * out.share,
-        "out_hop": out.hop_latency,
-        "softmax_rate": device.softmax_width * device.clock,
-        "attention_time": device.attention_time,
-        "attention_tile_time": device.attention_tile_time,
-        "attention_draw": device.attention_draw,
-        "combine_time": device.combine_time,
-        "attention_fill": device.attention_fill,
-    }
-
-
-def axes_of(values: list[Number], known: dict[str, Any]) -> dict[str, Any]:
-    """Collect labelled axes in order of appearance; the same name with other labels is an error."""
-    found: dict[str, Any] = {}
-    for value in values:
-        for dim in getattr(value, "dims", ()):
-            labels = value[dim].values if dim in value.coords else np.arange(value.sizes[dim])
-            before = found.get(dim, known.get(dim))
-            if before is not None and not np.array_equal(before, labels):
-                raise SpecError(f"axis {dim!r} is given twice with different labels; use one set of labels")
-            if dim not in known:
-                found.setdefault(dim, labels)
-    return found
-
-
-def _spread(value: Number, axes: dict[str, Any]) -> np.ndarray[Any, Any]:
-    """Return the value as an array over ``axes``, of length 1 where it does not vary."""
-    if not hasattr(value, "dims"):
-        return np.asarray(float(value)).reshape((1,) * len(axes))
-    ordered = value.transpose(*(dim for dim in axes if dim in value.dims))
-    shape = tuple(value.sizes.get(dim, 1) for dim in axes)
-    return np.asarray(ordered.values, dtype=float).reshape(shape)
-
-
-def table_array(table: OperatorTable, axes: dict[str, Any]) -> np.ndarray[Any, Any]:
-    """Return the operator table as an array (column, row, workload)."""
-    shape = tuple(len(labels) for labels in axes.values())
-    out = np.empty((len(Operator._fields), len(table.names), *shape))
-    for c, column in enumerate(Operator._fields):
-        for r, value in enumerate(table.columns[column]):
-            out[c, r] = _spread(value, axes)
-    return out.reshape(*out.shape[:2], math.prod(shape))
-
-
-def machine_array(chip: dict[str, Number], axes: Axes) -> np.ndarray[Any, Any]:
-    """Return machines as an array (field, workload, design), of length 1 along workload where it does not matter."""
-    everything = {**axes.workload, **axes.machine}
-    shared = any(dim in axes.workload for value in chip.values() for dim in getattr(value, "dims", ()))
-    inner = tuple(len(labels) for labels in axes.machine.values())
-    outer = tuple(len(labels) for labels in axes.workload.values()) if shared else (1,) * len(axes.workload)
-    out = np.empty((len(Machine._fields), *outer, *inner))
-    for f, name in enumerate(Machine._fields):
-        out[f] = _spread(chip[name], everything)
-    return out.reshape(len(Machine._fields), math.prod(outer), math.prod(inner))
-
-
 def run_kernel(table: Any, machines: Any, policy: Policy, *, detail: bool = False) -> tuple[Any, Any]:
     """Return totals (TOTALS, workload, design) and detail (DETAIL, row, workload, design) of whole steps.
 
@@ -174,8 +60,8 @@ def run_kernel(table: Any, machines: Any, policy: Policy, *, detail: bool = Fals
     shape = (len(DETAIL), table.shape[1], *points) if detail else (0, 0, 0, 0)
     details = np.zeros(shape)
     # once the parallel form is compiled it serves small questions too: compiling the serial one takes longer
-    parallel = math.prod(points) >= _PARALLEL_FROM or getattr(step_kernel.evaluate_parallel, "signatures", ())
-    whole = step_kernel.evaluate_parallel if parallel else step_kernel.evaluate
+    parallel = math.prod(points) >= _PARALLEL_FROM or getattr(step.evaluate_parallel, "signatures", ())
+    whole = step.evaluate_parallel if parallel else step.evaluate
     whole(np.ascontiguousarray(table), np.ascontiguousarray(machines), policy, totals, details)
     return totals, details
 

@@ -19,9 +19,10 @@ from accelmodel.inference.step import pose, total_time
 from accelmodel.kvcache.policies import bandwidth_rate, loader
 from accelmodel.kvcache.prompt import Prompt, check_above_zero
 from accelmodel.kvcache.traces import Array
-from accelmodel.laws.kernels import two_fronts as fronts
+from accelmodel.laws.kernels import two_fronts
+from accelmodel.specs.hardware import Cluster
+from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import workload
-from accelmodel.specs.schema import Cluster, LanguageModel
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -81,7 +82,7 @@ def load_front(prompt: Prompt) -> tuple[Array, Array]:
     ends, tokens, time, left, cursor = [0.0], [float(prompt.stored)], 0.0, float(prompt.stored), 0
     while left > 0.0 and math.isfinite(time):
         size = min(left, cost.io)
-        time, cursor = fronts.transfer(time + cost.latency, size * cost.token, cursor, rate)
+        time, cursor = two_fronts.transfer(time + cost.latency, size * cost.token, cursor, rate)
         left -= size
         ends.append(time)
         tokens.append(left)
@@ -93,7 +94,7 @@ def _look(state: _State, prompt: Prompt, back: tuple[Array, Array]) -> _State:
     if math.isnan(state.loaded):
         ends, tokens = back
         front = float(tokens[np.searchsorted(ends, state.time, side="right") - 1])
-        if state.place >= front - fronts.CRUMB:
+        if state.place >= front - two_fronts.CRUMB:
             state = state._replace(loaded=prompt.stored - front, place=max(state.place, prompt.stored))
     if math.isnan(state.cake) and not math.isnan(state.loaded) and state.place >= prompt.tokens:
         state = state._replace(cake=state.time + (prompt.loading.tail if state.loaded > 0.0 else 0.0))
@@ -135,7 +136,7 @@ def _step_times(prompt: Prompt, curve: tuple[Array, Array]) -> Callable[[float, 
     chunk, times = prompt.computing.chunk, prompt.computing.times
 
     def step(batch: float, own: float, place: float) -> float:
-        deeper = float(fronts.step_time(times, place / chunk) - times[0])
+        deeper = float(two_fronts.step_time(times, place / chunk) - times[0])
         return float(np.interp(batch, *curve)) + own / chunk * deeper
 
     return step

@@ -10,14 +10,14 @@ import numpy as np
 from accelmodel.errors import SpecError
 from accelmodel.kvcache.prompt import Loading, check_above_zero, check_reach, check_steps
 from accelmodel.kvcache.traces import Array
-from accelmodel.laws.kernels import two_front_policies as front_policies
+from accelmodel.laws.kernels import two_front_policies
 from accelmodel.laws.kernels.two_fronts import MEETING
 
 if TYPE_CHECKING:
     import xarray as xr
 
 #: policies of the grid, Cake first as the kernel writes it
-NAMES = ("cake", *front_policies.POLICY_TIMES)
+NAMES = ("cake", *two_front_policies.POLICY_TIMES)
 AXES = ("device", "tokens", "bandwidth", "utilisation", "kv_bits")
 #: precision at which ``Loading.kv_bytes`` is given to ``ttft_grid`` [bit]
 BASE_BITS = 16.0
@@ -122,8 +122,8 @@ def ttft_grid(
     token_times = token_bytes[None, :] / np.minimum(arrays["bandwidth"], limit)[:, None]
     setting = tuple(float(x) for x in (chunk, loading.io_chunk, loading.latency, loading.layers, loading.tail))
     shape = (len(table), len(lengths), len(arrays["utilisation"]), *token_times.shape)
-    out = np.empty((*shape, len(MEETING) + len(front_policies.POLICY_TIMES)))
-    front_policies.policies_grid(table, lengths, arrays["utilisation"], token_times, setting, out)
+    out = np.empty((*shape, len(MEETING) + len(two_front_policies.POLICY_TIMES)))
+    two_front_policies.policies_grid(table, lengths, arrays["utilisation"], token_times, setting, out)
     coords = {"device": list(curves), **{name: arrays[name] for name in AXES[1:]}}
     return _dataset(np.moveaxis(out, 2, 3), coords, lengths[:, 1], token_bytes, loading)
 
@@ -133,7 +133,7 @@ def _dataset(out: Array, coords: dict[str, Any], stored: Array, token_bytes: Arr
     import xarray as xr
 
     times = {"cake": out[..., 0]} | {
-        name: out[..., len(MEETING) + i] for i, name in enumerate(front_policies.POLICY_TIMES)
+        name: out[..., len(MEETING) + i] for i, name in enumerate(two_front_policies.POLICY_TIMES)
     }
     compute, load, both = times["compute_only"], times["load_only"], times["cake"]
     limit = coords["tokens"][None, :, None, None, None]

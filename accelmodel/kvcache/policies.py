@@ -15,8 +15,7 @@ import numpy as np
 from accelmodel.errors import SpecError
 from accelmodel.kvcache.prompt import Prompt
 from accelmodel.kvcache.traces import Array, Trace
-from accelmodel.laws.kernels import two_front_policies as front_policies
-from accelmodel.laws.kernels import two_fronts as fronts
+from accelmodel.laws.kernels import two_front_policies, two_fronts
 from accelmodel.laws.kernels.two_fronts import MEETING, Engine, Loader, Rate
 
 if TYPE_CHECKING:
@@ -73,21 +72,21 @@ def _finished(time: float, prompt: Prompt) -> float:
 
 def _compute(prompt: Prompt, place: float, start: float, target: float, whole: bool = True) -> float:
     """Return when steps from token ``place`` at ``start`` reach ``target`` [s]."""
-    time, _ = fronts.run_steps(_engine(prompt), float(place), start, float(target), whole, _budget(prompt))
+    time, _ = two_fronts.run_steps(_engine(prompt), float(place), start, float(target), whole, _budget(prompt))
     return _finished(time, prompt)
 
 
 def _load(prompt: Prompt, tokens: float) -> float:
     """Return when ``tokens`` are loaded [s]."""
     cost = loader(prompt, prompt.loading.stored_bytes)
-    return _finished(fronts.load_traced(float(tokens), cost, bandwidth_rate(prompt)), prompt)
+    return _finished(two_fronts.load_traced(float(tokens), cost, bandwidth_rate(prompt)), prompt)
 
 
 def _steps(prompt: Prompt) -> tuple[Array, float]:
     """Return starts of the steps at mean rates, and end of the last [s]; tokens of a step."""
     per_step = prompt.computing.mean_share * prompt.computing.chunk
-    finish = np.empty(fronts.count(prompt.tokens, per_step) + 1)
-    fronts.fill_steps(_engine(prompt), per_step, 0.0, finish)
+    finish = np.empty(two_fronts.count(prompt.tokens, per_step) + 1)
+    two_fronts.fill_steps(_engine(prompt), per_step, 0.0, finish)
     return finish, per_step
 
 
@@ -119,7 +118,7 @@ def _meet(prompt: Prompt, rows: int = 0) -> tuple[Meeting, Array, Array]:
     out = np.zeros(len(MEETING))
     computed, loaded = np.empty((rows, 2)), np.empty((rows, 2))
     cost = loader(prompt, prompt.loading.stored_bytes)
-    steps, requests = fronts.meet_traced(
+    steps, requests = two_fronts.meet_traced(
         _engine(prompt), cost, _budget(prompt), bandwidth_rate(prompt), computed, loaded, out
     )
     if 0 < rows < max(steps, requests):
@@ -183,7 +182,7 @@ def fixed_split(prompt: Prompt) -> float:
     A straw man that shows what knowing the rates is worth.  Rounded up to whole steps at the mean share.
     """
     per_step = prompt.computing.mean_share * prompt.computing.chunk
-    return _split_at(prompt, fronts.count(0.5 * prompt.stored, per_step) * per_step)
+    return _split_at(prompt, two_fronts.count(0.5 * prompt.stored, per_step) * per_step)
 
 
 def planned_split(prompt: Prompt) -> float:
@@ -195,7 +194,7 @@ def planned_split(prompt: Prompt) -> float:
     if not prompt.traced:
         return _constant(prompt, "planned_split")
     finish, per_step = _steps(prompt)
-    steps = front_policies.best_split(finish, per_step, loader(prompt, prompt.loading.token_time))
+    steps = two_front_policies.best_split(finish, per_step, loader(prompt, prompt.loading.token_time))
     return _split_at(prompt, steps * per_step)
 
 
@@ -222,16 +221,16 @@ def token_layer(prompt: Prompt) -> float:
         return _constant(prompt, "token_layer")
     finish, per_step = _steps(prompt)
     mean = loader(prompt, prompt.loading.token_time)
-    _, steps = front_policies.token_layer_time(finish, per_step, mean, float(prompt.loading.layers))
+    _, steps = two_front_policies.token_layer_time(finish, per_step, mean, float(prompt.loading.layers))
     return _split_at(prompt, steps * per_step, whole=False)
 
 
 def _constant(prompt: Prompt, policy: str) -> float:
     """Return the time of one policy at constant rates from the grid's kernel [s]."""
     computing, load = prompt.computing, prompt.loading
-    out = np.empty((1, 1, 1, 1, 1, len(MEETING) + len(front_policies.POLICY_TIMES)))
+    out = np.empty((1, 1, 1, 1, 1, len(MEETING) + len(two_front_policies.POLICY_TIMES)))
     setting = tuple(float(x) for x in (computing.chunk, load.io_chunk, load.latency, load.layers, load.tail))
-    front_policies.policies_grid(
+    two_front_policies.policies_grid(
         computing.times[None],
         np.array([[prompt.tokens, prompt.stored]], dtype=float),
         np.array([computing.utilisation], dtype=float),
@@ -239,7 +238,7 @@ def _constant(prompt: Prompt, policy: str) -> float:
         setting,
         out,
     )
-    return float(out[0, 0, 0, 0, 0, len(MEETING) + front_policies.POLICY_TIMES.index(policy)])
+    return float(out[0, 0, 0, 0, 0, len(MEETING) + two_front_policies.POLICY_TIMES.index(policy)])
 
 
 def oracle(prompt: Prompt) -> float:
@@ -271,7 +270,7 @@ def _generous(budget: Rate, step: float, until: float) -> tuple[Array, Array]:
     cuts = np.unique(np.concatenate([budget.at, ends]))
     cuts = cuts[cuts < until]
     times = np.append(cuts, until)
-    return times, np.append(0.0, np.cumsum(fronts.largest_within(budget, step, cuts) * np.diff(times)))
+    return times, np.append(0.0, np.cumsum(two_fronts.largest_within(budget, step, cuts) * np.diff(times)))
 
 
 def _integral(rate: Rate) -> tuple[Array, Array]:
@@ -283,7 +282,7 @@ def _integral(rate: Rate) -> tuple[Array, Array]:
 def _least_traced(prompt: Prompt, most: float) -> float:
     """Return the least time, tail apart, by bisection on time: can both lanes together do the work until then? [s]."""
     chunk, times = prompt.computing.chunk, prompt.computing.times
-    beyond = np.append(times, fronts.step_time(times, float(len(times))))
+    beyond = np.append(times, two_fronts.step_time(times, float(len(times))))
     cheap = np.minimum(np.minimum(beyond[:-1], beyond[1:]), np.append(times[0], times[:-1]))
     edges = np.arange(len(times) + 1) * chunk
     inside = np.diff(np.clip(edges, 0.0, prompt.stored)) / chunk

@@ -17,8 +17,9 @@ from accelmodel.errors import SpecError
 from accelmodel.inference.memory import kv_bytes_per_token
 from accelmodel.inference.step import pose, total_time
 from accelmodel.kvcache.traces import Array, Trace
+from accelmodel.specs.hardware import Cluster, Storage
+from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import workload
-from accelmodel.specs.schema import Cluster, LanguageModel, Storage
 
 #: engine steps that one prompt may take; a smaller share of the budget is refused
 MOST_STEPS = 1_000_000

@@ -20,8 +20,10 @@ from accelmodel.kvcache.policies import POLICIES, fronts_over_time, meet
 from accelmodel.kvcache.prompt import Computing, Loading, Prompt, check_above_zero, chunk_times, loading
 from accelmodel.kvcache.traces import Array, Trace, read_chunk_times
 from accelmodel.specs.facts import weakest
+from accelmodel.specs.hardware import Cluster, Storage
+from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import provenance, workload
-from accelmodel.specs.schema import Cluster, LanguageModel, Storage, Workload
+from accelmodel.specs.workload import Workload
 from accelmodel.units import show
 
 if TYPE_CHECKING:
@@ -328,3 +330,22 @@ def answer(question: Question) -> dict[str, Any]:
     if question.traced:
         data["fronts"] = front_points(question, curves)
     return data
+
+
+#: policy → heading
+HEADINGS = {
+    "compute_only": "compute", "load_only": "load", "cake": "Cake", "fixed_split": "half", "planned_split": "planned",
+    "oracle": "oracle", "layerwise": "layer-wise", "token_layer": "token x layer",
+}  # fmt: skip
+
+
+def bandwidth_words(value: float) -> str:
+    """Return a bandwidth in bit/s, binary where that is the rounder number.
+
+    Examples
+    --------
+    >>> bandwidth_words(4 * 2**30), bandwidth_words(4e9)
+    ('32 Gibps', '32 Gbps')
+    """
+    binary, decimal = f"{value * 8 / 2**30:.4g}", f"{value * 8 / 1e9:.4g}"
+    return f"{binary} Gibps" if len(binary) <= len(decimal) and len(binary) < 5 else f"{decimal} Gbps"

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from accelmodel.errors import SpecError, unknown
+from accelmodel.specs.hardware import Device
 from accelmodel.specs.load import load
-from accelmodel.specs.schema import Device
 
 if TYPE_CHECKING:
     import pandas as pd

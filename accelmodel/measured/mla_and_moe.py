@@ -14,13 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accelmodel.inference import layers
-from accelmodel.inference import operator_time as kernels
+from accelmodel.inference import layers, operator_time
 from accelmodel.inference.layers import ACTIVATION_OPS, STREAM
-from accelmodel.measured import aiconfigurator as silicon
-from accelmodel.measured import attention_conditions as measured_attention
-from accelmodel.measured import routing
-from accelmodel.specs.schema import Cluster, Device
+from accelmodel.measured import aiconfigurator, routing
+from accelmodel.measured.conditions import attention_warmth, held, writing
+from accelmodel.specs.hardware import Cluster, Device
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,14 +53,16 @@ _QUANTISE_OPS = 3.0
 
 def _latent(device: str, kind: str) -> Any:
     parts, left_out = [], 0
-    for source, path in silicon.tables(device, "mla", _FILES[kind]):
-        frame = silicon.read(path)
+    for source, path in aiconfigurator.tables(device, "mla", _FILES[kind]):
+        frame = aiconfigurator.read(path)
         frame["context"] = frame["isl"] + (frame["step"] if kind == "mla decode" else 0)
         other = frame["kernel_source"].isin(_LATENT_PREFILL) & (kind == "mla prefill")
         left_out += int(other.sum())
-        parts.append(silicon.median(frame[~other], ["dtype", *SHAPES[kind]]).assign(source=source))
-    frame = silicon.joined(parts, ("dtype", *SHAPES[kind]))
-    return frame[frame["dtype"].isin(silicon.BITS)].assign(bits=frame["dtype"].map(silicon.BITS)), left_out
+        parts.append(aiconfigurator.median(frame[~other], ["dtype", *SHAPES[kind]]).assign(source=source))
+    frame = aiconfigurator.joined(parts, ("dtype", *SHAPES[kind]))
+    return frame[frame["dtype"].isin(aiconfigurator.BITS)].assign(
+        bits=frame["dtype"].map(aiconfigurator.BITS)
+    ), left_out
 
 
 def _absorbing(device: str) -> Any:
@@ -71,13 +71,13 @@ def _absorbing(device: str) -> Any:
     Those of 8 bit hold the quantisation of a layout that the step model does not have.
     """
     parts, left_out = [], 0
-    for source, path in silicon.tables(device, "mla_bmm", "mla_bmm"):
-        frame = silicon.read(path).rename(columns={"bmm_dtype": "dtype"})
+    for source, path in aiconfigurator.tables(device, "mla_bmm", "mla_bmm"):
+        frame = aiconfigurator.read(path).rename(columns={"bmm_dtype": "dtype"})
         frame["after"] = (frame["op_name"] == "mla_gen_post") * 1
         plain = frame["dtype"] == "bfloat16"
         left_out += int((~plain).sum())
-        parts.append(silicon.median(frame[plain], ["dtype", *SHAPES["mla products"]]).assign(source=source))
-    return silicon.joined(parts, ("dtype", *SHAPES["mla products"])).assign(bits=16.0), left_out
+        parts.append(aiconfigurator.median(frame[plain], ["dtype", *SHAPES["mla products"]]).assign(source=source))
+    return aiconfigurator.joined(parts, ("dtype", *SHAPES["mla products"])).assign(bits=16.0), left_out
 
 
 def _kernels_of(frame: Any) -> Any:
@@ -89,7 +89,7 @@ def _kernels_of(frame: Any) -> Any:
 
 def _usable(path: Path) -> tuple[Any, int]:
     """Return the rows of a table of experts with a law, and how many others there are."""
-    frame = silicon.read(path).rename(columns={"moe_dtype": "dtype"})
+    frame = aiconfigurator.read(path).rename(columns={"moe_dtype": "dtype"})
     frame["kernel"] = _kernels_of(frame)
     frame["exponent"] = frame["distribution"].str.extract(r"([\d.]+)$", expand=False).astype(float).fillna(0.0)
     usable = frame["dtype"].isin(_EXPERT_BITS) & (frame["kernel"] != "")
@@ -99,7 +99,7 @@ def _usable(path: Path) -> tuple[Any, int]:
 def _experts(device: str) -> Any:
     """Experts, by the newest version of a framework that has rows with a law; ``exponent`` 0 is balanced routing."""
     parts, left_out = [], 0
-    for versions in silicon.versions(device, "moe", "moe"):
+    for versions in aiconfigurator.versions(device, "moe", "moe"):
         tables = ((source, *_usable(path)) for source, path in versions)
         newest = next((each for each in tables if len(each[1])), None)
         if newest is None:
@@ -108,11 +108,11 @@ def _experts(device: str) -> Any:
         left_out += others
         for (dtype, kernel), group in frame.groupby(["dtype", "kernel"]):
             bits, scales = _EXPERT_BITS[dtype]
-            rows = silicon.median(group, list(SHAPES["moe"]))
-            hashes = silicon.hashed(*(rows[name] for name in SHAPES["moe"][:-1]), rows["exponent"] * 100.0)
+            rows = aiconfigurator.median(group, list(SHAPES["moe"]))
+            hashes = aiconfigurator.hashed(*(rows[name] for name in SHAPES["moe"][:-1]), rows["exponent"] * 100.0)
             rows = rows.iloc[np.argsort(hashes)[:SAMPLE]]
             parts.append(rows.assign(dtype=dtype, bits=bits, source=f"{source}, {kernel}{scales}"))
-    frame = silicon.joined(parts, ("dtype", "bits", *SHAPES["moe"]))
+    frame = aiconfigurator.joined(parts, ("dtype", "bits", *SHAPES["moe"]))
     held = [routing.busiest(*map(int, row[:4]), float(row[4])) for row in _routings(frame)]
     active, copies = np.array(held, dtype=float).reshape(-1, 2).T
     frame = frame.assign(active=active, copies=copies)
@@ -146,32 +146,34 @@ def impossible(kind: str, frame: pd.DataFrame, device: Device) -> Any:
     return np.maximum(flops / peak, from_memory) > frame["time"].to_numpy()
 
 
-def attention_columns(kind: str, frame: pd.DataFrame) -> kernels.Columns:
+def attention_columns(kind: str, frame: pd.DataFrame) -> operator_time.Columns:
     """Return the operators that rows of latent attention describe."""
     shape = (frame[name].to_numpy(dtype=float) for name in SHAPES[kind])
-    return kernels.latent_attention(kind.removeprefix("mla "), *shape, kv_bits=frame["bits"].to_numpy(dtype=float))
+    return operator_time.latent_attention(
+        kind.removeprefix("mla "), *shape, kv_bits=frame["bits"].to_numpy(dtype=float)
+    )
 
 
-def absorbing(frame: pd.DataFrame) -> kernels.Columns:
+def absorbing(frame: pd.DataFrame) -> operator_time.Columns:
     """Return the products by which queries come into the latent and values out of it, as a step has them."""
     tokens, heads, after = (frame[name].to_numpy(dtype=float) for name in SHAPES["mla products"])
-    columns = np.where(after > 0.0, kernels.VALUE, kernels.LATENT)
-    depth = np.where(after > 0.0, kernels.LATENT, kernels.NOPE)
-    return layers.product(tokens, columns, depth, kernels.precision(16.0), groups=heads)
+    columns = np.where(after > 0.0, operator_time.VALUE, operator_time.LATENT)
+    depth = np.where(after > 0.0, operator_time.LATENT, operator_time.NOPE)
+    return layers.product(tokens, columns, depth, operator_time.precision(16.0), groups=heads)
 
 
-def operators(kind: str, frame: pd.DataFrame) -> tuple[kernels.Columns, ...]:
+def operators(kind: str, frame: pd.DataFrame) -> tuple[operator_time.Columns, ...]:
     """Return the operators of a step that measured rows of a kind are made of."""
     if kind == "moe":
         return products(frame)
     return (absorbing(frame) if kind == "mla products" else attention_columns(kind, frame),)
 
 
-def products(frame: pd.DataFrame) -> tuple[kernels.Columns, kernels.Columns]:
+def products(frame: pd.DataFrame) -> tuple[operator_time.Columns, operator_time.Columns]:
     """Return the operators of both products of the experts of a device, as a step has them."""
     hidden, active = frame["hidden_size"].to_numpy(dtype=float), frame["active"].to_numpy()
     inner = frame["inter_size"].to_numpy(dtype=float) / frame["moe_tp_size"].to_numpy()
-    part = kernels.precision(frame["bits"].to_numpy(dtype=float))
+    part = operator_time.precision(frame["bits"].to_numpy(dtype=float))
     held = frame["copies"].to_numpy() / active
     return (
         layers.product(held, 2.0 * inner, hidden, part, groups=active),
@@ -202,7 +204,7 @@ def _passes(frame: pd.DataFrame, chip: Cluster) -> Any:
     width = frame["bits"].to_numpy(dtype=float) / 8.0
 
     def timed(elements: Any, ops: float, read: Any, written: Any) -> Any:
-        found, _ = kernels.time_columns(kernels.pointwise(elements, ops, read, written), chip)
+        found, _ = operator_time.time_columns(operator_time.pointwise(elements, ops, read, written), chip)
         return found * (np.asarray(elements) > 0.0)
 
     launch = chip.device.launch_time
@@ -219,19 +221,19 @@ def predict(kind: str, frame: pd.DataFrame, chip: Cluster) -> Any:
     if kind in _FILES:
         return _attention_times(kind, frame, chip)
     parts = operators(kind, frame)
-    warm = measured_attention.held(sum(np.asarray(part["weight_bytes"]) for part in parts), chip.device)
-    times = sum(kernels.time_columns({**part, "warm": warm}, chip)[0] for part in parts)
+    warm = held(sum(np.asarray(part["weight_bytes"]) for part in parts), chip.device)
+    times = sum(operator_time.time_columns({**part, "warm": warm}, chip)[0] for part in parts)
     return times + (_passes(frame, chip) if kind == "moe" else 0.0)
 
 
 def _attention_times(kind: str, frame: pd.DataFrame, chip: Cluster) -> Any:
     given = attention_columns(kind, frame)
-    found = measured_attention.warmth(given, chip.device)
-    times, _ = kernels.time_columns({**given, "warm": found}, chip)
+    found = attention_warmth(given, chip.device)
+    times, _ = operator_time.time_columns({**given, "warm": found}, chip)
     if kind == "mla decode":
         return times
-    rotated = 2.0 * STREAM * frame["heads"] * kernels.ROPE
-    cached = (kernels.LATENT + kernels.ROPE) * (STREAM + frame["bits"] / 8.0)
+    rotated = 2.0 * STREAM * frame["heads"] * operator_time.ROPE
+    cached = (operator_time.LATENT + operator_time.ROPE) * (STREAM + frame["bits"] / 8.0)
     size = frame["batch"] * frame["context"] * (cached + rotated)
     # a kernel of its own rotates queries and writes the cache
-    return times + chip.device.launch_time + measured_attention.writing(size, found, chip.device)
+    return times + chip.device.launch_time + writing(size, found, chip.device)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from accelmodel.inference.memory import memory_per_device
-from accelmodel.measured import aiconfigurator as silicon
+from accelmodel.measured import aiconfigurator
 from accelmodel.specs.load import load, workload
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _common(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the columns that all points have."""
     import pandas as pd
 
-    systems = {system: device for device, system in silicon.SYSTEMS.items()}
+    systems = {system: device for device, system in aiconfigurator.SYSTEMS.items()}
     kinds = frame["model_path"].map(MODELS)
     found = pd.DataFrame(
         {
@@ -149,8 +149,8 @@ def _read(mode: str) -> pd.DataFrame:
     """Return the raw rows of modelled models on measured devices."""
     import pandas as pd
 
-    frame = pd.read_csv(silicon.root() / "silicon_sample.csv")
-    known = frame["model_path"].isin(MODELS) & frame["system"].isin(silicon.SYSTEMS.values())
+    frame = pd.read_csv(aiconfigurator.root() / "silicon_sample.csv")
+    known = frame["model_path"].isin(MODELS) & frame["system"].isin(aiconfigurator.SYSTEMS.values())
     return frame[known & (frame["mode"] == mode)]
 
 
@@ -185,7 +185,7 @@ def points() -> pd.DataFrame:
     words = found["model"] + found["device"] + found["engine"]
     codes = np.array([zlib.crc32(word.encode()) for word in words])
     hashes = [found[name] for name in ("bits", "tp", "ep", "users", "prompt", "answer")]
-    found["training"] = silicon.hashed(codes, *hashes) < 0.7
+    found["training"] = aiconfigurator.hashed(codes, *hashes) < 0.7
     found["room"] = [room(row) for row in found.itertuples()]
     return found[found["room"] >= found["prompt"] + found["answer"]].reset_index(drop=True)
 

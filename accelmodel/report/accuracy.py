@@ -5,13 +5,21 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from accelmodel import __version__
-from accelmodel.measured import aiconfigurator as silicon
-from accelmodel.report import accuracy_figures as figures_accuracy
-from accelmodel.report import html as pages
-from accelmodel.validation import cells as tables_kernels
+from accelmodel.calibration import fit
+from accelmodel.measured import aiconfigurator
+from accelmodel.report import html
+from accelmodel.report.style import FAINT, axis
+from accelmodel.report.style import figure as blank
+from accelmodel.specs.load import cluster, load
+from accelmodel.validation import kernels, table
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 BODY = Template("""<main>
 <header>
@@ -25,7 +33,7 @@ $tables
 <footer><p>$made</p></footer>
 """)
 #: kind → what its heading says
-DRAWN = {
+SHOWN = {
     "matmul": "Matrix products",
     "prefill attention": "Attention in prefill",
     "decode attention": "Attention in decode",
@@ -47,24 +55,99 @@ def headline(data: dict[str, Any]) -> str:
 def write_report(data: dict[str, Any], path: Path) -> Path:
     """Write the tables of an answer of ``validate``, and of measured kernels parity plots and how errors spread."""
     made = []
-    for title, columns, cells in tables_kernels.parts(data):
+    for title, columns, cells in table.parts(data):
         rows = [[escape(cell) for cell in row] for row in cells]
         made.append(
-            f'<h2>{escape(title)}</h2>\n<div class="scroll">{pages.table(columns, rows, range(4, len(columns)))}</div>'
+            f'<h2>{escape(title)}</h2>\n<div class="scroll">{html.table(columns, rows, range(4, len(columns)))}</div>'
         )
     sections = []
-    for kind, title in DRAWN.items() if silicon.installed() else ():
-        points = figures_accuracy.kernel_points(kind)
+    for kind, title in SHOWN.items() if aiconfigurator.installed() else ():
+        points = kernel_points(kind)
         name = kind.replace(" ", "-")
         sections += [
-            pages.section(name, title, "Held-out rows of the fitted sources; a sample of each device's.",
-                          figures_accuracy.figure_parity(points)),
-            pages.section(f"{name}-errors", f"{title}: how errors are distributed",
+            html.section(name, title, "Held-out rows of the fitted sources; a sample of each device's.",
+                          figure_parity(points)),
+            html.section(f"{name}-errors", f"{title}: how errors are distributed",
                           "Solid: the law. Dotted: the plain roofline on the same rows.",
-                          figures_accuracy.figure_errors(points)),
+                          figure_errors(points)),
         ]  # fmt: skip
     body = BODY.substitute(
         headline=escape(headline(data)), tables="\n".join(made), sections="\n".join(sections),
         made=escape(f"accelmodel {__version__}; measured kernels: aiconfigurator-core (Apache-2.0)."),
     )  # fmt: skip
-    return pages.write(pages.page("Accuracy", body), path, "--report")
+    return html.write(html.page("Accuracy", body), path, "--report")
+
+
+#: rows drawn of each device and kind: enough to see the cloud, few enough for a page that opens at once
+DRAWN = 400
+
+
+#: Okabe and Ito
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#000000", "#999999", "#b8a500")
+
+
+#: relative errors at which the share of rows is told
+ERRORS = np.geomspace(0.005, 2.0, 80)
+
+
+def kernel_points(kind: str) -> dict[str, dict[str, Any]]:
+    """Return held-out rows of one kind by device: measured, predicted and roofline times [s], of fitted sources."""
+    found = {}
+    for name in aiconfigurator.SYSTEMS:
+        device = load("device", name)
+        frame, _ = aiconfigurator.rows(device, kind)
+        if frame.empty:
+            continue
+        held = frame[~np.asarray(aiconfigurator.training(frame, kind)) & fit.is_fitted(kind, frame)]
+        if held.empty:
+            continue
+        found[name] = {
+            "measured": held["time"].to_numpy(),
+            "predicted": fit.predict(kind, held, cluster(device)),
+            "roofline": kernels.roofline(kind, held, device),
+        }
+    return found
+
+
+def figure_parity(points: dict[str, dict[str, Any]]) -> go.Figure:
+    """Draw predicted against measured times, a sample of each device's rows, with the line where they agree."""
+    figure = blank(
+        460,
+        xaxis=axis("Measured [µs]", type="log", exponentformat="none"),
+        yaxis=axis("Predicted [µs]", type="log", exponentformat="none"),
+    )
+    low, high = np.inf, 0.0
+    for colour, (name, part) in zip(COLOURS, points.items(), strict=False):
+        step = max(len(part["measured"]) // DRAWN, 1)
+        x, y = part["measured"][::step] * 1e6, part["predicted"][::step] * 1e6
+        low, high = min(low, float(x.min())), max(high, float(x.max()))
+        figure.add_scatter(
+            x=x.round(2), y=y.round(2), mode="markers", name=name, marker={"size": 4, "color": colour, "opacity": 0.6}
+        )
+    figure.add_scatter(
+        x=[low, high],
+        y=[low, high],
+        mode="lines",
+        line={"color": FAINT, "width": 1},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+    return figure
+
+
+def figure_errors(points: dict[str, dict[str, Any]]) -> go.Figure:
+    """Draw the share of rows within an error: the laws in colour, the plain roofline of the same rows dotted."""
+    figure = blank(
+        420,
+        xaxis=axis("Relative error of at most", type="log", tickformat=".0%", tickvals=[0.01, 0.05, 0.1, 0.5, 1.0]),
+        yaxis=axis("Share of rows", tickformat=".0%", range=[0, 1]),
+    )
+    for colour, (name, part) in zip(COLOURS, points.items(), strict=False):
+        for key, dash in (("predicted", "solid"), ("roofline", "dot")):
+            error = np.abs(part[key] / part["measured"] - 1.0)
+            share = np.searchsorted(np.sort(error), ERRORS) / len(error)
+            figure.add_scatter(
+                x=ERRORS.round(4), y=share.round(4), mode="lines", name=name, legendgroup=name,
+                showlegend=key == "predicted", line={"color": colour, "dash": dash, "width": 2},
+            )  # fmt: skip
+    return figure

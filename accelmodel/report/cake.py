@@ -9,12 +9,10 @@ from string import Template
 from typing import Any
 
 from accelmodel import __version__
-from accelmodel.kvcache.question import WORTH_BOTH, Question
-from accelmodel.kvcache.words import HEADINGS, bandwidth_words
-from accelmodel.report import cake_figures as figures_cake
-from accelmodel.report import html as pages
+from accelmodel.kvcache.question import HEADINGS, WORTH_BOTH, Question, bandwidth_words
+from accelmodel.report import cake_figures, html
 from accelmodel.units import show
-from accelmodel.validation import cake as validation_cake
+from accelmodel.validation import cake
 
 BODY = Template("""<main>
 <header>
@@ -52,7 +50,7 @@ def row_table(data: dict[str, Any]) -> str:
         ]
         for row in data["rows"]
     ]
-    return pages.table(columns, rows, range(len(columns)))
+    return html.table(columns, rows, range(len(columns)))
 
 
 def headline(data: dict[str, Any]) -> str:
@@ -117,12 +115,12 @@ def _caption_paper(points: list[dict[str, Any]]) -> str:
 
 def page(question: Question, data: dict[str, Any]) -> str:
     """Return the report as HTML; the same question gives the same bytes."""
-    draw = figures_cake
+    draw = cake_figures
     drawn: list[tuple[str, str, Any, Callable[[Any], Any], Callable[[Any], str]]] = [
         ("fronts", "Where the fronts meet", draw.fronts_points(question), draw.figure_fronts, _caption_fronts),
         ("ttft", "Which resource decides", draw.surface_points(question), draw.figure_surface, _caption_surface),
         ("rows", "What Cake gains", draw.rows_points(data), draw.figure_rows, _caption_rows),
-        ("paper", "Beside the paper’s table", validation_cake.table3_points(), draw.figure_paper, _caption_paper),
+        ("paper", "Beside the paper’s table", cake.table3_points(), draw.figure_paper, _caption_paper),
     ]
     specs = (question.model, question.cluster.device, question.storage)
     title = escape(f"Cake: {data['model']} on {data['device']}")
@@ -131,16 +129,16 @@ def page(question: Question, data: dict[str, Any]) -> str:
         headline=escape(headline(data)),
         lead="\n".join(f'<p class="lead">{escape(text)}</p>' for text in lead(data)),
         rows=row_table(data),
-        sections="\n".join(pages.section(name, text, say(of), figure(of)) for name, text, of, figure, say in drawn),
-        claims=pages.claim_table(validation_cake.validate()),
+        sections="\n".join(html.section(name, text, say(of), figure(of)) for name, text, of, figure, say in drawn),
+        claims=html.claim_table(cake.validate()),
         made=escape(
             f"accelmodel {__version__}. Cake: arXiv 2410.03065. Digests of the specifications: "
             f"{', '.join(f'{spec.name} {spec.digest}' for spec in specs)}."
         ),
     )
-    return pages.page(title, body)
+    return html.page(title, body)
 
 
 def write_report(question: Question, data: dict[str, Any], path: Path) -> Path:
     """Write the report as one HTML file that needs nothing else; SpecError if it cannot be written."""
-    return pages.write(page(question, data), path, "--report")
+    return html.write(page(question, data), path, "--report")

@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accelmodel.kvcache.question import ALWAYS, Question, constant_grid, curves_of, front_points, points_of, regime
+from accelmodel.kvcache.question import (
+    ALWAYS,
+    Question,
+    bandwidth_words,
+    constant_grid,
+    curves_of,
+    front_points,
+    points_of,
+    regime,
+)
 from accelmodel.kvcache.traces import Array
-from accelmodel.kvcache.words import bandwidth_words
-from accelmodel.report import style as drawing
+from accelmodel.report import style
 from accelmodel.report.style import FAINT, GRID, INK
 from accelmodel.units import show
 
@@ -64,12 +72,12 @@ def figure_fronts(points: dict[str, Any]) -> go.Figure:
     """Draw both fronts over time until they meet, and below them the rates where they change."""
     rates = points["rates"]
     lanes = len(rates)
-    figure = drawing.figure(
-        460 + 130 * lanes, xaxis=drawing.axis("Time [s]", rangemode="tozero", anchor=f"y{lanes + 1}" if lanes else "y")
+    figure = style.figure(
+        460 + 130 * lanes, xaxis=style.axis("Time [s]", rangemode="tozero", anchor=f"y{lanes + 1}" if lanes else "y")
     )
     bottom = 0.24 * lanes
     top = {"range": [0, points["tokens"] * 1.03], "domain": [bottom + (0.05 if lanes else 0.0), 1.0], "tickformat": ","}
-    figure.update_layout(yaxis=drawing.axis("Position in the prompt [tokens]", **top))
+    figure.update_layout(yaxis=style.axis("Position in the prompt [tokens]", **top))
     for name, key, colour in (("compute front", "compute", COMPUTE), ("load front", "load", LOAD)):
         row = points[key]
         figure.add_scatter(
@@ -90,7 +98,7 @@ def figure_fronts(points: dict[str, Any]) -> go.Figure:
     for lane, (name, (at, value)) in enumerate(rates.items()):
         unit, factor, colour = words[name]
         domain = [0.24 * (lanes - 1 - lane), 0.24 * (lanes - 1 - lane) + 0.17]
-        axis = drawing.axis(unit, domain=domain, rangemode="tozero", nticks=4)
+        axis = style.axis(unit, domain=domain, rangemode="tozero", nticks=4)
         figure.update_layout({f"yaxis{lane + 2}": axis})
         figure.add_scatter(
             x=at, y=[each * factor for each in value], yaxis=f"y{lane + 2}", showlegend=False, mode="lines",
@@ -141,12 +149,12 @@ def _labels(points: dict[str, Any], height: Array, levels: Array) -> list[tuple[
 def figure_surface(points: dict[str, Any]) -> go.Figure:
     """Draw the regimes as areas, time to first token as contours, and the crossover of the two single resources."""
     ticks = [1, 2, 4, 8, 16, 32, 64, 128, 256]
-    figure = drawing.figure(
+    figure = style.figure(
         520,
-        xaxis=drawing.axis(
+        xaxis=style.axis(
             "Bandwidth [Gibit/s]", type="log", tickvals=ticks, range=[0.0, float(np.log10(256.0))], showgrid=False
         ),
-        yaxis=drawing.axis("Share of the token budget", range=[0.05, 1.0], tickformat=".0%", showgrid=False),
+        yaxis=style.axis("Share of the token budget", range=[0.05, 1.0], tickformat=".0%", showgrid=False),
     )
     numbers = np.vectorize(lambda name: REGIMES[name][0])(points["regime"])
     steps = [
@@ -209,10 +217,10 @@ def rows_points(data: dict[str, Any]) -> dict[str, Any]:
 def figure_rows(points: dict[str, Any]) -> go.Figure:
     """Draw the speed-ups of the rows asked for, on a logarithmic scale from 1 up or down."""
     ticks = [0.1, 0.2, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10, 15, 20, 30, 50, 100, 200, 500, 1000]
-    figure = drawing.figure(
+    figure = style.figure(
         420, barmode="group", bargap=0.3 if len(points["labels"]) > 3 else 0.75,
-        xaxis=drawing.axis("", type="category", showgrid=False),
-        yaxis=drawing.axis("Speed-up of Cake [×]", type="log", tickvals=ticks, ticktext=[f"{x:g}" for x in ticks]),
+        xaxis=style.axis("", type="category", showgrid=False),
+        yaxis=style.axis("Speed-up of Cake [×]", type="log", tickvals=ticks, ticktext=[f"{x:g}" for x in ticks]),
     )  # fmt: skip
     for name, way, colour in (("over computing alone", "compute", COMPUTE), ("over loading alone", "load", LOAD)):
         figure.add_bar(
@@ -236,7 +244,7 @@ def figure_paper(cells: list[dict[str, Any]]) -> go.Figure:
         rows=2, cols=len(hardware), shared_yaxes=True, shared_xaxes=True, horizontal_spacing=0.015,
         vertical_spacing=0.05, subplot_titles=[*hardware, *[""] * len(hardware)],
     )  # fmt: skip
-    figure.update_layout(drawing.figure(640, barmode="group", bargap=0.25, bargroupgap=0.0).layout)
+    figure.update_layout(style.figure(640, barmode="group", bargap=0.25, bargroupgap=0.0).layout)
     for row, (way, title, colour) in enumerate(ways, 1):
         for column, name in enumerate(hardware, 1):
             own = sorted((c for c in cells if c["hardware"] == name), key=lambda c: (c["utilisation"], c["gibps"]))

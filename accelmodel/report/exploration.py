@@ -13,15 +13,13 @@ from string import Template
 from typing import Any
 
 from accelmodel import __version__
-from accelmodel.dse.enumerate import TECHNIQUES, regret
+from accelmodel.dse.enumeration import TECHNIQUES, regret
 from accelmodel.dse.explore import Exploration, gain
-from accelmodel.report import exploration_figures as figures
-from accelmodel.report import exploration_points as points
-from accelmodel.report import html as pages
+from accelmodel.report import exploration_figures, exploration_points, html, timeline_points
 from accelmodel.specs import facts
 from accelmodel.specs.load import load, provenance
 from accelmodel.units import show
-from accelmodel.validation import claims as validation
+from accelmodel.validation import claims
 
 TEMPLATE = "report.html"
 _NOT_NUMBERS = (str, list, bool)
@@ -64,7 +62,7 @@ def words(constant: str) -> str:
 
 def _rate(exploration: Exploration) -> str:
     """The objective as one says it after a factor."""
-    _, unit, _ = points.objective_words(exploration.study)
+    _, unit, _ = exploration_points.objective_words(exploration.study)
     return unit.replace("tokens/s per", "tokens per second and").replace("million tokens per", "tokens per")
 
 
@@ -108,9 +106,9 @@ def lead(exploration: Exploration) -> list[str]:
 
 
 def _chip_row(exploration: Exploration, name: str, technique: str, chip: dict[str, float]) -> list[str]:
-    _, _, factor = points.objective_words(exploration.study)
+    _, _, factor = exploration_points.objective_words(exploration.study)
     return [
-        f'<span class="{technique}">{escape(name)}, {figures.NAMES[technique]}</span>',
+        f'<span class="{technique}">{escape(name)}, {exploration_figures.NAMES[technique]}</span>',
         show(chip["l2_capacity"], "B"),
         f"{chip['cores']:g}",
         f"{chip['hbm_stacks']:g}",
@@ -125,17 +123,17 @@ def _chip_row(exploration: Exploration, name: str, technique: str, chip: dict[st
 
 def chip_table(exploration: Exploration) -> str:
     """Return the best chips, and those that Optuna found, as an HTML table."""
-    _, unit, _ = points.objective_words(exploration.study)
+    _, unit, _ = exploration_points.objective_words(exploration.study)
     columns = ["Chip", "L2", "Cores", "HBM stacks", "Links", "Die [mm²]", "Power [W]", "Price [USD]"]
     columns += ["Tokens/s per device", escape(f"{unit[0].upper()}{unit[1:]}")]
-    chips = points.chip_points(exploration)
+    chips = exploration_points.chip_points(exploration)
     rows = [_chip_row(exploration, chip["space"].capitalize(), chip["technique"], chip) for chip in chips]
     rows = [[cells[0].replace("L2 alone".capitalize(), "L2 alone"), *cells[1:]] for cells in rows]
     rows += [
         _chip_row(exploration, "Optuna", technique, {**chip, **exploration.found[technique].best})
         for technique, chip in zip(TECHNIQUES, chips[-2:], strict=True)
     ]
-    return pages.table(columns, rows, range(1, len(columns)))
+    return html.table(columns, rows, range(1, len(columns)))
 
 
 def _parts(exploration: Exploration) -> dict[str, Any]:
@@ -152,12 +150,12 @@ def constant_table(exploration: Exploration) -> str:
                 continue
             span = fact["range"]
             name = f"{escape(words(part + '.' + fact['field']))}<br><code>{escape(part)}.{escape(fact['field'])}</code>"
-            between = points.spanned(span[0], span[1], fact["unit"]) if span else ""
-            value = points.worded(fact["value"], fact["unit"])
+            between = exploration_points.spanned(span[0], span[1], fact["unit"]) if span else ""
+            value = exploration_points.worded(fact["value"], fact["unit"])
             cells = [value, between, fact["kind"], fact["source"], fact["locator"]]
             rows.append([name, *(escape(cell) for cell in cells)])
     rows.sort(key=lambda row: row[3] != "calibrated")
-    return pages.table(["Constant", "Value", "Range", "Kind", "Source", "Where it comes from"], rows, range(1, 3))
+    return html.table(["Constant", "Value", "Range", "Kind", "Source", "Where it comes from"], rows, range(1, 3))
 
 
 def _listed(names: list[str]) -> str:
@@ -178,7 +176,8 @@ def _caption_sensitivity(exploration: Exploration, found: dict[str, Any]) -> str
     still = _listed(sorted({words(name) for name in found["still"]}))
     tail = f" Left out for space: {_listed([words(name) for name in found['left_out']])}." if found["left_out"] else ""
     none = (
-        f"{len(found['still'])} more constants move neither the best L2 nor the gain (by {points.STILL:g}× or more) "
+        f"{len(found['still'])} more constants move neither the best L2 nor the gain "
+        f"(by {exploration_points.STILL:g}× or more) "
         f"anywhere in their ranges: {still}."
     )
     return (
@@ -247,19 +246,55 @@ def _caption_region(exploration: Exploration, found: dict[str, Any]) -> str:
 
 
 Drawing = tuple[str, str, Callable[..., Any], Callable[..., Any], Callable[..., str]]
-#: id, title, points, figure, caption
+#: id, title, exploration_points, figure, caption
 DRAWINGS: tuple[Drawing, ...] = (
-    ("l2-size", "Which L2 size pays", points.curve_points, figures.figure_curve, _caption_curve),
-    ("speed-up", "Where prefetching helps", points.speedup_points, figures.figure_speedup, _caption_speedup),
-    ("timeline", "What runs beside what", points.timeline_points, figures.figure_timeline, _caption_timeline),
-    ("occupancy", "What waits in L2", points.occupancy_points, figures.figure_occupancy, _caption_occupancy),
-    ("cost", "What the best chips are made of", points.cost_points, figures.figure_cost, _caption_cost),
-    ("pareto", "Throughput for area", points.pareto_points, figures.figure_pareto, _caption_pareto),
+    (
+        "l2-size",
+        "Which L2 size pays",
+        exploration_points.curve_points,
+        exploration_figures.figure_curve,
+        _caption_curve,
+    ),
+    (
+        "speed-up",
+        "Where prefetching helps",
+        exploration_points.speedup_points,
+        exploration_figures.figure_speedup,
+        _caption_speedup,
+    ),
+    (
+        "timeline",
+        "What runs beside what",
+        timeline_points.timeline_points,
+        exploration_figures.figure_timeline,
+        _caption_timeline,
+    ),
+    (
+        "occupancy",
+        "What waits in L2",
+        timeline_points.occupancy_points,
+        exploration_figures.figure_occupancy,
+        _caption_occupancy,
+    ),
+    (
+        "cost",
+        "What the best chips are made of",
+        exploration_points.cost_points,
+        exploration_figures.figure_cost,
+        _caption_cost,
+    ),
+    (
+        "pareto",
+        "Throughput for area",
+        exploration_points.pareto_points,
+        exploration_figures.figure_pareto,
+        _caption_pareto,
+    ),
     (
         "sensitivity",
         "How firm the optimum is",
-        points.sensitivity_points,
-        lambda found: figures.figure_sensitivity(
+        exploration_points.sensitivity_points,
+        lambda found: exploration_figures.figure_sensitivity(
             found, {bar["constant"]: words(bar["constant"]) for bar in found["bars"]}
         ),
         _caption_sensitivity,
@@ -267,8 +302,8 @@ DRAWINGS: tuple[Drawing, ...] = (
     (
         "region",
         "Where all published claims hold at once",
-        lambda exploration: points.region_points(),
-        figures.figure_region,
+        lambda exploration: exploration_points.region_points(),
+        exploration_figures.figure_region,
         _caption_region,
     ),
 )
@@ -277,7 +312,7 @@ DRAWINGS: tuple[Drawing, ...] = (
 def _section(exploration: Exploration, drawing: Drawing) -> str:
     name, title, compute, draw, caption = drawing
     found = compute(exploration)
-    return pages.section(name, title, caption(exploration, found), draw(found))
+    return html.section(name, title, caption(exploration, found), draw(found))
 
 
 def _sources(exploration: Exploration, models: list[Any], rows: list[dict[str, Any]]) -> str:
@@ -305,7 +340,7 @@ def _made(exploration: Exploration, models: list[Any]) -> str:
 
 def page(exploration: Exploration) -> str:
     """Return the report as HTML."""
-    rows = validation.validate()
+    rows = claims.validate()
     models = [load("model", name) for name in exploration.study.workload.models]
     calibrated = sum(row["calibrated_on_it"] for row in rows)
     within = sum(row["within"] for row in rows)
@@ -319,7 +354,7 @@ def page(exploration: Exploration) -> str:
         chips_note="Best by the study’s objective, the last column. Each chip is judged by its best use: software "
         "chooses tensor parallelism and prefetch threshold anew for each.",
         figures="\n".join(_section(exploration, drawing) for drawing in DRAWINGS),
-        claims=pages.claim_table(rows),
+        claims=html.claim_table(rows),
         claims_note=f"{within} of {len(rows)} claims are met within their tolerance. “Calibration” says that a "
         f"constant was fitted to that very figure ({calibrated} of them): it checks the fit and validates nothing.",
         constants=constant_table(exploration),
@@ -328,7 +363,7 @@ def page(exploration: Exploration) -> str:
         made=_made(exploration, models),
         sources=_sources(exploration, models, rows),
     )
-    return pages.page(title, body)
+    return html.page(title, body)
 
 
 def write_report(exploration: Exploration, path: Path) -> Path:
@@ -350,4 +385,4 @@ def write_report(exploration: Exploration, path: Path) -> Path:
     SpecError
         If the file cannot be written.
     """
-    return pages.write(page(exploration), path, "--output")
+    return html.write(page(exploration), path, "--output")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from accelmodel.report import style as drawing
+from accelmodel.report import style
 from accelmodel.report.style import INK
 
 if TYPE_CHECKING:
@@ -48,10 +48,10 @@ def word(name: str) -> str:
 
 def figure_curve(points: dict[str, Any]) -> go.Figure:
     """Draw the objective over L2 size; whole space solid, L2 alone dashed; optima marked."""
-    figure = drawing.figure(
+    figure = style.figure(
         460,
-        xaxis=drawing.axis("L2 capacity [MB]", rangemode="tozero"),
-        yaxis=drawing.axis(f"{points['title']} [{points['unit']}]"),
+        xaxis=style.axis("L2 capacity [MB]", rangemode="tozero"),
+        yaxis=style.axis(f"{points['title']} [{points['unit']}]"),
     )
     for line in points["lines"]:
         colour, name = COLOURS[line["technique"]], f"{NAMES[line['technique']]}, {line['space']}"
@@ -78,11 +78,11 @@ def figure_speedup(points: dict[str, Any]) -> go.Figure:
     """Draw the speed-up over batch and length, one map per model behind a menu; blank where it does not fit."""
     grids = points["grids"]
     known = [x for grid in grids.values() for row in grid for x in row if x is not None]
-    figure = drawing.figure(
+    figure = style.figure(
         470,
         margin={"l": 80, "r": 24, "t": 64, "b": 64},
-        xaxis=drawing.axis("Request length, prompt and answer [tokens]", type="category", showgrid=False),
-        yaxis=drawing.axis("Batch [sequences]", type="category", showgrid=False),
+        xaxis=style.axis("Request length, prompt and answer [tokens]", type="category", showgrid=False),
+        yaxis=style.axis("Batch [sequences]", type="category", showgrid=False),
     )
     for at, (name, grid) in enumerate(grids.items()):
         figure.add_heatmap(
@@ -142,14 +142,12 @@ def figure_timeline(points: dict[str, Any]) -> go.Figure:
     """Draw the main lane without prefetch, and both lanes with it, of one layer."""
     span = max(points["total"].values())
     lanes = ["without prefetch:<br>main lane", "with prefetch:<br>main lane", "with prefetch:<br>prefetch lane"]
-    figure = drawing.figure(
+    figure = style.figure(
         400,
         barmode="overlay",
         margin={"l": 150, "r": 24, "t": 48, "b": 64},
-        xaxis=drawing.axis("Time since the layer began [µs]", range=[0, span * 1.09]),
-        yaxis=drawing.axis(
-            "", categoryarray=lanes[::-1], showgrid=False, ticks="", range=[-0.5, 2.5], automargin=False
-        ),
+        xaxis=style.axis("Time since the layer began [µs]", range=[0, span * 1.09]),
+        yaxis=style.axis("", categoryarray=lanes[::-1], showgrid=False, ticks="", range=[-0.5, 2.5], automargin=False),
     )
     for lane, technique in zip(lanes, COLOURS, strict=False):
         bars = points["lanes"][technique]
@@ -170,12 +168,12 @@ def figure_timeline(points: dict[str, Any]) -> go.Figure:
 
 def figure_occupancy(points: dict[str, Any]) -> go.Figure:
     """Draw the prefetched bytes that wait in L2 over the time of one layer, below what L2 can hold."""
-    figure = drawing.figure(
+    figure = style.figure(
         350,
         margin={"l": 150, "r": 24, "t": 24, "b": 64},
         showlegend=False,
-        xaxis=drawing.axis("Time since the layer began [µs]", range=[0, points["end"] * 1.09]),
-        yaxis=drawing.axis("Waiting in L2 [MB]", range=[0, points["usable"] * 1.2], automargin=False),
+        xaxis=style.axis("Time since the layer began [µs]", range=[0, points["end"] * 1.09]),
+        yaxis=style.axis("Waiting in L2 [MB]", range=[0, points["usable"] * 1.2], automargin=False),
     )
     figure.add_scatter(
         x=points["time"],
@@ -229,17 +227,17 @@ def figure_cost(points: dict[str, Any]) -> go.Figure:
     chips = [f"{NAMES[technique]},<br>{space}, {l2}" for space, technique, l2 in points["chips"]]
     key = {"orientation": "h", "xanchor": "left", "x": 0.0, "yanchor": "bottom", "traceorder": "normal"}
     rows = {"showgrid": False, "ticks": "", "autorange": "reversed"}
-    figure = drawing.figure(
+    figure = style.figure(
         230 + 100 * len(chips),
         barmode="stack",
         uniformtext={"mode": "hide", "minsize": 11},
         margin={"l": 170, "r": 24, "t": 48, "b": 64},
-        xaxis=drawing.axis("Die area [mm²]", anchor="y", range=[0, 1.1 * max(points["die_area"])]),
-        yaxis=drawing.axis("", domain=[0.6, 1.0], **rows),
-        xaxis2=drawing.axis(
+        xaxis=style.axis("Die area [mm²]", anchor="y", range=[0, 1.1 * max(points["die_area"])]),
+        yaxis=style.axis("", domain=[0.6, 1.0], **rows),
+        xaxis2=style.axis(
             "Price of a device [USD]", anchor="y2", range=[0, 1.1 * max(points["total_price"])], tickformat=","
         ),
-        yaxis2=drawing.axis("", domain=[0.0, 0.4], anchor="x2", **rows),
+        yaxis2=style.axis("", domain=[0.0, 0.4], anchor="x2", **rows),
         legend={**key, "y": 1.01},
         legend2={**key, "y": 0.41},
     )
@@ -252,9 +250,7 @@ def figure_cost(points: dict[str, Any]) -> go.Figure:
 
 def figure_pareto(points: dict[str, Any]) -> go.Figure:
     """Draw throughput per device against die area for the chips that no other beats on both."""
-    figure = drawing.figure(
-        460, xaxis=drawing.axis("Die area [mm²]"), yaxis=drawing.axis("Throughput per device [tokens/s]")
-    )
+    figure = style.figure(460, xaxis=style.axis("Die area [mm²]"), yaxis=style.axis("Throughput per device [tokens/s]"))
     for technique, spots in points["fronts"].items():
         colour, name = COLOURS[technique], NAMES[technique]
         figure.add_scatter(
@@ -297,13 +293,13 @@ def figure_sensitivity(points: dict[str, Any], names: dict[str, str]) -> go.Figu
     """
     bars = points["bars"][::-1]
     rows = [f"{names[bar['constant']]}<br>{bar['range']}" for bar in bars]
-    figure = drawing.figure(
+    figure = style.figure(
         130 + 44 * max(len(bars), 1),
         barmode="overlay",
         margin={"l": 230, "r": 24, "t": 48, "b": 64},
-        xaxis=drawing.axis("Gain in the objective [×]", domain=[0.0, 0.47]),
-        xaxis2=drawing.axis("Best L2 with prefetch [MB]", domain=[0.53, 1.0], range=[0, 1.04 * points["axis"][1]]),
-        yaxis=drawing.axis("", showgrid=False, ticks="", tickfont={"size": 13}),
+        xaxis=style.axis("Gain in the objective [×]", domain=[0.0, 0.47]),
+        xaxis2=style.axis("Best L2 with prefetch [MB]", domain=[0.53, 1.0], range=[0, 1.04 * points["axis"][1]]),
+        yaxis=style.axis("", showgrid=False, ticks="", tickfont={"size": 13}),
     )
     for axis, key, base in (("x", "gain", points["base"]["gain"]), ("x2", "l2", points["base"]["l2"])):
         for end, colour in enumerate((LOW, HIGH)):
@@ -333,13 +329,13 @@ def figure_region(points: dict[str, Any]) -> go.Figure:
 
     places = [list(range(len(points[axis]))) for axis in ("start_up", "usable")]
     at = points["calibrated"]
-    figure = drawing.figure(
+    figure = style.figure(
         440,
-        xaxis=drawing.axis(
+        xaxis=style.axis(
             "Start-up time of a collective [µs]", showgrid=False, tickmode="array", tickvals=places[0],
             ticktext=[f"{x:g}" for x in points["start_up"]],
         ),
-        yaxis=drawing.axis(
+        yaxis=style.axis(
             "Usable share of L2 [%]", showgrid=False, tickmode="array", tickvals=places[1],
             ticktext=[f"{x:g}" for x in points["usable"]],
         ),

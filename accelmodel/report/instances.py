@@ -10,9 +10,8 @@ from typing import Any
 from accelmodel import __version__
 from accelmodel.cloud.hosting import Setup
 from accelmodel.cloud.ranking import Question
-from accelmodel.report import html as pages
-from accelmodel.report import instance_figures as figures_instances
-from accelmodel.report import instance_points as points_instances
+from accelmodel.report import html, instance_figures
+from accelmodel.report.instance_figures import cost_points, step_points, winner_points
 from accelmodel.specs.prices import Price
 
 BODY = Template("""<main>
@@ -89,27 +88,27 @@ def row_table(data: dict[str, Any]) -> str:
             number(row["ttft_s"], ".3g"), number(tpot, ",.4g"), number(row["cost_usd_per_million_tokens"], ".3g"),
             f'<span class="{"" if row["feasible"] else "missed"}">{escape(row["reason"])}</span>',
         ])  # fmt: skip
-    return pages.table(columns, rows, range(3, 10))
+    return html.table(columns, rows, range(3, 10))
 
 
 def page(question: Question, offered: dict[str, Price], setups: list[Setup], data: dict[str, Any]) -> str:
     """Return the report as HTML."""
     best = data["choice"]["detail"]
     setup = next(each for each in setups if (each.weight_bits, each.kv_bits) == (best["weight_bits"], best["kv_bits"]))
-    cost = figures_instances.figure_cost(points_instances.cost_points(question, data))
-    step = points_instances.step_points(question, data, setup)
-    winner = figures_instances.figure_winner(points_instances.winner_points(question, offered, setup))
+    cost = instance_figures.figure_cost(cost_points(question, data))
+    step = step_points(question, data, setup)
+    winner = instance_figures.figure_winner(winner_points(question, offered, setup))
     beside = (
         " The engine's launches run beside the device, so that the bar is longer than the step."
         if step["beside"]
         else ""
     )
     sections = [
-        pages.section("cost", "Cost against performance", "Every offer that fits, at its best tensor-parallel "
+        html.section("cost", "Cost against performance", "Every offer that fits, at its best tensor-parallel "
                  "degree; the large dot is the choice. Nothing below the dotted line is on offer.", cost),
-        pages.section("step", "Where a decode step goes", f"Batch {step['batch']}, in the middle of the answer. "
-                 f"Operators count to what bounds them.{beside}", figures_instances.figure_step(step)),
-        pages.section("winner", "Where each instance is the cheapest", "USD per million input and output tokens with "
+        html.section("step", "Where a decode step goes", f"Batch {step['batch']}, in the middle of the answer. "
+                 f"Operators count to what bounds them.{beside}", instance_figures.figure_step(step)),
+        html.section("winner", "Where each instance is the cheapest", "USD per million input and output tokens with "
                  f"static batches and answers of {question.output} tokens; no service level. Blank: fits nowhere.",
                  winner),
     ]  # fmt: skip
@@ -127,11 +126,11 @@ def page(question: Question, offered: dict[str, Price], setups: list[Setup], dat
             f"{data['prices']['oldest']} on."
         ),
     )
-    return pages.page(title, body)
+    return html.page(title, body)
 
 
 def write_report(
     question: Question, offered: dict[str, Price], setups: list[Setup], data: dict[str, Any], path: Path
 ) -> Path:  # fmt: skip
     """Write the report as one HTML file; SpecError if it cannot be written."""
-    return pages.write(page(question, offered, setups, data), path, "--report")
+    return html.write(page(question, offered, setups, data), path, "--report")

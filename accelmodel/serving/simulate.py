@@ -14,8 +14,10 @@ import numpy as np
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.laws.kernels.batching import Rules, Times, Traffic, curve, serve, step_time, surface
 from accelmodel.serving.step_times import axis, split_times
+from accelmodel.specs.cloud import Engine
+from accelmodel.specs.hardware import Cluster
+from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import workload
-from accelmodel.specs.schema import Cluster, Engine, LanguageModel
 
 Array = Any
 #: share of the requests at the beginning, and at the end of a closed loop, that are not counted

@@ -6,10 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from accelmodel.inference.axes import table_array
+from accelmodel.inference.machine import machine
 from accelmodel.inference.operators import operator_table
-from accelmodel.inference.step import NONE, machine, run_kernel, table_array
+from accelmodel.inference.step import NONE, run_kernel
 from accelmodel.laws.types import ATTENTION, DETAIL, Machine, Operator
-from accelmodel.specs.schema import Cluster, LanguageModel, Workload
+from accelmodel.specs.hardware import Cluster
+from accelmodel.specs.language_model import LanguageModel
+from accelmodel.specs.workload import Workload
 
 Array = Any
 

@@ -20,23 +20,13 @@ import pydantic
 
 from accelmodel.errors import SpecError, unknown
 from accelmodel.specs import facts, huggingface
+from accelmodel.specs.base import Residual, Spec
+from accelmodel.specs.cloud import Engine, Instance, KernelLibrary
 from accelmodel.specs.facts import Fact
+from accelmodel.specs.hardware import Bill, Cluster, Device, Link, Process, Storage
+from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.quantities import Quantity
-from accelmodel.specs.schema import (
-    Bill,
-    Cluster,
-    Device,
-    Engine,
-    Instance,
-    KernelLibrary,
-    LanguageModel,
-    Link,
-    Process,
-    Residual,
-    Spec,
-    Storage,
-    Workload,
-)
+from accelmodel.specs.workload import Workload
 from accelmodel.units import parse
 
 #: kind of spec → (folder of hwspecs, type)

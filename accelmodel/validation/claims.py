@@ -16,7 +16,7 @@ import numpy as np
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
-from accelmodel.dse import enumerate as search
+from accelmodel.dse import enumeration
 from accelmodel.dse.chip import Parts
 from accelmodel.dse.study import Study, load_study
 from accelmodel.errors import SpecError, unknown
@@ -25,7 +25,7 @@ from accelmodel.inference.step import time_step
 from accelmodel.laws.l2cache import resident_share
 from accelmodel.specs import facts
 from accelmodel.specs.load import cluster, load, override, workload
-from accelmodel.validation import infersave as validation_infersave
+from accelmodel.validation import infersave
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -88,7 +88,7 @@ def best_l2(parts: Parts) -> tuple[Any, Any, Any]:
 
     study = reference(load_study())
     sizes = study.axes()["l2_capacity"]
-    result = search.evaluate(study, parts, l2_capacity=xr.DataArray(sizes, dims="l2", coords={"l2": sizes}))
+    result = enumeration.evaluate(study, parts, l2_capacity=xr.DataArray(sizes, dims="l2", coords={"l2": sizes}))
     score = result[study.study.objective]
     best = score.idxmax("l2")
     top = score.max("l2")
@@ -101,7 +101,7 @@ def best_l2(parts: Parts) -> tuple[Any, Any, Any]:
 
 @cache
 def _preserve() -> dict[str, float]:
-    parts = search.parts_of_study(load_study())
+    parts = enumeration.parts_of_study(load_study())
     largest, smallest = preserve_speedups(parts)
     none, prefetch, gain = best_l2(parts)
     return {
@@ -135,7 +135,7 @@ QUANTITIES: dict[str, Callable[[str], float]] = {
     "budget_100_over_80": lambda _: surviving(100e6) / surviving(80e6),
     "budget_120_over_100": lambda _: surviving(120e6) / surviving(100e6),
     "budget_10_over_80": lambda _: surviving(10e6) / surviving(80e6),
-    "infersave": validation_infersave.quantity,
+    "infersave": infersave.quantity,
     "gpt3_layer": lambda name: _gpt3_layer()[name.partition(".")[2]],
 }
 
@@ -210,7 +210,7 @@ def region() -> xr.Dataset:
     def axis(name: str, values: Any) -> xr.DataArray:
         return xr.DataArray(values, dims=name, coords={name: values})
 
-    parts = search.parts_of_study(load_study())
+    parts = enumeration.parts_of_study(load_study())
     moved = replace(
         closed(parts, axis("sram_area", SRAM)),
         device=override(parts.device, l2_usable=axis("l2_usable", USABLE)),

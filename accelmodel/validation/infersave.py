@@ -24,9 +24,10 @@ from accelmodel.laws.kernels.batching import step_time
 from accelmodel.serving.simulate import closed_loop, rules_of, simulate, step_tables, summary, under
 from accelmodel.serving.step_times import axis, device_times, split_times
 from accelmodel.specs import facts
+from accelmodel.specs.cloud import Instance
+from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import cluster, load, override, workload
 from accelmodel.specs.parameters import parameters
-from accelmodel.specs.schema import Instance, LanguageModel
 
 Array = Any
 MODEL, BATCH, ENGINE = "opt-2.7b", 32, "flexgen"

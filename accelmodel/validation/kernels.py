@@ -12,21 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accelmodel.calibration import fit as calibration
-from accelmodel.calibration.errors import PRECISIONS, fitted, statistics
+from accelmodel.calibration import fit
+from accelmodel.calibration.errors import PRECISIONS, fitted, statistics, transferred
 from accelmodel.inference.intervals import MEASURED
-from accelmodel.measured import aiconfigurator as silicon
-from accelmodel.measured import mla_and_moe as measured_layers
+from accelmodel.measured import aiconfigurator, mla_and_moe
+from accelmodel.specs.hardware import Cluster, Device
 from accelmodel.specs.load import cluster, load
-from accelmodel.specs.schema import Cluster, Device
 
 if TYPE_CHECKING:
     import pandas as pd
 
-#: generations of one maker, in order: the nearest is one step away; cards without tensor memory stand by themselves
-GENERATIONS = ("Turing", "Ampere", "Ada", "Blackwell RTX", "Hopper", "Blackwell")
-#: constants that depend on the generation little: where it has no other fitted device, all others stand for it
-LATENCIES = ("attention_time", "attention_tile_time", "combine_time")
 #: what the field takes of HBM's bandwidth, and adds [s]: aiconfigurator-core 0.12.0, mem_bw_empirical_scaling_factor
 #: and mem_empirical_constant_latency
 FIELD_SHARE, FIELD_TIME = 0.8, 3e-6
@@ -38,7 +33,7 @@ Progress = Callable[[str], None]
 
 def work(kind: str, frame: pd.DataFrame) -> tuple[Any, Any, Any]:
     """Return FLOP, bytes that must move at least once [B] and bits of the matrix unit, by row."""
-    given = calibration.columns(kind, frame)
+    given = fit.columns(kind, frame)
     moved = sum(
         np.asarray(given.get(name, 0.0), dtype=float) for name in ("weight_bytes", "input_bytes", "output_bytes")
     )
@@ -71,50 +66,15 @@ def affine(theory: Any, measured: Any) -> tuple[float, float]:
     return float(slope), float(intercept)
 
 
-def _nearest(device: Device, others: list[Cluster]) -> list[Cluster]:
-    """Return those of the same generation, else of the one before, else of the one after, and so on."""
-    place = GENERATIONS.index(device.architecture)
-
-    def distance(other: Cluster) -> float:
-        steps = GENERATIONS.index(other.device.architecture) - place
-        return abs(steps) + (0.5 if steps > 0 else 0.0)
-
-    nearest = min(distance(other) for other in others)
-    return [other for other in others if distance(other) == nearest]
-
-
-def transferred(device: Device) -> tuple[Cluster, str]:
-    """Return a device with the constants of others of the nearest architecture instead of its own, and their names.
-
-    The nearest are the fitted devices of the same generation, else of the one before, else of the one after; of
-    several the geometric mean is taken.  ``LATENCIES`` are those of the same generation, else of all other devices.
-    Constants of its link likewise, from devices that have another link where this one's was fitted to the device
-    itself.
-    """
-    bare = cluster(load("device", device.name, fitted=False), link=load("link", device.link, fitted=False))
-    others = [cluster(load("device", name)) for name in fitted() if name != device.name]
-    foreign = [other for other in others if other.link.name != device.link or not device.residuals]
-    switched = [other for other in foreign if other.link.topology in calibration.TOPOLOGIES]
-    near, linked = _nearest(device, others), _nearest(device, switched)
-    related = near[0].device.architecture == device.architecture
-    means = {}
-    told = (name for fields in calibration.CONSTANTS.values() for name in fields if name != calibration.CROWDING)
-    for name in told:
-        alike = others if name in LATENCIES and not related else near
-        own = [calibration.constant(other, name) for other in (linked if name.startswith("link.") else alike)]
-        means[name] = float(np.exp(np.mean(np.log(own))))
-    return calibration.placed(bare, means), ", ".join(other.device.name for other in near)
-
-
 def rows_of(device: Device, kind: str, model: Cluster, split: str, measured: Any = None) -> Iterator[dict[str, Any]]:
     """Yield a row of the accuracy table for each source and precision of one kind of operator.
 
     Attention with a sliding window has rows of its own: other kernels compute it.
     ``model`` is what the laws see; peaks and measurements are those of ``device``.
     """
-    frame, dropped = measured if measured is not None else silicon.rows(device, kind)
-    train = np.asarray(silicon.training(frame, kind)) if len(frame) else np.zeros(0, dtype=bool)
-    for (source, bits, windowed), group in frame.groupby(["source", "bits", silicon.windowed(frame)]):
+    frame, dropped = measured if measured is not None else aiconfigurator.rows(device, kind)
+    train = np.asarray(aiconfigurator.training(frame, kind)) if len(frame) else np.zeros(0, dtype=bool)
+    for (source, bits, windowed), group in frame.groupby(["source", "bits", aiconfigurator.windowed(frame)]):
         inside = train[group.index]
         held, seen = group[~inside], group[inside]
         if held.empty:
@@ -128,13 +88,13 @@ def rows_of(device: Device, kind: str, model: Cluster, split: str, measured: Any
             "kind": kind,
             "precision": PRECISIONS[bits] + (", window" if windowed else ""),
             "source": source,
-            **statistics(calibration.predict(kind, held, model), time),
+            **statistics(fit.predict(kind, held, model), time),
             "roofline_median_ape": statistics(bare, time)["median_ape"],
             "roofline_mean_ape": statistics(bare, time)["mean_ape"],
             "field_median_ape": statistics(field, time)["median_ape"],
             "field_mean_ape": statistics(field, time)["mean_ape"],
             "affine_median_ape": statistics(slope * bare + intercept, time)["median_ape"],
-            "fitted_source": bool(calibration.is_fitted(kind, held).any()),
+            "fitted_source": bool(fit.is_fitted(kind, held).any()),
             "left_out": dropped,
             "split": split,
         }
@@ -142,10 +102,10 @@ def rows_of(device: Device, kind: str, model: Cluster, split: str, measured: Any
 
 def layer_rows(device: Device, kind: str, model: Cluster, split: str) -> Iterator[dict[str, Any]]:
     """Yield a row of the accuracy table for each source and precision of latent attention or experts, on all rows."""
-    frame, dropped = measured_layers.rows(device, kind)
+    frame, dropped = mla_and_moe.rows(device, kind)
     for (source, bits), group in frame.groupby(["source", "bits"]):
         time = group["time"].to_numpy()
-        flops, moved, width = measured_layers.work(kind, group)
+        flops, moved, width = mla_and_moe.work(kind, group)
         peak = np.where(width < 16.0, device.peak_8bit_float or device.peak_16bit, device.peak_16bit)
         bare, field = (
             statistics(np.maximum(flops / peak, moved / (share * device.hbm_bandwidth) + more), time)
@@ -156,7 +116,7 @@ def layer_rows(device: Device, kind: str, model: Cluster, split: str) -> Iterato
             "kind": kind,
             "precision": PRECISIONS[bits],
             "source": source,
-            **statistics(measured_layers.predict(kind, group, model), time),
+            **statistics(mla_and_moe.predict(kind, group, model), time),
             "roofline_median_ape": bare["median_ape"],
             "roofline_mean_ape": bare["mean_ape"],
             "field_median_ape": field["median_ape"],
@@ -186,14 +146,14 @@ def untuned(progress: Progress | None = None) -> dict[str, tuple[float, float]]:
         device = load("device", name)
         model, _ = transferred(device)
         for kind, group in MEASURED.items():
-            frame, _ = silicon.rows(device, kind)
-            frame = frame[calibration.is_fitted(kind, frame)]
-            if len(frame) and model.link.topology in calibration.TOPOLOGIES:
-                own = frame["time"].to_numpy() / calibration.predict(kind, frame, model)
+            frame, _ = aiconfigurator.rows(device, kind)
+            frame = frame[fit.is_fitted(kind, frame)]
+            if len(frame) and model.link.topology in fit.TOPOLOGIES:
+                own = frame["time"].to_numpy() / fit.predict(kind, frame, model)
                 ratios.setdefault((group, kind), []).append(np.quantile(own, np.linspace(0.0, 1.0, 1001)))
     found: dict[str, tuple[float, float]] = {}
     for (group, _), parts in ratios.items():
-        lower, upper = np.quantile(np.concatenate(parts), [calibration.TAIL, 1.0 - calibration.TAIL])
+        lower, upper = np.quantile(np.concatenate(parts), [fit.TAIL, 1.0 - fit.TAIL])
         before = found.get(group, (np.inf, 0.0))
         found[group] = (min(float(lower), before[0]), max(float(upper), before[1]))
     return found
@@ -222,15 +182,15 @@ def table(*, transfer: bool = False, progress: Progress | None = None) -> list[d
         If the measured tables are not installed.
     """
     found: list[dict[str, Any]] = []
-    for name in silicon.SYSTEMS:
+    for name in aiconfigurator.SYSTEMS:
         if progress:
             progress(name)
         device = load("device", name)
         model, origin = transferred(device) if transfer else (cluster(device), "")
         own = "held-out" if device.residuals else "never fitted"
         split = f"transfer from {origin}" if transfer else own
-        for kind in silicon.SHAPES:
+        for kind in aiconfigurator.SHAPES:
             found += rows_of(device, kind, model, split)
-        for kind in measured_layers.SHAPES:
+        for kind in mla_and_moe.SHAPES:
             found += layer_rows(device, kind, model, split if transfer else NOT_FITTED)
     return found

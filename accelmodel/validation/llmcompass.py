@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from accelmodel.calibration.errors import PRECISIONS, statistics
 from accelmodel.errors import SpecError, unknown
-from accelmodel.inference import operator_time as kernels
+from accelmodel.inference import operator_time
 from accelmodel.specs import facts
 from accelmodel.specs.load import cluster, load
 from accelmodel.validation.kernels import FIELD_SHARE
@@ -71,13 +71,13 @@ def times(one: Series) -> tuple[Any, Any, Any]:
     device = chip.device
     if one.kind == "memory-bound":
         elements = np.array(one.elements)
-        columns = kernels.pointwise(elements, one.ops_per_element, _WIDTH, _WIDTH)
+        columns = operator_time.pointwise(elements, one.ops_per_element, _WIDTH, _WIDTH)
         flops, moved = 0.0 * elements, 2.0 * _WIDTH * elements
     else:
         m, n, k = (np.array(size) for size in (one.m, one.n, one.k))
-        columns = kernels.matmul(m, n, k)
+        columns = operator_time.matmul(m, n, k)
         flops, moved = 2.0 * m * n * k, _WIDTH * (m * k + k * n + m * n)
-    law, _ = kernels.time_columns(columns, chip)
+    law, _ = operator_time.time_columns(columns, chip)
     host = one.host_time_us * 1e-6
     bare, field = (
         np.maximum(flops / device.peak_16bit, moved / (share * device.hbm_bandwidth)) + host

@@ -13,14 +13,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from accelmodel.errors import SpecError
-from accelmodel.inference.step import NONE, machine, run_kernel
+from accelmodel.inference.machine import machine
+from accelmodel.inference.step import NONE, run_kernel
 from accelmodel.laws.l2cache import resident_share
 from accelmodel.laws.prefetch import RULES, memory_time
 from accelmodel.laws.types import ALL_REDUCE, MATMUL, Machine, Operator, Policy
 from accelmodel.measured.rawtable import BITS, Run, operators_of, runs
 from accelmodel.specs.facts import root
+from accelmodel.specs.hardware import Device
 from accelmodel.specs.load import cluster, load
-from accelmodel.specs.schema import Device
 
 #: rows of these kinds come from the raw tables
 KINDS = ("matmul-cold", "matmul-hot", "bandwidth", "occupancy", "preserve", "preserve-evict-last", "preserve-speedup")

@@ -21,7 +21,7 @@ from accelmodel.calibration.errors import statistics
 from accelmodel.laws.kernels.batching import Rules, Times, Traffic, curve, surface
 from accelmodel.laws.kernels.disaggregated import hand_over
 from accelmodel.measured.servers import SERVER, handed_over, kv_bits, launch, points
-from accelmodel.serving import simulate as serving
+from accelmodel.serving import simulate
 from accelmodel.specs.load import cluster, load
 
 if TYPE_CHECKING:
@@ -64,17 +64,17 @@ def _tables(model: str, device: str, tp: float, ep: float, bits: float) -> Times
     """Return the step times of one server."""
     work = {"tp": tp, "ep": ep, "weight_bits": bits, "activation_bits": bits, "kv_bits": kv_bits(bits)}
     chip = cluster(load("device", device))
-    return serving.step_tables(load("model", model), [chip], float(SEQUENCES), LONGEST, WIDEST, **work)[0]
+    return simulate.step_tables(load("model", model), [chip], float(SEQUENCES), LONGEST, WIDEST, **work)[0]
 
 
 def traffic(row: Any) -> Traffic:
     """Return the requests of a point: ten for each user, of drawn lengths where InferenceMAX asks."""
     count = ROUNDS * row.users
     if not row.public:
-        return serving.closed_loop(row.users, count, np.int64(row.prompt), np.int64(row.answer))
+        return simulate.closed_loop(row.users, count, np.int64(row.prompt), np.int64(row.answer))
     draw = np.random.default_rng(count)
     prompt, answer = (draw.integers(int(SHORTEST * most), most + 1, count) for most in (row.prompt, row.answer))
-    return serving.closed_loop(row.users, count, prompt, answer)
+    return simulate.closed_loop(row.users, count, prompt, answer)
 
 
 def rules(row: Any, host: Host) -> Rules:
@@ -99,7 +99,7 @@ def predict(frame: pd.DataFrame, engines: dict[str, Host] | None = None) -> tupl
 
     def served(row: Any) -> tuple[float, float]:
         times = _tables(row.model, row.device, row.tp, row.ep, row.bits)
-        found = serving.simulate(times, rules(row, (engines or {}).get(row.engine, Host())), traffic(row), gaps=False)
+        found = simulate.simulate(times, rules(row, (engines or {}).get(row.engine, Host())), traffic(row), gaps=False)
         between = (found.finish - found.first) / np.maximum(found.traffic.answer - 1, 1)
         return float(np.mean(found.first - found.traffic.arrival)), float(np.mean(between))
 
@@ -246,7 +246,7 @@ def _constants(host: Host) -> dict[str, float]:
 
 
 def handed_over_rows(hosts: dict[tuple[str, str], Host]) -> list[dict[str, Any]]:
-    """Return the accuracy of disaggregated serving, to which nothing is fitted.
+    """Return the accuracy of disaggregated simulate, to which nothing is fitted.
 
     Parameters
     ----------

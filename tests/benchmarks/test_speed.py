@@ -7,12 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from accelmodel.benchmarks import c_twin, cake_fronts, numpy_twin, peers, python_twin
-from accelmodel.benchmarks import speed as benchmark
+from accelmodel.benchmarks import c_twin, cake_fronts, numpy_twin, peers, python_twin, speed
 from accelmodel.inference.policies import policy
 from accelmodel.inference.step import pose, run_kernel
 from accelmodel.laws.types import Machine, Operator
-from accelmodel.specs import load as library
+from accelmodel.specs import load
 
 #: relative; the twins add up in another order, nothing else
 TOLERANCE = 1e-9
@@ -43,16 +42,16 @@ PHASES = [
 def asked(model: str, **work):
     """Return the table (column, row) and the machine (field,) of a step on a 910B2 cluster."""
     bits = {"weight_bits": 8, "activation_bits": 8, "kv_bits": 8}
-    chip = library.override(library.load("device", "ascend-910b2"), hbm_capacity=4e12)
-    cluster = library.cluster(chip, 64)
-    posed = pose(library.load("model", model), cluster, library.workload(**{**bits, **work}))
+    chip = load.override(load.load("device", "ascend-910b2"), hbm_capacity=4e12)
+    cluster = load.cluster(chip, 64)
+    posed = pose(load.load("model", model), cluster, load.workload(**{**bits, **work}))
     return posed.operators[:, :, 0], posed.machines[:, 0, 0]
 
 
 def random_machines(base, count: int, seed: int):
-    """Return random designs: those of the benchmark, with other tiles, topologies, algorithms and caches."""
+    """Return random designs: those of the speed, with other tiles, topologies, algorithms and caches."""
     rng = np.random.default_rng(seed)
-    machines = benchmark.designs(base, count, seed)
+    machines = speed.designs(base, count, seed)
     choices = {
         "tile_m": (16, 64, 128, 256), "tile_n": (16, 64, 128, 256), "tile_k": (32, 64, 128), "multicast": (1, 2, 4),
         "slice_time": (0.0, 7e-8, 3e-7), "store_rate": (1e12, 1e14), "split_time": (0.0, 3e-6),
@@ -136,19 +135,19 @@ def test_with_a_compiler_that_fails_there_is_no_c_twin(monkeypatch, tmp_path):
 
 
 def test_designs_differ_and_repeat():
-    _, base, _ = benchmark.question()
-    machines = benchmark.designs(base, 1000)
+    _, base, _ = speed.question()
+    machines = speed.designs(base, 1000)
     assert len(np.unique(machines, axis=1).T) == 1000
-    np.testing.assert_array_equal(machines, benchmark.designs(base, 1000))
+    np.testing.assert_array_equal(machines, speed.designs(base, 1000))
 
 
 def test_chunks_of_the_space_are_its_designs():
-    _, base, _ = benchmark.question()
+    _, base, _ = speed.question()
     cores = Machine._fields.index("cores")
-    chunk = benchmark.chunk_of_space(base, 150, 350)
+    chunk = speed.chunk_of_space(base, 150, 350)
     assert len(np.unique(chunk, axis=1).T) == 200
     assert chunk[cores, :3].tolist() == [58.0, 59.0, 60.0]
-    last = benchmark.chunk_of_space(base, 10**8 - 1, 10**8)
+    last = speed.chunk_of_space(base, 10**8 - 1, 10**8)
     assert last[Machine._fields.index("l2_bytes"), 0] == pytest.approx(4.0 * base[Machine._fields.index("l2_bytes")])
 
 
@@ -175,7 +174,7 @@ def test_a_peer_that_fails_is_not_measured_and_says_why(monkeypatch):
 
 def test_benchmark_returns_the_documented_keys(warm):
     stages = []
-    data = benchmark.benchmark(seconds=0.02, cold=False, progress=stages.append)
+    data = speed.benchmark(seconds=0.02, cold=False, progress=stages.append)
     assert set(data) == {"machine", "rates", "ratios", "peers", "cake", "startup_s", "exhaustive", "notes"}
     assert set(data["machine"]) == {"cpu", "cores", "system", "python", "numba", "numpy"}
     assert set(data["startup_s"]) == {"import", "first_answer_warm", "first_answer_cold"}

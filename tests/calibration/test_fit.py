@@ -11,16 +11,16 @@ import pandas as pd
 import pytest
 
 import accelmodel as am
+from accelmodel.calibration import errors, hybrid
 from accelmodel.calibration import fit as calibration
-from accelmodel.calibration import hybrid
-from accelmodel.cli import operator_rows as kernel_answer
 from accelmodel.errors import SpecError
-from accelmodel.inference import intervals as uncertainty
+from accelmodel.inference import intervals
 from accelmodel.laws.types import ALL_REDUCE, ATTENTION, ELEMENTWISE, MATMUL
-from accelmodel.measured import aiconfigurator as silicon
-from accelmodel.validation import kernels as accuracy
+from accelmodel.measured import aiconfigurator
+from accelmodel.specs.load import path_of
+from accelmodel.validation import calibrated, kernels
 
-NEEDS_SILICON = pytest.mark.skipif(not silicon.installed(), reason="pip install 'accelmodel[silicon]'")
+NEEDS_SILICON = pytest.mark.skipif(not aiconfigurator.installed(), reason="pip install 'accelmodel[silicon]'")
 TRUE = {"matrix_share": 0.7, "hbm_share": 0.8, "fill_time": 2e-6, "slice_clocks": 200.0, "store_width": 12.0}
 
 
@@ -52,7 +52,7 @@ def test_known_constants_are_found_again(chip, products):
 
 
 def test_rows_that_are_held_out_are_not_looked_at(chip, products):
-    spoilt = products.assign(time=np.where(silicon.training(products, "matmul"), products["time"], 1.0))
+    spoilt = products.assign(time=np.where(aiconfigurator.training(products, "matmul"), products["time"], 1.0))
     (honest,), (other,) = (calibration.calibrate(chip, {"matmul": rows}) for rows in (products, spoilt))
     assert honest.values == other.values
 
@@ -87,9 +87,9 @@ def _held_out(name, chip):
     """Return the errors of NCCL's collectives on rows that were not fitted."""
     device = am.load("device", name)
     errors = []
-    for kind in silicon.COLLECTIVES:
-        frame, _ = silicon.rows(device, kind)
-        held = frame[~np.asarray(silicon.training(frame, kind))]
+    for kind in aiconfigurator.COLLECTIVES:
+        frame, _ = aiconfigurator.rows(device, kind)
+        held = frame[~np.asarray(aiconfigurator.training(frame, kind))]
         errors.append(np.abs(calibration.predict(kind, held, chip) / held["time"].to_numpy() - 1.0))
     return np.concatenate(errors)
 
@@ -108,7 +108,7 @@ def test_the_law_of_a_crowded_bus_on_another_server(warm):
     device = am.load("device", "rtx-pro-6000-server", fitted=False)
     link = am.override(am.load("link", device.link), algorithms=["ring"], ramp=3.1)
     chip = am.cluster(device, link=link)
-    measured = {kind: silicon.rows(device, kind)[0] for kind in silicon.COLLECTIVES}
+    measured = {kind: aiconfigurator.rows(device, kind)[0] for kind in aiconfigurator.COLLECTIVES}
     constants = calibration.solve("all-reduce", calibration.training_rows("all-reduce", measured), chip)
     alone = {**constants, "link.crowding": 1.05}
     errors = _held_out(device.name, calibration.placed(chip, constants))
@@ -124,18 +124,18 @@ def test_the_split_is_the_same_on_every_machine():
         state = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 & mask
         state = (state ^ state >> 27) * 0x94D049BB133111EB & mask
         state ^= state >> 31
-    found = silicon.hashed(np.array([1]), np.array([2]), np.array([3]))
+    found = aiconfigurator.hashed(np.array([1]), np.array([2]), np.array([3]))
     assert found[0] == (state >> 11) / 2.0**53
-    many = silicon.hashed(np.arange(10_000), np.zeros(10_000), np.ones(10_000))
+    many = aiconfigurator.hashed(np.arange(10_000), np.zeros(10_000), np.ones(10_000))
     assert abs(np.mean(many < 0.7) - 0.7) < 0.02  # four deviations of a fair draw
 
 
 def test_a_file_of_fitted_constants_reads_back(chip, products, tmp_path):
     base = tmp_path / "my-chip.toml"
-    base.write_bytes(Path(kernel_answer.path_of("device", "h100-sxm")).read_bytes())
+    base.write_bytes(Path(path_of("device", "h100-sxm")).read_bytes())
     rows = tmp_path / "rows.csv"
     products.rename(columns={"time": "time_s"}).assign(kind="matmul").to_csv(rows, index=False)
-    data = kernel_answer.calibrate(str(base), rows, None)
+    data = calibrated.calibrate(str(base), rows, None)
     assert data["files"] == [str(tmp_path / "my-chip.calibrated.toml")]
     again, bare = am.load("device", str(base)), am.load("device", str(base), fitted=False)
     for name, found in data["constants"].items():
@@ -176,11 +176,11 @@ def test_too_few_rows_are_refused(chip, products):
 
 def test_a_device_that_nobody_measured_needs_measurements():
     with pytest.raises(SpecError, match="--measurements"):
-        kernel_answer.calibrate("ascend-910b2", None, None)
+        calibrated.calibrate("ascend-910b2", None, None)
 
 
 def test_statistics_of_errors_by_hand():
-    found = accuracy.statistics([1.1, 0.8, 2.0, 1.0], [1.0, 1.0, 1.0, 1.0])
+    found = kernels.statistics([1.1, 0.8, 2.0, 1.0], [1.0, 1.0, 1.0, 1.0])
     assert found["n"] == 4
     assert found["median_ape"] == pytest.approx(0.15)
     assert found["mean_ape"] == pytest.approx((0.1 + 0.2 + 1.0 + 0.0) / 4)
@@ -188,13 +188,13 @@ def test_statistics_of_errors_by_hand():
 
 
 def test_affine_correction_by_hand():
-    assert accuracy.affine(np.array([1.0, 2.0, 3.0]), np.array([3.0, 5.0, 7.0])) == pytest.approx((2.0, 1.0))
+    assert kernels.affine(np.array([1.0, 2.0, 3.0]), np.array([3.0, 5.0, 7.0])) == pytest.approx((2.0, 1.0))
 
 
 def test_rooflines_by_hand(chip):
     frame = pd.DataFrame({"m": [1.0, 8192.0], "n": 8192.0, "k": 8192.0, "bits": 16.0, "source": "x"})
-    bare = accuracy.roofline("matmul", frame, chip.device)
-    field = accuracy.roofline("matmul", frame, chip.device, accuracy.FIELD_SHARE, accuracy.FIELD_TIME)
+    bare = kernels.roofline("matmul", frame, chip.device)
+    field = kernels.roofline("matmul", frame, chip.device, kernels.FIELD_SHARE, kernels.FIELD_TIME)
     moved = 2 * (8192**2 + 2 * 8192)
     assert bare == pytest.approx([moved / 3.35e12, 2 * 8192**3 / 989e12])
     assert field == pytest.approx([moved / (0.8 * 3.35e12) + 3e-6, 2 * 8192**3 / 989e12])
@@ -213,20 +213,20 @@ def test_errors_of_a_kind_add_up_and_those_of_different_kinds_in_squares():
     times = np.array([3.0, 1.0, 2.0, 4.0])
     kinds = np.array([MATMUL, MATMUL, ATTENTION, ALL_REDUCE])
     ends = np.array([[0.9, 1.2], [0.5, 1.5], [1.0, 1.0], [0.75, 1.25]])
-    low, high = uncertainty.interval(times, kinds, ends)
+    low, high = intervals.interval(times, kinds, ends)
     assert float(low) == pytest.approx(10.0 - np.sqrt(0.4**2 + 1.0**2 + 1.0**2))
     assert float(high) == pytest.approx(10.0 + np.sqrt(0.8**2 + 1.0**2 + 1.0**2))
 
 
 def test_kinds_of_operators():
-    found = uncertainty.kind_of([MATMUL, ATTENTION, ELEMENTWISE, ALL_REDUCE])
-    assert [uncertainty.KINDS[i] for i in found] == ["matmul", "attention", "memory-bound", "collective"]
+    found = intervals.kind_of([MATMUL, ATTENTION, ELEMENTWISE, ALL_REDUCE])
+    assert [intervals.KINDS[i] for i in found] == ["matmul", "attention", "memory-bound", "collective"]
 
 
 def test_a_chip_that_was_not_measured_has_wider_intervals(warm):
     known = am.cluster(am.load("device", "h100-sxm"))
     changed = replace(known, device=am.override(known.device, hbm_bandwidth=4e12))
-    narrow, wide = (uncertainty.factors(each, "decode") for each in (known, changed))
+    narrow, wide = (intervals.factors(each, "decode") for each in (known, changed))
     assert (wide[:2, 0] <= narrow[:2, 0]).all()
     assert (wide[:2, 1] >= narrow[:2, 1]).all()
     model, work = am.load("model", "llama-3-8b"), am.workload(phase="decode", batch=8, context=4096)
@@ -237,17 +237,17 @@ def test_a_chip_that_was_not_measured_has_wider_intervals(warm):
 
 
 def test_without_measured_tables_it_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(silicon.importlib.util, "find_spec", lambda name: None)
-    silicon.rows.cache_clear()
+    monkeypatch.setattr(aiconfigurator.importlib.util, "find_spec", lambda name: None)
+    aiconfigurator.rows.cache_clear()
     with pytest.raises(SpecError, match=r"accelmodel\[silicon\]"):
-        silicon.rows(am.load("device", "h100-sxm"), "matmul")
+        aiconfigurator.rows(am.load("device", "h100-sxm"), "matmul")
 
 
 @NEEDS_SILICON
 @pytest.mark.parametrize("name", ["a100-sxm-80gb", "b200-sxm", "h100-sxm", "h200-sxm", "l40s"])
 def test_measured_products_on_rows_that_were_not_fitted(name, warm):
     device = am.load("device", name)
-    rows = [row for row in accuracy.rows_of(device, "matmul", am.cluster(device), "held-out") if row["fitted_source"]]
+    rows = [row for row in kernels.rows_of(device, "matmul", am.cluster(device), "held-out") if row["fitted_source"]]
     for row in rows:
         # 13 % median: the worst of the measured devices is the L40S; the roofline on the same rows has 34 to 60 %
         assert row["median_ape"] <= 0.13, row
@@ -259,10 +259,10 @@ def test_measured_products_on_rows_that_were_not_fitted(name, warm):
 @pytest.mark.parametrize("kind", ["matmul", "prefill attention", "decode attention"])
 def test_nine_tenths_of_held_out_rows_lie_in_their_interval(kind, warm):
     inside, rows = 0, 0
-    for name in accuracy.fitted():
+    for name in kernels.fitted():
         device = am.load("device", name)
-        frame, _ = silicon.rows(device, kind)
-        held = frame[~np.asarray(silicon.training(frame, kind)) & calibration.is_fitted(kind, frame)]
+        frame, _ = aiconfigurator.rows(device, kind)
+        held = frame[~np.asarray(aiconfigurator.training(frame, kind)) & calibration.is_fitted(kind, frame)]
         for bits, group in held.groupby("bits"):
             own = [each for each in device.residuals if each.kind == kind and each.bits == bits]
             ratio = group["time"].to_numpy() / calibration.predict(kind, group, am.cluster(device))
@@ -276,10 +276,10 @@ def test_nine_tenths_of_held_out_rows_lie_in_their_interval(kind, warm):
 def test_products_of_chips_that_were_never_fitted(name, warm):
     device = am.load("device", name)
     assert not device.residuals
-    model, donors = accuracy.transferred(device)
+    model, donors = errors.transferred(device)
     assert donors == "b200-sxm"
-    lower, upper = uncertainty.untuned()["matmul"]
-    frame, _ = silicon.rows(device, "matmul")
+    lower, upper = intervals.untuned()["matmul"]
+    frame, _ = aiconfigurator.rows(device, "matmul")
     frame = frame[calibration.is_fitted("matmul", frame)]
     ratio = frame["time"].to_numpy() / calibration.predict("matmul", frame, model)
     # what an explorer may hope for on a chip of a known generation: median 10 % and mean 15 %, B300 misses the median

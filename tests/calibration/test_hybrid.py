@@ -9,11 +9,10 @@ import pandas as pd
 import pytest
 
 import accelmodel as am
-from accelmodel.calibration import fit as calibration
-from accelmodel.calibration import hybrid
+from accelmodel.calibration import fit, hybrid
 from accelmodel.errors import SpecError
 from accelmodel.inference.step import answer, pose
-from accelmodel.measured import aiconfigurator as silicon
+from accelmodel.measured import aiconfigurator
 
 LONGER = {"matmul": 1.25, "decode attention": 0.8, "prefill attention": 1.1}
 
@@ -40,9 +39,9 @@ def tables(monkeypatch, chip):
     def rows(device, kind):
         grid = pd.DataFrame(list(itertools.product(*sizes[kind].values())), columns=list(sizes[kind]))
         grid = grid.assign(bits=16.0, source="vLLM 1.0")
-        return grid.assign(time=LONGER[kind] * calibration.predict(kind, grid, am.cluster(device))), 0
+        return grid.assign(time=LONGER[kind] * fit.predict(kind, grid, am.cluster(device))), 0
 
-    monkeypatch.setattr(silicon, "rows", rows)
+    monkeypatch.setattr(aiconfigurator, "rows", rows)
 
 
 def posed(chip, phase="decode", **work):

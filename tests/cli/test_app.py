@@ -11,8 +11,7 @@ import pytest
 
 import accelmodel as am
 from accelmodel import __version__
-from accelmodel.cli import app as cli
-from accelmodel.cli import terminal as tables
+from accelmodel.cli import app, specs, terminal
 from accelmodel.specs import facts
 
 STEP = (
@@ -55,7 +54,7 @@ def run(monkeypatch, capsys, tmp_path, warm):
     def call(command, *more):
         monkeypatch.setattr(sys, "argv", ["accelmodel", *command.split(), *more])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            app.main()
         captured = capsys.readouterr()
         return ended.value.code, captured.out, captured.err
 
@@ -193,7 +192,7 @@ def test_an_interrupt_elsewhere_exits_130(run, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(tables, "known", interrupted)
+    monkeypatch.setattr(specs, "known", interrupted)
     code, out, err = run("list")
     assert (code, out) == (130, "")
     assert err in ("", "accelmodel: interrupted\n")
@@ -203,7 +202,7 @@ def test_our_own_fault_exits_1_in_one_line(run, monkeypatch):
     def broken(*_):
         raise RuntimeError("oops")
 
-    monkeypatch.setattr(tables, "known", broken)
+    monkeypatch.setattr(specs, "known", broken)
     code, out, err = run("list")
     assert (code, out) == (1, "")
     assert err.count("\n") == 1
@@ -390,7 +389,7 @@ def test_broken_files_are_told_in_one_line(refused, tmp_path):
 
 def test_a_table_that_cannot_be_written(tmp_path):
     with pytest.raises(am.SpecError, match="cannot be written"):
-        tables.write_text(tmp_path / "nowhere" / "table.md", "")
+        terminal.write_text(tmp_path / "nowhere" / "table.md", "")
 
 
 def test_explore_refuses_a_bad_journal(run, tmp_path):

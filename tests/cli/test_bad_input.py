@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import accelmodel as am
-from accelmodel.dse import enumerate as search
+from accelmodel.dse import enumeration
 from accelmodel.dse.chip import Parts, design
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.specs import facts
@@ -133,7 +133,7 @@ def answer(kind: str, path: str) -> list[float]:
     kind = "model" if kind == "latent" else kind
     if kind == "study":
         study = am.load_study(path)
-        return [float(len(study.axes())), float(search.size(study)), *study.constraints.limits().values()]
+        return [float(len(study.axes())), float(enumeration.size(study)), *study.constraints.limits().values()]
     spec = am.load(kind, path)
     if kind in ("process", "bill"):
         shipped = {"process": am.load("process", "smic-7nm"), "bill": am.load("bill", "ascend-910b")}

@@ -8,13 +8,13 @@ import re
 import numpy as np
 import pytest
 
-from accelmodel.cli import app as cli
-from accelmodel.cli.hardware import hardware
-from accelmodel.cli.tables_cake import bandwidth_words
+from accelmodel.cli import app
+from accelmodel.cli.options import hardware
 from accelmodel.kvcache import question as cake_answer
 from accelmodel.kvcache.policies import POLICIES
+from accelmodel.kvcache.question import bandwidth_words
 from accelmodel.kvcache.traces import constant_trace
-from accelmodel.report import cake_figures as figures_cake
+from accelmodel.report import cake_figures
 from accelmodel.specs.load import load
 from accelmodel.validation import cake as validation_cake
 
@@ -57,7 +57,7 @@ def run(monkeypatch, capsys, warm):
         monkeypatch.setattr("sys.argv", ["accelmodel", "cake", *map(str, arguments)])
         code = 0
         try:
-            cli.main()
+            app.main()
         except SystemExit as error:
             code = int(error.code or 0)
         captured = capsys.readouterr()
@@ -131,7 +131,7 @@ def test_lists_span_the_rows_and_all_policies_are_answered(ask):
         assert min(row["ttft_s"].values()) >= row["ttft_s"]["oracle"] * (1 - ROUNDING)
         single = min(row["ttft_s"]["compute_only"], row["ttft_s"]["load_only"])
         assert bool(detail["why_cake_loses"]) is (row["ttft_s"]["cake"] > single * (1 + 1e-5))
-        assert detail["regime"] in figures_cake.REGIMES
+        assert detail["regime"] in cake_figures.REGIMES
 
 
 def test_where_cake_loses_the_answer_says_why_and_what_gains_more(ask):
@@ -242,7 +242,7 @@ def question(**fields) -> cake_answer.Question:
 
 
 def test_the_map_shows_three_regimes_about_the_crossover(warm):
-    points = figures_cake.surface_points(question())
+    points = cake_figures.surface_points(question())
     assert set(np.unique(points["regime"])) == {"compute", "both", "load"}
     # a smaller share needs less bandwidth to be worth loading
     assert (np.diff(points["crossover"][np.isfinite(points["crossover"])]) > 0.0).all()
@@ -253,10 +253,10 @@ def test_the_map_shows_three_regimes_about_the_crossover(warm):
 
 
 def test_the_front_picture_shows_the_rates_of_traces(warm):
-    points = figures_cake.fronts_points(question(bandwidth_trace=constant_trace(4e9)))
+    points = cake_figures.fronts_points(question(bandwidth_trace=constant_trace(4e9)))
     assert set(points["rates"]) == {"bandwidth"}
     assert points["rates"]["bandwidth"][0][-1] == points["meet_time_s"]
-    assert len(figures_cake.figure_fronts(points).data) == 4
+    assert len(cake_figures.figure_fronts(points).data) == 4
 
 
 @pytest.mark.parametrize(

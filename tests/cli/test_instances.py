@@ -9,11 +9,10 @@ from datetime import date
 
 import pytest
 
-from accelmodel.cli import app as cli
+from accelmodel.cli import app
 from accelmodel.cloud.hosting import Setup
 from accelmodel.cloud.ranking import Question, Slo, answer
-from accelmodel.report import instance_figures as figures_instances
-from accelmodel.report import instance_points as points_instances
+from accelmodel.report import instance_figures
 from accelmodel.specs.load import load
 from accelmodel.specs.prices import offers, shipped
 from accelmodel.validation.infersave import choice_quality, ctcf, job_cost, serving, throughputs
@@ -47,7 +46,7 @@ def run(monkeypatch, capsys, tmp_path, warm):
     def call(command, *more):
         monkeypatch.setattr(sys, "argv", ["accelmodel", *command.split(), *more])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            app.main()
         captured = capsys.readouterr()
         return ended.value.code, captured.out, captured.err
 
@@ -197,7 +196,7 @@ def asked(batch=32):
 def test_points_of_a_step_add_up_to_its_time(warm):
     """The parts of a serial engine's step are its time: host link, engine and operators, within 2 %."""
     question, _, setup, data = asked()
-    points = points_instances.step_points(question, data, setup)
+    points = instance_figures.step_points(question, data, setup)
     for i, name in enumerate(points["instances"]):
         row = next(row for row in data["rows"] if row["instance"] == name)
         total = sum(values[i] for values in points["parts"].values())
@@ -207,21 +206,21 @@ def test_points_of_a_step_add_up_to_its_time(warm):
 
 def test_points_of_cost_have_a_front_that_rises(warm):
     question, _, _, data = asked()
-    points = points_instances.cost_points(question, data)
+    points = instance_figures.cost_points(question, data)
     front = [(spot["price"], spot["reached"]) for spot in points["front"]]
     assert front == sorted(front)
     assert sum(spot["choice"] for spot in points["spots"]) == 1
-    assert len(figures_instances.figure_cost(points).data) == 4
+    assert len(instance_figures.figure_cost(points).data) == 4
 
 
 def test_winners_are_cheaper_than_all_others(warm):
     question, offered, setup, _ = asked()
-    points = points_instances.winner_points(question, offered, setup)
+    points = instance_figures.winner_points(question, offered, setup)
     assert len(points["winner"]) == len(points["context"]) == 3  # 1,024 + 128 is within the model's 2,048 tokens
     assert all(math.isfinite(cost) for row in points["cost"] for cost in row if cost is not None)
     assert points["cost"][0][0] > points["cost"][0][5]  # larger batches make cheaper tokens
-    assert figures_instances.figure_winner(points).data[0].type == "heatmap"
-    assert len(figures_instances.figure_step(points_instances.step_points(question, asked()[3], setup)).data) >= 3
+    assert instance_figures.figure_winner(points).data[0].type == "heatmap"
+    assert len(instance_figures.figure_step(instance_figures.step_points(question, asked()[3], setup)).data) >= 3
 
 
 # what validation computes

@@ -19,7 +19,7 @@ from accelmodel.cloud.infersave import Ctcf, Server, Shape, Task
 from accelmodel.cloud.offload import POLICIES, Need, Offer
 from accelmodel.cloud.ranking import Question, Slo, answer, misses, precisions, rank
 from accelmodel.errors import Infeasible, SpecError
-from accelmodel.serving import step_times as steptimes
+from accelmodel.serving import step_times
 from accelmodel.specs import prices
 from accelmodel.specs.load import available, load
 
@@ -181,10 +181,10 @@ def test_a_faster_host_link_is_never_slower(slow, more):
 
 def test_device_times_are_those_of_time_step(warm):
     chips = [am.cluster(load("device", name), 1) for name in ("t4", "l4")]
-    sizes, lengths = steptimes.axis("batch", [1.0, 32.0]), steptimes.axis("context", [200.0, 700.0])
+    sizes, lengths = step_times.axis("batch", [1.0, 32.0]), step_times.axis("context", [200.0, 700.0])
     work = am.workload(phase="decode", batch=sizes, context=lengths)
-    found = steptimes.device_times(MODEL, chips, work, [sizes, lengths])
-    attention, rest = steptimes.split_times(MODEL, chips, work, [sizes, lengths])
+    found = step_times.device_times(MODEL, chips, work, [sizes, lengths])
+    attention, rest = step_times.split_times(MODEL, chips, work, [sizes, lengths])
     assert attention + rest == pytest.approx(found, rel=1e-12)
     for i, chip in enumerate(chips):
         step = am.time_step(MODEL, chip, am.workload(phase="decode", batch=32, context=700))
@@ -196,9 +196,9 @@ def test_mean_decode_step_is_the_mean_over_all_steps(warm):
     """Three nodes against every step of the answer, within 0.5 %."""
     instance = load("instance", "g6.xlarge")
     found = host(MODEL, [instance], ONLINE, Setup(FLEXGEN)).isel(instance=0, batch=0)
-    lengths = steptimes.axis("context", np.arange(129.0, 641.0))
+    lengths = step_times.axis("context", np.arange(129.0, 641.0))
     work = am.workload(phase="decode", batch=32, context=lengths)
-    every = steptimes.device_times(MODEL, [am.cluster(load("device", "l4"), 1)], work, [lengths])[0].mean()
+    every = step_times.device_times(MODEL, [am.cluster(load("device", "l4"), 1)], work, [lengths])[0].mean()
     assert float(found.decode) == pytest.approx(every + 32 * FLEXGEN.layer_time, rel=0.005)
 
 

@@ -12,8 +12,7 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from accelmodel.dse import enumerate as search
-from accelmodel.dse import optuna_search as module
+from accelmodel.dse import enumeration, optuna_search
 from accelmodel.dse.optuna_search import optimise
 from accelmodel.dse.study import OBJECTIVES, load_study
 from accelmodel.errors import Infeasible, SpecError
@@ -53,12 +52,12 @@ def study(tmp_path):
 
 @pytest.fixture
 def parts(study, warm):
-    return search.parts_of_study(study)
+    return enumeration.parts_of_study(study)
 
 
 @pytest.fixture
 def small_batches(monkeypatch):
-    monkeypatch.setattr(module, "BATCH", 4)
+    monkeypatch.setattr(optuna_search, "BATCH", 4)
 
 
 @pytest.fixture
@@ -68,9 +67,9 @@ def asked(monkeypatch):
 
     def counting(study, parts, **chips):
         seen.append(len(next(iter(chips.values()))))
-        return search.evaluate(study, parts, **chips)
+        return enumeration.evaluate(study, parts, **chips)
 
-    monkeypatch.setattr(module, "evaluate", counting)
+    monkeypatch.setattr(optuna_search, "evaluate", counting)
     return seen
 
 
@@ -79,13 +78,13 @@ def opened(path: Path, name: str) -> optuna.Study:
 
 
 def test_axes_become_distributions(study):
-    space = module.distributions(study)
+    space = optuna_search.distributions(study)
     assert space["l2_capacity"] == optuna.distributions.FloatDistribution(8e6, 256e6, step=8e6)
     assert space["hbm_stacks"] == optuna.distributions.CategoricalDistribution([2.0, 4.0, 5.0])
     assert space["cores"] == optuna.distributions.CategoricalDistribution([24.0])
 
 
-@pytest.mark.parametrize("technique", search.TECHNIQUES)
+@pytest.mark.parametrize("technique", enumeration.TECHNIQUES)
 def test_finds_a_best_within_the_space_and_the_constraints(study, parts, tmp_path, technique):
     done: list[int] = []
     found = optimise(study, parts, technique, tmp_path / "a.journal", 48, done.append)
@@ -93,7 +92,7 @@ def test_finds_a_best_within_the_space_and_the_constraints(study, parts, tmp_pat
     for axis, values in study.axes().items():
         assert np.isclose(values, found.best[axis]).any(), axis
     assert found.best["die_area"] <= 700e-6
-    every = search.enumerate_space(study, parts).best[technique]
+    every = enumeration.enumerate_space(study, parts).best[technique]
     objective = study.study.objective
     assert 0.97 * every[objective] < found.best[objective] <= every[objective] * (1 + 1e-12)
     assert found.best["throughput"] / found.best["die_area"] == pytest.approx(found.best[objective])
@@ -162,9 +161,9 @@ def test_an_interrupt_keeps_the_finished_batches(study, parts, tmp_path, small_b
         calls.append(1)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return search.evaluate(*arguments, **chips)
+        return enumeration.evaluate(*arguments, **chips)
 
-    monkeypatch.setattr(module, "evaluate", interrupted)
+    monkeypatch.setattr(optuna_search, "evaluate", interrupted)
     with pytest.raises(KeyboardInterrupt):
         optimise(study, parts, "preserve", path, 12)
     found = optimise(study, parts, "preserve", path, 12)
@@ -206,7 +205,7 @@ def test_what_is_no_journal_is_refused_and_left_alone(study, parts, tmp_path, co
 
 
 def test_a_locked_journal_is_refused_in_time(study, parts, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "PATIENCE", 0.3)
+    monkeypatch.setattr(optuna_search, "PATIENCE", 0.3)
     path = tmp_path / "a.journal"
     Path(f"{path}.lock").touch()
     begin = time.monotonic()
@@ -220,7 +219,7 @@ def test_a_lock_that_goes_away_is_waited_for(study, parts, tmp_path, monkeypatch
     path = tmp_path / "a.journal"
     lock = Path(f"{path}.lock")
     lock.touch()
-    monkeypatch.setattr(module.time, "sleep", lambda _: lock.unlink(missing_ok=True))
+    monkeypatch.setattr(optuna_search.time, "sleep", lambda _: lock.unlink(missing_ok=True))
     assert optimise(study, parts, "preserve", path, 4).trials == 4
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import accelmodel as am
 from accelmodel.errors import SpecError
-from accelmodel.inference import operator_time as kernels
+from accelmodel.inference import kernel_library, operator_time
 from accelmodel.inference.kernel_library import on_library
 from accelmodel.inference.step import answer, pose
 
@@ -25,8 +25,8 @@ def test_products_take_the_times_of_the_library(posed):
     ratio = (own.time / plain.time).to_series()
     m, n, k = (np.array([size]) for size in (64.0, 4096.0, 14336.0))
     alone, (law, _) = (
-        kernels.library_times(m, n, k, library, posed.cluster),
-        kernels.time_columns(kernels.matmul(m, n, k, 8.0), posed.cluster),
+        kernel_library.library_times(m, n, k, library, posed.cluster),
+        operator_time.time_columns(operator_time.matmul(m, n, k, 8.0), posed.cluster),
     )
     assert ratio["mlp_down"] == pytest.approx(alone[0] / law[0], rel=1e-9)
     assert ratio["mlp_down"] > 1.0

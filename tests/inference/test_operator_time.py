@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 import accelmodel as am
-from accelmodel.calibration import libraries as calibration_kernels
-from accelmodel.cli import operator_rows as kernel_answer
-from accelmodel.cli.operator_rows import attention_rows, collective_rows, matmul_rows, sizes
+from accelmodel.calibration import libraries
+from accelmodel.cli.operators import attention_rows, collective_rows, matmul_rows, sizes
 from accelmodel.errors import SpecError
-from accelmodel.inference import operator_time as kernels
+from accelmodel.inference import kernel_library, operator_time
 
 
 @pytest.fixture(scope="module")
@@ -25,19 +24,19 @@ def test_an_operator_alone_takes_what_it_takes_in_a_step(h100):
     step = am.time_step(model, h100, am.workload(phase="decode", batch=32, context=8192))
     own = {name: float(step.time.sel(operator=name) / step["count"].sel(operator=name))
            for name in ("output_projection", "attention")}  # fmt: skip
-    product, _ = kernels.time_columns(kernels.matmul(32.0, 4096.0, 4096.0), h100)
-    attention, _ = kernels.time_columns(kernels.attention("decode", 32.0, 32.0, 8.0, 128.0, 8192.0), h100)
+    product, _ = operator_time.time_columns(operator_time.matmul(32.0, 4096.0, 4096.0), h100)
+    attention, _ = operator_time.time_columns(operator_time.attention("decode", 32.0, 32.0, 8.0, 128.0, 8192.0), h100)
     # 1e-9: the same kernel on the same columns
     assert product[0] == pytest.approx(own["output_projection"], rel=1e-9)
     assert attention[0] == pytest.approx(own["attention"], rel=1e-9)
 
 
 def test_windows_bound_what_is_read_and_how_many_keys_a_query_sees():
-    whole = kernels.attention("prefill", 1.0, 8.0, 8.0, 64.0, 4.0)
-    narrow = kernels.attention("prefill", 1.0, 8.0, 8.0, 64.0, 4.0, window=2.0)
+    whole = operator_time.attention("prefill", 1.0, 8.0, 8.0, 64.0, 4.0)
+    narrow = operator_time.attention("prefill", 1.0, 8.0, 8.0, 64.0, 4.0, window=2.0)
     assert float(np.asarray(whole["n"])) == 2.5  # (1 + 2 + 3 + 4) / 4
     assert float(np.asarray(narrow["n"])) == 1.75  # (1 + 2 + 2 + 2) / 4
-    decode = kernels.attention("decode", 1.0, 8.0, 8.0, 64.0, 100.0, window=10.0)
+    decode = operator_time.attention("decode", 1.0, 8.0, 8.0, 64.0, 100.0, window=10.0)
     assert float(np.asarray(decode["weight_bytes"])) == 10 * 2 * 8 * 64 * 2
 
 
@@ -73,8 +72,10 @@ def test_collectives_of_doubling_size(warm):
         (lambda: collective_rows("h100-sxm", None, "gossip", "1KB", 8), "collective"),
         (lambda: sizes("0B"), "above 0"),
         (lambda: sizes("2KB:1KB"), "rise"),
-        (lambda: kernels.time_columns({"m": [1.0, 2.0], "n": [1.0, 2.0, 3.0]}, am.cluster(am.load("device", "t4"))),
-         "different lengths"),
+        (
+            lambda: operator_time.time_columns({"m": [1.0] * 2, "n": [1.0] * 3}, am.cluster(am.load("device", "t4"))),
+            "different lengths",
+        ),
     ],
 )  # fmt: skip
 def test_what_is_not_allowed_is_said(call, words):
@@ -96,7 +97,7 @@ def test_products_of_a_framework_by_hand(h100):
     # two launches; ten slices of 128, of 64 x 32, 128 x 64 and 128 x 128 (2 x 1 tiles on 4 cores): 300 clocks at least
     slices = 2.0 * 128.0 * np.array([64.0 * 32.0, 128.0 * 64.0, 128.0 * 128.0]) / 8.192e12
     by_hand = 2 * 2e-6 + 1e-6 + 5e-7 + m * 1e-9 + 10.0 * np.maximum(slices, 300e-9)
-    found = kernels.library_times(m, n, k, library, chip)
+    found = kernel_library.library_times(m, n, k, library, chip)
     assert found == pytest.approx(by_hand, rel=0.01)  # bytes at 1 PB/s
 
 
@@ -110,19 +111,19 @@ def test_a_library_that_is_as_good_costs_a_quantisation_more_at_least(h100):
         passes=1.0,
     )
     m, n, k = np.array([1.0, 300.0, 5000.0]), np.full(3, 4096.0), np.full(3, 4096.0)
-    best, _ = kernels.time_columns(kernels.matmul(m, n, k, 8.0), h100)
-    quantised, _ = kernels.time_columns(kernels.pointwise(m * k, 3.0, 2.0, 1.0), h100)
-    assert np.all(kernels.library_times(m, n, k, library, h100) >= (best + quantised) * (1 - 1e-12))
+    best, _ = operator_time.time_columns(operator_time.matmul(m, n, k, 8.0), h100)
+    quantised, _ = operator_time.time_columns(operator_time.pointwise(m * k, 3.0, 2.0, 1.0), h100)
+    assert np.all(kernel_library.library_times(m, n, k, library, h100) >= (best + quantised) * (1 - 1e-12))
 
 
 def test_a_command_takes_the_library(h100):
-    plain = kernel_answer.matmul_rows("h100-sxm", "64,4096", "4096", "4096", 8.0)
-    own = kernel_answer.matmul_rows("h100-sxm", "64,4096", "4096", "4096", 16.0, "vllm-8bit")
+    plain = matmul_rows("h100-sxm", "64,4096", "4096", "4096", 8.0)
+    own = matmul_rows("h100-sxm", "64,4096", "4096", "4096", 16.0, "vllm-8bit")
     for slow, fast in zip(own, plain, strict=True):
         assert slow["time_s"] > fast["time_s"] + float(h100.device.launch_time)  # it quantises first
         assert slow["upper_s"] / slow["time_s"] == pytest.approx(fast["upper_s"] / fast["time_s"])
     with pytest.raises(SpecError, match="vllm-8bit"):
-        kernel_answer.matmul_rows("h100-sxm", "64", "4096", "4096", 8.0, "vllm-8bits")
+        matmul_rows("h100-sxm", "64", "4096", "4096", 8.0, "vllm-8bits")
 
 
 def test_constants_of_a_library_are_found_again(h100):
@@ -130,12 +131,12 @@ def test_constants_of_a_library_are_found_again(h100):
     true = am.override(library, matrix_factor=0.7, slice_factor=1.5, passes=2.0, row_time=2e-9)
     rng = np.random.default_rng(0)
     m, n, k = (2.0 ** rng.integers(low, 14, 400) for low in (0, 8, 8))
-    rows = calibration_kernels.Rows(h100, m, n, k, 0.0 * m, kernels.library_times(m, n, k, true, h100))
-    found = calibration_kernels.solve(library, [rows])
-    for name in calibration_kernels.CONSTANTS:
+    rows = libraries.Rows(h100, m, n, k, 0.0 * m, kernel_library.library_times(m, n, k, true, h100))
+    found = libraries.solve(library, [rows])
+    for name in libraries.CONSTANTS:
         assert getattr(found, name) == pytest.approx(getattr(true, name), rel=0.03), name  # no noise
-    spans = {name: (0.5 * getattr(found, name), 2.0 * getattr(found, name)) for name in calibration_kernels.CONSTANTS}
-    text = calibration_kernels.text(found, spans, "rows of a test", "2026-11-23")
+    spans = {name: (0.5 * getattr(found, name), 2.0 * getattr(found, name)) for name in libraries.CONSTANTS}
+    text = libraries.text(found, spans, "rows of a test", "2026-11-23")
     values = tomllib.loads(text)["library"]
     assert values["matrix_factor"]["value"] == pytest.approx(0.7, rel=0.03)
     assert values["row_time"]["unit"] == "ns"

@@ -11,10 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accelmodel.errors import Infeasible, SpecError
-from accelmodel.kvcache import policies as cake_policies
+from accelmodel.kvcache import policies, recompute, traces
 from accelmodel.kvcache import prompt as cake
-from accelmodel.kvcache import recompute as kv_rebuilding
-from accelmodel.kvcache import traces
 from accelmodel.kvcache.adaptive import Request, adaptive_scheduling, batch_times
 from accelmodel.kvcache.grid import ttft_grid, uniform_bound
 from accelmodel.kvcache.policies import POLICIES, meet
@@ -229,7 +227,7 @@ def test_devices_with_curves_of_other_lengths_share_a_grid():
 
 def test_fronts_over_time_run_towards_each_other_and_end_at_the_meeting():
     prompt = prompt_of(trace=random_trace(1e8, 4e9, 0.05, 5.0, 3), budget=random_trace(0.0, 1.0, 0.05, 5.0, 4))
-    result = cake_policies.fronts_over_time(prompt)
+    result = policies.fronts_over_time(prompt)
     assert float(result.compute_token[0]) == 0.0
     assert float(result.load_token[0]) == prompt.stored
     assert (np.diff(result.compute_time) > 0.0).all()
@@ -241,14 +239,14 @@ def test_fronts_over_time_run_towards_each_other_and_end_at_the_meeting():
 
 
 def test_log_of_positions_grows_past_its_first_rows():
-    result = cake_policies.fronts_over_time(prompt_of(io_chunk=4.0, bandwidth=4e10))
+    result = policies.fronts_over_time(prompt_of(io_chunk=4.0, bandwidth=4e10))
     assert result.sizes["request"] > 1024
 
 
 @pytest.mark.parametrize(("flops", "expected"), [(1e30, 20), (1.0, 0)])
 def test_partial_recomputation_goes_to_its_limits(flops, expected):
     """KVPR: activations are half as large as keys and values, so with free compute all are sent as activations."""
-    plan = kv_rebuilding.partial_recomputation(2.0, 20.0, 64.0, 64.0, 2.0, 1e9, flops)
+    plan = recompute.partial_recomputation(2.0, 20.0, 64.0, 64.0, 2.0, 1e9, flops)
     assert plan.tokens == expected
     assert plan.load_time == pytest.approx(2 * 2 * 20 * 64 * 2 / 1e9, rel=ROUNDING)
     assert plan.time <= plan.load_time
@@ -256,20 +254,20 @@ def test_partial_recomputation_goes_to_its_limits(flops, expected):
 
 def test_partial_recomputation_by_hand():
     """b = h = w = p = B = 1, F = 4, s = 6: t_X = l, t_rec = l, t_KV = 2 (6 - l): least is l = 4 with 4 + 4."""
-    plan = kv_rebuilding.partial_recomputation(1.0, 6.0, 1.0, 1.0, 1.0, 1.0, 4.0)
+    plan = recompute.partial_recomputation(1.0, 6.0, 1.0, 1.0, 1.0, 1.0, 4.0)
     assert (plan.tokens, plan.time, plan.load_time) == (4, 8.0, 12.0)
 
 
 def test_hidden_states_by_hand():
     """N = 6, 2 layers, h = w = p = 1, B = 1, F = 4: load 12, rebuild 12, one layer of it behind the last load."""
-    assert kv_rebuilding.hidden_states(6.0, 2.0, 1.0, 1.0, 1.0, 1.0, 4.0) == (18.0, 12.0, 12.0, 24.0)
+    assert recompute.hidden_states(6.0, 2.0, 1.0, 1.0, 1.0, 1.0, 4.0) == (18.0, 12.0, 12.0, 24.0)
 
 
 def test_hidden_states_halve_the_load_and_are_worth_nothing_with_grouped_heads():
-    wide = kv_rebuilding.hidden_states(16384.0, 40.0, 5120.0, 5120.0, 2.0, 4e9, 2e14)
+    wide = recompute.hidden_states(16384.0, 40.0, 5120.0, 5120.0, 2.0, 4e9, 2e14)
     assert wide.load_time == wide.kv_load_time / 2
     assert wide.load_time < wide.time < wide.kv_load_time
-    grouped = kv_rebuilding.hidden_states(16384.0, 80.0, 8192.0, 1024.0, 2.0, 4e9, 2e14)
+    grouped = recompute.hidden_states(16384.0, 80.0, 8192.0, 1024.0, 2.0, 4e9, 2e14)
     assert grouped.time > grouped.kv_load_time
 
 
@@ -277,7 +275,7 @@ def test_hidden_states_halve_the_load_and_are_worth_nothing_with_grouped_heads()
 def test_hidden_states_refuse_nothing(name):
     fields = dict.fromkeys(("tokens", "layers", "hidden", "kv_width", "number_bytes", "bandwidth", "rate"), 1.0)
     with pytest.raises(SpecError, match=f"{name} 0 .*must be above 0"):
-        kv_rebuilding.hidden_states(**{**fields, name: 0.0})
+        recompute.hidden_states(**{**fields, name: 0.0})
 
 
 def small_requests():

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twins.network import best_pipeline, double_tree, everyone_to_everyone, in_switch, ring_all_reduce, round_time, run
 
-from accelmodel.inference.step import machine as machine_of
+from accelmodel.inference.machine import machine as machine_of
 from accelmodel.laws.collectives import (
     EAGER_BYTES,
     all_reduce_inside,

@@ -9,15 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import accelmodel as am
-from accelmodel.inference import operator_time as kernels
-from accelmodel.inference import operators
+from accelmodel.inference import operator_time, operators
 from accelmodel.laws.types import Operator
-from accelmodel.measured import aiconfigurator as silicon
-from accelmodel.measured import mla_and_moe as measured_layers
-from accelmodel.measured import routing
+from accelmodel.measured import aiconfigurator, mla_and_moe, routing
 from accelmodel.validation import kernels as accuracy
 
-NEEDS_SILICON = pytest.mark.skipif(not silicon.installed(), reason="pip install 'accelmodel[silicon]'")
+NEEDS_SILICON = pytest.mark.skipif(not aiconfigurator.installed(), reason="pip install 'accelmodel[silicon]'")
 EXPERTS = pd.DataFrame(
     {
         "num_tokens": [64, 64], "hidden_size": 4096, "inter_size": 2048, "topk": 8, "num_experts": 64, "moe_tp_size": 2,
@@ -55,13 +52,13 @@ def test_the_busiest_rank_has_at_least_its_share(tokens, ranks):
 
 
 def test_products_of_experts_by_hand():
-    up, down = measured_layers.products(EXPERTS)
+    up, down = mla_and_moe.products(EXPERTS)
     # 8 copies an expert; half of 2048 columns, twice for the gate
     assert np.asarray(up["m"]).tolist() == [8.0, 8.0]
     assert np.asarray(up["n"]).tolist() == [2048.0, 2048.0]
     assert np.asarray(down["k"]).tolist() == [1024.0, 1024.0]
     assert np.asarray(up["weight_bytes"]).tolist() == [64 * 2048 * 4096 * 2, 8 * 2048 * 4096 * 2]
-    flops, moved, bits = measured_layers.work("moe", EXPERTS)
+    flops, moved, bits = mla_and_moe.work("moe", EXPERTS)
     # 512 copies, 3 matrices of 4096 x 1024
     assert flops[0] == 2 * 512 * 3 * 4096 * 1024
     # weights, and activations of both products in and out at two bytes
@@ -75,7 +72,7 @@ def test_latent_attention_is_that_of_a_step(phase):
     work = am.workload(phase=phase, batch=4, context=2048, tp=8)
     table = operators.operator_table(model, work)
     row = table.names.index("attention")
-    alone = kernels.latent_attention(phase, 4.0, 16.0, 2048.0)
+    alone = operator_time.latent_attention(phase, 4.0, 16.0, 2048.0)
     for column in ("groups", "m", "n", "k", "flops", "vector_ops", "weight_bytes", "input_bytes", "output_bytes"):
         assert alone[column] == pytest.approx(float(table.columns[column][row]), rel=1e-12), column  # rounding only
     assert set(alone) <= set(Operator._fields)
@@ -85,24 +82,24 @@ def test_absorbing_products_by_hand():
     frame = pd.DataFrame(
         {"num_tokens": [4, 4], "heads": 16, "after": [0, 1], "bits": 16.0, "source": "x", "time": 1e-5}
     )
-    given_ = measured_layers.absorbing(frame)
+    given_ = mla_and_moe.absorbing(frame)
     assert [list(np.broadcast_to(given_[name], 2)) for name in "nk"] == [[512.0, 128.0], [128.0, 512.0]]
     assert given_["weight_bytes"].tolist() == [16 * 512 * 128 * 2] * 2
 
 
 def test_more_ranks_and_more_bandwidth_are_never_slower(warm):
     chip = am.cluster(am.load("device", "h100-sxm"))
-    alone, spread = measured_layers.predict("moe", EXPERTS, chip)
+    alone, spread = mla_and_moe.predict("moe", EXPERTS, chip)
     assert spread < alone
     faster = am.cluster(am.override(chip.device, hbm_bandwidth=2.0 * chip.device.hbm_bandwidth))
-    assert (measured_layers.predict("moe", EXPERTS, faster) <= np.array([alone, spread])).all()
+    assert (mla_and_moe.predict("moe", EXPERTS, faster) <= np.array([alone, spread])).all()
 
 
 def test_rows_beyond_the_peaks_are_left_out():
     device = am.load("device", "h100-sxm")
     # 64 experts' weights, 1.6 GB, do not come in 0.4 ms at 3.35 TB/s
-    assert measured_layers.impossible("moe", EXPERTS.assign(time=4e-4), device).tolist() == [True, False]
-    assert not measured_layers.impossible("moe", EXPERTS, device).any()
+    assert mla_and_moe.impossible("moe", EXPERTS.assign(time=4e-4), device).tolist() == [True, False]
+    assert not mla_and_moe.impossible("moe", EXPERTS, device).any()
 
 
 @NEEDS_SILICON
@@ -123,7 +120,7 @@ def test_measured_layers_are_in_the_table_and_beat_the_roofline(warm):
     device = am.load("device", "h200-sxm")
     found = {
         kind: list(accuracy.layer_rows(device, kind, am.cluster(device), accuracy.NOT_FITTED))
-        for kind in measured_layers.SHAPES
+        for kind in mla_and_moe.SHAPES
     }
     for kind, rows in found.items():
         assert rows, kind

@@ -12,14 +12,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from accelmodel.dse.enumerate import evaluate
+from accelmodel.dse.enumeration import evaluate
 from accelmodel.dse.explore import explore
 from accelmodel.dse.study import load_study
 from accelmodel.errors import SpecError
 from accelmodel.report import exploration as report
-from accelmodel.report import exploration_figures as figures
-from accelmodel.report import exploration_points as points
-from accelmodel.validation import claims as validation
+from accelmodel.report import exploration_figures, exploration_points, timeline_points
+from accelmodel.validation import claims
 
 STUDY = """
 [study]
@@ -69,12 +68,12 @@ def quick(monkeypatch):
         "claim": "A <b>claim</b> [B]", "source": "preserve", "locator": "here", "published": 1e8, "model": 9e7,
         "relative_error": -0.1, "tolerance": 0.05, "within": False, "calibrated_on_it": False,
     }  # fmt: skip
-    monkeypatch.setattr(validation, "region", lambda: grid)
-    monkeypatch.setattr(validation, "validate", lambda: [claim])
+    monkeypatch.setattr(claims, "region", lambda: grid)
+    monkeypatch.setattr(claims, "validate", lambda: [claim])
 
 
 def test_curve_is_the_best_of_each_size(exploration):
-    found = points.curve_points(exploration)
+    found = exploration_points.curve_points(exploration)
     assert found["unit"] == "tokens/s per mm²"
     assert [(line["space"], line["technique"]) for line in found["lines"]] == [
         (space, technique) for space in ("whole space", "L2 alone") for technique in ("none", "preserve")
@@ -90,17 +89,17 @@ def test_curve_is_the_best_of_each_size(exploration):
 
 
 def test_chips_and_their_costs_add_up(exploration):
-    chips = points.chip_points(exploration)
+    chips = exploration_points.chip_points(exploration)
     assert [(chip["space"], chip["cores"]) for chip in chips] == [("L2 alone", 24.0)] * 2 + [("whole space", 24.0)] * 2
-    costs = points.cost_points(exploration)
+    costs = exploration_points.cost_points(exploration)
     for i, chip in enumerate(chips):
         assert sum(values[i] for values in costs["area"].values()) == pytest.approx(chip["die_area"] * 1e6)
         assert sum(values[i] for values in costs["price"].values()) == pytest.approx(chip["price"])
 
 
 def test_lanes_of_the_timeline_agree_with_the_step(exploration):
-    step = points.step_points(exploration)
-    found = points.timeline_points(exploration)
+    step = timeline_points.step_points(exploration)
+    found = timeline_points.timeline_points(exploration)
     for technique in ("none", "preserve"):
         bars = found["lanes"][technique]
         assert [bar["name"] for bar in bars if bar["collective"]] == [
@@ -135,14 +134,14 @@ def test_prefetch_lane_by_hand():
         row("first", 20e-6, 4e-6, 10e6, 0.0),
         row("second", 24e-6, 9e-6, 20e6, 0.0),
     ]
-    found = points.prefetches(rows, 1e12)
+    found = timeline_points.prefetches(rows, 1e12)
     assert [(piece["name"], piece["bytes"]) for piece in found] == [("first", 10e6), ("second", 10e6)]
     assert [piece["start"] for piece in found] == pytest.approx([0.0, 10e-6])
     assert [piece["end"] for piece in found] == pytest.approx([10e-6, 20e-6])
 
 
 def test_occupancy_stays_below_what_was_fetched(exploration):
-    found, step = points.occupancy_points(exploration), points.step_points(exploration)
+    found, step = timeline_points.occupancy_points(exploration), timeline_points.step_points(exploration)
     assert found["usable"] == pytest.approx(step["l2"] * exploration.parts.device.l2_usable / 1e6)
     assert 0.0 < max(found["waiting"]) <= sum(row["fetched_bytes"] for row in step["preserve"]) / 1e6
     assert found["time"] == sorted(found["time"])
@@ -150,20 +149,20 @@ def test_occupancy_stays_below_what_was_fetched(exploration):
 
 
 def test_speedups_blank_where_a_model_does_not_fit(exploration):
-    found = points.speedup_points(exploration)
+    found = exploration_points.speedup_points(exploration)
     assert list(found["grids"]) == ["llama-3-70b"]
     # batch 64 x 32768 alone: the prefill of 64 x 21845 tokens holds 2 x 15360 values of 2 B each, 86 GB of 68.7 GB
     assert found["blank"] == 1
     assert min(x for row in found["grids"]["llama-3-70b"] for x in row if x is not None) >= 1.0
     small = replace(exploration.parts.device, hbm_capacity=16e9)
-    found = points.speedup_points(replace(exploration, parts=replace(exploration.parts, device=small)))
+    found = exploration_points.speedup_points(replace(exploration, parts=replace(exploration.parts, device=small)))
     blanks = [x for row in found["grids"]["llama-3-70b"] for x in row if x is None]
     assert len(blanks) == found["blank"] > 0
     assert "do not fit" in report._caption_speedup(exploration, found)
 
 
 def test_front_climbs_and_holds_the_best(exploration):
-    found = points.pareto_points(exploration)
+    found = exploration_points.pareto_points(exploration)
     for technique, spots in found["fronts"].items():
         assert [spot["throughput"] for spot in spots] == sorted(spot["throughput"] for spot in spots)
         assert any(math.isclose(spot["area"], found["best"][technique]["area"]) for spot in spots)
@@ -171,16 +170,16 @@ def test_front_climbs_and_holds_the_best(exploration):
 
 
 def test_sensitivity_sorts_and_names_what_stays(exploration):
-    found = points.sensitivity_points(exploration)
+    found = exploration_points.sensitivity_points(exploration)
     swings = [max(abs(gain - found["base"]["gain"]) for gain in bar["gain"]) for bar in found["bars"]]
     assert swings == sorted(swings, reverse=True)
-    assert len(found["bars"]) <= points.MOST
+    assert len(found["bars"]) <= exploration_points.MOST
     assert "bill.electricity_price" in found["still"]
     assert len(found["bars"]) + len(found["still"]) + len(found["left_out"]) == (len(exploration.moves) - 1) // 2
 
 
 def test_region_counts_densities(quick):
-    found = points.region_points()
+    found = exploration_points.region_points()
     assert found["counts"] == [[0, 2], [0, 0]]
     assert (found["holding"], found["points"], found["densities"]) == (2, 12, 3)
     assert found["calibrated"]["start_up"] > 0.0
@@ -231,4 +230,4 @@ def test_importing_the_figures_does_not_import_plotly():
     code = "import sys, accelmodel.report; print('plotly' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "False"
-    assert figures.word("mlp_down") == "MLP down"
+    assert exploration_figures.word("mlp_down") == "MLP down"

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accelmodel.errors import SpecError
-from accelmodel.specs import facts, huggingface
-from accelmodel.specs import load as library
+from accelmodel.specs import facts, huggingface, load
+from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.parameters import (
     active_parameters,
     attention_parameters,
@@ -22,7 +22,6 @@ from accelmodel.specs.parameters import (
     moe_parameters,
     parameters,
 )
-from accelmodel.specs.schema import LanguageModel
 
 PRESETS = [
     "deepseek-v3", "gpt-3-175b", "gpt-oss-120b", "llama-3-70b", "llama-3-8b", "llama-3.1-405b", "llama-3.1-70b",
@@ -210,18 +209,18 @@ def write(folder: Path, content: Any) -> str:
 
 
 def read(folder: Path, content: Any) -> LanguageModel:
-    model = library.load("model", write(folder, content))
+    model = load.load("model", write(folder, content))
     assert isinstance(model, LanguageModel)
     return model
 
 
 def test_all_presets_are_there():
-    assert set(PRESETS) <= set(library.available("model"))
+    assert set(PRESETS) <= set(load.available("model"))
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_preset_has_the_published_number_of_parameters(name):
-    model = library.load("model", name)
+    model = load.load("model", name)
     published = model.facts["published_parameters"]
     assert published.locator
     assert published.source in facts.sources() or published.source.endswith(("-paper", "-card"))
@@ -233,11 +232,11 @@ def test_preset_has_the_published_number_of_parameters(name):
     ("name", "active"), [("deepseek-v3", 37e9), ("qwen3-235b-a22b", 22e9), ("gpt-oss-120b", 5.13e9)]
 )
 def test_active_parameters_agree_with_the_model_cards(name, active):
-    assert active_parameters(library.load("model", name)) == pytest.approx(active, rel=0.02)
+    assert active_parameters(load.load("model", name)) == pytest.approx(active, rel=0.02)
 
 
 def test_dense_model_counted_by_hand():
-    model = library.load("model", "llama-3-8b")
+    model = load.load("model", "llama-3-8b")
     attention = 4096 * 4096 + 2 * 4096 * 1024 + 4096 * 4096  # q, k and v, o
     mlp = 3 * 4096 * 14336  # gate, up, down
     assert attention_parameters(model) == attention == 41_943_040
@@ -248,7 +247,7 @@ def test_dense_model_counted_by_hand():
 
 
 def test_biases_layer_norm_and_positions_counted_by_hand():
-    model = library.load("model", "opt-2.7b")
+    model = load.load("model", "opt-2.7b")
     attention = 4 * (2560 * 2560 + 2560)
     mlp = 2560 * 10240 + 10240 + 10240 * 2560 + 2560
     total = 50272 * 2560 + 2050 * 2560 + 32 * (attention + mlp + 2 * 2 * 2560) + 2 * 2560
@@ -256,7 +255,7 @@ def test_biases_layer_norm_and_positions_counted_by_hand():
 
 
 def test_mixture_of_experts_counted_by_hand():
-    model = library.load("model", "gpt-oss-120b")
+    model = load.load("model", "gpt-oss-120b")
     attention = (
         2880 * (64 + 2 * 8) * 64 + (64 + 2 * 8) * 64  # q, k, v and their biases
         + 64 * 64 * 2880 + 2880  # o and its bias
@@ -274,7 +273,7 @@ def test_mixture_of_experts_counted_by_hand():
 
 
 def test_latent_attention_counted_by_hand():
-    model = library.load("model", "deepseek-v3")
+    model = load.load("model", "deepseek-v3")
     attention = (
         7168 * 1536 + 1536 + 1536 * 128 * (128 + 64)  # queries: down, norm, up
         + 7168 * (512 + 64) + 512  # keys and values: down with the rotary part, norm
@@ -291,14 +290,14 @@ def test_latent_attention_counted_by_hand():
 
 
 def test_latent_attention_without_query_compression():
-    model = library.override(library.load("model", "deepseek-v3"), q_lora_rank=0)
+    model = load.override(load.load("model", "deepseek-v3"), q_lora_rank=0)
     compressed = 7168 * 1536 + 1536 + 1536 * 128 * 192
     assert attention_parameters(model) == 187_107_328 - compressed + 7168 * 128 * 192
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_config_gives_the_same_model_as_the_preset(name, tmp_path):
-    preset = library.load("model", name)
+    preset = load.load("model", name)
     model = read(tmp_path, CONFIGS[name])
     same = dataclasses.replace(model, name=preset.name, published_parameters=preset.published_parameters)
     assert same == preset
@@ -418,7 +417,7 @@ def test_unknown_family_is_read_like_llama(tmp_path):
 def test_wrong_values_are_named(changes, says, tmp_path):
     path = write(tmp_path, LLAMA | changes)
     with pytest.raises(SpecError) as error:
-        library.load("model", path)
+        load.load("model", path)
     assert path in str(error.value)
     assert says in str(error.value)
     assert len(str(error.value)) < 1000
@@ -446,7 +445,7 @@ def test_wrong_values_are_named(changes, says, tmp_path):
 def test_malformed_files_are_refused(text, tmp_path):
     path = write(tmp_path, text)
     with pytest.raises(SpecError) as error:
-        library.load("model", path)
+        load.load("model", path)
     assert path in str(error.value)
     assert len(str(error.value)) < 1000
 
@@ -456,7 +455,7 @@ def test_files_that_cannot_be_read(tmp_path):
     (tmp_path / "folder.json").mkdir()
     for name in ("latin.json", "folder.json", "absent.json"):
         with pytest.raises(SpecError, match=name):
-            library.load("model", str(tmp_path / name))
+            load.load("model", str(tmp_path / name))
 
 
 JSON = st.recursive(
@@ -484,7 +483,7 @@ def test_mutated_configs_give_a_model_or_a_spec_error(base, deleted, replaced):
     with tempfile.TemporaryDirectory() as folder:
         path = write(Path(folder), config)
         try:
-            model = library.load("model", path)
+            model = load.load("model", path)
         except SpecError as error:
             model, message = None, str(error)
     if model is None:

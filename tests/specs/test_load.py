@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from accelmodel.errors import SpecError
-from accelmodel.specs import facts, prices
-from accelmodel.specs import load as library
+from accelmodel.specs import facts, load, prices
 
 HARDWARE = ("device", "link", "process", "bill")
 EXPECTED = {
@@ -26,20 +25,20 @@ EXPECTED = {
     "process": ["n4", "n5", "n6", "n7", "samsung-8n", "smic-7nm", "tsmc-12ffn"],
     "bill": ["a100", "ascend-910b"],
 }  # fmt: skip
-SHIPPED = [(kind, name) for kind in library.TYPES for name in library.available(kind)]
-DEVICES = library.available("device")
+SHIPPED = [(kind, name) for kind in load.TYPES for name in load.available(kind)]
+DEVICES = load.available("device")
 #: sources of models, studies and published results, which other files cite
 CITED_ELSEWHERE = {"huggingface-hub", "preserve", "cake", "infersave"}
 
 
 @pytest.mark.parametrize("kind", HARDWARE)
 def test_expected_names_are_available(kind):
-    assert set(EXPECTED[kind]) <= set(library.available(kind))
+    assert set(EXPECTED[kind]) <= set(load.available(kind))
 
 
 @pytest.mark.parametrize(("kind", "name"), SHIPPED)
 def test_shipped_file_loads_and_every_assumption_has_a_range(kind, name):
-    spec = library.load(kind, name)
+    spec = load.load(kind, name)
     assert spec.name == name
     for field, fact in spec.facts.items():
         assert fact.kind in facts.KINDS, field
@@ -77,16 +76,16 @@ def test_each_source_says_title_address_licence_and_confidence():
 
 @pytest.mark.parametrize("name", DEVICES)
 def test_device_points_at_shipped_links_and_process(name):
-    device = library.load("device", name)
-    assert device.link in library.available("link")
-    assert device.scale_out in library.available("link")
-    assert device.process in library.available("process")
+    device = load.load("device", name)
+    assert device.link in load.available("link")
+    assert device.scale_out in load.available("link")
+    assert device.process in load.available("process")
 
 
 @pytest.mark.parametrize("name", DEVICES)
 def test_device_is_physically_sane(name):
-    device = library.load("device", name)
-    process = library.load("process", device.process)
+    device = load.load("device", name)
+    process = load.load("process", device.process)
     # Blackwell Ultra gave up its 8-bit integers, by its data sheet
     if device.peak_8bit_int and name not in ("b300-sxm", "gb300"):
         assert device.peak_8bit_int >= device.peak_16bit
@@ -108,7 +107,7 @@ def test_device_is_physically_sane(name):
     ],
 )  # fmt: skip
 def test_peak_is_cores_times_clock_times_width(name, per_core_and_clock):
-    device = library.load("device", name)
+    device = load.load("device", name)
     assert device.peak_16bit == pytest.approx(device.cores * device.clock * per_core_and_clock, rel=0.015)
 
 
@@ -149,7 +148,7 @@ def test_peak_is_cores_times_clock_times_width(name, per_core_and_clock):
     ],
 )
 def test_device_value_by_hand(name, field, printed):
-    assert getattr(library.load("device", name), field) == pytest.approx(printed, rel=1e-3)
+    assert getattr(load.load("device", name), field) == pytest.approx(printed, rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -162,31 +161,31 @@ def test_device_value_by_hand(name, field, printed):
     ],
 )  # fmt: skip
 def test_link_bandwidth_by_hand(name, one_way):
-    assert library.load("link", name).bandwidth == pytest.approx(one_way)
+    assert load.load("link", name).bandwidth == pytest.approx(one_way)
 
 
 def test_full_mesh_has_one_link_or_more_to_each_peer():
-    for name in library.available("link"):
-        link = library.load("link", name)
+    for name in load.available("link"):
+        link = load.load("link", name)
         if link.topology == "mesh":
             assert link.links % (link.devices - 1) == 0, name
 
 
 def test_yield_of_the_a100_die_by_hand():
-    process = library.load("process", "n7")
+    process = load.load("process", "n7")
     defects = 826e-6 * process.defect_density / process.defect_clustering
     assert (1.0 + defects) ** -process.defect_clustering == pytest.approx(0.354, abs=5e-4)
 
 
 def test_n7_sram_density_by_hand():
     # 2**23 bit in a MiB x 0.17 um2 / 0.602
-    assert library.load("process", "n7").sram_area * 2**20 == pytest.approx(2**23 * 0.17e-12 / 0.602, rel=2e-3)
+    assert load.load("process", "n7").sram_area * 2**20 == pytest.approx(2**23 * 0.17e-12 / 0.602, rel=2e-3)
 
 
 @pytest.mark.parametrize(("bill", "device"), [("a100", "a100-sxm-80gb"), ("ascend-910b", "ascend-910b2")])
 def test_parts_of_the_bill_add_up_to_die_and_power(bill, device):
-    parts, chip = library.load("bill", bill), library.load("device", device)
-    process, link = library.load("process", chip.process), library.load("link", chip.link)
+    parts, chip = load.load("bill", bill), load.load("device", device)
+    process, link = load.load("process", chip.process), load.load("link", chip.link)
     area = chip.cores * parts.core_area + chip.l2_capacity * process.sram_area + parts.uncore_area
     area += chip.hbm_stacks * parts.hbm_stack_area + link.links * parts.link_area
     assert area == pytest.approx(chip.die_area, rel=1e-3)
@@ -221,7 +220,7 @@ def link_file(folder: Path, **changes: str | None) -> Path:
 
 
 def test_own_file_loads_by_path(tmp_path):
-    link = library.load("link", str(link_file(tmp_path)))
+    link = load.load("link", str(link_file(tmp_path)))
     assert link.name == "my-link"
     assert link.bandwidth == 32e9
     assert link.start_up == pytest.approx(10e-6)
@@ -236,7 +235,7 @@ def test_default_table_and_own_sources(tmp_path):
         'share = 0.5\nhop_latency = { value = 2, unit = "us" }\nstart_up = { value = 0.1, unit = "ms" }\ndevices = 4\n',
         encoding="utf-8",
     )
-    link = library.load("link", str(path))
+    link = load.load("link", str(path))
     assert link.facts["share"].kind == "measured"
     assert link.facts["share"].source == "my-lab"
     assert link.start_up == pytest.approx(1e-4)
@@ -270,7 +269,7 @@ def test_default_table_and_own_sources(tmp_path):
 def test_wrong_file_is_refused_naming_file_and_field(tmp_path, field, line, says):
     path = link_file(tmp_path, **{field: line})
     with pytest.raises(SpecError) as caught:
-        library.load("link", str(path))
+        load.load("link", str(path))
     message = str(caught.value)
     assert str(path) in message
     assert field in message
@@ -282,14 +281,14 @@ def test_unknown_topology_and_algorithm_are_refused(tmp_path):
     for field, line in wrong.items():
         path = link_file(tmp_path, **{field: line})
         with pytest.raises(SpecError, match=r"unknown (topology|collective algorithm)"):
-            library.load("link", str(path))
+            load.load("link", str(path))
 
 
 def test_duplicate_key_is_refused_naming_file_and_line(tmp_path):
     path = link_file(tmp_path)
     path.write_text(path.read_text(encoding="utf-8") + f"devices = {GOOD['devices']}\n", encoding="utf-8")
     with pytest.raises(SpecError, match=r"my-link\.toml: is not valid TOML: .*line 10"):
-        library.load("link", str(path))
+        load.load("link", str(path))
 
 
 @pytest.mark.parametrize(
@@ -306,31 +305,31 @@ def test_file_of_the_wrong_shape_is_refused(tmp_path, content, says):
     path = tmp_path / "my-link.toml"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(SpecError) as caught:
-        library.load("link", str(path))
+        load.load("link", str(path))
     assert str(path) in str(caught.value)
     assert says in str(caught.value)
 
 
 def test_missing_file_huge_file_and_binary_file_are_refused(tmp_path):
     with pytest.raises(SpecError, match=r"none\.toml: cannot be read"):
-        library.load("link", str(tmp_path / "none.toml"))
+        load.load("link", str(tmp_path / "none.toml"))
     huge = tmp_path / "huge.toml"
     huge.write_bytes(b"#" * (2 << 20))
     with pytest.raises(SpecError, match=r"huge\.toml: larger than 1 MiB"):
-        library.load("link", str(huge))
+        load.load("link", str(huge))
     binary = tmp_path / "binary.toml"
     binary.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SpecError, match=r"binary\.toml: is not UTF-8"):
-        library.load("link", str(binary))
+        load.load("link", str(binary))
 
 
 def test_unknown_name_is_answered_with_the_closest():
     with pytest.raises(SpecError, match="did you mean 'a100-sxm-80gb'"):
-        library.load("device", "a100-sxm-80g")
+        load.load("device", "a100-sxm-80g")
 
 
 @pytest.mark.parametrize("kind", HARDWARE)
 def test_readme_explains_every_field(kind):
     text = (facts.root() / "README.md").read_text(encoding="utf-8")
-    missing = [name for name in library.field_units(library.TYPES[kind][1]) if f"`{name}`" not in text]
+    missing = [name for name in load.field_units(load.TYPES[kind][1]) if f"`{name}`" not in text]
     assert missing in ([], ["name"])

@@ -9,8 +9,7 @@ import pytest
 
 from accelmodel.errors import SpecError
 from accelmodel.specs import facts
-from accelmodel.validation import cake as validation_cake
-from accelmodel.validation import claims as validation
+from accelmodel.validation import cake, claims
 
 #: claims that the model misses, with the figure it reaches.  Whoever makes one hold takes it off this list.
 MISSED = {
@@ -42,14 +41,14 @@ OWN_HELD = frozenset(
         "Table 3, 2xA100, 1 + rms error of 40 speed-ups",
     )
 )
-NAMES = [claim.name for claim in validation.claims("check")]
+NAMES = [claim.name for claim in claims.claims("check")]
 #: how far a missed figure may move before this list has to say so
 MOVED = 0.01
 
 
 @pytest.fixture(scope="module")
 def rows(warm):
-    return {row["claim"]: row for row in validation_cake.validate()}
+    return {row["claim"]: row for row in cake.validate()}
 
 
 def test_rows_have_the_shape_of_all_claims(rows):
@@ -82,7 +81,7 @@ def test_claim_is_known_to_be_missed_by_the_step_model(rows, name):
 
 def test_the_fronts_reproduce_table_3(rows):
     """Over all cells: rms at most 4 %, worst at most 10 %."""
-    points = validation_cake.table3_points()
+    points = cake.table3_points()
     assert len(points) == 60
     errors = np.array([p[f"model_over_{way}"] / p[f"over_{way}"] - 1.0 for p in points for way in ("load", "compute")])
     assert np.sqrt(np.mean(errors**2)) <= 0.04
@@ -95,10 +94,10 @@ def test_the_fronts_reproduce_table_3(rows):
 
 def test_without_tail_the_fronts_are_too_fast():
     """So that the test above can fail: the tail is what the paper's loads have beyond bytes / bandwidth."""
-    table = validation_cake.published().table3
-    curve = validation_cake.table3_curve("A100")
+    table = cake.published().table3
+    curve = cake.table3_curve("A100")
     errors = [
-        validation_cake.cell_speedups(cell, curve, 0.0)[1] / cell.over_compute - 1.0
+        cake.cell_speedups(cell, curve, 0.0)[1] / cell.over_compute - 1.0
         for cell in table.cells
         if cell.hardware == "A100"
     ]
@@ -117,19 +116,19 @@ def test_published_curves_have_the_sums_of_the_paper():
     """Sums over 4K, 8K, 12K, 16K and 32K [s], to the last digit in which they are known."""
     sums = {"A100": (0.356, 0.788, 1.293, 1.866, 4.858), "H100": (0.257, 0.584, 0.976, 1.434, 3.900)}
     for name, known in sums.items():
-        curve = validation_cake.measured(name)
+        curve = cake.measured(name)
         assert len(curve) == 64
         assert [curve[:n].sum() for n in (8, 16, 24, 32, 64)] == pytest.approx(known, abs=6e-4)
 
 
 def test_scaling_to_13b_by_hand():
     """Matrix FLOPs grow 1.959 times from 7B to 13B, attention 1.5625 times; 3.43 s and 2.61 s for 16K tokens."""
-    assert validation_cake.scaled("A100")[:32].sum() == pytest.approx(3.43, rel=3e-3)
-    assert validation_cake.scaled("H100")[:32].sum() == pytest.approx(2.61, rel=3e-3)
+    assert cake.scaled("A100")[:32].sum() == pytest.approx(3.43, rel=3e-3)
+    assert cake.scaled("H100")[:32].sum() == pytest.approx(2.61, rel=3e-3)
 
 
 def test_cells_are_those_of_the_paper():
-    cells = {(c.hardware, c.utilisation, c.gibps): c for c in validation_cake.published().table3.cells}
+    cells = {(c.hardware, c.utilisation, c.gibps): c for c in cake.published().table3.cells}
     assert len(cells) == 60
     for key, over_load, over_compute in (
         (("A100", 1.0, 32), 2.00, 1.91), (("H100", 1.0, 32), 2.40, 1.75), (("2xA100", 1.0, 32), 2.63, 1.59),
@@ -155,7 +154,7 @@ def test_wrong_published_data_is_refused(tmp_path, monkeypatch, change, says):
     (tmp_path / "published").mkdir()
     (tmp_path / "published" / "cake.toml").write_text(text.replace(*change, 1), encoding="utf-8")
     facts.sources()
-    monkeypatch.setattr(validation_cake.facts, "root", lambda: tmp_path)
+    monkeypatch.setattr(cake.facts, "root", lambda: tmp_path)
     with pytest.raises(SpecError) as caught:
-        validation_cake.read_published()
+        cake.read_published()
     assert says in str(caught.value)

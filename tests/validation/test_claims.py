@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import accelmodel as am
-from accelmodel.dse import enumerate as search
+from accelmodel.dse import enumeration
 from accelmodel.dse.study import load_study
 from accelmodel.errors import SpecError
 from accelmodel.specs import facts
-from accelmodel.validation import claims as validation
+from accelmodel.validation import claims
 
 #: claims that the model misses.  Whoever makes one hold takes it off this list.
 MISSED = {
@@ -51,21 +51,21 @@ FITTED = (
     ("device", "ascend-910b2", "l2_usable"),
     ("process", "smic-7nm", "sram_area"),
 )
-ROWS = {claim.name: claim for claim in validation.claims()}
+ROWS = {claim.name: claim for claim in claims.claims()}
 
 
 @pytest.fixture(scope="module")
 def rows(warm):
-    return {row["claim"]: row for row in validation.validate()}
+    return {row["claim"]: row for row in claims.validate()}
 
 
 @pytest.fixture(scope="module")
 def region(warm):
-    return validation.region()
+    return claims.region()
 
 
 def test_every_claim_has_a_finite_answer_a_source_and_a_place(rows):
-    assert len(rows) == len(validation.claims()) > 10
+    assert len(rows) == len(claims.claims()) > 10
     for name, row in rows.items():
         assert math.isfinite(row["model"]), name
         assert row["source"] in facts.sources(), name
@@ -116,7 +116,7 @@ def test_no_other_constant_is_calibrated_on_preserve():
 
 
 def test_the_calibrated_point_lies_in_the_region(region):
-    parts = search.parts_of_study(load_study())
+    parts = enumeration.parts_of_study(load_study())
     at = {"start_up": parts.link.start_up, "l2_usable": parts.device.l2_usable, "sram_area": parts.process.sram_area}
     for name, value in at.items():
         assert np.isclose(region[name].values, value, rtol=1e-9, atol=0.0).any(), f"{name} is not on the grid"
@@ -148,9 +148,9 @@ def test_region_agrees_with_the_claims_at_the_calibrated_point(region, rows):
 
 def test_a_wrong_constant_breaks_claims(warm):
     """So that these tests can fail: 150 us of start-up leave little to gain."""
-    parts = search.parts_of_study(load_study())
+    parts = enumeration.parts_of_study(load_study())
     wrong = replace(parts, link=am.override(parts.link, start_up="150us"))
-    largest, _ = validation.preserve_speedups(wrong)
+    largest, _ = claims.preserve_speedups(wrong)
     claim = next(each for each in ROWS.values() if each.quantity == "max_speedup")
     assert abs(float(largest) / claim.value - 1.0) > claim.tolerance
     assert float(largest) < 1.3
@@ -172,8 +172,8 @@ def test_preserve_on_gpus_gains_what_deployments_report(warm):
 
 def test_surviving_share_of_a_budget_by_hand():
     """Far below the usable cache all of a budget is still there; far above, nearly nothing."""
-    assert validation.surviving(1e6) == pytest.approx(1e6, rel=1e-3)
-    assert validation.surviving(1e9) < 0.1e9
+    assert claims.surviving(1e6) == pytest.approx(1e6, rel=1e-3)
+    assert claims.surviving(1e9) < 0.1e9
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_a_wrong_claim_is_refused(tmp_path, monkeypatch, change, says):
     assert change[0] in claim
     (tmp_path / "published" / "x.toml").write_text("[[claim]]" + claim.replace(*change), encoding="utf-8")
     facts.sources()
-    monkeypatch.setattr(validation.facts, "root", lambda: tmp_path)
+    monkeypatch.setattr(claims.facts, "root", lambda: tmp_path)
     with pytest.raises(SpecError) as caught:
-        validation.validate()
+        claims.validate()
     assert says in str(caught.value)

@@ -8,8 +8,7 @@ import pytest
 import accelmodel as am
 from accelmodel.errors import SpecError
 from accelmodel.specs import facts
-from accelmodel.validation import llmcompass as validation_operators
-from accelmodel.validation import table as validation_answer
+from accelmodel.validation import llmcompass, table
 
 TEXT = """
 [[series]]
@@ -26,8 +25,8 @@ locator = "here"
 
 
 def test_rooflines_and_host_time_by_hand(warm):
-    one = next(one for one in validation_operators.series() if one.operator == "GeLU")
-    law, bare, field = validation_operators.times(one)
+    one = next(one for one in llmcompass.series() if one.operator == "GeLU")
+    law, bare, field = llmcompass.times(one)
     moved = 2.0 * 2.0 * np.array(one.elements)
     assert bare == pytest.approx(45e-6 + moved / 2.039e12)
     assert field == pytest.approx(45e-6 + moved / (0.8 * 2.039e12))
@@ -39,7 +38,7 @@ def test_rooflines_and_host_time_by_hand(warm):
 
 
 def test_memory_bound_operators_of_an_a100(warm):
-    rows = {row["source"].partition(", ")[2]: row for row in validation_operators.rows()}
+    rows = {row["source"].partition(", ")[2]: row for row in llmcompass.rows()}
     assert set(rows) == {"GeLU", "layer normalisation", "softmax", "matrix product"}
     assert all(row["n"] >= 20 for row in rows.values())
     # asked: a mean of 10 %; softmax makes more passes over its rows than the law of one pass, and misses it
@@ -50,9 +49,9 @@ def test_memory_bound_operators_of_an_a100(warm):
 
 
 def test_rows_are_among_the_claims(warm):
-    rows = [row for row in validation_answer.operator_rows() if row["kind"] == "memory-bound"]
+    rows = [row for row in table.operator_rows() if row["kind"] == "memory-bound"]
     assert len(rows) == 3
-    assert all(set(validation_answer.KEYS) <= set(row) for row in rows)
+    assert all(set(table.KEYS) <= set(row) for row in rows)
 
 
 @pytest.mark.parametrize(
@@ -70,4 +69,4 @@ def test_wrong_series_are_named(tmp_path, monkeypatch, change, words):
     (tmp_path / "sources.toml").write_text((facts.root() / "sources.toml").read_text(encoding="utf-8"))
     monkeypatch.setattr(facts, "root", lambda: tmp_path)
     with pytest.raises(SpecError, match=words):
-        validation_operators.series()
+        llmcompass.series()

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from accelmodel.errors import SpecError
-from accelmodel.inference.step import NONE, machine, run_kernel
+from accelmodel.inference.machine import machine
+from accelmodel.inference.step import NONE, run_kernel
 from accelmodel.laws.l2cache import resident_share
 from accelmodel.laws.types import DETAIL, MATMUL, Machine
 from accelmodel.measured.rawtable import SCHEMA, TABLES, read_run, runs, write_header, write_table

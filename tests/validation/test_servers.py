@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from accelmodel.laws.kernels.batching import Times
-from accelmodel.measured import aiconfigurator as silicon
+from accelmodel.measured import aiconfigurator
 from accelmodel.measured.servers import Launch, handed_over, launch, points, room
-from accelmodel.validation import servers as endtoend
+from accelmodel.validation import servers
 from accelmodel.validation.servers import Host, fit, predict_handed_over, rules
 
-needs_points = pytest.mark.skipif(not silicon.installed(), reason="aiconfigurator-core is not installed")
+needs_points = pytest.mark.skipif(not aiconfigurator.installed(), reason="aiconfigurator-core is not installed")
 #: DeepSeek of 8 bit on four B200
 ROW = SimpleNamespace(
     engine="trtllm 1.2.0", model="deepseek-v3", device="b200-sxm", bits=8.0, tp=4.0, ep=1.0, users=32, prompt=8192,
@@ -66,8 +66,8 @@ def test_disaggregated_point_by_hand(monkeypatch):
     Two users, one prefill worker: the first of each wait for 5 + 16.1 and 5 + 32.2 ms; each has a decode worker.
     """
     flat = Times(np.full(20, 0.01), np.zeros((12, 20)), np.zeros((20, 20)))
-    monkeypatch.setattr(endtoend, "_tables", lambda *_: flat)
-    monkeypatch.setattr(endtoend, "ROUNDS", 1)
+    monkeypatch.setattr(servers, "_tables", lambda *_: flat)
+    monkeypatch.setattr(servers, "ROUNDS", 1)
     row = {**vars(ROW), "public": False, "users": 2, "answer": 11, "workers": 1, "decode_workers": 2}
     frame = pd.DataFrame([{**row, "decode_tp": 8.0, "decode_ep": 1.0}])
     first, between = predict_handed_over(frame, {ROW.engine: Host(1e-4, 1e-3, 0.005)})

@@ -19,7 +19,7 @@ from accelmodel.benchmarks.gpu import kernels, plan
 from accelmodel.benchmarks.gpu.plan import Card, Row
 from accelmodel.errors import SpecError
 from accelmodel.measured.rawtable import operators_of, write_header, write_table
-from accelmodel.specs.schema import Device
+from accelmodel.specs.hardware import Device
 
 #: replays before those that are timed
 _WARM_UP = 3

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twins import cake_events
 
-from accelmodel.laws.kernels import two_front_policies as front_policies
-from accelmodel.laws.kernels import two_fronts as fronts
+from accelmodel.laws.kernels import two_front_policies, two_fronts
 from accelmodel.laws.kernels.two_fronts import Engine, Loader, Rate
 
 #: relative rounding between the kernel's floats and the twin's fractions
@@ -20,19 +19,19 @@ EXACT = 1e-9
 
 
 def traced(curve, chunk, stored, io, latency, token_bytes, shares, rates):
-    out = np.zeros(len(fronts.MEETING))
+    out = np.zeros(len(two_fronts.MEETING))
     nothing = np.empty((0, 2))
     budget, rate = (Rate(np.array(t, float), np.array(v, float), math.inf) for t, v in (shares, rates))
     loader = Loader(float(stored), float(io), float(latency), float(token_bytes))
     engine = Engine(np.array(curve, float), float(chunk))
-    fronts.meet_traced(engine, loader, budget, rate, nothing, nothing, out)
+    two_fronts.meet_traced(engine, loader, budget, rate, nothing, nothing, out)
     return out
 
 
 def constant(curve, chunk, stored, io, latency, token_time, share=1.0, tail=0.0):
-    out = np.zeros((1, len(fronts.MEETING)))
+    out = np.zeros((1, len(two_fronts.MEETING)))
     row = np.array([[share, chunk, stored, io, latency, token_time, tail]], float)
-    fronts.meet_many(np.array([curve], float), np.zeros(1, dtype=np.int64), row, out)
+    two_fronts.meet_many(np.array([curve], float), np.zeros(1, dtype=np.int64), row, out)
     return out[0]
 
 
@@ -65,21 +64,21 @@ def test_loader_that_needs_no_time_leaves_nothing_to_compute():
 def test_short_first_chunk_of_the_prefix_takes_its_part_of_the_time():
     """10 tokens in chunks of 4: 4, 4, then 2; compute never ends its first step before."""
     loader = Loader(10.0, 4.0, 0.5, 1.0)
-    assert fronts.arrival(8.0, loader) == pytest.approx(2 * 4.5, rel=EXACT)
-    assert fronts.arrival(9.0, loader) == pytest.approx(2 * 4.5 + 2.5, rel=EXACT)
-    assert fronts.load_time(9.0, loader) == pytest.approx(3 * 0.5 + 9.0, rel=EXACT)
+    assert two_fronts.arrival(8.0, loader) == pytest.approx(2 * 4.5, rel=EXACT)
+    assert two_fronts.arrival(9.0, loader) == pytest.approx(2 * 4.5 + 2.5, rel=EXACT)
+    assert two_fronts.load_time(9.0, loader) == pytest.approx(3 * 0.5 + 9.0, rel=EXACT)
 
 
 def test_half_of_the_budget_doubles_the_number_of_steps_at_the_cost_of_full_ones():
     """Places 0, 0.5, 1, 1.5 on the line 1, 3 cost 1, 2, 3, 4."""
     engine = Engine(np.array([1.0, 3.0]), 8.0)
-    assert fronts.steps_time(engine, 4.0, 0.0, 16.0) == pytest.approx(10.0, rel=EXACT)
+    assert two_fronts.steps_time(engine, 4.0, 0.0, 16.0) == pytest.approx(10.0, rel=EXACT)
 
 
 def test_transfer_waits_through_a_pause_and_ends_with_the_trace():
     rate = Rate(np.array([0.0, 1.0, 3.0]), np.array([10.0, 0.0, 5.0]), math.inf)
-    assert fronts.transfer(0.0, 20.0, 0, rate) == (5.0, 2)
-    assert fronts.transfer(0.0, 20.0, 0, Rate(rate.at, rate.value, 4.0))[0] == math.inf
+    assert two_fronts.transfer(0.0, 20.0, 0, rate) == (5.0, 2)
+    assert two_fronts.transfer(0.0, 20.0, 0, Rate(rate.at, rate.value, 4.0))[0] == math.inf
 
 
 numbers = st.integers(1, 997).map(lambda n: n / 64.0)
@@ -138,7 +137,7 @@ def test_oracle_is_below_every_plan_of_cells_and_near_the_best(costs, layers, to
     """Every plan of layers by chunks is tried; the bound lies below the best by at most one cell's time."""
     finish = np.append(0.0, np.cumsum(costs))
     loader = Loader(4.0 * len(costs), 4.0, 0.0, token)
-    least = front_policies.least_time(front_policies.cheapest_sums(finish, len(costs)), 4.0, loader, 0.0)
+    least = two_front_policies.least_time(two_front_policies.cheapest_sums(finish, len(costs)), 4.0, loader, 0.0)
     best = cake_events.best_cells(costs, [4.0] * len(costs), token, layers)
     assert least <= best * (1 + EXACT)
     assert best <= least + max(*costs, 4.0 * token) / layers + EXACT
@@ -150,7 +149,7 @@ def test_token_layer_plan_is_the_best_of_all_cells_where_costs_rise(costs, layer
     costs = sorted(costs)
     finish = np.append(0.0, np.cumsum(costs))
     loader = Loader(4.0 * len(costs), 4.0, 0.0, token)
-    time, _ = front_policies.token_layer_time(finish, 4.0, loader, float(layers))
+    time, _ = two_front_policies.token_layer_time(finish, 4.0, loader, float(layers))
     best = cake_events.best_cells(costs, [4.0] * len(costs), token, layers)
     assert best <= time * (1 + EXACT)
     assert time <= best + max(*costs, 4.0 * token) / layers + EXACT
@@ -162,7 +161,7 @@ def test_pipeline_of_layers_is_the_recurrence_written_out():
     for _ in range(layers):
         loaded += load / layers
         done = max(done, loaded) + compute / layers
-    assert front_policies.pipeline_time(load, compute, float(layers)) == pytest.approx(done, rel=EXACT)
+    assert two_front_policies.pipeline_time(load, compute, float(layers)) == pytest.approx(done, rel=EXACT)
 
 
 def test_many_traced_decisions_equal_single_ones():
@@ -172,11 +171,11 @@ def test_many_traced_decisions_equal_single_ones():
     budgets = Rate(at, rng.uniform(0.1, 1.0, at.shape), math.inf)
     rates = Rate(at, rng.uniform(1e8, 4e9, at.shape), math.inf)
     out, one, nothing = np.zeros((5, 5)), np.zeros(5), np.empty((0, 2))
-    fronts.meet_traced_many(engine, np.tile([8192.0, 128.0, 1e-4, 524288.0], (5, 1)), budgets, rates, out)
+    two_fronts.meet_traced_many(engine, np.tile([8192.0, 128.0, 1e-4, 524288.0], (5, 1)), budgets, rates, out)
     for i in range(5):
         loader = Loader(8192.0, 128.0, 1e-4, 524288.0)
         budget = Rate(at[i], budgets.value[i], math.inf)
-        fronts.meet_traced(engine, loader, budget, Rate(at[i], rates.value[i], math.inf), nothing, nothing, one)
+        two_fronts.meet_traced(engine, loader, budget, Rate(at[i], rates.value[i], math.inf), nothing, nothing, one)
         assert out[i] == pytest.approx(one, rel=EXACT)
 
 
@@ -187,4 +186,4 @@ def test_largest_within_equals_a_look_at_every_row(rows, span, last, ends):
     pieces = list(zip(at, [*at[1:], end], value, strict=True))
     times = np.arange(0.0, at[-1] + 8.0, 0.25)
     slow = [max([v for a, b, v in pieces if a <= t < b + span], default=0.0) for t in times]
-    assert list(fronts.largest_within(Rate(np.array(at), np.array(value), end), span, times)) == slow
+    assert list(two_fronts.largest_within(Rate(np.array(at), np.array(value), end), span, times)) == slow

@@ -17,16 +17,15 @@ import numpy as np
 from accelmodel.dse.chip import Parts, design, parts_of, within
 from accelmodel.dse.study import Study
 from accelmodel.errors import Infeasible
-from accelmodel.inference.intervals import KINDS, factors, kind_of
+from accelmodel.inference.intervals import KINDS, kind_of
 from accelmodel.inference.policies import policy
 from accelmodel.inference.preserve import prompt_length
 from accelmodel.inference.request import BASELINE, fits, pose_request, run_request
 from accelmodel.inference.step import Question
 from accelmodel.laws.types import Operator, Policy
-from accelmodel.specs.facts import Fact
-from accelmodel.specs.load import load, override
+from accelmodel.specs.hardware import Cluster
+from accelmodel.specs.load import load
 from accelmodel.specs.quantities import Number
-from accelmodel.specs.schema import Cluster
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -281,94 +280,6 @@ def enumerate_space(study: Study, parts: Parts, progress: Progress = silent) -> 
         )
     curve = {technique: (values.tolist(), curves[technique].tolist()) for technique in TECHNIQUES}
     return Enumeration(best, curve, fronts, total, feasible)
-
-
-def uncertain(parts: Parts) -> list[tuple[str, str, Fact]]:
-    """Return (part, field, fact) of every number behind a chip that has a range."""
-    named = {"device": parts.device, "link": parts.link, "bill": parts.bill, "process": parts.process}
-    return [
-        (part, name, fact)
-        for part, spec in named.items()
-        for name, fact in spec.facts.items()
-        if fact.range is not None and isinstance(fact.value, float) and fact.range[0] < fact.range[1]
-    ]
-
-
-def sensitivity(study: Study, parts: Parts, chip: dict[str, float]) -> list[dict[str, Any]]:
-    """Return how the best L2 and the gain move when each uncertain constant goes to an end of its range.
-
-    Only L2 varies; the other axes stay as in ``chip``.  All constants are one call: one that varies is an axis like
-    any other.  Behind them stand the kinds of operators (``time.…``), all times of which go to an end of their
-    interval: errors of one kind go together.
-
-    Returns
-    -------
-    list of dict
-        ``constant``, ``kind``, ``end`` ("as given", "low", "high"), ``value``, ``unit``, ``l2_none`` and
-        ``l2_preserve`` [B], ``gain`` [1].
-    """
-    import xarray as xr
-
-    facts = uncertain(parts)
-    cases: list[tuple[str, str, Fact | None, float]] = [("", "as given", None, 0.0)]
-    for part, name, fact in facts:
-        low, high = fact.range or (fact.value, fact.value)
-        cases += [(f"{part}.{name}", "low", fact, low), (f"{part}.{name}", "high", fact, high)]
-    changed = {
-        (part, name): xr.DataArray(
-            [value if key == f"{part}.{name}" else fact.value for key, _, _, value in cases], dims="case"
-        )
-        for part, name, fact in facts
-    }
-    moved = {
-        part: override(getattr(parts, part), **{name: values for (p, name), values in changed.items() if p == part})
-        for part in ("device", "link", "bill", "process")
-    }
-    axes = {name: value for name, value in chip.items() if name in study.axes()}
-    sizes = study.axes()["l2_capacity"]
-    result = evaluate(study, replace(parts, **moved), **{**axes, "l2_capacity": xr.DataArray(sizes, dims="l2")})
-    score = result[study.study.objective].transpose("technique", "case", "l2").values
-    rows = []
-    for i, (key, end, behind, value) in enumerate(cases):
-        none, prefetch = score[0, i], score[1, i]
-        rows.append(
-            {
-                "constant": key or "all",
-                "kind": behind.kind if behind is not None else "",
-                "end": end,
-                "value": value,
-                "unit": behind.unit if behind is not None else "1",
-                "l2_none": float(sizes[none.argmax()]),
-                "l2_preserve": float(sizes[prefetch.argmax()]),
-                "gain": float(prefetch.max() / none.max()),
-            }
-        )
-    return [*rows, *_error_rows(study, parts, {**axes, "l2_capacity": xr.DataArray(sizes, dims="l2")})]
-
-
-def _error_rows(study: Study, parts: Parts, axes: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return how the best L2 and the gain move when all operators of a kind take as long as their interval allows."""
-    bits = study.workload.weight_bits
-    ends = factors(Cluster(parts.device, parts.link, parts.link, 1.0), bits=bits, kv_bits=study.workload.kv_bits)
-    sizes = axes["l2_capacity"].values
-    rows = []
-    for kind, pair in zip(KINDS, ends, strict=True):
-        for end, factor in zip(("low", "high"), pair, strict=True):
-            result = evaluate(study, parts, {kind: float(factor)}, **axes)
-            none, prefetch = result[study.study.objective].transpose("technique", "l2").values
-            rows.append(
-                {
-                    "constant": f"time.{kind}",
-                    "kind": "residual",
-                    "end": end,
-                    "value": float(factor),
-                    "unit": "1",
-                    "l2_none": float(sizes[none.argmax()]),
-                    "l2_preserve": float(sizes[prefetch.argmax()]),
-                    "gain": float(prefetch.max() / none.max()),
-                }
-            )
-    return rows
 
 
 def regret(found: float, best: float) -> float:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import accelmodel as am
-from accelmodel.dse import enumerate as search
+from accelmodel.dse import enumeration, sensitivity
 from accelmodel.dse.chip import Parts, design
 from accelmodel.dse.study import OBJECTIVES, Study, load_study
 from accelmodel.errors import Infeasible, SpecError
@@ -65,13 +65,13 @@ def tiny(tmp_path):
 
 @pytest.fixture(scope="module")
 def parts() -> Parts:
-    return search.parts_of_study(load_study())
+    return enumeration.parts_of_study(load_study())
 
 
 def test_the_shipped_study():
     study = load_study()
     assert study.name == "preserve-l2"
-    assert search.size(study) == 32 * 3 * 2 * 5 * 5
+    assert enumeration.size(study) == 32 * 3 * 2 * 5 * 5
     assert study.axes()["l2_capacity"][[0, 12, -1]].tolist() == [8e6, 104e6, 256e6]
     assert load_study("preserve-l2", "tokens_per_dollar").study.objective == "tokens_per_dollar"
 
@@ -144,8 +144,8 @@ def test_a_study_that_is_not_there():
 
 
 def test_points_visit_every_chip_once(tiny):
-    total = search.size(tiny)
-    chips = search.points(tiny, 0, total)
+    total = enumeration.size(tiny)
+    chips = enumeration.points(tiny, 0, total)
     seen = set(zip(*(values.values.tolist() for values in chips.values()), strict=True))
     assert len(seen) == total == 12
 
@@ -180,11 +180,11 @@ def slow_throughput(study, cluster, technique):
 
 def brute_force(study, parts):
     """Every chip by scalar calls: axes, throughput of each technique, figures, whether it is allowed."""
-    rows, total = [], search.size(study)
+    rows, total = [], enumeration.size(study)
     for i in range(total):
-        chip = {name: float(values[0]) for name, values in search.points(study, i, i + 1).items()}
+        chip = {name: float(values[0]) for name, values in enumeration.points(study, i, i + 1).items()}
         cluster, figures = design(parts, **chip)
-        throughput = {name: slow_throughput(study, cluster, name) for name in search.TECHNIQUES}
+        throughput = {name: slow_throughput(study, cluster, name) for name in enumeration.TECHNIQUES}
         allowed = figures["die_area"] <= 640e-6 and min(throughput.values()) > 0.0
         rows.append({**chip, **figures, "rate": throughput, "allowed": allowed})
     return rows
@@ -192,12 +192,12 @@ def brute_force(study, parts):
 
 def test_enumeration_against_a_loop_of_scalar_calls(warm, tiny, parts):
     rows = brute_force(tiny, parts)
-    found = search.enumerate_space(tiny, parts)
+    found = enumeration.enumerate_space(tiny, parts)
     assert found.evaluated == len(rows)
     assert found.feasible == sum(row["allowed"] for row in rows)
     assert 0 < found.feasible < len(rows)
     allowed = [row for row in rows if row["allowed"]]
-    for technique in search.TECHNIQUES:
+    for technique in enumeration.TECHNIQUES:
         best = max(allowed, key=lambda row: row["rate"][technique] / row["die_area"])
         got = found.best[technique]
         for name in (*tiny.axes(), "die_area", "power", "price"):
@@ -224,21 +224,21 @@ def test_enumeration_against_a_loop_of_scalar_calls(warm, tiny, parts):
 
 
 def test_prefetch_never_does_worse_since_software_may_leave_it_off(warm, tiny, parts):
-    result = search.evaluate(tiny, parts, **search.points(tiny, 0, search.size(tiny)))
+    result = enumeration.evaluate(tiny, parts, **enumeration.points(tiny, 0, enumeration.size(tiny)))
     assert (result.throughput.sel(technique="preserve") >= result.throughput.sel(technique="none")).all()
 
 
 @pytest.mark.parametrize("chunk", [5])
 def test_chunks_do_not_matter(warm, tiny, parts, monkeypatch, chunk):
-    whole = search.enumerate_space(tiny, parts)
+    whole = enumeration.enumerate_space(tiny, parts)
     steps = []
-    monkeypatch.setattr(search, "CHUNK", chunk)
-    cut = search.enumerate_space(tiny, parts, steps.append)
+    monkeypatch.setattr(enumeration, "CHUNK", chunk)
+    cut = enumeration.enumerate_space(tiny, parts, steps.append)
     assert sum(steps) == 12
     assert max(steps) == chunk
     for name in ("evaluated", "feasible"):
         assert getattr(cut, name) == getattr(whole, name)
-    for technique in search.TECHNIQUES:
+    for technique in enumeration.TECHNIQUES:
         assert cut.best[technique] == pytest.approx(whole.best[technique], rel=1e-12)
         assert cut.curve[technique][1] == pytest.approx(whole.curve[technique][1], rel=1e-12)
         assert len(cut.front[technique]) == len(whole.front[technique])
@@ -249,9 +249,9 @@ def test_chunks_do_not_matter(warm, tiny, parts, monkeypatch, chunk):
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_the_best_maximises_the_objective_asked_for(warm, tiny, parts, objective):
     study = tiny.model_copy(update={"study": tiny.study.model_copy(update={"objective": objective})})
-    result = search.evaluate(study, parts, **search.points(study, 0, 12))
-    best = search.enumerate_space(study, parts).best
-    for technique in search.TECHNIQUES:
+    result = enumeration.evaluate(study, parts, **enumeration.points(study, 0, 12))
+    best = enumeration.enumerate_space(study, parts).best
+    for technique in enumeration.TECHNIQUES:
         score = result[objective].sel(technique=technique).where(result.feasible)
         assert best[technique][objective] == float(score.max())
 
@@ -268,7 +268,7 @@ def beaten(row, by):
 
 @given(rows=ROWS)
 def test_pareto_against_brute_force(rows):
-    front = search.pareto(rows, "v", "c")
+    front = enumeration.pareto(rows, "v", "c")
     expected = {(row["v"], row["c"]) for row in rows if not any(beaten(row, other) for other in rows)}
     assert {(row["v"], row["c"]) for row in front} == expected
     assert len(front) == len(expected)
@@ -277,8 +277,8 @@ def test_pareto_against_brute_force(rows):
 
 @given(rows=ROWS, cut=st.integers(0, 30))
 def test_pareto_of_a_part_and_the_rest_is_the_pareto_of_all(rows, cut):
-    merged = search.pareto([*search.pareto(rows[:cut], "v", "c"), *rows[cut:]], "v", "c")
-    assert merged == search.pareto(rows, "v", "c") or len(merged) == len(search.pareto(rows, "v", "c"))
+    merged = enumeration.pareto([*enumeration.pareto(rows[:cut], "v", "c"), *rows[cut:]], "v", "c")
+    assert merged == enumeration.pareto(rows, "v", "c") or len(merged) == len(enumeration.pareto(rows, "v", "c"))
 
 
 @given(
@@ -288,25 +288,25 @@ def test_pareto_of_a_part_and_the_rest_is_the_pareto_of_all(rows, cut):
 def test_candidates_hold_the_front(rows):
     value, area = np.array([row[0] for row in rows], float), np.array([row[1] for row in rows], float)
     feasible = np.array([row[2] for row in rows])
-    mask = search._on_front(value, area, feasible)
+    mask = enumeration._on_front(value, area, feasible)
     assert not (mask & ~feasible).any()
     points = [{"v": v, "c": c} for v, c, ok in zip(value, area, feasible, strict=True) if ok]
     kept = [{"v": v, "c": c} for v, c, ok in zip(value, area, mask, strict=True) if ok]
-    assert search.pareto(kept, "v", "c") == search.pareto(points, "v", "c")
+    assert enumeration.pareto(kept, "v", "c") == enumeration.pareto(points, "v", "c")
 
 
 def test_software_choices_are_the_best_of_the_single_choices(warm, tmp_path, parts):
     """Throughput with a list of choices is the best, point by point, of the studies that have one choice each."""
     both = study_of(tmp_path, TINY, ("batch = [4, 16]", "batch = [16]"))
-    chips = search.points(both, 0, 12)
-    best = search.evaluate(both, parts, **chips).throughput.sel(technique="preserve")
+    chips = enumeration.points(both, 0, 12)
+    best = enumeration.evaluate(both, parts, **chips).throughput.sel(technique="preserve")
     single = []
     for tp in (4, 8):
         for threshold in (0.5, 1.0):
             for rule in ("paper", "partial"):
                 software = both.software.model_copy(update={"tp": [tp], "threshold": [threshold], "rule": [rule]})
                 study = both.model_copy(update={"software": software})
-                single.append(search.evaluate(study, parts, **chips).throughput.sel(technique="preserve"))
+                single.append(enumeration.evaluate(study, parts, **chips).throughput.sel(technique="preserve"))
     stacked = xr.concat(single, "choice")
     np.testing.assert_allclose(best, stacked.max("choice"), rtol=1e-12)
     assert len(set(stacked.argmax("choice").values.tolist())) > 1, "one choice is always best: the test shows nothing"
@@ -319,10 +319,10 @@ def test_constraints_bind_and_are_kept(warm, tmp_path, parts):
         ('price = "2600USD"', "price", 2600.0),
     ):
         study = study_of(tmp_path, TINY, ('die_area = "640mm2"', line))
-        result = search.evaluate(study, parts, **search.points(study, 0, 12))
+        result = enumeration.evaluate(study, parts, **enumeration.points(study, 0, 12))
         assert (result.feasible == (result[figure] <= limit)).all(), figure
         assert 0 < int(result.feasible.sum()) < 12, figure
-        found = search.enumerate_space(study, parts)
+        found = enumeration.enumerate_space(study, parts)
         rows = [*found.best.values(), *(row for front in found.front.values() for row in front)]
         assert all(row[figure] <= limit for row in rows), figure
 
@@ -331,11 +331,11 @@ def test_constraints_bind_and_are_kept(warm, tmp_path, parts):
 def test_no_feasible_chip_is_told_with_a_remedy(warm, tmp_path, parts, change):
     study = study_of(tmp_path, TINY, change)
     with pytest.raises(Infeasible, match=r"none of its 12 chips .* loosen \[constraints\]"):
-        search.enumerate_space(study, parts)
+        enumeration.enumerate_space(study, parts)
 
 
 def test_units_of_an_evaluation(warm, tiny, parts):
-    result = search.evaluate(tiny, parts, **search.points(tiny, 0, 2))
+    result = enumeration.evaluate(tiny, parts, **enumeration.points(tiny, 0, 2))
     units = {name: variable.attrs["units"] for name, variable in result.data_vars.items()}
     assert units["throughput"] == "token/s"
     assert units["throughput_per_area"] == "token/(s m2)"
@@ -353,7 +353,7 @@ def test_each_phase_counts_its_own_tokens(warm, tmp_path, parts, phase):
         ("tp = [4, 8]", "tp = [8]"),
     )  # fmt: skip
     cluster = am.cluster(parts.device)
-    got = float(search.throughput(study, cluster)["none"])
+    got = float(enumeration.throughput(study, cluster)["none"])
     one = am.speedups(
         [am.load("model", "llama-3-8b")], cluster, [8], [4], [4096], phase=phase,
         precision={"weight_bits": 8.0, "activation_bits": 8.0, "kv_bits": 8.0},
@@ -365,8 +365,8 @@ def test_each_phase_counts_its_own_tokens(warm, tmp_path, parts, phase):
 def test_sensitivity_against_direct_evaluation(warm, tmp_path, parts):
     study = study_of(tmp_path, TINY, ("batch = [4, 16]", "batch = [4]"), ("tp = [4, 8]", "tp = [8]"))
     chip = {"l2_capacity": 104e6, "hbm_stacks": 4.0, "cores": 24.0}
-    rows = search.sensitivity(study, parts, chip)
-    uncertain = search.uncertain(parts)
+    rows = sensitivity.sensitivity(study, parts, chip)
+    uncertain = sensitivity.uncertain(parts)
     assert len(rows) == 1 + 2 * len(uncertain) + 2 * len(KINDS)
     keys = {(row["constant"], row["end"]): row for row in rows}
     assert len(keys) == len(rows)
@@ -383,23 +383,23 @@ def test_sensitivity_against_direct_evaluation(warm, tmp_path, parts):
             assert (row["unit"], row["kind"]) == (fact.unit, fact.kind)
             moved = dataclasses.replace(parts, **{part: am.override(getattr(parts, part), **{field: row["value"]})})
         axes = {**chip, "l2_capacity": xr.DataArray(sizes, dims="l2")}
-        score = search.evaluate(study, moved, **axes)[study.study.objective]
-        none, ahead = (score.sel(technique=name).values for name in search.TECHNIQUES)
+        score = enumeration.evaluate(study, moved, **axes)[study.study.objective]
+        none, ahead = (score.sel(technique=name).values for name in enumeration.TECHNIQUES)
         assert row["l2_none"] == sizes[none.argmax()], case
         assert row["l2_preserve"] == sizes[ahead.argmax()], case
         assert row["gain"] == pytest.approx(ahead.max() / none.max(), rel=1e-9), case
 
 
 def test_regret():
-    assert search.regret(9.0, 10.0) == pytest.approx(0.1)
-    assert search.regret(10.0, 10.0) == 0.0
-    assert search.regret(10.0 + 1e-12, 10.0) == 0.0
+    assert enumeration.regret(9.0, 10.0) == pytest.approx(0.1)
+    assert enumeration.regret(10.0, 10.0) == 0.0
+    assert enumeration.regret(10.0 + 1e-12, 10.0) == 0.0
 
 
 def test_longer_times_of_all_kinds_divide_the_throughput(warm, tiny, parts):
     study, chip = tiny, am.cluster(parts.device, 8, link=parts.link)
-    plain = search.throughput(study, chip)
-    twice = search.throughput(study, chip, dict.fromkeys(KINDS, 2.0))
+    plain = enumeration.throughput(study, chip)
+    twice = enumeration.throughput(study, chip, dict.fromkeys(KINDS, 2.0))
     # without prefetch a step is the sum of its operators: all twice as long, half the tokens
     assert float(twice.none) == pytest.approx(float(plain.none) / 2.0, rel=1e-9)  # arithmetic alone
     # with it the lane has twice the time to fetch, so that it loses less
@@ -408,7 +408,7 @@ def test_longer_times_of_all_kinds_divide_the_throughput(warm, tiny, parts):
 
 def test_errors_of_kinds_stand_behind_the_constants(warm, tiny, parts):
     chip = {"l2_capacity": 104e6, "hbm_stacks": 4.0, "cores": 24.0}
-    rows = [row for row in search.sensitivity(tiny, parts, chip) if row["kind"] == "residual"]
+    rows = [row for row in sensitivity.sensitivity(tiny, parts, chip) if row["kind"] == "residual"]
     assert [row["constant"] for row in rows] == [f"time.{kind}" for kind in KINDS for _ in range(2)]
     assert [row["end"] for row in rows] == ["low", "high"] * len(KINDS)
     for row, known in zip(rows, np.array([untuned()[kind] for kind in KINDS]).ravel(), strict=True):

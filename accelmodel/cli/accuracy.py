@@ -1,0 +1,104 @@
+"""The commands ``calibrate`` and ``validate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from accelmodel.cli.options import Json, emit
+from accelmodel.cli.terminal import print_table, say, watching, write_text
+from accelmodel.errors import SpecError
+from accelmodel.units import show
+from accelmodel.validation import calibrated, table
+from accelmodel.validation.table import _ACCURACY, accuracy_cells, parts, validation_markdown
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def calibrate(
+    device: Annotated[str | None, typer.Argument(help="Name, or path of a TOML file.")] = None,
+    measurements: Annotated[
+        Path | None, typer.Option("--measurements", help="CSV of your own: kind, shape, bits, time_s.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", help="TOML file; beside the device's by default.")] = None,
+    library: Annotated[
+        str | None, typer.Option("--library", help="Fit a framework's own products over all devices instead.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Fit the constants that no data sheet gives to measured kernels, and write them beside the device."""
+    if (device is None) == (library is None):
+        raise SpecError("accelmodel calibrate fits a DEVICE or a --library; give one of them")
+    with watching() as watch:
+
+        def told(stage: str) -> None:
+            watch(stage, 1, 1)
+
+        if library:
+            data = calibrated.calibrate_library(library, output, told)
+        else:
+            data = calibrated.calibrate(str(device), measurements, output, told)
+    emit(data) if as_json else print_calibration(data)
+
+
+@app.command()
+def validate(
+    transfer: Annotated[
+        bool, typer.Option("--transfer", help="Constants from other devices of the nearest architecture.")
+    ] = False,
+    end_to_end: Annotated[
+        bool, typer.Option("--end-to-end", help="Whole servers: time per token and to the first token.")
+    ] = False,
+    hybrid: Annotated[bool, typer.Option("--hybrid", help="Law times interpolated residual, leave one out.")] = False,
+    claims: Annotated[bool, typer.Option("--claims", help="Published claims alone, no measured kernels.")] = False,
+    output: Annotated[Path | None, typer.Option("--output", help="Also write the tables as Markdown.")] = None,
+    report: Annotated[Path | None, typer.Option("--report", help="Also write pictures, as one HTML file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """The accuracy table: what others published and measured, beside the model."""
+    wanted = {"transfer": transfer, "end_to_end": end_to_end, "hybrid": hybrid, "claims": claims}
+    chosen = [name for name, asked in wanted.items() if asked]
+    if chosen == ["claims"]:
+        data = table.answer(*chosen)
+    else:
+        with watching() as watch:
+            data = table.answer(*chosen, progress=lambda stage: watch(stage, 1, 1))
+    if output:
+        write_text(output, validation_markdown(data))
+    if report:
+        from accelmodel.report.accuracy import write_report
+
+        write_report(data, report)
+    emit(data) if as_json else print_validation(data)
+
+
+def print_accuracy(rows: list[dict[str, Any]], title: str) -> None:
+    """Print the accuracy of kernels; the columns from median to bias are the laws', the last two others'."""
+    print_table(title, list(_ACCURACY), accuracy_cells(rows))
+
+
+def print_calibration(data: dict[str, Any]) -> None:
+    """Print fitted constants and how far they hold on held-out rows."""
+    cells = [
+        [name, show(each["value"], each["unit"]), " to ".join(show(end, each["unit"]) for end in each["range"]),
+         each["fitted_to"]]
+        for name, each in data["constants"].items()
+    ]  # fmt: skip
+    print_table(f"Constants of {data['device']}", ["constant", "value", "range", "fitted to"], cells)
+    if data["rows"]:
+        print_accuracy(data["rows"], "Error on rows that were not fitted")
+    say(f"written to {', '.join(data['files'])}")
+
+
+def print_validation(data: dict[str, Any]) -> None:
+    """Print the tables of an answer of ``validate``."""
+    for title, columns, cells in parts(data):
+        print_table(title, columns, cells)
+    if data["region"]:
+        share = f"{data['region']['holds']} of {data['region']['tested']}"
+        say(f"all claims of PRESERVE hold at once in {share} sets of the unpublished constants")
+    for note in data["notes"]:
+        say(note)

@@ -1,0 +1,106 @@
+"""The commands ``explore`` and ``benchmark``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from accelmodel.benchmarks import speed
+from accelmodel.cli.terminal import watching
+from accelmodel.dse import explore as exploration
+from accelmodel.dse.explore import summary
+from accelmodel.dse.study import load_study
+from accelmodel.units import show
+
+if TYPE_CHECKING:
+    pass
+from typing import Annotated
+
+import typer
+
+from accelmodel.cli.options import Json, emit
+from accelmodel.cli.terminal import print_table, say
+
+app = typer.Typer(add_completion=False)
+
+
+def print_exploration(data: dict[str, Any]) -> None:
+    """Print the best chips and where the report is."""
+    rows = []
+    for technique, chip in data["best"].items():
+        rows.append(
+            [
+                technique,
+                show(chip["l2_bytes"], "B"),
+                f"{chip.get('cores', float('nan')):g}",
+                f"{chip.get('hbm_stacks', float('nan')):g}",
+                show(chip["die_area_m2"], "m2"),
+                f"{chip['power_w']:.0f} W",
+                f"{chip['price_usd']:.0f} USD",
+                f"{chip['tokens_per_s_per_device']:.4g}",
+                f"{chip['tokens_per_s_per_m2'] * 1e-6:.4g}",
+            ]
+        )
+    columns = ["technique", "L2", "cores", "HBM stacks", "die", "power", "price", "tokens/s", "tokens/s/mm²"]
+    print_table(f"Best chips of {data['study']}", columns, rows)
+    alone = data["l2_alone"]
+    say(
+        f"gain {data['gain']:.3f} over {data['exhaustive']['chips']} chips; with L2 as the only axis "
+        f"{show(alone['none']['l2_bytes'], 'B')} → {show(alone['preserve']['l2_bytes'], 'B')}, gain {alone['gain']:.3f}"
+    )
+    say(f"Optuna's regret {data['regret']:.2%}; report: {data['report']}; study: {data['storage']}")
+
+
+def print_benchmark(data: dict[str, Any]) -> None:
+    """Print rates and ratios."""
+    rates = [[name, "not measured" if rate is None else f"{rate:,.0f}"] for name, rate in data["rates"].items()]
+    print_table("Full decode steps per second", ["form", "steps/s"], rates)
+    ratios = [[name, "not measured" if ratio is None else f"{ratio:,.3g}"] for name, ratio in data["ratios"].items()]
+    print_table("Ratios", ["ratio", "value"], ratios)
+    cake = [
+        [name, "not measured" if value is None else f"{value:,.0f}"] for name, value in data["cake"]["rates"].items()
+    ]
+    print_table("Cake decisions per second", ["form", "decisions/s"], cake)
+
+
+@app.command()
+def explore(
+    study: Annotated[str, typer.Option("--study", help="Shipped name, or path of a TOML file.")] = "preserve-l2",
+    trials: Annotated[int | None, typer.Option("--trials", min=1, help="Optuna trials for each technique.")] = None,
+    storage: Annotated[Path | None, typer.Option("--storage", help="Optuna journal; resumed if it is there.")] = None,
+    objective: Annotated[
+        str | None,
+        typer.Option("--objective", help="throughput_per_area or tokens_per_dollar; the study's own by default."),
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", help="HTML report to write.")] = Path("accelmodel-report.html"),
+    as_json: Json = False,
+) -> None:
+    """The design-space search: which chip gives the most performance per cost, with and without prefetching."""
+    from accelmodel.report.exploration import write_report
+
+    question = load_study(study, objective)
+    journal = storage or Path(f"accelmodel-{question.name}.journal")
+    try:
+        with watching() as watch:
+            result = exploration.explore(question, journal, trials, watch)
+            watch("report", 1, 0)
+            written = write_report(result, output)
+            watch("report", 1, 1)
+    except KeyboardInterrupt:
+        sys.stderr.write(f"stopped; {journal} keeps every finished batch, run the same command again to go on\n")
+        raise typer.Exit(130) from None
+    data = summary(result, str(written))
+    emit(data) if as_json else print_exploration(data)
+
+
+@app.command()
+def benchmark(
+    peers: Annotated[bool, typer.Option("--peers", help="Install and time the peers that can be.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Enumerate all of 1e8 designs instead of a part.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Speed on this machine, as ratios: fused kernel, its twins, and the peers."""
+    with watching() as watch:
+        data = speed.benchmark(peers=peers, full=full, progress=lambda stage: watch(stage, 1, 1))
+    emit(data) if as_json else print_benchmark(data)

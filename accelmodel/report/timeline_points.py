@@ -1,0 +1,175 @@
+"""The numbers behind the timeline and the L2 occupancy: one decode step of the best chip, operator by operator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from accelmodel.dse.chip import design
+from accelmodel.dse.enumeration import TECHNIQUES, policies
+from accelmodel.dse.explore import Exploration
+from accelmodel.dse.study import Study
+from accelmodel.inference.request import BASELINE
+from accelmodel.inference.step import time_step
+from accelmodel.laws.types import Policy
+from accelmodel.specs.hardware import Cluster
+from accelmodel.specs.language_model import LanguageModel
+from accelmodel.specs.load import load, workload
+from accelmodel.units import show
+
+
+def _bits(study: Study) -> dict[str, float]:
+    return {name: float(getattr(study.workload, name)) for name in ("weight_bits", "activation_bits", "kv_bits")}
+
+
+def _largest(study: Study) -> LanguageModel:
+    """The study's largest model, by layers and width: its windows are the longest."""
+    models: list[LanguageModel] = [load("model", name) for name in study.workload.models]
+    return max(models, key=lambda model: float(model.layers) * float(model.hidden) ** 2)
+
+
+_FIGURES = ("time", "hbm_bytes", "l2_hit_bytes", "admitted_bytes", "fetched_bytes")
+
+
+def _stretch(result: Any) -> list[dict[str, Any]]:
+    """Rows of one attention window and one perceptron window, with the times of one invocation."""
+    names = [str(name) for name in result.operator.values]
+    openers = [i for i, name in enumerate(names) if "_into_" in name or name == "stage_transfer"]
+    starts = [next(i for i in openers if word in names[i]) for word in ("_into_attention", "_into_mlp")]
+    rows: list[dict[str, Any]] = []
+    clock, window = 0.0, -1
+    for start in starts:
+        end = min((i for i in openers if i > start), default=len(names))
+        for i in range(start, end):
+            count = float(result["count"][i])
+            if count == 0.0:
+                continue
+            collective = str(result.algorithm.values[i]) != "none"
+            window = i if collective else window
+            row = {"name": names[i], "window": window, "collective": collective, "start": clock}
+            row |= {name: float(result[name][i]) / count for name in _FIGURES}
+            row |= {"bound": str(result.bound.values[i]), "waiting": float(result.l2_resident_bytes[i])}
+            rows.append(row)
+            clock += rows[-1]["time"]
+    return rows
+
+
+def _fetching(row: dict[str, Any], hbm_rate: float) -> float:
+    """Time for which the lane fetches beside a row: HBM serves both, at most until the row ends [s]."""
+    return min(float(row["time"]), float(row["fetched_bytes"] + row["hbm_bytes"]) / hbm_rate)
+
+
+def prefetches(rows: list[dict[str, Any]], hbm_rate: float) -> list[dict[str, Any]]:
+    """Return what the prefetch lane does: operand, start and end [s], bytes.
+
+    The lane works through the admitted operands in graph order, and drops what an operator already reads.
+    """
+    pieces: list[dict[str, Any]] = []
+    queue: list[tuple[str, float, float]] = []
+    place, window = 0.0, -2
+    for at, row in enumerate(rows):
+        if row["window"] != window:
+            window, place, queue, offered = row["window"], 0.0, [], 0.0
+            for each in rows[at:]:
+                if each["window"] == window and each["admitted_bytes"] > 0.0:
+                    queue.append((each["name"], offered, offered + each["admitted_bytes"]))
+                    offered += each["admitted_bytes"]
+        place = max([place, *(end for name, _, end in queue if name == row["name"])])
+        fetched, lasts = row["fetched_bytes"], _fetching(row, hbm_rate)
+        for name, low, high in queue:
+            first, last = max(low, place), min(high, place + fetched)
+            if last - first <= 1.0:
+                continue
+            begins, ends = (row["start"] + lasts * (x - place) / fetched for x in (first, last))
+            if pieces and pieces[-1]["name"] == name and begins - pieces[-1]["end"] < 1e-9:
+                pieces[-1]["end"], pieces[-1]["bytes"] = ends, pieces[-1]["bytes"] + last - first
+            else:
+                pieces.append({"name": name, "start": begins, "end": ends, "bytes": last - first})
+        place += fetched
+    return pieces
+
+
+def _best_policy(study: Study, model: LanguageModel, chip: Cluster, work: Any) -> Policy:
+    """The threshold and rule of the study that make this step shortest."""
+    return min(
+        policies(study, "preserve")[1:], key=lambda each: float(time_step(model, chip, work, each).step_time.values)
+    )
+
+
+def step_points(exploration: Exploration) -> dict[str, Any]:
+    """Return one attention window and one perceptron window of a decode step, without and with prefetch.
+
+    On the best chip with L2 alone free, for the study's largest model and its last batch and length; seconds
+    and bytes of one invocation.
+    """
+    study, parts = exploration.study, exploration.parts
+    capacity = exploration.alone.best["preserve"]["l2_capacity"]
+    chip, _ = design(parts, l2_capacity=capacity)
+    model, tp = _largest(study), max(study.software.tp)
+    batch, context = study.workload.batch[-1], study.workload.context[-1]
+    work = workload(phase="decode", batch=batch, context=context, tp=tp, **_bits(study))
+    chosen = _best_policy(study, model, chip, work)
+    device = chip.device
+    rate = float(device.hbm_bandwidth) * float(device.hbm_share)
+    usable = capacity * float(device.l2_usable)
+    ahead = _stretch(time_step(model, chip, work, chosen, "preserve"))
+    return {
+        "model": model.name,
+        "batch": batch,
+        "context": context,
+        "tp": tp,
+        "l2": capacity,
+        "usable": usable,
+        "cap": chosen.threshold * usable,
+        "hbm_rate": rate,
+        BASELINE: _stretch(time_step(model, chip, work)),
+        "preserve": ahead,
+        "prefetches": prefetches(ahead, rate),
+    }
+
+
+def timeline_points(exploration: Exploration) -> dict[str, Any]:
+    """Return the bars of the two lanes [µs], and what was computed to get them."""
+    step = step_points(exploration)
+    lanes = {
+        technique: [
+            {
+                "name": row["name"],
+                "collective": row["collective"],
+                "bound": row["bound"],
+                "start": row["start"] * 1e6,
+                "length": row["time"] * 1e6,
+            }
+            for row in step[technique]
+        ]
+        for technique in TECHNIQUES
+    }
+    fetches = [
+        {
+            "name": each["name"],
+            "start": each["start"] * 1e6,
+            "length": (each["end"] - each["start"]) * 1e6,
+            "size": show(each["bytes"], "B", 3),
+        }
+        for each in step["prefetches"]
+    ]
+    totals = {technique: sum(bar["length"] for bar in bars) for technique, bars in lanes.items()}
+    about = {name: step[name] for name in ("model", "batch", "context", "tp", "l2")}
+    return {**about, "lanes": lanes, "prefetches": fetches, "total": totals}
+
+
+def occupancy_points(exploration: Exploration) -> dict[str, Any]:
+    """Return prefetched bytes that wait in L2 [MB] over the same stretch [µs], and what L2 can hold."""
+    step = step_points(exploration)
+    spots = [(0.0, 0.0)]
+    for row in step["preserve"]:
+        if row["collective"]:
+            spots += [(row["start"], 0.0), (row["start"] + _fetching(row, step["hbm_rate"]), row["waiting"])]
+        spots.append((row["start"] + row["time"], row["waiting"]))
+    return {
+        "time": [time * 1e6 for time, _ in spots],
+        "waiting": [size / 1e6 for _, size in spots],
+        "capacity": step["l2"] / 1e6,
+        "usable": step["usable"] / 1e6,
+        "cap": step["cap"] / 1e6,
+        "end": sum(row["time"] for row in step[BASELINE]) * 1e6,
+    }

@@ -1,0 +1,88 @@
+"""What serves: rented instances, serving engines, and the kernel libraries that they call."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic.dataclasses import dataclass
+
+from accelmodel.errors import unknown
+from accelmodel.specs.base import CONFIG, Spec
+from accelmodel.specs.quantities import (
+    ByteRate,
+    Bytes,
+    Count,
+    CountOrNone,
+    Number,
+    Quantity,
+    Seconds,
+    Share,
+)
+
+
+@dataclass(frozen=True, config=CONFIG)
+class Instance(Spec):
+    """A rented server.  Bandwidths are one way; those to and from host memory are of one device."""
+
+    cloud: str
+    device: str
+    devices: Count
+    link: str
+    host_memory: Bytes
+    pcie: Count
+    load_bandwidth: ByteRate
+    store_bandwidth: ByteRate
+    network: ByteRate
+    disk: Bytes = 0.0
+    disk_bandwidth: Annotated[Number, Quantity("B/s", ge=0.0, le=1e18)] = 0.0
+
+
+@dataclass(frozen=True, config=CONFIG)
+class Engine(Spec):
+    """A serving engine: what its host side costs, what it overlaps, and how it batches.
+
+    ``host`` says whether the host's time adds to the device's (``serial``) or runs beside it (``beside``);
+    ``loads`` says the same of KV cache that comes from host memory.  ``chunk`` is the number of tokens in a step
+    that mixes prompts with decoding [token]; 0 is whole prompts in steps of their own.  ``patience`` is the number
+    of decode steps after which waiting prompts interrupt decoding.  ``layer_time`` is paid in each step,
+    ``sequence_time`` for each sequence that decodes, ``prompt_time`` once for each prompt.
+    ``attention_factor`` is the time of decode attention relative to that of a kernel which reads the KV cache once.
+    """
+
+    host: str
+    loads: str
+    layer_time: Seconds
+    sequence_time: Seconds
+    memory_share: Share
+    host_memory_share: Share
+    chunk: CountOrNone
+    most_sequences: Count
+    patience: CountOrNone = 0.0
+    prompt_time: Seconds = 0.0
+    attention_factor: Annotated[Number, Quantity(ge=1.0, le=100.0)] = 1.0
+
+    def __post_init__(self) -> None:
+        for name in (self.host, self.loads):
+            if name not in OVERLAPS:
+                raise unknown("overlap", name, OVERLAPS)
+
+
+OVERLAPS = ("serial", "beside")
+
+
+@dataclass(frozen=True, config=CONFIG)
+class KernelLibrary(Spec):
+    """Products at 8 or 4 bit by kernels of a framework, relative to the best library; and how it quantises for them.
+
+    They take tiles by the rows alone: a quarter of the largest columns up to ``quarter_rows``, half of them up to
+    twice that on Hopper and four times that elsewhere, else all; and do not split the depth.  The activations are
+    quantised by a kernel of its own, which reads them ``passes`` times and takes ``row_time`` for each row beside.
+    """
+
+    framework: str
+    bits: Annotated[Number, Quantity(ge=4.0, le=8.0)]
+    matrix_factor: Annotated[Number, Quantity(gt=0.0, le=2.0)]
+    slice_factor: Annotated[Number, Quantity(gt=0.0, le=20.0)]
+    quarter_rows: Count
+    passes: Annotated[Number, Quantity(gt=0.0, le=10.0)]
+    row_time: Seconds

@@ -1,0 +1,185 @@
+"""Specifications as frozen data: what a device, a link, a model, an instance … is, in numbers.
+
+Every numeric field is an SI float or an ``xarray.DataArray`` that carries a labelled axis.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic.dataclasses import dataclass
+
+from accelmodel.errors import unknown
+from accelmodel.specs.base import CONFIG, Spec
+from accelmodel.specs.quantities import (
+    Area,
+    ByteRate,
+    Bytes,
+    Count,
+    CountOrNone,
+    Dollars,
+    FlopRate,
+    FlopRateOrNone,
+    Number,
+    Quantity,
+    Seconds,
+    Share,
+    Watts,
+)
+
+
+@dataclass(frozen=True, config=CONFIG)
+class Device(Spec):
+    """One accelerator: rates, memories, silicon.  Units are SI; shares are of the peak, 0 to 1."""
+
+    vendor: str
+    architecture: str
+    process: str
+    link: str
+    scale_out: str
+    cores: Count
+    clock: Annotated[Number, Quantity("1/s", gt=0.0, le=1e12)]
+    peak_16bit: FlopRate
+    vector_rate: FlopRate
+    tile_m: Count
+    tile_n: Count
+    tile_k: Count
+    multicast: Annotated[Number, Quantity(ge=1.0, le=1e3)]
+    slice_clocks: Annotated[Number, Quantity(ge=0.0, le=1e6)]
+    store_width: Annotated[Number, Quantity("B", gt=0.0, le=1e6)]
+    split_time: Seconds
+    fill_time: Seconds
+    unhidden: Annotated[Number, Quantity(ge=0.0, le=1.0)]
+    scaling_time: Seconds
+    softmax_width: Annotated[Number, Quantity(gt=0.0, le=1e6)]
+    attention_time: Seconds
+    attention_tile_time: Seconds
+    attention_draw: Share
+    combine_time: Seconds
+    attention_fill: Annotated[Number, Quantity(ge=0.0, le=100.0)]
+    core_buffer: Bytes
+    matrix_share: Share
+    hbm_bandwidth: ByteRate
+    hbm_share: Share
+    hbm_capacity: Bytes
+    hbm_stacks: CountOrNone
+    l2_capacity: Bytes
+    l2_bandwidth: ByteRate
+    l2_usable: Share
+    l2_ways: Count
+    l2_copies: Count
+    launch_time: Seconds
+    die_area: Area
+    dies: Count
+    power: Watts
+    peak_8bit_float: FlopRateOrNone = 0.0
+    peak_8bit_int: FlopRateOrNone = 0.0
+    peak_4bit: FlopRateOrNone = 0.0
+    tile_least: Count = 16.0
+    price: Dollars = 0.0
+
+
+@dataclass(frozen=True, config=CONFIG)
+class Link(Spec):
+    """What joins devices, inside a node or between nodes, and the software that drives it.
+
+    Bandwidth is one way, per device, all links.  ``share`` is what a library's ring sustains of it;
+    ``switch_share`` and ``direct_share`` are relative to that.  ``direct_start`` is the start-up of the
+    engines' own one-shot and two-shot kernels, in ``start_up``; ``ramp`` and ``barrier`` are in hops.
+    Left out, these leave the plain algorithms of ``laws.collectives``, without what software adds.
+    """
+
+    topology: str
+    algorithms: list[str]
+    bandwidth: ByteRate
+    links: Count
+    share: Share
+    hop_latency: Seconds
+    start_up: Seconds
+    devices: Count
+    direct_start: Annotated[Number, Quantity(gt=0.0, le=10.0)] = 1.0
+    direct_share: Share = 1.0
+    direct_limit: Bytes = 1e18
+    barrier: Annotated[Number, Quantity(ge=0.0, le=1e3)] = 1.0
+    switch_share: Share = 1.0
+    crowding: Annotated[Number, Quantity(ge=1.0, le=10.0)] = 1.0
+    ramp: Annotated[Number, Quantity(ge=0.0, le=1e3)] = 0.0
+    own_copy: Annotated[Number, Quantity(ge=0.0, le=10.0)] = 0.0
+    handshake: Seconds = 0.0
+
+    def __post_init__(self) -> None:
+        if self.topology not in TOPOLOGIES:
+            raise unknown("topology", self.topology, TOPOLOGIES)
+        if not self.algorithms:
+            raise ValueError("algorithms is empty; name at least one")
+        for name in self.algorithms:
+            if name not in ALGORITHMS:
+                raise unknown("collective algorithm", name, ALGORITHMS)
+
+
+TOPOLOGIES = ("mesh", "switch", "ring", "torus", "bus")
+ALGORITHMS = ("ring", "tree", "one-shot", "two-shot", "in-switch", "direct")
+
+
+@dataclass(frozen=True, config=CONFIG)
+class Storage(Spec):
+    """Where a KV cache is kept.  ``latency`` is of one request, ``tail`` follows the last; capacity 0 is unknown."""
+
+    direction: str
+    bandwidth: ByteRate
+    latency: Seconds
+    tail: Seconds
+    capacity: Bytes = 0.0
+
+    def __post_init__(self) -> None:
+        if self.direction not in DIRECTIONS:
+            raise unknown("direction", self.direction, DIRECTIONS)
+
+
+DIRECTIONS = ("read", "write", "both")
+
+
+@dataclass(frozen=True, config=CONFIG)
+class Process(Spec):
+    """A silicon node: what a wafer costs, how it fails, how large things are on it."""
+
+    wafer_price: Annotated[Number, Quantity("USD", gt=0.0, le=1e6)]
+    wafer_diameter: Annotated[Number, Quantity("m", gt=0.0, le=1.0)]
+    defect_density: Annotated[Number, Quantity("1/m2", ge=0.0, le=1e7)]
+    defect_clustering: Annotated[Number, Quantity(gt=0.0, le=100.0)]
+    sram_area: Annotated[Number, Quantity("m2/B", gt=0.0, le=1e-9)]
+    reticle_area: Annotated[Number, Quantity("m2", gt=0.0, le=1.0)]
+
+
+@dataclass(frozen=True, config=CONFIG)
+class Bill(Spec):
+    """What a chip spends outside its cores and cache: PHY areas, prices and power of the parts."""
+
+    hbm_stack_area: Area
+    hbm_stack_capacity: Bytes
+    hbm_stack_bandwidth: ByteRate
+    hbm_price: Annotated[Number, Quantity("USD/B", ge=0.0, le=1.0)]
+    hbm_stack_power: Watts
+    link_area: Area
+    link_price: Dollars
+    link_power: Watts
+    package_price: Dollars
+    test_price: Dollars
+    core_area: Area
+    core_power: Watts
+    uncore_area: Area
+    uncore_power: Watts
+    sram_power: Annotated[Number, Quantity("W/B", ge=0.0, le=1e-3)]
+    electricity_price: Annotated[Number, Quantity("USD/J", ge=0.0, le=1e-3)]
+    lifetime: Annotated[Number, Quantity("s", gt=0.0, le=1e10)]
+    utilisation: Share
+
+
+@dataclass(frozen=True, config=CONFIG)
+class Cluster:
+    """Devices joined by a link inside a node, and by another between nodes."""
+
+    device: Device
+    link: Link
+    scale_out: Link
+    devices: Count

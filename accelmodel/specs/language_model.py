@@ -1,0 +1,78 @@
+"""The shape of a decoder-only transformer."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic.dataclasses import dataclass
+
+from accelmodel.errors import unknown
+from accelmodel.specs.base import CONFIG, Spec
+from accelmodel.specs.quantities import (
+    Count,
+    CountOrNone,
+    Number,
+    Quantity,
+)
+
+
+@dataclass(frozen=True, config=CONFIG)
+class LanguageModel(Spec):
+    """Shape of a decoder-only transformer.  Zero means that the model has no such part.
+
+    Multi-head latent attention is told by ``kv_lora_rank > 0``, mixture of experts by ``experts > 0``.
+    ``window`` is the reach of sliding-window layers [token] and ``window_layers`` their number.
+    """
+
+    layers: Count
+    hidden: Count
+    vocabulary: Count
+    heads: Count
+    kv_heads: Count
+    head_dim: Count
+    ffn: CountOrNone
+    gated: bool
+    norm: str = "rms"
+    norms_per_layer: Count = 2.0
+    qk_norm: bool = False
+    qkv_bias: bool = False
+    output_bias: bool = False
+    mlp_bias: bool = False
+    attention_sinks: bool = False
+    tied_embeddings: bool = False
+    learned_positions: CountOrNone = 0.0
+    position_offset: CountOrNone = 0.0
+    max_context: CountOrNone = 0.0
+    experts: CountOrNone = 0.0
+    experts_per_token: CountOrNone = 0.0
+    expert_ffn: CountOrNone = 0.0
+    shared_experts: CountOrNone = 0.0
+    shared_expert_ffn: CountOrNone = 0.0
+    dense_layers: CountOrNone = 0.0
+    router_bias: bool = False
+    expert_bias: bool = False
+    window: CountOrNone = 0.0
+    window_layers: CountOrNone = 0.0
+    q_lora_rank: CountOrNone = 0.0
+    kv_lora_rank: CountOrNone = 0.0
+    qk_rope_dim: CountOrNone = 0.0
+    qk_nope_dim: CountOrNone = 0.0
+    v_head_dim: CountOrNone = 0.0
+    published_parameters: Annotated[Number, Quantity(ge=0.0, le=1e15)] = 0.0
+
+    def __post_init__(self) -> None:
+        if self.heads % self.kv_heads:
+            raise ValueError(f"heads {self.heads:g} must be a multiple of kv_heads {self.kv_heads:g}")
+        for part, whole in (("window_layers", "layers"), ("dense_layers", "layers"), ("experts_per_token", "experts")):
+            if getattr(self, part) > getattr(self, whole):
+                raise ValueError(f"{part} {getattr(self, part):g} exceeds {whole} {getattr(self, whole):g}")
+        for part, needs in (
+            ("experts", ("experts_per_token", "expert_ffn")),
+            ("kv_lora_rank", ("qk_rope_dim", "qk_nope_dim", "v_head_dim")),
+            ("shared_experts", ("shared_expert_ffn",)),
+        ):
+            for name in needs:
+                if getattr(self, part) and not getattr(self, name):
+                    raise ValueError(f"{part} {getattr(self, part):g} needs {name}; give it")
+        if self.norm not in ("rms", "layer"):
+            raise unknown("norm", self.norm, ("rms", "layer"))

@@ -1,0 +1,52 @@
+"""What is asked of a cluster in one step."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic.dataclasses import dataclass
+
+from accelmodel.errors import unknown
+from accelmodel.specs.base import CONFIG
+from accelmodel.specs.quantities import (
+    Count,
+    CountOrNone,
+    Number,
+    Quantity,
+)
+
+
+@dataclass(frozen=True, config=CONFIG)
+class Workload:
+    """What is asked of a cluster in one step.
+
+    Attributes
+    ----------
+    phase : {"prefill", "decode"}
+    batch : float
+        Sequences in the step, over all data-parallel ranks and pipeline stages [1].
+    context : float
+        Tokens each sequence has when the step ends [token].
+    prefix : float
+        Tokens of each prompt whose KV is already there (chunked prefill) [token].
+    tp, pp, ep, dp : float
+        Degrees of tensor, pipeline and expert parallelism and of data-parallel attention [1].
+    weight_bits, activation_bits, kv_bits : float
+        Precisions [bit].
+    """
+
+    phase: str
+    batch: Count
+    context: Count
+    prefix: CountOrNone = 0.0
+    tp: Count = 1.0
+    pp: Count = 1.0
+    ep: Count = 1.0
+    dp: Count = 1.0
+    weight_bits: Annotated[Number, Quantity("1", ge=1.0, le=64.0)] = 16.0
+    activation_bits: Annotated[Number, Quantity("1", ge=4.0, le=64.0)] = 16.0
+    kv_bits: Annotated[Number, Quantity("1", ge=1.0, le=64.0)] = 16.0
+
+    def __post_init__(self) -> None:
+        if self.phase not in ("prefill", "decode"):
+            raise unknown("phase", self.phase, ("prefill", "decode"))

@@ -1,0 +1,66 @@
+"""Constants fitted to what was measured, written beside the specification, with the errors they leave."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from accelmodel.calibration import file, libraries
+from accelmodel.calibration import fit as calibration
+from accelmodel.errors import SpecError
+from accelmodel.measured import aiconfigurator
+from accelmodel.specs.hardware import Device, Link
+from accelmodel.specs.load import calibrated_path, cluster, field_units, load, path_of
+from accelmodel.validation import kernels
+
+
+def calibrate(
+    device: str, measurements: Path | None, output: Path | None, progress: Callable[[str], None] | None = None
+) -> dict[str, Any]:
+    """Fit a device's constants, write them, and return what was fitted and how far it holds on held-out rows."""
+    base = load("device", device, fitted=False)
+    path = output or calibrated_path(path_of("device", device))
+    own = measurements is not None
+    if not own and base.name not in aiconfigurator.SYSTEMS:
+        raise SpecError(
+            f"{base.name} is not among the measured devices ({', '.join(aiconfigurator.SYSTEMS)}); "
+            "give --measurements rows.csv with the columns kind, the shape, bits and time_s"
+        )
+    measured = calibration.read_csv(measurements) if measurements else calibration.measured_rows(base)
+    chip = cluster(base, link=load("link", base.link, fitted=False))
+    fits = calibration.calibrate(chip, measured, progress)
+    fitted = calibration.calibrated(chip, fits)
+    source, today = ("user" if own else "aiconfigurator-core"), datetime.date.today().isoformat()
+    files = [path]
+    file.write(path, file.text(base, "device", fits, source, today))
+    if any(name.startswith("link.") for fit in fits for name in fit.values):
+        files.append(calibrated_path(path.parent / base.link if output else path_of("link", base.link)))
+        file.write(files[1], file.text(chip.link, "link", fits, source, today))
+    rows = [
+        row for kind, frame in measured.items() for row in kernels.rows_of(base, kind, fitted, "held-out", (frame, 0))
+    ]
+    return {"device": base.name, "files": [str(each) for each in files], "constants": _constants(fits), "rows": rows}
+
+
+def calibrate_library(name: str, output: Path | None, progress: Callable[[str], None] | None = None) -> dict[str, Any]:
+    """Fit a framework's own products over all fitted devices, write them, and return what was fitted."""
+    library, path = load("library", name), output or path_of("library", name)
+    found, spans, told = libraries.fit(library, progress)
+    file.write(path, libraries.text(found, spans, told, datetime.date.today().isoformat()))
+    units = field_units(type(library))
+    constants = {
+        field: {"value": getattr(found, field), "unit": units[field], "range": list(span), "fitted_to": told}
+        for field, span in spans.items()
+    }
+    return {"device": name, "files": [str(path)], "constants": constants, "rows": []}
+
+
+def _constants(fits: list[calibration.Fit]) -> dict[str, Any]:
+    units = {**field_units(Device), **{f"link.{name}": unit for name, unit in field_units(Link).items()}}
+    return {
+        name: {"value": value, "unit": units[name], "range": list(fit.spans[name]), "fitted_to": fit.kind}
+        for fit in fits
+        for name, value in fit.values.items()
+    }
