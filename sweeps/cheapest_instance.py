@@ -9,7 +9,7 @@ import argparse
 import math
 
 from accelmodel.cloud.hosting import Setup
-from accelmodel.cloud.ranking import Question, Slo
+from accelmodel.cloud.ranking import Inputs, Slo
 from accelmodel.report.instance_figures import winner_points
 from accelmodel.specs.load import load
 from accelmodel.specs.prices import offers, shipped
@@ -24,8 +24,8 @@ models = ["llama-3.1-8b"] if quick else ["opt-2.7b", "llama-3.1-8b", "llama-3.1-
 bits = [(16.0, 16.0)] if quick else [(16.0, 16.0), (8.0, 16.0), (8.0, 8.0)]
 for model in models:
     for weights, cache in bits:
-        question = Question(load("model", model), 1024, 256, Slo(), batch=1, max_price=math.inf)
-        found = winner_points(question, offered, Setup(engine, "infersave", weights, cache))
+        inputs = Inputs(load("model", model), 1024, 256, Slo(), batch=1, max_price=math.inf)
+        found = winner_points(inputs, offered, Setup(engine, "infersave", weights, cache))
         print(f"\n{model}, {weights:g}-bit weights, {cache:g}-bit KV cache: USD per million tokens, instance")
         print("prompt  " + "".join(f"{'batch ' + str(batch):>22}" for batch in found["batch"][::4]))
         for context, costs, winners in zip(found["context"], found["cost"], found["winner"], strict=True):

@@ -80,6 +80,11 @@ COMMANDS = (
     "calibrate l40s --output calibrated.toml",
     "calibrate --library vllm-4bit --output library.toml",
 )  # fmt: skip
+#: field of a specification by its earlier name → by its name now
+RENAMED = {
+    "unhidden": "exposed", "crowding": "contention", "handshake": "rendezvous", "most_sequences": "max_num_seqs",
+    "chunk": "max_num_batched_tokens", "memory_share": "gpu_memory_utilization",
+}  # fmt: skip
 #: what a run says of itself, not of the physics
 UNSTABLE = {"digest", "digests", "accelmodel_version", "seconds", "wall_s", "report", "storage", "as_of", "age_days"}
 
@@ -122,7 +127,7 @@ def differences(before: Any, after: Any, where: str = "") -> list[str]:
     if isinstance(before, list):
         if before and isinstance(before[0], dict) and "field" in before[0]:
             # fields of a specification: by name, since their order says nothing
-            named = [{row["field"]: row for row in rows if isinstance(row, dict)} for rows in (before, after or [])]
+            named = [{RENAMED.get(row["field"], row["field"]): row for row in rows} for rows in (before, after or [])]
             return differences(*named, where)
         if not isinstance(after, list) or len(after) != len(before):
             return [f"{where}: no list of {len(before)} any more"]

@@ -60,17 +60,17 @@ def traced(count: int, seed: int = 0) -> dict[str, Any]:
 FORMS: dict[str, Callable[[int], dict[str, Any]]] = {"constant rates": constant, "traces": traced}
 
 
-def answer(question: Mapping[str, Any]) -> tuple[Any, float]:
-    """Return what a question's meetings are (decision, MEETING), and how long the kernel took [s]."""
-    given = question["given"]
+def evaluate_inputs(inputs: Mapping[str, Any]) -> tuple[Any, float]:
+    """Return what the meetings are (decision, MEETING), and how long the kernel took [s]."""
+    given = inputs["given"]
     out = np.zeros((len(given), len(MEETING)))
-    if "curves" in question:
-        asked = (question["curves"], question["curve"], given)
+    if "curves" in inputs:
+        asked = (inputs["curves"], inputs["curve"], given)
         start = time.perf_counter()
         two_fronts.meet_many(*asked, out)
         return out, time.perf_counter() - start
-    engine = Engine(question["times"], CHUNK)
-    budgets, rates = (Rate(question["at"], question[name], math.inf) for name in ("budgets", "rates"))
+    engine = Engine(inputs["times"], CHUNK)
+    budgets, rates = (Rate(inputs["at"], inputs[name], math.inf) for name in ("budgets", "rates"))
     start = time.perf_counter()
     two_fronts.meet_traced_many(engine, given, budgets, rates, out)
     return out, time.perf_counter() - start
@@ -78,11 +78,11 @@ def answer(question: Mapping[str, Any]) -> tuple[Any, float]:
 
 def rate(form: str, seconds: float) -> float:
     """Return decisions per second on all cores: the median of passes that fill ``seconds``."""
-    answer(FORMS[form](2))
-    question = FORMS[form](POOL[form])
+    evaluate_inputs(FORMS[form](2))
+    inputs = FORMS[form](POOL[form])
     times: list[float] = []
     while len(times) < _REPEATS or sum(times) < seconds:
-        times.append(answer(question)[1])
+        times.append(evaluate_inputs(inputs)[1])
     return POOL[form] / statistics.median(times)
 
 
@@ -97,11 +97,11 @@ def measure(seconds: float, progress: Callable[[str], None]) -> dict[str, Any]:
     """
     rates: dict[str, float | None] = {}
     ratios: dict[str, float | None] = {}
-    for form, pose in FORMS.items():
+    for form, prepare in FORMS.items():
         progress(f"Cake, {form}")
         ours = rates[f"{form}, all cores"] = rate(form, seconds)
         try:
-            twin = FEW / python_twin.interpreted(__name__, pose(FEW))[1]
+            twin = FEW / python_twin.interpreted(__name__, prepare(FEW))[1]
         except (OSError, subprocess.SubprocessError):
             twin = None
         rates[f"{form}, Python"] = twin

@@ -24,7 +24,7 @@ def group_rate(ranks: Array, machine: Machine) -> Array:
     """Bandwidth of one device towards the others of its group [B/s]."""
     share = np.minimum((ranks - 1.0) / np.maximum(machine.node - 1.0, 1.0), 1.0)
     doublings = np.clip(np.ceil(np.log2(ranks)) - 1.0, 0.0, 4.0)
-    return machine.link_rate * np.where(machine.mesh > 0.5, share, 1.0) / machine.crowding**doublings
+    return machine.link_rate * np.where(machine.mesh > 0.5, share, 1.0) / machine.contention**doublings
 
 
 def filled(wire: Array, machine: Machine) -> Array:
@@ -91,17 +91,17 @@ def exchange(op: Operator, machine: Machine) -> tuple[Array, Array, Array]:
         return machine.start_up, hops + (nodes - 1.0) * machine.out_hop, wire + between
     if op.kind == ALL_TO_ALL:
         own = (inside - 1.0 + machine.own_copy) / op.ranks * message / group_rate(inside, machine)
-        waiting = machine.handshake * np.minimum(message / op.ranks / EAGER_BYTES, 1.0)
+        waiting = machine.rendezvous * np.minimum(message / op.ranks / EAGER_BYTES, 1.0)
         outside = (op.ranks - inside) / op.ranks * message / machine.out_rate
         wire = np.maximum(np.maximum(filled(own, machine), waiting), outside)
-        request = np.where(machine.handshake > 0.0, 2.0, 1.0)
+        request = np.where(machine.rendezvous > 0.0, 2.0, 1.0)
         return machine.start_up, np.where(near, request * machine.hop, machine.out_hop), wire
     wire = message / np.where(near, group_rate(2.0, machine), machine.out_rate)
     return machine.start_up, np.where(near, machine.hop, machine.out_hop), wire
 
 
 def fused_with(product_time: Array, start_up: Array, hops: Array, wire: Array) -> Array:
-    """Time of a product cut into 1, 2, 4 or 8 pieces, each sent while the next is computed [s]."""
+    """Time of a matmul cut into 1, 2, 4 or 8 pieces, each sent while the next is computed [s]."""
     cuts = [product_time + hops + wire]
     for pieces in (2.0, 4.0, 8.0):
         work, send = product_time / pieces, hops + wire / pieces

@@ -30,7 +30,7 @@ class Ask(NamedTuple):
     hbm: Array  #: HBM traffic [B]
     rate: Array  #: rate at which the active cores can draw it [B/s]
     launch: Array  #: time before anything moves [s]
-    unhidden: Array = 0.0  #: share of the shorter of chip and memory time that shows
+    exposed: Array = 0.0  #: share of the shorter of chip and memory time that shows
     stretch: float = 1.0  #: what its time is multiplied by
 
 
@@ -58,8 +58,8 @@ def matrix_rate(bits: float, machine: Machine) -> Array:
     return machine.rate_16bit if bits > 8.0 else machine.rate_8bit if bits > 4.0 else machine.rate_4bit
 
 
-def product(op: Operator, machine: Machine) -> Ask:
-    """Ask of a matrix product: the best of three tile widths, dealt out as whole tiles or as slices."""
+def matmul(op: Operator, machine: Machine) -> Ask:
+    """Ask of a matmul: the best of three tile widths, dealt out as whole tiles or as slices."""
     rows = np.minimum(machine.tile_m, MIN_ROWS * np.ceil(op.m / MIN_ROWS))
     down = np.ceil(op.m / rows)
     floors = np.array([0.0, 1.0, 1.0])[:, None] * machine.tile_least
@@ -84,11 +84,11 @@ def product(op: Operator, machine: Machine) -> Ask:
     drawn = np.minimum(machine.hbm_rate, share * machine.l2_rate)
     launch = machine.launch + machine.fill_time + (machine.scaling_time if op.bits < 16.0 else 0.0)
     traffic = product_traffic(op, machine, down)
-    return Ask(np.take_along_axis(times, best, 0)[0], traffic, drawn, launch, machine.unhidden)
+    return Ask(np.take_along_axis(times, best, 0)[0], traffic, drawn, launch, machine.exposed)
 
 
 def product_traffic(op: Operator, machine: Machine, down: Array) -> Array:
-    """HBM bytes of a product: each operand once, and again for what L2 could not keep."""
+    """HBM bytes of a matmul: each operand once, and again for what L2 could not keep."""
     across = np.ceil(op.n / machine.tile_n)
     block_down = np.minimum(down, np.sqrt(machine.cores))
     block_across = np.minimum(across, machine.cores / block_down)
@@ -126,7 +126,7 @@ def attend(op: Operator, machine: Machine) -> Ask:
     drawn = np.minimum(machine.hbm_rate, machine.attention_draw * rate)
     pace = op.warm / machine.l2_rate + (1.0 - op.warm) / drawn
     parts = np.stack([np.zeros_like(tiles), np.ones_like(tiles)]) * machine.combine_time
-    extra = machine.unhidden * np.minimum(begun, op.weight_bytes * pace) + parts
+    extra = machine.exposed * np.minimum(begun, op.weight_bytes * pace) + parts
     best = (np.maximum(chip, hbm * pace) + extra).argmin(axis=0)[None]
     on_chip, own_rate, shown = (np.take_along_axis(choice, best, 0)[0] for choice in (chip, drawn, extra))
     return Ask(on_chip, hbm, own_rate, machine.launch + machine.attention_time + shown)
@@ -196,7 +196,7 @@ def beside(duration: Array, cold: Array, lane: Lane, position: Array, machine: M
 def streamed(ask: Ask, hot: Array, machine: Machine) -> Array:
     """Time of an operator of which ``hot`` bytes lie in L2 [s]."""
     memory = hot / machine.l2_rate + (ask.hbm - hot) / ask.rate
-    body = np.maximum(ask.chip, memory) + ask.unhidden * np.minimum(ask.chip, memory)
+    body = np.maximum(ask.chip, memory) + ask.exposed * np.minimum(ask.chip, memory)
     return ask.stretch * (ask.launch + body)
 
 
@@ -237,7 +237,7 @@ def open_window(window: Window, operators: list[Operator], machine: Machine, pol
 
 def run_operator(row: int, op: Operator, machine: Machine, lane: Lane) -> tuple[Array, ...]:
     """Return time [s], bytes prefetched beside it and own HBM bytes [B] of an operator, and the lane after it."""
-    ask = (product if op.kind == MATMUL else attend if op.kind == ATTENTION else stream)(op, machine)
+    ask = (matmul if op.kind == MATMUL else attend if op.kind == ATTENTION else stream)(op, machine)
     ask = ask._replace(stretch=op.stretch)
     want = lane.granted.get(row, 0.0)
     hot: Array = op.warm * ask.hbm
@@ -254,7 +254,7 @@ def run_operator(row: int, op: Operator, machine: Machine, lane: Lane) -> tuple[
 
 
 def fusion_gain(operators: list[Operator], times: dict[int, Array], machine: Machine) -> Array:
-    """Time won by overlapping products with the collective that reduces them [s]."""
+    """Time won by overlapping matmuls with the collective that reduces them [s]."""
     gain = np.zeros_like(machine.cores)
     for row, op in enumerate(operators):
         into = int(op.feeds)

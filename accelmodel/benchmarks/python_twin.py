@@ -18,25 +18,25 @@ from accelmodel.laws.kernels import step
 from accelmodel.laws.types import TOTALS, Policy
 
 _CODE = "import sys; from accelmodel.benchmarks.python_twin import respond; respond(*sys.argv[1:])"
-#: longest that a question may take [s]
+#: longest that a run may take [s]
 _PATIENCE = 600.0
 
 
 def respond(module: str, folder: str) -> None:
-    """Answer the question that ``interpreted`` left in a folder; to be run where Numba is switched off."""
-    with np.load(Path(folder) / "question.npz") as question, np.errstate(all="ignore"):
-        found, seconds = import_module(module).answer(question)
+    """Evaluate the inputs that ``interpreted`` left in a folder; to be run where Numba is switched off."""
+    with np.load(Path(folder) / "inputs.npz") as inputs, np.errstate(all="ignore"):
+        found, seconds = import_module(module).evaluate_inputs(inputs)
     np.savez(Path(folder) / "answer.npz", found=found, seconds=seconds)
 
 
-def interpreted(module: str, question: Mapping[str, Any]) -> tuple[Any, float]:
-    """Run ``answer(question)`` of a module with ``NUMBA_DISABLE_JIT=1``.
+def interpreted(module: str, inputs: Mapping[str, Any]) -> tuple[Any, float]:
+    """Run ``evaluate_inputs(inputs)`` of a module with ``NUMBA_DISABLE_JIT=1``.
 
     Parameters
     ----------
     module : str
         Its ``answer`` returns an array, and the time that the kernel took, start-up left out [s].
-    question : mapping of str to array
+    inputs : mapping of str to array
 
     Raises
     ------
@@ -44,7 +44,7 @@ def interpreted(module: str, question: Mapping[str, Any]) -> tuple[Any, float]:
         Where no process can be started, or it fails.
     """
     with tempfile.TemporaryDirectory(prefix="accelmodel-") as folder:
-        np.savez(Path(folder) / "question.npz", **question)
+        np.savez(Path(folder) / "inputs.npz", **inputs)
         environment = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         command = [sys.executable, "-c", _CODE, module, folder]
         subprocess.run(command, check=True, capture_output=True, timeout=_PATIENCE, env=environment)
@@ -52,12 +52,12 @@ def interpreted(module: str, question: Mapping[str, Any]) -> tuple[Any, float]:
             return answered["found"], float(answered["seconds"])
 
 
-def answer(question: Mapping[str, Any]) -> tuple[Any, float]:
+def evaluate_inputs(inputs: Mapping[str, Any]) -> tuple[Any, float]:
     """Return totals (TOTALS, design) of the steps that ``evaluate`` asks, and their time [s]."""
-    table, machines = question["table"][:, :, None], question["machines"][:, None, :]
+    table, machines = inputs["table"][:, :, None], inputs["machines"][:, None, :]
     totals = np.zeros((len(TOTALS), 1, machines.shape[2]))
     start = time.perf_counter()
-    step.evaluate(table, machines, Policy(*map(float, question["policy"])), totals, np.zeros((0, 0, 0, 0)))
+    step.evaluate(table, machines, Policy(*map(float, inputs["policy"])), totals, np.zeros((0, 0, 0, 0)))
     return totals[:, 0], time.perf_counter() - start
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from accelmodel.benchmarks import c_twin, cake_fronts, numpy_twin, python_twin
 from accelmodel.benchmarks.peers import known, measured
 from accelmodel.inference.policies import policy
-from accelmodel.inference.step import pose
+from accelmodel.inference.step import prepare
 from accelmodel.laws.kernels import step
 from accelmodel.laws.types import TOTALS, Machine, Policy
 from accelmodel.specs.load import cluster, load, workload
@@ -46,21 +46,21 @@ CHUNK = 2**16
 #: how much longer the enumeration runs than each form
 _ENUMERATION = 5.0
 _REPEATS = 3
-_ANSWER = (
+_FIRST_ANSWER = (
     "import accelmodel as am; chip = am.load('device', 'ascend-910b2'); "
     "work = am.workload(phase='decode', batch=4, context=16384, tp=8); "
     "am.time_step(am.load('model', 'llama-3-8b'), am.cluster(chip), work)"
 )
 
 
-def silent(stage: str) -> None:
+def no_progress(stage: str) -> None:
     """Progress that nobody watches."""
 
 
-def question() -> tuple[Any, Any, Policy]:
+def inputs() -> tuple[Any, Any, Policy]:
     """Return the table (column, row) and the machine (field,) of the benchmark's step, and its policy."""
-    posed = pose(load("model", MODEL), cluster(load("device", DEVICE)), workload(**WORK))
-    return posed.operators[:, :, 0], posed.machines[:, 0, 0], policy(TECHNIQUE)
+    prepared = prepare(load("model", MODEL), cluster(load("device", DEVICE)), workload(**WORK))
+    return prepared.operators[:, :, 0], prepared.machines[:, 0, 0], policy(TECHNIQUE)
 
 
 def designs(base: Any, count: int, seed: int = 0) -> Any:
@@ -163,14 +163,14 @@ def peak_bytes() -> float | None:
 
 
 def exhaustive(
-    asked: tuple[Any, Any, Policy], seconds: float, *, full: bool, progress: Progress = silent
+    asked: tuple[Any, Any, Policy], seconds: float, *, full: bool, progress: Progress = no_progress
 ) -> dict[str, Any]:
     """Enumerate 10⁸ designs a chunk at a time on all cores, keeping only the fastest.
 
     Parameters
     ----------
     asked : tuple
-        As from ``question``.
+        As from ``inputs``.
     seconds : float
         How long to go on unless ``full`` [s]; chunks are spread over the space.
 
@@ -218,7 +218,7 @@ def _process_time(code: str, cache: str | None = None) -> float:
     return time.perf_counter() - start
 
 
-def startup(*, cold: bool, progress: Progress = silent) -> dict[str, float | None]:
+def startup(*, cold: bool, progress: Progress = no_progress) -> dict[str, float | None]:
     """Return what a user waits for [s]: the import, and the first answer with a warm and a cold compile cache.
 
     First answers are whole processes, interpreter included; the import is without the interpreter.
@@ -228,8 +228,8 @@ def startup(*, cold: bool, progress: Progress = silent) -> dict[str, float | Non
     waits: dict[str, float | None] = {"import": max(0.0, statistics.median(a - b for a, b in pairs))}
     progress("first answer")
     with tempfile.TemporaryDirectory(prefix="accelmodel-") as folder:
-        first = _process_time(_ANSWER, folder if cold else None)
-        waits["first_answer_warm"] = min(_process_time(_ANSWER, folder if cold else None) for _ in range(3))
+        first = _process_time(_FIRST_ANSWER, folder if cold else None)
+        waits["first_answer_warm"] = min(_process_time(_FIRST_ANSWER, folder if cold else None) for _ in range(3))
     waits["first_answer_cold"] = first if cold else None
     return waits
 
@@ -258,7 +258,7 @@ def benchmark(
     peers: bool = False,
     full: bool = False,
     cold: bool = True,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> dict[str, Any]:
     """Measure speed on this machine.
 
@@ -282,7 +282,7 @@ def benchmark(
         ``name``, ``steps_per_s``, ``what``, ``measured``, ``kind``, ``note``; ``cake`` (decisions/s, see
         ``cake_fronts``); ``startup_s`` [s]; ``exhaustive`` (see there); ``notes``.  Fit for JSON.
     """
-    asked = question()
+    asked = inputs()
     progress("enumeration")
     # first, so that the peak of memory is its own
     whole = exhaustive(asked, _ENUMERATION * seconds, full=full, progress=progress)

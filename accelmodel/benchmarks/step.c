@@ -27,8 +27,8 @@ enum { MATMUL, ATTENTION, ELEMENTWISE, ALL_REDUCE, ALL_GATHER, REDUCE_SCATTER, A
 
 typedef struct {
     double cores, rate_16bit, rate_8bit, rate_4bit, vector_rate, tile_m, tile_n, tile_least, tile_k, multicast, slice_time,
-        store_rate, split_time, fill_time, unhidden, scaling_time, hbm_rate, l2_rate, l2_bytes, l2_ways, l2_copies,
-        launch, node, mesh, link_rate, crowding, hop, start_up, direct_start_up, ramp, own_copy, handshake, barrier,
+        store_rate, split_time, fill_time, exposed, scaling_time, hbm_rate, l2_rate, l2_bytes, l2_ways, l2_copies,
+        launch, node, mesh, link_rate, contention, hop, start_up, direct_start_up, ramp, own_copy, rendezvous, barrier,
         direct_share, direct_limit, ring, tree, one_shot, two_shot, in_switch, direct, out_rate, out_hop, softmax_rate, attention_time,
         attention_tile_time, attention_draw, combine_time, attention_fill;
 } machine_t;
@@ -41,7 +41,7 @@ typedef struct {
         prefetch_bytes, message_bytes, ranks, feeds, stretch, warm;
 } operator_t;
 
-typedef struct { double chip, hbm, rate, launch, unhidden, stretch, warm; } ask_t; /* s, B, B/s, s, 1 */
+typedef struct { double chip, hbm, rate, launch, exposed, stretch, warm; } ask_t; /* s, B, B/s, s, 1 */
 typedef struct { double start, hops, wire; } exchange_t; /* s */
 typedef struct { double time, busy; } tiling_t;          /* s, 1 */
 typedef struct { double rule, threshold, fused; } policy_t;
@@ -53,7 +53,7 @@ typedef struct {
 
 /* What one operator asks of a block of designs. */
 typedef struct {
-    double chip[BLOCK], hbm[BLOCK], rate[BLOCK], launch[BLOCK], unhidden[BLOCK];
+    double chip[BLOCK], hbm[BLOCK], rate[BLOCK], launch[BLOCK], exposed[BLOCK];
 } asks_t;
 
 /* What went before a row of a window: bytes touched, the lane's place before, and bytes touched per byte fetched. */
@@ -128,7 +128,7 @@ LAW double product_traffic(operator_t op, machine_t m, double down)
     return op.weight_bytes * (1.0 + again_b) + op.input_bytes * (fresh + again_a) + op.output_bytes * fresh;
 }
 
-LAW ask_t product(operator_t op, machine_t m, double core_rate)
+LAW ask_t matmul(operator_t op, machine_t m, double core_rate)
 {
     double rows = least(m.tile_m, MIN_ROWS * ceil(op.m / MIN_ROWS)), down = ceil(op.m / rows);
     tiling_t one = tiling(op, m, core_rate, rows, down, m.tile_n);
@@ -138,7 +138,7 @@ LAW ask_t product(operator_t op, machine_t m, double core_rate)
     double time = first ? one.time : second ? two.time : four.time;
     double busy = first ? one.busy : second ? two.busy : four.busy;
     ask_t ask = {time, product_traffic(op, m, down), least(m.hbm_rate, busy * m.l2_rate),
-                 m.launch + m.fill_time + (op.bits < 16.0 ? m.scaling_time : 0.0), m.unhidden};
+                 m.launch + m.fill_time + (op.bits < 16.0 ? m.scaling_time : 0.0), m.exposed};
     return ask;
 }
 
@@ -157,7 +157,7 @@ LAW deal_t deal(operator_t op, machine_t m, double tiles, double chunks, double 
     double l2_rate = m.l2_rate * least(load * pieces, 1.0);
     double chip = most(begun + steps * chunk_time, reads / l2_rate), rate = least(m.hbm_rate, m.attention_draw * l2_rate);
     double pace = op.warm / m.l2_rate + (1.0 - op.warm) / rate;
-    double shown = m.unhidden * least(begun, op.weight_bytes * pace);
+    double shown = m.exposed * least(begun, op.weight_bytes * pace);
     deal_t deal = {shown, chip, rate, shown + most(chip, hbm * pace)};
     return deal;
 }
@@ -201,7 +201,7 @@ LAW double group_rate(double ranks, machine_t m)
     double share = least((ranks - 1.0) / most(m.node - 1.0, 1.0), 1.0);
     double load = 1.0;
     for (double reach = 2.0; reach < 32.0; reach *= 2.0)
-        load *= ranks > reach ? m.crowding : 1.0;
+        load *= ranks > reach ? m.contention : 1.0;
     return m.link_rate * (m.mesh > 0.5 ? share : 1.0) / load;
 }
 
@@ -259,8 +259,8 @@ LAW exchange_t exchange(int kind, double message, double ranks, machine_t m)
         found.wire += (nodes - 1.0) / nodes * message / (inside * m.out_rate);
     } else if (kind == ALL_TO_ALL) {
         double own = (inside - 1.0 + m.own_copy) / ranks * message / group_rate(inside, m);
-        double waiting = m.handshake * least(message / ranks / EAGER_BYTES, 1.0);
-        found.hops = nodes <= 1.0 ? (m.handshake > 0.0 ? 2.0 : 1.0) * m.hop : m.out_hop;
+        double waiting = m.rendezvous * least(message / ranks / EAGER_BYTES, 1.0);
+        found.hops = nodes <= 1.0 ? (m.rendezvous > 0.0 ? 2.0 : 1.0) * m.hop : m.out_hop;
         found.wire = most(most(filled(own, m), waiting), (ranks - inside) / ranks * message / m.out_rate);
     } else {
         found.hops = nodes <= 1.0 ? m.hop : m.out_hop;
@@ -355,12 +355,12 @@ LAW void ask_for(const operator_t op, int kind, const double *restrict machines,
     SIDE_BY_SIDE
     for (long j = 0; j < width; j++) {
         machine_t m = machine_at(machines, designs, j);
-        ask_t ask = kind == MATMUL ? product(op, m, rate[j]) : kind == ATTENTION ? attend(op, m, rate[j]) : stream(op, m);
+        ask_t ask = kind == MATMUL ? matmul(op, m, rate[j]) : kind == ATTENTION ? attend(op, m, rate[j]) : stream(op, m);
         asks->chip[j] = ask.chip;
         asks->hbm[j] = ask.hbm;
         asks->rate[j] = ask.rate;
         asks->launch[j] = ask.launch;
-        asks->unhidden[j] = ask.unhidden;
+        asks->exposed[j] = ask.exposed;
     }
 }
 
@@ -371,7 +371,7 @@ LAW turn_t take(double share, double want, double position, double fetched, doub
 {
     double hot = least(most(fetched - position, 0.0), want) * share + ask.warm * ask.hbm, cold = ask.hbm - hot;
     double memory = hot / m.l2_rate + cold / ask.rate;
-    double body = most(ask.chip, memory) + ask.unhidden * least(ask.chip, memory);
+    double body = most(ask.chip, memory) + ask.exposed * least(ask.chip, memory);
     double busy = ask.stretch * (ask.launch + body);
     double reached = most(fetched, position + want), backlog = most(admitted - reached, 0.0);
     double spare = most(busy * m.hbm_rate - cold, 0.0), contended = least(most(backlog - spare, 0.0), cold);
@@ -412,7 +412,7 @@ static void survive(const operator_t op, const double *restrict machines, long d
     SIDE_BY_SIDE
     for (long j = 0; j < width; j++) {
         machine_t m = machine_at(machines, designs, j);
-        ask_t ask = {asks->chip[j], asks->hbm[j], asks->rate[j], asks->launch[j], asks->unhidden[j], op.stretch, op.warm};
+        ask_t ask = {asks->chip[j], asks->hbm[j], asks->rate[j], asks->launch[j], asks->exposed[j], op.stretch, op.warm};
         double survival = 1.0;
         for (int turn = 0; turn < 2; turn++) {
             double fetched = lane->fetched[j], admitted = lane->admitted[j];
@@ -432,7 +432,7 @@ static void run_operator(const operator_t op, const double *restrict machines, l
     SIDE_BY_SIDE
     for (long j = 0; j < width; j++) {
         machine_t m = machine_at(machines, designs, j);
-        ask_t ask = {asks->chip[j], asks->hbm[j], asks->rate[j], asks->launch[j], asks->unhidden[j], op.stretch, op.warm};
+        ask_t ask = {asks->chip[j], asks->hbm[j], asks->rate[j], asks->launch[j], asks->exposed[j], op.stretch, op.warm};
         double position = lane->position[j], want = grant[j];
         turn_t turn = take(lane->survival[j], want, position, lane->fetched[j], lane->admitted[j], ask, m);
         lane->position[j] = position + want;

@@ -71,7 +71,7 @@ def transferred(device: Device) -> tuple[Cluster, str]:
     near, linked = _nearest(device, others), _nearest(device, switched)
     related = near[0].device.architecture == device.architecture
     means = {}
-    told = (name for fields in fit.CONSTANTS.values() for name in fields if name != fit.CROWDING)
+    told = (name for fields in fit.CONSTANTS.values() for name in fields if name != fit.CONTENTION)
     for name in told:
         alike = others if name in LATENCIES and not related else near
         own = [fit.constant(other, name) for other in (linked if name.startswith("link.") else alike)]

@@ -35,7 +35,7 @@ Frames = Mapping[str, "pd.DataFrame"]
 #: how constants of the link are named among those of the device
 _LINK = "link."
 #: constant of a bus alone, of one server more than of its kind
-CROWDING = "link.crowding"
+CONTENTION = "link.contention"
 
 #: kind of operator → constants that are fitted to it, each with the span in which it makes sense (SI); a difference
 #: below the lowest must still be allowed
@@ -59,7 +59,7 @@ CONSTANTS: dict[str, dict[str, tuple[float, float]]] = {
         "link.hop_latency": (1e-7, 1e-5),
         "link.share": (0.2, 1.0),
         "link.switch_share": (0.2, 1.0),
-        CROWDING: (1.05, 6.0),
+        CONTENTION: (1.05, 6.0),
     },
 }
 #: kinds that are fitted together, with what the first of them names
@@ -67,8 +67,8 @@ TOGETHER = {
     "decode attention": ("prefill attention", "decode attention"),
     "all-reduce": ("all-reduce", "all-gather", "reduce-scatter", "all-to-all"),
 }
-#: sources whose rows are fitted, by kind and precision: bf16 products go to one library in every framework,
-#: fp8 products of other frameworks go to another library; attention to the one whose kernels are newest, without
+#: sources whose rows are fitted, by kind and precision: bf16 matmuls go to one library in every framework,
+#: fp8 matmuls of other frameworks go to another library; attention to the one whose kernels are newest, without
 #: windows, under which FlashAttention-2 reads the keys once a query head
 FITTED: dict[tuple[str, float], tuple[str, ...]] = {
     ("matmul", 16.0): ("TensorRT-LLM", "vLLM", "SGLang"),
@@ -127,7 +127,7 @@ def columns(kind: str, frame: pd.DataFrame) -> operator_time.Columns:
     if kind == "matmul":
         return operator_time.matmul(value["m"], value["n"], value["k"], value["bits"])
     if kind == "quantise":
-        # 16 bit in, 8 bit out; a comparison, a product and a rounding each
+        # 16 bit in, 8 bit out; a comparison, a multiplication and a rounding each
         return operator_time.pointwise(value["m"] * value["k"], 3.0, 2.0, value["bits"] / 8.0)
     if "elements" in value:
         size = value["elements"] * value["bits"] / 8.0
@@ -140,7 +140,7 @@ def predict(kind: str, frame: pd.DataFrame, chip: Cluster) -> Any:
     """Return the times of the rows of a frame on a cluster [s]; axes of the cluster follow the rows.
 
     NCCL's collectives do without the kernels of serving engines.  Attention was measured on the same data time
-    after time, products on copies of the weights in turn, so that what fits L2 is there.  Products of a framework's
+    after time, matmuls on copies of the weights in turn, so that what fits L2 is there.  Matmuls of a framework's
     own kernels (``library_of``) hold the quantisation of their activations.
     """
     given = columns(kind, frame)
@@ -208,8 +208,8 @@ def solve(kind: str, frames: Frames, chip: Cluster) -> dict[str, float]:
     """
     from scipy.optimize import least_squares
 
-    # behind a switch nothing is crowded, and a constant on which no row depends slows the solver
-    names = [name for name in CONSTANTS[kind] if name != CROWDING or chip.link.topology == "bus"]
+    # behind a switch nothing is contended, and a constant on which no row depends slows the solver
+    names = [name for name in CONSTANTS[kind] if name != CONTENTION or chip.link.topology == "bus"]
     low, high = (np.log([CONSTANTS[kind][name][end] for name in names]) for end in (0, 1))
 
     def errors(x: Any) -> Any:

@@ -16,7 +16,7 @@ from accelmodel.calibration import fit
 from accelmodel.calibration.errors import PRECISIONS, statistics
 from accelmodel.errors import SpecError
 from accelmodel.inference.layers import shard
-from accelmodel.inference.step import Question
+from accelmodel.inference.step import Inputs
 from accelmodel.laws.types import ATTENTION, MATMUL, Operator
 from accelmodel.measured import aiconfigurator
 from accelmodel.specs.base import Residual
@@ -100,12 +100,12 @@ def _measured(device: Device, kind: str, framework: str, bits: float) -> pd.Data
     return frame[frame["source"].isin(chosen) & (frame["bits"] == bits)]
 
 
-def _asked(question: Question) -> Iterator[tuple[str, Any, pd.DataFrame]]:
-    """Yield kind, places (row, point) and shapes of the operators that tables know: products, attention of heads."""
+def _asked(inputs: Inputs) -> Iterator[tuple[str, Any, pd.DataFrame]]:
+    """Yield kind, places (row, point) and shapes of the operators that tables know: matmuls, attention of heads."""
     import pandas as pd
 
-    work, model = question.work, question.model
-    columns = dict(zip(Operator._fields, question.operators, strict=True))
+    work, model = inputs.work, inputs.model
+    columns = dict(zip(Operator._fields, inputs.operators, strict=True))
     at = np.nonzero((columns["kind"] == MATMUL) & (columns["groups"] == 1.0) & (columns["count"] > 0.0))
     yield "matmul", at, pd.DataFrame({name: columns[name][at] for name in ("m", "n", "k", "bits")})
     if model.kv_lora_rank or np.any(np.asarray(work.prefix) > 0.0):
@@ -115,26 +115,26 @@ def _asked(question: Question) -> Iterator[tuple[str, Any, pd.DataFrame]]:
         "batch": part.sequences, "heads": part.heads, "kv_heads": part.kv_heads, "head_dim": model.head_dim,
         "context": work.context, "bits": work.kv_bits,
     }  # fmt: skip
-    spread = {name: np.broadcast_to(question.over_work(value).ravel(), points) for name, value in sizes.items()}
-    windows = np.array([model.window if "window" in name else 0.0 for name in question.table.names])
+    spread = {name: np.broadcast_to(inputs.over_work(value).ravel(), points) for name, value in sizes.items()}
+    windows = np.array([model.window if "window" in name else 0.0 for name in inputs.table.names])
     at = np.nonzero((columns["kind"] == ATTENTION) & (columns["count"] > 0.0))
     frame = pd.DataFrame({name: value[at[1]] for name, value in spread.items()})
     yield f"{work.phase} attention", at, frame.assign(window=windows[at[0]])
 
 
-def corrected(question: Question, framework: str) -> Question:
-    """Return a question whose products and attention take what measured tables of its device add to the law.
+def corrected(inputs: Inputs, framework: str) -> Inputs:
+    """Return inputs whose matmuls and attention take what measured tables of its device add to the law.
 
     Parameters
     ----------
-    question : Question
-        As from ``step.pose``, of a device as it was measured.
+    inputs : Inputs
+        As from ``step.prepare``, of a device as it was measured.
     framework : str
         Whose kernels: beginning of a name such as ``"TensorRT-LLM"``, ``"vLLM"`` or ``"SGLang"``.
 
     Returns
     -------
-    Question
+    Inputs
         With the times of those operators stretched, and the intervals of leave-one-out errors.  Latent attention,
         experts, prefills behind a prefix and precisions that were not measured keep the law.
 
@@ -144,13 +144,13 @@ def corrected(question: Question, framework: str) -> Question:
         If the device was not measured, not with this framework, or is not as it was measured; or if the tables are not
         installed.
     """
-    device = question.cluster.device
+    device = inputs.cluster.device
     given = [name for name, fact in device.facts.items() if fact.kind == "given"]
     if given:
         raise SpecError(f"{device.name} was measured as it is; leave {', '.join(given)} alone, or take the law alone")
     chip, found = cluster(device), dict[str, None]()
-    operators, residuals = question.operators.copy(), list(device.residuals)
-    for kind, (rows, points), frame in _asked(question):
+    operators, residuals = inputs.operators.copy(), list(device.residuals)
+    for kind, (rows, points), frame in _asked(inputs):
         for bits, group in frame.groupby("bits"):
             table = _measured(device, kind, framework, float(bits))
             if len(table) <= NEIGHBOURS:
@@ -161,9 +161,9 @@ def corrected(question: Question, framework: str) -> Question:
             lower, upper = np.exp(np.quantile(left, [fit.TAIL, 1.0 - fit.TAIL]))
             residuals = [each for each in residuals if (each.kind, each.bits) != (kind, bits)]
             residuals.append(Residual(kind, float(bits), float(lower), float(upper), len(table)))
-    known = replace(question.cluster, device=replace(device, residuals=tuple(residuals)))
-    notes = (*question.table.notes, f"corrected by measured kernels of {framework}: {', '.join(found) or 'none fit'}")
-    return replace(question, cluster=known, operators=operators, table=replace(question.table, notes=notes))
+    known = replace(inputs.cluster, device=replace(device, residuals=tuple(residuals)))
+    notes = (*inputs.table.notes, f"corrected by measured kernels of {framework}: {', '.join(found) or 'none fit'}")
+    return replace(inputs, cluster=known, operators=operators, table=replace(inputs.table, notes=notes))
 
 
 def leave_one_out(device: Device, kind: str) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Fitting what a framework's own kernels of products do otherwise, over all devices at once.
+"""Fitting what a framework's own kernels of matmuls do otherwise, over all devices at once.
 
 A library's constants are relative to those of the device, so that one set serves all of them.  Only training rows
 are seen (``aiconfigurator.training``), as many of each device, so that each counts the same.
@@ -36,7 +36,7 @@ PARTS = 5
 
 
 class Rows(NamedTuple):
-    """Measured products of one device: sizes, what was in L2, and times [s]."""
+    """Measured matmuls of one device: sizes, what was in L2, and times [s]."""
 
     chip: Cluster
     m: Any
@@ -139,7 +139,7 @@ def fit(
 def text(library: KernelLibrary, spans: Mapping[str, tuple[float, float]], told: str, date: str) -> str:
     """Return the content of a library's file; what is not fitted keeps its source."""
     units = field_units(KernelLibrary)
-    lines = [f"# Products at {library.bits:g} bit by the kernels that {library.framework} calls.", "", "[library]"]
+    lines = [f"# Matmuls at {library.bits:g} bit by the kernels that {library.framework} calls.", "", "[library]"]
     for name, fact in library.facts.items():
         if name not in CONSTANTS:
             value = f'"{fact.value}"' if isinstance(fact.value, str) else f"{fact.value:g}"

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from accelmodel.cli.options import Json, emit
-from accelmodel.cli.terminal import print_table, say, watching, write_text
+from accelmodel.cli.terminal import print_table, progress_bars, say, write_text
 from accelmodel.errors import SpecError
 from accelmodel.units import show
 from accelmodel.validation import calibrated, table
@@ -25,22 +25,22 @@ def calibrate(
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", help="TOML file; beside the device's by default.")] = None,
     library: Annotated[
-        str | None, typer.Option("--library", help="Fit a framework's own products over all devices instead.")
+        str | None, typer.Option("--library", help="Fit a framework's own matmuls over all devices instead.")
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Fit the constants that no data sheet gives to measured kernels, and write them beside the device."""
     if (device is None) == (library is None):
         raise SpecError("accelmodel calibrate fits a DEVICE or a --library; give one of them")
-    with watching() as watch:
+    with progress_bars() as advance:
 
-        def told(stage: str) -> None:
-            watch(stage, 1, 1)
+        def stage_done(stage: str) -> None:
+            advance(stage, 1, 1)
 
         if library:
-            data = calibrated.calibrate_library(library, output, told)
+            data = calibrated.calibrate_library(library, output, stage_done)
         else:
-            data = calibrated.calibrate(str(device), measurements, output, told)
+            data = calibrated.calibrate(str(device), measurements, output, stage_done)
     emit(data) if as_json else print_calibration(data)
 
 
@@ -62,10 +62,10 @@ def validate(
     wanted = {"transfer": transfer, "end_to_end": end_to_end, "hybrid": hybrid, "claims": claims}
     chosen = [name for name, asked in wanted.items() if asked]
     if chosen == ["claims"]:
-        data = table.answer(*chosen)
+        data = table.validate(*chosen)
     else:
-        with watching() as watch:
-            data = table.answer(*chosen, progress=lambda stage: watch(stage, 1, 1))
+        with progress_bars() as advance:
+            data = table.validate(*chosen, progress=lambda stage: advance(stage, 1, 1))
     if output:
         write_text(output, validation_markdown(data))
     if report:

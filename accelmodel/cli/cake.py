@@ -10,8 +10,8 @@ import typer
 from accelmodel.cli.options import DeviceName, Json, LinkName, ModelName, WeightBits, counts, emit, hardware, names
 from accelmodel.cli.terminal import print_table, say
 from accelmodel.errors import SpecError
+from accelmodel.kvcache.evaluate import HEADINGS, Inputs, bandwidth_words, evaluate
 from accelmodel.kvcache.policies import POLICIES
-from accelmodel.kvcache.question import HEADINGS, Question, answer, bandwidth_words
 from accelmodel.kvcache.traces import BANDWIDTH, budget, random_trace, read_trace
 from accelmodel.specs.load import load
 from accelmodel.units import parse, show
@@ -124,7 +124,7 @@ def cake_command(
 ) -> None:
     """Time to first token of a long prompt whose KV cache is stored: compute it, load it, or both (Cake)."""
     storage = load("storage", tier)
-    question = Question(
+    inputs = Inputs(
         model=load("model", model),
         cluster=hardware(device, tp, link=link),
         storage=storage,
@@ -143,11 +143,11 @@ def cake_command(
         stored=stored,
         loads=_loads(tail=tail, latency=latency, compression=compression, decompression_rate=decompression_rate),
     )
-    data = answer(question)
+    data = evaluate(inputs)
     if report is not None:
         from accelmodel.report.cake import write_report
 
-        data["report"] = str(write_report(question, data, report))
+        data["report"] = str(write_report(inputs, data, report))
     emit(data) if as_json else print_answer(data)
 
 

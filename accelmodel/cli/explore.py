@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accelmodel.benchmarks import speed
-from accelmodel.cli.terminal import watching
+from accelmodel.cli.terminal import progress_bars
 from accelmodel.dse import explore as exploration
 from accelmodel.dse.explore import summary
 from accelmodel.dse.study import load_study
@@ -79,14 +79,14 @@ def explore(
     """The design-space search: which chip gives the most performance per cost, with and without prefetching."""
     from accelmodel.report.exploration import write_report
 
-    question = load_study(study, objective)
-    journal = storage or Path(f"accelmodel-{question.name}.journal")
+    asked = load_study(study, objective)
+    journal = storage or Path(f"accelmodel-{asked.name}.journal")
     try:
-        with watching() as watch:
-            result = exploration.explore(question, journal, trials, watch)
-            watch("report", 1, 0)
+        with progress_bars() as advance:
+            result = exploration.explore(asked, journal, trials, advance)
+            advance("report", 1, 0)
             written = write_report(result, output)
-            watch("report", 1, 1)
+            advance("report", 1, 1)
     except KeyboardInterrupt:
         sys.stderr.write(f"stopped; {journal} keeps every finished batch, run the same command again to go on\n")
         raise typer.Exit(130) from None
@@ -101,6 +101,6 @@ def benchmark(
     as_json: Json = False,
 ) -> None:
     """Speed on this machine, as ratios: fused kernel, its twins, and the peers."""
-    with watching() as watch:
-        data = speed.benchmark(peers=peers, full=full, progress=lambda stage: watch(stage, 1, 1))
+    with progress_bars() as advance:
+        data = speed.benchmark(peers=peers, full=full, progress=lambda stage: advance(stage, 1, 1))
     emit(data) if as_json else print_benchmark(data)

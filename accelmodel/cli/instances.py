@@ -15,7 +15,7 @@ from accelmodel.cli.terminal import print_table, say
 from accelmodel.cloud.fleet import fleet as cheapest_fleet
 from accelmodel.cloud.fleet import read_mix
 from accelmodel.cloud.hosting import Setup
-from accelmodel.cloud.ranking import Question, Slo, answer, precisions
+from accelmodel.cloud.ranking import Inputs, Slo, precisions, rank_instances
 from accelmodel.errors import SpecError
 from accelmodel.specs.load import load
 from accelmodel.specs.prices import offers, read_prices, shipped
@@ -99,16 +99,16 @@ def instances(
     setups = precisions(
         Setup(chosen, offload, memory_rule=memory_rule), _bits(weight_bits, "weight-bits"), _bits(kv_bits, "kv-bits")
     )
-    question = Question(
+    inputs = Inputs(
         load("model", model), input_tokens, output_tokens, slo, batch, rate, requests, percentile, max_price,
         most_instances or (MOST if rate else 1), time_model,
     )  # fmt: skip
     offered = _offers(prices, region, price_kind)
-    data = answer(question, offered, setups, date.today())
+    data = rank_instances(inputs, offered, setups, date.today())
     if report:
         from accelmodel.report.instances import write_report
 
-        data["report"] = str(write_report(question, offered, setups, data, report))
+        data["report"] = str(write_report(inputs, offered, setups, data, report))
     emit(data) if as_json else print_instances(data)
 
 

@@ -33,14 +33,14 @@ def matmul(
     device: DeviceName = "h100-sxm",
     bits: Bits = 16,
     library: Annotated[
-        str | None, typer.Option("--library", help="A framework's own 8 or 4 bit products, such as vllm-8bit.")
+        str | None, typer.Option("--library", help="A framework's own 8 or 4 bit matmuls, such as vllm-8bit.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Matrix products, weights in HBM: time, interval, and what bounds them."""
+    """matmuls, weights in HBM: time, interval, and what bounds them."""
 
     rows = matmul_rows(device, m, n, k, bits, library)
-    title = f"Products on {device}, {library or f'{bits:g} bit'}"
+    title = f"Matmuls on {device}, {library or f'{bits:g} bit'}"
     emit({"rows": rows}) if as_json else print_kernels(rows, title)
 
 
@@ -106,13 +106,13 @@ def _grid(**axes: list[int]) -> tuple[list[dict[str, Any]], list[Any]]:
 def matmul_rows(device: str, m: str, n: str, k: str, bits: float, library: str | None = None) -> list[dict[str, Any]]:
     """Return rows ``{m, n, k, time_s, lower_s, upper_s, bound}``; SpecError where an input is not allowed.
 
-    Products of a ``library`` are at its precision and hold the quantisation of their activations; what bounds them is
-    told of the product by the law.
+    Matmuls of a ``library`` are at its precision and hold the quantisation of their activations; what bounds them is
+    told of the matmul by the law.
     """
     own = load("library", library) if library else None
     bits = float(own.bits) if own else bits
     if bits not in PRECISIONS:
-        raise SpecError(f"--bits {bits:g}: products are modelled at 16, 8 and 4 bit; give one of them")
+        raise SpecError(f"--bits {bits:g}: matmuls are modelled at 16, 8 and 4 bit; give one of them")
     chip = cluster(load("device", device))
     shapes, (rows, across, depth) = _grid(m=counts(m, "--m"), n=counts(n, "--n"), k=counts(k, "--k"))
     found = _timed(operator_time.matmul(rows, across, depth, bits), chip, shapes, bits=bits)

@@ -23,6 +23,8 @@ from accelmodel.cli.terminal import print_table
 app = typer.Typer(add_completion=False)
 
 
+#: name of earlier versions → folder
+FORMER_FOLDERS = {"kernels": "kernel_libraries"}
 FOLDERS = {folder: kind for kind, (folder, _) in TYPES.items()}
 
 
@@ -31,7 +33,8 @@ def known(kind: str) -> dict[str, list[str]]:
     studies = sorted(path.stem for path in (facts.root() / "studies").glob("*.toml"))
     everything = {**{folder: available(of) for folder, of in FOLDERS.items()}, "studies": studies}
     if not kind:
-        return everything
+        return {**everything, **{former: everything[now] for former, now in FORMER_FOLDERS.items()}}
+    kind = FORMER_FOLDERS.get(kind, kind)
     if kind not in everything:
         raise unknown("kind", kind, everything)
     return {kind: everything[kind]}
@@ -40,7 +43,10 @@ def known(kind: str) -> dict[str, list[str]]:
 def print_known(found: dict[str, list[str]]) -> None:
     """Print names by kind."""
     print_table(
-        "Known specifications", ["kind", "names"], [[kind, ", ".join(names)] for kind, names in found.items()], 2
+        "Known specifications",
+        ["kind", "names"],
+        [[kind, ", ".join(names)] for kind, names in found.items() if kind not in FORMER_FOLDERS],
+        2,
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from accelmodel.cli.options import counts, hardware, names
 from accelmodel.inference.policies import policy
 from accelmodel.inference.request import speedups
-from accelmodel.inference.step import answer, pose
+from accelmodel.inference.step import evaluate, prepare
 from accelmodel.specs.load import load, workload
 from accelmodel.units import show
 
@@ -162,7 +162,7 @@ Hybrid = Annotated[
 
 
 Library = Annotated[
-    str | None, typer.Option("--library", help="A framework's own 8 or 4 bit products, such as vllm-8bit.")
+    str | None, typer.Option("--library", help="A framework's own 8 or 4 bit matmuls, such as vllm-8bit.")
 ]
 
 
@@ -228,16 +228,16 @@ def step(
     parallel = {"tp": tp, "pp": pp, "ep": ep, "dp": dp}
     sizes = {"phase": phase, "batch": batch, "context": context, "prefix": prefix, **parallel}
     bits = {"weight_bits": weight_bits, "activation_bits": activation_bits, "kv_bits": kv_bits}
-    question = pose(load("model", model), cluster, workload(**sizes, **bits))
+    inputs = prepare(load("model", model), cluster, workload(**sizes, **bits))
     if hybrid:
         from accelmodel.calibration.hybrid import corrected
 
-        question = corrected(question, hybrid)
+        inputs = corrected(inputs, hybrid)
     if library:
         from accelmodel.inference.kernel_library import on_library
 
-        question = on_library(question, load("library", library))
-    result = answer(question, chosen, technique)
+        inputs = on_library(inputs, load("library", library))
+    result = evaluate(inputs, chosen, technique)
     emit(step_data(result)) if as_json else print_step(step_data(result))
 
 

@@ -41,21 +41,21 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def watching() -> Iterator[Callable[[str, int, int], None]]:
+def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
     """Give a callable (stage, total, done) that draws progress bars on standard error."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=Console(stderr=True)) as bars:
         tasks: dict[str, Any] = {}
 
-        def watch(stage: str, total: int, done: int) -> None:
+        def advance(stage: str, total: int, done: int) -> None:
             if stage not in tasks:
-                tasks[stage] = progress.add_task(stage, total=total)
-            progress.advance(tasks[stage], done)
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.advance(tasks[stage], done)
 
-        yield watch
+        yield advance
 
 
 def write_text(path: Path, text: str) -> None:

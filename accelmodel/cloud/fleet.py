@@ -84,7 +84,7 @@ def best_rate(replica: Replica, bucket: Bucket, slo: Slo) -> float:
         kept = [(found["tpot_s"], slo.tpot), (found["prompt_s"], slo.ttft), (late, slo.latency)]
         return all(limit is None or value <= limit for value, limit in kept), found["requests_per_s"]
 
-    most = int(min(replica.rules.most, replica.rules.room // (bucket.input + bucket.output)))
+    most = int(min(replica.rules.max_num_seqs, replica.rules.room // (bucket.input + bucket.output)))
     if most < 1 or not at(1)[0]:
         return 0.0
     low, high = 1, most + 1

@@ -59,7 +59,7 @@ class Setup:
 
     @property
     def bits(self) -> dict[str, float]:
-        """Fields of ``Workload``; activations, and so the matrix products, stay at 16 bit."""
+        """Fields of ``Workload``; activations, and so the matmuls, stay at 16 bit."""
         return {"weight_bits": self.weight_bits, "kv_bits": self.kv_bits}
 
 
@@ -151,10 +151,11 @@ def _at_degree(
     need = _need(model, instances, task._replace(batch=shared), setup, tp)
     devices, engine = _column(instances, "devices"), setup.engine
     offer = Offer(
-        _devices(instances, "hbm_capacity") * engine.memory_share,
+        _devices(instances, "hbm_capacity") * engine.gpu_memory_utilization,
         _column(instances, "host_memory") * engine.host_memory_share / devices,
         _column(instances, "disk") / devices, _column(instances, "load_bandwidth"),
-        _column(instances, "store_bandwidth"), _column(instances, "disk_bandwidth") / devices, engine.loads == "beside",
+        _column(instances, "store_bandwidth"),
+        _column(instances, "disk_bandwidth") / devices, engine.loads == "overlapped",
     )  # fmt: skip
     if setup.memory_rule:
         footprint, ratio_of = infersave.MEMORY_RULES[setup.memory_rule]
@@ -192,8 +193,8 @@ def _need(model: LanguageModel, instances: list[Instance], task: Task, setup: Se
     prefill, decode = prefill[each, where][..., None], decode[each, where][..., None]
     held = memory_per_device(model, workload(phase="decode", batch=1, context=task.input + task.output, **bits))
     tokens = task.batch * task.input
-    if setup.engine.chunk:
-        tokens = np.minimum(tokens, setup.engine.chunk)
+    if setup.engine.max_num_batched_tokens:
+        tokens = np.minimum(tokens, setup.engine.max_num_batched_tokens)
     active = memory_per_device(model, workload(phase="prefill", batch=1, context=1, **bits))["activations"] * tokens
     kv = float(held["kv_cache"]) * task.batch
     mean, length = task.input + task.output / 2.0, task.input + task.output

@@ -39,7 +39,7 @@ class Slo(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Question:
+class Inputs:
     """What is asked: shapes, load, service level, and what may be rented.
 
     Either ``batch`` requests at a time, ``requests`` in all (one batch if 0), or ``rate`` requests per second.
@@ -114,16 +114,16 @@ def candidates(offered: dict[str, Price]) -> list[tuple[Instance, Price]]:
     return sorted(found, key=lambda each: (each[1].per_hour, each[0].name))
 
 
-def _batch_rows(question: Question, offered: list[tuple[Instance, Price]], setup: Setup) -> list[Row]:
+def _batch_rows(inputs: Inputs, offered: list[tuple[Instance, Price]], setup: Setup) -> list[Row]:
     """Stages 2 and 3 for a batch: memory and time of each instance; several share the demand where one is too slow."""
-    task = Task(float(question.batch), float(question.input), float(question.output))
-    found = host(question.model, [each for each, _ in offered], task, setup, question.time_model).isel(batch=0)
+    task = Task(float(inputs.batch), float(inputs.input), float(inputs.output))
+    found = host(inputs.model, [each for each, _ in offered], task, setup, inputs.time_model).isel(batch=0)
     rows = []
     for i, (instance, price) in enumerate(offered):
         at = {str(name): float(found[name].values[i]) for name in found}
         reached = {
             "tps_total": at["tps_total"], "tps_output": at["tps_output"], "ttft_s": at["prefill"],
-            "tpot_s": at["decode"], "latency_s": at["prefill"] + at["decode"] * (question.output - 1),
+            "tpot_s": at["decode"], "latency_s": at["prefill"] + at["decode"] * (inputs.output - 1),
         }  # fmt: skip
         if at["feasible"] < 0.5:
             short = f"does not fit: {show(at['short'], 'B')} of device memory short"
@@ -131,32 +131,32 @@ def _batch_rows(question: Question, offered: list[tuple[Instance, Price]], setup
             rows.append(Row(instance, price, setup, 1, reached | {"job_s": math.inf}, at["offload_ratio"], at["tp"],
                             (("memory", math.inf),), reason, at["short"]))  # fmt: skip
             continue
-        count = _copies(question, reached)
+        count = _copies(inputs, reached)
         reached |= {name: count * reached[name] for name in ("tps_total", "tps_output")}
-        jobs = max(question.requests, question.batch)
-        reached["job_s"] = jobs * (question.input + question.output) / reached["tps_total"]
-        missed = misses(question.slo, reached)
-        said = _said(question.slo, reached, missed)
+        jobs = max(inputs.requests, inputs.batch)
+        reached["job_s"] = jobs * (inputs.input + inputs.output) / reached["tps_total"]
+        missed = misses(inputs.slo, reached)
+        said = _said(inputs.slo, reached, missed)
         rows.append(Row(instance, price, setup, count, reached, at["offload_ratio"], at["tp"], missed, said))
     return rows
 
 
-def _copies(question: Question, reached: dict[str, float]) -> int:
+def _copies(inputs: Inputs, reached: dict[str, float]) -> int:
     """How many instances the throughput asked for needs: its ceiling, at most ``most_instances``."""
-    slo, jobs = question.slo, max(question.requests, question.batch)
+    slo, jobs = inputs.slo, max(inputs.requests, inputs.batch)
     wanted = [(slo.tps or 0.0) / reached["tps_total"], (slo.tps_output or 0.0) / reached["tps_output"]]
     if slo.deadline:
-        wanted.append(jobs * (question.input + question.output) / slo.deadline / reached["tps_total"])
-    return min(max(math.ceil(max(wanted) - 1e-9), 1), question.most_instances)
+        wanted.append(jobs * (inputs.input + inputs.output) / slo.deadline / reached["tps_total"])
+    return min(max(math.ceil(max(wanted) - 1e-9), 1), inputs.most_instances)
 
 
-def _rate_rows(question: Question, offered: list[tuple[Instance, Price]], setup: Setup) -> list[Row]:
+def _rate_rows(inputs: Inputs, offered: list[tuple[Instance, Price]], setup: Setup) -> list[Row]:
     """Stages 2 and 3 for an arrival rate: continuous batching simulated, on as many instances as it takes."""
     rows = []
     for served, (instance, price) in zip(
         at_rate(
-            question.model, [each for each, _ in offered], setup, question.input, question.output, question.rate,
-            lambda reached: not misses(question.slo, reached), (question.percentile, question.most_instances),
+            inputs.model, [each for each, _ in offered], setup, inputs.input, inputs.output, inputs.rate,
+            lambda reached: not misses(inputs.slo, reached), (inputs.percentile, inputs.most_instances),
         ), offered, strict=True,
     ):  # fmt: skip
         if not served.reached:
@@ -168,30 +168,30 @@ def _rate_rows(question: Question, offered: list[tuple[Instance, Price]], setup:
             )
             continue
         reached = served.reached | {"job_s": 0.0}
-        missed = misses(question.slo, reached)
-        said = _said(question.slo, reached, missed)
+        missed = misses(inputs.slo, reached)
+        said = _said(inputs.slo, reached, missed)
         rows.append(Row(instance, price, setup, served.copies, reached, 0.0, served.tp, missed, said))
     return rows
 
 
-def efficiency(question: Question, row: Row) -> float:
+def efficiency(inputs: Inputs, row: Row) -> float:
     """Cost efficiency of a row by equation (3) [token/USD per billed hour]; without a job, of one hour.
 
     The throughput that counts is at most that asked for.
     """
-    asked = question.slo.tps or math.inf
-    if question.rate:
+    asked = inputs.slo.tps or math.inf
+    if inputs.rate:
         return row.reached["tps_total"] * HOUR / (row.copies * row.price.per_hour)
-    jobs = max(question.requests, question.batch) * (question.input + question.output)
+    jobs = max(inputs.requests, inputs.batch) * (inputs.input + inputs.output)
     return float(cost_efficiency(jobs, row.reached["tps_total"], asked, row.copies * row.price.per_hour))
 
 
-def rank(question: Question, offered: dict[str, Price], setups: list[Setup]) -> list[Row]:
+def rank(inputs: Inputs, offered: dict[str, Price], setups: list[Setup]) -> list[Row]:
     """Return all rows, the best first: stage 4, the service level as a filter, then cost efficiency, then throughput.
 
     Parameters
     ----------
-    question : Question
+    inputs : Inputs
     offered : dict of str to Price
         Instance → price, see ``prices.offers``.
     setups : list of Setup
@@ -203,43 +203,43 @@ def rank(question: Question, offered: dict[str, Price], setups: list[Setup]) -> 
         If the model fits nowhere, or no instance within ``max_price`` meets the service level: names the nearest
         miss and what would meet it.
     SpecError
-        If the question is none.
+        If nothing is asked.
     """
-    if bool(question.batch) == bool(question.rate):
+    if bool(inputs.batch) == bool(inputs.rate):
         raise SpecError("give either a batch or a rate, and not both")
-    if question.rate and question.time_model != "physical":
+    if inputs.rate and inputs.time_model != "physical":
         raise SpecError("an arrival rate needs the physical time model: the paper's has no queue")
-    if question.rate and (others := {setup.policy for setup in setups} - {"none", "infersave"}):
+    if inputs.rate and (others := {setup.policy for setup in setups} - {"none", "infersave"}):
         raise SpecError(f"an arrival rate keeps all KV cache on the device: policy {min(others)!r} needs a batch")
     pairs = candidates(offered)
-    make = _rate_rows if question.rate else _batch_rows
-    everything = [row for setup in setups for row in make(question, pairs, setup)]
-    rows = [row for row in everything if row.price.per_hour <= question.max_price]
-    best = sorted(rows, key=lambda row: (bool(row.misses), *_preferred(question, row)))
+    make = _rate_rows if inputs.rate else _batch_rows
+    everything = [row for setup in setups for row in make(inputs, pairs, setup)]
+    rows = [row for row in everything if row.price.per_hour <= inputs.max_price]
+    best = sorted(rows, key=lambda row: (bool(row.misses), *_preferred(inputs, row)))
     if not best or best[0].misses:
-        raise _refused(question, everything, rows)
+        raise _refused(inputs, everything, rows)
     return best
 
 
-def _preferred(question: Question, row: Row) -> tuple[float, float]:
+def _preferred(inputs: Inputs, row: Row) -> tuple[float, float]:
     if row.misses:
         return row.misses[0][1], 0.0
-    return -efficiency(question, row), -row.reached["tps_total"]
+    return -efficiency(inputs, row), -row.reached["tps_total"]
 
 
-def _refused(question: Question, everything: list[Row], rows: list[Row]) -> Infeasible:
+def _refused(inputs: Inputs, everything: list[Row], rows: list[Row]) -> Infeasible:
     """Say the nearest miss and what would meet the service level."""
     if not rows:
         least = min(everything, key=lambda row: row.price.per_hour)
         return Infeasible(
-            f"no instance costs at most {question.max_price:g} USD/h; the cheapest is {least.instance.name} at "
+            f"no instance costs at most {inputs.max_price:g} USD/h; the cheapest is {least.instance.name} at "
             f"{least.price.per_hour:g} USD/h"
         )
     fitting = [row for row in everything if row.misses[:1] != (("memory", math.inf),)]
     if not fitting:
         least = min(everything, key=lambda row: row.short)
         return Infeasible(
-            f"{question.model.name} fits no instance on offer; the nearest, {least.instance.name}: {least.reason}; "
+            f"{inputs.model.name} fits no instance on offer; the nearest, {least.instance.name}: {least.reason}; "
             "offload (--offload infersave), lower batch, lengths or bits, or offer larger instances"
         )
     met = [row for row in everything if not row.misses]
@@ -249,19 +249,19 @@ def _refused(question: Question, everything: list[Row], rows: list[Row]) -> Infe
     if met:
         first = min(met, key=lambda row: row.price.per_hour)
         remedy = f"{first.instance.name} at {first.price.per_hour:g} USD/h would meet it: raise --max-price"
-    within = f" within {question.max_price:g} USD/h" if math.isfinite(question.max_price) else ""
+    within = f" within {inputs.max_price:g} USD/h" if math.isfinite(inputs.max_price) else ""
     return Infeasible(f"no instance meets the SLO{within}; {told}; {remedy}")
 
 
-def row_data(question: Question, row: Row, today: date) -> dict[str, Any]:
+def row_data(inputs: Inputs, row: Row, today: date) -> dict[str, Any]:
     """Return a row as JSON-ready data; what goes beyond the ranking stands under ``detail``."""
     met, fits = not row.misses, row.misses[:1] != (("memory", math.inf),)
     reached = {name: value if math.isfinite(value) and fits else None for name, value in row.reached.items()}
     dear = row.copies * row.price.per_hour
     cost = dear / HOUR / row.reached["tps_total"] * 1e6 if fits and row.reached["tps_total"] > 0.0 else None
     hours = None
-    if fits and not question.rate:
-        jobs = max(question.requests, question.batch) * (question.input + question.output)
+    if fits and not inputs.rate:
+        jobs = max(inputs.requests, inputs.batch) * (inputs.input + inputs.output)
         hours = float(billed_hours(jobs, row.reached["tps_total"]))
     return {
         "instance": row.instance.name,
@@ -274,7 +274,7 @@ def row_data(question: Question, row: Row, today: date) -> dict[str, Any]:
         "ttft_s": reached["ttft_s"],
         "tpot_s": reached["tpot_s"],
         "cost_usd_per_million_tokens": cost,
-        "cost_efficiency": efficiency(question, row) if fits else None,
+        "cost_efficiency": efficiency(inputs, row) if fits else None,
         "feasible": met,
         "reason": row.reason,
         "detail": {
@@ -293,7 +293,7 @@ def row_data(question: Question, row: Row, today: date) -> dict[str, Any]:
     }
 
 
-def less_bits(question: Question, rows: list[Row]) -> dict[str, Any] | None:
+def less_bits(inputs: Inputs, rows: list[Row]) -> dict[str, Any] | None:
     """Return what fewer bits save: the best row of all against the best at the most bits; None without a choice."""
     met = [row for row in rows if not row.misses]
     most = max((row.setup.weight_bits, row.setup.kv_bits) for row in rows)
@@ -321,20 +321,20 @@ def precisions(setup: Setup, weight_bits: list[float], kv_bits: list[float]) -> 
     return [replace(setup, weight_bits=w, kv_bits=k) for w in weight_bits for k in kv_bits]
 
 
-def answer(question: Question, offered: dict[str, Price], setups: list[Setup], today: date) -> dict[str, Any]:
+def rank_instances(inputs: Inputs, offered: dict[str, Price], setups: list[Setup], today: date) -> dict[str, Any]:
     """Return ranking and choice as JSON-ready data."""
-    rows = rank(question, offered, setups)
-    data = [row_data(question, row, today) for row in rows]
+    rows = rank(inputs, offered, setups)
+    data = [row_data(inputs, row, today) for row in rows]
     old = sorted(row["instance"] for row in data if row["detail"]["price_stale"])
     return {
-        "model": question.model.name,
-        "time_model": question.time_model,
+        "model": inputs.model.name,
+        "time_model": inputs.time_model,
         "engine": setups[0].engine.name,
         "tps_total_counts": "input and output tokens, as InferSave counts",
         "rows": data,
         "choice": data[0],
         "cheapest_tokens": _cheapest_tokens(data),
-        "fewer_bits": less_bits(question, rows),
+        "fewer_bits": less_bits(inputs, rows),
         "prices": {
             "oldest": min(row["detail"]["price_date"] for row in data),
             "stale": len(np.unique(old)),

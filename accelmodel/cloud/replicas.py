@@ -39,15 +39,15 @@ class Replica(NamedTuple):
 def replicas(model: LanguageModel, instances: list[Instance], setup: Setup, tp: int, longest: int) -> list[Replica]:
     """Return one replica of ``tp`` devices of each instance, for requests of up to ``longest`` tokens."""
     engine, bits = setup.engine, setup.bits | {"tp": float(tp)}
-    most = float(engine.most_sequences)
-    step = max(float(engine.chunk), 4.0 * longest)
+    most = float(engine.max_num_seqs)
+    step = max(float(engine.max_num_batched_tokens), 4.0 * longest)
     tables = step_tables(model, [devices_of(each, tp) for each in instances], most, longest, step, **bits)
-    tokens = float(engine.chunk) or 4.0 * longest
+    tokens = float(engine.max_num_batched_tokens) or 4.0 * longest
     held = memory_per_device(model, workload(phase="prefill", batch=1, context=tokens, **bits))
     per_token = float(memory_per_device(model, workload(phase="decode", batch=1, context=longest, **bits))["kv_cache"])
     rooms = []
     for each in instances:
-        free = float(load("device", each.device).hbm_capacity) * engine.memory_share
+        free = float(load("device", each.device).hbm_capacity) * engine.gpu_memory_utilization
         free -= float(held["weights"]) + float(held["activations"])
         rooms.append(free / (per_token / longest) if per_token else math.inf)
     return [

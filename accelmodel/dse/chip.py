@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from accelmodel.laws import cost
-from accelmodel.specs.hardware import Bill, Cluster, Device, Link, Process
+from accelmodel.specs.hardware import BillOfMaterials, Cluster, Device, Link, Process
 from accelmodel.specs.load import cluster, load, override
 from accelmodel.specs.quantities import Number
 
@@ -21,7 +21,7 @@ class Parts:
 
     device: Device
     link: Link
-    bill: Bill
+    bill: BillOfMaterials
     process: Process
 
 

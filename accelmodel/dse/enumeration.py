@@ -20,8 +20,8 @@ from accelmodel.errors import Infeasible
 from accelmodel.inference.intervals import KINDS, kind_of
 from accelmodel.inference.policies import policy
 from accelmodel.inference.preserve import prompt_length
-from accelmodel.inference.request import BASELINE, fits, pose_request, run_request
-from accelmodel.inference.step import Question
+from accelmodel.inference.request import BASELINE, fits, prepare_request, run_request
+from accelmodel.inference.step import Inputs
 from accelmodel.laws.types import Operator, Policy
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.load import load
@@ -35,11 +35,11 @@ TECHNIQUES = ("none", "preserve")
 #: chips evaluated at once: bounds the memory of an enumeration
 CHUNK = 8192
 _KIND, _STRETCH = (Operator._fields.index(name) for name in ("kind", "stretch"))
-Progress = Callable[[int], None]
+Count = Callable[[int], None]
 
 
-def silent(done: int) -> None:
-    """Progress that nobody watches."""
+def no_progress(done: int) -> None:
+    """Count that nobody watches."""
 
 
 def policies(study: Study, technique: str) -> list[Policy]:
@@ -64,15 +64,15 @@ def _answer_tokens(study: Study, context: xr.DataArray) -> Number:
     return context if study.workload.phase == "prefill" else context - prompt_length(context)
 
 
-def stretched(parts: list[tuple[Question, Any]], factors: dict[str, float]) -> list[tuple[Question, Any]]:
+def stretched(parts: list[tuple[Inputs, Any]], factors: dict[str, float]) -> list[tuple[Inputs, Any]]:
     """Return the questions with the times of some kinds of operators (``uncertainty.KINDS``) multiplied."""
     found = []
-    for question, weights in parts:
-        operators = question.operators.copy()
+    for inputs, weights in parts:
+        operators = inputs.operators.copy()
         kinds = kind_of(operators[_KIND])
         for name, factor in factors.items():
             operators[_STRETCH] = np.where(kinds == KINDS.index(name), factor, operators[_STRETCH])
-        found.append((replace(question, operators=operators), weights))
+        found.append((replace(inputs, operators=operators), weights))
     return found
 
 
@@ -98,10 +98,10 @@ def throughput(study: Study, cluster: Cluster, errors: dict[str, float] | None =
     for name in serving.models:
         try:
             model = load("model", name)
-            posed = pose_request(model, cluster, serving.phase, context, batch=batch, tp=tp, **bits)
+            prepared = prepare_request(model, cluster, serving.phase, context, batch=batch, tp=tp, **bits)
         except Infeasible:
             return _nothing(cluster)
-        posed = stretched(posed, errors) if errors else posed
+        prepared = stretched(prepared, errors) if errors else prepared
         rate = (
             fits(model, cluster, serving.phase, context, batch=batch, tp=tp, **bits)
             * batch
@@ -109,7 +109,7 @@ def throughput(study: Study, cluster: Cluster, errors: dict[str, float] | None =
             / tp
         )
         for technique in TECHNIQUES:
-            times = [run_request(posed, each).step_time for each in policies(study, technique)]
+            times = [run_request(prepared, each).step_time for each in policies(study, technique)]
             fastest = np.minimum.reduce([time.values for time in times])
             best = (rate / times[0].copy(data=fastest)).max("tp")
             with np.errstate(divide="ignore"):
@@ -243,7 +243,7 @@ def _on_front(value: np.ndarray, area: np.ndarray, feasible: np.ndarray) -> np.n
     return mask
 
 
-def enumerate_space(study: Study, parts: Parts, progress: Progress = silent) -> Enumeration:
+def enumerate_space(study: Study, parts: Parts, progress: Count = no_progress) -> Enumeration:
     """Evaluate every chip of the space, a chunk at a time, and keep the best, the curve and the front.
 
     Raises

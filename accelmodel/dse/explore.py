@@ -16,10 +16,10 @@ from accelmodel.dse.study import Study
 from accelmodel.specs.facts import weakest
 
 #: called with a stage's name, its total, and how many more are done
-Watch = Callable[[str, int, int], None]
+Progress = Callable[[str, int, int], None]
 
 
-def unwatched(stage: str, total: int, done: int) -> None:
+def no_progress(stage: str, total: int, done: int) -> None:
     """Progress that nobody watches."""
 
 
@@ -60,7 +60,7 @@ def gain(study: Study, enumeration: Enumeration) -> float:
     return best["preserve"][study.study.objective] / best["none"][study.study.objective]
 
 
-def explore(study: Study, storage: Path, trials: int | None = None, watch: Watch = unwatched) -> Exploration:
+def explore(study: Study, storage: Path, trials: int | None = None, progress: Progress = no_progress) -> Exploration:
     """Answer a study.
 
     Parameters
@@ -70,7 +70,7 @@ def explore(study: Study, storage: Path, trials: int | None = None, watch: Watch
         Optuna journal; an interrupted exploration resumes from it.
     trials : int, optional
         Chips that Optuna may try for each technique; the study's own number by default.
-    watch : callable
+    progress : callable
         Told of progress.
 
     Raises
@@ -80,10 +80,10 @@ def explore(study: Study, storage: Path, trials: int | None = None, watch: Watch
     """
     parts = parts_of_study(study)
     total, wanted = size(study), trials or study.study.trials
-    every = enumerate_space(study, parts, lambda done: watch("every chip of the space", total, done))
+    every = enumerate_space(study, parts, lambda done: progress("every chip of the space", total, done))
     found = {
         technique: optimise(
-            study, parts, technique, storage, wanted, lambda done: watch("Optuna", wanted * len(TECHNIQUES), done)
+            study, parts, technique, storage, wanted, lambda done: progress("Optuna", wanted * len(TECHNIQUES), done)
         )
         for technique in TECHNIQUES
     }

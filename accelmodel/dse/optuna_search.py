@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from accelmodel.dse.chip import Parts
-from accelmodel.dse.enumeration import Progress, evaluate, silent
+from accelmodel.dse.enumeration import Count, evaluate, no_progress
 from accelmodel.dse.study import OBJECTIVES, Study
 from accelmodel.errors import Infeasible, SpecError
 
@@ -110,7 +110,7 @@ def _ordered(study: Study) -> list[str]:
 
 
 def optimise(
-    study: Study, parts: Parts, technique: str, storage: Path, trials: int, progress: Progress = silent
+    study: Study, parts: Parts, technique: str, storage: Path, trials: int, progress: Count = no_progress
 ) -> Found:
     """Search the space for one technique until the study holds ``trials`` trials.
 

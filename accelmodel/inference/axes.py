@@ -1,4 +1,4 @@
-"""Labelled axes of a question, and the arrays over them that the compiled loops take."""
+"""Labelled axes of inputs, and the arrays over them that the compiled loops take."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Axes:
-    """Labelled axes of a question: those of the workload, then those only the machine varies over."""
+    """Labelled axes of inputs: those of the workload, then those only the machine varies over."""
 
     workload: dict[str, Any]
     machine: dict[str, Any]

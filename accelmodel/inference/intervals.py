@@ -31,7 +31,7 @@ MEASURED = {
     "custom all-reduce": "collective",
 }
 #: residuals of chips that were not measured, from taking each measured one for unmeasured
-UNTUNED = "untuned.toml"
+UNCALIBRATED = "uncalibrated.toml"
 
 
 def kind_of(code: Any) -> Any:
@@ -44,9 +44,9 @@ def kind_of(code: Any) -> Any:
 
 
 @cache
-def untuned() -> dict[str, tuple[float, float]]:
+def uncalibrated() -> dict[str, tuple[float, float]]:
     """Return the factors (lower, upper) of each kind for chips whose constants were not fitted."""
-    content, _ = facts.read_toml(facts.root() / UNTUNED)
+    content, _ = facts.read_toml(facts.root() / UNCALIBRATED)
     return {entry["kind"]: (float(entry["lower"]), float(entry["upper"])) for entry in content["residual"]}
 
 
@@ -67,17 +67,17 @@ def factors(cluster: Cluster, phase: str = "", bits: float = 16.0, kv_bits: floa
     ----------
     cluster : Cluster
         Where the device or the link was not measured, or a field of it was overridden, the factors are those found by
-        taking each measured device for an unmeasured one (``hwspecs/untuned.toml``).
+        taking each measured device for an unmeasured one (``hwspecs/uncalibrated.toml``).
     phase : str
         ``"prefill"`` or ``"decode"``: which attention.
     bits, kv_bits : float
-        Precision of products and of the KV cache [bit].
+        Precision of matmuls and of the KV cache [bit].
     """
     specs: dict[str, Spec] = {**dict.fromkeys(KINDS, cluster.device), "collective": cluster.link}
     found = []
     for kind, spec in specs.items():
         width = kv_bits if kind == "attention" else bits
-        found.append(widest(spec.residuals, kind, phase, width) or untuned()[kind])
+        found.append(widest(spec.residuals, kind, phase, width) or uncalibrated()[kind])
     return np.array(found)
 
 

@@ -1,4 +1,4 @@
-"""A step whose quantised products run on a framework's own kernels."""
+"""A step whose quantised matmuls run on a framework's own kernels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from accelmodel.errors import SpecError
 from accelmodel.inference import operator_time
 from accelmodel.inference.operator_time import matmul, pointwise, time_columns
-from accelmodel.inference.step import Question
+from accelmodel.inference.step import Inputs
 from accelmodel.laws.types import MATMUL, Operator
 from accelmodel.specs.cloud import KernelLibrary
 from accelmodel.specs.hardware import Cluster
@@ -19,48 +19,46 @@ from accelmodel.specs.load import override
 _STRETCH = Operator._fields.index("stretch")
 
 
-def on_library(question: Question, library: KernelLibrary) -> Question:
-    """Return a question whose products at a library's precision take its times, quantisation included.
+def on_library(inputs: Inputs, library: KernelLibrary) -> Inputs:
+    """Return inputs whose matmuls at a library's precision take its times, quantisation included.
 
     Parameters
     ----------
-    question : Question
-        As from ``step.pose``, of one chip.
+    inputs : Inputs
+        As from ``step.prepare``, of one chip.
     library : KernelLibrary
 
     Returns
     -------
-    Question
-        With those products stretched; products of experts and at other precisions keep the law.
+    Inputs
+        With those matmuls stretched; matmuls of experts and at other precisions keep the law.
 
     Raises
     ------
     SpecError
         If nothing runs at the library's precision, or the chip varies over axes.
     """
-    if question.axes.machine:
-        raise SpecError(
-            f"{library.name} is relative to one chip; leave out the axes {', '.join(question.axes.machine)}"
-        )
-    columns = dict(zip(Operator._fields, question.operators, strict=True))
+    if inputs.axes.machine:
+        raise SpecError(f"{library.name} is relative to one chip; leave out the axes {', '.join(inputs.axes.machine)}")
+    columns = dict(zip(Operator._fields, inputs.operators, strict=True))
     alone = (columns["kind"] == MATMUL) & (columns["groups"] == 1.0) & (columns["count"] > 0.0)
     at = np.nonzero(alone & (columns["bits"] == library.bits))
     if not len(at[0]):
-        raise SpecError(f"{library.name} is for products at {library.bits:g} bit, and there are none; set their bits")
+        raise SpecError(f"{library.name} is for matmuls at {library.bits:g} bit, and there are none; set their bits")
     m, n, k = (columns[name][at] for name in ("m", "n", "k"))
-    plain, _ = operator_time.time_columns(operator_time.matmul(m, n, k, library.bits), question.cluster)
-    operators = question.operators.copy()
-    operators[_STRETCH][at] *= library_times(m, n, k, library, question.cluster) / plain
-    notes = (*question.table.notes, f"products at {library.bits:g} bit by the kernels of {library.framework}")
-    return replace(question, operators=operators, table=replace(question.table, notes=notes))
+    plain, _ = operator_time.time_columns(operator_time.matmul(m, n, k, library.bits), inputs.cluster)
+    operators = inputs.operators.copy()
+    operators[_STRETCH][at] *= library_times(m, n, k, library, inputs.cluster) / plain
+    notes = (*inputs.table.notes, f"matmuls at {library.bits:g} bit by the kernels of {library.framework}")
+    return replace(inputs, operators=operators, table=replace(inputs.table, notes=notes))
 
 
-#: a price at which the depth of no product is split [s]
+#: a price at which the depth of no matmul is split [s]
 NEVER = 1.0
 
 
 def library_tiles(m: Any, library: KernelLibrary, cluster: Cluster) -> Any:
-    """Return the columns of the tiles that a library takes for products of ``m`` rows.
+    """Return the columns of the tiles that a library takes for matmuls of ``m`` rows.
 
     CUTLASS's dispatch in vLLM, which SGLang's follows: the largest tile beyond 128 rows on Hopper
     (``scaled_mm_sm90_fp8_dispatch``), beyond 256 on Ada and Blackwell (``sm89``, ``sm100``).
@@ -71,7 +69,7 @@ def library_tiles(m: Any, library: KernelLibrary, cluster: Cluster) -> Any:
 
 
 def library_times(m: Any, n: Any, k: Any, library: KernelLibrary, cluster: Cluster, warm: Any = 0.0) -> Any:
-    """Time products by a framework's own operator_time, the quantisation of their 16-bit activations included.
+    """Time matmuls by a framework's own operator_time, the quantisation of their 16-bit activations included.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The rows of one layer: what a device does in attention, in a perceptron, among experts.
+"""The rows of one layer: what a device does in attention, in a mlp, among experts.
 
 Tensor parallelism is Megatron's (Shoeybi et al., arXiv 1909.08053).  Where the degree does not divide
 the heads, query heads are padded up and KV heads replicated, so that the busiest device is modelled.
@@ -18,7 +18,7 @@ from accelmodel.specs.workload import Workload
 
 #: the residual stream, logits and what collectives carry stay at 16 bit, as in w8a8 engines [B]
 STREAM = 2.0
-#: matrix products of scores, and heads of quantised models, are kept at this precision [bit]
+#: matmuls of scores, and heads of quantised models, are kept at this precision [bit]
 HIGH_BITS = 16.0
 #: vector operations per score: 4 for maximum, difference, sum and scale, and an exponential, which costs
 #: as much as 17 FLOP (3.9 T exponentials/s beside 67 TFLOP/s on H100: FlashAttention-3, arXiv 2407.08608, section 3)
@@ -69,10 +69,8 @@ def shard(model: LanguageModel, work: Workload) -> Shard:
     )
 
 
-def product(
-    m: Number, n: Number, k: Number, part: Shard, *, groups: Number = 1.0, **other: Number
-) -> dict[str, Number]:
-    """Columns of a matrix product with weights; ``other`` overrides a column."""
+def matmul(m: Number, n: Number, k: Number, part: Shard, *, groups: Number = 1.0, **other: Number) -> dict[str, Number]:
+    """Columns of a matmul with weights; ``other`` overrides a column."""
     weights = groups * n * k * part.weight
     columns = {
         "kind": types.MATMUL,
@@ -163,12 +161,12 @@ def grouped_attention(part: Shard, width: Number, keys: Number, read: Number, ol
 def _gqa(model: LanguageModel, work: Workload, part: Shard, window: float) -> Iterator[Row]:
     """Grouped-query attention (Ainslie et al., arXiv 2305.13245); with kv_heads = heads it is multi-head."""
     width = model.head_dim
-    yield "qkv_projection", product(part.tokens, (part.heads + 2.0 * part.kv_heads) * width, model.hidden, part)
+    yield "qkv_projection", matmul(part.tokens, (part.heads + 2.0 * part.kv_heads) * width, model.hidden, part)
     rotated = part.tokens * (part.heads + 2.0 * part.kv_heads) * width
     yield "rotary_and_cache", pointwise(rotated, ROTARY_OPS, STREAM, part.kv)
     keys, (read, old) = mean_keys(work, window), _kv_tokens(work, window)
     yield "attention", grouped_attention(part, width, keys, read, old)
-    yield "output_projection", product(part.tokens, model.hidden, part.heads * width, part)
+    yield "output_projection", matmul(part.tokens, model.hidden, part.heads * width, part)
 
 
 def _latent_cache(model: LanguageModel, work: Workload, part: Shard) -> tuple[Number, Number]:
@@ -219,27 +217,27 @@ def _mla(model: LanguageModel, work: Workload, part: Shard) -> Iterator[Row]:
     latent, rope, nope, value = model.kv_lora_rank, model.qk_rope_dim, model.qk_nope_dim, model.v_head_dim
     down = model.q_lora_rank + latent + rope
     query_input = model.q_lora_rank or model.hidden
-    yield "latent_projection", product(part.tokens, down, model.hidden, part)
-    yield "query_projection", product(part.tokens, part.heads * (nope + rope), query_input, part)
+    yield "latent_projection", matmul(part.tokens, down, model.hidden, part)
+    yield "query_projection", matmul(part.tokens, part.heads * (nope + rope), query_input, part)
     yield "rotary_and_cache", pointwise(part.tokens * (part.heads * rope + latent + rope), ROTARY_OPS, STREAM, part.kv)
     keys, cache = mean_keys(work, 0.0), _latent_cache(model, work, part)
     if work.phase == "decode":
-        yield "absorb_keys", product(part.tokens, latent, nope, part, groups=part.heads)
+        yield "absorb_keys", matmul(part.tokens, latent, nope, part, groups=part.heads)
         yield "attention", {**absorbed_attention(part, latent, rope, keys, cache[0]), "prefetch_bytes": cache[1]}
-        yield "absorb_values", product(part.tokens, value, latent, part, groups=part.heads)
+        yield "absorb_values", matmul(part.tokens, value, latent, part, groups=part.heads)
     else:
         tokens = part.sequences * work.context
-        yield "expand_cache", product(tokens, part.heads * (nope + value), latent, part, input_bytes=cache[0])
+        yield "expand_cache", matmul(tokens, part.heads * (nope + value), latent, part, input_bytes=cache[0])
         yield "attention", expanded_attention(part, nope + rope, value, keys, tokens)
-    yield "output_projection", product(part.tokens, model.hidden, part.heads * value, part)
+    yield "output_projection", matmul(part.tokens, model.hidden, part.heads * value, part)
 
 
 def _mlp(prefix: str, tokens: Number, width: Number, model: LanguageModel, part: Shard) -> Iterator[Row]:
-    """Two-layer perceptron, gated (SwiGLU, arXiv 2002.05202) or not."""
+    """Two-layer mlp, gated (SwiGLU, arXiv 2002.05202) or not."""
     branches = 2.0 if model.gated else 1.0
-    yield f"{prefix}_up", product(tokens, branches * width, model.hidden, part)
+    yield f"{prefix}_up", matmul(tokens, branches * width, model.hidden, part)
     yield f"{prefix}_activation", pointwise(tokens * width, ACTIVATION_OPS, branches * STREAM, part.activation)
-    yield f"{prefix}_down", product(tokens, model.hidden, width, part)
+    yield f"{prefix}_down", matmul(tokens, model.hidden, width, part)
 
 
 def active_experts(tokens: Number, model: LanguageModel, held: Number) -> Number:
@@ -257,14 +255,14 @@ def _experts(model: LanguageModel, work: Workload, part: Shard) -> Iterator[Row]
     rows = tokens * model.experts_per_token / model.experts * held / active
     branches = 2.0 if model.gated else 1.0
     late = {"groups": active, "prefetch_bytes": 0.0}
-    yield "expert_up", product(rows, branches * width, model.hidden, part, **late)
+    yield "expert_up", matmul(rows, branches * width, model.hidden, part, **late)
     yield "expert_activation", pointwise(active * rows * width, ACTIVATION_OPS, branches * STREAM, part.activation)
-    yield "expert_down", product(rows, model.hidden, width, part, **late)
+    yield "expert_down", matmul(rows, model.hidden, width, part, **late)
 
 
 def _moe(model: LanguageModel, work: Workload, part: Shard) -> Iterator[Row]:
     """Router, shared experts, and routed experts; with data-parallel attention, tokens travel to them."""
-    yield "router", product(part.tokens, model.experts, model.hidden, part)
+    yield "router", matmul(part.tokens, model.experts, model.hidden, part)
     if model.shared_experts:
         width = ceil_div(model.shared_experts * model.shared_expert_ffn, work.tp)
         yield from _mlp("shared_expert", part.tokens, width, model, part)
@@ -291,12 +289,12 @@ def exchange(
 
 
 def layer_kinds(model: LanguageModel) -> tuple[list[tuple[str, float, float]], list[tuple[str, float, bool]]]:
-    """Return the kinds of attention (suffix, layers, window) and of perceptron (suffix, layers, experts?)."""
+    """Return the kinds of attention (suffix, layers, window) and of mlp (suffix, layers, experts?)."""
     full = model.layers - model.window_layers
     attention = [("", full, 0.0), ("_window", model.window_layers, model.window)]
     dense = model.layers if not model.experts else model.dense_layers
-    perceptron = [("", dense, False), ("_moe", model.layers - dense, True)]
-    return [kind for kind in attention if kind[1]], [kind for kind in perceptron if kind[1]]
+    mlp = [("", dense, False), ("_moe", model.layers - dense, True)]
+    return [kind for kind in attention if kind[1]], [kind for kind in mlp if kind[1]]
 
 
 def attention_rows(model: LanguageModel, work: Workload, part: Shard, window: float) -> Iterator[Row]:
@@ -304,6 +302,6 @@ def attention_rows(model: LanguageModel, work: Workload, part: Shard, window: fl
     yield from _mla(model, work, part) if model.kv_lora_rank else _gqa(model, work, part, window)
 
 
-def perceptron_rows(model: LanguageModel, work: Workload, part: Shard, experts: bool) -> Iterator[Row]:
+def mlp_rows(model: LanguageModel, work: Workload, part: Shard, experts: bool) -> Iterator[Row]:
     yield "mlp_norm", norm(model, part)
     yield from _moe(model, work, part) if experts else _mlp("mlp", part.tokens, part.ffn, model, part)

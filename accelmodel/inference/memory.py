@@ -12,7 +12,7 @@ from accelmodel.inference.layers import (
     attention_rows,
     ceil_div,
     layer_kinds,
-    perceptron_rows,
+    mlp_rows,
     shard,
 )
 from accelmodel.laws import types
@@ -72,15 +72,15 @@ def memory_per_device(model: LanguageModel, work: Workload) -> dict[str, Number]
 
 def layer_weights(model: LanguageModel, work: Workload, part: Shard) -> Number:
     """Weights of all layers on one device, every held expert counted [B]."""
-    attention, perceptron = layer_kinds(model)
+    attention, mlp = layer_kinds(model)
     total: Number = 0.0
     for _, layers, window in attention:
         rows = dict(attention_rows(model, work, part, window))
         total = total + layers * sum(
             columns["weight_bytes"] for name, columns in rows.items() if columns["kind"] == types.MATMUL
         )
-    for _, layers, experts in perceptron:
-        rows = dict(perceptron_rows(model, work, part, experts))
+    for _, layers, experts in mlp:
+        rows = dict(mlp_rows(model, work, part, experts))
         total = total + layers * sum(
             columns["weight_bytes"] * (_held_share(model, work, part) if name.startswith("expert_") else 1.0)
             for name, columns in rows.items()

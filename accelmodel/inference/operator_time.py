@@ -40,7 +40,7 @@ def precision(bits: Any, kv_bits: Any = 16.0) -> Shard:
 
 def matmul(m: Any, n: Any, k: Any, bits: Any = 16.0) -> Columns:
     """Return the columns of ``C[m, n] = A[m, k] B[k, n]``, B being weights at the same precision [bit]."""
-    return layers.product(m, n, k, precision(bits))
+    return layers.matmul(m, n, k, precision(bits))
 
 
 def attention(

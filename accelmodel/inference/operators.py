@@ -23,10 +23,10 @@ from accelmodel.inference.layers import (
     collective,
     exchange,
     layer_kinds,
+    matmul,
+    mlp_rows,
     norm,
-    perceptron_rows,
     pointwise,
-    product,
     shard,
 )
 from accelmodel.laws import types
@@ -64,16 +64,16 @@ def _rows(model: LanguageModel, work: Workload, part: Shard) -> Iterator[tuple[s
     """Yield (name, count, columns) in graph order."""
     stream = part.tokens * model.hidden * STREAM
     reduction = collective(types.ALL_REDUCE, stream, work.tp)
-    attention, perceptron = layer_kinds(model)
+    attention, mlp = layer_kinds(model)
     yield "embedding", 1.0, pointwise(part.tokens * model.hidden, 1.0, STREAM, STREAM)
     for kind, layers, window in attention:
         for after, opener, share, columns in _openers(model, work, part):
             yield f"{opener}_into_attention{kind}{after}", layers * share, columns
             for name, columns in attention_rows(model, work, part, window):
                 yield name + kind + after, layers * share, columns
-    for suffix, layers, experts in perceptron:
+    for suffix, layers, experts in mlp:
         yield f"all_reduce_into_mlp{suffix}", layers, reduction
-        for name, columns in perceptron_rows(model, work, part, experts):
+        for name, columns in mlp_rows(model, work, part, experts):
             yield name + suffix, layers, columns
     last = part.sequences
     spanned = 1.0 + (work.pp > 1.0) * (work.tp * work.dp * work.pp - 1.0)
@@ -84,7 +84,7 @@ def _rows(model: LanguageModel, work: Workload, part: Shard) -> Iterator[tuple[s
     yield (
         "head",
         1.0,
-        product(
+        matmul(
             last,
             part.vocabulary,
             model.hidden,
@@ -178,9 +178,9 @@ def operator_table(model: LanguageModel, work: Workload) -> OperatorTable:
 
 
 def _feeds(names: tuple[str, ...], model: LanguageModel) -> dict[str, float]:
-    """Return, for each product that an all-reduce sums up, the row of an all-reduce of that message."""
-    _, perceptron = layer_kinds(model)
-    into_mlp = names.index(f"all_reduce_into_mlp{max(perceptron, key=lambda kind: kind[1])[0]}")
+    """Return, for each matmul that an all-reduce sums up, the row of an all-reduce of that message."""
+    _, mlp = layer_kinds(model)
+    into_mlp = names.index(f"all_reduce_into_mlp{max(mlp, key=lambda kind: kind[1])[0]}")
     reductions = [i for i, name in enumerate(names) if name.startswith("all_reduce_into_attention")]
     feeds = {name: float(into_mlp) for name in names if name.startswith("output_projection")}
     for name in names:

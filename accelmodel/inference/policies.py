@@ -16,7 +16,7 @@ def none(threshold: float = 1.0, rule: str = "paper") -> Policy:
 
 
 def fused(threshold: float = 1.0, rule: str = "paper") -> Policy:
-    """Products that end in an all-reduce are cut and overlapped with it: the paper's other baseline."""
+    """Matmuls that end in an all-reduce are cut and overlapped with it: the paper's other baseline."""
     return Policy(NO_PREFETCH, 1.0, 1.0)
 
 

@@ -10,7 +10,7 @@ from accelmodel.errors import Infeasible, unknown
 from accelmodel.inference.memory import memory_per_device
 from accelmodel.inference.policies import policy
 from accelmodel.inference.preserve import prompt_length
-from accelmodel.inference.step import Question, pose, total_time
+from accelmodel.inference.step import Inputs, prepare, total_time
 from accelmodel.laws.types import Policy
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
@@ -37,9 +37,9 @@ def decode_contexts(prompt: xr.DataArray, total: xr.DataArray) -> tuple[xr.DataA
     return contexts, xr.DataArray(weights / 2.0, dims="node") * generated
 
 
-def pose_request(
+def prepare_request(
     model: LanguageModel, cluster: Cluster, phase: str, context: xr.DataArray, **work: Any
-) -> list[tuple[Question, Any]]:
+) -> list[tuple[Inputs, Any]]:
     """Return the steps of a request as questions, each with the weight of its ``node`` axis (1 where it has none).
 
     Parameters
@@ -57,24 +57,24 @@ def pose_request(
     Raises
     ------
     SpecError, Infeasible
-        As ``step.pose``.
+        As ``step.prepare``.
     """
     if phase not in PHASES:
         raise unknown("phase", phase, PHASES)
     if phase != "end-to-end":
-        return [(pose(model, cluster, workload(phase=phase, context=context, **work)), 1.0)]
+        return [(prepare(model, cluster, workload(phase=phase, context=context, **work)), 1.0)]
     prompt = prompt_length(context)
     contexts, weights = decode_contexts(prompt, context)
-    first = pose(model, cluster, workload(phase="prefill", context=prompt, **work))
-    rest = pose(model, cluster, workload(phase="decode", context=contexts, **work))
+    first = prepare(model, cluster, workload(phase="prefill", context=prompt, **work))
+    rest = prepare(model, cluster, workload(phase="decode", context=contexts, **work))
     return [(first, 1.0), (rest, weights)]
 
 
-def run_request(parts: list[tuple[Question, Any]], technique: Policy) -> xr.Dataset:
+def run_request(parts: list[tuple[Inputs, Any]], technique: Policy) -> xr.Dataset:
     """Return ``step_time`` [s], ``prefetched_bytes`` and ``hbm_bytes`` [B] of whole requests on one device."""
     total: Any = None
-    for question, weights in parts:
-        result = total_time(question, technique)
+    for inputs, weights in parts:
+        result = total_time(inputs, technique)
         if "node" in result.dims:
             result = (result * weights).sum("node")
         total = result if total is None else total + result
@@ -99,7 +99,7 @@ def _compare(
     """Time requests of one model without prefetch, with fused kernels and with prefetch."""
     import xarray as xr
 
-    parts = pose_request(model, cluster, phase, context, **work)
+    parts = prepare_request(model, cluster, phase, context, **work)
     policies = {"baseline": policy(BASELINE), "fused": policy("fused"), "preserve": prefetch}
     runs = {name: run_request(parts, each) for name, each in policies.items()}
     data = {name: run.step_time.assign_attrs(units="s") for name, run in runs.items()}

@@ -67,7 +67,7 @@ def run_kernel(table: Any, machines: Any, policy: Policy, *, detail: bool = Fals
 
 
 def _check_fit(model: LanguageModel, cluster: Cluster, work: Workload) -> tuple[Number, Number]:
-    """Return bytes needed on a device and whether they fit; raise Infeasible if no point of the question does."""
+    """Return bytes needed on a device and whether they fit; raise Infeasible if no point does."""
     parts = memory_per_device(model, work)
     needed, capacity = sum(parts.values()), cluster.device.hbm_capacity
     used = np.max(np.asarray(work.tp * work.pp * work.dp))
@@ -89,8 +89,8 @@ def _check_fit(model: LanguageModel, cluster: Cluster, work: Workload) -> tuple[
 
 
 @dataclass(frozen=True)
-class Question:
-    """A step posed in numbers: what the kernel needs, and what puts labels on its answer."""
+class Inputs:
+    """A step prepared in numbers: what the kernel needs, and what puts labels on its answer."""
 
     model: LanguageModel
     cluster: Cluster
@@ -122,8 +122,8 @@ class Question:
         return (blank + value).transpose(*self.axes.names)
 
 
-def pose(model: LanguageModel, cluster: Cluster, work: Workload) -> Question:
-    """Return the question as arrays, its labelled axes collected from workload, device and links.
+def prepare(model: LanguageModel, cluster: Cluster, work: Workload) -> Inputs:
+    """Return the inputs of the kernel as arrays, its labelled axes collected from workload, device and links.
 
     Raises
     ------
@@ -139,18 +139,18 @@ def pose(model: LanguageModel, cluster: Cluster, work: Workload) -> Question:
     over_work = axes_of(varying, {})
     axes = Axes(over_work, axes_of([*chip.values(), cluster.device.hbm_capacity], over_work))
     operators = table_array(table, axes.workload)
-    return Question(model, cluster, work, table, axes, operators, machine_array(chip, axes), needed, fits)
+    return Inputs(model, cluster, work, table, axes, operators, machine_array(chip, axes), needed, fits)
 
 
-def total_time(question: Question, policy: Policy = NONE) -> xr.Dataset:
+def total_time(inputs: Inputs, policy: Policy = NONE) -> xr.Dataset:
     """Return ``step_time`` [s], ``prefetched_bytes`` and ``hbm_bytes`` [B] of whole steps over the axes."""
     import xarray as xr
 
-    totals, _ = run_kernel(question.operators, question.machines, policy)
-    dims, coords = question.axes.names, {**question.axes.workload, **question.axes.machine}
+    totals, _ = run_kernel(inputs.operators, inputs.machines, policy)
+    dims, coords = inputs.axes.names, {**inputs.axes.workload, **inputs.axes.machine}
     units = {"step_time": "s", "prefetched_bytes": "B", "hbm_bytes": "B"}
     data = {
-        name: (dims, totals[i].reshape(question.axes.shape), {"units": unit})
+        name: (dims, totals[i].reshape(inputs.axes.shape), {"units": unit})
         for i, (name, unit) in enumerate(units.items())
     }
     return xr.Dataset(data, coords=coords)
@@ -190,79 +190,79 @@ def time_step(
     SpecError
         If the model cannot be cut as asked.
     Infeasible
-        If it does not fit the device's memory at any point of the question.
+        If it does not fit the device's memory at any point.
     """
-    return answer(pose(model, cluster, work), policy, technique)
+    return evaluate(prepare(model, cluster, work), policy, technique)
 
 
-def answer(question: Question, policy: Policy = NONE, technique: str = "none") -> xr.Dataset:
-    """Return what ``time_step`` returns, of a question that is posed already."""
-    work = question.work
-    totals, detail = run_kernel(question.operators, question.machines, policy, detail=True)
-    result = _operators_dataset(question, detail)
-    over_axes = question.over_axes
-    result["step_time"] = over_axes(totals[0].reshape(question.axes.shape)).assign_attrs(units="s")
-    ends = _ends(question)
-    kinds, times = question.column("kind"), result["time"].values
+def evaluate(inputs: Inputs, policy: Policy = NONE, technique: str = "none") -> xr.Dataset:
+    """Return what ``time_step`` returns, of inputs that are prepared already."""
+    work = inputs.work
+    totals, detail = run_kernel(inputs.operators, inputs.machines, policy, detail=True)
+    result = _operators_dataset(inputs, detail)
+    over_axes = inputs.over_axes
+    result["step_time"] = over_axes(totals[0].reshape(inputs.axes.shape)).assign_attrs(units="s")
+    ends = _ends(inputs)
+    kinds, times = inputs.column("kind"), result["time"].values
     for name, end, sign in (("lower", 0, 0), ("upper", 1, 1)):
         result[name] = (result["time"].dims, times * ends[kind_of(kinds), end], {"units": "s"})
         whole = interval(times, kinds, ends)[sign]
         result[f"step_time_{name}"] = over_axes(whole).assign_attrs(units="s")
-    result["prefetched_bytes"] = over_axes(totals[1].reshape(question.axes.shape)).assign_attrs(units="B")
+    result["prefetched_bytes"] = over_axes(totals[1].reshape(inputs.axes.shape)).assign_attrs(units="B")
     tokens = work.batch * (1.0 if work.phase == "decode" else work.context - work.prefix)
     result["tokens_per_s"] = over_axes(tokens / result["step_time"]).assign_attrs(units="token/s")
     result["tpot" if work.phase == "decode" else "ttft"] = result["step_time"]
-    result["memory_bytes"] = over_axes(question.memory).assign_attrs(units="B")
-    result["feasible"] = (over_axes(question.fits * 1.0) > 0.5).assign_attrs(units="1")
-    result.attrs = attributes(question, technique)
+    result["memory_bytes"] = over_axes(inputs.memory).assign_attrs(units="B")
+    result["feasible"] = (over_axes(inputs.fits * 1.0) > 0.5).assign_attrs(units="1")
+    result.attrs = attributes(inputs, technique)
     return result
 
 
-def _ends(question: Question) -> Any:
+def _ends(inputs: Inputs) -> Any:
     """Return the factors between which measured times of each kind of operator lie, of the widest precision asked."""
-    work = question.work
+    work = inputs.work
     bits = float(np.max(np.maximum(work.weight_bits, work.activation_bits)))
-    return factors(question.cluster, work.phase, bits, float(np.max(work.kv_bits)))
+    return factors(inputs.cluster, work.phase, bits, float(np.max(work.kv_bits)))
 
 
-def _operators_dataset(question: Question, detail: Any) -> xr.Dataset:
+def _operators_dataset(inputs: Inputs, detail: Any) -> xr.Dataset:
     """Put names and units on the kernel's figures of each operator."""
     import xarray as xr
 
     def of(name: str) -> Any:
-        return detail[DETAIL.index(name)].reshape(-1, *question.axes.shape)
+        return detail[DETAIL.index(name)].reshape(-1, *inputs.axes.shape)
 
     def words(names: tuple[str, ...], codes: Any, absent: Any) -> Any:
         return np.array([*names, "none"])[np.where(absent, len(names), codes).astype(int)]
 
-    count, kind = question.column("count"), question.column("kind")
-    idle = (count == 0.0) | ((kind >= COLLECTIVE) & (question.column("ranks") <= 1.0))
-    rows = ("operator", *question.axes.names)
+    count, kind = inputs.column("count"), inputs.column("kind")
+    idle = (count == 0.0) | ((kind >= COLLECTIVE) & (inputs.column("ranks") <= 1.0))
+    rows = ("operator", *inputs.axes.names)
     data = {name: (rows, of(name) * (count if summed else 1.0), {"units": unit}) for name, unit, summed in _VARIABLES}
-    data["flops"] = (rows, question.column("flops") * count, {"units": "FLOP"})
+    data["flops"] = (rows, inputs.column("flops") * count, {"units": "FLOP"})
     data["count"] = (rows, np.where(idle, 0.0, count), {"units": "1"})
     data["bound"] = (rows, words(BOUNDS, of("bound"), idle), {"units": "1"})
     data["algorithm"] = (rows, words(COLLECTIVES, of("algorithm"), idle | (of("algorithm") < 0.0)), {"units": "1"})
-    coords = {"operator": list(question.table.names), **question.axes.workload, **question.axes.machine}
+    coords = {"operator": list(inputs.table.names), **inputs.axes.workload, **inputs.axes.machine}
     return xr.Dataset(data, coords=coords)
 
 
-def attributes(question: Question, technique: str) -> dict[str, Any]:
+def attributes(inputs: Inputs, technique: str) -> dict[str, Any]:
     """Return what an answer must carry: version, names, digests, sources and the weakest kind of fact."""
     from accelmodel import __version__
 
-    cluster = question.cluster
-    specs = (question.model, cluster.device, cluster.link, cluster.scale_out)
+    cluster = inputs.cluster
+    specs = (inputs.model, cluster.device, cluster.link, cluster.scale_out)
     behind = [fact for spec in specs for fact in spec.facts.values()]
     return {
         "accelmodel_version": __version__,
         "technique": technique,
-        "phase": question.work.phase,
-        "model": question.model.name,
+        "phase": inputs.work.phase,
+        "model": inputs.model.name,
         "device": cluster.device.name,
         "link": cluster.link.name,
         "digests": ", ".join(f"{spec.name}:{spec.digest}" for spec in specs),
         "sources": ", ".join(sorted({fact.source for fact in behind})),
         "weakest_fact": weakest(fact.kind for fact in behind),
-        "notes": "; ".join(question.table.notes),
+        "notes": "; ".join(inputs.table.notes),
     }

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from accelmodel.errors import SpecError
-from accelmodel.inference.step import pose, total_time
+from accelmodel.inference.step import prepare, total_time
 from accelmodel.kvcache.policies import bandwidth_rate, loader
 from accelmodel.kvcache.prompt import Prompt, check_above_zero
 from accelmodel.kvcache.traces import Array
@@ -72,7 +72,7 @@ def batch_times(model: LanguageModel, cluster: Cluster, sizes: Sequence[float], 
     import xarray as xr
 
     axis = xr.DataArray(np.array(sizes, dtype=float), dims="size", coords={"size": list(sizes)})
-    steps = pose(model, cluster, workload(phase="prefill", context=axis, **{"batch": 1.0, **work}))
+    steps = prepare(model, cluster, workload(phase="prefill", context=axis, **{"batch": 1.0, **work}))
     return np.array(sizes, dtype=float), np.asarray(total_time(steps).step_time.values, dtype=float)
 
 

@@ -1,6 +1,6 @@
 """Cake (arXiv 2410.03065): compute the KV cache of a prompt from the front, load it from the back, at once.
 
-A ``Prompt`` is the question: ``Computing`` says how fast chunks are computed, ``Loading`` how fast they are
+A ``Prompt`` is what is asked: ``Computing`` says how fast chunks are computed, ``Loading`` how fast they are
 read.  ``cake_policies`` answers it policy by policy (with traces too), ``cake_grid.ttft_grid`` answers a grid of
 constant rates in one kernel call, ``cake_adaptive.adaptive_scheduling`` shares the engine with other requests.
 """
@@ -15,7 +15,7 @@ import numpy as np
 
 from accelmodel.errors import SpecError
 from accelmodel.inference.memory import kv_bytes_per_token
-from accelmodel.inference.step import pose, total_time
+from accelmodel.inference.step import prepare, total_time
 from accelmodel.kvcache.traces import Array, Trace
 from accelmodel.specs.hardware import Cluster, Storage
 from accelmodel.specs.language_model import LanguageModel
@@ -138,7 +138,7 @@ class Loading:
 
 @dataclass(frozen=True)
 class Prompt:
-    """The question: a prompt of ``tokens`` of which the first ``stored`` lie in storage [token]."""
+    """What is asked: a prompt of ``tokens`` of which the first ``stored`` lie in storage [token]."""
 
     tokens: float
     stored: float
@@ -198,7 +198,7 @@ def chunk_times(model: LanguageModel, cluster: Cluster, tokens: float, chunk: fl
     Raises
     ------
     SpecError, Infeasible
-        As ``step.pose``; Infeasible also where the whole context does not fit the device.
+        As ``step.prepare``; Infeasible also where the whole context does not fit the device.
     """
     import xarray as xr
 
@@ -209,8 +209,8 @@ def chunk_times(model: LanguageModel, cluster: Cluster, tokens: float, chunk: fl
     before = np.maximum(ends - chunk, 0.0)
     fields = {"phase": "prefill", "batch": 1.0, **work}
     # along an axis what does not fit is marked, one step alone is refused
-    pose(model, cluster, workload(context=float(tokens), prefix=float(before[-1]), **fields))
-    steps = pose(model, cluster, workload(context=ends, prefix=before, **fields))
+    prepare(model, cluster, workload(context=float(tokens), prefix=float(before[-1]), **fields))
+    steps = prepare(model, cluster, workload(context=ends, prefix=before, **fields))
     return np.asarray(total_time(steps).step_time.values, dtype=float)
 
 

@@ -38,7 +38,7 @@ def key_chunks(op: Operator, tiles: float) -> float:
 def chunk_time(op: Operator, machine: Machine) -> float:
     """Time a core takes for one tile and one chunk of keys [s].
 
-    Matrix products and exponentials overlap, but not wholly: they add as squares.
+    matmuls and exponentials overlap, but not wholly: they add as squares.
     """
     rows = tile_rows(op.m, machine)
     matrix = 2.0 * rows * KEY_CHUNK * op.k / core_rate(op.bits, machine)
@@ -97,14 +97,14 @@ def attention_traffic(op: Operator, machine: Machine, tiles: float) -> float:
 def way(op: Operator, machine: Machine, tiles: float, pieces: float, hbm: float) -> tuple[float, ...]:
     """Time that nothing hides, compute and L2 time [s], rate drawn from HBM [B/s], time in all [s], for one deal.
 
-    The stream of keys halts where a tile begins or ends: ``unhidden`` of the shorter of the two shows.
+    The stream of keys halts where a tile begins or ends: ``exposed`` of the shorter of the two shows.
     """
     begun, computed, share = dealt(op, machine, tiles, pieces)
     l2 = l2_bytes(op, machine, tiles) / (machine.l2_rate * share)
     rate = min(machine.hbm_rate, machine.attention_draw * machine.l2_rate * share)
     cold = 1.0 - op.warm
     keys = memory_time(op.warm * op.weight_bytes, cold * op.weight_bytes, machine.l2_rate, rate)
-    shown = machine.unhidden * min(begun, keys)
+    shown = machine.exposed * min(begun, keys)
     memory = memory_time(op.warm * hbm, cold * hbm, machine.l2_rate, rate)
     compute = begun + computed
     return shown, compute, l2, rate, shown + max(compute, l2, memory)

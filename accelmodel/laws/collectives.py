@@ -4,7 +4,7 @@ Each algorithm is a pair: transfers that follow one another (each costs a hop) a
 message that a device sends.  The fastest that the software offers is taken and named
 (Thakur, Rabenseifner and Gropp, IJHPCA 19(1), 2005; Calculon, SC 2023, uses the same coefficients).
 What libraries add to that on measured machines: they send chunks through buffers, copy a device's own
-share, shake hands before long messages; small all-reduces run in a kernel of the engine's own.
+share, meet before long messages; small all-reduces run in a kernel of the engine's own.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from accelmodel.laws.types import ALL_GATHER, ALL_REDUCE, ALL_TO_ALL, REDUCE_SCA
 
 #: time of an algorithm that the software does not offer, relative to its own: never the fastest
 _NOT_OFFERED = 1e6
-#: message for one peer at which a sender waits the whole handshake for the receiver's buffer [B]
+#: message for one peer at which a sender waits the whole rendezvous for the receiver's buffer [B]
 EAGER_BYTES = 4e4
 
 
@@ -32,16 +32,16 @@ def rounds(ranks: float) -> float:
 
 
 @law
-def crowd(ranks: float, machine: Machine) -> float:
+def contention(ranks: float, machine: Machine) -> float:
     """How much slower a device's link is in a group than between two devices, for up to 32 on a bus.
 
     Two cards talk through the bridge they share.  Each doubling beyond passes one more level, bridge, socket, host
-    memory: ``crowding`` is 1 where nobody gets in another's way, 2 where all share one channel, and more where
+    memory: ``contention`` is 1 where nobody gets in another's way, 2 where all share one channel, and more where
     what they share has to be written to host memory and read again.
     """
     load, reach = 1.0, 2.0
     for _ in range(4):
-        load *= machine.crowding if ranks > reach else 1.0
+        load *= machine.contention if ranks > reach else 1.0
         reach *= 2.0
     return load
 
@@ -54,7 +54,7 @@ def group_rate(ranks: float, machine: Machine) -> float:
     bus, groups of more than two share bridges and host memory.
     """
     share = (ranks - 1.0) / max(machine.node - 1.0, 1.0)
-    return machine.link_rate * (min(share, 1.0) if machine.mesh > 0.5 else 1.0) / crowd(ranks, machine)
+    return machine.link_rate * (min(share, 1.0) if machine.mesh > 0.5 else 1.0) / contention(ranks, machine)
 
 
 @law
@@ -137,9 +137,9 @@ def all_reduce_between(message: float, nodes: float, machine: Machine) -> tuple[
 
 @law
 def send_inside(message: float, inside: float, ranks: float, machine: Machine) -> float:
-    """Time of an all-to-all on the links of a node [s]: the wire, or where longer the handshake with each peer."""
+    """Time of an all-to-all on the links of a node [s]: the wire, or where longer the rendezvous with each peer."""
     wire = filled((inside - 1.0 + machine.own_copy) / ranks * message / group_rate(inside, machine), machine)
-    return max(wire, machine.handshake * min(message / ranks / EAGER_BYTES, 1.0))
+    return max(wire, machine.rendezvous * min(message / ranks / EAGER_BYTES, 1.0))
 
 
 @law
@@ -193,7 +193,7 @@ def collective(kind: float, message: float, ranks: float, machine: Machine) -> t
         wire += out / machine.out_rate
         sent = (inside - 1.0) / inside * message + out
     elif kind == ALL_TO_ALL:
-        request = 2.0 if machine.handshake > 0.0 else 1.0
+        request = 2.0 if machine.rendezvous > 0.0 else 1.0
         hops, name = (request * machine.hop if single else machine.out_hop), 5.0
         wire = max(send_inside(message, inside, ranks, machine), (ranks - inside) / ranks * message / machine.out_rate)
         sent = (ranks - 1.0) / ranks * message
@@ -205,17 +205,17 @@ def collective(kind: float, message: float, ranks: float, machine: Machine) -> t
 
 
 @law
-def fused_time(product: float, start_up: float, hops: float, wire: float) -> float:
-    """Time of a product fused with the collective that reduces it, from the start of the product [s].
+def fused_time(matmul: float, start_up: float, hops: float, wire: float) -> float:
+    """Time of a matmul fused with the collective that reduces it, from the start of the matmul [s].
 
-    The product is cut into 1, 2, 4 or 8 pieces; a piece is sent while the next is computed (as in
+    The matmul is cut into 1, 2, 4 or 8 pieces; a piece is sent while the next is computed (as in
     Flux, arXiv 2406.06858).  Synchronisation is paid once, each piece pays its hops.  Optimistic: the
-    pieces of the product are taken to be as efficient as the whole.
+    pieces of the matmul are taken to be as efficient as the whole.
     """
-    best = product + hops + wire
+    best = matmul + hops + wire
     pieces = 2.0
     for _ in range(3):
-        work, send = product / pieces, hops + wire / pieces
+        work, send = matmul / pieces, hops + wire / pieces
         best = min(best, work + (pieces - 1.0) * max(work, send) + send)
         pieces *= 2.0
     return start_up + best

@@ -1,7 +1,7 @@
-"""One matrix product on many cores: tiles, waves, split-K, L2 reuse, HBM traffic.
+"""One matmul on many cores: tiles, waves, split-K, L2 reuse, HBM traffic.
 
 ``C[m, n] = A[m, k] B[k, n]``, ``groups`` times.  Each core works on an output tile of at most
-``tile_m x tile_n``; narrow products may use tiles of half or a quarter of the columns, not below ``tile_least``.
+``tile_m x tile_n``; narrow matmuls may use tiles of half or a quarter of the columns, not below ``tile_least``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from accelmodel.laws.jit import law
 from accelmodel.laws.l2cache import resident_share
 from accelmodel.laws.types import MATMUL, Cost, Machine, Operator
 
-#: rows that the matrix unit works on at least, padding narrower products (16 x 16 fractal of
+#: rows that the matrix unit works on at least, padding narrower matmuls (16 x 16 fractal of
 #: Ascend's cube, m16n8k16 of NVIDIA's tensor cores)
 MIN_ROWS = 16.0
 
@@ -69,7 +69,7 @@ def tiled_cost(op: Operator, machine: Machine, columns: float) -> tuple[float, f
 
 @law
 def hbm_traffic(op: Operator, machine: Machine) -> float:
-    """HBM bytes of a product: each operand once, and again for what L2 could not keep.
+    """HBM bytes of a matmul: each operand once, and again for what L2 could not keep.
 
     A wave of cores covers a block of about sqrt(cores) x sqrt(cores) tiles and sweeps along n; B is
     needed again in the next sweep, A's panel again in the next block.  Whether they are still there
@@ -94,19 +94,19 @@ def hbm_traffic(op: Operator, machine: Machine) -> float:
 
 @law
 def product_start(op: Operator, machine: Machine) -> float:
-    """Time a product takes whatever its size [s]; those of 8 bit and less also fetch scales."""
+    """Time a matmul takes whatever its size [s]; those of 8 bit and less also fetch scales."""
     return machine.launch + machine.fill_time + (machine.scaling_time if op.bits < 16.0 else 0.0)
 
 
 @law
-def unhidden_share(op: Operator, machine: Machine) -> float:
-    """Share of the shorter of computing and fetching that products do not hide."""
-    return machine.unhidden if op.kind == MATMUL else 0.0
+def exposed_share(op: Operator, machine: Machine) -> float:
+    """Share of the shorter of computing and fetching that matmuls do not hide."""
+    return machine.exposed if op.kind == MATMUL else 0.0
 
 
 @law
 def matmul(op: Operator, machine: Machine) -> Cost:
-    """What one matrix product asks of the machine, with the best of three tile widths.
+    """What one matmul asks of the machine, with the best of three tile widths.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def matmul(op: Operator, machine: Machine) -> Cost:
     -----
     The tile model follows LLMCompass (Zhang et al., ISCA 2024, section 4) with the search over
     mappings replaced by closed forms.  Optimistic where a library has no kernel for the best tile,
-    and where dequantisation does not hide behind the product.
+    and where dequantisation does not hide behind the matmul.
     """
     wide = machine.tile_n
     c1, l1, u1 = tiled_cost(op, machine, wide)

@@ -56,9 +56,9 @@ def memory_time(hot: float, cold: float, l2_rate: float, hbm_rate: float) -> flo
 
 
 @law
-def body_time(on_chip: float, memory: float, unhidden: float) -> float:
+def body_time(on_chip: float, memory: float, exposed: float) -> float:
     """Time of an operator without its launch [s]: the longer of its two parts, and what of the shorter shows."""
-    return max(on_chip, memory) + unhidden * min(on_chip, memory)
+    return max(on_chip, memory) + exposed * min(on_chip, memory)
 
 
 @law

@@ -20,10 +20,10 @@ class Machine(NamedTuple):
     multicast: float  #: cores that share one operand fetch from L2
     slice_time: float  #: shortest time of a slice: what a core's pipeline needs to turn over [s]
     store_rate: float  #: all cores write finished tiles [B/s]
-    split_time: float  #: time to add up the partial sums of a product whose depth is split [s]
-    fill_time: float  #: time a product takes to fill and drain its pipelines [s]
-    unhidden: float  #: share of the shorter of computing and fetching that a product does not hide
-    scaling_time: float  #: what operands with scales add to a product [s]
+    split_time: float  #: time to add up the partial sums of a matmul whose depth is split [s]
+    fill_time: float  #: time a matmul takes to fill and drain its pipelines [s]
+    exposed: float  #: share of the shorter of computing and fetching that a matmul does not hide
+    scaling_time: float  #: what operands with scales add to a matmul [s]
     hbm_rate: float  #: device memory [B/s]
     l2_rate: float  #: L2 hits [B/s]
     l2_bytes: float  #: usable L2 [B]
@@ -33,13 +33,13 @@ class Machine(NamedTuple):
     node: float  #: devices in a node
     mesh: float  #: 1 if each pair of devices in the node has its own link
     link_rate: float  #: one way, all links of a device inside the node [B/s]
-    crowding: float  #: by how much each doubling of a group beyond two slows a device's link
+    contention: float  #: by how much each doubling of a group beyond two slows a device's link
     hop: float  #: latency of one transfer inside the node [s]
     start_up: float  #: fixed time of a collective of the library [s]
     direct_start_up: float  #: fixed time of a one-shot or two-shot kernel [s]
     ramp: float  #: latency of a chunk in a pipelined collective [hop]
     own_copy: float  #: time to copy a device's own share, relative to sending it
-    handshake: float  #: wait of a long all-to-all for its receivers' buffers [s]
+    rendezvous: float  #: wait of a long all-to-all for its receivers' buffers [s]
     barrier: float  #: latency between the halves of a two-shot [hop]
     direct_share: float  #: share of the sustained link rate that one-shot and two-shot kernels reach
     direct_limit: float  #: largest message of one-shot and two-shot kernels [B]
@@ -64,10 +64,10 @@ class Operator(NamedTuple):
 
     kind: float  #: one of the constants below
     count: float  # type: ignore[assignment]  #: how often the row occurs in a step
-    groups: float  #: independent products (experts, sequences x KV heads)
-    m: float  #: rows of one product
-    n: float  #: columns (matrix product) or mean keys per query (attention)
-    k: float  #: depth (matrix product) or query-key plus value width (attention)
+    groups: float  #: independent matmuls (experts, sequences x KV heads)
+    m: float  #: rows of one matmul
+    n: float  #: columns (matmul) or mean keys per query (attention)
+    k: float  #: depth (matmul) or query-key plus value width (attention)
     weight_bytes: float  #: weights, or KV cache: what lies in HBM before the step
     input_bytes: float  #: activations read
     output_bytes: float  #: activations written
@@ -77,7 +77,7 @@ class Operator(NamedTuple):
     prefetch_bytes: float  #: what a technique may pull into L2 beforehand
     message_bytes: float  #: collective: bytes that each device holds of the message
     ranks: float  #: devices that take part; 1 means that there is no collective
-    feeds: float  #: row of the collective that reduces this product, -1 if none
+    feeds: float  #: row of the collective that reduces this matmul, -1 if none
     stretch: float  #: what its time is multiplied by: 1, or an error that is followed through a step
     warm: float  #: share of its HBM traffic that lies in L2 before the step, as where a benchmark repeats itself
 
@@ -97,7 +97,7 @@ class Policy(NamedTuple):
 
     rule: float  #: admission rule, index into ``timeline.RULES``; -1 is no prefetch
     threshold: float  #: share of usable L2 that admission may fill
-    fused: float  #: 1 if products are fused with the collective that reduces them
+    fused: float  #: 1 if matmuls are fused with the collective that reduces them
 
 
 class Cost(NamedTuple):

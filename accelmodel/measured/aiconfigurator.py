@@ -1,7 +1,7 @@
 """Measured kernels of the package aiconfigurator-core, read where it is installed.
 
 Every table becomes one frame with the shape columns of ``SHAPES``, ``bits``, ``source`` and ``time`` [s].
-Latencies there are in ms; the weights of products rotate through six copies, so that they come from HBM.
+Latencies there are in ms; the weights of matmuls rotate through six copies, so that they come from HBM.
 Rows that no machine could have measured, or of which it is not known what they measured, are left out by
 the stated rules below, and counted.
 """
@@ -142,7 +142,7 @@ def median(frame: Any, columns: list[str]) -> Any:
 
 
 def _products(device: str) -> Any:
-    """Matrix products; where quantising the activations is part of the latency, it is taken off.
+    """matmuls; where quantising the activations is part of the latency, it is taken off.
 
     TensorRT-LLM's fp8 rows hold the computing of scales and the scaling, which it also measures alone.
     """
@@ -226,7 +226,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
 
 
 def copies(frame: Any) -> Any:
-    """Return through how many copies of the weights the measurement of each product went in turn."""
+    """Return through how many copies of the weights the measurement of each matmul went in turn."""
     alone = frame["source"].str.startswith("vLLM") & (frame["bits"] == 4.0)
     return np.where(alone, 1.0, COPIES)
 
@@ -234,7 +234,7 @@ def copies(frame: Any) -> Any:
 def impossible(kind: str, frame: Any, device: Device) -> Any:
     """Return where a row is faster than the device's peaks allow, or tells nothing of HBM.
 
-    Products: more FLOP/s than the dense peak; weights faster than HBM's peak; weights of which all
+    Matmuls: more FLOP/s than the dense peak; weights faster than HBM's peak; weights of which all
     copies fit L2 although HBM would take longer than ``TELLING`` for them.  Attention: FLOP/s likewise; a KV
     cache beyond four times L2 that came faster than HBM's peak.  Collectives: more bus bandwidth than the link has.
     """

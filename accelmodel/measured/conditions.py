@@ -58,7 +58,7 @@ def attention_warmth(given: operator_time.Columns, device: Device) -> Any:
 
 
 def matmul_warmth(frame: pd.DataFrame, given: operator_time.Columns, device: Device) -> Any:
-    """Return the share of a product's HBM traffic that lies in L2 where a measurement goes round copies of the weights.
+    """Return the share of a matmul's HBM traffic that lies in L2 where a measurement goes round copies of the weights.
 
     As long as all copies fit, the weights are found there; activations that fit are never in HBM anyway.
     """
@@ -71,7 +71,7 @@ def matmul_warmth(frame: pd.DataFrame, given: operator_time.Columns, device: Dev
 
 
 def library_of(source: str, bits: float) -> KernelLibrary | None:
-    """Return whose kernels ran the products of a source at a precision, None if the best library's."""
+    """Return whose kernels ran the matmuls of a source at a precision, None if the best library's."""
     for name in available("library"):
         library: KernelLibrary = load("library", name)
         if source.startswith(library.framework) and bits == library.bits:
@@ -80,7 +80,7 @@ def library_of(source: str, bits: float) -> KernelLibrary | None:
 
 
 def matmul_times(frame: pd.DataFrame, given: operator_time.Columns, chip: Cluster) -> Any:
-    """Return the times of measured products as they were measured.
+    """Return the times of measured matmuls as they were measured.
 
     Parameters
     ----------

@@ -2,7 +2,7 @@
 
 Latent attention was timed as a single kernel with the write of its cache, ``heads`` being those of one device.  Experts
 were timed as a whole layer of one device, tensor- and expert-parallel degrees being cut out of its shapes: sorting of
-the copies of tokens by expert, both products, activation, and the sum over the experts of a token.  Router and
+the copies of tokens by expert, both matmuls, activation, and the sum over the experts of a token.  Router and
 collectives are outside.  Tokens are those of all ranks; rank 0 is the busiest (collectors of ai-dynamo/aiconfigurator:
 ``collect_mla.py``, ``collect_moe.py``, ``helper.py``).
 """
@@ -45,7 +45,7 @@ _EXPERT_KERNELS = {
 _EXPERT_BITS = {"bfloat16": (16.0, ""), "fp8": (8.0, ""), "fp8_block": (8.0, ", block scales")}
 #: rows of each source and precision of experts that are looked at, those of smallest hash: there are 10^4 of each
 SAMPLE = 600
-#: small kernels that sort copies by expert before the products
+#: small kernels that sort copies by expert before the matmuls
 SORTING = {"TensorRT-LLM": 3, "vLLM": 2, "SGLang": 2}
 #: vector operations per element of a conversion to 8 bit
 _QUANTISE_OPS = 3.0
@@ -66,7 +66,7 @@ def _latent(device: str, kind: str) -> Any:
 
 
 def _absorbing(device: str) -> Any:
-    """Products that take queries into the latent, and, ``after`` attention, values out of it; 16 bit alone.
+    """Matmuls that take queries into the latent, and, ``after`` attention, values out of it; 16 bit alone.
 
     Those of 8 bit hold the quantisation of a layout that the step model does not have.
     """
@@ -155,29 +155,29 @@ def attention_columns(kind: str, frame: pd.DataFrame) -> operator_time.Columns:
 
 
 def absorbing(frame: pd.DataFrame) -> operator_time.Columns:
-    """Return the products by which queries come into the latent and values out of it, as a step has them."""
+    """Return the matmuls by which queries come into the latent and values out of it, as a step has them."""
     tokens, heads, after = (frame[name].to_numpy(dtype=float) for name in SHAPES["mla products"])
     columns = np.where(after > 0.0, operator_time.VALUE, operator_time.LATENT)
     depth = np.where(after > 0.0, operator_time.LATENT, operator_time.NOPE)
-    return layers.product(tokens, columns, depth, operator_time.precision(16.0), groups=heads)
+    return layers.matmul(tokens, columns, depth, operator_time.precision(16.0), groups=heads)
 
 
 def operators(kind: str, frame: pd.DataFrame) -> tuple[operator_time.Columns, ...]:
     """Return the operators of a step that measured rows of a kind are made of."""
     if kind == "moe":
-        return products(frame)
+        return matmuls(frame)
     return (absorbing(frame) if kind == "mla products" else attention_columns(kind, frame),)
 
 
-def products(frame: pd.DataFrame) -> tuple[operator_time.Columns, operator_time.Columns]:
-    """Return the operators of both products of the experts of a device, as a step has them."""
+def matmuls(frame: pd.DataFrame) -> tuple[operator_time.Columns, operator_time.Columns]:
+    """Return the operators of both matmuls of the experts of a device, as a step has them."""
     hidden, active = frame["hidden_size"].to_numpy(dtype=float), frame["active"].to_numpy()
     inner = frame["inter_size"].to_numpy(dtype=float) / frame["moe_tp_size"].to_numpy()
     part = operator_time.precision(frame["bits"].to_numpy(dtype=float))
     held = frame["copies"].to_numpy() / active
     return (
-        layers.product(held, 2.0 * inner, hidden, part, groups=active),
-        layers.product(held, hidden, inner, part, groups=active),
+        layers.matmul(held, 2.0 * inner, hidden, part, groups=active),
+        layers.matmul(held, hidden, inner, part, groups=active),
     )
 
 
@@ -191,7 +191,7 @@ def work(kind: str, frame: pd.DataFrame) -> tuple[Any, Any, Any]:
 
 
 def _passes(frame: pd.DataFrame, chip: Cluster) -> Any:
-    """Return the time of what surrounds the products of experts: sorting, gathering, activation, sum [s].
+    """Return the time of what surrounds the matmuls of experts: sorting, gathering, activation, sum [s].
 
     CUTLASS's kernels gather the copies that stay and sum those.  Triton's gather as they multiply, but write zeros
     for copies of experts that are elsewhere, and activation and sum go over these too.

@@ -52,7 +52,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         Column("n", "1", int, "output features"),
         Column("k", "1", int, "input features"),
         Column("copies", "1", int, "copies of the weights that are used in turn"),
-        Column("products", "1", int, "products in the graph"),
+        Column("matmuls", "1", int, "matmuls in the graph"),
         _REPEATS,
         *_TIMES,
     ),
@@ -73,7 +73,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "preserve": (
         _PRECISION,
         Column("m", "1", int, "rows of activations"),
-        Column("operators", "1", str, "products of the window as n x k, in order; none: only what stands for them"),
+        Column("operators", "1", str, "matmuls of the window as n x k, in order; none: only what stands for them"),
         Column("stand_in", "1", str, "what stands for the collective: none, spin, or traffic, which also copies"),
         Column("duration_s", "s", float, "time the stand-in is set to last"),
         Column("message_bytes", "B", int, "bytes the stand-in copies, the same buffers in every window"),
@@ -122,7 +122,7 @@ class Run(NamedTuple):
 
 
 def operators_text(operators: list[tuple[int, int]]) -> str:
-    """Return the products of a window as the tables hold them.
+    """Return the matmuls of a window as the tables hold them.
 
     Examples
     --------
@@ -133,7 +133,7 @@ def operators_text(operators: list[tuple[int, int]]) -> str:
 
 
 def operators_of(text: str) -> list[tuple[int, int]]:
-    """Return the products of a window, as (n, k); none for ``none``.
+    """Return the matmuls of a window, as (n, k); none for ``none``.
 
     Examples
     --------

@@ -16,7 +16,7 @@ from accelmodel.report import html
 from accelmodel.report.style import FAINT, axis
 from accelmodel.report.style import figure as blank
 from accelmodel.specs.load import cluster, load
-from accelmodel.validation import kernels, table
+from accelmodel.validation import operators, table
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -34,7 +34,7 @@ $tables
 """)
 #: kind → what its heading says
 SHOWN = {
-    "matmul": "Matrix products",
+    "matmul": "matmuls",
     "prefill attention": "Attention in prefill",
     "decode attention": "Attention in decode",
     "all-reduce": "All-reduce (NCCL)",
@@ -43,13 +43,13 @@ SHOWN = {
 
 def headline(data: dict[str, Any]) -> str:
     """Return the answer in one sentence."""
-    products = [row for row in data["rows"] if row["kind"] == "matmul" and row.get("fitted_source")]
+    matmuls = [row for row in data["rows"] if row["kind"] == "matmul" and row.get("fitted_source")]
     claims = [row for row in data["rows"] if row["kind"] == "claim"]
-    if not products:
+    if not matmuls:
         return f"{sum(bool(row['within']) for row in claims)} of {len(claims)} published claims are met."
-    ends = [f"{end(row['median_ape'] for row in products):.1%}" for end in (min, max)]
-    chips = len({row["device"] for row in products})
-    return f"Matrix products of {chips} chips are met within {ends[0]} to {ends[1]} (median)."
+    ends = [f"{end(row['median_ape'] for row in matmuls):.1%}" for end in (min, max)]
+    chips = len({row["device"] for row in matmuls})
+    return f"matmuls of {chips} chips are met within {ends[0]} to {ends[1]} (median)."
 
 
 def write_report(data: dict[str, Any], path: Path) -> Path:
@@ -104,7 +104,7 @@ def kernel_points(kind: str) -> dict[str, dict[str, Any]]:
         found[name] = {
             "measured": held["time"].to_numpy(),
             "predicted": fit.predict(kind, held, cluster(device)),
-            "roofline": kernels.roofline(kind, held, device),
+            "roofline": operators.roofline(kind, held, device),
         }
     return found
 

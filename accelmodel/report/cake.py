@@ -9,7 +9,7 @@ from string import Template
 from typing import Any
 
 from accelmodel import __version__
-from accelmodel.kvcache.question import HEADINGS, WORTH_BOTH, Question, bandwidth_words
+from accelmodel.kvcache.evaluate import HEADINGS, WORTH_BOTH, Inputs, bandwidth_words
 from accelmodel.report import cake_figures, html
 from accelmodel.units import show
 from accelmodel.validation import cake
@@ -113,16 +113,16 @@ def _caption_paper(points: list[dict[str, Any]]) -> str:
     )
 
 
-def page(question: Question, data: dict[str, Any]) -> str:
+def page(inputs: Inputs, data: dict[str, Any]) -> str:
     """Return the report as HTML; the same question gives the same bytes."""
     draw = cake_figures
     drawn: list[tuple[str, str, Any, Callable[[Any], Any], Callable[[Any], str]]] = [
-        ("fronts", "Where the fronts meet", draw.fronts_points(question), draw.figure_fronts, _caption_fronts),
-        ("ttft", "Which resource decides", draw.surface_points(question), draw.figure_surface, _caption_surface),
+        ("fronts", "Where the fronts meet", draw.fronts_points(inputs), draw.figure_fronts, _caption_fronts),
+        ("ttft", "Which resource decides", draw.surface_points(inputs), draw.figure_surface, _caption_surface),
         ("rows", "What Cake gains", draw.rows_points(data), draw.figure_rows, _caption_rows),
         ("paper", "Beside the paper’s table", cake.table3_points(), draw.figure_paper, _caption_paper),
     ]
-    specs = (question.model, question.cluster.device, question.storage)
+    specs = (inputs.model, inputs.cluster.device, inputs.storage)
     title = escape(f"Cake: {data['model']} on {data['device']}")
     body = BODY.substitute(
         question=title,
@@ -139,6 +139,6 @@ def page(question: Question, data: dict[str, Any]) -> str:
     return html.page(title, body)
 
 
-def write_report(question: Question, data: dict[str, Any], path: Path) -> Path:
+def write_report(inputs: Inputs, data: dict[str, Any], path: Path) -> Path:
     """Write the report as one HTML file that needs nothing else; SpecError if it cannot be written."""
-    return html.write(page(question, data), path, "--report")
+    return html.write(page(inputs, data), path, "--report")

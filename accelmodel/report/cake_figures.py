@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accelmodel.kvcache.question import (
+from accelmodel.kvcache.evaluate import (
     ALWAYS,
-    Question,
+    Inputs,
     bandwidth_words,
     constant_grid,
     curves_of,
@@ -43,17 +43,17 @@ SHARES = np.linspace(0.05, 1.0, 39)
 GIBPS = 2.0**30 / 8.0
 
 
-def fronts_points(question: Question) -> dict[str, Any]:
+def fronts_points(inputs: Inputs) -> dict[str, Any]:
     """Return the positions of both fronts for the longest prompt at the first rates asked for, and the rates."""
     one = replace(
-        question,
-        tokens=[max(question.tokens)],
-        bandwidth=question.bandwidth[:1],
-        utilisation=question.utilisation[:1],
-        kv_bits=question.kv_bits[:1],
+        inputs,
+        tokens=[max(inputs.tokens)],
+        bandwidth=inputs.bandwidth[:1],
+        utilisation=inputs.utilisation[:1],
+        kv_bits=inputs.kv_bits[:1],
     )
     found = front_points(one, curves_of(one))[0]
-    traces = {"bandwidth": question.bandwidth_trace, "share": question.budget_trace}
+    traces = {"bandwidth": inputs.bandwidth_trace, "share": inputs.budget_trace}
     rates = {}
     for name, trace in traces.items():
         if trace is not None:
@@ -108,13 +108,13 @@ def figure_fronts(points: dict[str, Any]) -> go.Figure:
     return figure
 
 
-def surface_points(question: Question) -> dict[str, Any]:
+def surface_points(inputs: Inputs) -> dict[str, Any]:
     """Return time to first token and regime over bandwidth and share, for the longest prompt at constant rates."""
     wide = replace(
-        question, bandwidth=(BANDWIDTHS * GIBPS).tolist(), utilisation=SHARES.tolist(), kv_bits=question.kv_bits[:1],
+        inputs, bandwidth=(BANDWIDTHS * GIBPS).tolist(), utilisation=SHARES.tolist(), kv_bits=inputs.kv_bits[:1],
         bandwidth_trace=None, budget_trace=None,
     )  # fmt: skip
-    bits, tokens = wide.kv_bits[0], float(max(question.tokens))
+    bits, tokens = wide.kv_bits[0], float(max(inputs.tokens))
     found = constant_grid(wide, curves_of(wide)[bits], tokens, bits).isel(device=0, tokens=0, kv_bits=0)
     ttft: dict[str, Array] = {
         name: found.ttft.sel(policy=name).transpose("utilisation", "bandwidth").values for name in ALWAYS
@@ -128,7 +128,7 @@ def surface_points(question: Question) -> dict[str, Any]:
         "regime": regime(ttft),
         "crossover": np.where(np.isfinite(crossover), crossover, np.nan),
         "lost": ttft["cake"] / np.minimum(ttft["compute_only"], ttft["load_only"]),
-        "asked": [(at["bandwidth_bytes_per_s"] / GIBPS, at["utilisation"]) for at in points_of(question)],
+        "asked": [(at["bandwidth_bytes_per_s"] / GIBPS, at["utilisation"]) for at in points_of(inputs)],
     }
 
 

@@ -27,8 +27,8 @@ _NOT_NUMBERS = (str, list, bool)
 WORDS = {
     "link.start_up": "start-up of a collective", "link.direct_start": "start-up of an all-reduce kernel of the engine",
     "link.ramp": "latency of a chunk of a collective", "link.own_copy": "copy of the own share in a collective",
-    "link.handshake": "handshake of an all-to-all", "link.barrier": "barrier inside a two-shot all-reduce",
-    "link.crowding": "slowing of a link with each doubling of the group",
+    "link.rendezvous": "rendezvous of an all-to-all", "link.barrier": "barrier inside a two-shot all-reduce",
+    "link.contention": "slowing of a link with each doubling of the group",
     "link.switch_share": "reachable share of reduction in the switch",
     "link.hop_latency": "latency of a hop between devices",
     "link.share": "reachable share of link bandwidth", "process.sram_area": "area of L2 per MB",
@@ -43,7 +43,7 @@ WORDS = {
     "device.hbm_bandwidth": "HBM bandwidth", "device.hbm_stacks": "HBM stacks", "device.l2_bandwidth": "L2 bandwidth",
     "device.l2_usable": "usable share of L2", "device.l2_ways": "associativity of L2 (ways)",
     "device.matrix_share": "reachable share of the matrix peak", "device.peak_16bit": "16-bit peak",
-    "time.matmul": "time of matrix products", "time.attention": "time of attention",
+    "time.matmul": "time of matmuls", "time.attention": "time of attention",
     "time.memory-bound": "time of memory-bound operators", "time.collective": "time of collectives",
     "device.tile_m": "tile height", "device.tile_n": "tile width", "device.tile_k": "tile depth",
 }  # fmt: skip

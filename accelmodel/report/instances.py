@@ -9,7 +9,7 @@ from typing import Any
 
 from accelmodel import __version__
 from accelmodel.cloud.hosting import Setup
-from accelmodel.cloud.ranking import Question
+from accelmodel.cloud.ranking import Inputs
 from accelmodel.report import html, instance_figures
 from accelmodel.report.instance_figures import cost_points, step_points, winner_points
 from accelmodel.specs.prices import Price
@@ -91,13 +91,13 @@ def row_table(data: dict[str, Any]) -> str:
     return html.table(columns, rows, range(3, 10))
 
 
-def page(question: Question, offered: dict[str, Price], setups: list[Setup], data: dict[str, Any]) -> str:
+def page(inputs: Inputs, offered: dict[str, Price], setups: list[Setup], data: dict[str, Any]) -> str:
     """Return the report as HTML."""
     best = data["choice"]["detail"]
     setup = next(each for each in setups if (each.weight_bits, each.kv_bits) == (best["weight_bits"], best["kv_bits"]))
-    cost = instance_figures.figure_cost(cost_points(question, data))
-    step = step_points(question, data, setup)
-    winner = instance_figures.figure_winner(winner_points(question, offered, setup))
+    cost = instance_figures.figure_cost(cost_points(inputs, data))
+    step = step_points(inputs, data, setup)
+    winner = instance_figures.figure_winner(winner_points(inputs, offered, setup))
     beside = (
         " The engine's launches run beside the device, so that the bar is longer than the step."
         if step["beside"]
@@ -109,11 +109,11 @@ def page(question: Question, offered: dict[str, Price], setups: list[Setup], dat
         html.section("step", "Where a decode step goes", f"Batch {step['batch']}, in the middle of the answer. "
                  f"Operators count to what bounds them.{beside}", instance_figures.figure_step(step)),
         html.section("winner", "Where each instance is the cheapest", "USD per million input and output tokens with "
-                 f"static batches and answers of {question.output} tokens; no service level. Blank: fits nowhere.",
+                 f"static batches and answers of {inputs.output} tokens; no service level. Blank: fits nowhere.",
                  winner),
     ]  # fmt: skip
-    load = f"{question.rate:g} requests/s" if question.rate else f"batch {question.batch}"
-    shape = f"{question.input} tokens in, {question.output} out"
+    load = f"{inputs.rate:g} requests/s" if inputs.rate else f"batch {inputs.batch}"
+    shape = f"{inputs.input} tokens in, {inputs.output} out"
     title = escape(f"Instances for {data['model']}: {shape}, {load}")
     body = BODY.substitute(
         title=title,
@@ -130,7 +130,7 @@ def page(question: Question, offered: dict[str, Price], setups: list[Setup], dat
 
 
 def write_report(
-    question: Question, offered: dict[str, Price], setups: list[Setup], data: dict[str, Any], path: Path
+    inputs: Inputs, offered: dict[str, Price], setups: list[Setup], data: dict[str, Any], path: Path
 ) -> Path:  # fmt: skip
     """Write the report as one HTML file; SpecError if it cannot be written."""
-    return html.write(page(question, offered, setups, data), path, "--report")
+    return html.write(page(inputs, offered, setups, data), path, "--report")

@@ -31,7 +31,7 @@ _FIGURES = ("time", "hbm_bytes", "l2_hit_bytes", "admitted_bytes", "fetched_byte
 
 
 def _stretch(result: Any) -> list[dict[str, Any]]:
-    """Rows of one attention window and one perceptron window, with the times of one invocation."""
+    """Rows of one attention window and one mlp window, with the times of one invocation."""
     names = [str(name) for name in result.operator.values]
     openers = [i for i, name in enumerate(names) if "_into_" in name or name == "stage_transfer"]
     starts = [next(i for i in openers if word in names[i]) for word in ("_into_attention", "_into_mlp")]
@@ -96,7 +96,7 @@ def _best_policy(study: Study, model: LanguageModel, chip: Cluster, work: Any) -
 
 
 def step_points(exploration: Exploration) -> dict[str, Any]:
-    """Return one attention window and one perceptron window of a decode step, without and with prefetch.
+    """Return one attention window and one mlp window of a decode step, without and with prefetch.
 
     On the best chip with L2 alone free, for the study's largest model and its last batch and length; seconds
     and bytes of one invocation.

@@ -81,7 +81,7 @@ def step_tables(
     step = workload(phase="decode", batch=batches, context=lengths, **work)
     decode, lean = split_times(model, clusters, step, [batches, lengths])
     _, wide = split_times(model, clusters, workload(phase="prefill", batch=1, context=sizes, **work), [sizes])
-    # the products of a step of few tokens are those of decoding, of many those of a prompt
+    # the matmuls of a step of few tokens are those of decoding, of many those of a prompt
     other = np.concatenate([lean[:, : sizes.size, 0], wide[:, batches.size :]], axis=1)
     part = workload(phase="prefill", batch=1, context=news + befores, prefix=befores + 0.0 * news, **work)
     prompts, _ = split_times(model, clusters, part, [news, befores])
@@ -91,9 +91,9 @@ def step_tables(
 def rules_of(engine: Engine, layers: float, room: float) -> Rules:
     """Return the engine's rules for a model of ``layers`` layers and KV cache for ``room`` tokens."""
     return Rules(
-        int(engine.most_sequences), float(room), int(engine.chunk), int(engine.patience),
+        int(engine.max_num_seqs), float(room), int(engine.max_num_batched_tokens), int(engine.patience),
         float(engine.layer_time * layers), float(engine.sequence_time),
-        float(engine.prompt_time), engine.host == "beside",
+        float(engine.prompt_time), engine.host == "overlapped",
     )  # fmt: skip
 
 
@@ -156,7 +156,7 @@ def steady(times: Times, rules: Rules, users: float, prompt: float, answer: floa
     cycle = T_prompts + (answer - 1) T_decode, for ``users`` requests.  Exact in the mean when requests are alike and
     prompts do not wait for one another.
     """
-    together = min(users, rules.most, rules.room // (prompt + answer))
+    together = min(users, rules.max_num_seqs, rules.room // (prompt + answer))
     decode = surface(times.decode_attention, together, prompt + answer / 2.0)
     decode = step_time(decode + curve(times.other, together), together, 0.0, rules)
     alone = step_time(surface(times.prompt_attention, prompt, 1.0) + curve(times.other, prompt), 0.0, 1.0, rules)

@@ -32,7 +32,7 @@ def axis(name: str, values: Array) -> Any:
     return xr.DataArray(numbers, dims=name, coords={name: numbers})
 
 
-def posed(model: LanguageModel, work: Workload, axes: list[Any]) -> Array:
+def prepared(model: LanguageModel, work: Workload, axes: list[Any]) -> Array:
     """Return the operator table over labelled axes as an array (column, row, points of the axes)."""
     return table_array(operator_table(model, work), {each.dims[0]: each.values for each in axes})
 
@@ -60,14 +60,14 @@ def device_times(model: LanguageModel, clusters: list[Cluster], work: Workload, 
     SpecError
         If the model cannot be cut as asked.
     """
-    table = posed(model, work, axes)
+    table = prepared(model, work, axes)
     totals, _ = run_kernel(table, machines(clusters), NONE)
     return totals[0].T.reshape(len(clusters), *(each.size for each in axes))
 
 
 def split_times(model: LanguageModel, clusters: list[Cluster], work: Workload, axes: list[Any]) -> tuple[Array, Array]:
     """Return the time of attention and of all other operators, both as ``device_times`` does [s]."""
-    table = posed(model, work, axes)
+    table = prepared(model, work, axes)
     totals, detail = run_kernel(table, machines(clusters), NONE, detail=True)
     spent = detail[DETAIL.index("time")] * table[Operator._fields.index("count")][:, :, None]
     kinds = table[Operator._fields.index("kind")][:, 0]

@@ -41,10 +41,10 @@ class Instance(Spec):
 class Engine(Spec):
     """A serving engine: what its host side costs, what it overlaps, and how it batches.
 
-    ``host`` says whether the host's time adds to the device's (``serial``) or runs beside it (``beside``);
-    ``loads`` says the same of KV cache that comes from host memory.  ``chunk`` is the number of tokens in a step
-    that mixes prompts with decoding [token]; 0 is whole prompts in steps of their own.  ``patience`` is the number
-    of decode steps after which waiting prompts interrupt decoding.  ``layer_time`` is paid in each step,
+    ``host`` says whether the host's time adds to the device's (``serial``) or runs beside it (``overlapped``);
+    ``loads`` says the same of KV cache that comes from host memory.  ``max_num_batched_tokens`` is the number of
+    tokens in a step that mixes prompts with decoding [token]; 0 is whole prompts in steps of their own.  ``patience``
+    is the number of decode steps after which waiting prompts interrupt decoding.  ``layer_time`` is paid in each step,
     ``sequence_time`` for each sequence that decodes, ``prompt_time`` once for each prompt.
     ``attention_factor`` is the time of decode attention relative to that of a kernel which reads the KV cache once.
     """
@@ -53,10 +53,10 @@ class Engine(Spec):
     loads: str
     layer_time: Seconds
     sequence_time: Seconds
-    memory_share: Share
+    gpu_memory_utilization: Share
     host_memory_share: Share
-    chunk: CountOrNone
-    most_sequences: Count
+    max_num_batched_tokens: CountOrNone
+    max_num_seqs: Count
     patience: CountOrNone = 0.0
     prompt_time: Seconds = 0.0
     attention_factor: Annotated[Number, Quantity(ge=1.0, le=100.0)] = 1.0
@@ -67,12 +67,12 @@ class Engine(Spec):
                 raise unknown("overlap", name, OVERLAPS)
 
 
-OVERLAPS = ("serial", "beside")
+OVERLAPS = ("serial", "overlapped")
 
 
 @dataclass(frozen=True, config=CONFIG)
 class KernelLibrary(Spec):
-    """Products at 8 or 4 bit by kernels of a framework, relative to the best library; and how it quantises for them.
+    """Matmuls at 8 or 4 bit by kernels of a framework, relative to the best library; and how it quantises for them.
 
     They take tiles by the rows alone: a quarter of the largest columns up to ``quarter_rows``, half of them up to
     twice that on Hopper and four times that elsewhere, else all; and do not split the depth.  The activations are

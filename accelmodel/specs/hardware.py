@@ -49,7 +49,7 @@ class Device(Spec):
     store_width: Annotated[Number, Quantity("B", gt=0.0, le=1e6)]
     split_time: Seconds
     fill_time: Seconds
-    unhidden: Annotated[Number, Quantity(ge=0.0, le=1.0)]
+    exposed: Annotated[Number, Quantity(ge=0.0, le=1.0)]
     scaling_time: Seconds
     softmax_width: Annotated[Number, Quantity(gt=0.0, le=1e6)]
     attention_time: Seconds
@@ -102,10 +102,10 @@ class Link(Spec):
     direct_limit: Bytes = 1e18
     barrier: Annotated[Number, Quantity(ge=0.0, le=1e3)] = 1.0
     switch_share: Share = 1.0
-    crowding: Annotated[Number, Quantity(ge=1.0, le=10.0)] = 1.0
+    contention: Annotated[Number, Quantity(ge=1.0, le=10.0)] = 1.0
     ramp: Annotated[Number, Quantity(ge=0.0, le=1e3)] = 0.0
     own_copy: Annotated[Number, Quantity(ge=0.0, le=10.0)] = 0.0
-    handshake: Seconds = 0.0
+    rendezvous: Seconds = 0.0
 
     def __post_init__(self) -> None:
         if self.topology not in TOPOLOGIES:
@@ -152,7 +152,7 @@ class Process(Spec):
 
 
 @dataclass(frozen=True, config=CONFIG)
-class Bill(Spec):
+class BillOfMaterials(Spec):
     """What a chip spends outside its cores and cache: PHY areas, prices and power of the parts."""
 
     hbm_stack_area: Area

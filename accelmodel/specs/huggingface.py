@@ -208,7 +208,7 @@ def _attention(config: _Config, hidden: int) -> dict[str, float]:
 
 
 def _dense_layers(config: _Config, layers: int) -> int:
-    """Return how many layers of a mixture of experts have an ordinary perceptron."""
+    """Return how many layers of a mixture of experts have an ordinary mlp."""
     first, every = config.whole("first_k_dense_replace", 0, low=0), config.whole("moe_layer_freq", 1)
     step, only = config.whole("decoder_sparse_step", 1), set(config.items("mlp_only_layers", int))
     sparse = (

@@ -23,7 +23,7 @@ from accelmodel.specs import facts, huggingface
 from accelmodel.specs.base import Residual, Spec
 from accelmodel.specs.cloud import Engine, Instance, KernelLibrary
 from accelmodel.specs.facts import Fact
-from accelmodel.specs.hardware import Bill, Cluster, Device, Link, Process, Storage
+from accelmodel.specs.hardware import BillOfMaterials, Cluster, Device, Link, Process, Storage
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.quantities import Quantity
 from accelmodel.specs.workload import Workload
@@ -35,11 +35,11 @@ TYPES: dict[str, tuple[str, type[Spec]]] = {
     "link": ("links", Link),
     "model": ("models", LanguageModel),
     "process": ("processes", Process),
-    "bill": ("bills", Bill),
+    "bill": ("bills", BillOfMaterials),
     "storage": ("storage", Storage),
     "instance": ("instances", Instance),
     "engine": ("engines", Engine),
-    "library": ("kernels", KernelLibrary),
+    "library": ("kernel_libraries", KernelLibrary),
 }
 #: what comes after the name of a specification in the name of the file of its fitted constants
 _FITTED = ".calibrated"
@@ -138,7 +138,7 @@ def load(kind: str, name: str, *, fitted: bool = True) -> Any:
 
     Returns
     -------
-    Device, Link, LanguageModel, Process, Bill, Storage, Instance, Engine or KernelLibrary
+    Device, Link, LanguageModel, Process, BillOfMaterials, Storage, Instance, Engine or KernelLibrary
         Frozen, in SI units, with its facts.
 
     Raises

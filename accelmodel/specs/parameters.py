@@ -42,7 +42,7 @@ def _perceptron(model: LanguageModel, width: Number, bias: bool) -> Number:
 
 
 def dense_mlp_parameters(model: LanguageModel) -> Number:
-    """Return the parameters of the perceptron of one dense layer, without its norm [1]."""
+    """Return the parameters of the mlp of one dense layer, without its norm [1]."""
     return _perceptron(model, model.ffn, model.mlp_bias)
 
 

@@ -1,7 +1,7 @@
 """Cake against its paper, on two levels that are reported apart.
 
 "Measured curve" takes the paper's chunk times and asks whether the fronts are right.  "Own step model" takes
-nothing from the paper but the question, so that it also judges the step model.  Data and claims stand in
+nothing from the paper but the inputs, so that it also judges the step model.  Data and claims stand in
 ``hwspecs/published/cake.toml``.
 """
 
@@ -23,7 +23,7 @@ from accelmodel.kvcache.prompt import Computing, Loading, Prompt, chunk_times
 from accelmodel.kvcache.traces import Array, random_trace
 from accelmodel.specs import facts
 from accelmodel.specs.load import cluster, load
-from accelmodel.validation.claims import answer, claims
+from accelmodel.validation.claims import claims, evaluate
 
 #: bytes per second of one Gibit/s, the "Gbps" of the paper, and of one Mibit/s [B/s]
 GIBPS, MIBPS = 2.0**30 / 8.0, 2.0**20 / 8.0
@@ -367,4 +367,4 @@ QUANTITIES: dict[str, Callable[[str], float]] = {
 
 def validate() -> list[dict[str, Any]]:
     """Return the accuracy table of Cake, with the rows of ``validation.validate``."""
-    return answer(claims("check"), QUANTITIES)
+    return evaluate(claims("check"), QUANTITIES)

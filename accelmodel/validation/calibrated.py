@@ -13,7 +13,7 @@ from accelmodel.errors import SpecError
 from accelmodel.measured import aiconfigurator
 from accelmodel.specs.hardware import Device, Link
 from accelmodel.specs.load import calibrated_path, cluster, field_units, load, path_of
-from accelmodel.validation import kernels
+from accelmodel.validation import operators
 
 
 def calibrate(
@@ -39,13 +39,13 @@ def calibrate(
         files.append(calibrated_path(path.parent / base.link if output else path_of("link", base.link)))
         file.write(files[1], file.text(chip.link, "link", fits, source, today))
     rows = [
-        row for kind, frame in measured.items() for row in kernels.rows_of(base, kind, fitted, "held-out", (frame, 0))
+        row for kind, frame in measured.items() for row in operators.rows_of(base, kind, fitted, "held-out", (frame, 0))
     ]
     return {"device": base.name, "files": [str(each) for each in files], "constants": _constants(fits), "rows": rows}
 
 
 def calibrate_library(name: str, output: Path | None, progress: Callable[[str], None] | None = None) -> dict[str, Any]:
-    """Fit a framework's own products over all fitted devices, write them, and return what was fitted."""
+    """Fit a framework's own matmuls over all fitted devices, write them, and return what was fitted."""
     library, path = load("library", name), output or path_of("library", name)
     found, spans, told = libraries.fit(library, progress)
     file.write(path, libraries.text(found, spans, told, datetime.date.today().isoformat()))

@@ -140,7 +140,7 @@ QUANTITIES: dict[str, Callable[[str], float]] = {
 }
 
 
-def answer(given: list[Claim], quantities: Mapping[str, Callable[[str], float]]) -> list[dict[str, Any]]:
+def evaluate(given: list[Claim], quantities: Mapping[str, Callable[[str], float]]) -> list[dict[str, Any]]:
     """Return the accuracy table of some claims: one row for each.
 
     Returns
@@ -179,7 +179,7 @@ def answer(given: list[Claim], quantities: Mapping[str, Callable[[str], float]])
 
 def validate() -> list[dict[str, Any]]:
     """Return the accuracy table, as ``answer``, of all ``[[claim]]``."""
-    return answer(claims(), QUANTITIES)
+    return evaluate(claims(), QUANTITIES)
 
 
 #: grid of the constants that are not public: start-up of a collective [s], usable share of L2, SRAM area [mm²/MiB]

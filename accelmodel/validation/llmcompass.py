@@ -16,7 +16,7 @@ from accelmodel.errors import SpecError, unknown
 from accelmodel.inference import operator_time
 from accelmodel.specs import facts
 from accelmodel.specs.load import cluster, load
-from accelmodel.validation.kernels import FIELD_SHARE
+from accelmodel.validation.operators import FIELD_SHARE
 
 Points = Annotated[list[Annotated[float, Field(gt=0.0)]], Field(min_length=1)]
 #: bytes of an element, all of them at 16 bit

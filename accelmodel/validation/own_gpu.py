@@ -1,4 +1,4 @@
-"""Our own measurements on one GPU against the laws: products, L2 occupancy, and prefetching during a collective.
+"""Our own measurements on one GPU against the laws: matmuls, L2 occupancy, and prefetching during a collective.
 
 The runs lie in ``hwspecs/measured``, written by ``python -m accelmodel.benchmarks.gpu``.  Nothing is fitted to them
 here.  Where there are none, the accuracy table says "not measured".
@@ -49,8 +49,8 @@ def operator(**columns: float) -> Operator:
     return Operator(**{**blank, **dict.fromkeys(_ONES, 1.0), "feeds": -1.0, **columns})
 
 
-def product(m: float, n: float, k: float, precision: str) -> Operator:
-    """Return the product (m, k) x (k, n) whose weights a technique may prefetch."""
+def matmul(m: float, n: float, k: float, precision: str) -> Operator:
+    """Return the matmul (m, k) x (k, n) whose weights a technique may prefetch."""
     bits = float(BITS[precision])
     weights = n * k * bits / 8.0
     sizes = {"weight_bytes": weights, "input_bytes": m * k * bits / 8.0, "output_bytes": m * n * 2.0}
@@ -98,9 +98,9 @@ def roofline(operators: Iterable[Operator], device: Device) -> float:
 
 
 def matmul_points(rows: list[dict[str, Any]], chip: Machine, device: Device) -> Iterator[Point]:
-    """Yield products with weights from HBM, and with weights that a prefetch without end has brought into L2."""
+    """Yield matmuls with weights from HBM, and with weights that a prefetch without end has brought into L2."""
     for row in rows:
-        op = product(row["m"], row["n"], row["k"], row["precision"])
+        op = matmul(row["m"], row["n"], row["k"], row["precision"])
         if row["cache"] == "hot":
             model = window_time([op], chip, _ENDLESS, prefetch=op.weight_bytes) - _ENDLESS
         else:
@@ -145,7 +145,7 @@ def preserve_points(rows: list[dict[str, Any]], chip: Machine, device: Device) -
     """Yield windows whose operators do not wait for the prefetch, and their speed-up over those without.
 
     How long the stand-in lasts is taken from its rows without operators.  Windows without a stand-in are
-    plain products, one after the other.
+    plain matmuls, one after the other.
     """
     lasts = {_stand_in(row): row["time_s"] for row in rows if row["operators"] == "none"} | {("none", 0.0, 0): 0.0}
     plain: dict[Any, tuple[float, float]] = {}
@@ -153,7 +153,7 @@ def preserve_points(rows: list[dict[str, Any]], chip: Machine, device: Device) -
         stand_in = _stand_in(row)
         if row["operators"] == "none" or row["join"] != "after" or stand_in not in lasts:
             continue
-        ops = [product(row["m"], n, k, row["precision"]) for n, k in operators_of(row["operators"])]
+        ops = [matmul(row["m"], n, k, row["precision"]) for n, k in operators_of(row["operators"])]
         collective, message, prefetch = lasts[stand_in], float(row["message_bytes"]), float(row["prefetch_bytes"])
         model = window_time(ops, chip, collective, message, prefetch)
         kind = "preserve" if row["hint"] == "normal" else "preserve-evict-last"

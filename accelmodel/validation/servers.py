@@ -1,7 +1,7 @@
 """Whole servers against measurements: time per token and to the first token of continuous batching.
 
 A number of users who each wait for an answer and ask again (``endtoend_points``).  Ten requests a user are simulated
-(``serving``; ``laws.handover`` where prompts and answers have servers of their own); the first of all users come at
+(``laws.kernels.disaggregated`` where prompts and answers have servers of their own); the first of all users come at
 once, which the measured means include.  Most points are of InferenceMAX, whose requests have 0.8 to 1 of the stated
 lengths; users with one and the same length stay in step with each other, which makes them wait longer.  An engine adds
 a time for each layer of a step and for each sequence, and to each request and token of its prompt before the queue:
@@ -19,7 +19,7 @@ import numpy as np
 
 from accelmodel.calibration.errors import statistics
 from accelmodel.laws.kernels.batching import Rules, Times, Traffic, curve, surface
-from accelmodel.laws.kernels.disaggregated import hand_over
+from accelmodel.laws.kernels.disaggregated import serve_disaggregated
 from accelmodel.measured.servers import SERVER, handed_over, kv_bits, launch, points
 from accelmodel.serving import simulate
 from accelmodel.specs.load import cluster, load
@@ -135,7 +135,7 @@ def predict_handed_over(frame: pd.DataFrame, engines: dict[str, Host]) -> tuple[
         counts = np.arange(1.0, row.users + 1.0)
         step = [surface(times.decode_attention, n, context) + curve(times.other, n) for n in counts]
         first, finish = (np.zeros(len(asked.prompt)) for _ in range(2))
-        hand_over(
+        serve_disaggregated(
             asked, np.array(alone)[place] + host_step, np.array(step) + host_step + host.sequence * counts,
             np.array([row.workers, row.decode_workers]), host.entry + host.token * row.prompt, first, finish,
         )  # fmt: skip

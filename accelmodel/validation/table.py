@@ -8,9 +8,8 @@ from typing import Any
 from accelmodel.calibration import hybrid
 from accelmodel.measured import aiconfigurator
 from accelmodel.specs.load import load
-from accelmodel.validation import cake, llmcompass, servers
+from accelmodel.validation import cake, llmcompass, operators, servers
 from accelmodel.validation import claims as validation
-from accelmodel.validation import kernels as accuracy
 from accelmodel.validation.own_gpu import measured_rows
 
 Progress = Callable[[str], None]
@@ -39,7 +38,7 @@ def claim_rows() -> list[dict[str, Any]]:
 
 def kernel_rows(*, transfer: bool = False, progress: Progress | None = None) -> list[dict[str, Any]]:
     """Return a row for each device, kind of operator, precision and source on held-out rows."""
-    found = accuracy.table(transfer=transfer, progress=progress)
+    found = operators.table(transfer=transfer, progress=progress)
     for row in found:
         row["claim"] = f"{row['device']} {row['kind']} {row['precision']}"
         row["relative_error"] = row["bias"]
@@ -57,7 +56,7 @@ def operator_rows() -> list[dict[str, Any]]:
 
 
 def hybrid_rows(progress: Progress | None = None) -> list[dict[str, Any]]:
-    """Return the leave-one-out error of law times interpolated residual, for products of every measured device."""
+    """Return the leave-one-out error of law times interpolated residual, for matmuls of every measured device."""
     found: list[dict[str, Any]] = []
     for name in aiconfigurator.SYSTEMS:
         if progress:
@@ -81,7 +80,7 @@ def _region() -> dict[str, Any]:
 
 
 def _transfer(progress: Progress | None) -> dict[str, Any]:
-    return {"rows": kernel_rows(transfer=True, progress=progress), "untuned": accuracy.untuned(progress)}
+    return {"rows": kernel_rows(transfer=True, progress=progress), "uncalibrated": operators.uncalibrated(progress)}
 
 
 def _end_to_end(progress: Progress | None) -> dict[str, Any]:
@@ -101,7 +100,7 @@ QUESTIONS: dict[str, Callable[[Progress | None], dict[str, Any]]] = {
 }
 
 
-def answer(*chosen: str, progress: Progress | None = None) -> dict[str, Any]:
+def validate(*chosen: str, progress: Progress | None = None) -> dict[str, Any]:
     """Return what ``accelmodel validate`` shows.
 
     Parameters
@@ -116,7 +115,7 @@ def answer(*chosen: str, progress: Progress | None = None) -> dict[str, Any]:
     -------
     dict
         ``rows`` with ``KEYS`` and more, ``region`` (None unless claims are among the rows) and ``notes``; with
-        ``transfer`` also ``untuned``: the factors of the prediction between which nine tenths of rows lie.
+        ``transfer`` also ``uncalibrated``: the factors of the prediction between which nine tenths of rows lie.
 
     Raises
     ------

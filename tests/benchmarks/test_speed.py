@@ -9,7 +9,7 @@ import pytest
 
 from accelmodel.benchmarks import c_twin, cake_fronts, numpy_twin, peers, python_twin, speed
 from accelmodel.inference.policies import policy
-from accelmodel.inference.step import pose, run_kernel
+from accelmodel.inference.step import prepare, run_kernel
 from accelmodel.laws.types import Machine, Operator
 from accelmodel.specs import load
 
@@ -44,8 +44,8 @@ def asked(model: str, **work):
     bits = {"weight_bits": 8, "activation_bits": 8, "kv_bits": 8}
     chip = load.override(load.load("device", "ascend-910b2"), hbm_capacity=4e12)
     cluster = load.cluster(chip, 64)
-    posed = pose(load.load("model", model), cluster, load.workload(**{**bits, **work}))
-    return posed.operators[:, :, 0], posed.machines[:, 0, 0]
+    prepared = prepare(load.load("model", model), cluster, load.workload(**{**bits, **work}))
+    return prepared.operators[:, :, 0], prepared.machines[:, 0, 0]
 
 
 def random_machines(base, count: int, seed: int):
@@ -55,7 +55,7 @@ def random_machines(base, count: int, seed: int):
     choices = {
         "tile_m": (16, 64, 128, 256), "tile_n": (16, 64, 128, 256), "tile_k": (32, 64, 128), "multicast": (1, 2, 4),
         "slice_time": (0.0, 7e-8, 3e-7), "store_rate": (1e12, 1e14), "split_time": (0.0, 3e-6),
-        "fill_time": (0.0, 2e-6), "unhidden": (0.0, 0.4),
+        "fill_time": (0.0, 2e-6), "exposed": (0.0, 0.4),
         "scaling_time": (0.0, 1e-6),
         "l2_ways": (8, 16, 32), "l2_copies": (1, 2), "node": (4, 8, 16), "mesh": (0, 1), "ring": (0, 1), "tree": (0, 1),
         "one_shot": (0, 1), "two_shot": (0, 1), "in_switch": (0, 1),
@@ -66,9 +66,9 @@ def random_machines(base, count: int, seed: int):
     machines[Machine._fields.index("tile_least")] = np.random.default_rng(seed + 1).choice((16, 64, 256), count)
     machines[Machine._fields.index("start_up")] *= rng.uniform(0.0, 10.0, count)
     software = {
-        "direct": (0, 1), "ramp": (0, 3, 6), "own_copy": (0, 0.4), "handshake": (0, 7e-6), "barrier": (1, 6),
+        "direct": (0, 1), "ramp": (0, 3, 6), "own_copy": (0, 0.4), "rendezvous": (0, 7e-6), "barrier": (1, 6),
         "direct_share": (0.7, 1), "direct_limit": (1e4, 1e7, 1e18), "direct_start_up": (1e-6, 1e-5, 5e-5),
-        "crowding": (1, 1.5, 4),
+        "contention": (1, 1.5, 4),
     }  # fmt: skip
     for name, values in software.items():
         machines[Machine._fields.index(name)] = rng.choice(values, count)
@@ -116,9 +116,9 @@ def test_python_twin_agrees_with_the_kernel(warm):
 
 @pytest.mark.parametrize("form", cake_fronts.FORMS)
 def test_python_twin_of_cake_agrees_with_the_kernel(form):
-    question = cake_fronts.FORMS[form](20)
-    found, seconds = python_twin.interpreted(cake_fronts.__name__, question)
-    np.testing.assert_allclose(found, cake_fronts.answer(question)[0], rtol=TOLERANCE)
+    inputs = cake_fronts.FORMS[form](20)
+    found, seconds = python_twin.interpreted(cake_fronts.__name__, inputs)
+    np.testing.assert_allclose(found, cake_fronts.evaluate_inputs(inputs)[0], rtol=TOLERANCE)
     assert (found[:, 0] > 0.0).all()
     assert len(np.unique(found[:, 0])) == 20
     assert seconds > 0.0
@@ -135,14 +135,14 @@ def test_with_a_compiler_that_fails_there_is_no_c_twin(monkeypatch, tmp_path):
 
 
 def test_designs_differ_and_repeat():
-    _, base, _ = speed.question()
+    _, base, _ = speed.inputs()
     machines = speed.designs(base, 1000)
     assert len(np.unique(machines, axis=1).T) == 1000
     np.testing.assert_array_equal(machines, speed.designs(base, 1000))
 
 
 def test_chunks_of_the_space_are_its_designs():
-    _, base, _ = speed.question()
+    _, base, _ = speed.inputs()
     cores = Machine._fields.index("cores")
     chunk = speed.chunk_of_space(base, 150, 350)
     assert len(np.unique(chunk, axis=1).T) == 200

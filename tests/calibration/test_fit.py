@@ -18,7 +18,7 @@ from accelmodel.inference import intervals
 from accelmodel.laws.types import ALL_REDUCE, ATTENTION, ELEMENTWISE, MATMUL
 from accelmodel.measured import aiconfigurator
 from accelmodel.specs.load import path_of
-from accelmodel.validation import calibrated, kernels
+from accelmodel.validation import calibrated, operators
 
 NEEDS_SILICON = pytest.mark.skipif(not aiconfigurator.installed(), reason="pip install 'accelmodel[silicon]'")
 TRUE = {"matrix_share": 0.7, "hbm_share": 0.8, "fill_time": 2e-6, "slice_clocks": 200.0, "store_width": 12.0}
@@ -30,8 +30,8 @@ def chip(warm):
 
 
 @pytest.fixture(scope="module")
-def products(chip):
-    """Products as a chip with the constants TRUE would run them, with an error of 2 %."""
+def matmuls(chip):
+    """Matmuls as a chip with the constants TRUE would run them, with an error of 2 %."""
     rng = np.random.default_rng(0)
     shapes = {name: 2.0 ** rng.integers(low, 14, 800) for name, low in (("m", 0), ("n", 6), ("k", 6))}
     frame = pd.DataFrame({**shapes, "bits": 16.0, "source": "given rows.csv"}).drop_duplicates(ignore_index=True)
@@ -39,8 +39,8 @@ def products(chip):
     return frame.assign(time=exact * np.exp(rng.normal(0.0, 0.02, len(frame))))
 
 
-def test_known_constants_are_found_again(chip, products):
-    (fit,) = calibration.calibrate(chip, {"matmul": products})
+def test_known_constants_are_found_again(chip, matmuls):
+    (fit,) = calibration.calibrate(chip, {"matmul": matmuls})
     for name, value in TRUE.items():
         # 15 %: what 2 % of noise leaves of the constant that the fewest rows depend on
         assert fit.values[name] == pytest.approx(value, rel=0.15), name
@@ -51,9 +51,9 @@ def test_known_constants_are_found_again(chip, products):
     assert residual.upper == pytest.approx(np.exp(1.645 * 0.02), abs=0.01)
 
 
-def test_rows_that_are_held_out_are_not_looked_at(chip, products):
-    spoilt = products.assign(time=np.where(aiconfigurator.training(products, "matmul"), products["time"], 1.0))
-    (honest,), (other,) = (calibration.calibrate(chip, {"matmul": rows}) for rows in (products, spoilt))
+def test_rows_that_are_held_out_are_not_looked_at(chip, matmuls):
+    spoilt = matmuls.assign(time=np.where(aiconfigurator.training(matmuls, "matmul"), matmuls["time"], 1.0))
+    (honest,), (other,) = (calibration.calibrate(chip, {"matmul": rows}) for rows in (matmuls, spoilt))
     assert honest.values == other.values
 
 
@@ -76,7 +76,7 @@ def test_crowding_of_a_bus_is_found_again(warm):
         [{"operation": 1, "devices": g, "elements": 2.0**e, "bits": 16.0, "source": "NCCL", "time": 0.0}
          for g in (2, 4, 8) for e in range(8, 30)]
     )  # fmt: skip
-    true = {"link.start_up": 6e-6, "link.hop_latency": 1e-6, "link.share": 0.6, "link.crowding": 3.0}
+    true = {"link.start_up": 6e-6, "link.hop_latency": 1e-6, "link.share": 0.6, "link.contention": 3.0}
     frame["time"] = calibration.predict("all-gather", frame, calibration.placed(chip, true))
     found = calibration.solve("all-reduce", {"all-gather": frame}, chip)
     for name, value in true.items():
@@ -110,7 +110,7 @@ def test_the_law_of_a_crowded_bus_on_another_server(warm):
     chip = am.cluster(device, link=link)
     measured = {kind: aiconfigurator.rows(device, kind)[0] for kind in aiconfigurator.COLLECTIVES}
     constants = calibration.solve("all-reduce", calibration.training_rows("all-reduce", measured), chip)
-    alone = {**constants, "link.crowding": 1.05}
+    alone = {**constants, "link.contention": 1.05}
     errors = _held_out(device.name, calibration.placed(chip, constants))
     assert np.median(errors) <= 0.20  # as on the server whose rows the form was chosen on
     assert np.median(errors) < 0.7 * np.median(_held_out(device.name, calibration.placed(chip, alone)))
@@ -130,11 +130,11 @@ def test_the_split_is_the_same_on_every_machine():
     assert abs(np.mean(many < 0.7) - 0.7) < 0.02  # four deviations of a fair draw
 
 
-def test_a_file_of_fitted_constants_reads_back(chip, products, tmp_path):
+def test_a_file_of_fitted_constants_reads_back(chip, matmuls, tmp_path):
     base = tmp_path / "my-chip.toml"
     base.write_bytes(Path(path_of("device", "h100-sxm")).read_bytes())
     rows = tmp_path / "rows.csv"
-    products.rename(columns={"time": "time_s"}).assign(kind="matmul").to_csv(rows, index=False)
+    matmuls.rename(columns={"time": "time_s"}).assign(kind="matmul").to_csv(rows, index=False)
     data = calibrated.calibrate(str(base), rows, None)
     assert data["files"] == [str(tmp_path / "my-chip.calibrated.toml")]
     again, bare = am.load("device", str(base)), am.load("device", str(base), fitted=False)
@@ -169,9 +169,9 @@ def test_wrong_measurements_are_named_by_line(tmp_path, text, words):
         calibration.read_csv(path)
 
 
-def test_too_few_rows_are_refused(chip, products):
+def test_too_few_rows_are_refused(chip, matmuls):
     with pytest.raises(SpecError, match="30 measured training rows"):
-        calibration.calibrate(chip, {"matmul": products[:20]})
+        calibration.calibrate(chip, {"matmul": matmuls[:20]})
 
 
 def test_a_device_that_nobody_measured_needs_measurements():
@@ -180,7 +180,7 @@ def test_a_device_that_nobody_measured_needs_measurements():
 
 
 def test_statistics_of_errors_by_hand():
-    found = kernels.statistics([1.1, 0.8, 2.0, 1.0], [1.0, 1.0, 1.0, 1.0])
+    found = errors.statistics([1.1, 0.8, 2.0, 1.0], [1.0, 1.0, 1.0, 1.0])
     assert found["n"] == 4
     assert found["median_ape"] == pytest.approx(0.15)
     assert found["mean_ape"] == pytest.approx((0.1 + 0.2 + 1.0 + 0.0) / 4)
@@ -188,13 +188,13 @@ def test_statistics_of_errors_by_hand():
 
 
 def test_affine_correction_by_hand():
-    assert kernels.affine(np.array([1.0, 2.0, 3.0]), np.array([3.0, 5.0, 7.0])) == pytest.approx((2.0, 1.0))
+    assert operators.affine(np.array([1.0, 2.0, 3.0]), np.array([3.0, 5.0, 7.0])) == pytest.approx((2.0, 1.0))
 
 
 def test_rooflines_by_hand(chip):
     frame = pd.DataFrame({"m": [1.0, 8192.0], "n": 8192.0, "k": 8192.0, "bits": 16.0, "source": "x"})
-    bare = kernels.roofline("matmul", frame, chip.device)
-    field = kernels.roofline("matmul", frame, chip.device, kernels.FIELD_SHARE, kernels.FIELD_TIME)
+    bare = operators.roofline("matmul", frame, chip.device)
+    field = operators.roofline("matmul", frame, chip.device, operators.FIELD_SHARE, operators.FIELD_TIME)
     moved = 2 * (8192**2 + 2 * 8192)
     assert bare == pytest.approx([moved / 3.35e12, 2 * 8192**3 / 989e12])
     assert field == pytest.approx([moved / (0.8 * 3.35e12) + 3e-6, 2 * 8192**3 / 989e12])
@@ -247,7 +247,7 @@ def test_without_measured_tables_it_says_what_to_install(monkeypatch):
 @pytest.mark.parametrize("name", ["a100-sxm-80gb", "b200-sxm", "h100-sxm", "h200-sxm", "l40s"])
 def test_measured_products_on_rows_that_were_not_fitted(name, warm):
     device = am.load("device", name)
-    rows = [row for row in kernels.rows_of(device, "matmul", am.cluster(device), "held-out") if row["fitted_source"]]
+    rows = [row for row in operators.rows_of(device, "matmul", am.cluster(device), "held-out") if row["fitted_source"]]
     for row in rows:
         # 13 % median: the worst of the measured devices is the L40S; the roofline on the same rows has 34 to 60 %
         assert row["median_ape"] <= 0.13, row
@@ -259,7 +259,7 @@ def test_measured_products_on_rows_that_were_not_fitted(name, warm):
 @pytest.mark.parametrize("kind", ["matmul", "prefill attention", "decode attention"])
 def test_nine_tenths_of_held_out_rows_lie_in_their_interval(kind, warm):
     inside, rows = 0, 0
-    for name in kernels.fitted():
+    for name in errors.fitted():
         device = am.load("device", name)
         frame, _ = aiconfigurator.rows(device, kind)
         held = frame[~np.asarray(aiconfigurator.training(frame, kind)) & calibration.is_fitted(kind, frame)]
@@ -278,7 +278,7 @@ def test_products_of_chips_that_were_never_fitted(name, warm):
     assert not device.residuals
     model, donors = errors.transferred(device)
     assert donors == "b200-sxm"
-    lower, upper = intervals.untuned()["matmul"]
+    lower, upper = intervals.uncalibrated()["matmul"]
     frame, _ = aiconfigurator.rows(device, "matmul")
     frame = frame[calibration.is_fitted("matmul", frame)]
     ratio = frame["time"].to_numpy() / calibration.predict("matmul", frame, model)

@@ -11,7 +11,7 @@ import pytest
 import accelmodel as am
 from accelmodel.calibration import fit, hybrid
 from accelmodel.errors import SpecError
-from accelmodel.inference.step import answer, pose
+from accelmodel.inference.step import evaluate, prepare
 from accelmodel.measured import aiconfigurator
 
 LONGER = {"matmul": 1.25, "decode attention": 0.8, "prefill attention": 1.1}
@@ -44,15 +44,15 @@ def tables(monkeypatch, chip):
     monkeypatch.setattr(aiconfigurator, "rows", rows)
 
 
-def posed(chip, phase="decode", **work):
+def prepared(chip, phase="decode", **work):
     sizes = {"batch": 8, "context": 2048, "phase": phase, **work}
-    return pose(am.load("model", "llama-3.1-8b"), chip, am.workload(**sizes))
+    return prepare(am.load("model", "llama-3.1-8b"), chip, am.workload(**sizes))
 
 
 @pytest.mark.parametrize("phase", ["prefill", "decode"])
 def test_operators_of_a_step_take_what_the_tables_say(warm, tables, chip, phase):
-    question = posed(chip, phase, batch=8 if phase == "decode" else 4, context=2048 if phase == "decode" else 1024)
-    bare, known = answer(question), answer(hybrid.corrected(question, "vllm"))
+    inputs = prepared(chip, phase, batch=8 if phase == "decode" else 4, context=2048 if phase == "decode" else 1024)
+    bare, known = evaluate(inputs), evaluate(hybrid.corrected(inputs, "vllm"))
     ratio = (known.time / bare.time).to_series()
     # a step's attention writes its cache too: the law sees what it sees in both, so that the ratio stays
     assert ratio["attention"] == pytest.approx(LONGER[f"{phase} attention"], rel=0.02)  # what fades within an octave
@@ -66,9 +66,9 @@ def test_operators_of_a_step_take_what_the_tables_say(warm, tables, chip, phase)
 
 
 def test_far_from_all_measured_shapes_the_law_stands_alone(warm, tables, chip):
-    question = posed(chip, batch=np.float64(8), context=2048)
-    wide = hybrid.corrected(posed(chip, batch=1, context=131072), "vLLM")
-    near = hybrid.corrected(question, "vLLM")
+    inputs = prepared(chip, batch=np.float64(8), context=2048)
+    wide = hybrid.corrected(prepared(chip, batch=1, context=131072), "vLLM")
+    near = hybrid.corrected(inputs, "vLLM")
     stretch = [q.operators[hybrid._STRETCH][list(q.table.names).index("attention")].item() for q in (near, wide)]
     assert abs(np.log(stretch[1])) < 0.5 * abs(np.log(stretch[0]))
 
@@ -77,20 +77,20 @@ def test_axes_of_the_workload_are_kept(warm, tables, chip):
     import xarray as xr
 
     axis = xr.DataArray([2048.0, 4096.0], dims="context", coords={"context": [2048, 4096]})
-    known = answer(hybrid.corrected(posed(chip, context=axis), "vLLM"))
-    alone = answer(hybrid.corrected(posed(chip, context=4096), "vLLM"))
+    known = evaluate(hybrid.corrected(prepared(chip, context=axis), "vLLM"))
+    alone = evaluate(hybrid.corrected(prepared(chip, context=4096), "vLLM"))
     assert float(known.step_time.sel(context=4096)) == pytest.approx(float(alone.step_time), rel=1e-12)
 
 
 def test_what_was_not_measured_keeps_the_law(warm, tables, chip):
-    eight = posed(chip, weight_bits=8, activation_bits=8, kv_bits=8)
-    products = [r for r, name in enumerate(eight.table.names) if name == "mlp_up"]
-    assert hybrid.corrected(eight, "vLLM").operators[hybrid._STRETCH, products].item() == 1.0
+    eight = prepared(chip, weight_bits=8, activation_bits=8, kv_bits=8)
+    matmuls = [r for r, name in enumerate(eight.table.names) if name == "mlp_up"]
+    assert hybrid.corrected(eight, "vLLM").operators[hybrid._STRETCH, matmuls].item() == 1.0
 
 
 def test_another_chip_or_framework_is_refused(tables, chip):
     with pytest.raises(SpecError, match="give one of vLLM 1.0"):
-        hybrid.corrected(posed(chip), "TensorRT-LLM")
+        hybrid.corrected(prepared(chip), "TensorRT-LLM")
     other = am.cluster(am.override(chip.device, l2_capacity="100MB"), 1)
     with pytest.raises(SpecError, match="l2_capacity"):
-        hybrid.corrected(posed(other), "vLLM")
+        hybrid.corrected(prepared(other), "vLLM")

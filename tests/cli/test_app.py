@@ -225,8 +225,10 @@ def test_validate(answer, tmp_path):
 
 def test_list(answer, run):
     everything = answer("list")
+    assert everything.pop("kernels") == everything["kernel_libraries"]  # as it was called
     assert set(everything) == {
-        "devices", "links", "models", "processes", "bills", "storage", "instances", "engines", "kernels", "studies",
+        "devices", "links", "models", "processes", "bills", "storage", "instances", "engines", "kernel_libraries",
+        "studies",
     }  # fmt: skip
     assert everything["devices"] == am.available("device")
     assert everything["studies"] == ["preserve-l2"]

@@ -11,7 +11,7 @@ import pytest
 
 from accelmodel.cli import app
 from accelmodel.cloud.hosting import Setup
-from accelmodel.cloud.ranking import Question, Slo, answer
+from accelmodel.cloud.ranking import Inputs, Slo, rank_instances
 from accelmodel.report import instance_figures
 from accelmodel.specs.load import load
 from accelmodel.specs.prices import offers, shipped
@@ -187,16 +187,16 @@ def test_report_opens_offline_and_says_the_choice(run, tmp_path):
 
 
 def asked(batch=32):
-    question = Question(load("model", "opt-2.7b"), 1024, 128, Slo(tps=100.0), batch=batch)
+    inputs = Inputs(load("model", "opt-2.7b"), 1024, 128, Slo(tps=100.0), batch=batch)
     offered = offers(shipped(), ["us-east-1"], "on-demand")
     setup = Setup(load("engine", "flexgen"))
-    return question, offered, setup, answer(question, offered, [setup], date(2026, 1, 1))
+    return inputs, offered, setup, rank_instances(inputs, offered, [setup], date(2026, 1, 1))
 
 
 def test_points_of_a_step_add_up_to_its_time(warm):
     """The parts of a serial engine's step are its time: host link, engine and operators, within 2 %."""
-    question, _, setup, data = asked()
-    points = instance_figures.step_points(question, data, setup)
+    inputs, _, setup, data = asked()
+    points = instance_figures.step_points(inputs, data, setup)
     for i, name in enumerate(points["instances"]):
         row = next(row for row in data["rows"] if row["instance"] == name)
         total = sum(values[i] for values in points["parts"].values())
@@ -205,8 +205,8 @@ def test_points_of_a_step_add_up_to_its_time(warm):
 
 
 def test_points_of_cost_have_a_front_that_rises(warm):
-    question, _, _, data = asked()
-    points = instance_figures.cost_points(question, data)
+    inputs, _, _, data = asked()
+    points = instance_figures.cost_points(inputs, data)
     front = [(spot["price"], spot["reached"]) for spot in points["front"]]
     assert front == sorted(front)
     assert sum(spot["choice"] for spot in points["spots"]) == 1
@@ -214,13 +214,13 @@ def test_points_of_cost_have_a_front_that_rises(warm):
 
 
 def test_winners_are_cheaper_than_all_others(warm):
-    question, offered, setup, _ = asked()
-    points = instance_figures.winner_points(question, offered, setup)
+    inputs, offered, setup, _ = asked()
+    points = instance_figures.winner_points(inputs, offered, setup)
     assert len(points["winner"]) == len(points["context"]) == 3  # 1,024 + 128 is within the model's 2,048 tokens
     assert all(math.isfinite(cost) for row in points["cost"] for cost in row if cost is not None)
     assert points["cost"][0][0] > points["cost"][0][5]  # larger batches make cheaper tokens
     assert instance_figures.figure_winner(points).data[0].type == "heatmap"
-    assert len(instance_figures.figure_step(instance_figures.step_points(question, asked()[3], setup)).data) >= 3
+    assert len(instance_figures.figure_step(instance_figures.step_points(inputs, asked()[3], setup)).data) >= 3
 
 
 # what validation computes

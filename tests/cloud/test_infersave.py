@@ -17,7 +17,7 @@ from accelmodel.cloud.ctcf import apply, fit, mean_error
 from accelmodel.cloud.hosting import Setup, host
 from accelmodel.cloud.infersave import Ctcf, Server, Shape, Task
 from accelmodel.cloud.offload import POLICIES, Need, Offer
-from accelmodel.cloud.ranking import Question, Slo, answer, misses, precisions, rank
+from accelmodel.cloud.ranking import Inputs, Slo, misses, precisions, rank, rank_instances
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.serving import step_times
 from accelmodel.specs import prices
@@ -233,20 +233,20 @@ def offered():
     return prices.offers(PRICES, ["here"], "on-demand")
 
 
-def question(**changes):
-    base = Question(MODEL, 128, 512, Slo(tps=400.0), batch=32)
+def asked_for(**changes):
+    base = Inputs(MODEL, 128, 512, Slo(tps=400.0), batch=32)
     return replace(base, **changes)
 
 
 def test_the_cheapest_that_meets_the_slo_is_chosen(warm):
-    found = answer(question(), offered(), [Setup(FLEXGEN)], TODAY)
+    found = rank_instances(asked_for(), offered(), [Setup(FLEXGEN)], TODAY)
     assert found["choice"]["instance"] == "g4dn.xlarge"
     assert [row["instance"] for row in found["rows"]] == ["g4dn.xlarge", "g6.xlarge", "g6e.xlarge"]
     assert found["prices"]["stale"] == 1
     best = found["choice"]
     assert best["cost_usd_per_million_tokens"] == pytest.approx(0.71 / 3600 / best["tps_total"] * 1e6)
     assert best["tps_output"] == pytest.approx(best["tps_total"] * 512 / 640)
-    assert answer(question(slo=Slo(tps=780.0)), offered(), [Setup(FLEXGEN)], TODAY)["choice"]["gpu"] == "l4"
+    assert rank_instances(asked_for(slo=Slo(tps=780.0)), offered(), [Setup(FLEXGEN)], TODAY)["choice"]["gpu"] == "l4"
 
 
 def test_misses_are_ranked_by_how_far_off_they_are():
@@ -257,17 +257,17 @@ def test_misses_are_ranked_by_how_far_off_they_are():
 
 def test_what_nothing_meets_names_the_nearest_miss_and_the_remedy(warm):
     with pytest.raises(Infeasible, match=r"nearest is g6e.xlarge: misses the SLO: tps_total .* of 5 ktoken/s asked"):
-        rank(question(slo=Slo(tps=5000.0)), offered(), [Setup(FLEXGEN)])
+        rank(asked_for(slo=Slo(tps=5000.0)), offered(), [Setup(FLEXGEN)])
     with pytest.raises(Infeasible, match="g6e.xlarge at 2.699 USD/h would meet it: raise --max-price"):
-        rank(question(slo=Slo(tps=1200.0), max_price=2.0), offered(), [Setup(FLEXGEN)])
+        rank(asked_for(slo=Slo(tps=1200.0), max_price=2.0), offered(), [Setup(FLEXGEN)])
     with pytest.raises(Infeasible, match="the cheapest is g4dn.xlarge at 0.71 USD/h"):
-        rank(question(max_price=0.1), offered(), [Setup(FLEXGEN)])
+        rank(asked_for(max_price=0.1), offered(), [Setup(FLEXGEN)])
     with pytest.raises(Infeasible, match=r"llama-3.1-405b fits no instance on offer; the nearest, g6e.xlarge"):
-        rank(question(model=load("model", "llama-3.1-405b")), offered(), [Setup(FLEXGEN)])
+        rank(asked_for(model=load("model", "llama-3.1-405b")), offered(), [Setup(FLEXGEN)])
 
 
 def test_several_instances_share_the_demand(warm):
-    rows = rank(question(slo=Slo(tps=2000.0), most_instances=10), offered(), [Setup(FLEXGEN)])
+    rows = rank(asked_for(slo=Slo(tps=2000.0), most_instances=10), offered(), [Setup(FLEXGEN)])
     for row in rows:
         assert row.reached["tps_total"] >= 2000.0
         assert row.reached["tps_total"] * (row.copies - 1) / row.copies < 2000.0
@@ -275,8 +275,8 @@ def test_several_instances_share_the_demand(warm):
 
 def test_fewer_bits_can_be_the_answer(warm):
     """Llama-3-8B does not fit 16 GB at 16 bit and does at 8: the cheapest instance then serves it."""
-    asked = question(model=load("model", "llama-3.1-8b"), slo=Slo(tps=50.0), batch=4)
-    found = answer(asked, offered(), precisions(Setup(FLEXGEN), [16.0, 8.0], [16.0, 8.0]), TODAY)
+    asked = asked_for(model=load("model", "llama-3.1-8b"), slo=Slo(tps=50.0), batch=4)
+    found = rank_instances(asked, offered(), precisions(Setup(FLEXGEN), [16.0, 8.0], [16.0, 8.0]), TODAY)
     assert found["choice"]["instance"] == "g4dn.xlarge"
     assert found["choice"]["detail"]["weight_bits"] == 8.0
     assert found["fewer_bits"]["instance_at_most_bits"] == "g6.xlarge"
@@ -285,9 +285,9 @@ def test_fewer_bits_can_be_the_answer(warm):
 
 def test_a_batch_and_a_rate_exclude_each_other():
     with pytest.raises(SpecError, match="either a batch or a rate"):
-        rank(question(rate=1.0), offered(), [Setup(FLEXGEN)])
+        rank(asked_for(rate=1.0), offered(), [Setup(FLEXGEN)])
     with pytest.raises(SpecError, match="needs the physical time model"):
-        rank(question(batch=0, rate=1.0, time_model="as-published"), offered(), [Setup(FLEXGEN)])
+        rank(asked_for(batch=0, rate=1.0, time_model="as-published"), offered(), [Setup(FLEXGEN)])
 
 
 # calibration

@@ -16,7 +16,7 @@ from accelmodel.dse.chip import Parts, design
 from accelmodel.dse.study import OBJECTIVES, Study, load_study
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.inference import request
-from accelmodel.inference.intervals import KINDS, untuned
+from accelmodel.inference.intervals import KINDS, uncalibrated
 from accelmodel.inference.memory import memory_per_device
 from accelmodel.inference.policies import policy
 from accelmodel.specs import facts
@@ -411,7 +411,7 @@ def test_errors_of_kinds_stand_behind_the_constants(warm, tiny, parts):
     rows = [row for row in sensitivity.sensitivity(tiny, parts, chip) if row["kind"] == "residual"]
     assert [row["constant"] for row in rows] == [f"time.{kind}" for kind in KINDS for _ in range(2)]
     assert [row["end"] for row in rows] == ["low", "high"] * len(KINDS)
-    for row, known in zip(rows, np.array([untuned()[kind] for kind in KINDS]).ravel(), strict=True):
+    for row, known in zip(rows, np.array([uncalibrated()[kind] for kind in KINDS]).ravel(), strict=True):
         assert row["value"] == known  # nobody measured an Ascend 910B for us
         assert row["gain"] > 1.0
     gains = {row["gain"] for row in rows}

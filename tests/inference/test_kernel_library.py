@@ -1,4 +1,4 @@
-"""A step on a framework's own kernels: its products alone change, by what the kernels take alone."""
+"""A step on a framework's own kernels: its matmuls alone change, by what the kernels take alone."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ import accelmodel as am
 from accelmodel.errors import SpecError
 from accelmodel.inference import kernel_library, operator_time
 from accelmodel.inference.kernel_library import on_library
-from accelmodel.inference.step import answer, pose
+from accelmodel.inference.step import evaluate, prepare
 
 
 @pytest.fixture
-def posed(warm):
+def prepared(warm):
     chip = am.cluster(am.load("device", "h100-sxm"), 1)
     work = am.workload(phase="decode", batch=64, context=2048, weight_bits=8, activation_bits=8, kv_bits=8)
-    return pose(am.load("model", "llama-3.1-8b"), chip, work)
+    return prepare(am.load("model", "llama-3.1-8b"), chip, work)
 
 
-def test_products_take_the_times_of_the_library(posed):
+def test_products_take_the_times_of_the_library(prepared):
     library = am.load("library", "sglang-8bit")
-    plain, own = answer(posed), answer(on_library(posed, library))
+    plain, own = evaluate(prepared), evaluate(on_library(prepared, library))
     ratio = (own.time / plain.time).to_series()
     m, n, k = (np.array([size]) for size in (64.0, 4096.0, 14336.0))
     alone, (law, _) = (
-        kernel_library.library_times(m, n, k, library, posed.cluster),
-        operator_time.time_columns(operator_time.matmul(m, n, k, 8.0), posed.cluster),
+        kernel_library.library_times(m, n, k, library, prepared.cluster),
+        operator_time.time_columns(operator_time.matmul(m, n, k, 8.0), prepared.cluster),
     )
     assert ratio["mlp_down"] == pytest.approx(alone[0] / law[0], rel=1e-9)
     assert ratio["mlp_down"] > 1.0
@@ -36,12 +36,12 @@ def test_products_take_the_times_of_the_library(posed):
     assert "SGLang" in own.notes
 
 
-def test_what_a_library_is_not_for_is_said(posed):
+def test_what_a_library_is_not_for_is_said(prepared):
     with pytest.raises(SpecError, match="4 bit"):
-        on_library(posed, am.load("library", "sglang-4bit"))
+        on_library(prepared, am.load("library", "sglang-4bit"))
     import xarray as xr
 
     sizes = xr.DataArray([1e7, 1e8], dims="l2")
-    chip = am.cluster(am.override(posed.cluster.device, l2_capacity=sizes), 1)
+    chip = am.cluster(am.override(prepared.cluster.device, l2_capacity=sizes), 1)
     with pytest.raises(SpecError, match="axes l2"):
-        on_library(pose(posed.model, chip, posed.work), am.load("library", "sglang-8bit"))
+        on_library(prepare(prepared.model, chip, prepared.work), am.load("library", "sglang-8bit"))

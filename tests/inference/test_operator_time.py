@@ -24,10 +24,10 @@ def test_an_operator_alone_takes_what_it_takes_in_a_step(h100):
     step = am.time_step(model, h100, am.workload(phase="decode", batch=32, context=8192))
     own = {name: float(step.time.sel(operator=name) / step["count"].sel(operator=name))
            for name in ("output_projection", "attention")}  # fmt: skip
-    product, _ = operator_time.time_columns(operator_time.matmul(32.0, 4096.0, 4096.0), h100)
+    matmul, _ = operator_time.time_columns(operator_time.matmul(32.0, 4096.0, 4096.0), h100)
     attention, _ = operator_time.time_columns(operator_time.attention("decode", 32.0, 32.0, 8.0, 128.0, 8192.0), h100)
     # 1e-9: the same kernel on the same columns
-    assert product[0] == pytest.approx(own["output_projection"], rel=1e-9)
+    assert matmul[0] == pytest.approx(own["output_projection"], rel=1e-9)
     assert attention[0] == pytest.approx(own["attention"], rel=1e-9)
 
 
@@ -87,7 +87,7 @@ def test_products_of_a_framework_by_hand(h100):
     plain = am.override(
         h100.device, cores=4, clock=1e9, peak_16bit=4 * 4.096e12, peak_8bit_float=4 * 8.192e12, peak_8bit_int=0.0,
         matrix_share=1.0, hbm_bandwidth=1e15, hbm_share=1.0, l2_bandwidth=1e15, vector_rate=1e17, slice_clocks=100,
-        store_width=1e5, launch_time=2e-6, fill_time=1e-6, scaling_time=5e-7, unhidden=0.0,
+        store_width=1e5, launch_time=2e-6, fill_time=1e-6, scaling_time=5e-7, exposed=0.0,
     )  # fmt: skip
     chip = am.cluster(plain)
     library = am.override(

@@ -221,10 +221,10 @@ def window_bytes(rows, opener):
 def test_windows_of_preserve():
     rows = table("llama-3-70b", tp=8, weight_bits=8, activation_bits=8, kv_bits=8)
     # behind the all-reduce that ends attention: gate, up and down; 5e-4: digits printed
-    perceptron = 3 * 8192 * 28672 / 8
-    assert window_bytes(rows, "all_reduce_into_mlp") == pytest.approx(perceptron, rel=1e-12)  # arithmetic alone
-    assert perceptron / 1e6 == pytest.approx(88.08, rel=5e-4)
-    # behind the one that ends the perceptron: query, key and value, the KV cache of all tokens but the new one, output
+    mlp = 3 * 8192 * 28672 / 8
+    assert window_bytes(rows, "all_reduce_into_mlp") == pytest.approx(mlp, rel=1e-12)  # arithmetic alone
+    assert mlp / 1e6 == pytest.approx(88.08, rel=5e-4)
+    # behind the one that ends the mlp: query, key and value, the KV cache of all tokens but the new one, output
     cache = 4 * 16383 * 2 * 128
     attention = 8192 * (8 + 2 * 1) * 128 + cache + 8 * 128 * 8192
     assert window_bytes(rows, "all_reduce_into_attention") == pytest.approx(attention, rel=1e-12)  # arithmetic alone

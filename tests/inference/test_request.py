@@ -27,8 +27,10 @@ def on_ascend(**link):
 
 
 def run(cluster, phase, context, technique="none", model=MODEL, **work):
-    posed = request.pose_request(am.load("model", model), cluster, phase, axis("context", context), **work, **BITS)
-    return request.run_request(posed, policy(technique))
+    prepared = request.prepare_request(
+        am.load("model", model), cluster, phase, axis("context", context), **work, **BITS
+    )
+    return request.run_request(prepared, policy(technique))
 
 
 @pytest.mark.parametrize("technique", ["none", "preserve"])
@@ -53,9 +55,11 @@ def test_weights_of_the_nodes_add_up_to_the_steps():
 
 def test_prefill_and_decode_add_up_to_the_request(warm):
     cluster, context = on_ascend(), axis("context", [2048, 8192])
-    posed = request.pose_request(am.load("model", MODEL), cluster, "end-to-end", context, tp=8.0, batch=1.0, **BITS)
-    whole = request.run_request(posed, policy("preserve"))
-    parts = [request.run_request([part], policy("preserve")) for part in posed]
+    prepared = request.prepare_request(
+        am.load("model", MODEL), cluster, "end-to-end", context, tp=8.0, batch=1.0, **BITS
+    )
+    whole = request.run_request(prepared, policy("preserve"))
+    parts = [request.run_request([part], policy("preserve")) for part in prepared]
     prefill = [run(cluster, "prefill", [int(prompt_length(n))], "preserve", tp=8.0, batch=1.0) for n in (2048, 8192)]
     for name in ("step_time", "prefetched_bytes", "hbm_bytes"):
         np.testing.assert_allclose(whole[name], sum(part[name] for part in parts), rtol=1e-12)
@@ -64,11 +68,13 @@ def test_prefill_and_decode_add_up_to_the_request(warm):
 
 def test_two_thirds_are_prompt(warm):
     """A request of L tokens is a prefill of 2L/3 and a decode of L/3."""
-    posed = request.pose_request(am.load("model", MODEL), on_ascend(), "end-to-end", axis("context", [3000]), batch=1.0)
-    assert posed[0][0].work.phase == "prefill"
-    assert posed[0][0].work.context.item() == 2000.0
-    assert posed[1][0].work.phase == "decode"
-    assert float(posed[1][1].sum()) == pytest.approx(1000.0)
+    prepared = request.prepare_request(
+        am.load("model", MODEL), on_ascend(), "end-to-end", axis("context", [3000]), batch=1.0
+    )
+    assert prepared[0][0].work.phase == "prefill"
+    assert prepared[0][0].work.context.item() == 2000.0
+    assert prepared[1][0].work.phase == "decode"
+    assert float(prepared[1][1].sum()) == pytest.approx(1000.0)
 
 
 def test_contract_of_the_dataset(warm):

@@ -116,14 +116,14 @@ def test_hand_values_of_prefill():
 
 def test_tiles_of_one_length_go_in_whole_waves():
     # 5 groups on 4 cores: two waves, each of a beginning and 3 chunks; the keys of the fifth are not split
-    machine = make_machine(cores=4, unhidden=0.0)
+    machine = make_machine(cores=4, exposed=0.0)
     cost = attention(scores(5, 8, 300.0, 256, 5 * 300 * 512.0), machine)
     chunk = chunk_time(16, 256, machine)
     assert cost.compute == pytest.approx(2 * (1e-7 + chunk + 3 * chunk), rel=1e-12)
 
 
 def test_keys_are_split_only_where_it_pays():
-    machine = make_machine(cores=32, combine_time=1e-6, unhidden=0.0)
+    machine = make_machine(cores=32, combine_time=1e-6, exposed=0.0)
     short, long = scores(1, 8, 256.0, 256, 256 * 256 * 2.0), scores(1, 8, 1e6, 256, 1e6 * 256 * 2.0)
     assert attention(short, machine._replace(combine_time=1e-3)).start < 1e-4
     assert attention(long, machine).start == pytest.approx(4e-6)
@@ -172,7 +172,7 @@ def test_longer_contexts_are_never_faster(op, machine, factor):
 
 
 def test_long_decode_is_its_bytes_over_the_bandwidth():
-    machine = make_machine(cores=128, rate_16bit=1e15, softmax_rate=1e15, unhidden=0.0)
+    machine = make_machine(cores=128, rate_16bit=1e15, softmax_rate=1e15, exposed=0.0)
     cache = 64 * 8 * 131072 * 128 * 2 * 2.0
     op = scores(64 * 8, 4, 131072.0, 256, cache)
     # 1e-3: launches and one tile beside 46 ms

@@ -15,7 +15,7 @@ from accelmodel.laws.collectives import (
     EAGER_BYTES,
     all_reduce_inside,
     collective,
-    crowd,
+    contention,
     filled,
     fused_time,
     group_rate,
@@ -175,19 +175,19 @@ def test_hand_values():
 
 
 def test_crowding_on_a_bus_by_hand():
-    machine = only("ring", node=16, link_rate=20e9, hop=1e-6, crowding=4)
+    machine = only("ring", node=16, link_rate=20e9, hop=1e-6, contention=4)
     # a pair has its link for itself; four devices have a quarter of it each, eight a sixteenth
     for ranks, slower in ((2, 1), (3, 4), (4, 4), (5, 16), (8, 16), (16, 64)):
-        assert crowd(float(ranks), machine) == slower
+        assert contention(float(ranks), machine) == slower
         hops, shared = 2 * (ranks - 1) * 1e-6, 2 * (ranks - 1) / ranks
         assert time_of(ALL_REDUCE, 1e6, ranks, machine) == pytest.approx(hops + shared * 1e6 / 20e9 * slower, rel=EXACT)
 
 
 @given(MESSAGES, st.integers(2, 16), st.floats(1.0, 6.0), st.floats(1.0, 2.0))
-def test_a_crowded_bus_is_never_faster_and_pairs_do_not_mind(message, ranks, crowding, more):
-    machine = only("ring", node=16, crowding=crowding)
+def test_a_crowded_bus_is_never_faster_and_pairs_do_not_mind(message, ranks, contention, more):
+    machine = only("ring", node=16, contention=contention)
     before = time_of(ALL_REDUCE, message, ranks, machine)
-    after = time_of(ALL_REDUCE, message, ranks, machine._replace(crowding=crowding * more))
+    after = time_of(ALL_REDUCE, message, ranks, machine._replace(contention=contention * more))
     assert after >= before * (1.0 - 1e-12)  # rounding only
     if ranks == 2:
         assert after == before
@@ -219,11 +219,11 @@ def test_own_share_is_copied_but_not_sent(message, ranks, kind):
 
 
 def test_handshake_by_hand():
-    # 8 devices behind a switch of 200 GB/s: 40 kB per peer is where the whole handshake of 7 us is paid
-    machine = make_machine(handshake=7e-6)
+    # 8 devices behind a switch of 200 GB/s: 40 kB per peer is where the whole rendezvous of 7 us is paid
+    machine = make_machine(rendezvous=7e-6)
     assert time_of(ALL_TO_ALL, 8 * EAGER_BYTES, 8, machine) == pytest.approx(2e-6 + 7e-6, rel=EXACT)
     assert time_of(ALL_TO_ALL, 4 * EAGER_BYTES, 8, machine) == pytest.approx(2e-6 + 3.5e-6, rel=EXACT)
-    # 16 MB: 7/8 of it at 200 GB/s is 70 us, longer than the handshake
+    # 16 MB: 7/8 of it at 200 GB/s is 70 us, longer than the rendezvous
     assert time_of(ALL_TO_ALL, 16e6, 8, machine) == pytest.approx(2e-6 + 70e-6, rel=EXACT)
 
 
@@ -271,8 +271,8 @@ MACHINES = st.builds(
         {
             "ramp": st.floats(0.0, 10.0),
             "own_copy": st.floats(0.0, 1.0),
-            "handshake": st.floats(0.0, 1e-5),
-            "crowding": st.floats(1.0, 5.0),
+            "rendezvous": st.floats(0.0, 1e-5),
+            "contention": st.floats(1.0, 5.0),
             "barrier": st.floats(1.0, 10.0),
             "direct_share": st.floats(0.5, 1.0),
             "direct_limit": st.sampled_from([1e4, 1e6, 1e18]),
@@ -327,17 +327,17 @@ def test_bytes_sent_by_a_hierarchical_all_reduce():
 
 
 @given(st.floats(1e-6, 1e-2), st.floats(0.0, 1e-4), st.floats(0.0, 1e-4), st.floats(0.0, 1e-2))
-def test_fused_product_against_a_pipeline_of_pieces(product, start_up, hops, wire):
+def test_fused_product_against_a_pipeline_of_pieces(matmul, start_up, hops, wire):
     def pipeline(pieces):
         sent = computed = 0.0
         for _ in range(pieces):
-            computed += product / pieces
+            computed += matmul / pieces
             sent = max(sent, computed) + hops + wire / pieces
         return start_up + sent
 
     best = min(pipeline(pieces) for pieces in (1, 2, 4, 8))
-    assert fused_time(product, start_up, hops, wire) == pytest.approx(best, rel=EXACT)
-    assert fused_time(product, start_up, hops, wire) <= (product + start_up + hops + wire) * (1.0 + EXACT)
+    assert fused_time(matmul, start_up, hops, wire) == pytest.approx(best, rel=EXACT)
+    assert fused_time(matmul, start_up, hops, wire) <= (matmul + start_up + hops + wire) * (1.0 + EXACT)
 
 
 @given(MESSAGES, st.integers(2, 16), MACHINES)

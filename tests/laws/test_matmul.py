@@ -1,4 +1,4 @@
-"""The matrix product: hand values, list scheduling of tiles, an LRU simulation of the block sweep, invariants."""
+"""The matmul: hand values, list scheduling of tiles, an LRU simulation of the block sweep, invariants."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from twins.l2_simulator import _hits
 from twins.scheduling import best_schedule
 
-from accelmodel.laws.matmul import core_rate, hbm_traffic, matmul, slice_depth, tile_rows, tiled_cost, unhidden_share
+from accelmodel.laws.matmul import core_rate, exposed_share, hbm_traffic, matmul, slice_depth, tile_rows, tiled_cost
 from accelmodel.laws.types import ELEMENTWISE
 
 SIZES = st.integers(1, 3000)
 
 
-def product(m, n, k, groups=1, **other):
-    """A product at 8 bit with activations out at 16 bit."""
+def matmul_row(m, n, k, groups=1, **other):
+    """A matmul at 8 bit with activations out at 16 bit."""
     sizes = {"input_bytes": groups * m * k, "weight_bytes": groups * n * k, "output_bytes": 2.0 * groups * m * n}
     return make_operator(m=m, n=n, k=k, groups=groups, flops=2.0 * groups * m * n * k, **{**sizes, **other})
 
@@ -41,12 +41,12 @@ def machines(draw):
     )
 
 
-PRODUCTS = st.builds(product, SIZES, SIZES, SIZES, st.integers(1, 9), bits=st.sampled_from([4, 8, 16]))
+PRODUCTS = st.builds(matmul_row, SIZES, SIZES, SIZES, st.integers(1, 9), bits=st.sampled_from([4, 8, 16]))
 
 
 def test_hand_values_of_one_tile_width():
     machine = make_machine(cores=32, tile_m=128, tile_n=256, tile_k=64, rate_8bit=16e12, l2_rate=5e12, split_time=0)
-    matrix, operands, busy = tiled_cost(product(256, 1024, 512), machine, 256.0)
+    matrix, operands, busy = tiled_cost(matmul_row(256, 1024, 512), machine, 256.0)
     # 2 x 4 tiles of 4 slices (128 deep at 8 bit) on 32 cores: 1 slice each and one to add, below 4 in one wave
     written = 128 * 256 * 2 / (1e13 / 32)  # 16 bit out of one core's share of 10 TB/s
     assert matrix == pytest.approx(2 * (2 * 128 * 256 * 128) / 16e12 + written, rel=1e-12)  # arithmetic alone
@@ -57,24 +57,24 @@ def test_hand_values_of_one_tile_width():
 def test_hand_values_of_the_best_width():
     machine = make_machine(cores=32, tile_m=128, tile_n=256, tile_k=32, rate_8bit=16e12, l2_rate=1e18, store_rate=1e30)
     # quarter tiles: 2 x 16 = 32 tiles, a wave of 8 slices on 32 cores, all at work: no padding at all
-    cost = matmul(product(256, 1024, 512), machine)
+    cost = matmul(matmul_row(256, 1024, 512), machine)
     assert cost.compute == pytest.approx(2 * 256 * 1024 * 512 / (32 * 16e12), rel=1e-12)  # arithmetic alone
 
 
 def test_a_slice_is_as_deep_in_bytes_at_any_precision():
     machine = make_machine(tile_k=64)
-    depths = {bits: slice_depth(product(64, 64, 64, bits=bits), machine) for bits in (16, 8, 4)}
+    depths = {bits: slice_depth(matmul_row(64, 64, 64, bits=bits), machine) for bits in (16, 8, 4)}
     assert depths == {16: 64.0, 8: 128.0, 4: 256.0}
 
 
 def test_a_short_pipeline_bounds_slices_of_narrow_products():
     machine = make_machine(cores=32, tile_k=64, slice_time=1e-6, split_time=1.0, store_rate=1e30, l2_rate=1e18)
     # one wave of 8 slices of 128 at 8 bit, each held up for 1 us
-    assert matmul(product(1, 64, 1024), machine).compute == pytest.approx(8e-6, rel=1e-12)  # arithmetic alone
+    assert matmul(matmul_row(1, 64, 1024), machine).compute == pytest.approx(8e-6, rel=1e-12)  # arithmetic alone
 
 
 def test_splitting_the_depth_is_worth_its_price():
-    op = product(16, 256, 65536)
+    op = matmul_row(16, 256, 65536)
     free, dear = (matmul(op, make_machine(cores=32, split_time=time)).compute for time in (0.0, 1.0))
     assert free < dear / 5.0  # one or four tiles on one or four of 32 cores, or their slices on all
     priced = matmul(op, make_machine(cores=32, split_time=2e-6)).compute
@@ -82,11 +82,11 @@ def test_splitting_the_depth_is_worth_its_price():
 
 
 def test_only_products_with_scales_start_later_and_only_products_show_their_shorter_part():
-    machine = make_machine(launch=2e-6, fill_time=3e-6, scaling_time=1e-6, unhidden=0.3)
-    wide, narrow = product(8, 8, 8, bits=16), product(8, 8, 8, bits=8)
+    machine = make_machine(launch=2e-6, fill_time=3e-6, scaling_time=1e-6, exposed=0.3)
+    wide, narrow = matmul_row(8, 8, 8, bits=16), matmul_row(8, 8, 8, bits=8)
     other = make_operator(kind=ELEMENTWISE)
     assert [matmul(op, machine).start for op in (wide, narrow)] == pytest.approx([5e-6, 6e-6])
-    assert [unhidden_share(op, machine) for op in (wide, narrow, other)] == [0.3, 0.3, 0.0]
+    assert [exposed_share(op, machine) for op in (wide, narrow, other)] == [0.3, 0.3, 0.0]
 
 
 @pytest.mark.parametrize(("bits", "rate"), [(16, "rate_16bit"), (9, "rate_16bit"), (8, "rate_8bit"), (5, "rate_8bit"),
@@ -168,7 +168,7 @@ def test_hbm_traffic_follows_the_block_sweep():
         errors.append(law / block_sweep_bytes(down, across, k, cores, sets, ways) - 1.0)
     errors = np.abs(errors)
     # the law takes one distance for all lines of an operand, and does not see that weights streamed between two
-    # panels evict activations written before the product: exact where all or nothing fits (half of the cases
+    # panels evict activations written before the matmul: exact where all or nothing fits (half of the cases
     # within 2 %), 25 % in 19 of 20, and at worst half of the traffic where an operand is just as large as L2
     assert np.quantile(errors, 0.5) <= 0.02
     assert np.quantile(errors, 0.95) <= 0.25
@@ -176,14 +176,14 @@ def test_hbm_traffic_follows_the_block_sweep():
 
 
 def test_hbm_traffic_when_everything_fits():
-    op = product(2048, 4096, 4096)
+    op = matmul_row(2048, 4096, 4096)
     # 1e-3: the upper tail of the approximate distribution function
     assert hbm_traffic(op, make_machine(l2_bytes=1e12)) == pytest.approx(op.weight_bytes, rel=1e-3)
 
 
 def test_hbm_traffic_when_nothing_fits():
     # 16 cores cover 4 x 4 tiles; 16 x 16 tiles of 128 x 256 are 4 sweeps of 4 blocks
-    op = product(16 * 128, 16 * 256, 4096)
+    op = matmul_row(16 * 128, 16 * 256, 4096)
     expected = 4 * op.weight_bytes + 4 * op.input_bytes + op.output_bytes
     # 1e-12: with no cache nothing survives, exactly
     assert hbm_traffic(op, make_machine(cores=16, l2_bytes=0)) == pytest.approx(expected, rel=1e-12)

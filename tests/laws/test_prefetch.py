@@ -119,7 +119,7 @@ def test_lane_compiled_equals_python(backlog, duration, cold, rate):
 # ---- whole steps ---------------------------------------------------------------------------------------------
 
 
-def product(m, n, k, into, prefetched):
+def matmul(m, n, k, into, prefetched):
     sizes = {"input_bytes": m * k, "weight_bytes": n * k, "output_bytes": 2.0 * m * n, "flops": 2.0 * m * n * k}
     return make_operator(m=m, n=n, k=k, feeds=into, prefetch_bytes=n * k * prefetched, **sizes)
 
@@ -143,7 +143,7 @@ def scores(groups, queries, keys, prefetched):
 
 @st.composite
 def steps(draw, tp=None):
-    """A layer of two windows, each ended by a product that the next collective sums up."""
+    """A layer of two windows, each ended by a matmul that the next collective sums up."""
     tokens = draw(st.sampled_from([1, 4, 64, 2048]))
     width, inner = draw(st.sampled_from([1024, 4096, 8192])), draw(st.sampled_from([512, 3584, 7168]))
     ranks = tp or draw(st.sampled_from([2, 8]))
@@ -152,13 +152,13 @@ def steps(draw, tp=None):
     rows = [
         opener(message, ranks),
         streamed(0.0, 4.0 * tokens * width),
-        product(tokens, inner, width, -1.0, 1.0),
+        matmul(tokens, inner, width, -1.0, 1.0),
         scores(draw(st.sampled_from([1, 4, 32])), 8, draw(st.sampled_from([128, 4096, 16384])), 1.0),
-        product(tokens, width, inner, 5.0, 1.0),
+        matmul(tokens, width, inner, 5.0, 1.0),
         opener(message, ranks),
         streamed(0.0, 4.0 * tokens * width),
-        product(tokens, 2 * inner, width, -1.0, 1.0),
-        product(tokens, width, inner, 0.0, draw(st.sampled_from([0.0, 1.0]))),
+        matmul(tokens, 2 * inner, width, -1.0, 1.0),
+        matmul(tokens, width, inner, 0.0, draw(st.sampled_from([0.0, 1.0]))),
     ]
     return [row._replace(count=float(count)) for row in rows]
 

@@ -12,7 +12,7 @@ import accelmodel as am
 from accelmodel.inference import operator_time, operators
 from accelmodel.laws.types import Operator
 from accelmodel.measured import aiconfigurator, mla_and_moe, routing
-from accelmodel.validation import kernels as accuracy
+from accelmodel.validation import operators as accuracy
 
 NEEDS_SILICON = pytest.mark.skipif(not aiconfigurator.installed(), reason="pip install 'accelmodel[silicon]'")
 EXPERTS = pd.DataFrame(
@@ -52,7 +52,7 @@ def test_the_busiest_rank_has_at_least_its_share(tokens, ranks):
 
 
 def test_products_of_experts_by_hand():
-    up, down = mla_and_moe.products(EXPERTS)
+    up, down = mla_and_moe.matmuls(EXPERTS)
     # 8 copies an expert; half of 2048 columns, twice for the gate
     assert np.asarray(up["m"]).tolist() == [8.0, 8.0]
     assert np.asarray(up["n"]).tolist() == [2048.0, 2048.0]
@@ -61,7 +61,7 @@ def test_products_of_experts_by_hand():
     flops, moved, bits = mla_and_moe.work("moe", EXPERTS)
     # 512 copies, 3 matrices of 4096 x 1024
     assert flops[0] == 2 * 512 * 3 * 4096 * 1024
-    # weights, and activations of both products in and out at two bytes
+    # weights, and activations of both matmuls in and out at two bytes
     assert moved[0] == 2 * (64 * 3 * 4096 * 1024 + 512 * (4096 + 2048 + 1024 + 4096))
     assert bits.tolist() == [16.0, 16.0]
 
@@ -129,7 +129,7 @@ def test_measured_layers_are_in_the_table_and_beat_the_roofline(warm):
             assert not row["fitted_source"]
             assert row["n"] >= 100, row
             assert row["median_ape"] < row["roofline_median_ape"], row
-            # strided products of many heads cost more than the best library's, which is what the 3 us of the field hit
+            # strided matmuls of many heads cost more than the best library's, which is what the 3 us of the field hit
             nearer = row["median_ape"] < row["field_median_ape"]
             assert nearer == (kind != "mla products"), row
     # block scales stand apart from one scale a tensor

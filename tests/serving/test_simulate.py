@@ -50,7 +50,7 @@ def test_single_server_queue_is_pollaczek_khinchine():
 
     20,000 requests at load 0.7: the mean wait's standard error is about 3 %, so within 10 %.
     """
-    rules = RULES._replace(most=1)
+    rules = RULES._replace(max_num_seqs=1)
     served = simulate(FLAT, rules, open_loop(70.0, 20000, 16, 1))
     wait = float(np.mean(served.first - served.traffic.arrival)) - 0.01
     assert wait == pytest.approx(0.7 * 0.01 / (2 * 0.3), rel=0.1)
@@ -62,7 +62,7 @@ def test_service_of_two_lengths_is_m_g_1():
     lengths = np.where(draw.random(30000) < 0.5, 128, 1024)
     sizes = np.array([curve(LINEAR.other, float(n)) for n in lengths])
     rate = 0.6 / sizes.mean()
-    served = simulate(LINEAR, RULES._replace(most=1), open_loop(rate, 30000, lengths, 1))
+    served = simulate(LINEAR, RULES._replace(max_num_seqs=1), open_loop(rate, 30000, lengths, 1))
     wait = float(np.mean(served.first - served.traffic.arrival - sizes))
     assert wait == pytest.approx(rate * (sizes**2).mean() / (2 * 0.4), rel=0.1)
 
@@ -84,7 +84,7 @@ def test_lockstep_users_by_hand():
 
 def test_chunks_share_steps_with_decoding():
     """Budget 10: the first prompt of 20 takes two steps, then its decoding leaves 9 tokens of a step to the second."""
-    rules = RULES._replace(chunk=10)
+    rules = RULES._replace(max_num_batched_tokens=10)
     served = simulate(FLAT, rules, closed_loop(2, 2, 20, 5))
     assert served.first.tolist() == pytest.approx([0.02, 0.05])  # 10 + 10; then 9 + 9 + 2
     assert served.gaps.max() == pytest.approx(0.01)  # nobody's decoding is interrupted
@@ -105,7 +105,7 @@ def test_the_host_adds_or_runs_beside():
     one = closed_loop(1, 1, 16, 2)
     added = RULES._replace(fixed=0.004, each=0.001, prompt=0.1)
     assert simulate(FLAT, added, one).finish[0] == pytest.approx(0.014 + 0.1 + 0.015)
-    assert simulate(FLAT, added._replace(beside=True), one).finish[0] == pytest.approx(0.01 + 0.1 + 0.011)
+    assert simulate(FLAT, added._replace(overlapped=True), one).finish[0] == pytest.approx(0.01 + 0.1 + 0.011)
 
 
 def test_a_request_enters_the_queue_after_its_host_time():
@@ -118,7 +118,7 @@ def test_a_request_enters_the_queue_after_its_host_time():
 
 def test_prompts_in_steps_of_their_own_stop_decoding_and_keep_users_in_step():
     """Budget 10, three prompts of 10: three steps without decoding, then two decode steps for all; and again."""
-    apart = RULES._replace(chunk=10, apart=True)
+    apart = RULES._replace(max_num_batched_tokens=10, apart=True)
     served = simulate(FLAT, apart, closed_loop(3, 6, 10, 3))
     assert served.first[:3].tolist() == pytest.approx([0.01, 0.02, 0.03])
     assert served.finish.tolist() == pytest.approx([0.05] * 3 + [0.1] * 3)
@@ -199,7 +199,7 @@ def test_traffic_that_is_none():
 
 
 def test_largest_rate_is_where_the_service_level_breaks():
-    replica = Replica(FLAT, RULES._replace(most=1))
+    replica = Replica(FLAT, RULES._replace(max_num_seqs=1))
 
     def met(reached):
         return reached["ttft_s"] <= 0.05
@@ -287,6 +287,6 @@ def test_mixes_that_are_wrong_say_where(tmp_path, text, told):
 def test_engine_rules_carry_over():
     engine = am.override(load("engine", "tgis"), layer_time="1ms")
     rules = rules_of(engine, 32.0, 1000.0)
-    assert (rules.fixed, rules.room, rules.beside) == (0.032, 1000.0, True)
+    assert (rules.fixed, rules.room, rules.overlapped) == (0.032, 1000.0, True)
     with pytest.raises(ValueError, match="unknown overlap"):
         replace(engine, host="sometimes")

@@ -21,7 +21,7 @@ MISSED = {
     "PRESERVE: smallest speed-up of a request",
     # measured gain of a 10 MB budget is nil: below some size a prefetch costs what it gains, which is not modelled
     "vllm-ascend: gain of a 10 MB prefetch budget over that of 80 MB",
-    # the A100 of LLMCompass reaches 283 TFLOP/s, those whose products were fitted 255
+    # the A100 of LLMCompass reaches 283 TFLOP/s, those whose matmuls were fitted 255
     "GPT-3 layer on 4 A100: MLP up [s]",
     "GPT-3 layer on 4 A100: MLP down [s]",
     # the T4's host link gave 7 GB/s and not 6

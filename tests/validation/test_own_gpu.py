@@ -18,7 +18,7 @@ from accelmodel.laws.l2cache import resident_share
 from accelmodel.laws.types import DETAIL, MATMUL, Machine
 from accelmodel.measured.rawtable import SCHEMA, TABLES, read_run, runs, write_header, write_table
 from accelmodel.specs.load import cluster, load
-from accelmodel.validation.own_gpu import KINDS, measured_rows, operator, product, roofline, window_time
+from accelmodel.validation.own_gpu import KINDS, matmul, measured_rows, operator, roofline, window_time
 
 DEVICE = load("device", "h100-sxm")
 CHIP = Machine(**{name: float(value) for name, value in machine(cluster(DEVICE)).items()})
@@ -40,7 +40,7 @@ def timed(seconds, **columns):
 
 
 def matmul_row(m, n, k, seconds, precision="bf16", cache="cold"):
-    return timed(seconds, precision=precision, cache=cache, m=m, n=n, k=k, copies=4, products=100)
+    return timed(seconds, precision=precision, cache=cache, m=m, n=n, k=k, copies=4, matmuls=100)
 
 
 def window_row(prefetch, seconds, operators="1280x8192 8192x1024", join="after", hint="normal", stand_in="spin"):
@@ -84,7 +84,7 @@ def test_a_dry_run_is_not_a_measurement(tmp_path):
 
 def test_products_ten_per_cent_slow_and_twenty_fast(tmp_path, warm):
     def law(m, n, k):
-        return window_time([product(m, n, k, "bf16")], CHIP)
+        return window_time([matmul(m, n, k, "bf16")], CHIP)
 
     shapes = [(1, 4096, 4096), (16, 8192, 1024), (512, 7168, 8192)]
     slow = [matmul_row(*shape, law(*shape) * 1.1) for shape in shapes]
@@ -102,14 +102,14 @@ def test_products_ten_per_cent_slow_and_twenty_fast(tmp_path, warm):
     assert row["bias"] == pytest.approx((above - 3.0 * below) / 4.0, rel=EXACT)
     assert (row["device"], row["precision"], row["status"]) == ("h100-sxm", "bf16", "measured")
     assert row["source"] == f"{tmp_path.name}/h100-sxm"
-    plain = roofline([product(1, 4096, 4096, "bf16")], DEVICE)
+    plain = roofline([matmul(1, 4096, 4096, "bf16")], DEVICE)
     # weights, activations in and out at 16 bit, over the peak bandwidth: decode is bound by memory
     assert plain == pytest.approx(2.0 * (4096 * 4096 + 4096 + 4096) / 3.35e12, rel=EXACT)
     assert row["roofline_median_ape"] > 0.0
 
 
 def test_cold_and_hot_products_by_the_kernel_called_directly(warm):
-    op = product(16, 1280, 8192, "fp8")
+    op = matmul(16, 1280, 8192, "fp8")
     columns = operator(
         kind=MATMUL, m=16, n=1280, k=8192, bits=8, weight_bytes=1280 * 8192, input_bytes=16 * 8192,
         output_bytes=2 * 16 * 1280, flops=2 * 16 * 1280 * 8192, prefetch_bytes=1280 * 8192,
@@ -156,7 +156,7 @@ def test_occupancy_stands_apart_from_the_rates(tmp_path):
 
 
 def test_preserve_takes_the_collective_as_it_lasts_and_divides_rates_out(tmp_path, warm):
-    ops = [product(16, 1280, 8192, "bf16"), product(16, 8192, 1024, "bf16")]
+    ops = [matmul(16, 1280, 8192, "bf16"), matmul(16, 8192, 1024, "bf16")]
     lasts, slower = 6.4e-5, 1.05
 
     def law(prefetch):
@@ -182,7 +182,7 @@ def test_preserve_takes_the_collective_as_it_lasts_and_divides_rates_out(tmp_pat
 
 
 def test_prefetch_beside_a_collective_never_slows_and_is_bounded_by_the_weights(warm):
-    ops = [product(16, 1280, 8192, "bf16"), product(16, 8192, 1024, "bf16")]
+    ops = [matmul(16, 1280, 8192, "bf16"), matmul(16, 8192, 1024, "bf16")]
     times = [window_time(ops, CHIP, 6e-5, 0.0, 1e6 * size) for size in range(0, 38, 2)]
     # 1e-12: rounding
     assert all(after <= before * (1.0 + 1e-12) for before, after in itertools.pairwise(times))

@@ -50,7 +50,7 @@ def test_room_of_deepseek_on_four_b200():
 def test_the_host_is_part_of_the_rules():
     told = rules(changed(room=1e6), Host(1e-5, 2e-5, 0.01, 1e-6))
     assert told[4:7] == pytest.approx((61e-5, 2e-5, 0.0))
-    assert (told.entry, told.entry_token, told.poll, told.chunk) == (0.01, 1e-6, 0, 8320)
+    assert (told.entry, told.entry_token, told.poll, told.max_num_batched_tokens) == (0.01, 1e-6, 0, 8320)
 
 
 def test_fit_finds_the_times_of_layers_and_sequences():

@@ -66,7 +66,7 @@ def measure_command(
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of the order and of the data.")] = 0,
     dry: Annotated[bool, typer.Option("--dry", help="Print the plan as JSON and check the schema; no GPU.")] = False,
 ) -> None:
-    """Measure matrix products, L2 and HBM bandwidth, and prefetching into L2 on one NVIDIA GPU."""
+    """Measure matmuls, L2 and HBM bandwidth, and prefetching into L2 on one NVIDIA GPU."""
     tables = tuple(dict.fromkeys(only or TABLES))
     for name in tables:
         if name not in TABLES:

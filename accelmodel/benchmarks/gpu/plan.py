@@ -36,7 +36,7 @@ REPEATS = 20
 COLD = 4
 #: rows of activations, from decode to prefill
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
-#: from here on a product lasts so long that a few fill a graph
+#: from here on a matmul lasts so long that a few fill a graph
 LONG_ROWS, FEW, MANY = 1024, 10, 100
 #: model and degree of tensor parallelism whose weights are used
 MODELS = (("llama-3-70b", 8), ("llama-3-8b", 1))
@@ -45,7 +45,7 @@ SHAPES = (
     (128, 4096), (256, 4096), (512, 4096), (1024, 4096), (1000, 4096), (2000, 4096), (2880, 2880),
     (4096, 512), (8192, 256), (8192, 8192),
 )  # fmt: skip
-#: fp8 products want sizes that are multiples of this
+#: fp8 matmuls want sizes that are multiples of this
 FP8_MULTIPLE = 16
 
 #: footprints: powers of two in quarters, and sixteenths of L2 around the edge between the plateaus
@@ -59,7 +59,7 @@ PROBE_SHARE, EIGHTHS, GONE = 0.25, range(17), 4
 #: L2 capacities of the region that the others rotate in
 OTHERS_REGION = 12
 
-#: rows of activations of the decode-sized products after the prefetch; the variants are measured with one
+#: rows of activations of the decode-sized matmuls after the prefetch; the variants are measured with one
 DECODE_ROWS, VARIANT_ROWS = (1, 16, 64), 16
 DURATIONS = (20e-6, 60e-6, 180e-6)
 #: windows in a graph at least, so that the start of the graph is a small part
@@ -99,14 +99,14 @@ def blocks(size: float) -> int:
 
 
 def weights_of(model: str, tp: int) -> list[tuple[int, int]]:
-    """Return (n, k) of the products of one layer on one device, in graph order."""
+    """Return (n, k) of the matmuls of one layer on one device, in graph order."""
     table = operator_table(load("model", model), workload(phase="decode", batch=1, context=1024, tp=tp))
     sizes = zip(table.columns["kind"], table.columns["n"], table.columns["k"], table.names, strict=True)
     return [(int(n), int(k)) for kind, n, k, name in sizes if kind == MATMUL and name != "head"]
 
 
 def weight_bytes(operators: list[tuple[int, int]], precision: str) -> int:
-    """Return the bytes of the weights of some products [B]."""
+    """Return the bytes of the weights of some matmuls [B]."""
     return sum(n * k for n, k in operators) * BITS[precision] // 8
 
 
@@ -116,7 +116,7 @@ def copies_for(size: int, card: Card) -> int:
 
 
 def matmul_rows(card: Card, rng: random.Random) -> Iterator[Row]:
-    """Yield products of all shapes and precisions, cold, and hot where the weights fit into L2; shuffled."""
+    """Yield matmuls of all shapes and precisions, cold, and hot where the weights fit into L2; shuffled."""
     shapes = dict.fromkeys([pair for model, tp in MODELS for pair in weights_of(model, tp)] + list(SHAPES))
     for precision in card.precisions:
         rows = []
@@ -128,9 +128,9 @@ def matmul_rows(card: Card, rng: random.Random) -> Iterator[Row]:
                 if cache == "hot" and size > card.l2_bytes:
                     continue
                 for m in ROWS:
-                    products = copies * math.ceil((FEW if m >= LONG_ROWS else MANY) / copies)
+                    matmuls = copies * math.ceil((FEW if m >= LONG_ROWS else MANY) / copies)
                     shape = {"precision": precision, "cache": cache, "m": m, "n": n, "k": k}
-                    rows.append({**shape, "copies": copies, "products": products, "repeats": REPEATS})
+                    rows.append({**shape, "copies": copies, "matmuls": matmuls, "repeats": REPEATS})
         # in random order, so that a drift of clocks and temperature does not look like an effect of the shape
         rng.shuffle(rows)
         yield from rows
@@ -170,7 +170,7 @@ def slots_for(others: int, card: Card) -> int:
 
 
 def preserve_rows(card: Card, rng: random.Random) -> Iterator[Row]:
-    """Yield windows: what stands for the collective alone, products alone, then both with prefetches; shuffled."""
+    """Yield windows: what stands for the collective alone, matmuls alone, then both with prefetches; shuffled."""
     layer = weights_of(*MODELS[0])
     windows = [layer[:2], layer]
     message = {name: blocks(share * card.l2_bytes) if share else 0 for name, share in STAND_INS.items()}
@@ -234,8 +234,8 @@ def preserve_memory(row: Row, card: Card) -> int:
     """Return the device memory of one row of ``preserve``: weights of each window, activations, messages [B]."""
     element = FILLING[row["precision"]]
     m, windows, message = (int(row[name]) for name in ("m", "windows", "message_bytes"))
-    products = operators_of(row["operators"])
-    return sum(windows * n * k * element + m * (k * element + 2 * n) for n, k in products) + 2 * message
+    matmuls = operators_of(row["operators"])
+    return sum(windows * n * k * element + m * (k * element + 2 * n) for n, k in matmuls) + 2 * message
 
 
 MEMORY: dict[str, Callable[[Row, Card], int]] = {

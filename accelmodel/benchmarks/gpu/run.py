@@ -23,7 +23,7 @@ from accelmodel.specs.hardware import Device
 
 #: replays before those that are timed
 _WARM_UP = 3
-#: time the device is kept busy before its clocks are read [s], and size of the products that do it
+#: time the device is kept busy before its clocks are read [s], and size of the matmuls that do it
 _LOAD, _LOAD_SIZE = 2.0, 8192
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp8": torch.float8_e4m3fn}
 
@@ -112,17 +112,15 @@ def matmul(rows: list[Row], card: Card, lane: Lanes) -> Iterator[Row]:
         asked = list(group)
         pool = filled(max(row["copies"] * row["n"] * row["k"] for row in asked), precision)
         for row in asked:
-            m, n, k, copies, products = (row[name] for name in ("m", "n", "k", "copies", "products"))
+            m, n, k, copies, matmuls = (row[name] for name in ("m", "n", "k", "copies", "matmuls"))
             weights = pool[: copies * n * k].view(copies, n, k)
             given = operands(m, n, k, precision)
 
-            def body(
-                given: Any = given, weights: Any = weights, copies: int = copies, products: int = products
-            ) -> None:
-                for i in range(products):
+            def body(given: Any = given, weights: Any = weights, copies: int = copies, matmuls: int = matmuls) -> None:
+                for i in range(matmuls):
                     multiply(given, weights[i % copies])
 
-            yield {**row, **timed(body, products, row["repeats"], lane)}
+            yield {**row, **timed(body, matmuls, row["repeats"], lane)}
         del pool, weights, body
         torch.cuda.empty_cache()
 
@@ -176,7 +174,7 @@ def window_body(row: Row, pool: Any, given: list[Any], message: tuple[Any, Any],
     """Return what launches the windows of one row, each with weights of its own.
 
     The prefetch is forked to the side stream where its window begins, beside the stand-in, and joined before the
-    products or after them.
+    matmuls or after them.
     """
     shapes = operators_of(row["operators"])
     each = sum(n * k for n, k in shapes)
@@ -186,7 +184,7 @@ def window_body(row: Row, pool: Any, given: list[Any], message: tuple[Any, Any],
     prefetch, before = row["prefetch_bytes"], row["join"] == "before"
 
     def body() -> None:
-        for window, products in zip(windows, weights, strict=True):
+        for window, matmuls in zip(windows, weights, strict=True):
             if prefetch:
                 lane.side.wait_stream(lane.main)
                 with torch.cuda.stream(lane.side):
@@ -195,7 +193,7 @@ def window_body(row: Row, pool: Any, given: list[Any], message: tuple[Any, Any],
                 kernels.hold(*message, row["message_bytes"], row["duration_s"])
             if prefetch and before:
                 lane.main.wait_stream(lane.side)
-            for operand, weight in zip(given, products, strict=True):
+            for operand, weight in zip(given, matmuls, strict=True):
                 multiply(operand, weight)
             if prefetch and not before:
                 lane.main.wait_stream(lane.side)
@@ -212,7 +210,7 @@ MEASURES: dict[str, Callable[[list[Row], Card, Lanes], Iterator[Row]]] = {
 
 
 def check(card: Card, lane: Lanes) -> None:
-    """Hold kernels and products against PyTorch before anything is timed; raise RuntimeError where they differ."""
+    """Hold kernels and matmuls against PyTorch before anything is timed; raise RuntimeError where they differ."""
     data = words(64 * plan.BLOCK_BYTES)
     copy = torch.zeros_like(data)
     for hint in card.hints:
@@ -238,7 +236,7 @@ def check(card: Card, lane: Lanes) -> None:
         error = float((given[1].double() - exact).norm() / exact.norm())
         # 1e-2: rounding of a 16-bit output is 4e-3 at most
         if not error < 1e-2:
-            raise RuntimeError(f"a product in {precision} is off by {error:g}")
+            raise RuntimeError(f"a matmul in {precision} is off by {error:g}")
 
 
 def card_of_device(device: Device) -> Card:
@@ -278,7 +276,7 @@ def ask_driver(*names: str) -> list[str]:
 
 
 def clocks(when: str) -> Row:
-    """Return the clocks of the header, read while matrix products keep the device busy [1/s]."""
+    """Return the clocks of the header, read while matmuls keep the device busy [1/s]."""
     given, weight = operands(_LOAD_SIZE, _LOAD_SIZE, _LOAD_SIZE, "fp16"), filled(_LOAD_SIZE**2, "fp16")
     weight = weight.view(_LOAD_SIZE, _LOAD_SIZE)
     start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))

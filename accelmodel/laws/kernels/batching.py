@@ -31,18 +31,20 @@ class Times(NamedTuple):
 class Rules(NamedTuple):
     """How the engine makes up a step, and what its host adds."""
 
-    most: int  #: sequences at once
+    max_num_seqs: int  #: sequences at once
     room: float  #: tokens of KV cache that the device holds
-    chunk: int  #: tokens of a step that mixes prompts with decoding; 0: whole prompts in steps of their own
+    max_num_batched_tokens: (
+        int  #: tokens of a step that mixes prompts with decoding; 0: whole prompts in steps of their own
+    )
     patience: int  #: decode steps before waiting prompts interrupt decoding; 0: at once
     fixed: float  #: time of the host in each step [s]
     each: float  #: time of the host for each sequence of a decode step [s]
     prompt: float  #: time of the host for each prompt that a step finishes [s]
-    beside: bool  #: the fixed time runs beside the device
+    overlapped: bool  #: the fixed time runs beside the device
     entry: float = 0.0  #: time between a request's arrival and the queue: network, event loop [s]
     entry_token: float = 0.0  #: time of the host for a token of a prompt before the queue, request by request [s/token]
     gather: int = 0  #: decode steps that a waiting prompt lets pass, for others to join it
-    apart: bool = False  #: prompts take steps of their own even where ``chunk`` limits them
+    apart: bool = False  #: prompts take steps of their own even where ``max_num_batched_tokens`` limits them
     poll: int = 0  #: decode steps between looks at the queue; it is also looked at after a step with prompts
 
 
@@ -80,7 +82,7 @@ def surface(table: Any, x: float, y: float) -> float:
 @law
 def step_time(device: float, sequences: float, prompts: float, rules: Rules) -> float:
     """Time of a step with its host [s]: launches add to the device's time, or run beside it."""
-    base = np.maximum(device, rules.fixed) if rules.beside else device + rules.fixed
+    base = np.maximum(device, rules.fixed) if rules.overlapped else device + rules.fixed
     return base + rules.each * sequences + rules.prompt * prompts
 
 
@@ -117,7 +119,7 @@ def admit(
     """Admit waiting requests in order while slots and KV cache last; return active, queue and KV cache in use."""
     prompt, answer = traffic.prompt, traffic.answer
     while (
-        queue < ready.shape[0] and ready[queue] <= now and active < rules.most
+        queue < ready.shape[0] and ready[queue] <= now and active < rules.max_num_seqs
         and used + prompt[queue] + answer[queue] <= rules.room
     ):  # fmt: skip
         slots.who[active], slots.done[active], slots.ends[active] = queue, 0, NEVER
@@ -182,13 +184,13 @@ def serve(traffic: Traffic, times: Times, rules: Rules, first: Any, finish: Any,
         Filled with the times between tokens of a sequence [s], unless it is empty.
     """
     prompt, answer, count = traffic.prompt, traffic.answer, traffic.arrival.shape[0]
-    whole = np.zeros(rules.most, np.int64)
-    slots = Slots(whole, whole.copy(), whole.copy(), np.zeros(rules.most))
+    whole = np.zeros(rules.max_num_seqs, np.int64)
+    slots = Slots(whole, whole.copy(), whole.copy(), np.zeros(rules.max_num_seqs))
     active, pending, queue, ended, written, since, held, looked, now, used = 0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0
     ready, released = np.full(count, np.inf), int(np.searchsorted(traffic.arrival, np.inf))
     for r in range(released):
         enter(ready, r, traffic, rules)
-    mixed, tick, soonest, there = rules.chunk > 0 and not rules.apart, 0, NEVER, 0.0
+    mixed, tick, soonest, there = rules.max_num_batched_tokens > 0 and not rules.apart, 0, NEVER, 0.0
     while ended < count:
         decoding = active - pending
         if decoding == 0 or (since >= rules.patience and held >= rules.gather and looked >= rules.poll):
@@ -199,7 +201,7 @@ def serve(traffic: Traffic, times: Times, rules: Rules, first: Any, finish: Any,
             now = max(now, ready[queue])
             continue
         held = held + 1 if queue < count and ready[queue] <= now else 0
-        budget = max(rules.chunk - decoding * mixed, 1) if rules.chunk > 0 else NEVER
+        budget = max(rules.max_num_batched_tokens - decoding * mixed, 1) if rules.max_num_batched_tokens > 0 else NEVER
         tokens, finished, device = prompts(slots, decoding, active, prompt, times, budget)
         decodes, looked = decoding > 0 and (mixed or tokens == 0), looked + 1 if tokens == 0 else rules.poll
         if decodes:

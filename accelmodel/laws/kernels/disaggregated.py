@@ -14,7 +14,9 @@ from accelmodel.laws.kernels.batching import Traffic
 
 
 @kernel
-def hand_over(traffic: Traffic, computing: Any, step: Any, servers: Any, entry: float, first: Any, finish: Any) -> None:
+def serve_disaggregated(
+    traffic: Traffic, computing: Any, step: Any, servers: Any, entry: float, first: Any, finish: Any
+) -> None:
     """Serve a closed loop on two pools of workers.
 
     Each prefill worker computes one prompt after another, in order of arrival; the first token comes with its end.  The

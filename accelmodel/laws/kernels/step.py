@@ -17,7 +17,7 @@ from accelmodel.laws.collectives import collective, fused_time
 from accelmodel.laws.elementwise import elementwise
 from accelmodel.laws.jit import glue, kernel, law, parallel_kernel
 from accelmodel.laws.l2cache import mean_resident_share, resident_share
-from accelmodel.laws.matmul import matmul, unhidden_share
+from accelmodel.laws.matmul import exposed_share, matmul
 from accelmodel.laws.prefetch import RULES, admit, body_time, lane_progress, memory_time
 from accelmodel.laws.types import (
     ALL_GATHER,
@@ -252,7 +252,7 @@ def _survive(b: Block, op: Operator, r: int, opener: int) -> None:
             hot = min(max(b.progress[j] - place, 0.0), want) * b.survival[j] + op.warm * b.hbm_bytes[j]
             cold = b.hbm_bytes[j] - hot
             memory = memory_time(hot, cold, machine.l2_rate, b.hbm_rate[j])
-            body = body_time(max(b.compute[j], b.l2[j]), memory, unhidden_share(op, machine))
+            body = body_time(max(b.compute[j], b.l2[j]), memory, exposed_share(op, machine))
             backlog = max(b.total[j] - max(b.progress[j], place + want), 0.0)
             beside, _ = lane_progress(backlog, op.stretch * (b.start_time[j] + body), cold, machine.hbm_rate)
             since = b.touched[r - 1] + max(b.progress[j] - place, 0.0) + op.input_bytes
@@ -282,7 +282,7 @@ def _run_operator(b: Block, r: int, opener: int) -> None:
         hot = min(max(b.progress[j] - place, 0.0), want) * b.survival[j] + op.warm * b.hbm_bytes[j]
         cold = b.hbm_bytes[j] - hot
         memory = memory_time(hot, cold, machine.l2_rate, b.hbm_rate[j])
-        body = body_time(max(b.compute[j], b.l2[j]), memory, unhidden_share(op, machine))
+        body = body_time(max(b.compute[j], b.l2[j]), memory, exposed_share(op, machine))
         reached = max(b.progress[j], place + want)
         backlog = max(b.total[j] - reached, 0.0)
         served, delay = lane_progress(backlog, op.stretch * (b.start_time[j] + body), cold, machine.hbm_rate)
@@ -329,8 +329,8 @@ def _fuse(b: Block, r: int) -> None:
     for j in range(b.width):
         machine = machine_at(b.machines, j)
         start, hops, wire, _, _ = collective(reducer.kind, reducer.message_bytes, reducer.ranks, machine)
-        product = b.times[r, j]
-        gain = product + b.times[into, j] - fused_time(product, longer * start, longer * hops, longer * wire)
+        matmul = b.times[r, j]
+        gain = matmul + b.times[into, j] - fused_time(matmul, longer * start, longer * hops, longer * wire)
         b.totals[0, b.w, b.start + j] -= count * gain
         if b.detail.shape[0] > 0:
             b.detail[0, into, b.w, b.start + j] -= gain * count / reducer.count

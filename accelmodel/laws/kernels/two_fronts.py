@@ -19,7 +19,7 @@ import numpy as np
 
 from accelmodel.laws.jit import kernel, law, parallel_kernel
 
-#: part of a chunk that counts as nothing: positions are sums of rounded products
+#: part of a chunk that counts as nothing: positions are sums of rounded matmuls
 CRUMB = 1e-9
 #: engine steps after which a run with traces is given up: a budget that stays at nothing
 MOST_STEPS = 10_000_000

@@ -65,7 +65,7 @@ def test_cold_weights_see_four_capacities_between_two_uses(l2_bytes):
     for row in rows["matmul"]:
         size = plan.weight_bytes([(row["n"], row["k"])], row["precision"])
         # in turn without a break, from one replay to the next as well
-        assert row["products"] % row["copies"] == 0
+        assert row["matmuls"] % row["copies"] == 0
         if row["cache"] == "cold":
             assert (row["copies"] - 1) * size >= 4 * l2_bytes
         else:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from accelmodel.laws.kernels.disaggregated import hand_over
+from accelmodel.laws.kernels.disaggregated import serve_disaggregated
 from accelmodel.serving.simulate import closed_loop
 
 
-def served(users, requests, answer, step, servers, entry=0.0, law=hand_over):
+def served(users, requests, answer, step, servers, entry=0.0, law=serve_disaggregated):
     first, finish = np.zeros(requests), np.zeros(requests)
     traffic = closed_loop(users, requests, 16, answer)
     law(traffic, np.full(requests, 0.1), np.asarray(step), np.array(servers), entry, first, finish)
@@ -39,6 +39,6 @@ def test_a_worker_for_each_user_makes_nobody_wait():
 
 def test_compiled_is_plain_and_more_workers_are_never_slower():
     step = 0.01 + 0.001 * np.arange(12)
-    few, plain = served(12, 60, 30, step, [2, 1]), served(12, 60, 30, step, [2, 1], law=hand_over.py_func)
+    few, plain = served(12, 60, 30, step, [2, 1]), served(12, 60, 30, step, [2, 1], law=serve_disaggregated.py_func)
     assert few[2] == pytest.approx(plain[2], rel=1e-12)
     assert served(12, 60, 30, step, [3, 2])[2].max() < few[2].max()

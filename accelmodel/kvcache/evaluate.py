@@ -1,6 +1,6 @@
 """Questions about a stored prompt, over lists of lengths, bandwidths, shares and precisions: answers as rows.
 
-``Question`` is what ``accelmodel cake`` asks.  Constant rates go through the grid's kernel, traces prompt by prompt.
+``Inputs`` is what ``accelmodel cake`` asks.  Constant rates go through the grid's kernel, traces prompt by prompt.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from accelmodel.errors import SpecError, unknown
 from accelmodel.inference.operators import check
-from accelmodel.inference.step import pose
+from accelmodel.inference.step import prepare
 from accelmodel.kvcache.grid import BASE_BITS, ttft_grid
 from accelmodel.kvcache.policies import POLICIES, fronts_over_time, meet
 from accelmodel.kvcache.prompt import Computing, Loading, Prompt, check_above_zero, chunk_times, loading
@@ -38,7 +38,7 @@ LOSES = 1e-6
 
 
 @dataclass(frozen=True)
-class Question:
+class Inputs:
     """Lists that span the rows, and what is the same for all.
 
     Attributes
@@ -105,13 +105,13 @@ class Question:
         return [name for name in POLICIES if name in ALWAYS or name in self.policies]
 
 
-def longest(question: Question, bits: float) -> Workload:
+def longest(inputs: Inputs, bits: float) -> Workload:
     """Return the prefill of the longest prompt, which must fit the device."""
-    precision = {"weight_bits": question.weight_bits, "kv_bits": bits}
-    return workload(phase="prefill", batch=1.0, context=max(question.tokens), tp=question.tp, **precision)
+    precision = {"weight_bits": inputs.weight_bits, "kv_bits": bits}
+    return workload(phase="prefill", batch=1.0, context=max(inputs.tokens), tp=inputs.tp, **precision)
 
 
-def step_curve(question: Question, bits: float) -> Array:
+def step_curve(inputs: Inputs, bits: float) -> Array:
     """Return chunk times for the longest prompt: measured where a curve is given, else from the step model [s].
 
     Raises
@@ -119,36 +119,36 @@ def step_curve(question: Question, bits: float) -> Array:
     SpecError, Infeasible
         Where the curve has a gap or ends too early, or the longest context does not fit the device.
     """
-    work = longest(question, bits)
-    if question.curve is None:
-        precision = {"weight_bits": question.weight_bits, "kv_bits": bits}
-        chunk = question.compute_chunk
-        return chunk_times(question.model, question.cluster, work.context, chunk, tp=question.tp, **precision)
-    check_above_zero("compute chunk", question.compute_chunk, "token")
-    pose(question.model, question.cluster, work)
-    return read_chunk_times(question.curve, math.ceil(work.context / question.compute_chunk))
+    work = longest(inputs, bits)
+    if inputs.curve is None:
+        precision = {"weight_bits": inputs.weight_bits, "kv_bits": bits}
+        chunk = inputs.compute_chunk
+        return chunk_times(inputs.model, inputs.cluster, work.context, chunk, tp=inputs.tp, **precision)
+    check_above_zero("compute chunk", inputs.compute_chunk, "token")
+    prepare(inputs.model, inputs.cluster, work)
+    return read_chunk_times(inputs.curve, math.ceil(work.context / inputs.compute_chunk))
 
 
-def back(question: Question, bits: float) -> Loading:
+def back(inputs: Inputs, bits: float) -> Loading:
     """Return how the KV cache at one precision is loaded."""
-    fields = {"io_chunk": question.io_chunk, **question.loads}
-    return loading(question.model, question.storage, kv_bits=bits, trace=question.bandwidth_trace, **fields)
+    fields = {"io_chunk": inputs.io_chunk, **inputs.loads}
+    return loading(inputs.model, inputs.storage, kv_bits=bits, trace=inputs.bandwidth_trace, **fields)
 
 
-def prompt_at(question: Question, curve: Array, at: dict[str, float]) -> Prompt:
-    """Return one row's question to the policies."""
-    engine = Computing(curve, question.compute_chunk, at["utilisation"], question.budget_trace)
-    stored = at["tokens"] if question.stored is None else question.stored
-    load = replace(back(question, at["kv_bits"]), bandwidth=at["bandwidth_bytes_per_s"])
+def prompt_at(inputs: Inputs, curve: Array, at: dict[str, float]) -> Prompt:
+    """Return what one row asks of the policies."""
+    engine = Computing(curve, inputs.compute_chunk, at["utilisation"], inputs.budget_trace)
+    stored = at["tokens"] if inputs.stored is None else inputs.stored
+    load = replace(back(inputs, at["kv_bits"]), bandwidth=at["bandwidth_bytes_per_s"])
     return Prompt(at["tokens"], stored, engine, load)
 
 
-def points_of(question: Question) -> Iterator[dict[str, float]]:
-    wire, budget = question.bandwidth_trace, question.budget_trace
-    for tokens in question.tokens:
-        for bandwidth in question.bandwidth if wire is None else [wire.mean]:
-            for share in question.utilisation if budget is None else [budget.mean]:
-                for bits in question.kv_bits:
+def points_of(inputs: Inputs) -> Iterator[dict[str, float]]:
+    wire, budget = inputs.bandwidth_trace, inputs.budget_trace
+    for tokens in inputs.tokens:
+        for bandwidth in inputs.bandwidth if wire is None else [wire.mean]:
+            for share in inputs.utilisation if budget is None else [budget.mean]:
+                for bits in inputs.kv_bits:
                     yield {
                         "tokens": float(tokens),
                         "bandwidth_bytes_per_s": float(bandwidth),
@@ -157,17 +157,17 @@ def points_of(question: Question) -> Iterator[dict[str, float]]:
                     }
 
 
-def constant_grid(question: Question, curve: Array, tokens: float, bits: float) -> xr.Dataset:
+def constant_grid(inputs: Inputs, curve: Array, tokens: float, bits: float) -> xr.Dataset:
     """Return the grid of one length and precision over bandwidth and utilisation."""
     return ttft_grid(
-        {question.cluster.device.name: curve},
-        back(question, BASE_BITS),
+        {inputs.cluster.device.name: curve},
+        back(inputs, BASE_BITS),
         tokens=[tokens],
-        bandwidth=question.bandwidth,
-        utilisation=question.utilisation,
+        bandwidth=inputs.bandwidth,
+        utilisation=inputs.utilisation,
         kv_bits=[bits],
-        chunk=question.compute_chunk,
-        stored=question.stored,
+        chunk=inputs.compute_chunk,
+        stored=inputs.stored,
     )
 
 
@@ -225,18 +225,18 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _constant_rows(question: Question, curves: dict[float, Array]) -> tuple[list[Any], list[Any]]:
+def _constant_rows(inputs: Inputs, curves: dict[float, Array]) -> tuple[list[Any], list[Any]]:
     grids = {
-        (float(n), float(bits)): constant_grid(question, curves[bits], float(n), bits)
-        for n in question.tokens
-        for bits in question.kv_bits
+        (float(n), float(bits)): constant_grid(inputs, curves[bits], float(n), bits)
+        for n in inputs.tokens
+        for bits in inputs.kv_bits
     }
-    rows, details, tail = [], [], back(question, BASE_BITS).tail
-    for at in points_of(question):
+    rows, details, tail = [], [], back(inputs, BASE_BITS).tail
+    for at in points_of(inputs):
         found = grids[at["tokens"], at["kv_bits"]].isel(device=0, tokens=0, kv_bits=0)
         here = found.sel(bandwidth=at["bandwidth_bytes_per_s"], utilisation=at["utilisation"])
         every = {str(name): float(time) for name, time in zip(here.policy.values, here.ttft.values, strict=True)}
-        ttft = {name: every[name] for name in question.names}
+        ttft = {name: every[name] for name in inputs.names}
         done = {name: float(here[name]) for name in ("computed_tokens", "loaded_tokens", "waste")}
         more = {
             "uniform_bound_s": float(here.bound),
@@ -247,11 +247,11 @@ def _constant_rows(question: Question, curves: dict[float, Array]) -> tuple[list
     return rows, details
 
 
-def _traced_rows(question: Question, curves: dict[float, Array]) -> tuple[list[Any], list[Any]]:
+def _traced_rows(inputs: Inputs, curves: dict[float, Array]) -> tuple[list[Any], list[Any]]:
     rows, details = [], []
-    for at in points_of(question):
-        prompt = prompt_at(question, curves[at["kv_bits"]], at)
-        ttft = {name: POLICIES[name](prompt) for name in question.names}
+    for at in points_of(inputs):
+        prompt = prompt_at(inputs, curves[at["kv_bits"]], at)
+        ttft = {name: POLICIES[name](prompt) for name in inputs.names}
         met = meet(prompt)
         done = {name: float(getattr(met, name)) for name in ("computed_tokens", "loaded_tokens", "waste")}
         rows.append(_row(at, ttft, float(met.meet_token)))
@@ -270,11 +270,11 @@ def _pairs(found: xr.Dataset, front: str) -> list[dict[str, float]]:
     return [{"time_s": time, "token": place} for time, place in zip(times, places, strict=True)]
 
 
-def front_points(question: Question, curves: dict[float, Array]) -> list[dict[str, Any]]:
+def front_points(inputs: Inputs, curves: dict[float, Array]) -> list[dict[str, Any]]:
     """Return for each row the positions of both fronts over time, and where they meet."""
     fronts = []
-    for at in points_of(question):
-        prompt = prompt_at(question, curves[at["kv_bits"]], at)
+    for at in points_of(inputs):
+        prompt = prompt_at(inputs, curves[at["kv_bits"]], at)
         found = fronts_over_time(prompt)
         fronts.append(
             {
@@ -290,12 +290,12 @@ def front_points(question: Question, curves: dict[float, Array]) -> list[dict[st
     return fronts
 
 
-def curves_of(question: Question) -> dict[float, Array]:
+def curves_of(inputs: Inputs) -> dict[float, Array]:
     """Return chunk times by KV precision [s]."""
-    return {bits: step_curve(question, bits) for bits in question.kv_bits}
+    return {bits: step_curve(inputs, bits) for bits in inputs.kv_bits}
 
 
-def answer(question: Question) -> dict[str, Any]:
+def evaluate(inputs: Inputs) -> dict[str, Any]:
     """Return the answer as JSON-ready data.
 
     Returns
@@ -310,25 +310,25 @@ def answer(question: Question) -> dict[str, Any]:
     SpecError, Infeasible
         Where a value is not allowed, a curve or trace is too short, or the context does not fit the device.
     """
-    curves = curves_of(question)
-    rows, details = (_traced_rows if question.traced else _constant_rows)(question, curves)
-    used = back(question, question.kv_bits[0])
-    kinds = {fact["kind"] for fact in provenance(question.model, question.cluster.device, question.storage)}
+    curves = curves_of(inputs)
+    rows, details = (_traced_rows if inputs.traced else _constant_rows)(inputs, curves)
+    used = back(inputs, inputs.kv_bits[0])
+    kinds = {fact["kind"] for fact in provenance(inputs.model, inputs.cluster.device, inputs.storage)}
     data = {
-        "model": question.model.name,
-        "device": question.cluster.device.name,
-        "tp": question.tp,
-        "tier": question.storage.name,
-        "chunk_times": question.curve or "step model",
+        "model": inputs.model.name,
+        "device": inputs.cluster.device.name,
+        "tp": inputs.tp,
+        "tier": inputs.storage.name,
+        "chunk_times": inputs.curve or "step model",
         "tail_s": used.tail,
         "latency_s": used.latency,
         "weakest_fact": weakest(kinds),
-        "notes": list(check(question.model, longest(question, question.kv_bits[0]))),
+        "notes": list(check(inputs.model, longest(inputs, inputs.kv_bits[0]))),
         "rows": rows,
         "details": details,
     }
-    if question.traced:
-        data["fronts"] = front_points(question, curves)
+    if inputs.traced:
+        data["fronts"] = front_points(inputs, curves)
     return data
 
 

@@ -128,7 +128,7 @@ def layer_rows(device: Device, kind: str, model: Cluster, split: str) -> Iterato
         }
 
 
-def untuned(progress: Progress | None = None) -> dict[str, tuple[float, float]]:
+def uncalibrated(progress: Progress | None = None) -> dict[str, tuple[float, float]]:
     """Return between which factors of the prediction nine tenths of measured times lie on chips that were not fitted.
 
     Each measured device is taken for an unmeasured one, with the constants of others (``transferred``); every device
@@ -137,7 +137,7 @@ def untuned(progress: Progress | None = None) -> dict[str, tuple[float, float]]:
     Returns
     -------
     dict
-        Kind of ``uncertainty.KINDS`` → (lower, upper) [1]; what ``hwspecs/untuned.toml`` holds.
+        Kind of ``uncertainty.KINDS`` → (lower, upper) [1]; what ``hwspecs/uncalibrated.toml`` holds.
     """
     ratios: dict[tuple[str, str], list[Any]] = {}
     for name in fitted():
