@@ -16,7 +16,8 @@ PACKAGE = Path(accelmodel.__file__).resolve().parent
 FLOORS = (
     ("accelmodel", "errors"),
     ("units",),
-    ("laws", "specs"),
+    ("laws",),
+    ("specs",),
     ("inference",),
     ("dse", "kvcache", "measured", "serving"),
     ("benchmarks", "calibration", "cloud"),
