@@ -80,7 +80,9 @@ def _region() -> dict[str, Any]:
 
 
 def _transfer(progress: Progress | None) -> dict[str, Any]:
-    return {"rows": kernel_rows(transfer=True, progress=progress), "uncalibrated": operators.uncalibrated(progress)}
+    factors = operators.uncalibrated(progress)
+    # "untuned" is what earlier versions called it
+    return {"rows": kernel_rows(transfer=True, progress=progress), "uncalibrated": factors, "untuned": factors}
 
 
 def _end_to_end(progress: Progress | None) -> dict[str, Any]:
