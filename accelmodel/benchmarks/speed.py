@@ -118,7 +118,7 @@ def rates(asked: tuple[Any, Any, Policy], seconds: float, progress: Progress) ->
     progress("C twin")
     compiled = c_twin.load()
     found["C, one core"] = rate(compiled, asked, seconds) if compiled is not None else None
-    notes.append(f"C: {' '.join(c_twin.FLAGS)}" if compiled is not None else "C: not measured: no C compiler")
+    notes.append(c_twin.note() if compiled is not None else "C: not measured: no C compiler")
     progress("Python twin")
     table, base, rule = asked
     try:

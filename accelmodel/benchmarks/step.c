@@ -1,13 +1,16 @@
-/* One whole step of many designs in plain C: what one would write by hand for speed, and a check of the kernel.
+/* One whole step of many designs in plain C: what one would write by hand for speed, a yardstick for the kernel.
  *
+ * Frozen: it computes with the fields that are listed here and knows no others.  Where a field lies in the arrays is
+ * in positions.h, which is written when this is compiled, so that a field that the model gains, an algorithm or a
+ * kind of operator do not have to be written here; the step is then compared at those fields' neutral values.
  * Designs lie side by side; each law is an inline function of doubles and each operator is one loop over a
  * block of designs, which the compiler vectorises.  Units are SI; see accelmodel/laws for the equations.
  * table: (column of Operator, row), machines: (field of Machine, design), totals: (3, design), all contiguous.
  */
 #include <math.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include "positions.h" /* AT_MACHINE_..., AT_OPERATOR_..., KIND_... */
 
 #define BLOCK 128
 #define LAW static inline __attribute__((always_inline))
@@ -23,23 +26,24 @@
 #define SIDE_BY_SIDE _Pragma("GCC ivdep")
 #endif
 
-enum { MATMUL, ATTENTION, ELEMENTWISE, ALL_REDUCE, ALL_GATHER, REDUCE_SCATTER, ALL_TO_ALL, POINT_TO_POINT };
+/* What the laws below read of a machine and of an operator: see accelmodel/laws/types.py. */
+#define MACHINE(X) \
+    X(cores) X(rate_16bit) X(rate_8bit) X(rate_4bit) X(vector_rate) X(tile_m) X(tile_n) X(tile_least) X(tile_k) \
+    X(multicast) X(slice_time) X(store_rate) X(split_time) X(fill_time) X(exposed) X(scaling_time) X(hbm_rate) \
+    X(l2_rate) X(l2_bytes) X(l2_ways) X(l2_copies) X(launch) X(node) X(mesh) X(link_rate) X(contention) X(hop) \
+    X(start_up) X(direct_start_up) X(ramp) X(own_copy) X(rendezvous) X(barrier) X(direct_share) X(direct_limit) \
+    X(ring) X(tree) X(one_shot) X(two_shot) X(in_switch) X(direct) X(out_rate) X(out_hop) X(softmax_rate) \
+    X(attention_time) X(attention_tile_time) X(attention_draw) X(combine_time) X(attention_fill)
+#define OPERATOR(X) \
+    X(kind) X(count) X(groups) X(m) X(n) X(k) X(weight_bytes) X(input_bytes) X(output_bytes) X(bits) X(vector_ops) \
+    X(prefetch_bytes) X(message_bytes) X(ranks) X(feeds) X(stretch) X(warm)
 
-typedef struct {
-    double cores, rate_16bit, rate_8bit, rate_4bit, vector_rate, tile_m, tile_n, tile_least, tile_k, multicast, slice_time,
-        store_rate, split_time, fill_time, exposed, scaling_time, hbm_rate, l2_rate, l2_bytes, l2_ways, l2_copies,
-        launch, node, mesh, link_rate, contention, hop, start_up, direct_start_up, ramp, own_copy, rendezvous, barrier,
-        direct_share, direct_limit, ring, tree, one_shot, two_shot, in_switch, direct, out_rate, out_hop, softmax_rate, attention_time,
-        attention_tile_time, attention_draw, combine_time, attention_fill;
-} machine_t;
+#define DECLARE(name) double name;
+typedef struct { MACHINE(DECLARE) } machine_t;
+typedef struct { OPERATOR(DECLARE) } operator_t;
 
 /* One field of all designs. */
-#define FIELD(machines, name) ((machines) + offsetof(machine_t, name) / sizeof(double) * designs)
-
-typedef struct {
-    double kind, count, groups, m, n, k, weight_bytes, input_bytes, output_bytes, bits, flops, vector_ops,
-        prefetch_bytes, message_bytes, ranks, feeds, stretch, warm;
-} operator_t;
+#define FIELD(machines, name) ((machines) + AT_MACHINE_##name * designs)
 
 typedef struct { double chip, hbm, rate, launch, exposed, stretch, warm; } ask_t; /* s, B, B/s, s, 1 */
 typedef struct { double start, hops, wire; } exchange_t; /* s */
@@ -66,18 +70,16 @@ LAW double most(double a, double b) { return a > b ? a : b; }
 
 LAW machine_t machine_at(const double *restrict x, long designs, long d)
 {
-    machine_t m = {
-        x[d], x[designs + d], x[2 * designs + d], x[3 * designs + d], x[4 * designs + d], x[5 * designs + d],
-        x[6 * designs + d], x[7 * designs + d], x[8 * designs + d], x[9 * designs + d], x[10 * designs + d],
-        x[11 * designs + d], x[12 * designs + d], x[13 * designs + d], x[14 * designs + d], x[15 * designs + d],
-        x[16 * designs + d], x[17 * designs + d], x[18 * designs + d], x[19 * designs + d], x[20 * designs + d],
-        x[21 * designs + d], x[22 * designs + d], x[23 * designs + d], x[24 * designs + d], x[25 * designs + d],
-        x[26 * designs + d], x[27 * designs + d], x[28 * designs + d], x[29 * designs + d], x[30 * designs + d],
-        x[31 * designs + d], x[32 * designs + d], x[33 * designs + d], x[34 * designs + d], x[35 * designs + d],
-        x[36 * designs + d], x[37 * designs + d], x[38 * designs + d], x[39 * designs + d], x[40 * designs + d],
-        x[41 * designs + d], x[42 * designs + d], x[43 * designs + d], x[44 * designs + d], x[45 * designs + d],
-        x[46 * designs + d], x[47 * designs + d]};
+#define READ(name) .name = x[AT_MACHINE_##name * designs + d],
+    machine_t m = {MACHINE(READ)};
     return m;
+}
+
+LAW operator_t operator_at(const double *restrict x, long rows, long r)
+{
+#define COLUMN(name) .name = x[AT_OPERATOR_##name * rows + r],
+    operator_t op = {OPERATOR(COLUMN)};
+    return op;
 }
 
 /* Share of lines still in L2 when their distances run evenly from first to last. */
@@ -251,13 +253,13 @@ LAW exchange_t exchange(int kind, double message, double ranks, machine_t m)
 {
     double nodes = ceil(ranks / m.node), inside = ranks / nodes;
     exchange_t found = {m.start_up, 0.0, 0.0};
-    if (kind == ALL_REDUCE)
+    if (kind == KIND_ALL_REDUCE)
         return all_reduce(message, inside, nodes, m);
-    if (kind == ALL_GATHER || kind == REDUCE_SCATTER) {
+    if (kind == KIND_ALL_GATHER || kind == KIND_REDUCE_SCATTER) {
         found = gather_inside(message, inside, m);
         found.hops += (nodes - 1.0) * m.out_hop;
         found.wire += (nodes - 1.0) / nodes * message / (inside * m.out_rate);
-    } else if (kind == ALL_TO_ALL) {
+    } else if (kind == KIND_ALL_TO_ALL) {
         double own = (inside - 1.0 + m.own_copy) / ranks * message / group_rate(inside, m);
         double waiting = m.rendezvous * least(message / ranks / EAGER_BYTES, 1.0);
         found.hops = nodes <= 1.0 ? (m.rendezvous > 0.0 ? 2.0 : 1.0) * m.hop : m.out_hop;
@@ -281,7 +283,7 @@ LAW double fused_with(double product_time, exchange_t sent)
     return sent.start + least(few, least(cut(product_time, sent, 4.0), cut(product_time, sent, 8.0)));
 }
 
-static int is_collective(const operator_t *op) { return op->kind >= ALL_REDUCE && op->ranks > 1.0; }
+static int is_collective(const operator_t *op) { return op->kind >= KIND_COLLECTIVE && op->ranks > 1.0; }
 
 static long window_end(const operator_t *ops, long rows, long opener)
 {
@@ -355,7 +357,9 @@ LAW void ask_for(const operator_t op, int kind, const double *restrict machines,
     SIDE_BY_SIDE
     for (long j = 0; j < width; j++) {
         machine_t m = machine_at(machines, designs, j);
-        ask_t ask = kind == MATMUL ? matmul(op, m, rate[j]) : kind == ATTENTION ? attend(op, m, rate[j]) : stream(op, m);
+        ask_t ask = kind == KIND_MATMUL      ? matmul(op, m, rate[j])
+                    : kind == KIND_ATTENTION ? attend(op, m, rate[j])
+                                             : stream(op, m);
         asks->chip[j] = ask.chip;
         asks->hbm[j] = ask.hbm;
         asks->rate[j] = ask.rate;
@@ -449,20 +453,21 @@ static void run_operator(const operator_t op, const double *restrict machines, l
 static void ask_row(const operator_t op, const double *machines, long designs, long width, asks_t *asks)
 {
     switch ((int)op.kind) {
-    case MATMUL: ask_for(op, MATMUL, machines, designs, width, asks); break;
-    case ATTENTION: ask_for(op, ATTENTION, machines, designs, width, asks); break;
-    default: ask_for(op, ELEMENTWISE, machines, designs, width, asks);
+    case KIND_MATMUL: ask_for(op, KIND_MATMUL, machines, designs, width, asks); break;
+    case KIND_ATTENTION: ask_for(op, KIND_ATTENTION, machines, designs, width, asks); break;
+    default: ask_for(op, KIND_ELEMENTWISE, machines, designs, width, asks);
     }
 }
 
 static void exchange_row(const operator_t op, const double *machines, long designs, long width, lane_t *lane,
                          past_t *past, double *times, double *totals)
 {
+#define EXCHANGE(kind) run_collective(op, kind, machines, designs, width, lane, past, times, totals)
     switch ((int)op.kind) {
-    case ALL_REDUCE: run_collective(op, ALL_REDUCE, machines, designs, width, lane, past, times, totals); break;
-    case ALL_TO_ALL: run_collective(op, ALL_TO_ALL, machines, designs, width, lane, past, times, totals); break;
-    case POINT_TO_POINT: run_collective(op, POINT_TO_POINT, machines, designs, width, lane, past, times, totals); break;
-    default: run_collective(op, ALL_GATHER, machines, designs, width, lane, past, times, totals);
+    case KIND_ALL_REDUCE: EXCHANGE(KIND_ALL_REDUCE); break;
+    case KIND_ALL_TO_ALL: EXCHANGE(KIND_ALL_TO_ALL); break;
+    case KIND_POINT_TO_POINT: EXCHANGE(KIND_POINT_TO_POINT); break;
+    default: EXCHANGE(KIND_ALL_GATHER);
     }
 }
 
@@ -486,8 +491,8 @@ static void fuse(const operator_t *ops, long row, const double *machines, long d
                  const double *times, double *totals)
 {
     int kind = (int)ops[(long)ops[row].feeds].kind;
-    if (kind == ALL_REDUCE)
-        overlap(ops, row, ALL_REDUCE, machines, designs, width, times, totals);
+    if (kind == KIND_ALL_REDUCE)
+        overlap(ops, row, KIND_ALL_REDUCE, machines, designs, width, times, totals);
     else
         overlap(ops, row, kind, machines, designs, width, times, totals);
 }
@@ -503,7 +508,7 @@ static void step(const operator_t *ops, long rows, const double *machines, long 
     memset(times, 0, sizeof(double) * rows * BLOCK);
     for (long row = 0; row < rows; row++) {
         int opens = is_collective(ops + row);
-        if (ops[row].count == 0.0 || (ops[row].kind >= ALL_REDUCE && !opens))
+        if (ops[row].count == 0.0 || (ops[row].kind >= KIND_COLLECTIVE && !opens))
             continue;
         if (opens || row >= end)
             memset(&lane, 0, sizeof lane), passed = 0;
@@ -539,8 +544,7 @@ int evaluate(const double *table, long rows, const double *machines, long design
     int failed = !ops || !grants || !times || !past;
     if (!failed) {
         for (long row = 0; row < rows; row++)
-            for (long column = 0; column < (long)(sizeof(operator_t) / sizeof(double)); column++)
-                ((double *)(ops + row))[column] = table[column * rows + row];
+            ops[row] = operator_at(table, rows, row);
         memset(totals, 0, sizeof(double) * 3 * designs);
         for (long start = 0; start < designs; start += BLOCK)
             step(ops, rows, machines + start, designs, designs - start < BLOCK ? designs - start : BLOCK, policy, grants,

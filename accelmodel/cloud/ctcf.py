@@ -16,6 +16,12 @@ from accelmodel.errors import SpecError
 Array = Any
 
 
+def line(predicted: Array, measured: Array) -> tuple[float, float]:
+    """Return slope [1] and intercept [s] of measured over predicted times by ordinary least squares."""
+    slope, intercept = np.polyfit(predicted, measured, 1)
+    return float(slope), float(intercept)
+
+
 def fit(predicted: Array, measured: Array) -> Ctcf:
     """Return the pair that minimises the sum of squared differences.
 
@@ -34,12 +40,12 @@ def fit(predicted: Array, measured: Array) -> Ctcf:
     >>> fit([1.0, 2.0, 3.0], [5.0, 7.0, 9.0])
     Ctcf(alpha=2.0, beta=3.0)
     """
-    x, y = np.asarray(predicted, float), np.asarray(measured, float)
+    x = np.asarray(predicted, float)
+    y = np.asarray(measured, float)
     if x.size != y.size or np.unique(x).size < 2:
         raise SpecError(f"{x.size} predicted and {y.size} measured times: give at least two unlike points, one for one")
-    spread = x - x.mean()
-    alpha = float(spread @ (y - y.mean()) / (spread @ spread))
-    return Ctcf(round(alpha, 12), round(float(y.mean() - alpha * x.mean()), 12))
+    alpha, beta = line(x, y)
+    return Ctcf(round(alpha, 12), round(beta, 12))
 
 
 def apply(ctcf: Ctcf, predicted: Array) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,9 +12,6 @@ from accelmodel.errors import SpecError
 from accelmodel.inference.operators import OperatorTable
 from accelmodel.laws.types import Machine, Operator
 from accelmodel.specs.quantities import Number
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)

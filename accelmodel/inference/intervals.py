@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from accelmodel.laws.types import ATTENTION, COLLECTIVE, ELEMENTWISE, MATMUL
+from accelmodel.laws import kinds
+from accelmodel.laws.types import COLLECTIVE
 from accelmodel.specs import facts
 from accelmodel.specs.base import Residual, Spec
 from accelmodel.specs.hardware import Cluster
@@ -34,13 +35,20 @@ MEASURED = {
 UNCALIBRATED = "uncalibrated.toml"
 
 
+#: kind of operator in ``laws.kinds.KINDS`` → kind whose errors stand for its own, where that has another name
+_ERRORS_LIKE = {"elementwise": "memory-bound"}
+
+
 def kind_of(code: Any) -> Any:
-    """Return the place in ``KINDS`` of operators by their kind in ``laws.vectors``."""
+    """Return the place in ``KINDS`` of operators by their code in an operator table.
+
+    An operator of a kind that nobody measured has the errors of memory-bound ones.
+    """
+    names = [_ERRORS_LIKE.get(name, name) for name in kinds.KINDS]
+    places = [KINDS.index(name if name in KINDS else "memory-bound") for name in names]
     code = np.asarray(code)
-    found = np.full(code.shape, KINDS.index("collective"))
-    for name, own in (("matmul", MATMUL), ("attention", ATTENTION), ("memory-bound", ELEMENTWISE)):
-        found = np.where(code == own, KINDS.index(name), found)
-    return np.where(code >= COLLECTIVE, KINDS.index("collective"), found)
+    collective = code >= COLLECTIVE
+    return np.where(collective, KINDS.index("collective"), np.take(places, np.where(collective, 0, code).astype(int)))
 
 
 @cache
@@ -87,15 +95,15 @@ def interval(times: Any, codes: Any, ends: Any) -> tuple[Any, Any]:
     Parameters
     ----------
     times, codes : ndarray (operator, ...)
-        Time of each operator [s], and its kind in ``laws.vectors``.
+        Time of each operator [s], and the code of its kind.
     ends : ndarray (kind, end)
         As from ``factors``.
     """
-    kinds = kind_of(codes)
+    found = kind_of(codes)
     low: Any = 0.0
     high: Any = 0.0
     for k in range(len(KINDS)):
-        of_kind = np.sum(np.where(kinds == k, times, 0.0), axis=0)
+        of_kind = np.sum(np.where(found == k, times, 0.0), axis=0)
         low = low + (of_kind * (1.0 - ends[k, 0])) ** 2
         high = high + (of_kind * (ends[k, 1] - 1.0)) ** 2
     total = np.sum(times, axis=0)

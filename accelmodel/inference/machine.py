@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from accelmodel.laws.types import COLLECTIVES
+from accelmodel.laws.types import ALGORITHMS
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.quantities import Number
 
-if TYPE_CHECKING:
-    pass
-
 
 def machine(cluster: Cluster) -> dict[str, Number]:
-    """Return the fields of ``laws.vectors.Machine`` for a cluster; each a float or a DataArray."""
+    """Return the fields of ``laws.types.Machine`` for a cluster; each a float or a DataArray."""
     device, link, out = cluster.device, cluster.link, cluster.scale_out
     per_core = device.matrix_share / device.cores
     peak_8bit = np.maximum(np.maximum(device.peak_8bit_float, device.peak_8bit_int), device.peak_16bit)
-    offered = {name.replace("-", "_"): float(name in link.algorithms) for name in COLLECTIVES}
+    offered = {name.replace("-", "_"): float(name in link.algorithms) for name in ALGORITHMS}
     return {
         "cores": device.cores,
         "rate_16bit": device.peak_16bit * per_core,

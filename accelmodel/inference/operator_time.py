@@ -20,8 +20,6 @@ from accelmodel.specs.hardware import Cluster
 
 Columns = Mapping[str, Any]
 
-#: columns of an operator that occurs once, is no collective and feeds none
-_BLANK = {"count": 1.0, "groups": 1.0, "ranks": 1.0, "feeds": -1.0, "bits": 16.0, "stretch": 1.0}
 #: widths of DeepSeek-V2 and V3: latent, rotary and plain part of keys, values (arXiv 2405.04434, section 3.1.2)
 LATENT, ROPE, NOPE, VALUE = 512.0, 64.0, 128.0, 128.0
 COLLECTIVES = {
@@ -108,7 +106,7 @@ def time_columns(columns: Columns, cluster: Cluster) -> tuple[Any, Any]:
     Parameters
     ----------
     columns : mapping
-        Column of ``laws.vectors.Operator`` → array over rows, or one number for all.
+        Column of ``laws.types.Operator`` → array over rows, or one number for all.
     cluster : Cluster
         Numeric fields may be DataArrays; their axes follow the rows.
 
@@ -117,7 +115,8 @@ def time_columns(columns: Columns, cluster: Cluster) -> tuple[Any, Any]:
     tuple of ndarray (row, *axes of the cluster)
         Times [s], and indices into ``BOUNDS``.
     """
-    values = {name: np.atleast_1d(np.asarray(value, dtype=float)) for name, value in {**_BLANK, **columns}.items()}
+    given = {**Operator._field_defaults, **columns}
+    values = {name: np.atleast_1d(np.asarray(value, dtype=float)) for name, value in given.items()}
     rows = max(value.size for value in values.values())
     if any(value.size not in (1, rows) for value in values.values()):
         raise SpecError("columns of different lengths; give one number or one for each row")

@@ -139,7 +139,7 @@ def operator_table(model: LanguageModel, work: Workload) -> OperatorTable:
     Returns
     -------
     OperatorTable
-        One row per operator and kind of layer: per-invocation columns of ``laws.vectors.Operator``;
+        One row per operator and kind of layer: per-invocation columns of ``laws.types.Operator``;
         bytes in B, operations in FLOP, sizes in elements.
 
     Raises
@@ -158,20 +158,9 @@ def operator_table(model: LanguageModel, work: Workload) -> OperatorTable:
     rows = list(_rows(model, work, part))
     names = tuple(name for name, _, _ in rows)
     columns: dict[str, list[Number]] = {column: [] for column in Operator._fields}
-    blank = {
-        **dict.fromkeys(Operator._fields, 0.0),
-        "groups": 1.0,
-        "m": 1.0,
-        "n": 1.0,
-        "k": 1.0,
-        "bits": HIGH_BITS,
-        "ranks": 1.0,
-        "feeds": -1.0,
-        "stretch": 1.0,
-    }
     feeds = _feeds(names, model)
     for name, count, given in rows:
-        row = {**blank, **given, "count": count, "feeds": feeds.get(name, -1.0)}
+        row = {**Operator._field_defaults, **given, "count": count, "feeds": feeds.get(name, -1.0)}
         for column in columns:
             columns[column].append(row[column])
     return OperatorTable(names, columns, notes)

@@ -16,7 +16,7 @@ from accelmodel.inference.memory import memory_per_device
 from accelmodel.inference.operators import OperatorTable, operator_table
 from accelmodel.laws.kernels import step
 from accelmodel.laws.prefetch import NO_PREFETCH
-from accelmodel.laws.types import BOUNDS, COLLECTIVE, COLLECTIVES, DETAIL, TOTALS, Operator, Policy
+from accelmodel.laws.types import ALGORITHMS, BOUNDS, COLLECTIVE, DETAIL, TOTALS, Operator, Policy
 from accelmodel.specs.facts import weakest
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
@@ -242,7 +242,7 @@ def _operators_dataset(inputs: Inputs, detail: Any) -> xr.Dataset:
     data["flops"] = (rows, inputs.column("flops") * count, {"units": "FLOP"})
     data["count"] = (rows, np.where(idle, 0.0, count), {"units": "1"})
     data["bound"] = (rows, words(BOUNDS, of("bound"), idle), {"units": "1"})
-    data["algorithm"] = (rows, words(COLLECTIVES, of("algorithm"), idle | (of("algorithm") < 0.0)), {"units": "1"})
+    data["algorithm"] = (rows, words(ALGORITHMS, of("algorithm"), idle | (of("algorithm") < 0.0)), {"units": "1"})
     coords = {"operator": list(inputs.table.names), **inputs.axes.workload, **inputs.axes.machine}
     return xr.Dataset(data, coords=coords)
 

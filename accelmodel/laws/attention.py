@@ -14,7 +14,7 @@ import numpy as np
 from accelmodel.laws.jit import law
 from accelmodel.laws.l2cache import resident_share
 from accelmodel.laws.matmul import core_rate, tile_rows
-from accelmodel.laws.prefetch import memory_time
+from accelmodel.laws.roofline import memory_time
 from accelmodel.laws.types import Cost, Machine, Operator
 
 #: keys that a core takes at a time (FlashAttention-2, arXiv 2307.08691, section 3.3: 64 to 128)
@@ -38,7 +38,7 @@ def key_chunks(op: Operator, tiles: float) -> float:
 def chunk_time(op: Operator, machine: Machine) -> float:
     """Time a core takes for one tile and one chunk of keys [s].
 
-    matmuls and exponentials overlap, but not wholly: they add as squares.
+    Matmuls and exponentials overlap, but not wholly: they add as squares.
     """
     rows = tile_rows(op.m, machine)
     matrix = 2.0 * rows * KEY_CHUNK * op.k / core_rate(op.bits, machine)

@@ -1,8 +1,9 @@
 """Collectives as latency and bandwidth: ring, tree, one-shot, two-shot, in-switch, direct, hierarchical.
 
-Each algorithm is a pair: transfers that follow one another (each costs a hop) and the share of the
-message that a device sends.  The fastest that the software offers is taken and named
-(Thakur, Rabenseifner and Gropp, IJHPCA 19(1), 2005; Calculon, SC 2023, uses the same coefficients).
+Each algorithm is a law: transfers that follow one another (each costs a hop) and the share of the
+message that a device sends.  The fastest that the software offers is taken and named (Thakur, Rabenseifner and
+Gropp, IJHPCA 19(1), 2005; Calculon, SC 2023, uses the same coefficients).  One more algorithm is a law and a line
+in a dict here and, to be offered and named, a field of ``Machine``.
 What libraries add to that on measured machines: they send chunks through buffers, copy a device's own
 share, meet before long messages; small all-reduces run in a kernel of the engine's own.
 """
@@ -11,13 +12,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from accelmodel.laws.generated import Way, by_kind, least
 from accelmodel.laws.jit import law
-from accelmodel.laws.types import ALL_GATHER, ALL_REDUCE, ALL_TO_ALL, REDUCE_SCATTER, Machine
+from accelmodel.laws.types import ALGORITHMS, COLLECTIVE, Machine
 
 #: time of an algorithm that the software does not offer, relative to its own: never the fastest
 _NOT_OFFERED = 1e6
 #: message for one peer at which a sender waits the whole rendezvous for the receiver's buffer [B]
 EAGER_BYTES = 4e4
+#: code of what goes to its receivers at once
+DIRECT = float(ALGORITHMS.index("direct"))
+
+Exchange = tuple[float, float, float, float, float]
 
 
 @law
@@ -68,71 +74,160 @@ def filled(wire: float, machine: Machine) -> float:
 
 
 @law
-def all_reduce_inside(message: float, ranks: float, machine: Machine) -> tuple[float, float, float, float, float]:
-    """Start, hop and wire time [s], algorithm and message shares sent of the fastest all-reduce in a node.
+def offered_time(offered: float, time: float) -> float:
+    """What algorithms are chosen by: their time, so long that they are never the fastest where not offered [s]."""
+    return time * (1.0 if offered > 0.0 else _NOT_OFFERED)
 
-    ======== =================== ==================== ============ =======
-    index    transfers           message shares sent  start        chunks
-    ======== =================== ==================== ============ =======
-    ring     2(g-1)              2(g-1)/g             library      yes
-    tree     2 ceil(log2 g)      2                    library      yes
-    one-shot 1                   g-1                  own kernel   no
-    two-shot 1 + barrier         2(g-1)/g             own kernel   no
-    switch   2(g-1)              1 + 1/g              library      yes
-    ======== =================== ==================== ============ =======
 
-    A ring also copies the device's own share.  Reduction in the switch reaches ``in_switch`` of the
-    link's bandwidth; its flags take as long as the ring's (measured on H100, H200, B200).
+@law
+def small(message: float, machine: Machine) -> float:
+    """1 for messages that the engine's own kernels take, else 0."""
+    return 1.0 if message <= machine.direct_limit else 0.0
+
+
+# ---- all-reduce inside a node --------------------------------------------------------------------------------
+
+
+@law
+def ring(message: float, ranks: float, machine: Machine) -> Way:
+    """2(g-1) transfers of 1/g of the message by the library, in chunks; a device's own share is copied as well."""
+    shares = 2.0 * (ranks - 1.0) / ranks
+    hops = 2.0 * (ranks - 1.0) * machine.hop
+    wire = filled((shares + machine.own_copy / ranks) * (message / group_rate(ranks, machine)), machine)
+    return Way(offered_time(machine.ring, machine.start_up + hops + wire), machine.start_up, hops, wire, shares)
+
+
+@law
+def tree(message: float, ranks: float, machine: Machine) -> Way:
+    """Up and down a double binary tree, 2 ceil(log2 g) transfers by the library, in chunks; all is sent twice."""
+    hops = 2.0 * rounds(ranks) * machine.hop
+    wire = filled(2.0 * (message / group_rate(ranks, machine)), machine)
+    return Way(offered_time(machine.tree, machine.start_up + hops + wire), machine.start_up, hops, wire, 2.0)
+
+
+@law
+def one_shot(message: float, ranks: float, machine: Machine) -> Way:
+    """All to all peers at once, g - 1 times the message, by a kernel of the engine's own."""
+    wire = (ranks - 1.0) * (message / group_rate(ranks, machine)) / machine.direct_share
+    time = machine.direct_start_up + machine.hop + wire
+    rank = offered_time(machine.one_shot * small(message, machine), time)
+    return Way(rank, machine.direct_start_up, machine.hop, wire, ranks - 1.0)
+
+
+@law
+def two_shot(message: float, ranks: float, machine: Machine) -> Way:
+    """A share from all peers, a barrier, the sum of it to all peers, by a kernel of the engine's own."""
+    shares = 2.0 * (ranks - 1.0) / ranks
+    hops = (1.0 + machine.barrier) * machine.hop
+    wire = shares * (message / group_rate(ranks, machine)) / machine.direct_share
+    rank = offered_time(machine.two_shot * small(message, machine), machine.direct_start_up + hops + wire)
+    return Way(rank, machine.direct_start_up, hops, wire, shares)
+
+
+@law
+def in_switch(message: float, ranks: float, machine: Machine) -> Way:
+    """The switch adds up: each device sends 1 + 1/g of the message, by the library, in chunks.
+
+    Reaches ``in_switch`` of the link's bandwidth; its flags take as long as the ring's (measured on H100, H200, B200).
     """
-    wire = message / group_rate(ranks, machine)
-    shared = 2.0 * (ranks - 1.0) / ranks
-    around = 2.0 * (ranks - 1.0) * machine.hop
-    hops, time, name, sent = around, filled((shared + machine.own_copy / ranks) * wire, machine), 0.0, shared
-    best = (machine.start_up + hops + time) * (1.0 if machine.ring > 0.5 else _NOT_OFFERED)
-    depth, doubled = 2.0 * rounds(ranks) * machine.hop, filled(2.0 * wire, machine)
-    tree = (machine.start_up + depth + doubled) * (1.0 if machine.tree > 0.5 else _NOT_OFFERED)
-    better = tree < best
-    best, name, sent = (tree if better else best), (1.0 if better else name), (2.0 if better else sent)
-    hops, time = (depth if better else hops), (doubled if better else time)
-    small = message <= machine.direct_limit
-    all_at_once = (ranks - 1.0) * wire / machine.direct_share
-    one = machine.direct_start_up + machine.hop + all_at_once
-    one *= 1.0 if machine.one_shot > 0.5 and small else _NOT_OFFERED
-    better = one < best
-    best, name, sent = (one if better else best), (2.0 if better else name), (ranks - 1.0 if better else sent)
-    hops, time = (machine.hop if better else hops), (all_at_once if better else time)
-    twice, halves = (1.0 + machine.barrier) * machine.hop, shared * wire / machine.direct_share
-    two = machine.direct_start_up + twice + halves
-    two *= 1.0 if machine.two_shot > 0.5 and small else _NOT_OFFERED
-    better = two < best
-    best, name, sent = (two if better else best), (3.0 if better else name), (shared if better else sent)
-    hops, time = (twice if better else hops), (halves if better else time)
-    offered = machine.in_switch > 0.0
-    pulled = filled((1.0 + 1.0 / ranks) * wire / (machine.in_switch if offered else 1.0), machine)
-    better = (machine.start_up + around + pulled) * (1.0 if offered else _NOT_OFFERED) < best
-    name, sent = (4.0 if better else name), (1.0 + 1.0 / ranks if better else sent)
-    hops, time = (around if better else hops), (pulled if better else time)
-    start = machine.direct_start_up if name == 2.0 or name == 3.0 else machine.start_up
-    return start, hops, time, name, sent
+    shares = 1.0 + 1.0 / ranks
+    hops = 2.0 * (ranks - 1.0) * machine.hop
+    reached = machine.in_switch if machine.in_switch > 0.0 else 1.0
+    wire = filled(shares * (message / group_rate(ranks, machine)) / reached, machine)
+    return Way(offered_time(machine.in_switch, machine.start_up + hops + wire), machine.start_up, hops, wire, shares)
+
+
+ALL_REDUCES = {"ring": ring, "tree": tree, "one-shot": one_shot, "two-shot": two_shot, "in-switch": in_switch}
+
+
+# ---- all-reduce between one device of each node --------------------------------------------------------------
 
 
 @law
-def gather_inside(message: float, ranks: float, machine: Machine) -> tuple[float, float, float]:
-    """Hop and wire time [s] and algorithm of an all-gather or reduce-scatter of ``message`` bytes in all."""
-    direct = machine.direct > 0.5
-    hops = 1.0 if direct else ranks - 1.0
-    wire = (ranks - 1.0 + machine.own_copy) / ranks * message / group_rate(ranks, machine)
-    return hops * machine.hop, filled(wire, machine), 5.0 if direct else 0.0
+def ring_between(message: float, nodes: float, machine: Machine) -> Way:
+    """2(n-1) transfers of 1/n of the message, whole: no chunks are counted between nodes."""
+    hops = 2.0 * (nodes - 1.0) * machine.out_hop
+    shares = 2.0 * (nodes - 1.0) / nodes
+    wire = shares * (message / machine.out_rate)
+    return Way(hops + wire, 0.0, hops, wire, shares)
 
 
 @law
-def all_reduce_between(message: float, nodes: float, machine: Machine) -> tuple[float, float, float]:
-    """Hop and wire time [s] and algorithm of an all-reduce of one device of each node: ring or tree."""
-    wire = message / machine.out_rate
-    ring_hops, ring_wire = 2.0 * (nodes - 1.0) * machine.out_hop, 2.0 * (nodes - 1.0) / nodes * wire
-    tree_hops, tree_wire = 2.0 * rounds(nodes) * machine.out_hop, 2.0 * wire
-    by_ring = ring_hops + ring_wire <= tree_hops + tree_wire
-    return ring_hops if by_ring else tree_hops, ring_wire if by_ring else tree_wire, 0.0 if by_ring else 1.0
+def tree_between(message: float, nodes: float, machine: Machine) -> Way:
+    """Up and down a tree of nodes, whole messages."""
+    hops = 2.0 * rounds(nodes) * machine.out_hop
+    wire = 2.0 * (message / machine.out_rate)
+    return Way(hops + wire, 0.0, hops, wire, 2.0)
+
+
+ALL_REDUCES_BETWEEN = {"ring": ring_between, "tree": tree_between}
+
+
+# ---- all-gather and reduce-scatter inside a node; the message is the whole -----------------------------------
+
+
+@law
+def gather_wire(message: float, ranks: float, machine: Machine) -> float:
+    """Time on the wire of all shares but a device's own, which is copied [s]."""
+    return filled((ranks - 1.0 + machine.own_copy) / ranks * message / group_rate(ranks, machine), machine)
+
+
+@law
+def direct_gather(message: float, ranks: float, machine: Machine) -> Way:
+    """To all peers at once, where the software does so: it does not weigh the two."""
+    rank = 0.0 if machine.direct > 0.0 else 2.0
+    return Way(rank, machine.start_up, machine.hop, gather_wire(message, ranks, machine), (ranks - 1.0) / ranks)
+
+
+@law
+def ring_gather(message: float, ranks: float, machine: Machine) -> Way:
+    """g - 1 transfers of a share, where nothing else is offered."""
+    hops = (ranks - 1.0) * machine.hop
+    return Way(1.0, machine.start_up, hops, gather_wire(message, ranks, machine), (ranks - 1.0) / ranks)
+
+
+GATHERS = {"direct": direct_gather, "ring": ring_gather}
+
+
+all_reduce_inside = least("all_reduce_inside", ALL_REDUCES)
+all_reduce_between = least("all_reduce_between", ALL_REDUCES_BETWEEN)
+gather_inside = least("gather_inside", GATHERS)
+
+
+# ---- whole collectives: start-up, hop and wire time [s], code of the algorithm, bytes sent by one device [B] --
+
+
+@law
+def all_reduce(message: float, ranks: float, machine: Machine) -> Exchange:
+    """Sum of a message that each device holds, on all of them.
+
+    Over several nodes: reduce-scatter in the node, all-reduce of the shares between nodes, all-gather in the node.
+    """
+    nodes = np.ceil(ranks / machine.node)
+    inside = ranks / nodes
+    single = nodes <= 1.0
+    near, near_name = all_reduce_inside(message, inside, machine)
+    gather, _ = gather_inside(message, inside, machine)
+    out, out_name = all_reduce_between(message / inside, nodes, machine)
+    start = near.start if single else machine.start_up
+    hops = near.hops if single else 2.0 * gather.hops + out.hops
+    wire = near.wire if single else 2.0 * gather.wire + out.wire
+    wide = 2.0 * (inside - 1.0) / inside * message + out.wire * machine.out_rate
+    sent = near.shares * message if single else wide
+    return start, hops, wire, near_name if single else out_name, sent
+
+
+@law
+def gather(message: float, ranks: float, machine: Machine) -> Exchange:
+    """All-gather or reduce-scatter of a message of so many bytes in all."""
+    nodes = np.ceil(ranks / machine.node)
+    inside = ranks / nodes
+    near, name = gather_inside(message, inside, machine)
+    hops = near.hops + (nodes - 1.0) * machine.out_hop
+    out = (nodes - 1.0) / nodes * message / inside
+    wire = near.wire + out / machine.out_rate
+    sent = (inside - 1.0) / inside * message + out
+    return machine.start_up, hops, wire, name, sent
 
 
 @law
@@ -143,65 +238,62 @@ def send_inside(message: float, inside: float, ranks: float, machine: Machine) -
 
 
 @law
-def collective(kind: float, message: float, ranks: float, machine: Machine) -> tuple[float, float, float, float, float]:
-    """Start-up, hop and wire time, algorithm and bytes sent by one device.
-
-    Parameters
-    ----------
-    kind : float
-        ``ALL_REDUCE``, ``ALL_GATHER``, ``REDUCE_SCATTER``, ``ALL_TO_ALL`` or ``POINT_TO_POINT``.
-    message : float
-        All-reduce: bytes that each device holds; all-gather and reduce-scatter: bytes of the whole;
-        all-to-all: bytes that each device sends, its own share included; point to point: bytes [B].
-    ranks : float
-        Devices that take part [1]; above a node's size the collective is hierarchical, with the ranks
-        spread evenly over the nodes they need.  Point to point: devices that the stages span, so that
-        the transfer crosses nodes where they do.
-    machine : Machine
-
-    Returns
-    -------
-    tuple of float
-        Start-up [s], latency of the transfers [s], time on the wire, filling included [s], index into
-        ``COLLECTIVES``, bytes sent [B].
-
-    Notes
-    -----
-    Hierarchical all-reduce: reduce-scatter in the node, all-reduce of the shares between nodes by ring
-    or tree, all-gather in the node.  Optimistic under congestion between jobs and between nodes, where
-    no chunks are counted.  Smooth where libraries switch protocol (LL, LL128, Simple): up to 45 % off
-    within a factor of two of the switch, 1 to 8 MiB.
-    """
+def all_to_all(message: float, ranks: float, machine: Machine) -> Exchange:
+    """A share of its own for each peer, all at once; links inside and between nodes work side by side."""
     nodes = np.ceil(ranks / machine.node)
     inside = ranks / nodes
-    single = nodes <= 1.0
-    start = machine.start_up
-    if kind == ALL_REDUCE:
-        start, hops, wire, name, shares = all_reduce_inside(message, inside, machine)
-        gather_hops, gather_wire, _ = gather_inside(message, inside, machine)
-        hops_out, wire_out, name_out = all_reduce_between(message / inside, nodes, machine)
-        start = start if single else machine.start_up
-        hops = hops if single else 2.0 * gather_hops + hops_out
-        wire = wire if single else 2.0 * gather_wire + wire_out
-        name = name if single else name_out
-        wide = 2.0 * (inside - 1.0) / inside * message + wire_out * machine.out_rate
-        sent = shares * message if single else wide
-    elif kind in (ALL_GATHER, REDUCE_SCATTER):
-        hops, wire, name = gather_inside(message, inside, machine)
-        hops += (nodes - 1.0) * machine.out_hop
-        out = (nodes - 1.0) / nodes * message / inside
-        wire += out / machine.out_rate
-        sent = (inside - 1.0) / inside * message + out
-    elif kind == ALL_TO_ALL:
-        request = 2.0 if machine.rendezvous > 0.0 else 1.0
-        hops, name = (request * machine.hop if single else machine.out_hop), 5.0
-        wire = max(send_inside(message, inside, ranks, machine), (ranks - inside) / ranks * message / machine.out_rate)
-        sent = (ranks - 1.0) / ranks * message
-    else:
-        hops, name = (machine.hop if single else machine.out_hop), 5.0
-        wire = message / (group_rate(2.0, machine) if single else machine.out_rate)
-        sent = message
-    return start, hops, wire, name, sent
+    request = 2.0 if machine.rendezvous > 0.0 else 1.0
+    hops = request * machine.hop if nodes <= 1.0 else machine.out_hop
+    out = (ranks - inside) / ranks * message / machine.out_rate
+    wire = max(send_inside(message, inside, ranks, machine), out)
+    return machine.start_up, hops, wire, DIRECT, (ranks - 1.0) / ranks * message
+
+
+@law
+def point_to_point(message: float, ranks: float, machine: Machine) -> Exchange:
+    """A message to one peer, which is on another node where the ranks fill more than one."""
+    single = np.ceil(ranks / machine.node) <= 1.0
+    hops = machine.hop if single else machine.out_hop
+    wire = message / (group_rate(2.0, machine) if single else machine.out_rate)
+    return machine.start_up, hops, wire, DIRECT, message
+
+
+COLLECTIVES = {
+    "all-reduce": all_reduce,
+    "all-gather": gather,
+    "reduce-scatter": gather,
+    "all-to-all": all_to_all,
+    "point-to-point": point_to_point,
+}
+#: law of each kind of collective by its code
+BY_CODE = {COLLECTIVE + place: each for place, each in enumerate(COLLECTIVES.values())}
+collective = law(by_kind("collective", BY_CODE, "message", "ranks", "machine"))
+collective.__doc__ = """Start-up, hop and wire time, algorithm and bytes sent by one device.
+
+Parameters
+----------
+kind : float
+    ``ALL_REDUCE``, ``ALL_GATHER``, ``REDUCE_SCATTER``, ``ALL_TO_ALL`` or ``POINT_TO_POINT``.
+message : float
+    All-reduce: bytes that each device holds; all-gather and reduce-scatter: bytes of the whole;
+    all-to-all: bytes that each device sends, its own share included; point to point: bytes [B].
+ranks : float
+    Devices that take part [1]; above a node's size the collective is hierarchical, with the ranks
+    spread evenly over the nodes they need.  Point to point: devices that the stages span, so that
+    the transfer crosses nodes where they do.
+machine : Machine
+
+Returns
+-------
+tuple of float
+    Start-up [s], latency of the transfers [s], time on the wire, filling included [s], index into
+    ``ALGORITHMS``, bytes sent [B].
+
+Notes
+-----
+Optimistic under congestion between jobs and between nodes, where no chunks are counted.  Smooth where
+libraries switch protocol (LL, LL128, Simple): up to 45 % off within a factor of two of the switch, 1 to 8 MiB.
+"""
 
 
 @law

@@ -64,6 +64,11 @@ def kernel(function: F) -> F:
     return cast(F, numba.njit(error_model="numpy", nogil=True, cache=CACHED)(function))
 
 
+def made_kernel(function: F) -> F:
+    """As ``kernel``, for a function that is made at import: having no file, it is cached as part of its callers."""
+    return cast(F, numba.njit(error_model="numpy", nogil=True)(function))
+
+
 def glue(function: F) -> F:
     """Compile as part of its caller: kernels that call kernels would be optimised anew at every level.
 

@@ -47,21 +47,6 @@ def admit(rule: float, size: float, used: float, closed: float, cap: float) -> t
 
 
 @law
-def memory_time(hot: float, cold: float, l2_rate: float, hbm_rate: float) -> float:
-    """Time to stream an operand of which ``hot`` bytes lie in L2 and ``cold`` bytes in HBM [s].
-
-    One after the other, as an operand is read in address order and prefetched from its beginning.
-    """
-    return hot / l2_rate + cold / hbm_rate
-
-
-@law
-def body_time(on_chip: float, memory: float, exposed: float) -> float:
-    """Time of an operator without its launch [s]: the longer of its two parts, and what of the shorter shows."""
-    return max(on_chip, memory) + exposed * min(on_chip, memory)
-
-
-@law
 def lane_progress(backlog: float, duration: float, cold: float, hbm_rate: float) -> tuple[float, float]:
     """Bytes the prefetch lane fetches while an operator runs, and by how long it delays the operator.
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple, TypeAlias, get_type_hints
+
+#: field of a machine that says whether the software offers an algorithm: 0 if not, else 1 or a share
+Offered: TypeAlias = Annotated[float, "offered"]
 
 
 class Machine(NamedTuple):
@@ -43,12 +46,12 @@ class Machine(NamedTuple):
     barrier: float  #: latency between the halves of a two-shot [hop]
     direct_share: float  #: share of the sustained link rate that one-shot and two-shot kernels reach
     direct_limit: float  #: largest message of one-shot and two-shot kernels [B]
-    ring: float  #: 1 if the software offers the algorithm, else 0
-    tree: float
-    one_shot: float
-    two_shot: float
-    in_switch: float  #: share of the sustained link rate that reduction in the switch reaches, 0 if not offered
-    direct: float  #: 1 if all-gather and reduce-scatter send to all peers at once, else they are rings
+    ring: Offered
+    tree: Offered
+    one_shot: Offered
+    two_shot: Offered
+    in_switch: Offered  #: share of the sustained link rate that reduction in the switch reaches, 0 if not offered
+    direct: Offered  #: all-gather and reduce-scatter send to all peers at once, else they are rings
     out_rate: float  #: one way between nodes, per device [B/s]
     out_hop: float  #: latency of one transfer between nodes [s]
     softmax_rate: float  #: scores of one core that become weights of values [1/s]
@@ -60,42 +63,50 @@ class Machine(NamedTuple):
 
 
 class Operator(NamedTuple):
-    """One row of the operator table, per device and per invocation.  Bytes are over all groups."""
+    """One row of the operator table, per device and per invocation.  Bytes are over all groups.
 
-    kind: float  #: one of the constants below
-    count: float  # type: ignore[assignment]  #: how often the row occurs in a step
-    groups: float  #: independent matmuls (experts, sequences x KV heads)
-    m: float  #: rows of one matmul
-    n: float  #: columns (matmul) or mean keys per query (attention)
-    k: float  #: depth (matmul) or query-key plus value width (attention)
-    weight_bytes: float  #: weights, or KV cache: what lies in HBM before the step
-    input_bytes: float  #: activations read
-    output_bytes: float  #: activations written
-    bits: float  #: precision of the matrix unit [bit]
-    flops: float  #: useful operations [FLOP]
-    vector_ops: float  #: operations of the vector unit [FLOP]
-    prefetch_bytes: float  #: what a technique may pull into L2 beforehand
-    message_bytes: float  #: collective: bytes that each device holds of the message
-    ranks: float  #: devices that take part; 1 means that there is no collective
-    feeds: float  #: row of the collective that reduces this matmul, -1 if none
-    stretch: float  #: what its time is multiplied by: 1, or an error that is followed through a step
-    warm: float  #: share of its HBM traffic that lies in L2 before the step, as where a benchmark repeats itself
+    What is not given does nothing: no bytes, no operations, one device, no collective to feed.
+    """
+
+    kind: float  #: place in ``laws.kinds.KINDS``, or of a collective: one of the constants below
+    count: float = 1.0  # type: ignore[assignment]  #: how often the row occurs in a step
+    groups: float = 1.0  #: independent matmuls (experts, sequences x KV heads)
+    m: float = 1.0  #: rows of one matmul
+    n: float = 1.0  #: columns (matmul) or mean keys per query (attention)
+    k: float = 1.0  #: depth (matmul) or query-key plus value width (attention)
+    weight_bytes: float = 0.0  #: weights, or KV cache: what lies in HBM before the step
+    input_bytes: float = 0.0  #: activations read
+    output_bytes: float = 0.0  #: activations written
+    bits: float = 16.0  #: precision of the matrix unit [bit]
+    flops: float = 0.0  #: useful operations [FLOP]
+    vector_ops: float = 0.0  #: operations of the vector unit [FLOP]
+    prefetch_bytes: float = 0.0  #: what a technique may pull into L2 beforehand
+    message_bytes: float = 0.0  #: collective: bytes that each device holds of the message
+    ranks: float = 1.0  #: devices that take part; 1 means that there is no collective
+    feeds: float = -1.0  #: row of the collective that reduces this matmul, -1 if none
+    stretch: float = 1.0  #: what its time is multiplied by: 1, or an error that is followed through a step
+    warm: float = 0.0  #: share of its HBM traffic that lies in L2 before the step, as where a benchmark repeats itself
 
 
+#: names of the algorithms of collectives, as links offer and answers report them; their codes are their places
+ALGORITHMS = tuple(
+    name.replace("_", "-") for name, hint in get_type_hints(Machine, include_extras=True).items() if hint == Offered
+)
+
+#: codes of the kinds of ``laws.kinds.KINDS``
 MATMUL, ATTENTION, ELEMENTWISE = 0.0, 1.0, 2.0
-ALL_REDUCE, ALL_GATHER, REDUCE_SCATTER, ALL_TO_ALL, POINT_TO_POINT = 3.0, 4.0, 5.0, 6.0, 7.0
-#: kinds from here on are collectives
-COLLECTIVE = ALL_REDUCE
+#: kinds from here on are collectives, in the order of ``laws.collectives.COLLECTIVES``
+COLLECTIVE = 16.0
+ALL_REDUCE, ALL_GATHER, REDUCE_SCATTER, ALL_TO_ALL, POINT_TO_POINT = (COLLECTIVE + place for place in range(5))
 
 BOUNDS = ("compute", "hbm", "l2", "link", "latency")
 BY_COMPUTE, BY_HBM, BY_L2, BY_LINK, BY_LATENCY = 0.0, 1.0, 2.0, 3.0, 4.0
-COLLECTIVES = ("ring", "tree", "one-shot", "two-shot", "in-switch", "direct")
 
 
 class Policy(NamedTuple):
     """What a technique does on the timeline, as numbers."""
 
-    rule: float  #: admission rule, index into ``timeline.RULES``; -1 is no prefetch
+    rule: float  #: admission rule, index into ``laws.prefetch.RULES``; -1 is no prefetch
     threshold: float  #: share of usable L2 that admission may fill
     fused: float  #: 1 if matmuls are fused with the collective that reduces them
 

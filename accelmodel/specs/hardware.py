@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic.dataclasses import dataclass
 
 from accelmodel.errors import unknown
+from accelmodel.laws.types import ALGORITHMS
 from accelmodel.specs.base import CONFIG, Spec
 from accelmodel.specs.quantities import (
     Area,
@@ -118,7 +119,6 @@ class Link(Spec):
 
 
 TOPOLOGIES = ("mesh", "switch", "ring", "torus", "bus")
-ALGORITHMS = ("ring", "tree", "one-shot", "two-shot", "in-switch", "direct")
 
 
 @dataclass(frozen=True, config=CONFIG)

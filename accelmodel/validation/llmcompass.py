@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from accelmodel.calibration.errors import PRECISIONS, statistics
 from accelmodel.errors import SpecError, unknown
 from accelmodel.inference import operator_time
+from accelmodel.laws.roofline import roofline
 from accelmodel.specs import facts
 from accelmodel.specs.load import cluster, load
 from accelmodel.validation.operators import FIELD_SHARE
@@ -80,8 +81,7 @@ def times(one: Series) -> tuple[Any, Any, Any]:
     law, _ = operator_time.time_columns(columns, chip)
     host = one.host_time_us * 1e-6
     bare, field = (
-        np.maximum(flops / device.peak_16bit, moved / (share * device.hbm_bandwidth)) + host
-        for share in (1.0, FIELD_SHARE)
+        roofline(flops, device.peak_16bit, moved, share * device.hbm_bandwidth) + host for share in (1.0, FIELD_SHARE)
     )
     return law - device.launch_time + host, bare, field
 

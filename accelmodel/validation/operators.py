@@ -14,7 +14,9 @@ import numpy as np
 
 from accelmodel.calibration import fit
 from accelmodel.calibration.errors import PRECISIONS, fitted, statistics, transferred
+from accelmodel.cloud.ctcf import line
 from accelmodel.inference.intervals import MEASURED
+from accelmodel.laws.roofline import roofline
 from accelmodel.measured import aiconfigurator, mla_and_moe
 from accelmodel.specs.hardware import Cluster, Device
 from accelmodel.specs.load import cluster, load
@@ -46,7 +48,7 @@ def bus_bytes(frame: pd.DataFrame) -> Any:
     return (times * frame["elements"] * frame["bits"] / 8.0).to_numpy()
 
 
-def roofline(kind: str, frame: pd.DataFrame, device: Device, share: float = 1.0, more: float = 0.0) -> Any:
+def bare_times(kind: str, frame: pd.DataFrame, device: Device, share: float = 1.0, more: float = 0.0) -> Any:
     """Return the roofline's times at a share of a bandwidth and with so much more on the memory's side [s].
 
     The bandwidth is HBM's, for collectives the link's, over which the bytes go that each device must send.
@@ -57,13 +59,7 @@ def roofline(kind: str, frame: pd.DataFrame, device: Device, share: float = 1.0,
     rates = {16.0: device.peak_16bit, 8.0: device.peak_8bit_float, 4.0: device.peak_4bit}
     peak = np.array([rates[bit] or device.peak_16bit for bit in np.broadcast_to(bits, len(frame))])
     peak = peak if kind != "quantise" else device.vector_rate
-    return np.maximum(flops / peak, moved / (share * device.hbm_bandwidth) + more)
-
-
-def affine(theory: Any, measured: Any) -> tuple[float, float]:
-    """Return slope and intercept [s] of CTCF: ordinary least squares of measured over theoretical times."""
-    slope, intercept = np.polyfit(theory, measured, 1)
-    return float(slope), float(intercept)
+    return roofline(flops, peak, moved, share * device.hbm_bandwidth, more)
 
 
 def rows_of(device: Device, kind: str, model: Cluster, split: str, measured: Any = None) -> Iterator[dict[str, Any]]:
@@ -80,9 +76,9 @@ def rows_of(device: Device, kind: str, model: Cluster, split: str, measured: Any
         if held.empty:
             continue
         time = held["time"].to_numpy()
-        bare = roofline(kind, held, device)
-        field = roofline(kind, held, device, FIELD_SHARE, FIELD_TIME)
-        slope, intercept = affine(roofline(kind, seen, device), seen["time"].to_numpy())
+        bare = bare_times(kind, held, device)
+        field = bare_times(kind, held, device, FIELD_SHARE, FIELD_TIME)
+        slope, intercept = line(bare_times(kind, seen, device), seen["time"].to_numpy())
         yield {
             "device": device.name,
             "kind": kind,
@@ -108,7 +104,7 @@ def layer_rows(device: Device, kind: str, model: Cluster, split: str) -> Iterato
         flops, moved, width = mla_and_moe.work(kind, group)
         peak = np.where(width < 16.0, device.peak_8bit_float or device.peak_16bit, device.peak_16bit)
         bare, field = (
-            statistics(np.maximum(flops / peak, moved / (share * device.hbm_bandwidth) + more), time)
+            statistics(roofline(flops, peak, moved, share * device.hbm_bandwidth, more), time)
             for share, more in ((1.0, 0.0), (FIELD_SHARE, FIELD_TIME))
         )
         yield {
@@ -137,7 +133,7 @@ def uncalibrated(progress: Progress | None = None) -> dict[str, tuple[float, flo
     Returns
     -------
     dict
-        Kind of ``uncertainty.KINDS`` → (lower, upper) [1]; what ``hwspecs/uncalibrated.toml`` holds.
+        Kind of ``inference.intervals.KINDS`` → (lower, upper) [1]; what ``hwspecs/uncalibrated.toml`` holds.
     """
     ratios: dict[tuple[str, str], list[Any]] = {}
     for name in fitted():

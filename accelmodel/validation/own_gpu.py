@@ -16,7 +16,8 @@ from accelmodel.errors import SpecError
 from accelmodel.inference.machine import machine
 from accelmodel.inference.step import NONE, run_kernel
 from accelmodel.laws.l2cache import resident_share
-from accelmodel.laws.prefetch import RULES, memory_time
+from accelmodel.laws.prefetch import RULES
+from accelmodel.laws.roofline import memory_time, roofline
 from accelmodel.laws.types import ALL_REDUCE, MATMUL, Machine, Operator, Policy
 from accelmodel.measured.rawtable import BITS, Run, operators_of, runs
 from accelmodel.specs.facts import root
@@ -29,8 +30,6 @@ HOW = "run: python -m accelmodel.benchmarks.gpu --device NAME --out hwspecs/meas
 #: a collective so long that every prefetch ends within it [s]
 _ENDLESS = 1.0
 _NO_PRECISION = "-"
-#: columns of an operator that are 1 where they mean nothing
-_ONES = ("count", "groups", "m", "n", "k", "ranks", "stretch")
 
 
 class Point(NamedTuple):
@@ -43,19 +42,13 @@ class Point(NamedTuple):
     roofline: float
 
 
-def operator(**columns: float) -> Operator:
-    """Return one row of an operator table; what is not given is absent."""
-    blank = dict.fromkeys(Operator._fields, 0.0)
-    return Operator(**{**blank, **dict.fromkeys(_ONES, 1.0), "feeds": -1.0, **columns})
-
-
 def matmul(m: float, n: float, k: float, precision: str) -> Operator:
     """Return the matmul (m, k) x (k, n) whose weights a technique may prefetch."""
     bits = float(BITS[precision])
     weights = n * k * bits / 8.0
     sizes = {"weight_bytes": weights, "input_bytes": m * k * bits / 8.0, "output_bytes": m * n * 2.0}
     work = {"bits": bits, "flops": 2.0 * m * n * k, "prefetch_bytes": weights}
-    return operator(kind=MATMUL, m=m, n=n, k=k, **sizes, **work)
+    return Operator(kind=MATMUL, m=m, n=n, k=k, **sizes, **work)
 
 
 def window_time(
@@ -80,20 +73,21 @@ def window_time(
         From the start of the collective to the end of the last operator [s].
     """
     lasting = chip._replace(start_up=collective, direct_start_up=collective, hop=0.0, link_rate=np.finfo(float).max)
-    opener = [operator(kind=ALL_REDUCE, message_bytes=message, ranks=2.0)] if collective > 0.0 else []
+    opener = [Operator(kind=ALL_REDUCE, message_bytes=message, ranks=2.0)] if collective > 0.0 else []
     policy = Policy(RULES["partial"], prefetch / chip.l2_bytes, 0.0) if prefetch > 0.0 else NONE
     table = np.array([*opener, *operators], dtype=float).T[:, :, None]
     totals, _ = run_kernel(table, np.array(lasting, dtype=float)[:, None, None], policy)
     return float(totals[0, 0, 0])
 
 
-def roofline(operators: Iterable[Operator], device: Device) -> float:
+def bare_time(operators: Iterable[Operator], device: Device) -> float:
     """Return the time of operators by peak rate and peak HBM bandwidth alone [s]; every byte comes from HBM."""
-    wide, narrow = float(device.peak_16bit), float(device.peak_8bit_float) or float(device.peak_16bit)
+    wide = float(device.peak_16bit)
+    narrow = float(device.peak_8bit_float) or wide
     total = 0.0
     for op in operators:
         moved = op.weight_bytes + op.input_bytes + op.output_bytes
-        total += max(op.flops / (wide if op.bits > 8.0 else narrow), moved / float(device.hbm_bandwidth))
+        total += float(roofline(op.flops, wide if op.bits > 8.0 else narrow, moved, float(device.hbm_bandwidth)))
     return total
 
 
@@ -105,7 +99,7 @@ def matmul_points(rows: list[dict[str, Any]], chip: Machine, device: Device) -> 
             model = window_time([op], chip, _ENDLESS, prefetch=op.weight_bytes) - _ENDLESS
         else:
             model = window_time([op], chip)
-        yield Point(f"matmul-{row['cache']}", row["precision"], row["time_s"], model, roofline([op], device))
+        yield Point(f"matmul-{row['cache']}", row["precision"], row["time_s"], model, bare_time([op], device))
 
 
 def bandwidth_points(rows: list[dict[str, Any]], chip: Machine, device: Device) -> Iterator[Point]:
@@ -157,7 +151,7 @@ def preserve_points(rows: list[dict[str, Any]], chip: Machine, device: Device) -
         collective, message, prefetch = lasts[stand_in], float(row["message_bytes"]), float(row["prefetch_bytes"])
         model = window_time(ops, chip, collective, message, prefetch)
         kind = "preserve" if row["hint"] == "normal" else "preserve-evict-last"
-        yield Point(kind, row["precision"], row["time_s"], model, collective + roofline(ops, device))
+        yield Point(kind, row["precision"], row["time_s"], model, collective + bare_time(ops, device))
         window = (row["precision"], row["m"], row["operators"], stand_in)
         if prefetch == 0.0:
             plain[window] = row["time_s"], model

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import namedtuple
 
 import numpy as np
 import pytest
@@ -68,7 +69,7 @@ def random_machines(base, count: int, seed: int):
     software = {
         "direct": (0, 1), "ramp": (0, 3, 6), "own_copy": (0, 0.4), "rendezvous": (0, 7e-6), "barrier": (1, 6),
         "direct_share": (0.7, 1), "direct_limit": (1e4, 1e7, 1e18), "direct_start_up": (1e-6, 1e-5, 5e-5),
-        "contention": (1, 1.5, 4),
+        "contention": (1, 1.5, 4), "attention_fill": (0, 1, 3),
     }  # fmt: skip
     for name, values in software.items():
         machines[Machine._fields.index(name)] = rng.choice(values, count)
@@ -94,7 +95,27 @@ def test_twins_agree_with_the_kernel(warm, model, cut, phase, rule):
     np.testing.assert_allclose(numpy_twin.evaluate(table, machines, rule), expected, rtol=TOLERANCE)
     compiled = c_twin.load()
     if compiled is not None:
-        np.testing.assert_allclose(compiled(table, machines, rule), expected, rtol=TOLERANCE)
+        # frozen: without the fields that it does not know
+        machines[[Machine._fields.index(name) for name in c_twin.unread()]] = 0.0
+        np.testing.assert_allclose(compiled(table, machines, rule), kernel(table, machines, rule), rtol=TOLERANCE)
+
+
+@pytest.mark.skipif(c_twin.compiler() is None, reason="no C compiler")
+def test_a_field_that_the_model_gains_does_not_change_the_c_twin(monkeypatch):
+    table, base = asked("llama-3-8b", **PHASES[0], tp=2)
+    machines = random_machines(base, 20, seed=3)
+    compiled = c_twin.load()
+    assert compiled is not None
+    before = compiled(table, machines, POLICIES[3])
+    monkeypatch.setattr(c_twin, "Machine", namedtuple("Machine", ("novelty", *Machine._fields)))
+    monkeypatch.setattr(
+        c_twin, "Operator", namedtuple("Operator", (*Operator._fields[:3], "novelty", *Operator._fields[3:]))
+    )
+    assert c_twin.unread() == ("novelty",)
+    assert "without novelty" in c_twin.note()
+    larger = c_twin.load.__wrapped__()
+    found = larger(np.insert(table, 3, 7.0, axis=0), np.insert(machines, 0, 7.0, axis=0), POLICIES[3])
+    np.testing.assert_array_equal(found, before)
 
 
 def test_numpy_twin_does_not_depend_on_its_chunks(monkeypatch):

@@ -13,6 +13,7 @@ import pytest
 import accelmodel as am
 from accelmodel.calibration import errors, hybrid
 from accelmodel.calibration import fit as calibration
+from accelmodel.cloud import ctcf
 from accelmodel.errors import SpecError
 from accelmodel.inference import intervals
 from accelmodel.laws.types import ALL_REDUCE, ATTENTION, ELEMENTWISE, MATMUL
@@ -188,13 +189,13 @@ def test_statistics_of_errors_by_hand():
 
 
 def test_affine_correction_by_hand():
-    assert operators.affine(np.array([1.0, 2.0, 3.0]), np.array([3.0, 5.0, 7.0])) == pytest.approx((2.0, 1.0))
+    assert ctcf.line(np.array([1.0, 2.0, 3.0]), np.array([3.0, 5.0, 7.0])) == pytest.approx((2.0, 1.0))
 
 
 def test_rooflines_by_hand(chip):
     frame = pd.DataFrame({"m": [1.0, 8192.0], "n": 8192.0, "k": 8192.0, "bits": 16.0, "source": "x"})
-    bare = operators.roofline("matmul", frame, chip.device)
-    field = operators.roofline("matmul", frame, chip.device, operators.FIELD_SHARE, operators.FIELD_TIME)
+    bare = operators.bare_times("matmul", frame, chip.device)
+    field = operators.bare_times("matmul", frame, chip.device, operators.FIELD_SHARE, operators.FIELD_TIME)
     moved = 2 * (8192**2 + 2 * 8192)
     assert bare == pytest.approx([moved / 3.35e12, 2 * 8192**3 / 989e12])
     assert field == pytest.approx([moved / (0.8 * 3.35e12) + 3e-6, 2 * 8192**3 / 989e12])

@@ -19,7 +19,7 @@ from accelmodel.inference.policies import TECHNIQUES, policy
 from accelmodel.inference.step import NONE, run_kernel
 from accelmodel.laws.jit import source_digest
 from accelmodel.laws.kernels import step as step_kernel
-from accelmodel.laws.types import ALL_REDUCE, BOUNDS, COLLECTIVES, DETAIL, TOTALS
+from accelmodel.laws.types import ALGORITHMS, ALL_REDUCE, BOUNDS, DETAIL, TOTALS
 
 UNITS = {
     "time": "s", "step_time": "s", "tpot": "s", "flops": "FLOP", "hbm_bytes": "B", "l2_hit_bytes": "B",
@@ -56,7 +56,7 @@ def test_contract_of_the_dataset(warm):
     assert set(result.sizes) == {"operator"}
     assert result.attrs["model"] == "llama-3-70b"
     assert set(np.unique(result["bound"])) <= {*BOUNDS, "none"}
-    assert set(np.unique(result["algorithm"])) <= {*COLLECTIVES, "none"}
+    assert set(np.unique(result["algorithm"])) <= {*ALGORITHMS, "none"}
     assert float(result["time"].sum()) == pytest.approx(float(result["step_time"]), rel=1e-12)  # rounding only
     assert float(result["tokens_per_s"]) == pytest.approx(4 / float(result["step_time"]), rel=1e-12)  # rounding only
     assert bool(result["feasible"])
@@ -173,7 +173,7 @@ def test_detail_does_not_change_the_totals(warm):
 
 TINY_KERNEL = """
 from accelmodel.laws.jit import kernel
-from accelmodel.laws.prefetch import memory_time
+from accelmodel.laws.roofline import memory_time
 
 @kernel
 def transfer(size):
@@ -202,7 +202,7 @@ def test_a_cache_is_never_stale(tmp_path):
 
     assert run() == [4.0 / 2.0 + 4.0 / 4.0, 0.0, 3.0, 1.0]
     before = source_digest(package)
-    law = package / "laws" / "prefetch.py"
+    law = package / "laws" / "roofline.py"
     source = law.read_text()
     assert source.count("return hot / l2_rate + cold / hbm_rate") == 1
     law.write_text(source.replace("hot / l2_rate + cold", "hot / l2_rate + 5.0 * cold"))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from accelmodel.inference.layers import mean_keys
 from accelmodel.laws.attention import KEY_CHUNK, attention, dealt
-from accelmodel.laws.prefetch import body_time
+from accelmodel.laws.roofline import body_time
 from accelmodel.laws.types import ATTENTION
 from accelmodel.specs.load import workload
 

@@ -11,7 +11,8 @@ from twins import lanes
 
 from accelmodel.inference.policies import policy
 from accelmodel.inference.step import NONE
-from accelmodel.laws.prefetch import RULES, admit, lane_progress, memory_time
+from accelmodel.laws.prefetch import RULES, admit, lane_progress
+from accelmodel.laws.roofline import memory_time
 from accelmodel.laws.types import ALL_REDUCE, ATTENTION, DETAIL, Operator
 
 MB = 1e6

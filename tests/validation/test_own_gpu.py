@@ -15,10 +15,10 @@ from accelmodel.errors import SpecError
 from accelmodel.inference.machine import machine
 from accelmodel.inference.step import NONE, run_kernel
 from accelmodel.laws.l2cache import resident_share
-from accelmodel.laws.types import DETAIL, MATMUL, Machine
+from accelmodel.laws.types import DETAIL, MATMUL, Machine, Operator
 from accelmodel.measured.rawtable import SCHEMA, TABLES, read_run, runs, write_header, write_table
 from accelmodel.specs.load import cluster, load
-from accelmodel.validation.own_gpu import KINDS, matmul, measured_rows, operator, roofline, window_time
+from accelmodel.validation.own_gpu import KINDS, bare_time, matmul, measured_rows, window_time
 
 DEVICE = load("device", "h100-sxm")
 CHIP = Machine(**{name: float(value) for name, value in machine(cluster(DEVICE)).items()})
@@ -102,7 +102,7 @@ def test_products_ten_per_cent_slow_and_twenty_fast(tmp_path, warm):
     assert row["bias"] == pytest.approx((above - 3.0 * below) / 4.0, rel=EXACT)
     assert (row["device"], row["precision"], row["status"]) == ("h100-sxm", "bf16", "measured")
     assert row["source"] == f"{tmp_path.name}/h100-sxm"
-    plain = roofline([matmul(1, 4096, 4096, "bf16")], DEVICE)
+    plain = bare_time([matmul(1, 4096, 4096, "bf16")], DEVICE)
     # weights, activations in and out at 16 bit, over the peak bandwidth: decode is bound by memory
     assert plain == pytest.approx(2.0 * (4096 * 4096 + 4096 + 4096) / 3.35e12, rel=EXACT)
     assert row["roofline_median_ape"] > 0.0
@@ -110,7 +110,7 @@ def test_products_ten_per_cent_slow_and_twenty_fast(tmp_path, warm):
 
 def test_cold_and_hot_products_by_the_kernel_called_directly(warm):
     op = matmul(16, 1280, 8192, "fp8")
-    columns = operator(
+    columns = Operator(
         kind=MATMUL, m=16, n=1280, k=8192, bits=8, weight_bytes=1280 * 8192, input_bytes=16 * 8192,
         output_bytes=2 * 16 * 1280, flops=2 * 16 * 1280 * 8192, prefetch_bytes=1280 * 8192,
     )  # fmt: skip

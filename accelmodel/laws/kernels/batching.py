@@ -33,9 +33,8 @@ class Rules(NamedTuple):
 
     max_num_seqs: int  #: sequences at once
     room: float  #: tokens of KV cache that the device holds
-    max_num_batched_tokens: (
-        int  #: tokens of a step that mixes prompts with decoding; 0: whole prompts in steps of their own
-    )
+    #: tokens of a step that mixes prompts with decoding; 0: whole prompts in steps of their own
+    max_num_batched_tokens: int
     patience: int  #: decode steps before waiting prompts interrupt decoding; 0: at once
     fixed: float  #: time of the host in each step [s]
     each: float  #: time of the host for each sequence of a decode step [s]
@@ -53,9 +52,9 @@ NEVER = 2**62
 
 
 @law
-def place(x: float) -> tuple[int, float]:
-    """Index of the power of two below x >= 1, and how far x is on the way to the next."""
-    index = int(np.floor(np.log2(x)))
+def place(x: float, points: int) -> tuple[int, float]:
+    """Index of the power of two below x >= 1, and how far x is on the way to the next; beyond the last, on from it."""
+    index = min(int(np.floor(np.log2(x))), points - 2)
     return index, x / 2.0**index - 1.0
 
 
@@ -64,8 +63,7 @@ def curve(table: Any, x: float) -> float:
     """Value at x of a table over powers of two, linear between them; 0 at x = 0."""
     if x < 1.0:
         return 0.0
-    i, part = place(x)
-    i, part = (i, part) if i < table.shape[0] - 1 else (table.shape[0] - 2, x / 2.0 ** (table.shape[0] - 2) - 1.0)
+    i, part = place(x, table.shape[0])
     return table[i] * (1.0 - part) + table[i + 1] * part
 
 
@@ -74,9 +72,10 @@ def surface(table: Any, x: float, y: float) -> float:
     """Value at (x, y) of a table over powers of two on both axes; 0 at x = 0."""
     if x < 1.0:
         return 0.0
-    i, part = place(x)
-    i, part = (i, part) if i < table.shape[0] - 1 else (table.shape[0] - 2, x / 2.0 ** (table.shape[0] - 2) - 1.0)
-    return curve(table[i], max(y, 1.0)) * (1.0 - part) + curve(table[i + 1], max(y, 1.0)) * part
+    i, part = place(x, table.shape[0])
+    near = curve(table[i], max(y, 1.0))
+    far = curve(table[i + 1], max(y, 1.0))
+    return near * (1.0 - part) + far * part
 
 
 @law
@@ -103,6 +102,16 @@ def enter(ready: Any, r: int, traffic: Traffic, rules: Rules) -> None:
 
 
 @law
+def arrivals(traffic: Traffic, rules: Rules) -> tuple[Any, int]:
+    """Return when each request is in the queue [s], and how many have a time of arrival: the first ones."""
+    ready = np.full(traffic.arrival.shape[0], np.inf)
+    released = int(np.searchsorted(traffic.arrival, np.inf))
+    for r in range(released):
+        enter(ready, r, traffic, rules)
+    return ready, released
+
+
+@law
 def release(ready: Any, released: int, now: float, traffic: Traffic, rules: Rules) -> int:
     """Let the next request arrive, if there is one; return how many have come."""
     if released == ready.shape[0]:
@@ -117,21 +126,29 @@ def admit(
     slots: Slots, traffic: Traffic, rules: Rules, ready: Any, active: int, queue: int, used: float, now: float
 ) -> tuple[int, int, float]:
     """Admit waiting requests in order while slots and KV cache last; return active, queue and KV cache in use."""
-    prompt, answer = traffic.prompt, traffic.answer
+    prompt = traffic.prompt
+    answer = traffic.answer
     while (
-        queue < ready.shape[0] and ready[queue] <= now and active < rules.max_num_seqs
+        queue < ready.shape[0]
+        and ready[queue] <= now
+        and active < rules.max_num_seqs
         and used + prompt[queue] + answer[queue] <= rules.room
-    ):  # fmt: skip
-        slots.who[active], slots.done[active], slots.ends[active] = queue, 0, NEVER
+    ):
+        slots.who[active] = queue
+        slots.done[active] = 0
+        slots.ends[active] = NEVER
         used += prompt[queue] + answer[queue]
-        active, queue = active + 1, queue + 1
+        active += 1
+        queue += 1
     return active, queue, used
 
 
 @law
 def prompts(slots: Slots, begin: int, end: int, prompt: Any, times: Times, budget: int) -> tuple[int, int, float]:
     """Compute prompts from one slot to another; tokens, prompts that it finishes, time of their attention [s]."""
-    tokens, finished, device = 0, 0, 0.0
+    tokens = 0
+    finished = 0
+    device = 0.0
     for s in range(begin, end):
         r = slots.who[s]
         taken = min(prompt[r] - slots.done[s], budget - tokens)
@@ -145,26 +162,72 @@ def prompts(slots: Slots, begin: int, end: int, prompt: Any, times: Times, budge
 
 
 @law
-def begin(slots: Slots, s: int, now: float, tick: int, traffic: Traffic, first: Any) -> None:
-    """Give a sequence its first token, with the end of its prompt."""
-    r = slots.who[s]
-    first[r], slots.last[s], slots.ends[s] = now, now, tick + traffic.answer[r] - 1
+def begin(slots: Slots, start: int, end: int, now: float, tick: int, traffic: Traffic, first: Any) -> tuple[float, int]:
+    """Give sequences their first token, with the end of their prompts; return their tokens, and when one first ends."""
+    tokens = 0.0
+    soonest = NEVER
+    for s in range(start, end):
+        r = slots.who[s]
+        first[r] = now
+        slots.last[s] = now
+        slots.ends[s] = tick + traffic.answer[r] - 1
+        soonest = min(soonest, slots.ends[s])
+        tokens += traffic.prompt[r] + 1.0
+    return tokens, soonest
 
 
 @law
 def note(slots: Slots, decoding: int, now: float, gaps: Any, written: int) -> int:
-    """Write the times between tokens of a decode step that ends now; return how many are written."""
+    """Write the times between tokens of a decode step that ends now, if asked for; return how many are written."""
+    if gaps.shape[0] == 0:
+        return written
     for s in range(decoding):
-        gaps[written + s], slots.last[s] = now - slots.last[s], now
+        gaps[written + s] = now - slots.last[s]
+        slots.last[s] = now
     return written + decoding
 
 
 @law
 def move(slots: Slots, s: int, to: int) -> None:
     """Move a sequence to another slot."""
-    slots.who[to], slots.done[to], slots.ends[to], slots.last[to] = (
-        slots.who[s], slots.done[s], slots.ends[s], slots.last[s],
+    slots.who[to] = slots.who[s]
+    slots.done[to] = slots.done[s]
+    slots.ends[to] = slots.ends[s]
+    slots.last[to] = slots.last[s]
+
+
+@law
+def depart(slots: Slots, active: int, tick: int, gone: Any) -> tuple[int, int, int]:
+    """Take out the sequences that have ended, and note who they are; return how many stay and go, and the next end."""
+    stay = 0
+    leave = 0
+    soonest = NEVER
+    for s in range(active):
+        if slots.ends[s] > tick:
+            move(slots, s, stay)
+            soonest = min(soonest, slots.ends[s])
+            stay += 1
+        else:
+            gone[leave] = slots.who[s]
+            leave += 1
+    return stay, leave, soonest
+
+
+@law
+def empty_slots(count: int) -> Slots:
+    """Return slots for so many sequences."""
+    return Slots(
+        who=np.zeros(count, np.int64), done=np.zeros(count, np.int64), ends=np.zeros(count, np.int64),
+        last=np.zeros(count),
     )  # fmt: skip
+
+
+@law
+def token_budget(decoding: int, mixed: bool, rules: Rules) -> int:
+    """Tokens of prompts that a step may hold beside those that are decoded in it."""
+    if rules.max_num_batched_tokens == 0:
+        return NEVER
+    return max(rules.max_num_batched_tokens - (decoding if mixed else 0), 1)
 
 
 @kernel
@@ -183,47 +246,61 @@ def serve(traffic: Traffic, times: Times, rules: Rules, first: Any, finish: Any,
     gaps : ndarray (tokens of all answers, or none)
         Filled with the times between tokens of a sequence [s], unless it is empty.
     """
-    prompt, answer, count = traffic.prompt, traffic.answer, traffic.arrival.shape[0]
-    whole = np.zeros(rules.max_num_seqs, np.int64)
-    slots = Slots(whole, whole.copy(), whole.copy(), np.zeros(rules.max_num_seqs))
-    active, pending, queue, ended, written, since, held, looked, now, used = 0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0
-    ready, released = np.full(count, np.inf), int(np.searchsorted(traffic.arrival, np.inf))
-    for r in range(released):
-        enter(ready, r, traffic, rules)
-    mixed, tick, soonest, there = rules.max_num_batched_tokens > 0 and not rules.apart, 0, NEVER, 0.0
-    while ended < count:
+    length = traffic.prompt + traffic.answer
+    slots = empty_slots(rules.max_num_seqs)
+    gone = np.zeros(rules.max_num_seqs, np.int64)
+    ready, released = arrivals(traffic, rules)
+    mixed = rules.max_num_batched_tokens > 0 and not rules.apart
+    now = 0.0
+    tick = 0  # decode steps so far
+    queue = 0  # next request to admit
+    active = 0  # sequences in slots
+    pending = 0  # of them, those whose prompts are not computed
+    used = 0.0  # tokens of KV cache that are reserved
+    there = 0.0  # tokens of KV cache of the sequences that decode
+    soonest = NEVER  # decode step at which the next sequence ends
+    ended = 0
+    written = 0
+    since = 0  # decode steps since the last admission
+    held = 0  # steps that the first of the queue has waited
+    looked = 0  # decode steps since the last look at the queue
+    while ended < ready.shape[0]:
         decoding = active - pending
         if decoding == 0 or (since >= rules.patience and held >= rules.gather and looked >= rules.poll):
-            before, (active, queue, used) = queue, admit(slots, traffic, rules, ready, active, queue, used, now)
-            pending, looked = active - decoding, 0
-            since, held = (0, 0) if queue > before else (since, held)
+            active, queue, used = admit(slots, traffic, rules, ready, active, queue, used, now)
+            if active > decoding + pending:
+                since = 0
+                held = 0
+            pending = active - decoding
+            looked = 0
         if active == 0:
             now = max(now, ready[queue])
             continue
-        held = held + 1 if queue < count and ready[queue] <= now else 0
-        budget = max(rules.max_num_batched_tokens - decoding * mixed, 1) if rules.max_num_batched_tokens > 0 else NEVER
-        tokens, finished, device = prompts(slots, decoding, active, prompt, times, budget)
-        decodes, looked = decoding > 0 and (mixed or tokens == 0), looked + 1 if tokens == 0 else rules.poll
+        held = held + 1 if queue < ready.shape[0] and ready[queue] <= now else 0
+        budget = token_budget(decoding, mixed, rules)
+        tokens, finished, device = prompts(slots, decoding, active, traffic.prompt, times, budget)
+        looked = looked + 1 if tokens == 0 else rules.poll
+        decodes = decoding > 0 and (mixed or tokens == 0)
         if decodes:
-            tokens, since, tick, there = tokens + decoding, since + 1, tick + 1, there + decoding
+            tokens += decoding
+            since += 1
+            tick += 1
+            there += decoding
             device += surface(times.decode_attention, decoding, there / decoding)
         now += step_time(device + curve(times.other, tokens), decoding if decodes else 0.0, finished, rules)
-        written = note(slots, decoding, now, gaps, written) if decodes and gaps.shape[0] > 0 else written
-        for s in range(decoding, decoding + finished):
-            begin(slots, s, now, tick, traffic, first)
-            there, soonest = there + prompt[slots.who[s]] + 1.0, min(soonest, slots.ends[s])
+        written = note(slots, decoding if decodes else 0, now, gaps, written)
+        begun, end = begin(slots, decoding, decoding + finished, now, tick, traffic, first)
+        there += begun
+        soonest = min(soonest, end)
         pending -= finished
         if soonest > tick:
             continue
-        keep, soonest = 0, NEVER
-        for s in range(active):
-            r = slots.who[s]
-            if slots.ends[s] > tick:
-                move(slots, s, keep)
-                soonest, keep = min(soonest, slots.ends[s]), keep + 1
-                continue
-            finish[r], ended = now, ended + 1
-            used, there = used - (prompt[r] + answer[r]), there - (prompt[r] + answer[r])
+        active, leaving, soonest = depart(slots, active, tick, gone)
+        ended += leaving
+        for s in range(leaving):
+            r = gone[s]
+            finish[r] = now
+            used -= length[r]
+            there -= length[r]
             released = release(ready, released, now, traffic, rules)
-        active = keep
     return written

@@ -1,0 +1,118 @@
+"""Laws and loops made from literal dicts and records, so that a variant is one law and one line.
+
+Compiled code has to see each variant written out: a loop over a dict of functions does not compile, a list of
+compiled functions is called through pointers and no longer vectorises, and ``Machine(*numbers)`` reads 40 times slower
+than ``Machine(x[0, d], x[1, d], ...)``.  What one would otherwise write by hand is therefore made when the module is
+imported: the ladder that takes the best of several laws, the ladder over kinds, the reader of a record's fields.
+Measured in the step kernel: equal to the hand-written ones to the last bit, at 0.98 to 1.01 of their speed; the first
+compilation takes a third longer.
+
+What is made here has no file of its own and is not cached for itself: it is compiled into kernels that have one, and
+their cache is named by the hash of all laws, these dicts included (``laws.jit``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from accelmodel.laws.jit import law
+from accelmodel.laws.types import ALGORITHMS
+
+Law = Callable[..., Any]
+
+
+def named(function: Law, *words: str) -> Law:
+    """Give a made function a name of its own: compiled symbols that share a name may be taken for one another."""
+    name = "_".join(words).replace("-", "_")
+    function.__name__ = name
+    function.__qualname__ = name
+    return function
+
+
+def written(name: str, lines: list[str], scope: dict[str, Any]) -> Law:
+    """Return the function of that name that the lines define; what they call is in ``scope``."""
+    exec("\n".join(lines), scope)
+    function: Law = scope[name]
+    return function
+
+
+def reader(record: type[NamedTuple], *places: str) -> Law:
+    """Return the law that reads a record from an array (field, \\*places): ``record_at(array, *places)``."""
+    at = ", ".join(places)
+    fields = ", ".join(f"array[{field}, {at}]" for field in range(len(record._fields)))
+    name = f"{record.__name__.lower()}_at"
+    function = written(name, [f"def {name}(array, {at}):", f"    return record({fields})"], {"record": record})
+    function.__doc__ = f"{record.__name__} at {at} of an array (field, {at})."
+    return law(function)
+
+
+class Way(NamedTuple):
+    """What one algorithm needs to bring a message round a group of devices."""
+
+    rank: float  #: what algorithms are chosen by, the least first: as a rule the time in all [s]
+    start: float  #: fixed time [s]
+    hops: float  #: latency of the transfers that follow one another [s]
+    wire: float  #: time on the wire, filling included [s]
+    shares: float  #: what a device sends, relative to the message [1]
+
+
+def least(name: str, laws: Mapping[str, Law]) -> Law:
+    """Return the law that takes the way of least rank, the first of those alike, and the code of its algorithm.
+
+    Parameters
+    ----------
+    name : str
+        Name of the law that is made.
+    laws : mapping of str to law
+        Algorithm → ``law(message, ranks, machine) -> Way``.
+
+    Returns
+    -------
+    law
+        ``(message, ranks, machine) -> (Way, index into ALGORITHMS)``.
+
+    Raises
+    ------
+    ValueError
+        If an algorithm has no field in ``Machine``, by which it is offered and named.
+    """
+    for algorithm in laws:
+        if algorithm not in ALGORITHMS:
+            raise ValueError(f"algorithm {algorithm!r} of {name} is not offered by any machine: give Machine its field")
+    scope = {"Way": Way, **{each.__name__: each for each in laws.values()}}
+    first, *others = laws
+    lines = [
+        f"def {name}(message, ranks, machine):",
+        f"    best = {laws[first].__name__}(message, ranks, machine)",
+        f"    code = {float(ALGORITHMS.index(first))}",
+    ]
+    chosen = ", ".join(f"way.{field} if better else best.{field}" for field in Way._fields)
+    for algorithm in others:
+        lines += [
+            f"    way = {laws[algorithm].__name__}(message, ranks, machine)",
+            "    better = way.rank < best.rank",
+            f"    best = Way({chosen})",
+            f"    code = {float(ALGORITHMS.index(algorithm))} if better else code",
+        ]
+    return law(written(name, [*lines, "    return best, code"], scope))
+
+
+def by_kind(name: str, laws: Mapping[float, Law], *arguments: str) -> Law:
+    """Return ``name(kind, *arguments)``, not compiled yet, which calls the law of that kind, the last for the rest.
+
+    A branch for each law and not for each kind: kinds that share a law share its code.
+    """
+    kinds: dict[str, list[float]] = {}
+    scope: dict[str, Any] = {}
+    for kind, each in laws.items():
+        kinds.setdefault(each.__name__, []).append(kind)
+        scope[each.__name__] = each
+    given = ", ".join(arguments)
+    *tested, last = kinds
+    lines = [f"def {name}(kind, {given}):"]
+    for word in tested:
+        asked = " or ".join(f"kind == {kind!r}" for kind in kinds[word])
+        lines += [f"    if {asked}:", f"        return {word}({given})"]
+    lines.append(f"    return {last}({given})")
+    return written(name, lines, scope)

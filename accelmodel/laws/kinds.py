@@ -1,0 +1,15 @@
+"""Kinds of operators: what each asks of a machine is one law and one line here."""
+
+from __future__ import annotations
+
+from accelmodel.laws.attention import attention
+from accelmodel.laws.elementwise import elementwise
+from accelmodel.laws.matmul import matmul
+
+#: kind of operator → its law ``(op, machine) -> Cost``; its code in an operator table is its place here
+KINDS = {"matmul": matmul, "attention": attention, "elementwise": elementwise}
+
+
+def code(kind: str) -> float:
+    """Return the code of a kind: ``Operator.kind``."""
+    return float(list(KINDS).index(kind))
