@@ -18,11 +18,11 @@ from accelmodel.dse.chip import Parts, design, parts_of, within
 from accelmodel.dse.study import Study
 from accelmodel.errors import Infeasible
 from accelmodel.inference.intervals import KINDS, kind_of
-from accelmodel.inference.policies import policy
+from accelmodel.inference.policies import Technique, policy
 from accelmodel.inference.preserve import prompt_length
 from accelmodel.inference.request import BASELINE, fits, prepare_request, run_request
 from accelmodel.inference.step import Inputs
-from accelmodel.laws.types import Operator, Policy
+from accelmodel.laws.types import Operator
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.load import load
 from accelmodel.specs.quantities import Number
@@ -42,13 +42,13 @@ def no_progress(done: int) -> None:
     """Count that nobody watches."""
 
 
-def policies(study: Study, technique: str) -> list[Policy]:
+def policies(study: Study, technique: str) -> list[Technique]:
     """Return the policies that software may choose from under a technique."""
     off = [policy(BASELINE)]
     if technique == BASELINE:
         return off
     choices = itertools.product(study.software.threshold, study.software.rule)
-    return off + [policy(technique, threshold, rule) for threshold, rule in choices]
+    return off + [policy(technique, threshold=threshold, rule=rule) for threshold, rule in choices]
 
 
 def _axis(name: str, values: list[Any]) -> xr.DataArray:
