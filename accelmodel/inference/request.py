@@ -117,6 +117,18 @@ def _compare(
     return xr.Dataset(data).expand_dims(model=[model.name])
 
 
+def _attributes(models: list[LanguageModel], cluster: Cluster, prefetch: Technique) -> dict[str, str]:
+    """Return what the comparison says of what stands behind it."""
+    parts = {**{f"model {each.name}": each for each in models}, **parts_of(cluster)}
+    return {**behind(parts), **of_technique(prefetch), **on_cluster(cluster)}
+
+
+def _axis(name: str, values: Sequence[int]) -> xr.DataArray:
+    import xarray as xr
+
+    return xr.DataArray(np.array(values, dtype=float), dims=name, coords={name: list(values)})
+
+
 def speedups(
     models: ModelLike | Sequence[ModelLike],
     cluster: ClusterLike,
@@ -171,33 +183,23 @@ def speedups(
     """
     import xarray as xr
 
-    def axis(name: str, values: Sequence[int]) -> xr.DataArray:
-        return xr.DataArray(np.array(values, dtype=float), dims=name, coords={name: list(values)})
-
     cluster = as_cluster(cluster)
     given = [models] if isinstance(models, str | LanguageModel) else models
     specs = [as_model(each) for each in given]
 
-    work = {"tp": axis("tp", tp), "batch": axis("batch", batch), **(precision or {})}
+    work = {"tp": _axis("tp", tp), "batch": _axis("batch", batch), **(precision or {})}
     ahead = chosen(prefetch)
     found, problems = [], []
     for model in specs:
         try:
-            found.append(_compare(model, cluster, phase, ahead, axis("context", context), work))
+            found.append(_compare(model, cluster, phase, ahead, _axis("context", context), work))
         except Infeasible as problem:
             problems.append(str(problem))
     if not found:
         raise Infeasible("; ".join(problems))
     result = xr.concat(found, "model", combine_attrs="drop_conflicts")
     result = result.transpose("model", "tp", "batch", "context", ...)
-    parts = {**{f"model {each.name}": each for each in specs}, **parts_of(cluster)}
     bits = {**dict.fromkeys(BITS, 16.0), **(precision or {})}
-    result.attrs = {
-        **behind(parts),
-        **of_technique(ahead),
-        **on_cluster(cluster),
-        "phase": phase,
-        "bits": json.dumps({name: told(value) for name, value in bits.items()}),
-        "skipped": "; ".join(problems),
-    }
+    asked = {"phase": phase, "bits": json.dumps({name: told(value) for name, value in bits.items()})}
+    result.attrs = {**_attributes(specs, cluster, ahead), **asked, "skipped": "; ".join(problems)}
     return with_coordinates(result, carried(cluster.device, cluster.link, cluster.scale_out))

@@ -102,7 +102,7 @@ def ttft_grid(
     xarray.Dataset
         Over (device, tokens, bandwidth, utilisation, kv_bits): ``ttft`` [s] (also over ``policy``),
         ``meet_token``, ``computed_tokens``, ``loaded_tokens``, ``waste`` [token], ``speedup_over_compute``,
-        ``speedup_over_load`` [1] of Cake, ``uniform_bound`` [s]: Tc Tl / (Tc + Tl), exact for uniform costs without tail;
+        ``speedup_over_load`` [1] of Cake, ``uniform_bound`` [s]: Tc Tl / (Tc + Tl), exact for uniform costs;
         ``crossover_bandwidth`` [B/s], above which loading alone beats computing alone, infinite where it never does.
 
     Raises
