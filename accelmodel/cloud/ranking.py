@@ -7,9 +7,10 @@ continuous batching is simulated and the service level holds at a percentile.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 import numpy as np
 
@@ -17,17 +18,33 @@ from accelmodel.cloud.hosting import Setup, host
 from accelmodel.cloud.infersave import HOUR, Task, billed_hours, cost_efficiency
 from accelmodel.cloud.replicas import at_rate
 from accelmodel.errors import Infeasible, SpecError
+from accelmodel.inference.named import ModelLike, as_model
 from accelmodel.specs.cloud import Instance
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import available, load
-from accelmodel.specs.prices import Price, stale
+from accelmodel.specs.prices import Price, offers, stale
 from accelmodel.units import show
+
+#: engine of a static batch and of an arrival rate
+STATIC, STREAM = "flexgen", "in-flight"
 
 
 class Slo(NamedTuple):
-    """Service level: least throughput [token/s], longest times [s]; None asks nothing.
+    """Service level: least throughput, longest times; None asks nothing.
 
-    ``tps`` counts input and output tokens, as InferSave does; ``tps_output`` only what is generated.
+    Attributes
+    ----------
+    tps, tps_output : float, optional
+        Least tokens per second, input and output together as InferSave counts, or only what is generated [token/s].
+    ttft, tpot, latency : float, optional
+        Longest time to first token, per output token, and from arrival to last token [s].
+    deadline : float, optional
+        For all requests of a job [s].
+
+    Examples
+    --------
+    >>> Slo(ttft=0.5, tpot=0.05).tps is None
+    True
     """
 
     tps: float | None = None
@@ -105,7 +122,7 @@ def _said(slo: Slo, reached: dict[str, float], missed: tuple[tuple[str, float], 
     return "misses the SLO: " + ", ".join(parts)
 
 
-def candidates(offered: dict[str, Price]) -> list[tuple[Instance, Price]]:
+def candidates(offered: Mapping[str, Price]) -> list[tuple[Instance, Price]]:
     """Stage 1: the instances that have a price, the cheapest first; those that no specification knows are left out."""
     known = set(available("instance"))
     found = [(load("instance", name), price) for name, price in offered.items() if name in known]
@@ -186,7 +203,7 @@ def efficiency(inputs: Inputs, row: Row) -> float:
     return float(cost_efficiency(jobs, row.reached["tps_total"], asked, row.copies * row.price.per_hour))
 
 
-def rank(inputs: Inputs, offered: dict[str, Price], setups: list[Setup]) -> list[Row]:
+def rank(inputs: Inputs, offered: Mapping[str, Price], setups: list[Setup]) -> list[Row]:
     """Return all rows, the best first: stage 4, the service level as a filter, then cost efficiency, then throughput.
 
     Parameters
@@ -321,7 +338,80 @@ def precisions(setup: Setup, weight_bits: list[float], kv_bits: list[float]) -> 
     return [replace(setup, weight_bits=w, kv_bits=k) for w in weight_bits for k in kv_bits]
 
 
-def rank_instances(inputs: Inputs, offered: dict[str, Price], setups: list[Setup], today: date) -> dict[str, Any]:
+class Load(TypedDict, total=False):
+    """What is asked of instances beyond the shape of a request; see ``rank_instances``."""
+
+    batch: int
+    rate: float
+    requests: int
+    percentile: float
+    max_price: float
+    most_instances: int
+    time_model: str
+
+
+def rank_instances(
+    model: ModelLike,
+    *,
+    input: int,
+    output: int,
+    slo: Slo | None = None,
+    setups: Sequence[Setup] | None = None,
+    offered: Mapping[str, Price] | None = None,
+    today: date | None = None,
+    **asked: Unpack[Load],
+) -> dict[str, Any]:
+    """Rank cloud instances by cost for a workload and a service level, KV cache offloaded where it must be.
+
+    Parameters
+    ----------
+    model : str or LanguageModel
+    input, output : int
+        Tokens of each prompt and of each answer [token].
+    slo : Slo, optional
+        Least throughput [token/s] and longest times [s]; none by default.
+    setups : sequence of Setup, optional
+        Engines, offloading policies and precisions to try; one by default, at 16 bit.
+    offered : mapping of str to Price, optional
+        What may be rented, as from ``offers``; the shipped on-demand prices in us-east-1 by default.
+    today : date, optional
+        On which prices are called stale.
+    **asked
+        Either ``batch`` requests at a time, ``requests`` in all, or ``rate`` requests per second [1/s], whose times are
+        told at ``percentile``; ``max_price`` of an instance [USD/h]; ``most_instances`` that share the load (1);
+        ``time_model``: ``"physical"`` or ``"as-published"``.
+
+    Returns
+    -------
+    dict
+        ``choice`` and ``rows``, the best first, with price, throughput, times, cost and reason; ``cheapest_tokens``,
+        ``fewer_bits``, ``prices``.
+
+    Raises
+    ------
+    SpecError
+        If a name is unknown, or not one of ``batch`` and ``rate`` is given.
+    Infeasible
+        If the model fits nowhere or nothing meets the service level: names the nearest miss and what would meet it.
+
+    Notes
+    -----
+    Source: InferSave, arXiv 2504.11816: four stages; cost efficiency by its equation 3.
+
+    Examples
+    --------
+    >>> prices = {name: price for name, price in offers().items() if name in ("g4dn.xlarge", "g5.xlarge")}
+    >>> found = rank_instances("opt-2.7b", input=128, output=32, batch=4, offered=prices)
+    >>> found["choice"]["feasible"], len(found["rows"])
+    (True, 2)
+    """
+    rate = asked.get("rate", 0.0)
+    chosen = list(setups) if setups else [Setup(load("engine", STREAM if rate else STATIC))]
+    inputs = Inputs(as_model(model), input, output, slo or Slo(), **asked)
+    return ranking(inputs, offers() if offered is None else offered, chosen, today or date.today())
+
+
+def ranking(inputs: Inputs, offered: Mapping[str, Price], setups: list[Setup], today: date) -> dict[str, Any]:
     """Return ranking and choice as JSON-ready data."""
     rows = rank(inputs, offered, setups)
     data = [row_data(inputs, row, today) for row in rows]
