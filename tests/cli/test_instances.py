@@ -10,8 +10,9 @@ from datetime import date
 import pytest
 
 from accelmodel.cli import app
+from accelmodel.cloud.choice import ranking
 from accelmodel.cloud.hosting import Setup
-from accelmodel.cloud.ranking import Inputs, Slo, ranking
+from accelmodel.cloud.ranking import Inputs, Slo
 from accelmodel.report import instance_figures
 from accelmodel.specs.load import load
 from accelmodel.specs.prices import offers, shipped
