@@ -109,7 +109,7 @@ def hidden_states(
     Returns
     -------
     Restoration
-        ``time`` of the pipeline, ``load_time`` and ``rebuild_time`` of its halves, ``kv_load_time`` of keys and values [s].
+        ``time`` of the pipeline, ``load_time`` and ``rebuild_time`` of its halves; ``kv_load_time`` without it [s].
 
     Raises
     ------
