@@ -9,7 +9,7 @@ from accelmodel.dse.enumeration import evaluate, parts_of_study
 from accelmodel.dse.study import AXES, Study, load_study
 from accelmodel.errors import SpecError, unknown
 from accelmodel.inference.attributes import BITS, behind
-from accelmodel.inference.axes import with_coordinates
+from accelmodel.inference.axes import gathered, with_coordinates
 from accelmodel.specs.base import Spec
 from accelmodel.specs.load import load
 from accelmodel.specs.quantities import Values, labelled
@@ -93,4 +93,4 @@ def evaluate_study(study: str | Study = "preserve-l2", **axes: Values | str | li
         "technique_parameters": json.dumps({"threshold": asked.software.threshold, "rule": asked.software.rule}),
         "constraints": json.dumps(asked.constraints.limits()),
     }
-    return with_coordinates(result, None)
+    return with_coordinates(result, gathered(value for value in chips.values() if hasattr(value, "dims")))

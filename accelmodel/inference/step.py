@@ -10,7 +10,16 @@ import numpy as np
 
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.inference.attributes import asked, behind, of_technique, on_cluster, parts_of
-from accelmodel.inference.axes import Axes, _spread, axes_of, carried, machine_array, table_array, with_coordinates
+from accelmodel.inference.axes import (
+    Array,
+    Axes,
+    axes_of,
+    carried,
+    machine_array,
+    spread,
+    table_array,
+    with_coordinates,
+)
 from accelmodel.inference.intervals import factors, interval, kind_of
 from accelmodel.inference.machine import machine
 from accelmodel.inference.memory import memory_per_device
@@ -45,7 +54,7 @@ _VARIABLES = {
 }
 
 
-def run_kernel(table: Any, machines: Any, policy: Policy, *, detail: bool = False) -> tuple[Any, Any]:
+def run_kernel(table: Array, machines: Array, policy: Policy, *, detail: bool = False) -> tuple[Array, Array]:
     """Return totals (TOTALS, workload, design) and detail (DETAIL, row, workload, design) of whole steps.
 
     Parameters
@@ -61,7 +70,7 @@ def run_kernel(table: Any, machines: Any, policy: Policy, *, detail: bool = Fals
     shape = (len(DETAIL), table.shape[1], *points) if detail else (0, 0, 0, 0)
     details = np.zeros(shape)
     # once the parallel form is compiled it serves small questions too: compiling the serial one takes longer
-    parallel = math.prod(points) >= _PARALLEL_FROM or getattr(step.evaluate_parallel, "signatures", ())
+    parallel = math.prod(points) >= _PARALLEL_FROM or bool(getattr(step.evaluate_parallel, "signatures", ()))
     whole = step.evaluate_parallel if parallel else step.evaluate
     whole(np.ascontiguousarray(table), np.ascontiguousarray(machines), policy, totals, details)
     return totals, details
@@ -98,28 +107,28 @@ class Inputs:
     work: Workload
     table: OperatorTable
     axes: Axes
-    operators: Any
-    machines: Any
+    operators: Array
+    machines: Array
     memory: Number
     fits: Number
 
-    def column(self, name: str) -> Any:
+    def column(self, name: str) -> Array:
         """Return a column of the operator table over (operator, *axes)."""
         values = self.operators[Operator._fields.index(name)]
         designs = self.machines.shape[2]
         return np.repeat(values[:, :, None], designs, axis=2).reshape(-1, *self.axes.shape)
 
-    def over_work(self, value: Number) -> Any:
+    def over_work(self, value: Number) -> Array:
         """Return the value as an array over the axes of the workload."""
         shape = tuple(len(labels) for labels in self.axes.workload.values())
-        return np.broadcast_to(_spread(value, self.axes.workload), shape)
+        return np.broadcast_to(spread(value, self.axes.workload), shape)
 
     def carried(self) -> xr.Coordinates | None:
         """Return what the caller put on the axes."""
         cluster = self.cluster
         return carried(self.work, self.model, cluster.device, cluster.link, cluster.scale_out)
 
-    def over_axes(self, value: Any) -> Any:
+    def over_axes(self, value: Number | Array) -> xr.DataArray:
         """Return the value as a DataArray over all axes."""
         import xarray as xr
 
@@ -149,7 +158,7 @@ def prepare(model: LanguageModel, cluster: Cluster, work: Workload) -> Inputs:
 
 
 def totals(inputs: Inputs, technique: str | Technique = "none") -> xr.Dataset:
-    """Return what ``total_time`` returns but the attributes, of inputs that are prepared already."""
+    """Return the numbers of ``total_time`` over the axes, of inputs that are prepared already."""
     import xarray as xr
 
     found, _ = run_kernel(inputs.operators, inputs.machines, chosen(technique).numbers)
@@ -158,7 +167,7 @@ def totals(inputs: Inputs, technique: str | Technique = "none") -> xr.Dataset:
         name: (dims, values.reshape(inputs.axes.shape))
         for name, values in zip(("step_time", "prefetched_bytes", "hbm_bytes"), found, strict=True)
     }
-    return with_coordinates(xr.Dataset(data, coords=coords), inputs.carried())
+    return xr.Dataset(data, coords=coords)
 
 
 def total_time(
@@ -190,7 +199,8 @@ def total_time(
     ({'batch': 3}, 's')
     """
     inputs, beside = prepare(as_model(model), as_cluster(cluster), as_workload(work)), chosen(technique)
-    return totals(inputs, beside).assign_attrs(attributes(inputs, beside))
+    result = totals(inputs, beside).assign_attrs(attributes(inputs, beside))
+    return with_coordinates(result, inputs.carried())
 
 
 def time_step(
@@ -282,7 +292,7 @@ def _ends(inputs: Inputs) -> Any:
     return factors(inputs.cluster, work.phase, bits, float(np.max(work.kv_bits)))
 
 
-def _operators_dataset(inputs: Inputs, detail: Any) -> xr.Dataset:
+def _operators_dataset(inputs: Inputs, detail: Array) -> xr.Dataset:
     """Put names and units on the kernel's figures of each operator."""
     import xarray as xr
 
