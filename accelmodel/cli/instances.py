@@ -12,10 +12,10 @@ import typer
 from accelmodel.cli.options import Json, counts, emit, names
 from accelmodel.cli.options import ModelName as Model
 from accelmodel.cli.terminal import print_table, say
-from accelmodel.cloud.fleet import fleet as cheapest_fleet
-from accelmodel.cloud.fleet import read_mix
+from accelmodel.cloud.choice import precisions, ranking
+from accelmodel.cloud.fleet import plan_fleet, read_mix
 from accelmodel.cloud.hosting import Setup
-from accelmodel.cloud.ranking import Inputs, Slo, precisions, rank_instances
+from accelmodel.cloud.ranking import STATIC, STREAM, Inputs, Slo
 from accelmodel.errors import SpecError
 from accelmodel.specs.load import load
 from accelmodel.specs.prices import offers, read_prices, shipped
@@ -30,8 +30,6 @@ Ttft = Annotated[str, typer.Option("--slo-ttft", help="Longest time to first tok
 Tpot = Annotated[str, typer.Option("--slo-tpot", help="Longest time per output token, such as 50ms.")]
 Latency = Annotated[str, typer.Option("--slo-latency", help="Longest time from arrival to last token.")]
 app = typer.Typer(add_completion=False)
-#: engine of a static batch and of an arrival rate
-STATIC, STREAM = "flexgen", "in-flight"
 MOST = 100
 
 
@@ -104,7 +102,7 @@ def instances(
         most_instances or (MOST if rate else 1), time_model,
     )  # fmt: skip
     offered = _offers(prices, region, price_kind)
-    data = rank_instances(inputs, offered, setups, date.today())
+    data = ranking(inputs, offered, setups, date.today())
     if report:
         from accelmodel.report.instances import write_report
 
@@ -136,7 +134,8 @@ def fleet(
     mix = read_mix(workload)
     setup = Setup(load("engine", engine), "none", float(weight_bits), float(kv_bits))
     _above(max_price, "max-price")
-    data = cheapest_fleet(load("model", model), _offers(prices, region, price_kind), setup, mix, slo, max_price)
+    offered = _offers(prices, region, price_kind)
+    data = plan_fleet(load("model", model), mix, slo, setup=setup, offered=offered, max_price=max_price)
     emit(data) if as_json else print_fleet(data)
 
 

@@ -18,14 +18,15 @@ from accelmodel.dse.chip import Parts, design, parts_of, within
 from accelmodel.dse.study import Study
 from accelmodel.errors import Infeasible
 from accelmodel.inference.intervals import KINDS, kind_of
-from accelmodel.inference.policies import policy
+from accelmodel.inference.policies import Technique, policy
 from accelmodel.inference.preserve import prompt_length
 from accelmodel.inference.request import BASELINE, fits, prepare_request, run_request
 from accelmodel.inference.step import Inputs
-from accelmodel.laws.types import Operator, Policy
+from accelmodel.laws.types import Operator
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.load import load
 from accelmodel.specs.quantities import Number
+from accelmodel.units import label
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -42,13 +43,13 @@ def no_progress(done: int) -> None:
     """Count that nobody watches."""
 
 
-def policies(study: Study, technique: str) -> list[Policy]:
+def policies(study: Study, technique: str) -> list[Technique]:
     """Return the policies that software may choose from under a technique."""
     off = [policy(BASELINE)]
     if technique == BASELINE:
         return off
     choices = itertools.product(study.software.threshold, study.software.rule)
-    return off + [policy(technique, threshold, rule) for threshold, rule in choices]
+    return off + [policy(technique, threshold=threshold, rule=rule) for threshold, rule in choices]
 
 
 def _axis(name: str, values: list[Any]) -> xr.DataArray:
@@ -157,16 +158,7 @@ def evaluate(study: Study, parts: Parts, errors: Any = None, **axes: Any) -> xr.
     result["tokens_per_dollar"] = found / result.dollars_per_s
     allowed = within(result, study.constraints.limits())
     result["feasible"] = (found.min("technique") > 0.0) & allowed
-    units = {
-        "throughput": "token/s",
-        "throughput_per_area": "token/(s m2)",
-        "tokens_per_dollar": "token/USD",
-        "feasible": "1",
-    }
-    for name, variable in result.data_vars.items():
-        area = "m2" if "area" in str(name) else "USD"
-        variable.attrs["units"] = units.get(str(name), {"power": "W", "dollars_per_s": "USD/s"}.get(str(name), area))
-    return result
+    return label(result)
 
 
 def size(study: Study) -> int:

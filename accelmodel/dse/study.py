@@ -172,12 +172,27 @@ def _check(study: Study, path: str) -> Study:
 
 
 def load_study(name: str = "preserve-l2", objective: str | None = None) -> Study:
-    """Return a study by shipped name or by the path of a TOML file, its objective replaced if one is given.
+    """Return a study by shipped name or by the path of a TOML file.
+
+    Parameters
+    ----------
+    name : str
+    objective : {"throughput_per_area", "tokens_per_dollar"}, optional
+        Replaces the study's own.
+
+    Returns
+    -------
+    Study
 
     Raises
     ------
     SpecError
         If the name is unknown, or a key, unit or value of the file is wrong; names file and field.
+
+    Examples
+    --------
+    >>> load_study("preserve-l2", objective="tokens_per_dollar").study.objective
+    'tokens_per_dollar'
     """
     folder = facts.root() / "studies"
     path = Path(name) if name.endswith(".toml") or "/" in name else folder / f"{name}.toml"

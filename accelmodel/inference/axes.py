@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from accelmodel.errors import SpecError
 from accelmodel.inference.operators import OperatorTable
 from accelmodel.laws.types import Machine, Operator
+from accelmodel.specs.load import field_units
 from accelmodel.specs.quantities import Number
+from accelmodel.units import NOMENCLATURE, label
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Array: TypeAlias = npt.NDArray[np.float64]
+#: axis → its labels
+Labels: TypeAlias = dict[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
 class Axes:
     """Labelled axes of inputs: those of the workload, then those only the machine varies over."""
 
-    workload: dict[str, Any]
-    machine: dict[str, Any]
+    workload: Labels
+    machine: Labels
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -32,9 +43,63 @@ class Axes:
         return (*self.workload, *self.machine)
 
 
-def axes_of(values: list[Number], known: dict[str, Any]) -> dict[str, Any]:
+def gathered(values: Iterable[xr.DataArray]) -> xr.Coordinates | None:
+    """Return everything that stands on the axes of some arrays, None where there are none; what comes first holds."""
+    found: xr.Dataset | None = None
+    for value in values:
+        own = value.coords.to_dataset()
+        if found is not None:
+            own = found.merge(own.drop_vars(list(found.coords), errors="ignore"), compat="override", join="override")
+        found = own
+    return None if found is None else found.coords
+
+
+def carried(*specs: Any) -> xr.Coordinates | None:
+    """Return everything that callers put on the axes of some specifications; None where there are no axes.
+
+    An axis whose labels are the values of the field itself has that field's unit.
+    """
+    return gathered(value for spec in specs for value in _axes_on(spec))
+
+
+def _axes_on(spec: Any) -> list[xr.DataArray]:
+    """Return the fields of a specification that are axes."""
+    found = {field.name: getattr(spec, field.name) for field in fields(spec)}
+    found = {name: value for name, value in found.items() if hasattr(value, "dims")}
+    units = field_units(type(spec)) if found else {}
+    return [_with_units(value, units[name]) for name, value in found.items()]
+
+
+def _with_units(value: xr.DataArray, unit: str) -> xr.DataArray:
+    """Return the value, its axis with the unit of its field where the labels are its own values."""
+    (dim,) = value.dims if value.ndim == 1 else (None,)
+    if dim is None or dim in NOMENCLATURE or dim not in value.coords or "units" in value[dim].attrs:
+        return value
+    if not np.array_equal(value[dim].values, value.values):
+        return value
+    return value.assign_coords({dim: value[dim].assign_attrs(units=unit)})
+
+
+def with_coordinates(result: xr.Dataset, more: xr.Coordinates | None) -> xr.Dataset:
+    """Return an answer with units on everything, and with what its caller put on the axes.
+
+    Raises
+    ------
+    SpecError
+        If a coordinate has the name of a variable of the answer.
+    """
+    if more is not None:
+        taken = sorted(str(name) for name in more if name in result.data_vars)
+        if taken:
+            raise SpecError(f"coordinate {taken[0]!r} has the name of a variable of the answer; rename it")
+        absent = [name for name, value in more.items() if not set(value.dims) <= set(result.dims)]
+        result = result.assign_coords(more.to_dataset().drop_vars(absent).coords)
+    return label(result)
+
+
+def axes_of(values: list[Number], known: Labels) -> Labels:
     """Collect labelled axes in order of appearance; the same name with other labels is an error."""
-    found: dict[str, Any] = {}
+    found: Labels = {}
     for value in values:
         for dim in getattr(value, "dims", ()):
             labels = value[dim].values if dim in value.coords else np.arange(value.sizes[dim])
@@ -46,7 +111,7 @@ def axes_of(values: list[Number], known: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _spread(value: Number, axes: dict[str, Any]) -> np.ndarray[Any, Any]:
+def spread(value: Number, axes: Labels) -> Array:
     """Return the value as an array over ``axes``, of length 1 where it does not vary."""
     if not hasattr(value, "dims"):
         return np.asarray(float(value)).reshape((1,) * len(axes))
@@ -55,17 +120,17 @@ def _spread(value: Number, axes: dict[str, Any]) -> np.ndarray[Any, Any]:
     return np.asarray(ordered.values, dtype=float).reshape(shape)
 
 
-def table_array(table: OperatorTable, axes: dict[str, Any]) -> np.ndarray[Any, Any]:
+def table_array(table: OperatorTable, axes: Labels) -> Array:
     """Return the operator table as an array (column, row, workload)."""
     shape = tuple(len(labels) for labels in axes.values())
     out = np.empty((len(Operator._fields), len(table.names), *shape))
     for c, column in enumerate(Operator._fields):
         for r, value in enumerate(table.columns[column]):
-            out[c, r] = _spread(value, axes)
+            out[c, r] = spread(value, axes)
     return out.reshape(*out.shape[:2], math.prod(shape))
 
 
-def machine_array(chip: dict[str, Number], axes: Axes) -> np.ndarray[Any, Any]:
+def machine_array(chip: dict[str, Number], axes: Axes) -> Array:
     """Return machines as an array (field, workload, design), of length 1 along workload where it does not matter."""
     everything = {**axes.workload, **axes.machine}
     shared = any(dim in axes.workload for value in chip.values() for dim in getattr(value, "dims", ()))
@@ -73,5 +138,5 @@ def machine_array(chip: dict[str, Number], axes: Axes) -> np.ndarray[Any, Any]:
     outer = tuple(len(labels) for labels in axes.workload.values()) if shared else (1,) * len(axes.workload)
     out = np.empty((len(Machine._fields), *outer, *inner))
     for f, name in enumerate(Machine._fields):
-        out[f] = _spread(chip[name], everything)
+        out[f] = spread(chip[name], everything)
     return out.reshape(len(Machine._fields), math.prod(outer), math.prod(inner))

@@ -8,9 +8,9 @@ from accelmodel.dse.chip import design
 from accelmodel.dse.enumeration import TECHNIQUES, policies
 from accelmodel.dse.explore import Exploration
 from accelmodel.dse.study import Study
+from accelmodel.inference.policies import Technique
 from accelmodel.inference.request import BASELINE
 from accelmodel.inference.step import time_step
-from accelmodel.laws.types import Policy
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import load, workload
@@ -88,7 +88,7 @@ def prefetches(rows: list[dict[str, Any]], hbm_rate: float) -> list[dict[str, An
     return pieces
 
 
-def _best_policy(study: Study, model: LanguageModel, chip: Cluster, work: Any) -> Policy:
+def _best_policy(study: Study, model: LanguageModel, chip: Cluster, work: Any) -> Technique:
     """The threshold and rule of the study that make this step shortest."""
     return min(
         policies(study, "preserve")[1:], key=lambda each: float(time_step(model, chip, work, each).step_time.values)
@@ -111,7 +111,7 @@ def step_points(exploration: Exploration) -> dict[str, Any]:
     device = chip.device
     rate = float(device.hbm_bandwidth) * float(device.hbm_share)
     usable = capacity * float(device.l2_usable)
-    ahead = _stretch(time_step(model, chip, work, chosen, "preserve"))
+    ahead = _stretch(time_step(model, chip, work, chosen))
     return {
         "model": model.name,
         "batch": batch,
@@ -119,7 +119,7 @@ def step_points(exploration: Exploration) -> dict[str, Any]:
         "tp": tp,
         "l2": capacity,
         "usable": usable,
-        "cap": chosen.threshold * usable,
+        "cap": chosen.numbers.threshold * usable,
         "hbm_rate": rate,
         BASELINE: _stretch(time_step(model, chip, work)),
         "preserve": ahead,

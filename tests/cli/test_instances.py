@@ -10,8 +10,9 @@ from datetime import date
 import pytest
 
 from accelmodel.cli import app
+from accelmodel.cloud.choice import ranking
 from accelmodel.cloud.hosting import Setup
-from accelmodel.cloud.ranking import Inputs, Slo, rank_instances
+from accelmodel.cloud.ranking import Inputs, Slo
 from accelmodel.report import instance_figures
 from accelmodel.specs.load import load
 from accelmodel.specs.prices import offers, shipped
@@ -190,7 +191,7 @@ def asked(batch=32):
     inputs = Inputs(load("model", "opt-2.7b"), 1024, 128, Slo(tps=100.0), batch=batch)
     offered = offers(shipped(), ["us-east-1"], "on-demand")
     setup = Setup(load("engine", "flexgen"))
-    return inputs, offered, setup, rank_instances(inputs, offered, [setup], date(2026, 1, 1))
+    return inputs, offered, setup, ranking(inputs, offered, [setup], date(2026, 1, 1))
 
 
 def test_points_of_a_step_add_up_to_its_time(warm):

@@ -166,7 +166,7 @@ def slow_throughput(study, cluster, technique):
                     choices = [policy("none")]
                     if technique == "preserve":
                         choices += [
-                            policy("preserve", threshold, rule)
+                            policy("preserve", threshold=threshold, rule=rule)
                             for threshold in study.software.threshold
                             for rule in study.software.rule
                         ]
