@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import numpy.typing as npt
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
 from accelmodel.errors import SpecError, unknown
-from accelmodel.inference.request import PHASES
+from accelmodel.inference.policies import TECHNIQUES
+from accelmodel.inference.request import BASELINE, PHASES
 from accelmodel.laws.prefetch import RULES
 from accelmodel.specs import facts
 from accelmodel.specs.load import load
@@ -39,7 +41,7 @@ class Range(_Table):
     step: str | None = None
     values: list[str] | None = None
 
-    def points(self, unit: str, name: str) -> np.ndarray[Any, Any]:
+    def points(self, unit: str, name: str) -> npt.NDArray[np.float64]:
         """Return the values in SI, ascending; raises SpecError naming the axis."""
         if self.values is not None and (self.first, self.to, self.step) == (None, None, None):
             points = [parse(value, unit, what=name) for value in self.values]
@@ -83,8 +85,12 @@ class Serving(_Table):
 
 
 class Software(_Table):
-    """What software chooses for each chip and model: enumerated by the kernel, the best is taken."""
+    """What software chooses for each chip and model: enumerated by the kernel, the best is taken.
 
+    ``techniques`` are explored one by one, each with the parameters of this table that it takes.
+    """
+
+    techniques: list[str] = Field(default=[BASELINE, "preserve"], min_length=1)
     tp: list[Positive] = Field(min_length=1)
     threshold: list[Annotated[float, Field(ge=0.0, le=16.0)]] = Field(min_length=1)
     rule: list[str] = Field(min_length=1)
@@ -123,7 +129,17 @@ class Study(_Table):
     name: str = ""
     digest: str = ""
 
-    def axes(self) -> dict[str, np.ndarray[Any, Any]]:
+    @property
+    def techniques(self) -> list[str]:
+        """Names of the techniques that are explored; the baseline is among them."""
+        return self.software.techniques
+
+    @property
+    def candidate(self) -> str:
+        """The technique that answers of one number speak of: PRESERVE, or where it is not explored the last one."""
+        return "preserve" if "preserve" in self.techniques else self.techniques[-1]
+
+    def axes(self) -> dict[str, npt.NDArray[np.float64]]:
         """Return axis → values in SI."""
         return {name: axis.points(AXES[name], f"space.{name}") for name, axis in self.space.items()}
 
@@ -142,6 +158,7 @@ def _check_names(study: Study) -> None:
         ("workload.models", serving.models),
         ("workload.batch", serving.batch),
         ("workload.context", serving.context),
+        ("software.techniques", software.techniques),
         ("software.tp", software.tp),
         ("software.threshold", software.threshold),
         ("software.rule", software.rule),
@@ -155,6 +172,7 @@ def _check(study: Study, path: str) -> Study:
         *(("axis", name, AXES) for name in study.space),
         ("objective", study.study.objective, OBJECTIVES),
         ("phase", study.workload.phase, PHASES),
+        *(("technique", name, TECHNIQUES) for name in study.techniques),
         *(("admission rule", rule, RULES) for rule in study.software.rule),
     ]
     for what, given, allowed in checks:
@@ -163,6 +181,8 @@ def _check(study: Study, path: str) -> Study:
     try:
         if not study.space:
             raise SpecError("space: needs at least one axis")
+        if BASELINE not in study.techniques:
+            raise SpecError(f"software.techniques: add {BASELINE!r}, the baseline that gains are measured against")
         study.axes()
         study.constraints.limits()
         _check_names(study)
