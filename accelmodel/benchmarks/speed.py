@@ -60,7 +60,7 @@ def no_progress(stage: str) -> None:
 def inputs() -> tuple[Any, Any, Policy]:
     """Return the table (column, row) and the machine (field,) of the benchmark's step, and its policy."""
     prepared = prepare(load("model", MODEL), cluster(load("device", DEVICE)), workload(**WORK))
-    return prepared.operators[:, :, 0], prepared.machines[:, 0, 0], policy(TECHNIQUE)
+    return prepared.operators[:, :, 0], prepared.machines[:, 0, 0], policy(TECHNIQUE).numbers
 
 
 def designs(base: Any, count: int, seed: int = 0) -> Any:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from accelmodel.cli.options import counts, hardware, names
-from accelmodel.inference.policies import policy
+from accelmodel.inference.policies import Technique, policy
 from accelmodel.inference.request import speedups
 from accelmodel.inference.step import evaluate, prepare
 from accelmodel.specs.load import load, workload
@@ -172,14 +172,24 @@ ActivationBits = Annotated[float, typer.Option("--activation-bits")]
 KvBits = Annotated[float, typer.Option("--kv-bits")]
 
 
-Threshold = Annotated[float, typer.Option("--threshold", help="Share of usable L2 that prefetches may fill.")]
+Threshold = Annotated[
+    float | None, typer.Option("--threshold", help="Share of usable L2 that prefetches may fill; 1 by default.")
+]
 
 
-Rule = Annotated[str, typer.Option("--rule", help="Admission: paper, partial or best-fit.")]
+Rule = Annotated[
+    str | None, typer.Option("--rule", help="Admission: paper, partial or best-fit; the paper's by default.")
+]
 
 
 #: fields of the device and its link that have an option of their own
 SHORTCUTS = ("l2_capacity", "hbm_bandwidth", "hbm_capacity", "l2_bandwidth", "link_bandwidth", "cores")
+
+
+def _technique(name: str, threshold: float | None, rule: str | None) -> Technique:
+    """Return a technique with the parameters that were given; SpecError where it takes none of that name."""
+    given: dict[str, float | str | None] = {"threshold": threshold, "rule": rule}
+    return policy(name, **{key: value for key, value in given.items() if value is not None})
 
 
 def _hardware(device: str, devices: int | None, link: str | None, shortcuts: dict[str, Any], settings: Any) -> Any:
@@ -206,8 +216,8 @@ def step(
     activation_bits: ActivationBits = 16,
     kv_bits: KvBits = 16,
     technique: Annotated[str, typer.Option("--technique", help="none, fused or preserve.")] = "none",
-    threshold: Threshold = 1.0,
-    rule: Rule = "paper",
+    threshold: Threshold = None,
+    rule: Rule = None,
     hybrid: Hybrid = None,
     library: Library = None,
     l2: L2 = None,
@@ -223,7 +233,7 @@ def step(
     shortcuts = dict(
         zip(SHORTCUTS, (l2, hbm_bandwidth, hbm_capacity, l2_bandwidth, link_bandwidth, cores), strict=True)
     )
-    chosen = policy(technique, threshold, rule)
+    chosen = _technique(technique, threshold, rule)
     cluster = _hardware(device, devices, link, shortcuts, settings)
     parallel = {"tp": tp, "pp": pp, "ep": ep, "dp": dp}
     sizes = {"phase": phase, "batch": batch, "context": context, "prefix": prefix, **parallel}
@@ -237,7 +247,7 @@ def step(
         from accelmodel.inference.kernel_library import on_library
 
         inputs = on_library(inputs, load("library", library))
-    result = evaluate(inputs, chosen, technique)
+    result = evaluate(inputs, chosen)
     emit(step_data(result)) if as_json else print_step(step_data(result))
 
 
@@ -256,8 +266,8 @@ def preserve(
     weight_bits: WeightBits = 8,
     activation_bits: ActivationBits = 8,
     kv_bits: KvBits = 8,
-    threshold: Threshold = 1.0,
-    rule: Rule = "paper",
+    threshold: Threshold = None,
+    rule: Rule = None,
     l2: L2 = None,
     hbm_bandwidth: HbmBandwidth = None,
     hbm_capacity: HbmCapacity = None,
@@ -279,7 +289,7 @@ def preserve(
         counts(batch, "batch"),
         counts(context, "context"),
         phase=phase,
-        prefetch=policy("preserve", threshold, rule),
+        prefetch=_technique("preserve", threshold, rule),
         precision={"weight_bits": weight_bits, "activation_bits": activation_bits, "kv_bits": kv_bits},
     )
     emit(speedup_data(result)) if as_json else print_speedups(speedup_data(result))

@@ -20,11 +20,11 @@ from accelmodel.dse.chip import Parts, design, parts_of, within
 from accelmodel.dse.study import Study
 from accelmodel.errors import Infeasible
 from accelmodel.inference.intervals import KINDS, kind_of
-from accelmodel.inference.policies import TECHNIQUES, policy
+from accelmodel.inference.policies import TECHNIQUES, Technique, policy
 from accelmodel.inference.preserve import prompt_length
 from accelmodel.inference.request import BASELINE, fits, prepare_request, run_request
 from accelmodel.inference.step import Inputs
-from accelmodel.laws.types import Operator, Policy
+from accelmodel.laws.types import Operator
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.load import load
 from accelmodel.specs.quantities import Number
@@ -42,7 +42,7 @@ def no_progress(done: int) -> None:
     """Progress that nobody watches."""
 
 
-def variants(study: Study, technique: str) -> list[Policy]:
+def variants(study: Study, technique: str) -> list[Technique]:
     """Return a technique with every combination of the parameters that it takes and the study lets software choose."""
     software, takes = study.software, inspect.signature(TECHNIQUES[technique]).parameters
     offered: dict[str, Sequence[float | str]] = {"threshold": software.threshold, "rule": software.rule}
@@ -50,7 +50,7 @@ def variants(study: Study, technique: str) -> list[Policy]:
     return [policy(technique, **dict(zip(chosen, each, strict=True))) for each in itertools.product(*chosen.values())]
 
 
-def policies(study: Study, technique: str) -> list[Policy]:
+def policies(study: Study, technique: str) -> list[Technique]:
     """Return what software may choose from under a technique: its variants, and to leave it off."""
     off = variants(study, BASELINE)
     return off if technique == BASELINE else off + variants(study, technique)

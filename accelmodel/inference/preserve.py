@@ -36,7 +36,7 @@ def preserve(threshold: float = 1.0, rule: str = "paper") -> Policy:
         raise unknown("admission rule", rule, RULES)
     if not 0.0 <= threshold <= 16.0:
         raise SpecError(f"threshold {threshold:g} must be a share of usable L2 from 0 to 16")
-    return Policy(RULES[rule], threshold, 0.0)
+    return Policy(RULES[rule], float(threshold), 0.0)
 
 
 def prompt_length(total: Number) -> Number:

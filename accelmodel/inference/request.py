@@ -8,10 +8,9 @@ import numpy as np
 
 from accelmodel.errors import Infeasible, unknown
 from accelmodel.inference.memory import memory_per_device
-from accelmodel.inference.policies import policy
+from accelmodel.inference.policies import Technique, chosen
 from accelmodel.inference.preserve import prompt_length
-from accelmodel.inference.step import Inputs, prepare, total_time
-from accelmodel.laws.types import Policy
+from accelmodel.inference.step import Inputs, prepare, totals
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import workload
@@ -70,11 +69,12 @@ def prepare_request(
     return [(first, 1.0), (rest, weights)]
 
 
-def run_request(parts: list[tuple[Inputs, Any]], technique: Policy) -> xr.Dataset:
+def run_request(parts: list[tuple[Inputs, Any]], technique: str | Technique) -> xr.Dataset:
     """Return ``step_time`` [s], ``prefetched_bytes`` and ``hbm_bytes`` [B] of whole requests on one device."""
+    beside = chosen(technique)
     total: Any = None
     for inputs, weights in parts:
-        result = total_time(inputs, technique)
+        result = totals(inputs, beside)
         if "node" in result.dims:
             result = (result * weights).sum("node")
         total = result if total is None else total + result
@@ -94,14 +94,14 @@ def fits(model: LanguageModel, cluster: Cluster, phase: str, context: xr.DataArr
 
 
 def _compare(
-    model: LanguageModel, cluster: Cluster, phase: str, prefetch: Policy, context: xr.DataArray, work: dict[str, Any]
+    model: LanguageModel, cluster: Cluster, phase: str, prefetch: Technique, context: xr.DataArray, work: dict[str, Any]
 ) -> xr.Dataset:
     """Time requests of one model without prefetch, with fused kernels and with prefetch."""
     import xarray as xr
 
     parts = prepare_request(model, cluster, phase, context, **work)
-    policies = {"baseline": policy(BASELINE), "fused": policy("fused"), "preserve": prefetch}
-    runs = {name: run_request(parts, each) for name, each in policies.items()}
+    compared: dict[str, str | Technique] = {"baseline": BASELINE, "fused": "fused", "preserve": prefetch}
+    runs = {name: run_request(parts, each) for name, each in compared.items()}
     data = {name: run.step_time.assign_attrs(units="s") for name, run in runs.items()}
     data["speedup"] = (data["baseline"] / data["preserve"]).assign_attrs(units="1")
     data["prefetched_bytes"] = runs["preserve"].prefetched_bytes.assign_attrs(units="B")
@@ -120,7 +120,7 @@ def speedups(
     context: list[int],
     *,
     phase: str = "end-to-end",
-    prefetch: Policy | None = None,
+    prefetch: str | Technique = "preserve",
     precision: dict[str, float] | None = None,
 ) -> xr.Dataset:
     """Compare no prefetch, fused kernels and PRESERVE over models, parallelism, batches and lengths.
@@ -134,8 +134,8 @@ def speedups(
         Tensor-parallel degrees [1], sequences [1] and total lengths [token].
     phase : {"end-to-end", "decode", "prefill"}
         The paper's mix by default.
-    prefetch : Policy, optional
-        Of PRESERVE; the paper's by default, see ``techniques.preserve``.
+    prefetch : str or Technique
+        What ``preserve`` stands for; the paper's by default, ``policy("preserve", threshold=...)`` with others.
     precision : dict
         ``weight_bits``, ``activation_bits``, ``kv_bits``; 16 where not given.
 
@@ -158,7 +158,7 @@ def speedups(
         return xr.DataArray(np.array(values, dtype=float), dims=name, coords={name: values})
 
     work = {"tp": axis("tp", tp), "batch": axis("batch", batch), **(precision or {})}
-    ahead = prefetch or policy("preserve")
+    ahead = chosen(prefetch)
     found, problems = [], []
     for model in models:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,8 @@ from accelmodel.inference.intervals import factors, interval, kind_of
 from accelmodel.inference.machine import machine
 from accelmodel.inference.memory import memory_per_device
 from accelmodel.inference.operators import OperatorTable, operator_table
+from accelmodel.inference.policies import Technique, chosen, none
 from accelmodel.laws.kernels import step
-from accelmodel.laws.prefetch import NO_PREFETCH
 from accelmodel.laws.types import BOUNDS, COLLECTIVE, COLLECTIVES, DETAIL, TOTALS, Operator, Policy
 from accelmodel.specs.facts import weakest
 from accelmodel.specs.hardware import Cluster
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 #: the policy that does nothing beside the operators: the baseline is the same code path
-NONE = Policy(NO_PREFETCH, 1.0, 0.0)
+NONE = none()
 #: workload points x designs from which all cores are worth their start-up
 _PARALLEL_FROM = 2000
 _WORK_NUMBERS = tuple(f.name for f in fields(Workload) if f.name != "phase")
@@ -142,22 +143,29 @@ def prepare(model: LanguageModel, cluster: Cluster, work: Workload) -> Inputs:
     return Inputs(model, cluster, work, table, axes, operators, machine_array(chip, axes), needed, fits)
 
 
-def total_time(inputs: Inputs, policy: Policy = NONE) -> xr.Dataset:
-    """Return ``step_time`` [s], ``prefetched_bytes`` and ``hbm_bytes`` [B] of whole steps over the axes."""
+def totals(inputs: Inputs, technique: str | Technique = "none") -> xr.Dataset:
+    """Return what ``total_time`` returns, of inputs that are prepared already."""
     import xarray as xr
 
-    totals, _ = run_kernel(inputs.operators, inputs.machines, policy)
+    found, _ = run_kernel(inputs.operators, inputs.machines, chosen(technique).numbers)
     dims, coords = inputs.axes.names, {**inputs.axes.workload, **inputs.axes.machine}
     units = {"step_time": "s", "prefetched_bytes": "B", "hbm_bytes": "B"}
     data = {
-        name: (dims, totals[i].reshape(inputs.axes.shape), {"units": unit})
+        name: (dims, found[i].reshape(inputs.axes.shape), {"units": unit})
         for i, (name, unit) in enumerate(units.items())
     }
     return xr.Dataset(data, coords=coords)
 
 
+def total_time(
+    model: LanguageModel, cluster: Cluster, work: Workload, technique: str | Technique = "none"
+) -> xr.Dataset:
+    """Time whole prefill or decode steps: totals only, for questions with many points."""
+    return totals(prepare(model, cluster, work), technique)
+
+
 def time_step(
-    model: LanguageModel, cluster: Cluster, work: Workload, policy: Policy = NONE, technique: str = "none"
+    model: LanguageModel, cluster: Cluster, work: Workload, technique: str | Technique = "none"
 ) -> xr.Dataset:
     """Time one prefill or decode step, operator by operator.
 
@@ -168,10 +176,8 @@ def time_step(
     work : Workload
         Numeric fields of the device, the links and the workload may be ``xarray.DataArray`` with labelled
         axes; the result carries them.
-    policy : Policy
-        What a technique does beside the operators; ``techniques.policy(name)`` returns it.
-    technique : str
-        Its name, for the attributes.
+    technique : str or Technique
+        What runs beside the operators: a name, or ``policy(name, ...)`` with parameters.
 
     Returns
     -------
@@ -192,29 +198,29 @@ def time_step(
     Infeasible
         If it does not fit the device's memory at any point.
     """
-    return evaluate(prepare(model, cluster, work), policy, technique)
+    return evaluate(prepare(model, cluster, work), technique)
 
 
-def evaluate(inputs: Inputs, policy: Policy = NONE, technique: str = "none") -> xr.Dataset:
+def evaluate(inputs: Inputs, technique: str | Technique = "none") -> xr.Dataset:
     """Return what ``time_step`` returns, of inputs that are prepared already."""
-    work = inputs.work
-    totals, detail = run_kernel(inputs.operators, inputs.machines, policy, detail=True)
+    work, beside = inputs.work, chosen(technique)
+    sums, detail = run_kernel(inputs.operators, inputs.machines, beside.numbers, detail=True)
     result = _operators_dataset(inputs, detail)
     over_axes = inputs.over_axes
-    result["step_time"] = over_axes(totals[0].reshape(inputs.axes.shape)).assign_attrs(units="s")
+    result["step_time"] = over_axes(sums[0].reshape(inputs.axes.shape)).assign_attrs(units="s")
     ends = _ends(inputs)
     kinds, times = inputs.column("kind"), result["time"].values
     for name, end, sign in (("lower", 0, 0), ("upper", 1, 1)):
         result[name] = (result["time"].dims, times * ends[kind_of(kinds), end], {"units": "s"})
         whole = interval(times, kinds, ends)[sign]
         result[f"step_time_{name}"] = over_axes(whole).assign_attrs(units="s")
-    result["prefetched_bytes"] = over_axes(totals[1].reshape(inputs.axes.shape)).assign_attrs(units="B")
+    result["prefetched_bytes"] = over_axes(sums[1].reshape(inputs.axes.shape)).assign_attrs(units="B")
     tokens = work.batch * (1.0 if work.phase == "decode" else work.context - work.prefix)
     result["tokens_per_s"] = over_axes(tokens / result["step_time"]).assign_attrs(units="token/s")
     result["tpot" if work.phase == "decode" else "ttft"] = result["step_time"]
     result["memory_bytes"] = over_axes(inputs.memory).assign_attrs(units="B")
     result["feasible"] = (over_axes(inputs.fits * 1.0) > 0.5).assign_attrs(units="1")
-    result.attrs = attributes(inputs, technique)
+    result.attrs = attributes(inputs, beside)
     return result
 
 
@@ -247,7 +253,7 @@ def _operators_dataset(inputs: Inputs, detail: Any) -> xr.Dataset:
     return xr.Dataset(data, coords=coords)
 
 
-def attributes(inputs: Inputs, technique: str) -> dict[str, Any]:
+def attributes(inputs: Inputs, technique: Technique) -> dict[str, Any]:
     """Return what an answer must carry: version, names, digests, sources and the weakest kind of fact."""
     from accelmodel import __version__
 
@@ -256,7 +262,8 @@ def attributes(inputs: Inputs, technique: str) -> dict[str, Any]:
     behind = [fact for spec in specs for fact in spec.facts.values()]
     return {
         "accelmodel_version": __version__,
-        "technique": technique,
+        "technique": technique.name,
+        "technique_parameters": json.dumps(dict(technique.parameters)),
         "phase": inputs.work.phase,
         "model": inputs.model.name,
         "device": cluster.device.name,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from accelmodel.errors import SpecError
-from accelmodel.inference.step import prepare, total_time
+from accelmodel.inference.step import prepare, totals
 from accelmodel.kvcache.policies import bandwidth_rate, loader
 from accelmodel.kvcache.prompt import Prompt, check_above_zero
 from accelmodel.kvcache.traces import Array
@@ -73,7 +73,7 @@ def batch_times(model: LanguageModel, cluster: Cluster, sizes: Sequence[float], 
 
     axis = xr.DataArray(np.array(sizes, dtype=float), dims="size", coords={"size": list(sizes)})
     steps = prepare(model, cluster, workload(phase="prefill", context=axis, **{"batch": 1.0, **work}))
-    return np.array(sizes, dtype=float), np.asarray(total_time(steps).step_time.values, dtype=float)
+    return np.array(sizes, dtype=float), np.asarray(totals(steps).step_time.values, dtype=float)
 
 
 def load_front(prompt: Prompt) -> tuple[Array, Array]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from accelmodel.errors import SpecError
 from accelmodel.inference.memory import kv_bytes_per_token
-from accelmodel.inference.step import prepare, total_time
+from accelmodel.inference.step import prepare, totals
 from accelmodel.kvcache.traces import Array, Trace
 from accelmodel.specs.hardware import Cluster, Storage
 from accelmodel.specs.language_model import LanguageModel
@@ -211,7 +211,7 @@ def chunk_times(model: LanguageModel, cluster: Cluster, tokens: float, chunk: fl
     # along an axis what does not fit is marked, one step alone is refused
     prepare(model, cluster, workload(context=float(tokens), prefix=float(before[-1]), **fields))
     steps = prepare(model, cluster, workload(context=ends, prefix=before, **fields))
-    return np.asarray(total_time(steps).step_time.values, dtype=float)
+    return np.asarray(totals(steps).step_time.values, dtype=float)
 
 
 def loading(model: LanguageModel, storage: Storage, *, kv_bits: float = 16.0, **fields: Any) -> Loading:

@@ -8,9 +8,9 @@ from accelmodel.dse.chip import design
 from accelmodel.dse.enumeration import variants
 from accelmodel.dse.explore import Exploration
 from accelmodel.dse.study import Study
+from accelmodel.inference.policies import Technique
 from accelmodel.inference.request import BASELINE
 from accelmodel.inference.step import time_step
-from accelmodel.laws.types import Policy
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import load, workload
@@ -90,7 +90,7 @@ def prefetches(rows: list[dict[str, Any]], hbm_rate: float) -> list[dict[str, An
     return pieces
 
 
-def _best_variant(study: Study, technique: str, model: LanguageModel, chip: Cluster, work: Workload) -> Policy:
+def _best_variant(study: Study, technique: str, model: LanguageModel, chip: Cluster, work: Workload) -> Technique:
     """The parameters of a technique, of those that software may choose, that make this step shortest."""
     return min(variants(study, technique), key=lambda each: float(time_step(model, chip, work, each).step_time.values))
 
@@ -120,7 +120,7 @@ def step_points(exploration: Exploration) -> dict[str, Any]:
         "tp": tp,
         "l2": capacity,
         "usable": usable,
-        "caps": {name: chosen[name].threshold * usable for name in fetching},
+        "caps": {name: chosen[name].numbers.threshold * usable for name in fetching},
         "hbm_rate": rate,
         "rows": rows,
         "prefetches": {name: prefetches(rows[name], rate) for name in fetching},

@@ -16,10 +16,10 @@ from accelmodel.specs import load
 #: relative; the twins add up in another order, nothing else
 TOLERANCE = 1e-9
 POLICIES = [
-    policy("none"),
-    policy("fused"),
+    policy("none").numbers,
+    policy("fused").numbers,
     *(
-        policy("preserve", threshold, rule)
+        policy("preserve", threshold=threshold, rule=rule).numbers
         for rule in ("paper", "partial", "best-fit")
         for threshold in (0.3, 1.0, 2.0)
     ),
@@ -108,7 +108,7 @@ def test_numpy_twin_does_not_depend_on_its_chunks(monkeypatch):
 def test_python_twin_agrees_with_the_kernel(warm):
     table, base = asked("llama-3-8b", **PHASES[0], tp=8)
     machines = random_machines(base, 5, seed=2)
-    rule = policy("preserve", 1.0, "best-fit")
+    rule = policy("preserve", threshold=1.0, rule="best-fit").numbers
     totals, seconds = python_twin.evaluate(table, machines, rule)
     np.testing.assert_allclose(totals, kernel(table, machines, rule), rtol=TOLERANCE)
     assert seconds > 0.0

@@ -344,6 +344,8 @@ def test_device_and_model_by_path(answer, tmp_path):
         ("step --tp 8 --phase dream", "unknown phase 'dream'"),
         ("step --tp 8 --technique dream", "unknown technique 'dream'"),
         ("step --tp 8 --technique preserve --rule dream", "unknown admission rule 'dream'"),
+        ("step --tp 8 --threshold 0.7", "technique 'none' takes no parameters, and was given threshold"),
+        ("step --tp 8 --technique fused --rule paper", "technique 'fused' takes no parameters, and was given rule"),
         ("step --tp 8 --technique preserve --threshold nan", "threshold"),
         ("step --tp 8 --weight-bits 0", "weight_bits"),
         ("step --tp 8 --kv-bits nan", "kv_bits"),

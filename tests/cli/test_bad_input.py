@@ -144,7 +144,7 @@ def answer(kind: str, path: str) -> list[float]:
     model = spec if kind == "model" else am.load("model", "llama-3-8b")
     cluster = am.cluster(chip, link=spec if kind == "link" else None)
     work = am.workload(phase="decode", batch=2, context=64, tp=2)
-    result = am.time_step(model, cluster, work, am.policy("preserve"), "preserve")
+    result = am.time_step(model, cluster, work, am.policy("preserve"))
     assert result.step_time.item() > 0.0
     return [float(result[name]) for name in ("step_time", "tokens_per_s", "prefetched_bytes", "memory_bytes")]
 

@@ -128,7 +128,7 @@ def test_nothing_to_gain_on_one_device(warm, phase):
 
 
 def test_no_threshold_no_gain(warm):
-    shut = policy("preserve", 0.0)
+    shut = policy("preserve", threshold=0.0)
     result = am.speedups([am.load("model", MODEL)], on_ascend(), [8], [4], [4096], prefetch=shut, precision=BITS)
     assert (result.speedup == 1.0).all()
 

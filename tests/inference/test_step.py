@@ -16,7 +16,7 @@ from builders import machines_of, make_machine, make_operator, streamed, table_o
 import accelmodel as am
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.inference.policies import TECHNIQUES, policy
-from accelmodel.inference.step import NONE, run_kernel
+from accelmodel.inference.step import run_kernel
 from accelmodel.laws.jit import source_digest
 from accelmodel.laws.kernels import step as step_kernel
 from accelmodel.laws.types import ALL_REDUCE, BOUNDS, COLLECTIVES, DETAIL, TOTALS
@@ -28,8 +28,8 @@ UNITS = {
     "lower": "s", "upper": "s", "step_time_lower": "s", "step_time_upper": "s",
 }  # fmt: skip
 ATTRIBUTES = {
-    "accelmodel_version", "technique", "phase", "model", "device", "link", "digests", "sources", "weakest_fact",
-    "notes",
+    "accelmodel_version", "technique", "technique_parameters", "phase", "model", "device", "link", "digests", "sources",
+    "weakest_fact", "notes",
 }  # fmt: skip
 WORK = {"phase": "decode", "batch": 4, "context": 8192, "tp": 8, "weight_bits": 8, "activation_bits": 8, "kv_bits": 8}
 PRESERVE = policy("preserve")
@@ -144,7 +144,7 @@ def test_more_devices_than_the_cluster_has_are_refused(fields):
 
 def test_a_batch_is_never_faster_than_a_smaller_one(warm):
     sizes = np.arange(1.0, 65.0)
-    for what in (NONE, policy("fused")):
+    for what in ("none", "fused"):
         times = step(what=what, batch=axis("batch", sizes), context=1024)["step_time"].values
         assert (np.diff(times) >= -1e-9 * times[1:]).all()  # rounding only
 
@@ -158,7 +158,7 @@ def test_serial_and_parallel_kernels_agree(warm):
         answers = []
         for kernel in (step_kernel.evaluate, step_kernel.evaluate_parallel):
             totals, detail = np.zeros((len(TOTALS), 1, 300)), np.zeros((len(DETAIL), 3, 1, 300))
-            kernel(table_of(rows), machines, policy(name), totals, detail)
+            kernel(table_of(rows), machines, policy(name).numbers, totals, detail)
             answers.append((totals, detail))
         np.testing.assert_array_equal(answers[0][0], answers[1][0])
         np.testing.assert_array_equal(answers[0][1], answers[1][1])
@@ -166,8 +166,8 @@ def test_serial_and_parallel_kernels_agree(warm):
 
 def test_detail_does_not_change_the_totals(warm):
     rows = table_of([make_operator(kind=ALL_REDUCE, message_bytes=1e6, ranks=8), streamed(5e7, 1e6)])
-    with_detail, _ = run_kernel(rows, machines_of(make_machine()), PRESERVE, detail=True)
-    without, _ = run_kernel(rows, machines_of(make_machine()), PRESERVE)
+    with_detail, _ = run_kernel(rows, machines_of(make_machine()), PRESERVE.numbers, detail=True)
+    without, _ = run_kernel(rows, machines_of(make_machine()), PRESERVE.numbers)
     np.testing.assert_array_equal(with_detail, without)
 
 

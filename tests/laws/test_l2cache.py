@@ -91,7 +91,14 @@ def windows(draw):
         launch=draw(st.floats(0.0, 0.1)) * lines * LINE / hbm_rate,
     )
     rule = draw(st.sampled_from(["paper", "partial", "best-fit"]))
-    return rows, size(activation), sets, ways, machine, policy("preserve", draw(st.floats(0.1, 2.0)), rule)
+    return (
+        rows,
+        size(activation),
+        sets,
+        ways,
+        machine,
+        policy("preserve", threshold=draw(st.floats(0.1, 2.0)), rule=rule).numbers,
+    )
 
 
 def law_and_simulator(window, hashes=3):
@@ -139,7 +146,7 @@ def test_hits_of_nineteen_windows_in_twenty_follow_the_simulator_closely(warm):
 def test_a_window_that_fits_hits_whatever_was_fetched(warm):
     rows = [Row(10, 1000, 0, 10), Row(10, 1500, 0, 10)]
     machine = make_machine(l2_bytes=1024 * 16 * LINE, start_up=1.0, direct_start_up=1.0)
-    law, simulated, fetched = law_and_simulator((rows, 20, 1024, 16, machine, policy("preserve")))
+    law, simulated, fetched = law_and_simulator((rows, 20, 1024, 16, machine, policy("preserve").numbers))
     assert fetched == 2500.0
     # 1e-3: the upper tail of the approximate distribution function, at 5 standard deviations
     assert law == pytest.approx([1000.0, 1500.0], rel=1e-3)
@@ -149,7 +156,9 @@ def test_a_window_that_fits_hits_whatever_was_fetched(warm):
 def test_a_window_far_above_the_cache_hits_nothing(warm):
     rows = [Row(10, 30000, 0, 10), Row(10, 30000, 0, 10), Row(10, 30000, 0, 10)]
     machine = make_machine(l2_bytes=512 * 16 * LINE, start_up=1.0, direct_start_up=1.0)
-    law, simulated, fetched = law_and_simulator((rows, 20, 512, 16, machine, policy("preserve", 16.0)))
+    law, simulated, fetched = law_and_simulator(
+        (rows, 20, 512, 16, machine, policy("preserve", threshold=16.0).numbers)
+    )
     assert fetched == 90000.0
     # 3e-4 of what was fetched: the lower tail of the approximate distribution function
     assert law.sum() <= 3e-4 * fetched

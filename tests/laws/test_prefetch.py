@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twins import lanes
 
+from accelmodel.inference import preserve as technique
 from accelmodel.inference.policies import policy
 from accelmodel.inference.step import NONE
 from accelmodel.laws.prefetch import RULES, admit, lane_progress, memory_time
@@ -74,7 +75,7 @@ def test_whole_window_against_the_event_simulation(warm, operands, collective, l
     machine = vast(start_up=collective, launch=launch, hbm_rate=rate, l2_rate=rate * ratio)
     given_ = [(size * MB, size * MB if wanted else 0.0) for size, wanted in operands]
     rows = [opener(message=0.0)] + [streamed(size, prefetch_bytes=wanted) for size, wanted in given_]
-    detail = dict(zip(DETAIL, step_detail(rows, machine, policy("preserve")), strict=True))
+    detail = dict(zip(DETAIL, step_detail(rows, machine, policy("preserve").numbers), strict=True))
     times, hits, fetched = lanes.window(collective, given_, machine)
     # 1e-6: exact but for the upper tail of the distribution function, 1 - 2e-8 where nothing is evicted
     assert detail["time"].sum() == pytest.approx(sum(times), rel=1e-6)
@@ -89,7 +90,13 @@ def test_admission_by_its_words(warm, rule, sizes, cap):
     # sizes and cap in 2^-7 of L2, exact in binary
     unit = 2.0**30 / 128.0
     rows = [opener(message=0.0)] + [streamed(size * unit) for size in sizes]
-    detail = dict(zip(DETAIL, step_detail(rows, machine, policy("preserve", cap / 128.0, rule)), strict=True))
+    detail = dict(
+        zip(
+            DETAIL,
+            step_detail(rows, machine, policy("preserve", threshold=cap / 128.0, rule=rule).numbers),
+            strict=True,
+        )
+    )
     assert list(detail["admitted_bytes"][1:] / unit) == lanes.admit(rule, sizes, float(cap))
 
 
@@ -177,7 +184,7 @@ MACHINES = st.builds(
     st.booleans(),
     st.floats(0.0, 3e-5),
 )  # fmt: skip
-POLICIES = st.builds(policy, st.just("preserve"), st.floats(0.0, 2.0), st.sampled_from(sorted(RULES)))
+POLICIES = st.builds(technique.preserve, st.floats(0.0, 2.0), st.sampled_from(sorted(RULES)))
 
 
 @given(steps(), MACHINES, st.floats(1.0, 4.0))
@@ -211,7 +218,7 @@ def test_preserve_without_collectives_is_the_baseline(warm, rows, machine, prese
 @given(steps(), MACHINES, st.floats(0.0, 1.0), st.sampled_from(sorted(RULES)))
 def test_preserve_without_l2_is_the_baseline(warm, rows, machine, threshold, rule):
     bare = machine._replace(l2_bytes=0.0)
-    ours = step_totals(rows, bare, policy("preserve", threshold, rule))
+    ours = step_totals(rows, bare, policy("preserve", threshold=threshold, rule=rule).numbers)
     assert list(ours) == list(step_totals(rows, bare, NONE))
 
 
@@ -227,7 +234,7 @@ def test_preserve_loses_at_most_its_hits_from_l2_and_what_was_evicted(warm, rows
 
 @given(steps(), MACHINES)
 def test_fused_is_never_slower(warm, rows, machine):
-    fused, baseline = step_totals(rows, machine, policy("fused")), step_totals(rows, machine, NONE)
+    fused, baseline = step_totals(rows, machine, policy("fused").numbers), step_totals(rows, machine, NONE)
     assert fused[0] <= baseline[0] * (1.0 + 1e-9)  # rounding only
     assert list(fused[1:]) == list(baseline[1:])
 
@@ -235,7 +242,7 @@ def test_fused_is_never_slower(warm, rows, machine):
 @given(steps(), MACHINES, POLICIES)
 def test_a_step_is_finite_and_reads_its_weights(warm, rows, machine, preserve):
     weights = sum(row.count * row.weight_bytes for row in rows)
-    for what in (NONE, policy("fused"), preserve):
+    for what in (NONE, policy("fused").numbers, preserve):
         time, fetched, traffic = step_totals(rows, machine, what)
         assert np.isfinite([time, fetched, traffic]).all()
         assert time > 0.0
@@ -254,7 +261,7 @@ def test_time_is_linear_in_layers(warm, rows, machine, preserve, factor):
 @given(steps(), MACHINES, POLICIES)
 def test_totals_are_the_sum_of_the_detail(warm, rows, machine, what):
     counts = np.array(rows)[:, Operator._fields.index("count")]
-    for chosen in (NONE, what, policy("fused")):
+    for chosen in (NONE, what, policy("fused").numbers):
         detail = dict(zip(DETAIL, step_detail(rows, machine, chosen) @ np.diag(counts), strict=True))
         time, fetched, traffic = step_totals(rows, machine, chosen)
         assert time == pytest.approx(detail["time"].sum(), rel=1e-9)  # rounding only

@@ -17,7 +17,7 @@ from accelmodel.dse.explore import explore
 from accelmodel.dse.study import load_study
 from accelmodel.errors import SpecError
 from accelmodel.report import exploration as report
-from accelmodel.report import exploration_figures, exploration_points, timeline_points
+from accelmodel.report import exploration_captions, exploration_points, timeline_figures, timeline_points
 from accelmodel.validation import claims
 
 STUDY = """
@@ -110,10 +110,12 @@ def test_lanes_of_the_timeline_agree_with_the_step(exploration):
         assert [bar["start"] for bar in bars[1:]] == pytest.approx(ends[:-1])
         assert ends[-1] == pytest.approx(found["total"][technique])
     assert found["total"]["preserve"] < found["total"]["none"]
-    fetched = sum(row["fetched_bytes"] for row in step["preserve"])
-    assert sum(piece["bytes"] for piece in step["prefetches"]) == pytest.approx(fetched, rel=1e-6)
-    for piece in step["prefetches"]:
-        reader = next(row for row in step["preserve"] if row["name"] == piece["name"])
+    assert list(step["prefetches"]) == ["preserve"]
+    pieces, rows = step["prefetches"]["preserve"], step["rows"]["preserve"]
+    fetched = sum(row["fetched_bytes"] for row in rows)
+    assert sum(piece["bytes"] for piece in pieces) == pytest.approx(fetched, rel=1e-6)
+    for piece in pieces:
+        reader = next(row for row in rows if row["name"] == piece["name"])
         assert piece["end"] <= reader["start"] + 1e-12
         assert piece["bytes"] / (piece["end"] - piece["start"]) <= step["hbm_rate"] * (1.0 + 1e-9)
 
@@ -143,9 +145,10 @@ def test_prefetch_lane_by_hand():
 def test_occupancy_stays_below_what_was_fetched(exploration):
     found, step = timeline_points.occupancy_points(exploration), timeline_points.step_points(exploration)
     assert found["usable"] == pytest.approx(step["l2"] * exploration.parts.device.l2_usable / 1e6)
-    assert 0.0 < max(found["waiting"]) <= sum(row["fetched_bytes"] for row in step["preserve"]) / 1e6
-    assert found["time"] == sorted(found["time"])
-    assert found["waiting"][0] == 0.0
+    line = found["lines"]["preserve"]
+    assert 0.0 < max(line["waiting"]) <= sum(row["fetched_bytes"] for row in step["rows"]["preserve"]) / 1e6
+    assert line["time"] == sorted(line["time"])
+    assert line["waiting"][0] == 0.0
 
 
 def test_speedups_blank_where_a_model_does_not_fit(exploration):
@@ -158,7 +161,7 @@ def test_speedups_blank_where_a_model_does_not_fit(exploration):
     found = exploration_points.speedup_points(replace(exploration, parts=replace(exploration.parts, device=small)))
     blanks = [x for row in found["grids"]["llama-3-70b"] for x in row if x is None]
     assert len(blanks) == found["blank"] > 0
-    assert "do not fit" in report._caption_speedup(exploration, found)
+    assert "do not fit" in exploration_captions.caption_speedup(exploration, found)
 
 
 def test_front_climbs_and_holds_the_best(exploration):
@@ -230,4 +233,4 @@ def test_importing_the_figures_does_not_import_plotly():
     code = "import sys, accelmodel.report; print('plotly' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "False"
-    assert exploration_figures.word("mlp_down") == "MLP down"
+    assert timeline_figures.word("mlp_down") == "MLP down"
