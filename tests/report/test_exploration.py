@@ -16,8 +16,15 @@ from accelmodel.dse.enumeration import evaluate
 from accelmodel.dse.explore import explore
 from accelmodel.dse.study import load_study
 from accelmodel.errors import SpecError
+from accelmodel.inference.policies import TECHNIQUES
 from accelmodel.report import exploration as report
-from accelmodel.report import exploration_captions, exploration_points, timeline_figures, timeline_points
+from accelmodel.report import (
+    exploration_captions,
+    exploration_figures,
+    exploration_points,
+    timeline_figures,
+    timeline_points,
+)
 from accelmodel.validation import claims
 
 STUDY = """
@@ -227,6 +234,50 @@ def test_unwritable_place_says_so(exploration, monkeypatch, tmp_path):
     monkeypatch.setattr(report, "page", lambda _: "")
     with pytest.raises(SpecError, match="cannot be written"):
         report.write_report(exploration, tmp_path / "missing" / "report.html")
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory):
+    """The exploration of a study with three techniques."""
+    folder = tmp_path_factory.mktemp("three")
+    path = folder / "three-techniques.toml"
+    path.write_text(STUDY.replace("tp = [8]", 'techniques = ["none", "fused", "preserve"]\ntp = [8]'), encoding="utf-8")
+    return explore(load_study(str(path)), folder / "study.journal")
+
+
+def test_legends_name_every_technique(three, quick, tmp_path):
+    for compute, draw in (
+        (exploration_points.curve_points, exploration_figures.figure_curve),
+        (exploration_points.pareto_points, exploration_figures.figure_pareto),
+    ):
+        lines = [line for line in draw(compute(three)).data if line.showlegend is not False]
+        for technique in three.study.techniques:
+            named = [line for line in lines if exploration_figures.spoken(technique) in line.name]
+            assert named, technique
+            assert {line.line.color for line in named} == {exploration_figures.colour(technique)}
+    drawn = timeline_figures.figure_timeline(timeline_points.timeline_points(three))
+    lanes = {row for bar in drawn.data if bar.type == "bar" for row in bar.y}
+    assert lanes == {
+        "without prefetch:<br>main lane", "with fused kernels:<br>main lane", "with prefetch:<br>main lane",
+        "with prefetch:<br>prefetch lane",
+    }  # fmt: skip
+    text = report.write_report(three, tmp_path / "report.html").read_text(encoding="utf-8")
+    for technique in three.study.techniques:
+        assert text.count(f"Optuna, {exploration_figures.spoken(technique)}") == 1
+        assert f"{exploration_figures.spoken(technique)} it has" in text or technique == "none"
+
+
+def test_what_optuna_found_stands_in_the_row_of_its_technique(three):
+    rows = re.findall(r"<tr><td[^>]*>(.*?)</tr>", report.chip_table(three))
+    for technique, found in three.found.items():
+        row = next(each for each in rows if f"Optuna, {exploration_figures.spoken(technique)}" in each)
+        assert f">{found.best['throughput']:.1f}<" in row
+
+
+def test_a_technique_that_nobody_drew_before_has_a_name_and_a_colour_of_its_own(monkeypatch):
+    monkeypatch.setitem(TECHNIQUES, "overlap", TECHNIQUES["none"])
+    assert exploration_figures.spoken("overlap") == "with overlap"
+    assert exploration_figures.colour("overlap") not in exploration_figures.COLOURS.values()
 
 
 def test_importing_the_figures_does_not_import_plotly():
