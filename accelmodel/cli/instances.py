@@ -12,27 +12,26 @@ import typer
 from accelmodel.cli.options import Json, counts, emit, names
 from accelmodel.cli.options import ModelName as Model
 from accelmodel.cli.terminal import print_table, say
-from accelmodel.cloud.fleet import fleet as cheapest_fleet
-from accelmodel.cloud.fleet import read_mix
-from accelmodel.cloud.hosting import Setup
-from accelmodel.cloud.ranking import Inputs, Slo, precisions, rank_instances
+from accelmodel.cloud.offers import Market
+from accelmodel.cloud.ranking import Slo, ranking
+from accelmodel.cloud.renting import STREAM, plan_fleet, question
 from accelmodel.errors import SpecError
-from accelmodel.specs.load import load
-from accelmodel.specs.prices import offers, read_prices, shipped
 from accelmodel.units import parse, show
 
 Region = Annotated[str, typer.Option("--region", help="One or several, such as us-east-1,eastus.")]
 PriceKind = Annotated[str, typer.Option("--price-kind", help="on-demand, spot or reserved.")]
 Prices = Annotated[Path | None, typer.Option("--prices", help="CSV that replaces the shipped prices.")]
+Own = Annotated[
+    list[str] | None,
+    typer.Option("--instance", help="One of your own, name or path; beside the others, as often as needed."),
+]
+Only = Annotated[bool, typer.Option("--only", help="Offer the instances of --instance alone.")]
 MaxPrice = Annotated[float, typer.Option("--max-price", help="USD per hour of one instance.")]
 Engine = Annotated[str, typer.Option("--engine", help="flexgen, tgis, in-flight, or a TOML file.")]
 Ttft = Annotated[str, typer.Option("--slo-ttft", help="Longest time to first token, such as 500ms.")]
 Tpot = Annotated[str, typer.Option("--slo-tpot", help="Longest time per output token, such as 50ms.")]
 Latency = Annotated[str, typer.Option("--slo-latency", help="Longest time from arrival to last token.")]
 app = typer.Typer(add_completion=False)
-#: engine of a static batch and of an arrival rate
-STATIC, STREAM = "flexgen", "in-flight"
-MOST = 100
 
 
 def _seconds(text: str, what: str) -> float | None:
@@ -54,10 +53,6 @@ def _bits(text: str, what: str) -> list[float]:
     return [float(bits) for bits in counts(text, what)]
 
 
-def _offers(prices: Path | None, region: str, kind: str) -> Any:
-    return offers(read_prices(prices) if prices else shipped(), names(region), kind)
-
-
 @app.command("instances")
 def instances(
     model: Model = "opt-2.7b",
@@ -76,6 +71,8 @@ def instances(
     region: Region = "us-east-1",
     price_kind: PriceKind = "on-demand",
     prices: Prices = None,
+    instance: Own = None,
+    only: Only = False,
     max_price: MaxPrice = math.inf,
     most_instances: Annotated[int, typer.Option("--most-instances", min=0, help="1 for a batch, 100 for a rate.")] = 0,
     offload: Annotated[str, typer.Option("--offload", help="none, infersave, flexgen or kvpr.")] = "infersave",
@@ -95,20 +92,30 @@ def instances(
     slo = Slo(*levels, *(_seconds(text, what) for text, what in times))
     _above(rate, "rate")
     _above(max_price, "max-price")
-    chosen = load("engine", engine or (STREAM if rate else STATIC))
-    setups = precisions(
-        Setup(chosen, offload, memory_rule=memory_rule), _bits(weight_bits, "weight-bits"), _bits(kv_bits, "kv-bits")
+    asked = question(
+        model,
+        input_tokens,
+        output_tokens,
+        slo,
+        market=Market(names(region), price_kind, prices, instance or (), only),
+        engine=engine or None,
+        batch=batch,
+        rate=rate,
+        requests=requests,
+        percentile=percentile,
+        max_price=max_price,
+        most_instances=most_instances,
+        time_model=time_model,
+        offload=offload,
+        memory_rule=memory_rule,
+        weight_bits=_bits(weight_bits, "weight-bits"),
+        kv_bits=_bits(kv_bits, "kv-bits"),
     )
-    inputs = Inputs(
-        load("model", model), input_tokens, output_tokens, slo, batch, rate, requests, percentile, max_price,
-        most_instances or (MOST if rate else 1), time_model,
-    )  # fmt: skip
-    offered = _offers(prices, region, price_kind)
-    data = rank_instances(inputs, offered, setups, date.today())
+    data = ranking(*asked, date.today())
     if report:
         from accelmodel.report.instances import write_report
 
-        data["report"] = str(write_report(inputs, offered, setups, data, report))
+        data["report"] = str(write_report(*asked, data, report))
     emit(data) if as_json else print_instances(data)
 
 
@@ -122,6 +129,8 @@ def fleet(
     region: Region = "us-east-1",
     price_kind: PriceKind = "on-demand",
     prices: Prices = None,
+    instance: Own = None,
+    only: Only = False,
     max_price: MaxPrice = math.inf,
     engine: Engine = STREAM,
     weight_bits: Annotated[float, typer.Option("--weight-bits")] = 16,
@@ -133,10 +142,17 @@ def fleet(
         ttft=_seconds(slo_ttft, "slo-ttft"), tpot=_seconds(slo_tpot, "slo-tpot"),
         latency=_seconds(slo_latency, "slo-latency"),
     )  # fmt: skip
-    mix = read_mix(workload)
-    setup = Setup(load("engine", engine), "none", float(weight_bits), float(kv_bits))
     _above(max_price, "max-price")
-    data = cheapest_fleet(load("model", model), _offers(prices, region, price_kind), setup, mix, slo, max_price)
+    data = plan_fleet(
+        model,
+        workload,
+        slo,
+        market=Market(names(region), price_kind, prices, instance or (), only),
+        engine=engine,
+        max_price=max_price,
+        weight_bits=weight_bits,
+        kv_bits=kv_bits,
+    )
     emit(data) if as_json else print_fleet(data)
 
 
@@ -188,8 +204,8 @@ def print_fleet(data: dict[str, Any]) -> None:
     """Print the fleet and what it saves."""
     print_table(f"Fleet for {data['model']}", ["instance", "count"], [[n, str(c)] for n, c in data["counts"].items()])
     best = data["best_single"]
-    beside = (
+    single = (
         f"; best single type: {best['count']} x {best['instance']}, {best['cost_usd_per_hour']:.4g}" if best else ""
     )
-    saved = f", saving {data['saving']:.1%}" if best else "; no single type serves every bucket"
-    say(f"{data['cost_usd_per_hour']:.4g} USD/h{beside}{saved}")
+    saving = f", saving {data['saving']:.1%}" if best else "; no single type serves every bucket"
+    say(f"{data['cost_usd_per_hour']:.4g} USD/h{single}{saving}")

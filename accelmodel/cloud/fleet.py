@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from accelmodel.cloud.hosting import DEGREES, Setup
-from accelmodel.cloud.ranking import Slo, candidates
+from accelmodel.cloud.offers import Offers
+from accelmodel.cloud.ranking import Slo
 from accelmodel.cloud.replicas import Replica, replicas
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.serving.simulate import steady
 from accelmodel.specs.cloud import Instance
 from accelmodel.specs.language_model import LanguageModel
-from accelmodel.specs.prices import Price
 from accelmodel.units import show
 
 Array = Any
@@ -159,7 +159,7 @@ def cheapest(served: Array, wanted: Array, prices: Array) -> Array:
 
 
 def fleet(
-    model: LanguageModel, offered: dict[str, Price], setup: Setup, mix: list[Bucket], slo: Slo,
+    model: LanguageModel, offered: Offers, setup: Setup, mix: list[Bucket], slo: Slo,
     max_price: float = math.inf,
 ) -> dict[str, Any]:  # fmt: skip
     """Return the cheapest fleet for a mix, the best single type beside it, and the saving.
@@ -175,7 +175,7 @@ def fleet(
     Infeasible
         If a bucket is served by no type on offer within the service level.
     """
-    pairs = [(each, price) for each, price in candidates(offered) if price.per_hour <= max_price]
+    pairs = [(each, price) for each, price in offered if price.per_hour <= max_price]
     if not pairs:
         raise Infeasible(f"no instance costs at most {max_price:g} USD/h; raise --max-price")
     kinds, prices = [each for each, _ in pairs], np.array([price.per_hour for _, price in pairs])

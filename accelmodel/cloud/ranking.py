@@ -15,11 +15,12 @@ import numpy as np
 
 from accelmodel.cloud.hosting import Setup, host
 from accelmodel.cloud.infersave import HOUR, Task, billed_hours, cost_efficiency
+from accelmodel.cloud.offers import Offers
 from accelmodel.cloud.replicas import at_rate
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.specs.cloud import Instance
 from accelmodel.specs.language_model import LanguageModel
-from accelmodel.specs.load import available, load
+from accelmodel.specs.load import load
 from accelmodel.specs.prices import Price, stale
 from accelmodel.units import show
 
@@ -93,7 +94,7 @@ def misses(slo: Slo, reached: dict[str, float]) -> tuple[tuple[str, float], ...]
     return tuple(sorted(found, key=lambda each: -each[1]))
 
 
-def _said(slo: Slo, reached: dict[str, float], missed: tuple[tuple[str, float], ...]) -> str:
+def _reason(slo: Slo, reached: dict[str, float], missed: tuple[tuple[str, float], ...]) -> str:
     if not missed:
         return "meets the SLO"
     parts = []
@@ -105,16 +106,7 @@ def _said(slo: Slo, reached: dict[str, float], missed: tuple[tuple[str, float], 
     return "misses the SLO: " + ", ".join(parts)
 
 
-def candidates(offered: dict[str, Price]) -> list[tuple[Instance, Price]]:
-    """Stage 1: the instances that have a price, the cheapest first; those that no specification knows are left out."""
-    known = set(available("instance"))
-    found = [(load("instance", name), price) for name, price in offered.items() if name in known]
-    if not found:
-        raise SpecError(f"no price is of a known instance; known are for example {', '.join(sorted(known)[:4])}")
-    return sorted(found, key=lambda each: (each[1].per_hour, each[0].name))
-
-
-def _batch_rows(inputs: Inputs, offered: list[tuple[Instance, Price]], setup: Setup) -> list[Row]:
+def _batch_rows(inputs: Inputs, offered: Offers, setup: Setup) -> list[Row]:
     """Stages 2 and 3 for a batch: memory and time of each instance; several share the demand where one is too slow."""
     task = Task(float(inputs.batch), float(inputs.input), float(inputs.output))
     found = host(inputs.model, [each for each, _ in offered], task, setup, inputs.time_model).isel(batch=0)
@@ -136,8 +128,8 @@ def _batch_rows(inputs: Inputs, offered: list[tuple[Instance, Price]], setup: Se
         jobs = max(inputs.requests, inputs.batch)
         reached["job_s"] = jobs * (inputs.input + inputs.output) / reached["tps_total"]
         missed = misses(inputs.slo, reached)
-        said = _said(inputs.slo, reached, missed)
-        rows.append(Row(instance, price, setup, count, reached, at["offload_ratio"], at["tp"], missed, said))
+        reason = _reason(inputs.slo, reached, missed)
+        rows.append(Row(instance, price, setup, count, reached, at["offload_ratio"], at["tp"], missed, reason))
     return rows
 
 
@@ -150,7 +142,7 @@ def _copies(inputs: Inputs, reached: dict[str, float]) -> int:
     return min(max(math.ceil(max(wanted) - 1e-9), 1), inputs.most_instances)
 
 
-def _rate_rows(inputs: Inputs, offered: list[tuple[Instance, Price]], setup: Setup) -> list[Row]:
+def _rate_rows(inputs: Inputs, offered: Offers, setup: Setup) -> list[Row]:
     """Stages 2 and 3 for an arrival rate: continuous batching simulated, on as many instances as it takes."""
     rows = []
     for served, (instance, price) in zip(
@@ -169,8 +161,8 @@ def _rate_rows(inputs: Inputs, offered: list[tuple[Instance, Price]], setup: Set
             continue
         reached = served.reached | {"job_s": 0.0}
         missed = misses(inputs.slo, reached)
-        said = _said(inputs.slo, reached, missed)
-        rows.append(Row(instance, price, setup, served.copies, reached, 0.0, served.tp, missed, said))
+        reason = _reason(inputs.slo, reached, missed)
+        rows.append(Row(instance, price, setup, served.copies, reached, 0.0, served.tp, missed, reason))
     return rows
 
 
@@ -186,14 +178,14 @@ def efficiency(inputs: Inputs, row: Row) -> float:
     return float(cost_efficiency(jobs, row.reached["tps_total"], asked, row.copies * row.price.per_hour))
 
 
-def rank(inputs: Inputs, offered: dict[str, Price], setups: list[Setup]) -> list[Row]:
+def rank(inputs: Inputs, offered: Offers, setups: list[Setup]) -> list[Row]:
     """Return all rows, the best first: stage 4, the service level as a filter, then cost efficiency, then throughput.
 
     Parameters
     ----------
     inputs : Inputs
-    offered : dict of str to Price
-        Instance → price, see ``prices.offers``.
+    offered : list of (Instance, Price)
+        What may be rented, see ``offers.Market``.
     setups : list of Setup
         Precisions (and policies) to try; each gives a row per instance.
 
@@ -211,9 +203,8 @@ def rank(inputs: Inputs, offered: dict[str, Price], setups: list[Setup]) -> list
         raise SpecError("an arrival rate needs the physical time model: the paper's has no queue")
     if inputs.rate and (others := {setup.policy for setup in setups} - {"none", "infersave"}):
         raise SpecError(f"an arrival rate keeps all KV cache on the device: policy {min(others)!r} needs a batch")
-    pairs = candidates(offered)
     make = _rate_rows if inputs.rate else _batch_rows
-    everything = [row for setup in setups for row in make(inputs, pairs, setup)]
+    everything = [row for setup in setups for row in make(inputs, offered, setup)]
     rows = [row for row in everything if row.price.per_hour <= inputs.max_price]
     best = sorted(rows, key=lambda row: (bool(row.misses), *_preferred(inputs, row)))
     if not best or best[0].misses:
@@ -244,13 +235,13 @@ def _refused(inputs: Inputs, everything: list[Row], rows: list[Row]) -> Infeasib
         )
     met = [row for row in everything if not row.misses]
     near = min((row for row in rows if row in fitting), key=lambda row: row.misses[0][1], default=None)
-    told = f"nearest is {near.instance.name}: {near.reason}" if near else "none within the price fits the model"
+    nearest = f"nearest is {near.instance.name}: {near.reason}" if near else "none within the price fits the model"
     remedy = "lower the SLO, or allow several instances (--most-instances), fewer bits or a smaller batch"
     if met:
         first = min(met, key=lambda row: row.price.per_hour)
         remedy = f"{first.instance.name} at {first.price.per_hour:g} USD/h would meet it: raise --max-price"
     within = f" within {inputs.max_price:g} USD/h" if math.isfinite(inputs.max_price) else ""
-    return Infeasible(f"no instance meets the SLO{within}; {told}; {remedy}")
+    return Infeasible(f"no instance meets the SLO{within}; {nearest}; {remedy}")
 
 
 def row_data(inputs: Inputs, row: Row, today: date) -> dict[str, Any]:
@@ -265,7 +256,7 @@ def row_data(inputs: Inputs, row: Row, today: date) -> dict[str, Any]:
         hours = float(billed_hours(jobs, row.reached["tps_total"]))
     return {
         "instance": row.instance.name,
-        "gpu": row.instance.device,
+        "gpu": load("device", row.instance.device).name,
         "gpus": int(row.instance.devices),
         "price_usd_per_hour": row.price.per_hour,
         "offload_ratio": round(row.ratio, 6),
@@ -321,7 +312,7 @@ def precisions(setup: Setup, weight_bits: list[float], kv_bits: list[float]) -> 
     return [replace(setup, weight_bits=w, kv_bits=k) for w in weight_bits for k in kv_bits]
 
 
-def rank_instances(inputs: Inputs, offered: dict[str, Price], setups: list[Setup], today: date) -> dict[str, Any]:
+def ranking(inputs: Inputs, offered: Offers, setups: list[Setup], today: date) -> dict[str, Any]:
     """Return ranking and choice as JSON-ready data."""
     rows = rank(inputs, offered, setups)
     data = [row_data(inputs, row, today) for row in rows]

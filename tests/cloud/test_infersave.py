@@ -16,8 +16,9 @@ from accelmodel.cloud import infersave, offload
 from accelmodel.cloud.ctcf import apply, fit, mean_error
 from accelmodel.cloud.hosting import Setup, host
 from accelmodel.cloud.infersave import Ctcf, Server, Shape, Task
+from accelmodel.cloud.offers import candidates
 from accelmodel.cloud.offload import POLICIES, Need, Offer
-from accelmodel.cloud.ranking import Inputs, Slo, misses, precisions, rank, rank_instances
+from accelmodel.cloud.ranking import Inputs, Slo, misses, precisions, rank, ranking
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.serving import step_times
 from accelmodel.specs import prices
@@ -224,13 +225,12 @@ PRICES = [
     prices.Price("g4dn.xlarge", "here", "on-demand", 0.71, date(2025, 1, 1)),
     prices.Price("g6.xlarge", "here", "on-demand", 1.167, date(2026, 1, 1)),
     prices.Price("g6e.xlarge", "here", "on-demand", 2.699, date(2026, 1, 1)),
-    prices.Price("unknown.xlarge", "here", "on-demand", 0.01, date(2026, 1, 1)),
 ]
 TODAY = date(2026, 2, 1)
 
 
 def offered():
-    return prices.offers(PRICES, ["here"], "on-demand")
+    return candidates(prices.offers(PRICES, ["here"], "on-demand"))
 
 
 def asked_for(**changes):
@@ -239,14 +239,14 @@ def asked_for(**changes):
 
 
 def test_the_cheapest_that_meets_the_slo_is_chosen(warm):
-    found = rank_instances(asked_for(), offered(), [Setup(FLEXGEN)], TODAY)
+    found = ranking(asked_for(), offered(), [Setup(FLEXGEN)], TODAY)
     assert found["choice"]["instance"] == "g4dn.xlarge"
     assert [row["instance"] for row in found["rows"]] == ["g4dn.xlarge", "g6.xlarge", "g6e.xlarge"]
     assert found["prices"]["stale"] == 1
     best = found["choice"]
     assert best["cost_usd_per_million_tokens"] == pytest.approx(0.71 / 3600 / best["tps_total"] * 1e6)
     assert best["tps_output"] == pytest.approx(best["tps_total"] * 512 / 640)
-    assert rank_instances(asked_for(slo=Slo(tps=780.0)), offered(), [Setup(FLEXGEN)], TODAY)["choice"]["gpu"] == "l4"
+    assert ranking(asked_for(slo=Slo(tps=780.0)), offered(), [Setup(FLEXGEN)], TODAY)["choice"]["gpu"] == "l4"
 
 
 def test_misses_are_ranked_by_how_far_off_they_are():
@@ -276,7 +276,7 @@ def test_several_instances_share_the_demand(warm):
 def test_fewer_bits_can_be_the_answer(warm):
     """Llama-3-8B does not fit 16 GB at 16 bit and does at 8: the cheapest instance then serves it."""
     asked = asked_for(model=load("model", "llama-3.1-8b"), slo=Slo(tps=50.0), batch=4)
-    found = rank_instances(asked, offered(), precisions(Setup(FLEXGEN), [16.0, 8.0], [16.0, 8.0]), TODAY)
+    found = ranking(asked, offered(), precisions(Setup(FLEXGEN), [16.0, 8.0], [16.0, 8.0]), TODAY)
     assert found["choice"]["instance"] == "g4dn.xlarge"
     assert found["choice"]["detail"]["weight_bits"] == 8.0
     assert found["fewer_bits"]["instance_at_most_bits"] == "g6.xlarge"
