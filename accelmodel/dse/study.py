@@ -137,7 +137,8 @@ class Study(_Table):
     @property
     def candidate(self) -> str:
         """The technique that answers of one number speak of: PRESERVE, or where it is not explored the last one."""
-        return "preserve" if "preserve" in self.techniques else self.techniques[-1]
+        others = [name for name in self.techniques if name != BASELINE]
+        return "preserve" if "preserve" in others else [BASELINE, *others][-1]
 
     def axes(self) -> dict[str, npt.NDArray[np.float64]]:
         """Return axis → values in SI."""
@@ -191,18 +192,65 @@ def _check(study: Study, path: str) -> Study:
     return study
 
 
+def _folder() -> Path:
+    return facts.root() / "studies"
+
+
+def study_path(name: str) -> Path:
+    """Return the file of a study: a shipped name, a path, or ``NAME.toml`` in the working directory.
+
+    Raises
+    ------
+    SpecError
+        If it is none of these; the closest shipped name is given.
+    """
+    shipped, own = _folder() / f"{name}.toml", Path(f"{name}.toml")
+    if name.endswith(".toml") or "/" in name:
+        return Path(name)
+    if shipped.is_file() or own.is_file():
+        return shipped if shipped.is_file() else own
+    raise unknown("study", name, [each.stem for each in _folder().glob("*.toml")])
+
+
+def _holds(path: Path, kind: str) -> bool:
+    """Tell whether a file has the table of a kind of specification; one that cannot be read says so when it is."""
+    try:
+        return path.is_file() and kind in facts.read_toml(path)[0]
+    except SpecError:
+        return True
+
+
+def _seen_from(path: Path, kind: str, name: str) -> str:
+    """Return what a name in a study stands for: a path from its folder, a file beside it, else the name as it is."""
+    if name.endswith((".toml", ".json")) or "/" in name:
+        return str(path.parent / name)
+    own, config = path.parent / f"{name}.toml", path.parent / name / "config.json"
+    if path.parent == _folder():
+        return name
+    if _holds(own, kind):
+        return str(own)
+    return str(config) if kind == "model" and config.is_file() else name
+
+
+def _resolved(study: Study, path: Path) -> Study:
+    """Return the study with the files of one's own that it names as paths."""
+    head, models = study.study, study.workload.models
+    found = {"device": _seen_from(path, "device", head.device), "bill": _seen_from(path, "bill", head.bill)}
+    served = study.workload.model_copy(update={"models": [_seen_from(path, "model", name) for name in models]})
+    return study.model_copy(update={"study": head.model_copy(update=found), "workload": served})
+
+
 def load_study(name: str = "preserve-l2", objective: str | None = None) -> Study:
-    """Return a study by shipped name or by the path of a TOML file, its objective replaced if one is given.
+    """Return a study by shipped name, path, or name in the working directory; its objective replaced if one is given.
+
+    What the file names as device, bill and models may be files of one's own beside it, by name or by path from it.
 
     Raises
     ------
     SpecError
         If the name is unknown, or a key, unit or value of the file is wrong; names file and field.
     """
-    folder = facts.root() / "studies"
-    path = Path(name) if name.endswith(".toml") or "/" in name else folder / f"{name}.toml"
-    if path.parent == folder and not path.is_file():
-        raise unknown("study", name, [each.stem for each in folder.glob("*.toml")])
+    path = study_path(name)
     content, digest = facts.read_toml(path)
     try:
         study = Study.model_validate({**content, "name": path.stem, "digest": digest})
@@ -211,4 +259,4 @@ def load_study(name: str = "preserve-l2", objective: str | None = None) -> Study
         raise SpecError(f"{path}: " + "; ".join(lines)) from None
     if objective:
         study = study.model_copy(update={"study": study.study.model_copy(update={"objective": objective})})
-    return _check(study, str(path))
+    return _check(_resolved(study, path), str(path))

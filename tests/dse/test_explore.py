@@ -91,6 +91,21 @@ def test_without_preserve_the_last_technique_is_spoken_of(folder, warm):
     assert data["regret"] == data["regrets"]["fused"]
 
 
+@pytest.mark.parametrize(
+    ("techniques", "candidate"),
+    [
+        (["preserve", "none", "fused"], "preserve"),
+        (["fused", "none"], "fused"),
+        (["none", "fused"], "fused"),
+        (["none"], "none"),
+    ],
+)
+def test_the_candidate_is_found_by_name(folder, techniques, candidate):
+    path = folder / "candidate.toml"
+    path.write_text(STUDY.replace("TECHNIQUES", f"techniques = {techniques}"), encoding="utf-8")
+    assert load_study(str(path)).candidate == candidate
+
+
 def test_the_baseline_alone_gains_nothing(folder, warm):
     _, data = explored(folder, ["none"])
     assert (data["gain_of"], data["gain"]) == ("none", 1.0)
