@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from accelmodel.errors import SpecError
 
@@ -61,6 +61,9 @@ _SHOWN_AS = {
     "USD/B": (1e9, "USD/GB"),
 }
 
+#: an ``xarray.Dataset``, which this module does not import
+Labelled = TypeVar("Labelled", bound=Any)
+
 
 class Term(NamedTuple):
     """One row of the nomenclature: SI unit and meaning of a name used across the package."""
@@ -69,20 +72,153 @@ class Term(NamedTuple):
     meaning: str
 
 
+#: name of a variable or a coordinate of an answer → its SI unit and meaning; datasets take theirs from here
 NOMENCLATURE: dict[str, Term] = {
-    "time": Term("s", "duration of an operator, or of a whole step"),
-    "tokens_per_s": Term("token/s", "output tokens (decode) or input tokens (prefill) per second"),
-    "ttft": Term("s", "time to first token"),
-    "tpot": Term("s", "time per output token"),
+    # one step, operator by operator
+    "time": Term("s", "duration of an operator, over all its invocations in a step"),
+    "lower": Term("s", "end below which one twentieth of measured times lie"),
+    "upper": Term("s", "end above which one twentieth of measured times lie"),
+    "bound": Term("1", "what sets the operator's time: compute, hbm, l2, link or latency"),
+    "algorithm": Term("1", "algorithm of a collective; none for what is not one"),
+    "count": Term("1", "invocations of an operator in a step"),
     "flops": Term("FLOP", "useful floating-point or integer operations, a multiply-add counts two"),
     "hbm_bytes": Term("B", "bytes moved between device memory and L2"),
     "l2_hit_bytes": Term("B", "operand bytes found in L2 because they were prefetched"),
+    "l2_resident_bytes": Term("B", "bytes that were prefetched and wait in L2 when an invocation ends"),
     "link_bytes": Term("B", "bytes that one device sends over its links"),
+    "admitted_bytes": Term("B", "bytes that a technique admits to its prefetch lane"),
+    "fetched_bytes": Term("B", "bytes that the prefetch lane fetches beside an operator"),
     "prefetched_bytes": Term("B", "bytes pulled from HBM into L2 ahead of their operator"),
-    "bound": Term("1", "what sets the operator's time: compute, hbm, l2, link or latency"),
-    "busbw": Term("B/s", "collective message / time x 2(n-1)/n (all-reduce convention)"),
+    "step_time": Term("s", "duration of a whole step, or of all steps of a request"),
+    "step_time_lower": Term("s", "end of the step's interval below which one twentieth of measured times lie"),
+    "step_time_upper": Term("s", "end of the step's interval above which one twentieth of measured times lie"),
+    "tokens_per_s": Term("token/s", "output tokens (decode, serving) or input tokens (prefill) per second"),
+    "ttft": Term("s", "time to first token"),
+    "tpot": Term("s", "time per output token"),
+    "memory_bytes": Term("B", "weights, KV cache and activations that one device holds"),
+    "feasible": Term("1", "whether it fits the memory, and a chip its constraints"),
+    "busbw": Term("B/s", "bus bandwidth of a collective: bytes that each device must send, over its time"),
     "ridge_point": Term("FLOP/B", "arithmetic intensity at which compute and memory time are equal"),
+    # techniques compared
+    "baseline": Term("s", "time with nothing beside the operators"),
+    "fused": Term("s", "time with matmuls overlapped with the all-reduce that they end in"),
+    "preserve": Term("s", "time with weights and KV cache prefetched into L2 during collectives"),
+    "speedup": Term("1", "time of the baseline over time with prefetch"),
+    "max_speedup": Term("1", "largest speedup"),
+    "gain": Term("1", "best objective with prefetch over best without"),
+    "best_l2_none": Term("B", "L2 of the best chip without prefetch"),
+    "best_l2_preserve": Term("B", "L2 of the best chip with prefetch"),
+    "holds": Term("1", "whether all claims hold at once"),
+    # chips
+    "throughput": Term("token/s", "tokens per second: of one device in a study, of all requests in a schedule"),
+    "throughput_per_area": Term("token/(s m2)", "tokens per second and die area"),
+    "tokens_per_dollar": Term("token/USD", "tokens for what chip and electricity cost"),
+    "dollars_per_s": Term("USD/s", "price over lifetime and use, with electricity"),
+    "die_area": Term("m2", "area of the die"),
+    "area_cores": Term("m2", "area of the cores"),
+    "area_l2": Term("m2", "area of L2"),
+    "area_hbm": Term("m2", "area of the HBM interfaces"),
+    "area_links": Term("m2", "area of the link interfaces"),
+    "area_uncore": Term("m2", "area of all else"),
+    "power": Term("W", "power of the chip with its memory and links"),
+    "price": Term("USD", "price of the chip with its memory, links and package"),
+    "price_die": Term("USD", "price of a good die"),
+    "price_hbm": Term("USD", "price of the HBM stacks"),
+    "price_links": Term("USD", "price of the links"),
+    "price_package": Term("USD", "price of package and test"),
+    # a stored KV cache
+    "meet_time": Term("s", "time at which the fronts of computing and loading meet"),
+    "meet_token": Term("token", "token at which the fronts of computing and loading meet"),
+    "computed_tokens": Term("token", "tokens that were computed when the fronts met"),
+    "loaded_tokens": Term("token", "tokens that were loaded when the fronts met"),
+    "waste": Term("token", "tokens that were both computed and loaded"),
+    "speedup_over_compute": Term("1", "time of computing alone over that of Cake"),
+    "speedup_over_load": Term("1", "time of loading alone over that of Cake"),
+    "uniform_bound": Term("s", "least time of computing and loading at once if every token cost the same"),
+    "crossover_bandwidth": Term("B/s", "bandwidth above which loading alone beats computing alone"),
+    "compute_time": Term("s", "end of a step of the computing front"),
+    "compute_token": Term("token", "place of the computing front at the end of a step"),
+    "load_time": Term("s", "end of a request of the loading front"),
+    "load_token": Term("token", "place of the loading front at the end of a request"),
+    "cake_ttft": Term("s", "time to first token of the prompt with a stored prefix"),
+    "finish": Term("s", "time at which all requests are done"),
+    "request_ttft": Term("s", "time to first token of each request without stored prefix"),
+    "mean_request_ttft": Term("s", "mean time to first token of requests without stored prefix"),
+    "step_start": Term("s", "time at which an engine step starts"),
+    "step_tokens": Term("token", "tokens of an engine step"),
+    "step_cake_tokens": Term("token", "tokens of an engine step that belong to the prompt with a stored prefix"),
+    # servers and instances
+    "latency": Term("s", "time from arrival to last token"),
+    "gap": Term("s", "time between two tokens of one answer"),
+    "requests_per_s": Term("1/s", "requests that are answered per second"),
+    "prefill": Term("s", "time of the prefill of a batch"),
+    "decode": Term("s", "mean time of a decode step of a batch"),
+    "host": Term("s", "time of the host within it"),
+    "loads": Term("s", "time that loads from the host add"),
+    "offload_ratio": Term("1", "share of the KV cache that lies outside device memory"),
+    "tps_total": Term("token/s", "input and output tokens per second"),
+    "tps_output": Term("token/s", "output tokens per second"),
+    "short": Term("B", "device memory that is missing without offloading"),
+    # coordinates
+    "operator": Term("1", "row of the operator table"),
+    "model": Term("1", "language model"),
+    "device": Term("1", "device"),
+    "instance": Term("1", "cloud instance"),
+    "technique": Term("1", "what runs beside the operators"),
+    "policy": Term("1", "how a stored KV cache is used"),
+    "mode": Term("1", "how an engine is shared: default or adaptive"),
+    "phase": Term("1", "prefill or decode"),
+    "batch": Term("1", "sequences in a step"),
+    "context": Term("token", "tokens that each sequence has when the step ends"),
+    "prefix": Term("token", "tokens of each prompt whose KV cache is already there"),
+    "tp": Term("1", "degree of tensor parallelism"),
+    "pp": Term("1", "degree of pipeline parallelism"),
+    "ep": Term("1", "degree of expert parallelism"),
+    "dp": Term("1", "degree of data-parallel attention"),
+    "weight_bits": Term("bit", "precision of weights"),
+    "activation_bits": Term("bit", "precision of activations"),
+    "kv_bits": Term("bit", "precision of the KV cache"),
+    "bits": Term("bit", "precision of both operands"),
+    "tokens": Term("token", "length of a prompt"),
+    "position": Term("token", "token at which a chunk starts"),
+    "bandwidth": Term("B/s", "bandwidth of a storage tier, or of the links of a device"),
+    "utilisation": Term("1", "share of the engine's token budget that a prompt has"),
+    "ratio": Term("1", "share of the KV cache to offload"),
+    "m": Term("1", "rows of a matmul"),
+    "n": Term("1", "columns of a matmul"),
+    "k": Term("1", "depth of a matmul"),
+    "heads": Term("1", "query heads on a device"),
+    "kv_heads": Term("1", "key-value heads on a device"),
+    "head_dim": Term("1", "width of a head"),
+    "window": Term("token", "reach of a sliding window, 0 if there is none"),
+    "size": Term("B", "bytes of the whole message of a collective"),
+    "devices": Term("1", "devices that take part"),
 }
+
+
+def described(name: str) -> dict[str, str]:
+    """Return the attributes of a variable or a coordinate of an answer: ``units``, ``long_name``, ``description``.
+
+    Examples
+    --------
+    >>> described("ttft")
+    {'units': 's', 'long_name': 'ttft', 'description': 'time to first token'}
+    """
+    term = NOMENCLATURE[name]
+    return {"units": term.unit, "long_name": name.replace("_", " "), "description": term.meaning}
+
+
+def label(dataset: Labelled) -> Labelled:
+    """Return the dataset, each of its variables described; what a coordinate already says of itself stays.
+
+    Coordinates whose name is not in ``NOMENCLATURE`` are the caller's own and left as they are.
+    """
+    for name in dataset.data_vars:
+        dataset[name].attrs = described(name)
+    for name, coordinate in dataset.coords.items():
+        if name in NOMENCLATURE:
+            coordinate.attrs = {**described(name), **coordinate.attrs}
+    return dataset
 
 
 def _factor(symbol: str) -> tuple[str, float]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
+import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
 from accelmodel.errors import SpecError
-from accelmodel.units import NOMENCLATURE, parse, show, unit_factor
+from accelmodel.units import NOMENCLATURE, label, parse, show, unit_factor
 
 #: every SI unit that a field of a specification or an answer has
 SHOWN = (
@@ -178,7 +180,24 @@ def test_any_unit_gives_a_factor_or_a_spec_error(unit):
 
 
 def test_units_of_the_nomenclature_are_si():
+    """Bits and their likes count; a unit below a slash may be a product."""
     for name, term in NOMENCLATURE.items():
-        _, factor = unit_factor(term.unit)
-        assert factor == 1.0, name
+        for symbol in re.split(r"[/ ()]+", term.unit):
+            assert symbol in ("", "bit") or unit_factor(symbol)[1] == 1.0, name
         assert term.meaning, name
+
+
+def test_a_dataset_is_described_and_what_a_coordinate_says_stays():
+    given = xr.DataArray([1.0, 2.0], dims="batch", coords={"batch": ("batch", [1, 2], {"units": "mine"}), "w": 3.0})
+    found = label(xr.Dataset({"time": given * 2.0, "ttft": 1.0}))
+    assert found.time.attrs == {"units": "s", "long_name": "time", "description": NOMENCLATURE["time"].meaning}
+    assert found.ttft.attrs["units"] == "s"
+    assert found.batch.attrs["units"] == "mine"
+    assert found.batch.attrs["long_name"] == "batch"
+    assert found.w.attrs == {}
+    assert given.batch.attrs == {"units": "mine"}
+
+
+def test_a_variable_without_an_entry_is_an_error():
+    with pytest.raises(KeyError, match="dream"):
+        label(xr.Dataset({"dream": 1.0}))

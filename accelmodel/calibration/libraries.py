@@ -7,7 +7,7 @@ are seen (``aiconfigurator.training``), as many of each device, so that each cou
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -74,7 +74,7 @@ def solve(library: KernelLibrary, parts: list[Rows]) -> KernelLibrary:
     from scipy.optimize import least_squares
 
     def moved(x: np.ndarray) -> KernelLibrary:
-        return cast(KernelLibrary, override(library, **dict(zip(CONSTANTS, map(float, np.exp(x)), strict=True))))
+        return override(library, **dict(zip(CONSTANTS, map(float, np.exp(x)), strict=True)))
 
     def errors(x: np.ndarray) -> np.ndarray:
         near = moved(x)

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 
 from accelmodel.cli.options import DeviceName, Json, LinkName, counts, emit
 from accelmodel.cli.terminal import print_table
-from accelmodel.errors import SpecError, unknown
-from accelmodel.inference import operator_time
-from accelmodel.inference.intervals import factors, kind_of
-from accelmodel.inference.kernel_library import library_times
-from accelmodel.specs.hardware import Cluster
-from accelmodel.specs.load import cluster, load
+from accelmodel.errors import SpecError
+from accelmodel.inference import single
+from accelmodel.specs.load import cluster
 from accelmodel.units import parse, show
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 app = typer.Typer(add_completion=False)
 
@@ -81,65 +80,25 @@ def collective(
     emit({"rows": rows}) if as_json else print_kernels(rows, f"{kind} over {devices} {device}")
 
 
-PRECISIONS = (16.0, 8.0, 4.0)
-
-
-def _timed(
-    columns: operator_time.Columns, chip: Cluster, shapes: list[dict[str, Any]], **asked: Any
-) -> list[dict[str, Any]]:
-    """Return rows: the shape, then ``time_s``, ``lower_s``, ``upper_s`` and ``bound``."""
-    times, bounds = operator_time.time_columns(columns, chip)
-    low, high = factors(chip, **asked)[int(kind_of(columns["kind"]))]
-    words = operator_time.bound_names(bounds)
-    return [
-        {**shape, "time_s": float(t), "lower_s": float(t * low), "upper_s": float(t * high), "bound": str(word)}
-        for shape, t, word in zip(shapes, times, words, strict=True)
-    ]
-
-
-def _grid(**axes: list[int]) -> tuple[list[dict[str, Any]], list[Any]]:
-    """Return all combinations as rows and as arrays."""
+def _rows(found: xr.Dataset, axes: dict[str, list[Any]], **more: str) -> list[dict[str, Any]]:
+    """Return rows: the shape, then ``time_s``, ``lower_s``, ``upper_s``, ``bound`` and what else is asked."""
+    shown = {"time": "time_s", "lower": "lower_s", "upper": "upper_s", "bound": "bound", **more}
+    columns = {key: found[name].transpose(*axes).values.ravel().tolist() for name, key in shown.items()}
     shapes = [dict(zip(axes, point, strict=True)) for point in itertools.product(*axes.values())]
-    return shapes, [np.array([shape[name] for shape in shapes], dtype=float) for name in axes]
+    return [{**shape, **{key: column[i] for key, column in columns.items()}} for i, shape in enumerate(shapes)]
 
 
 def matmul_rows(device: str, m: str, n: str, k: str, bits: float, library: str | None = None) -> list[dict[str, Any]]:
-    """Return rows ``{m, n, k, time_s, lower_s, upper_s, bound}``; SpecError where an input is not allowed.
-
-    Matmuls of a ``library`` are at its precision and hold the quantisation of their activations; what bounds them is
-    told of the matmul by the law.
-    """
-    own = load("library", library) if library else None
-    bits = float(own.bits) if own else bits
-    if bits not in PRECISIONS:
-        raise SpecError(f"--bits {bits:g}: matmuls are modelled at 16, 8 and 4 bit; give one of them")
-    chip = cluster(load("device", device))
-    shapes, (rows, across, depth) = _grid(m=counts(m, "--m"), n=counts(n, "--n"), k=counts(k, "--k"))
-    found = _timed(operator_time.matmul(rows, across, depth, bits), chip, shapes, bits=bits)
-    if own:
-        times = library_times(rows, across, depth, own, chip)
-        for row, time in zip(found, times, strict=True):
-            longer = float(time) / row["time_s"]
-            row.update({name: row[name] * longer for name in ("time_s", "lower_s", "upper_s")})
-    return found
+    """Return rows ``{m, n, k, time_s, lower_s, upper_s, bound}``; SpecError where an input is not allowed."""
+    axes: dict[str, Any] = {"m": counts(m, "--m"), "n": counts(n, "--n"), "k": counts(k, "--k")}
+    return _rows(single.matmul(device, **axes, bits=bits, library=library), axes)
 
 
 def attention_rows(device: str, phase: str, batch: str, context: str, shape: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return rows ``{batch, context, time_s, lower_s, upper_s, bound}``; SpecError where an input is not allowed."""
-    if phase not in ("prefill", "decode"):
-        raise unknown("phase", phase, ("prefill", "decode"))
-    heads, kv_heads = float(shape["heads"]), float(shape["kv_heads"])
-    if heads % kv_heads:
-        raise SpecError(f"--heads {heads:g} must be a multiple of --kv-heads {kv_heads:g}; change one of them")
-    if not 1.0 <= shape["kv_bits"] <= 64.0:
-        raise SpecError(f"--kv-bits {shape['kv_bits']:g} must be from 1 to 64 bit")
-    chip = cluster(load("device", device))
-    shapes, (sequences, tokens) = _grid(batch=counts(batch, "--batch"), context=counts(context, "--context"))
-    asked = operator_time.attention(
-        phase, sequences, heads, kv_heads, float(shape["head_dim"]), tokens,
-        window=float(shape["window"]), kv_bits=float(shape["kv_bits"]),
-    )  # fmt: skip
-    return _timed(asked, chip, shapes, phase=phase, kv_bits=float(shape["kv_bits"]))
+    axes: dict[str, Any] = {"batch": counts(batch, "--batch"), "context": counts(context, "--context")}
+    asked: Any = {**axes, **shape}
+    return _rows(single.attention(device, phase, **asked), axes)
 
 
 def sizes(text: str) -> list[float]:
@@ -161,19 +120,11 @@ def sizes(text: str) -> list[float]:
 
 
 def collective_rows(device: str, link: str | None, kind: str, size: str, devices: int) -> list[dict[str, Any]]:
-    """Return rows ``{bytes, devices, time_s, lower_s, upper_s, bound, busbw_bytes_per_s}``.
-
-    ``busbw_bytes_per_s`` is the bus bandwidth of nccl-tests: bytes that each device must send over the time.
-    """
-    if kind not in operator_time.COLLECTIVES:
-        raise unknown("collective", kind, operator_time.COLLECTIVES)
-    chip = load("device", device)
-    whole = cluster(chip, float(devices), link=load("link", link) if link else None)
-    shapes = [{"bytes": each, "devices": devices} for each in sizes(size)]
-    asked = operator_time.collective(kind, np.array([shape["bytes"] for shape in shapes]), float(devices))
-    share = (2.0 if kind == "all-reduce" else 1.0) * (devices - 1.0) / devices
-    rows = _timed(asked, whole, shapes)
-    return [{**row, "busbw_bytes_per_s": share * row["bytes"] / row["time_s"]} for row in rows]
+    """Return rows ``{bytes, devices, time_s, lower_s, upper_s, bound, busbw_bytes_per_s}``."""
+    bytes_ = sizes(size)
+    found = single.collective(cluster(device, devices, link), size=bytes_, kind=kind)
+    rows = _rows(found, {"size": bytes_}, busbw="busbw_bytes_per_s")
+    return [{"bytes": row.pop("size"), "devices": devices, **row} for row in rows]
 
 
 def print_kernels(rows: list[dict[str, Any]], title: str) -> None:

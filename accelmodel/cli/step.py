@@ -236,8 +236,8 @@ def step(
     chosen = _technique(technique, threshold, rule)
     cluster = _hardware(device, devices, link, shortcuts, settings)
     parallel = {"tp": tp, "pp": pp, "ep": ep, "dp": dp}
-    sizes = {"phase": phase, "batch": batch, "context": context, "prefix": prefix, **parallel}
-    bits = {"weight_bits": weight_bits, "activation_bits": activation_bits, "kv_bits": kv_bits}
+    sizes: dict[str, Any] = {"phase": phase, "batch": batch, "context": context, "prefix": prefix, **parallel}
+    bits: dict[str, Any] = {"weight_bits": weight_bits, "activation_bits": activation_bits, "kv_bits": kv_bits}
     inputs = prepare(load("model", model), cluster, workload(**sizes, **bits))
     if hybrid:
         from accelmodel.calibration.hybrid import corrected

@@ -6,6 +6,7 @@ between by name.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,15 +17,18 @@ from accelmodel.cloud import infersave
 from accelmodel.cloud.infersave import Ctcf, Server, Shape, Task
 from accelmodel.cloud.offload import POLICIES, Need, Offer, Placed
 from accelmodel.errors import SpecError, unknown
+from accelmodel.inference.attributes import behind
 from accelmodel.inference.memory import kv_bytes_per_token, memory_per_device
 from accelmodel.laws.kernels.batching import step_time
 from accelmodel.serving.simulate import rules_of
 from accelmodel.serving.step_times import axis, device_times, split_times
+from accelmodel.specs.base import Spec
 from accelmodel.specs.cloud import Engine, Instance
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import cluster, load, workload
 from accelmodel.specs.parameters import parameters
+from accelmodel.units import label
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -33,11 +37,10 @@ Array = Any
 #: contexts at which the mean decode step is evaluated (Gauss-Legendre; see ``request.NODES``)
 NODES = 3
 DEGREES = (1, 2, 4, 8)
-#: variable → unit of what a model of time answers
-UNITS = {
-    "prefill": "s", "decode": "s", "host": "s", "loads": "s", "offload_ratio": "1", "feasible": "1", "tp": "1",
-    "tps_total": "token/s", "tps_output": "token/s", "short": "B",
-}  # fmt: skip
+#: what a model of time answers
+VARIABLES = (
+    "prefill", "decode", "host", "loads", "offload_ratio", "feasible", "tp", "tps_total", "tps_output", "short",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -254,6 +257,26 @@ def host(
     found["tps_output"] = found["tps_total"] * task.output / (task.input + task.output)
     dims, coords = ("instance", "batch", "ratio"), {"instance": [each.name for each in instances], "batch": batches}
     shape = np.broadcast_shapes(*(np.shape(values) for values in found.values()))
-    data = {name: (dims, np.broadcast_to(found[name], shape), {"units": unit}) for name, unit in UNITS.items()}
-    answer = xr.Dataset(data, coords=coords, attrs={"model": model.name, "time_model": time_model})
-    return answer.isel(ratio=0) if more.get("ratio") is None else answer.assign_coords(ratio=more["ratio"])
+    data = {name: (dims, np.broadcast_to(found[name], shape)) for name in VARIABLES}
+    answer = xr.Dataset(data, coords=coords, attrs=_attributes(model, instances, task, setup, time_model))
+    return label(answer.isel(ratio=0) if more.get("ratio") is None else answer.assign_coords(ratio=more["ratio"]))
+
+
+def _attributes(
+    model: LanguageModel, instances: list[Instance], task: Task, setup: Setup, time_model: str
+) -> dict[str, str]:
+    """Return what an answer says of the question behind it."""
+    parts: dict[str, Spec] = {"model": model, "engine": setup.engine}
+    for each in instances:
+        parts[f"instance {each.name}"] = each
+        parts[f"device {each.device}"] = load("device", each.device)
+        parts[f"link {each.link}"] = load("link", each.link)
+    return {
+        **behind(parts),
+        "model": model.name,
+        "time_model": time_model,
+        "engine": setup.engine.name,
+        "policy": setup.policy,
+        "bits": json.dumps(setup.bits),
+        "sizes": json.dumps({"input": float(task.input), "output": float(task.output)}),
+    }

@@ -36,7 +36,7 @@ def with_cores(device: Device, cores: Number) -> Device:
     more = override(device, cores=cores).cores / device.cores
     rates = ("peak_16bit", "peak_8bit_int", "peak_8bit_float", "peak_4bit", "vector_rate", "l2_bandwidth")
     scaled = {name: getattr(device, name) * more for name in rates}
-    return override(device, cores=cores, **scaled)  # type: ignore[no-any-return]
+    return override(device, cores=cores, **scaled)
 
 
 def design(parts: Parts, **axes: Number) -> tuple[Cluster, dict[str, Number]]:

@@ -28,6 +28,7 @@ from accelmodel.laws.types import Operator
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.load import load
 from accelmodel.specs.quantities import Number
+from accelmodel.units import label
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -161,16 +162,7 @@ def evaluate(study: Study, parts: Parts, errors: Any = None, **axes: Any) -> xr.
     result["tokens_per_dollar"] = found / result.dollars_per_s
     allowed = within(result, study.constraints.limits())
     result["feasible"] = (found.min("technique") > 0.0) & allowed
-    units = {
-        "throughput": "token/s",
-        "throughput_per_area": "token/(s m2)",
-        "tokens_per_dollar": "token/USD",
-        "feasible": "1",
-    }
-    for name, variable in result.data_vars.items():
-        area = "m2" if "area" in str(name) else "USD"
-        variable.attrs["units"] = units.get(str(name), {"power": "W", "dollars_per_s": "USD/s"}.get(str(name), area))
-    return result
+    return label(result)
 
 
 def size(study: Study) -> int:

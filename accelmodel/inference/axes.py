@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,10 +11,12 @@ import numpy as np
 from accelmodel.errors import SpecError
 from accelmodel.inference.operators import OperatorTable
 from accelmodel.laws.types import Machine, Operator
+from accelmodel.specs.load import field_units
 from accelmodel.specs.quantities import Number
+from accelmodel.units import NOMENCLATURE, label
 
 if TYPE_CHECKING:
-    pass
+    import xarray as xr
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,55 @@ class Axes:
     def names(self) -> tuple[str, ...]:
         """Name of each axis, workload first."""
         return (*self.workload, *self.machine)
+
+
+def carried(*specs: Any) -> xr.Coordinates | None:
+    """Return everything that callers put on the axes of some specifications; None where there are no axes.
+
+    What is first told of a name holds.  An axis whose labels are the values of the field itself has that field's unit.
+    """
+    found: xr.Dataset | None = None
+    for spec in specs:
+        units: dict[str, str] = {}
+        for field in fields(spec):
+            value = getattr(spec, field.name)
+            if not hasattr(value, "dims"):
+                continue
+            units = units or field_units(type(spec))
+            own = _with_units(value, units[field.name]).coords.to_dataset()
+            found = (
+                own
+                if found is None
+                else found.merge(own.drop_vars(list(found.coords), errors="ignore"), compat="override", join="override")
+            )
+    return None if found is None else found.coords
+
+
+def _with_units(value: xr.DataArray, unit: str) -> xr.DataArray:
+    """Return the value, its axis with the unit of its field where the labels are its own values."""
+    (dim,) = value.dims if value.ndim == 1 else (None,)
+    if dim is None or dim in NOMENCLATURE or dim not in value.coords or "units" in value[dim].attrs:
+        return value
+    if not np.array_equal(value[dim].values, value.values):
+        return value
+    return value.assign_coords({dim: value[dim].assign_attrs(units=unit)})
+
+
+def with_coordinates(result: xr.Dataset, more: xr.Coordinates | None) -> xr.Dataset:
+    """Return an answer with units on everything, and with what its caller put on the axes.
+
+    Raises
+    ------
+    SpecError
+        If a coordinate has the name of a variable of the answer.
+    """
+    if more is not None:
+        taken = sorted(str(name) for name in more if name in result.data_vars)
+        if taken:
+            raise SpecError(f"coordinate {taken[0]!r} has the name of a variable of the answer; rename it")
+        absent = [name for name, value in more.items() if not set(value.dims) <= set(result.dims)]
+        result = result.assign_coords(more.to_dataset().drop_vars(absent).coords)
+    return label(result)
 
 
 def axes_of(values: list[Number], known: dict[str, Any]) -> dict[str, Any]:

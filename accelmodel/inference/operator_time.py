@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from accelmodel.errors import SpecError
 from accelmodel.inference import layers
@@ -117,6 +118,21 @@ def time_columns(columns: Columns, cluster: Cluster) -> tuple[Any, Any]:
     tuple of ndarray (row, *axes of the cluster)
         Times [s], and indices into ``BOUNDS``.
     """
+    found = timed(columns, cluster)
+    return found.time, found.bound
+
+
+class Timed(NamedTuple):
+    """Times of operators [s], indices into ``BOUNDS`` and ``types.COLLECTIVES``, and the kind of each."""
+
+    time: npt.NDArray[np.float64]
+    bound: npt.NDArray[np.float64]
+    algorithm: npt.NDArray[np.float64]
+    kind: float
+
+
+def timed(columns: Columns, cluster: Cluster) -> Timed:
+    """Time operators of one kind one by one; arrays are (row, *axes of the cluster), see ``time_columns``."""
     values = {name: np.atleast_1d(np.asarray(value, dtype=float)) for name, value in {**_BLANK, **columns}.items()}
     rows = max(value.size for value in values.values())
     if any(value.size not in (1, rows) for value in values.values()):
@@ -127,11 +143,18 @@ def time_columns(columns: Columns, cluster: Cluster) -> tuple[Any, Any]:
     chip = machine(cluster)
     axes = Axes({}, axes_of(list(chip.values()), {}))
     _, detail = run_kernel(table, machine_array(chip, axes), NONE, detail=True)
-    found = (detail[DETAIL.index(name), 0].reshape(rows, *axes.shape) for name in ("time", "bound"))
-    times, bounds = found
-    return times, bounds
+    times, bounds, algorithms = (
+        detail[DETAIL.index(name), 0].reshape(rows, *axes.shape) for name in ("time", "bound", "algorithm")
+    )
+    return Timed(times, bounds, algorithms, float(values["kind"][0]))
 
 
 def bound_names(bounds: Any) -> Any:
     """Return the words for indices into ``BOUNDS``."""
     return np.array(BOUNDS)[np.asarray(bounds, dtype=int)]
+
+
+def algorithm_names(algorithms: Any) -> Any:
+    """Return the words for indices into ``types.COLLECTIVES``; none below 0."""
+    codes = np.asarray(algorithms, dtype=int)
+    return np.array([*types.COLLECTIVES, "none"])[np.where(codes < 0, len(types.COLLECTIVES), codes)]

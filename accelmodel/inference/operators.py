@@ -29,6 +29,7 @@ from accelmodel.inference.layers import (
     pointwise,
     shard,
 )
+from accelmodel.inference.named import ModelLike, WorkLike, as_model, as_workload
 from accelmodel.laws import types
 from accelmodel.laws.types import Operator
 from accelmodel.specs.language_model import LanguageModel
@@ -38,7 +39,17 @@ from accelmodel.specs.workload import Workload
 
 @dataclass(frozen=True)
 class OperatorTable:
-    """Rows of a step: ``columns[name][i]`` is a float, or a DataArray over axes of the workload."""
+    """Rows of a step.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Of the rows, in graph order.
+    columns : dict
+        Field of ``laws.types.Operator`` → value of each row: a float, or a DataArray over axes of the workload.
+    notes : tuple of str
+        How the model was cut, where that matters.
+    """
 
     names: tuple[str, ...]
     columns: dict[str, list[Number]]
@@ -127,13 +138,13 @@ def check(model: LanguageModel, work: Workload) -> tuple[str, ...]:
     return tuple(note for note in notes if note)
 
 
-def operator_table(model: LanguageModel, work: Workload) -> OperatorTable:
+def operator_table(model: ModelLike, work: WorkLike) -> OperatorTable:
     """Return the operator table of one step on the busiest device.
 
     Parameters
     ----------
-    model : LanguageModel
-    work : Workload
+    model : str or LanguageModel
+    work : Workload or mapping
         Its numeric fields may be labelled axes; the columns then carry them.
 
     Returns
@@ -152,7 +163,14 @@ def operator_table(model: LanguageModel, work: Workload) -> OperatorTable:
     With pipeline parallelism the batch is cut into as many micro-batches as stages; the table is one
     micro-batch through all stages, which is also the steady time between two tokens of a sequence.
     Routing of experts is uniform: optimistic for skewed routers.
+
+    Examples
+    --------
+    >>> table = operator_table("llama-3-8b", {"phase": "decode", "batch": 4, "context": 2048, "tp": 2})
+    >>> table.names[:3]
+    ('embedding', 'all_reduce_into_attention', 'attention_norm')
     """
+    model, work = as_model(model), as_workload(work)
     notes = check(model, work)
     part = shard(model, work)
     rows = list(_rows(model, work, part))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from accelmodel.errors import Infeasible, unknown
+from accelmodel.inference.attributes import BITS, behind, of_technique, on_cluster, parts_of, told
+from accelmodel.inference.axes import carried, with_coordinates
 from accelmodel.inference.memory import memory_per_device
+from accelmodel.inference.named import ClusterLike, ModelLike, as_cluster, as_model
 from accelmodel.inference.policies import Technique, chosen
 from accelmodel.inference.preserve import prompt_length
 from accelmodel.inference.step import Inputs, prepare, totals
@@ -102,22 +107,34 @@ def _compare(
     parts = prepare_request(model, cluster, phase, context, **work)
     compared: dict[str, str | Technique] = {"baseline": BASELINE, "fused": "fused", "preserve": prefetch}
     runs = {name: run_request(parts, each) for name, each in compared.items()}
-    data = {name: run.step_time.assign_attrs(units="s") for name, run in runs.items()}
-    data["speedup"] = (data["baseline"] / data["preserve"]).assign_attrs(units="1")
-    data["prefetched_bytes"] = runs["preserve"].prefetched_bytes.assign_attrs(units="B")
+    data = {name: run.step_time for name, run in runs.items()}
+    data["speedup"] = data["baseline"] / data["preserve"]
+    data["prefetched_bytes"] = runs["preserve"].prefetched_bytes
     held = fits(model, cluster, phase, context, **work) + 0.0 * data["speedup"]
     if not (held > 0.5).any():
         raise Infeasible(f"{model.name}: no whole request fits; raise tp, or lower batch, context or the bits")
-    data["feasible"] = (held > 0.5).assign_attrs(units="1")
+    data["feasible"] = held > 0.5
     return xr.Dataset(data).expand_dims(model=[model.name])
 
 
+def _attributes(models: list[LanguageModel], cluster: Cluster, prefetch: Technique) -> dict[str, str]:
+    """Return what the comparison says of what stands behind it."""
+    parts = {**{f"model {each.name}": each for each in models}, **parts_of(cluster)}
+    return {**behind(parts), **of_technique(prefetch), **on_cluster(cluster)}
+
+
+def _axis(name: str, values: Sequence[int]) -> xr.DataArray:
+    import xarray as xr
+
+    return xr.DataArray(np.array(values, dtype=float), dims=name, coords={name: list(values)})
+
+
 def speedups(
-    models: list[LanguageModel],
-    cluster: Cluster,
-    tp: list[int],
-    batch: list[int],
-    context: list[int],
+    models: ModelLike | Sequence[ModelLike],
+    cluster: ClusterLike,
+    tp: Sequence[int],
+    batch: Sequence[int],
+    context: Sequence[int],
     *,
     phase: str = "end-to-end",
     prefetch: str | Technique = "preserve",
@@ -127,10 +144,10 @@ def speedups(
 
     Parameters
     ----------
-    models : list of LanguageModel
-    cluster : Cluster
+    models : str, LanguageModel or list of them
+    cluster : str, Device or Cluster
         Its fields may carry labelled axes; the result then has them.
-    tp, batch, context : list of int
+    tp, batch, context : sequence of int
         Tensor-parallel degrees [1], sequences [1] and total lengths [token].
     phase : {"end-to-end", "decode", "prefill"}
         The paper's mix by default.
@@ -143,30 +160,46 @@ def speedups(
     -------
     xarray.Dataset
         Over (model, tp, batch, context): ``baseline``, ``fused``, ``preserve`` [s], ``speedup`` [1],
-        ``prefetched_bytes`` [B] on one device, ``feasible``: whether it fits the memory.
+        ``prefetched_bytes`` [B] on one device, ``feasible``: whether it fits the memory.  Attributes as ``time_step``;
+        ``skipped``: why models that fit nowhere are left out.
 
     Raises
     ------
     SpecError
-        If a degree or phase is not allowed.
+        If a name, a degree or the phase is not allowed.
     Infeasible
         If nothing of it fits.
+
+    Notes
+    -----
+    Source of the mix: arXiv 2501.08192, evaluation: two thirds of a request are its prompt.  The sum over decode steps
+    is a quadrature of four contexts, within 0.2 % of the sum over every step.
+
+    Examples
+    --------
+    >>> result = speedups("llama-3-8b", "ascend-910b2", tp=[8], batch=[4], context=[4096], phase="decode")
+    >>> bool(result.speedup.item() > 1.0)
+    True
     """
     import xarray as xr
 
-    def axis(name: str, values: list[int]) -> xr.DataArray:
-        return xr.DataArray(np.array(values, dtype=float), dims=name, coords={name: values})
+    cluster = as_cluster(cluster)
+    given = [models] if isinstance(models, str | LanguageModel) else models
+    specs = [as_model(each) for each in given]
 
-    work = {"tp": axis("tp", tp), "batch": axis("batch", batch), **(precision or {})}
+    work = {"tp": _axis("tp", tp), "batch": _axis("batch", batch), **(precision or {})}
     ahead = chosen(prefetch)
     found, problems = [], []
-    for model in models:
+    for model in specs:
         try:
-            found.append(_compare(model, cluster, phase, ahead, axis("context", context), work))
+            found.append(_compare(model, cluster, phase, ahead, _axis("context", context), work))
         except Infeasible as problem:
             problems.append(str(problem))
     if not found:
         raise Infeasible("; ".join(problems))
     result = xr.concat(found, "model", combine_attrs="drop_conflicts")
-    result.attrs = {"phase": phase, "device": cluster.device.name, "skipped": "; ".join(problems)}
-    return result.transpose("model", "tp", "batch", "context", ...)
+    result = result.transpose("model", "tp", "batch", "context", ...)
+    bits = {**dict.fromkeys(BITS, 16.0), **(precision or {})}
+    asked = {"phase": phase, "bits": json.dumps({name: told(value) for name, value in bits.items()})}
+    result.attrs = {**_attributes(specs, cluster, ahead), **asked, "skipped": "; ".join(problems)}
+    return with_coordinates(result, carried(cluster.device, cluster.link, cluster.scale_out))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -10,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from accelmodel.errors import Infeasible, SpecError
-from accelmodel.inference.axes import Axes, _spread, axes_of, machine_array, table_array
+from accelmodel.inference.attributes import asked, behind, of_technique, on_cluster, parts_of
+from accelmodel.inference.axes import Axes, _spread, axes_of, carried, machine_array, table_array, with_coordinates
 from accelmodel.inference.intervals import factors, interval, kind_of
 from accelmodel.inference.machine import machine
 from accelmodel.inference.memory import memory_per_device
+from accelmodel.inference.named import ClusterLike, ModelLike, WorkLike, as_cluster, as_model, as_workload
 from accelmodel.inference.operators import OperatorTable, operator_table
 from accelmodel.inference.policies import Technique, chosen, none
 from accelmodel.laws.kernels import step
 from accelmodel.laws.types import BOUNDS, COLLECTIVE, COLLECTIVES, DETAIL, TOTALS, Operator, Policy
-from accelmodel.specs.facts import weakest
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.quantities import Number
@@ -33,16 +33,16 @@ NONE = none()
 #: workload points x designs from which all cores are worth their start-up
 _PARALLEL_FROM = 2000
 _WORK_NUMBERS = tuple(f.name for f in fields(Workload) if f.name != "phase")
-#: per-operator variable, its unit, and whether it adds up over the invocations of a row
-_VARIABLES = (
-    ("time", "s", True),
-    ("hbm_bytes", "B", True),
-    ("l2_hit_bytes", "B", True),
-    ("link_bytes", "B", True),
-    ("admitted_bytes", "B", True),
-    ("fetched_bytes", "B", True),
-    ("l2_resident_bytes", "B", False),
-)
+#: per-operator variable, and whether it adds up over the invocations of a row
+_VARIABLES = {
+    "time": True,
+    "hbm_bytes": True,
+    "l2_hit_bytes": True,
+    "link_bytes": True,
+    "admitted_bytes": True,
+    "fetched_bytes": True,
+    "l2_resident_bytes": False,
+}
 
 
 def run_kernel(table: Any, machines: Any, policy: Policy, *, detail: bool = False) -> tuple[Any, Any]:
@@ -114,6 +114,11 @@ class Inputs:
         shape = tuple(len(labels) for labels in self.axes.workload.values())
         return np.broadcast_to(_spread(value, self.axes.workload), shape)
 
+    def carried(self) -> xr.Coordinates | None:
+        """Return what the caller put on the axes."""
+        cluster = self.cluster
+        return carried(self.work, self.model, cluster.device, cluster.link, cluster.scale_out)
+
     def over_axes(self, value: Any) -> Any:
         """Return the value as a DataArray over all axes."""
         import xarray as xr
@@ -144,38 +149,65 @@ def prepare(model: LanguageModel, cluster: Cluster, work: Workload) -> Inputs:
 
 
 def totals(inputs: Inputs, technique: str | Technique = "none") -> xr.Dataset:
-    """Return what ``total_time`` returns, of inputs that are prepared already."""
+    """Return what ``total_time`` returns but the attributes, of inputs that are prepared already."""
     import xarray as xr
 
     found, _ = run_kernel(inputs.operators, inputs.machines, chosen(technique).numbers)
     dims, coords = inputs.axes.names, {**inputs.axes.workload, **inputs.axes.machine}
-    units = {"step_time": "s", "prefetched_bytes": "B", "hbm_bytes": "B"}
     data = {
-        name: (dims, found[i].reshape(inputs.axes.shape), {"units": unit})
-        for i, (name, unit) in enumerate(units.items())
+        name: (dims, values.reshape(inputs.axes.shape))
+        for name, values in zip(("step_time", "prefetched_bytes", "hbm_bytes"), found, strict=True)
     }
-    return xr.Dataset(data, coords=coords)
+    return with_coordinates(xr.Dataset(data, coords=coords), inputs.carried())
 
 
 def total_time(
-    model: LanguageModel, cluster: Cluster, work: Workload, technique: str | Technique = "none"
+    model: ModelLike, cluster: ClusterLike, work: WorkLike, technique: str | Technique = "none"
 ) -> xr.Dataset:
-    """Time whole prefill or decode steps: totals only, for questions with many points."""
-    return totals(prepare(model, cluster, work), technique)
+    """Time whole prefill or decode steps: totals only, for questions with many points.
+
+    Parameters
+    ----------
+    model, cluster, work, technique
+        As ``time_step`` takes them.
+
+    Returns
+    -------
+    xarray.Dataset
+        Over the axes: ``step_time`` [s], ``prefetched_bytes`` and ``hbm_bytes`` [B] of one device.  The numbers are
+        those of ``time_step``, without its operators, its interval and whether the model fits.
+
+    Raises
+    ------
+    SpecError, Infeasible
+        As ``time_step``.
+
+    Examples
+    --------
+    >>> work = {"phase": "decode", "batch": [1, 2, 4], "context": 4096, "tp": 8}
+    >>> result = total_time("llama-3-70b", "h100-sxm", work)
+    >>> dict(result.sizes), result.step_time.attrs["units"]
+    ({'batch': 3}, 's')
+    """
+    inputs, beside = prepare(as_model(model), as_cluster(cluster), as_workload(work)), chosen(technique)
+    return totals(inputs, beside).assign_attrs(attributes(inputs, beside))
 
 
 def time_step(
-    model: LanguageModel, cluster: Cluster, work: Workload, technique: str | Technique = "none"
+    model: ModelLike, cluster: ClusterLike, work: WorkLike, technique: str | Technique = "none"
 ) -> xr.Dataset:
     """Time one prefill or decode step, operator by operator.
 
     Parameters
     ----------
-    model : LanguageModel
-    cluster : Cluster
-    work : Workload
-        Numeric fields of the device, the links and the workload may be ``xarray.DataArray`` with labelled
-        axes; the result carries them.
+    model : str or LanguageModel
+        Name, path of a TOML file or of a Hugging Face ``config.json``, or what ``load("model", ...)`` returns.
+    cluster : str, Device or Cluster
+        Name or path of a device, a device (one full node of it), or what ``cluster(...)`` returns.
+    work : Workload or mapping
+        What ``workload(...)`` returns, or its fields.  Numeric fields of the device, the links and the workload may
+        be ``xarray.DataArray`` with labelled axes; the result carries them, with everything on their coordinates.  A
+        list or an array is an axis that has the name of its field.
     technique : str or Technique
         What runs beside the operators: a name, or ``policy(name, ...)`` with parameters.
 
@@ -186,19 +218,38 @@ def time_step(
         ``l2_hit_bytes``, ``link_bytes``, ``admitted_bytes`` and ``fetched_bytes`` (by the prefetch lane
         beside the operator) [B], all over the ``count`` invocations of a row; ``l2_resident_bytes``
         (prefetched and waiting when one invocation ends) [B]; ``algorithm`` of collectives; ``count``;
-        ``lower`` and ``upper`` [s], between which nine tenths of measured times lie (see ``uncertainty``).
+        ``lower`` and ``upper`` [s], between which nine tenths of measured times lie (see ``intervals``).
         Without ``operator``: ``step_time`` [s], also as ``ttft`` or ``tpot``, with its ``step_time_lower`` and
-        ``step_time_upper``; ``tokens_per_s``,
-        ``prefetched_bytes``, ``memory_bytes`` [B], ``feasible``.
+        ``step_time_upper``; ``tokens_per_s``, ``prefetched_bytes``, ``memory_bytes`` [B], ``feasible``.
+
+        Attributes, all text, JSON where they have parts: ``technique`` and ``technique_parameters``; ``model``,
+        ``device``, ``link``, ``scale_out``, ``devices``; ``phase``, ``sizes``, ``degrees``, ``bits``; ``overrides``:
+        what the caller gave in place of what is known; ``digests``, ``sources`` and ``weakest_fact`` of what stands
+        behind it; ``notes``; ``accelmodel_version``.
 
     Raises
     ------
     SpecError
-        If the model cannot be cut as asked.
+        If a name is unknown, a value not allowed, or the model cannot be cut as asked.
     Infeasible
         If it does not fit the device's memory at any point.
+
+    Notes
+    -----
+    Operators follow one another, as in a captured graph of kernels; what an engine's host adds between steps is left
+    out (see ``serve``), so that steps shorter than the host's work are told too short.  Routing of experts is uniform:
+    optimistic for skewed routers.
+
+    Examples
+    --------
+    >>> work = {"phase": "decode", "batch": 4, "context": 16384, "tp": 8}
+    >>> result = time_step("llama-3-70b", "h100-sxm", work, technique="preserve")
+    >>> result.attrs["technique"], result.attrs["device"], bool(result.feasible)
+    ('preserve', 'h100-sxm', True)
+    >>> bool(abs(result.time.sum() / result.step_time - 1.0) < 1e-9)
+    True
     """
-    return evaluate(prepare(model, cluster, work), technique)
+    return evaluate(prepare(as_model(model), as_cluster(cluster), as_workload(work)), technique)
 
 
 def evaluate(inputs: Inputs, technique: str | Technique = "none") -> xr.Dataset:
@@ -207,21 +258,21 @@ def evaluate(inputs: Inputs, technique: str | Technique = "none") -> xr.Dataset:
     sums, detail = run_kernel(inputs.operators, inputs.machines, beside.numbers, detail=True)
     result = _operators_dataset(inputs, detail)
     over_axes = inputs.over_axes
-    result["step_time"] = over_axes(sums[0].reshape(inputs.axes.shape)).assign_attrs(units="s")
+    result["step_time"] = over_axes(sums[0].reshape(inputs.axes.shape))
     ends = _ends(inputs)
     kinds, times = inputs.column("kind"), result["time"].values
     for name, end, sign in (("lower", 0, 0), ("upper", 1, 1)):
-        result[name] = (result["time"].dims, times * ends[kind_of(kinds), end], {"units": "s"})
+        result[name] = (result["time"].dims, times * ends[kind_of(kinds), end])
         whole = interval(times, kinds, ends)[sign]
-        result[f"step_time_{name}"] = over_axes(whole).assign_attrs(units="s")
-    result["prefetched_bytes"] = over_axes(sums[1].reshape(inputs.axes.shape)).assign_attrs(units="B")
+        result[f"step_time_{name}"] = over_axes(whole)
+    result["prefetched_bytes"] = over_axes(sums[1].reshape(inputs.axes.shape))
     tokens = work.batch * (1.0 if work.phase == "decode" else work.context - work.prefix)
-    result["tokens_per_s"] = over_axes(tokens / result["step_time"]).assign_attrs(units="token/s")
+    result["tokens_per_s"] = over_axes(tokens / result["step_time"])
     result["tpot" if work.phase == "decode" else "ttft"] = result["step_time"]
-    result["memory_bytes"] = over_axes(inputs.memory).assign_attrs(units="B")
-    result["feasible"] = (over_axes(inputs.fits * 1.0) > 0.5).assign_attrs(units="1")
+    result["memory_bytes"] = over_axes(inputs.memory)
+    result["feasible"] = over_axes(inputs.fits * 1.0) > 0.5
     result.attrs = attributes(inputs, beside)
-    return result
+    return with_coordinates(result, inputs.carried())
 
 
 def _ends(inputs: Inputs) -> Any:
@@ -244,32 +295,23 @@ def _operators_dataset(inputs: Inputs, detail: Any) -> xr.Dataset:
     count, kind = inputs.column("count"), inputs.column("kind")
     idle = (count == 0.0) | ((kind >= COLLECTIVE) & (inputs.column("ranks") <= 1.0))
     rows = ("operator", *inputs.axes.names)
-    data = {name: (rows, of(name) * (count if summed else 1.0), {"units": unit}) for name, unit, summed in _VARIABLES}
-    data["flops"] = (rows, inputs.column("flops") * count, {"units": "FLOP"})
-    data["count"] = (rows, np.where(idle, 0.0, count), {"units": "1"})
-    data["bound"] = (rows, words(BOUNDS, of("bound"), idle), {"units": "1"})
-    data["algorithm"] = (rows, words(COLLECTIVES, of("algorithm"), idle | (of("algorithm") < 0.0)), {"units": "1"})
+    data = {name: (rows, of(name) * (count if summed else 1.0)) for name, summed in _VARIABLES.items()}
+    data["flops"] = (rows, inputs.column("flops") * count)
+    data["count"] = (rows, np.where(idle, 0.0, count))
+    data["bound"] = (rows, words(BOUNDS, of("bound"), idle))
+    data["algorithm"] = (rows, words(COLLECTIVES, of("algorithm"), idle | (of("algorithm") < 0.0)))
     coords = {"operator": list(inputs.table.names), **inputs.axes.workload, **inputs.axes.machine}
     return xr.Dataset(data, coords=coords)
 
 
-def attributes(inputs: Inputs, technique: Technique) -> dict[str, Any]:
+def attributes(inputs: Inputs, technique: Technique) -> dict[str, str]:
     """Return what an answer must carry: version, names, digests, sources and the weakest kind of fact."""
-    from accelmodel import __version__
-
     cluster = inputs.cluster
-    specs = (inputs.model, cluster.device, cluster.link, cluster.scale_out)
-    behind = [fact for spec in specs for fact in spec.facts.values()]
     return {
-        "accelmodel_version": __version__,
-        "technique": technique.name,
-        "technique_parameters": json.dumps(dict(technique.parameters)),
-        "phase": inputs.work.phase,
+        **behind({"model": inputs.model, **parts_of(cluster)}),
+        **of_technique(technique),
+        **asked(inputs.work),
         "model": inputs.model.name,
-        "device": cluster.device.name,
-        "link": cluster.link.name,
-        "digests": ", ".join(f"{spec.name}:{spec.digest}" for spec in specs),
-        "sources": ", ".join(sorted({fact.source for fact in behind})),
-        "weakest_fact": weakest(fact.kind for fact in behind),
+        **on_cluster(cluster),
         "notes": "; ".join(inputs.table.notes),
     }

@@ -17,12 +17,13 @@ import numpy as np
 from accelmodel.errors import SpecError
 from accelmodel.inference.step import prepare, totals
 from accelmodel.kvcache.policies import bandwidth_rate, loader
-from accelmodel.kvcache.prompt import Prompt, check_above_zero
+from accelmodel.kvcache.prompt import Prompt, attributes, check_above_zero
 from accelmodel.kvcache.traces import Array
 from accelmodel.laws.kernels import two_fronts
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import workload
+from accelmodel.units import label
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -211,13 +212,15 @@ def adaptive_scheduling(
     finish = np.array([max(state.time, state.cake) for state, _, _ in runs])
     first = np.array([others.first for _, others, _ in runs])
     data = {
-        "cake_ttft": ("mode", np.array([state.cake for state, _, _ in runs]), {"units": "s"}),
-        "finish": ("mode", finish, {"units": "s"}),
-        "throughput": ("mode", work / finish, {"units": "token/s"}),
-        "request_ttft": (("mode", "request"), first, {"units": "s"}),
-        "mean_request_ttft": ("mode", first.mean(axis=1) if len(requests) else np.zeros(len(runs)), {"units": "s"}),
-        "step_start": (("mode", "step"), steps[..., 0], {"units": "s"}),
-        "step_tokens": (("mode", "step"), steps[..., 1], {"units": "token"}),
-        "step_cake_tokens": (("mode", "step"), steps[..., 2], {"units": "token"}),
+        "cake_ttft": ("mode", np.array([state.cake for state, _, _ in runs])),
+        "finish": ("mode", finish),
+        "throughput": ("mode", work / finish),
+        "request_ttft": (("mode", "request"), first),
+        "mean_request_ttft": ("mode", first.mean(axis=1) if len(requests) else np.zeros(len(runs))),
+        "step_start": (("mode", "step"), steps[..., 0]),
+        "step_tokens": (("mode", "step"), steps[..., 1]),
+        "step_cake_tokens": (("mode", "step"), steps[..., 2]),
     }
-    return xr.Dataset(data, coords={"mode": list(MODES)})
+    return label(
+        xr.Dataset(data, coords={"mode": list(MODES)}, attrs={**attributes(prompt=prompt), "prefills": prefills})
+    )

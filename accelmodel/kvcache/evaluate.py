@@ -239,7 +239,7 @@ def _constant_rows(inputs: Inputs, curves: dict[float, Array]) -> tuple[list[Any
         ttft = {name: every[name] for name in inputs.names}
         done = {name: float(here[name]) for name in ("computed_tokens", "loaded_tokens", "waste")}
         more = {
-            "uniform_bound_s": float(here.bound),
+            "uniform_bound_s": float(here.uniform_bound),
             "crossover_bandwidth_bytes_per_s": _finite(float(here.crossover_bandwidth)),
         }
         rows.append(_row(at, ttft, float(here.meet_token)))

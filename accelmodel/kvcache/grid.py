@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from accelmodel.errors import SpecError
-from accelmodel.kvcache.prompt import Loading, check_above_zero, check_reach, check_steps
+from accelmodel.kvcache.prompt import Loading, attributes, check_above_zero, check_reach, check_steps
 from accelmodel.kvcache.traces import Array
 from accelmodel.laws.kernels import two_front_policies
 from accelmodel.laws.kernels.two_fronts import MEETING
+from accelmodel.units import label
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -101,7 +102,7 @@ def ttft_grid(
     xarray.Dataset
         Over (device, tokens, bandwidth, utilisation, kv_bits): ``ttft`` [s] (also over ``policy``),
         ``meet_token``, ``computed_tokens``, ``loaded_tokens``, ``waste`` [token], ``speedup_over_compute``,
-        ``speedup_over_load`` [1] of Cake, ``bound`` [s]: Tc Tl / (Tc + Tl), exact for uniform costs without tail;
+        ``speedup_over_load`` [1] of Cake, ``uniform_bound`` [s]: Tc Tl / (Tc + Tl), exact for uniform costs;
         ``crossover_bandwidth`` [B/s], above which loading alone beats computing alone, infinite where it never does.
 
     Raises
@@ -149,11 +150,11 @@ def _dataset(out: Array, coords: dict[str, Any], stored: Array, token_bytes: Arr
         spare = (compute - load + alone - waits)[:, :, 0]
         needed = np.where(spare > 0.0, size[:, :, 0] / spare, np.inf)
     crossover = np.where((needed > 0.0) & (needed <= loading.rate_limit), needed, np.inf)
-    data: dict[str, Any] = {"ttft": (("policy", *AXES), np.stack([times[name] for name in NAMES]), {"units": "s"})}
-    data |= {name: (AXES, value, {"units": "token"}) for name, value in done.items()}
-    data["speedup_over_compute"] = (AXES, compute / both, {"units": "1"})
-    data["speedup_over_load"] = (AXES, load / both, {"units": "1"})
-    data["bound"] = (AXES, bound, {"units": "s"})
+    data: dict[str, Any] = {"ttft": (("policy", *AXES), np.stack([times[name] for name in NAMES]))}
+    data |= {name: (AXES, value) for name, value in done.items()}
+    data["speedup_over_compute"] = (AXES, compute / both)
+    data["speedup_over_load"] = (AXES, load / both)
+    data["uniform_bound"] = (AXES, bound)
     over = tuple(name for name in AXES if name != "bandwidth")
-    data["crossover_bandwidth"] = (over, crossover, {"units": "B/s"})
-    return xr.Dataset(data, coords={"policy": list(NAMES), **coords})
+    data["crossover_bandwidth"] = (over, crossover)
+    return label(xr.Dataset(data, coords={"policy": list(NAMES), **coords}, attrs=attributes(loading=loading)))

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from accelmodel.errors import SpecError
-from accelmodel.kvcache.prompt import Prompt
+from accelmodel.kvcache.prompt import Prompt, attributes
 from accelmodel.kvcache.traces import Array, Trace
 from accelmodel.laws.kernels import two_front_policies, two_fronts
 from accelmodel.laws.kernels.two_fronts import MEETING, Engine, Loader, Rate
+from accelmodel.units import label
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -160,12 +161,12 @@ def fronts_over_time(prompt: Prompt) -> xr.Dataset:
     front = np.vstack([[0.0, 0.0], computed])
     back = np.vstack([[0.0, prompt.stored], loaded])
     data = {
-        "compute_time": ("step", front[:, 0], {"units": "s"}),
-        "compute_token": ("step", np.minimum(front[:, 1], prompt.tokens), {"units": "token"}),
-        "load_time": ("request", back[:, 0], {"units": "s"}),
-        "load_token": ("request", back[:, 1], {"units": "token"}),
+        "compute_time": ("step", front[:, 0]),
+        "compute_token": ("step", np.minimum(front[:, 1], prompt.tokens)),
+        "load_time": ("request", back[:, 0]),
+        "load_token": ("request", back[:, 1]),
     }
-    return xr.Dataset(data, attrs=meeting._asdict())
+    return label(xr.Dataset(data, attrs={**attributes(prompt=prompt), **meeting._asdict()}))
 
 
 def _split_at(prompt: Prompt, tokens: float, whole: bool = True) -> float:

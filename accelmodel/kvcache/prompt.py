@@ -7,8 +7,9 @@ constant rates in one kernel call, ``cake_adaptive.adaptive_scheduling`` shares 
 
 from __future__ import annotations
 
+import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -156,6 +157,24 @@ class Prompt:
     def traced(self) -> bool:
         """Whether a rate changes over time."""
         return self.computing.budget is not None or self.loading.trace is not None
+
+
+def _told(value: Any) -> Any:
+    """Return a value for JSON: parts as they are, a trace by its name, a curve by its length, no end as a word."""
+    if is_dataclass(value) and not isinstance(value, Trace):
+        return {field.name: _told(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Trace):
+        return value.name
+    if isinstance(value, np.ndarray):
+        return f"{value.size} chunks"
+    return value if value is None or math.isfinite(value) else str(value)
+
+
+def attributes(**asked: Prompt | Loading) -> dict[str, str]:
+    """Return what an answer about a stored KV cache says of the question: version, and each part as JSON."""
+    from accelmodel import __version__
+
+    return {"accelmodel_version": __version__, **{name: json.dumps(_told(part)) for name, part in asked.items()}}
 
 
 def check_above_zero(name: str, value: float, unit: str, infinite: bool = False) -> None:

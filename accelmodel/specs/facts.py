@@ -23,6 +23,8 @@ from accelmodel.units import unit_factor
 #: from the firmest to the weakest; an answer is as firm as the weakest fact behind it
 KINDS = ("given", "datasheet", "measured", "paper", "derived", "price", "calibrated", "assumed")
 _RANGED = ("calibrated", "assumed")
+#: locator of a value that a caller gave in place of what is known
+GIVEN = "given by the caller"
 _KEYS = {"value", "unit", "kind", "source", "locator", "range", "note"}
 _MAX_FILE_BYTES = 1 << 20
 
@@ -210,7 +212,7 @@ def read_facts(path: Path, table: str, others: Iterable[str] = ()) -> FactFile:
     return FactFile(str(path), table, name, facts, digest)
 
 
-def given(fact: Fact | None, value: Any, unit: str, where: str = "given by the caller") -> Fact:
+def given(fact: Fact | None, value: Any, unit: str, where: str = GIVEN) -> Fact:
     """Return the fact that replaces ``fact`` when a caller overrides it."""
     blank = Fact(value, unit, "given", "user", where)
     return blank if fact is None else replace(fact, value=value, kind="given", source="user", locator=where, range=None)

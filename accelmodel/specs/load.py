@@ -14,7 +14,7 @@ import typing
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, Unpack, overload
 
 import pydantic
 
@@ -25,8 +25,8 @@ from accelmodel.specs.cloud import Engine, Instance, KernelLibrary
 from accelmodel.specs.facts import Fact
 from accelmodel.specs.hardware import BillOfMaterials, Cluster, Device, Link, Process, Storage
 from accelmodel.specs.language_model import LanguageModel
-from accelmodel.specs.quantities import Quantity
-from accelmodel.specs.workload import Workload
+from accelmodel.specs.quantities import Quantity, Values
+from accelmodel.specs.workload import Fields, Workload
 from accelmodel.units import parse
 
 #: kind of spec → (folder of hwspecs, type)
@@ -116,13 +116,52 @@ def _from_huggingface(path: Path) -> LanguageModel:
 
 
 def available(kind: str) -> list[str]:
-    """Return the names that ``load(kind, …)`` knows, sorted."""
+    """Return the names that ``load(kind, ...)`` knows, sorted.
+
+    Parameters
+    ----------
+    kind : {"device", "link", "model", "process", "bill", "storage", "instance", "engine", "library"}
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    SpecError
+        If there is no such kind; the closest match is named.
+
+    Examples
+    --------
+    >>> available("device")[:2]
+    ['a100-sxm-40gb', 'a100-sxm-80gb']
+    """
     if kind not in TYPES:
         raise unknown("kind of specification", kind, TYPES)
     stems = (path.stem for path in (facts.root() / TYPES[kind][0]).glob("*.toml"))
     return sorted(stem for stem in stems if not stem.endswith(_FITTED))
 
 
+@overload
+def load(kind: Literal["device"], name: str, *, fitted: bool = ...) -> Device: ...
+@overload
+def load(kind: Literal["link"], name: str, *, fitted: bool = ...) -> Link: ...
+@overload
+def load(kind: Literal["model"], name: str, *, fitted: bool = ...) -> LanguageModel: ...
+@overload
+def load(kind: Literal["process"], name: str, *, fitted: bool = ...) -> Process: ...
+@overload
+def load(kind: Literal["bill"], name: str, *, fitted: bool = ...) -> BillOfMaterials: ...
+@overload
+def load(kind: Literal["storage"], name: str, *, fitted: bool = ...) -> Storage: ...
+@overload
+def load(kind: Literal["instance"], name: str, *, fitted: bool = ...) -> Instance: ...
+@overload
+def load(kind: Literal["engine"], name: str, *, fitted: bool = ...) -> Engine: ...
+@overload
+def load(kind: Literal["library"], name: str, *, fitted: bool = ...) -> KernelLibrary: ...
+@overload
+def load(kind: str, name: str, *, fitted: bool = ...) -> Any: ...
 def load(kind: str, name: str, *, fitted: bool = True) -> Any:
     """Return a specification by name or by path.
 
@@ -189,7 +228,7 @@ def _shipped(kind: str, name: str, fitted: bool) -> Spec:
     return _from_file(kind, path_of(kind, name), fitted)
 
 
-def override(spec: Any, **changes: Any) -> Any:
+def override(spec: S, **changes: Any) -> S:
     """Return the spec with some fields replaced; text is parsed in the field's unit.
 
     Parameters
@@ -197,15 +236,28 @@ def override(spec: Any, **changes: Any) -> Any:
     spec : Spec
         Left as it is.
     **changes
-        Field → float in SI, text such as ``"104MB"``, or DataArray that adds a labelled axis.
+        Field → float in SI, text such as ``"104MB"``, or what adds a labelled axis: a list or array (the axis has the
+        field's name), or a DataArray.
+
+    Returns
+    -------
+    Spec
+        Of the same type, with the facts of the new values, and without residuals: what was measured of one chip says
+        less of another.
 
     Raises
     ------
     SpecError
         If the field is unknown or its value not allowed.
+
+    Examples
+    --------
+    >>> chip = override(load("device", "a100-sxm-80gb"), l2_capacity="104MB", hbm_bandwidth=[2e12, 3e12])
+    >>> chip.l2_capacity, chip.hbm_bandwidth.dims
+    (104000000.0, ('hbm_bandwidth',))
     """
     units = field_units(type(spec))
-    fields = {f.name: getattr(spec, f.name) for f in dataclasses.fields(spec)}
+    fields: dict[str, Any] = {f.name: getattr(spec, f.name) for f in dataclasses.fields(typing.cast(Any, spec))}
     sourced = dict(fields.get("facts", {}))
     for name, value in changes.items():
         if name not in units:
@@ -221,30 +273,110 @@ def override(spec: Any, **changes: Any) -> Any:
 
 
 def cluster(
-    device: Device, devices: float | None = None, link: Link | None = None, scale_out: Link | None = None
+    device: Device | str,
+    devices: Values | None = None,
+    link: Link | str | None = None,
+    scale_out: Link | str | None = None,
 ) -> Cluster:
-    """Return the cluster a device usually stands in, as many devices as asked or one full node."""
-    inner = link or load("link", device.link)
-    outer = scale_out or load("link", device.scale_out)
+    """Return the cluster a device usually stands in, as many devices as asked or one full node.
+
+    Parameters
+    ----------
+    device : Device or str
+        Itself, its name, or the path of its file.
+    devices : float, optional
+        How many; a full node by default [1].
+    link, scale_out : Link or str, optional
+        What joins devices inside a node, and between nodes; the device's own by default.
+
+    Returns
+    -------
+    Cluster
+
+    Raises
+    ------
+    SpecError
+        If a name is unknown or a value not allowed.
+
+    Examples
+    --------
+    >>> cluster("h100-sxm").devices
+    8.0
+    >>> cluster("h100-sxm", devices=16, link="nvlink4-switch").devices
+    16.0
+    """
+    chip = load("device", device) if isinstance(device, str) else device
+    inner, outer = link or chip.link, scale_out or chip.scale_out
+    inner = load("link", inner) if isinstance(inner, str) else inner
+    outer = load("link", outer) if isinstance(outer, str) else outer
     return _build(
         Cluster,
         {
-            "device": device,
+            "device": chip,
             "link": inner,
             "scale_out": outer,
             "devices": devices if devices is not None else inner.devices,
         },
-        f"cluster of {device.name}",
+        f"cluster of {chip.name}",
     )
 
 
-def workload(**fields: Any) -> Workload:
-    """Return a checked Workload; raises SpecError where its constructor would raise pydantic's error."""
+def workload(**fields: Unpack[Fields]) -> Workload:
+    """Return what is asked of a cluster in one step, checked.
+
+    Parameters
+    ----------
+    phase : {"prefill", "decode"}
+    batch : float
+        Sequences in the step, over all data-parallel ranks and pipeline stages [1].
+    context : float
+        Tokens each sequence has when the step ends [token].
+    prefix : float
+        Tokens of each prompt whose KV is already there (chunked prefill) [token]; 0 by default.
+    tp, pp, ep, dp : float
+        Degrees of tensor, pipeline and expert parallelism and of data-parallel attention [1]; 1 by default.
+    weight_bits, activation_bits, kv_bits : float
+        Precisions [bit]; 16 by default.
+
+    Returns
+    -------
+    Workload
+        A list or an array for a number is a labelled axis of that name; a DataArray brings its own.
+
+    Raises
+    ------
+    SpecError
+        If a field is unknown or missing, or a value not allowed.
+
+    Examples
+    --------
+    >>> work = workload(phase="decode", batch=[1, 2, 4], context=4096, tp=8)
+    >>> work.batch.dims, work.kv_bits
+    (('batch',), 16.0)
+    """
     return _build(Workload, fields, "workload")
 
 
 def provenance(*specs: Any) -> list[dict[str, Any]]:
-    """Return one row for each fact behind some specs: spec, field, value, unit, kind, source, locator, range."""
+    """Return where each value behind some specifications comes from.
+
+    Parameters
+    ----------
+    *specs : Spec
+        Devices, links, models …
+
+    Returns
+    -------
+    list of dict
+        One for each fact: ``spec``, ``field``, ``value`` and ``range`` in SI, ``unit``, ``kind``, ``source`` (a key of
+        ``sources.toml``), ``locator``, ``note``.
+
+    Examples
+    --------
+    >>> row = next(row for row in provenance(load("device", "h100-sxm")) if row["field"] == "hbm_capacity")
+    >>> row["value"], row["unit"], row["kind"]
+    (80000000000.0, 'B', 'datasheet')
+    """
     rows = []
     for spec in specs:
         for name, fact in spec.facts.items():

@@ -4,15 +4,57 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Annotated, Any
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from accelmodel.errors import brief
 from accelmodel.units import show
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 #: a float, or a DataArray that carries a labelled axis
 Number = Any
+#: what may be given for a number: a list or an array becomes a labelled axis, see ``labelled``
+Values: TypeAlias = "float | Sequence[float] | npt.NDArray[Any] | xr.DataArray"
+
+
+def labelled(name: str, value: Any) -> Any:
+    """Return a list or an array as a labelled axis that has the name of what it is given for; all else as it is.
+
+    Raises
+    ------
+    ValueError
+        If it is empty, holds anything but numbers, or has several dimensions, which have no names.
+
+    Examples
+    --------
+    >>> labelled("batch", [1, 2, 4]).dims
+    ('batch',)
+    >>> labelled("batch", 4)
+    4
+    """
+    if hasattr(value, "dims") or not isinstance(value, list | tuple | np.ndarray | np.generic):
+        return value
+    array = np.asarray(value)
+    if array.dtype.kind not in "iuf":
+        raise ValueError(f"{brief(value)} holds what is not a number")
+    if array.ndim == 0:
+        return array.item()
+    if array.ndim > 1 or not array.size:
+        raise ValueError(
+            f"an array of shape {array.shape} has no labels for its axes; give one dimension, or an xarray.DataArray "
+            "with named dimensions"
+        )
+    import xarray as xr
+
+    return xr.DataArray(array.astype(float), dims=name, coords={name: array})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,8 +67,9 @@ class Quantity:
     le: float | None = None
     whole: bool = False
 
-    def check(self, value: Any) -> Any:
-        """Return the value as a float, or as the labelled array it is; raise ValueError if not allowed."""
+    def check(self, value: Any, name: str = "value") -> Any:
+        """Return the value of a field as a float or as a labelled array; raise ValueError if not allowed."""
+        value = labelled(name, value)
         if hasattr(value, "dims"):
             low, high = float(value.min()), float(value.max())
             if not math.isfinite(float(value.sum())):
@@ -54,7 +97,7 @@ class Quantity:
             raise ValueError(f"{shown} must be a whole number")
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(self.check)
+        return core_schema.no_info_plain_validator_function(partial(self.check, name=handler.field_name or "value"))
 
 
 Count = Annotated[Number, Quantity(ge=1.0, le=1e9, whole=True)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Required, TypedDict
 
 from pydantic.dataclasses import dataclass
 
@@ -13,7 +13,36 @@ from accelmodel.specs.quantities import (
     CountOrNone,
     Number,
     Quantity,
+    Values,
 )
+
+
+class Fields(TypedDict, total=False):
+    """What a ``Workload`` is made from; see there."""
+
+    phase: Required[str]
+    batch: Required[Values]
+    context: Required[Values]
+    prefix: Values
+    tp: Values
+    pp: Values
+    ep: Values
+    dp: Values
+    weight_bits: Values
+    activation_bits: Values
+    kv_bits: Values
+
+
+class Cut(TypedDict, total=False):
+    """How a model is cut and at which precisions it runs: those fields of a ``Workload``."""
+
+    tp: Values
+    pp: Values
+    ep: Values
+    dp: Values
+    weight_bits: Values
+    activation_bits: Values
+    kv_bits: Values
 
 
 @dataclass(frozen=True, config=CONFIG)

@@ -20,6 +20,7 @@ from accelmodel.dse import enumeration
 from accelmodel.dse.chip import Parts
 from accelmodel.dse.study import Study, load_study
 from accelmodel.errors import SpecError, unknown
+from accelmodel.inference.axes import carried, with_coordinates
 from accelmodel.inference.request import speedups
 from accelmodel.inference.step import time_step
 from accelmodel.laws.l2cache import resident_share
@@ -227,9 +228,6 @@ def region() -> xr.Dataset:
     for claim in claims():
         if claim.quantity in computed:
             holds = holds & (abs(computed[claim.quantity] / claim.value - 1.0) <= claim.tolerance)
-    units = {"max_speedup": "1", "best_l2_none": "B", "best_l2_preserve": "B", "gain": "1"}
     result = xr.Dataset({name: value.drop_vars("technique", errors="ignore") for name, value in computed.items()})
-    for name, unit in units.items():
-        result[name].attrs["units"] = unit
-    result["holds"] = holds.drop_vars("technique", errors="ignore").assign_attrs(units="1")
-    return result
+    result["holds"] = holds.drop_vars("technique", errors="ignore")
+    return with_coordinates(result, carried(moved.device, moved.link, moved.process))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -86,7 +88,10 @@ def test_contract_of_the_dataset(warm):
     units = {"baseline": "s", "fused": "s", "preserve": "s", "speedup": "1", "prefetched_bytes": "B", "feasible": "1"}
     assert {name: variable.attrs["units"] for name, variable in result.data_vars.items()} == units
     assert result.feasible.dtype == bool
-    assert result.attrs == {"phase": "end-to-end", "device": "ascend-910b2", "skipped": ""}
+    assert {"phase": "end-to-end", "device": "ascend-910b2", "skipped": ""}.items() <= result.attrs.items()
+    assert json.loads(result.attrs["bits"]) == BITS
+    assert result.attrs["technique"] == "preserve"
+    assert all(f"{model.name}:{model.digest}" in result.attrs["digests"] for model in models)
     xr.testing.assert_allclose(result.speedup, result.baseline / result.preserve)
     assert (result.speedup >= 1.0 - 1e-12).all()
     assert (result.fused <= result.baseline * (1.0 + 1e-12)).all()

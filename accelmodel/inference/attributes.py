@@ -1,0 +1,76 @@
+"""What an answer says of the question behind it: names, digests, sources, what the caller changed.
+
+All of it is text, so that any file format keeps it; what has parts is JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from typing import Any
+
+from accelmodel.inference.policies import Technique
+from accelmodel.specs.base import Spec
+from accelmodel.specs.facts import GIVEN, weakest
+from accelmodel.specs.hardware import Cluster
+from accelmodel.specs.workload import Workload
+
+DEGREES = ("tp", "pp", "ep", "dp")
+BITS = ("weight_bits", "activation_bits", "kv_bits")
+
+
+def told(value: Any) -> Any:
+    """Return a value for JSON: a number or a word as it is, an axis by its name."""
+    dims = getattr(value, "dims", None)
+    if dims is None:
+        return value if isinstance(value, str | int | float) else str(value)
+    return f"varies over {', '.join(map(str, dims))}" if dims else float(value)
+
+
+def overrides(parts: dict[str, Spec]) -> str:
+    """Return as JSON what the caller gave in place of what is known: part → field → value in SI."""
+    changed = {
+        part: {name: told(fact.value) for name, fact in spec.facts.items() if fact.locator == GIVEN}
+        for part, spec in parts.items()
+    }
+    return json.dumps({part: values for part, values in changed.items() if values})
+
+
+def behind(parts: dict[str, Spec]) -> dict[str, str]:
+    """Return version, digests, sources, weakest kind of fact and overrides of what stands behind an answer."""
+    from accelmodel import __version__
+
+    found = [fact for spec in parts.values() for fact in spec.facts.values()]
+    return {
+        "accelmodel_version": __version__,
+        "digests": ", ".join(f"{spec.name}:{spec.digest}" for spec in parts.values()),
+        "sources": ", ".join(sorted({fact.source for fact in found})),
+        "weakest_fact": weakest(fact.kind for fact in found),
+        "overrides": overrides(parts),
+    }
+
+
+def parts_of(cluster: Cluster) -> dict[str, Spec]:
+    """Return the specifications of a cluster by the part they play."""
+    return {"device": cluster.device, "link": cluster.link, "scale_out": cluster.scale_out}
+
+
+def on_cluster(cluster: Cluster) -> dict[str, str]:
+    """Return the names of a cluster's parts, and how many devices it has."""
+    return {**{part: spec.name for part, spec in parts_of(cluster).items()}, "devices": str(told(cluster.devices))}
+
+
+def of_technique(technique: Technique) -> dict[str, str]:
+    """Return a technique's name and its parameters."""
+    return {"technique": technique.name, "technique_parameters": json.dumps(dict(technique.parameters))}
+
+
+def asked(work: Workload) -> dict[str, str]:
+    """Return phase, sizes, degrees of parallelism and precisions of a workload."""
+    values = {field.name: told(getattr(work, field.name)) for field in fields(work)}
+    return {
+        "phase": work.phase,
+        "sizes": json.dumps({name: values[name] for name in ("batch", "context", "prefix")}),
+        "degrees": json.dumps({name: values[name] for name in DEGREES}),
+        "bits": json.dumps({name: values[name] for name in BITS}),
+    }

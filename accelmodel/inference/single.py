@@ -1,0 +1,298 @@
+"""Single operators on a device: matmuls, attention of one layer, collectives; with the interval of each.
+
+What the step model times within a step, timed alone, as a micro-benchmark times it in a captured graph.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+
+import numpy as np
+
+from accelmodel.errors import SpecError, unknown
+from accelmodel.inference import operator_time
+from accelmodel.inference.attributes import behind, on_cluster, parts_of, told
+from accelmodel.inference.axes import axes_of, carried, with_coordinates
+from accelmodel.inference.intervals import factors, kind_of
+from accelmodel.inference.kernel_library import library_times
+from accelmodel.inference.machine import machine
+from accelmodel.inference.named import ClusterLike, as_cluster
+from accelmodel.specs.base import Spec
+from accelmodel.specs.cloud import KernelLibrary
+from accelmodel.specs.hardware import Cluster
+from accelmodel.specs.load import load
+from accelmodel.specs.quantities import Values, labelled
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+PRECISIONS = (16.0, 8.0, 4.0)
+#: what the shape of an attention is where nothing is said: a layer of Llama-3-8B
+_ATTENTION = {
+    "batch": 1.0, "heads": 32.0, "kv_heads": 8.0, "head_dim": 128.0, "context": 4096.0, "window": 0.0, "kv_bits": 16.0,
+}  # fmt: skip
+
+
+class AttentionShape(TypedDict, total=False):
+    """What is asked of one attention; see ``attention``."""
+
+    batch: Values
+    heads: Values
+    kv_heads: Values
+    head_dim: Values
+    context: Values
+    window: Values
+    kv_bits: float
+
+
+def _shapes(**sizes: Any) -> tuple[dict[str, xr.DataArray], dict[str, Any]]:
+    """Return sizes as arrays over one grid, and each of them flat; lists are axes, each of its own name."""
+    import xarray as xr
+
+    given = {}
+    for name, value in sizes.items():
+        try:
+            one = labelled(name, value)
+        except ValueError as error:
+            raise SpecError(f"{name}: {error}") from None
+        if isinstance(one, str | bool) or not np.all(np.isfinite(np.asarray(one, dtype=float))):
+            raise SpecError(f"{name}: {one!r} is not a finite number")
+        given[name] = one if hasattr(one, "dims") else xr.DataArray(float(one))
+    grid = dict(zip(given, xr.broadcast(*given.values()), strict=True))
+    return grid, {name: np.asarray(value.values, dtype=float).ravel() for name, value in grid.items()}
+
+
+def _above_zero(grid: dict[str, Any], *names: str) -> None:
+    for name in names:
+        if float(grid[name].min()) <= 0.0:
+            raise SpecError(f"{name} {float(grid[name].min()):g} must be above 0")
+
+
+def _dataset(
+    found: operator_time.Timed,
+    grid: dict[str, xr.DataArray],
+    chip: Cluster,
+    ends: tuple[float, float],
+    about: Any,
+    longer: Any = 1.0,
+) -> xr.Dataset:
+    """Put names, units, interval and attributes on times of operators; axes of the cluster follow those of the grid."""
+    import xarray as xr
+
+    one = next(iter(grid.values()))
+    over = axes_of(list(machine(chip).values()), {str(dim): one[dim].values for dim in one.dims})
+    dims = (*one.dims, *over)
+
+    def of(values: Any) -> tuple[tuple[Any, ...], Any]:
+        return dims, np.asarray(values).reshape(*one.shape, *(len(labels) for labels in over.values()))
+
+    low, high = ends
+    data = {
+        "time": of(found.time * longer),
+        "lower": of(found.time * low * longer),
+        "upper": of(found.time * high * longer),
+        "bound": of(operator_time.bound_names(found.bound)),
+        "algorithm": of(operator_time.algorithm_names(found.algorithm)),
+    }
+    specs: dict[str, Spec] = {**parts_of(chip), **about.pop("parts", {})}
+    asked = {name: told(value) if not isinstance(value, str) else value for name, value in about.items()}
+    result = xr.Dataset(data, coords={**{dim: one[dim] for dim in one.dims if dim in one.coords}, **over})
+    result.attrs = {
+        **behind(specs),
+        **on_cluster(chip),
+        **{name: value if isinstance(value, str) else json.dumps(value) for name, value in asked.items()},
+    }
+    extra = {str(name): coord for value in grid.values() for name, coord in value.coords.items()}
+    return with_coordinates(result.assign_coords(extra), carried(chip.device, chip.link, chip.scale_out))
+
+
+def matmul(
+    cluster: ClusterLike,
+    *,
+    m: Values,
+    n: Values,
+    k: Values,
+    bits: float = 16.0,
+    library: str | KernelLibrary | None = None,
+) -> xr.Dataset:
+    """Time matmuls ``C[m, n] = A[m, k] B[k, n]`` whose operands lie in HBM.
+
+    Parameters
+    ----------
+    cluster : str, Device or Cluster
+        Whose device runs them; its fields may be labelled axes.
+    m, n, k : float
+        Rows, columns and depth [1]; a list or an array is an axis of that name.
+    bits : {16, 8, 4}
+        Precision of both operands [bit]; the result is at 16 bit.
+    library : str or KernelLibrary, optional
+        A framework's own 8 or 4 bit matmuls, such as ``"vllm-8bit"``: at its precision, with the quantisation of their
+        activations.  What bounds them is told of the matmul by the law.
+
+    Returns
+    -------
+    xarray.Dataset
+        Over the axes: ``time`` [s], ``lower`` and ``upper`` [s], between which nine tenths of measured times lie,
+        ``bound``: compute, hbm, l2 or latency; ``algorithm``: none.
+
+    Raises
+    ------
+    SpecError
+        If a name is unknown, a size is not above 0, or the precision is not modelled.
+
+    Notes
+    -----
+    The law is that of ``laws.matmul``: tiles in waves over the cores, the longer of computing and fetching, and a share
+    of the shorter.  Sizes are taken as given; kernels that a library chooses anew for each shape step where this does
+    not.
+
+    Examples
+    --------
+    >>> found = matmul("h100-sxm", m=[1, 4096], n=4096, k=4096)
+    >>> found.bound.values.tolist()
+    ['hbm', 'compute']
+    """
+    chip = as_cluster(cluster)
+    own = load("library", library) if isinstance(library, str) else library
+    width = float(own.bits) if own else float(bits)
+    if width not in PRECISIONS:
+        raise SpecError(f"bits {width:g}: matmuls are modelled at 16, 8 and 4 bit; give one of them")
+    grid, flat = _shapes(m=m, n=n, k=k)
+    _above_zero(grid, "m", "n", "k")
+    found = operator_time.timed(operator_time.matmul(flat["m"], flat["n"], flat["k"], width), chip)
+    about: dict[str, Any] = {"bits": width}
+    longer: Any = 1.0
+    if own:
+        # the interval is longer by as much
+        longer = library_times(flat["m"], flat["n"], flat["k"], own, chip) / found.time
+        about |= {"library": own.name, "parts": {"library": own}}
+    return _dataset(found, grid, chip, _ends(chip, found, bits=width), about, longer)
+
+
+def _ends(chip: Cluster, found: operator_time.Timed, **asked: Any) -> tuple[float, float]:
+    """Return the factors of the interval of operators of one kind."""
+    low, high = factors(chip, **asked)[int(kind_of(found.kind))]
+    return low, high
+
+
+def attention(cluster: ClusterLike, phase: str = "decode", **shape: Unpack[AttentionShape]) -> xr.Dataset:
+    """Time the attention of one layer, grouped queries or not.
+
+    Parameters
+    ----------
+    cluster : str, Device or Cluster
+        Whose device runs it; its fields may be labelled axes.
+    phase : {"decode", "prefill"}
+        One new token of each sequence, or all of them.
+    batch : float
+        Sequences [1]; 1 by default.  Of this and the following, a list or an array is an axis of that name.
+    heads, kv_heads, head_dim : float
+        Query heads and key-value heads on the device, and width of a head [1]; 32, 8 and 128 by default.
+    context : float
+        Tokens of each sequence, the new one included [token]; 4096 by default.
+    window : float
+        Reach of a sliding window [token]; 0, the default, is none.
+    kv_bits : float
+        Precision of the cache [bit]; 16 by default.
+
+    Returns
+    -------
+    xarray.Dataset
+        As ``matmul``.
+
+    Raises
+    ------
+    SpecError
+        If a name is unknown or a value not allowed.
+
+    Notes
+    -----
+    The law is that of ``laws.attention``; masks other than causal and sliding, and pages of the cache that a kernel
+    walks through, are left out.
+
+    Examples
+    --------
+    >>> found = attention("h100-sxm", batch=8, context=[1024, 8192])
+    >>> found.time.dims, found.bound.values.tolist()[-1]
+    (('context',), 'hbm')
+    """
+    chip = as_cluster(cluster)
+    if phase not in ("prefill", "decode"):
+        raise unknown("phase", phase, ("prefill", "decode"))
+    for name in shape:
+        if name not in _ATTENTION:
+            raise unknown("size of an attention", name, _ATTENTION)
+    asked: dict[str, Any] = {**_ATTENTION, **shape}
+    kv_bits = asked.pop("kv_bits")
+    if not 1.0 <= kv_bits <= 64.0:
+        raise SpecError(f"kv_bits {kv_bits:g} must be from 1 to 64 bit")
+    grid, flat = _shapes(**asked)
+    _above_zero(grid, "batch", "heads", "kv_heads", "head_dim", "context")
+    if (flat["heads"] % flat["kv_heads"]).any():
+        at = int(np.argmax(flat["heads"] % flat["kv_heads"]))
+        raise SpecError(
+            f"heads {flat['heads'][at]:g} must be a multiple of kv_heads {flat['kv_heads'][at]:g}; change one of them"
+        )
+    columns = operator_time.attention(
+        phase, flat["batch"], flat["heads"], flat["kv_heads"], flat["head_dim"], flat["context"],
+        window=flat["window"], kv_bits=kv_bits,
+    )  # fmt: skip
+    found = operator_time.timed(columns, chip)
+    about = {"phase": phase, "kv_bits": float(kv_bits), "shape": json.dumps({n: told(v) for n, v in asked.items()})}
+    return _dataset(found, grid, chip, _ends(chip, found, phase=phase, kv_bits=float(kv_bits)), about)
+
+
+#: collective → bytes that each device must send, over those of the message and (n - 1) / n
+_SENT = {"all-reduce": 2.0}
+
+
+def collective(
+    cluster: ClusterLike, *, size: Values, kind: str = "all-reduce", devices: Values | None = None
+) -> xr.Dataset:
+    """Time collectives by the fastest algorithm that the cluster's software offers.
+
+    Parameters
+    ----------
+    cluster : str, Device or Cluster
+        Whose links carry it; fields of the links may be labelled axes.
+    size : float
+        Bytes of the whole message [B]; a list or an array is an axis.
+    kind : {"all-reduce", "all-gather", "reduce-scatter", "all-to-all"}
+    devices : float, optional
+        Devices that take part [1]; all of the cluster by default.  A list or an array is an axis.
+
+    Returns
+    -------
+    xarray.Dataset
+        As ``matmul``; ``algorithm`` is the one taken, and ``busbw`` the bus bandwidth as nccl-tests count it [B/s]:
+        bytes that each device must send, over the time.
+
+    Raises
+    ------
+    SpecError
+        If a name or the kind is unknown, a size is not above 0, or fewer than two devices take part.
+
+    Notes
+    -----
+    The laws are those of ``laws.collectives``: latency, start-up and bandwidth of each algorithm, between nodes where
+    the devices are more than a node's.  Contention of other traffic is left out.
+
+    Examples
+    --------
+    >>> found = collective("h100-sxm", size=[1e4, 1e9], devices=8)
+    >>> found.bound.values.tolist()
+    ['latency', 'link']
+    """
+    chip = as_cluster(cluster)
+    if kind not in operator_time.COLLECTIVES:
+        raise unknown("collective", kind, operator_time.COLLECTIVES)
+    grid, flat = _shapes(size=size, devices=chip.devices if devices is None else devices)
+    _above_zero(grid, "size")
+    if float(grid["devices"].min()) < 2.0:
+        raise SpecError(f"devices {float(grid['devices'].min()):g}: a collective needs at least 2")
+    found = operator_time.timed(operator_time.collective(kind, flat["size"], flat["devices"]), chip)
+    about = {"kind": kind, "devices": str(told(grid["devices"] if devices is not None else chip.devices))}
+    result = _dataset(found, grid, chip, _ends(chip, found), about)
+    share = _SENT.get(kind, 1.0) * (grid["devices"] - 1.0) / grid["devices"]
+    return with_coordinates(result.assign(busbw=share * grid["size"] / result.time), None)
