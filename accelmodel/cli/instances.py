@@ -12,10 +12,12 @@ import typer
 from accelmodel.cli.options import Json, counts, emit, names
 from accelmodel.cli.options import ModelName as Model
 from accelmodel.cli.terminal import print_table, say
+from accelmodel.cloud.hosting import Setup
 from accelmodel.cloud.offers import Market
-from accelmodel.cloud.ranking import Slo, ranking
-from accelmodel.cloud.renting import STREAM, plan_fleet, question
+from accelmodel.cloud.ranking import Inputs, Slo, precisions, ranking
+from accelmodel.cloud.renting import STATIC, STREAM, plan_fleet
 from accelmodel.errors import SpecError
+from accelmodel.specs.load import load
 from accelmodel.units import parse, show
 
 Region = Annotated[str, typer.Option("--region", help="One or several, such as us-east-1,eastus.")]
@@ -32,6 +34,8 @@ Ttft = Annotated[str, typer.Option("--slo-ttft", help="Longest time to first tok
 Tpot = Annotated[str, typer.Option("--slo-tpot", help="Longest time per output token, such as 50ms.")]
 Latency = Annotated[str, typer.Option("--slo-latency", help="Longest time from arrival to last token.")]
 app = typer.Typer(add_completion=False)
+#: instances that may share an arrival rate where nothing is said of it
+MOST = 100
 
 
 def _seconds(text: str, what: str) -> float | None:
@@ -92,30 +96,20 @@ def instances(
     slo = Slo(*levels, *(_seconds(text, what) for text, what in times))
     _above(rate, "rate")
     _above(max_price, "max-price")
-    asked = question(
-        model,
-        input_tokens,
-        output_tokens,
-        slo,
-        market=Market(names(region), price_kind, prices, instance or (), only),
-        engine=engine or None,
-        batch=batch,
-        rate=rate,
-        requests=requests,
-        percentile=percentile,
-        max_price=max_price,
-        most_instances=most_instances,
-        time_model=time_model,
-        offload=offload,
-        memory_rule=memory_rule,
-        weight_bits=_bits(weight_bits, "weight-bits"),
-        kv_bits=_bits(kv_bits, "kv-bits"),
+    chosen = load("engine", engine or (STREAM if rate else STATIC))
+    setups = precisions(
+        Setup(chosen, offload, memory_rule=memory_rule), _bits(weight_bits, "weight-bits"), _bits(kv_bits, "kv-bits")
     )
-    data = ranking(*asked, date.today())
+    inputs = Inputs(
+        load("model", model), input_tokens, output_tokens, slo, batch, rate, requests, percentile, max_price,
+        most_instances or (MOST if rate else 1), time_model,
+    )  # fmt: skip
+    offered = Market(names(region), price_kind, prices, instance or (), only).offers()
+    data = ranking(inputs, offered, setups, date.today())
     if report:
         from accelmodel.report.instances import write_report
 
-        data["report"] = str(write_report(*asked, data, report))
+        data["report"] = str(write_report(inputs, offered, setups, data, report))
     emit(data) if as_json else print_instances(data)
 
 
@@ -143,16 +137,9 @@ def fleet(
         latency=_seconds(slo_latency, "slo-latency"),
     )  # fmt: skip
     _above(max_price, "max-price")
-    data = plan_fleet(
-        model,
-        workload,
-        slo,
-        market=Market(names(region), price_kind, prices, instance or (), only),
-        engine=engine,
-        max_price=max_price,
-        weight_bits=weight_bits,
-        kv_bits=kv_bits,
-    )
+    setup = Setup(load("engine", engine), "none", float(weight_bits), float(kv_bits))
+    market = Market(names(region), price_kind, prices, instance or (), only)
+    data = plan_fleet(model, workload, slo, setup=setup, offered=market, max_price=max_price)
     emit(data) if as_json else print_fleet(data)
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from accelmodel.errors import SpecError
 from accelmodel.specs.cloud import Instance
-from accelmodel.specs.given import spec_of
 from accelmodel.specs.load import load
 from accelmodel.specs.prices import Price, offers, read_prices, shipped, stated
 
@@ -47,7 +46,7 @@ class Market:
             If a price is of an instance that nobody knows, an instance has no price, two of one's own have the same
             name, or a name, region, kind or file is wrong.
         """
-        own = _by_name(spec_of("instance", each) for each in self.instances)
+        own = _by_name(load("instance", each) if isinstance(each, str) else each for each in self.instances)
         if self.only and not own:
             raise SpecError("only instances of one's own are wanted, and none is given; name one with --instance")
         listed = read_prices(Path(self.prices)) if self.prices is not None else shipped()

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from accelmodel.cloud.fleet import Bucket, fleet, read_mix
 from accelmodel.cloud.hosting import Setup
-from accelmodel.cloud.offers import Market, Offers
-from accelmodel.cloud.ranking import Inputs, Slo, precisions, ranking
-from accelmodel.specs.cloud import Engine
-from accelmodel.specs.given import spec_of
-from accelmodel.specs.language_model import LanguageModel
+from accelmodel.cloud.offers import Market, Offers, candidates
+from accelmodel.cloud.ranking import Inputs, Slo, ranking
+from accelmodel.inference.named import ModelLike, as_model
+from accelmodel.specs.load import load
+from accelmodel.specs.prices import Price
 
 #: engine of a static batch and of an arrival rate
 STATIC, STREAM = "flexgen", "in-flight"
-#: instances that an arrival rate may be spread over where nothing is said of it
-MOST = 100
+#: what stands for an offer: a market, or the price of each instance by name
+OffersLike = Market | Mapping[str, Price]
 
 
-class Demand(TypedDict, total=False):
-    """What is asked beyond shapes and service level: fields of ``ranking.Inputs``, and how the model is run.
-
-    Either ``batch`` or ``rate``; ``offload``, ``memory_rule``, ``weight_bits`` and ``kv_bits`` as ``hosting.Setup``,
-    the last two also as several to try.
-    """
+class Load(TypedDict, total=False):
+    """What is asked of instances beyond the shape of a request; see ``rank_instances``."""
 
     batch: int
     rate: float
@@ -36,139 +32,124 @@ class Demand(TypedDict, total=False):
     max_price: float
     most_instances: int
     time_model: str
-    offload: str
-    memory_rule: str
-    weight_bits: float | Sequence[float]
-    kv_bits: float | Sequence[float]
 
 
-class Question(NamedTuple):
-    """What ``ranking.ranking`` and the report of a ranking take."""
-
-    inputs: Inputs
-    offered: Offers
-    setups: list[Setup]
-
-
-def _several(bits: float | Sequence[float]) -> list[float]:
-    return [float(each) for each in (bits if isinstance(bits, Sequence) else [bits])]
-
-
-def question(
-    model: str | LanguageModel,
-    input_tokens: int,
-    output_tokens: int,
-    slo: Slo | None = None,
-    *,
-    market: Market | None = None,
-    engine: str | Engine | None = None,
-    **demand: Unpack[Demand],
-) -> Question:
-    """Return what ``rank_instances`` computes from; its parameters."""
-    asked: dict[str, Any] = dict(demand)
-    weight_bits, kv_bits = (_several(asked.pop(name, 16.0)) for name in ("weight_bits", "kv_bits"))
-    policy, rule = asked.pop("offload", "infersave"), asked.pop("memory_rule", "")
-    rate = asked.get("rate", 0.0)
-    chosen = spec_of("engine", engine or (STREAM if rate else STATIC))
-    asked["most_instances"] = asked.get("most_instances") or (MOST if rate else 1)
-    inputs = Inputs(spec_of("model", model), input_tokens, output_tokens, slo or Slo(), **asked)
-    setups = precisions(Setup(chosen, policy, memory_rule=rule), weight_bits, kv_bits)
-    return Question(inputs, (market or Market()).offers(), setups)
+def as_offers(given: OffersLike | None) -> Offers:
+    """Return the instances on offer with their prices; the shipped ones in us-east-1 where nothing is given."""
+    if isinstance(given, Mapping):
+        return candidates(given)
+    return (given or Market()).offers()
 
 
 def rank_instances(
-    model: str | LanguageModel,
-    input_tokens: int,
-    output_tokens: int,
-    slo: Slo | None = None,
+    model: ModelLike,
     *,
-    market: Market | None = None,
-    engine: str | Engine | None = None,
-    **demand: Unpack[Demand],
+    input: int,
+    output: int,
+    slo: Slo | None = None,
+    setups: Sequence[Setup] | None = None,
+    offered: OffersLike | None = None,
+    today: date | None = None,
+    **asked: Unpack[Load],
 ) -> dict[str, Any]:
-    """Rank rented instances by what a workload costs on them, KV cache offloaded where it must be.
+    """Rank cloud instances by cost for a workload and a service level, KV cache offloaded where it must be.
 
     Parameters
     ----------
     model : str or LanguageModel
-    input_tokens, output_tokens : int
-        Tokens of a prompt and of an answer [token].
+    input, output : int
+        Tokens of each prompt and of each answer [token].
     slo : Slo, optional
-        Least throughput and longest times; none by default.
-    market : Market, optional
-        Regions, prices, and instances of one's own; the shipped instances in us-east-1 by default.
-    engine : str or Engine, optional
-        ``flexgen`` for a batch and ``in-flight`` for a rate by default.
-    **demand
-        See ``Demand``: ``batch`` requests at once or ``rate`` [1/s], and more.
+        Least throughput [token/s] and longest times [s]; none by default.
+    setups : sequence of Setup, optional
+        Engines, offloading policies and precisions to try; one by default, at 16 bit.
+    offered : Market or mapping of str to Price, optional
+        What may be rented, instances of one's own included; the shipped on-demand prices in us-east-1 by default.
+    today : date, optional
+        On which prices are called stale.
+    **asked
+        Either ``batch`` requests at a time, ``requests`` in all, or ``rate`` requests per second [1/s], whose times
+        are taken at ``percentile``; ``max_price`` of an instance [USD/h]; ``most_instances`` that share the load (1);
+        ``time_model``: ``"physical"`` or ``"as-published"``.
 
     Returns
     -------
     dict
-        ``rows``, the best first; ``choice``, the first of them; ``cheapest_tokens``, ``fewer_bits``, ``prices``.
+        ``choice`` and ``rows``, the best first, with price, throughput, times, cost and reason; ``cheapest_tokens``,
+        ``fewer_bits``, ``prices``.
 
     Raises
     ------
     SpecError
-        If a name, price or value is not allowed, or both or neither of batch and rate are given.
+        If a name or a price is unknown, or not one of ``batch`` and ``rate`` is given.
     Infeasible
-        If the model fits nowhere, or nothing on offer meets the service level: names the nearest miss.
+        If the model fits nowhere or nothing meets the service level: names the nearest miss and what would meet it.
+
+    Notes
+    -----
+    Source: InferSave, arXiv 2504.11816: four stages; cost efficiency by its equation 3.
 
     Examples
     --------
-    >>> found = rank_instances("opt-2.7b", 128, 512, Slo(tps=400.0), batch=32)
-    >>> found["choice"]["instance"]
-    'g4dn.xlarge'
+    >>> few = Market(instances=["g4dn.xlarge", "g5.xlarge"], only=True)
+    >>> found = rank_instances("opt-2.7b", input=128, output=32, batch=4, offered=few)
+    >>> found["choice"]["feasible"], len(found["rows"])
+    (True, 2)
     """
-    asked = question(model, input_tokens, output_tokens, slo, market=market, engine=engine, **demand)
-    return ranking(*asked, date.today())
+    chosen = list(setups) if setups else [Setup(load("engine", STREAM if asked.get("rate") else STATIC))]
+    inputs = Inputs(as_model(model), input, output, slo or Slo(), **asked)
+    return ranking(inputs, as_offers(offered), chosen, today or date.today())
 
 
 def plan_fleet(
-    model: str | LanguageModel,
-    mix: str | Path | Sequence[Bucket],
+    model: ModelLike,
+    mix: Sequence[Bucket] | str | Path,
     slo: Slo | None = None,
     *,
-    market: Market | None = None,
-    engine: str | Engine = STREAM,
+    setup: Setup | None = None,
+    offered: OffersLike | None = None,
     max_price: float = math.inf,
-    weight_bits: float = 16.0,
-    kv_bits: float = 16.0,
 ) -> dict[str, Any]:
-    """Combine instances into the fleet that serves a mix of request sizes at the least cost.
+    """Return the cheapest fleet for a mix of requests, the best single type, and the saving over it.
 
     Parameters
     ----------
     model : str or LanguageModel
-    mix : path or sequence of Bucket
-        Sizes of requests and how many of each arrive: a CSV with the columns input, output and rate, or its rows.
+    mix : sequence of Bucket, or str or Path
+        Sizes of requests and how many of each arrive, or a CSV file with the columns ``input``, ``output``, ``rate``.
     slo : Slo, optional
-        Longest times; none by default.
-    market, engine
+        Longest ``ttft``, ``tpot`` and ``latency`` [s]; none by default.
+    setup : Setup, optional
+        Engine and precisions; continuous batching at 16 bit by default.
+    offered : Market or mapping of str to Price, optional
         As ``rank_instances``.
     max_price : float
         Of one instance [USD/h].
-    weight_bits, kv_bits : float
-        Precisions [bit].
 
     Returns
     -------
     dict
-        ``counts`` {instance: n}, ``cost_usd_per_hour``, ``best_single``, ``saving``, ``buckets``; see ``fleet.fleet``.
+        ``counts`` {instance: n}, ``cost_usd_per_hour``, ``best_single`` {instance, count, cost_usd_per_hour} or None
+        where no type serves every bucket, ``saving`` over it [1], ``buckets`` with the rates behind it.
 
     Raises
     ------
     SpecError
-        If a name, price, file or value is not allowed.
+        If a name or a price is unknown, or the file is not what it must be.
     Infeasible
-        If no instance on offer serves one of the sizes within the service level.
+        If a bucket is served by no type on offer within the service level.
+
+    Notes
+    -----
+    Source: Mélange, arXiv 2404.14527, section 5; what a type serves of a bucket is predicted, not profiled, in the
+    mean of a closed loop: bursts need more.
 
     Examples
     --------
-    >>> found = plan_fleet("llama-3.1-8b", [Bucket(128, 128, 4.0)], Slo(tpot=0.06))
-    >>> sum(found["counts"].values()) >= 1
-    True
+    >>> few = Market(instances=["g5.xlarge", "g6.xlarge"], only=True)
+    >>> plan_fleet("llama-3.1-8b", [Bucket(256, 128, 1.0)], Slo(tpot=0.1), offered=few)["counts"]
+    {'g6.xlarge': 1}
     """
-    buckets = read_mix(Path(mix)) if isinstance(mix, str | Path) else list(mix)
-    setup = Setup(spec_of("engine", engine), "none", float(weight_bits), float(kv_bits))
-    return fleet(spec_of("model", model), (market or Market()).offers(), setup, buckets, slo or Slo(), max_price)
+    buckets = read_mix(Path(mix)) if isinstance(mix, str | Path) else [Bucket(*each) for each in mix]
+    chosen = setup or Setup(load("engine", STREAM), "none")
+    return fleet(as_model(model), as_offers(offered), chosen, buckets, slo or Slo(), max_price)
