@@ -160,6 +160,8 @@ NOMENCLATURE: dict[str, Term] = {
     "tps_output": Term("token/s", "output tokens per second"),
     "short": Term("B", "device memory that is missing without offloading"),
     # coordinates
+    "rate": Term("1/s", "requests that arrive per second"),
+    "users": Term("1", "users who each wait for their answer before they ask again"),
     "operator": Term("1", "row of the operator table"),
     "model": Term("1", "language model"),
     "device": Term("1", "device"),

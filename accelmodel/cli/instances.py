@@ -12,10 +12,11 @@ import typer
 from accelmodel.cli.options import Json, counts, emit, names
 from accelmodel.cli.options import ModelName as Model
 from accelmodel.cli.terminal import print_table, say
+from accelmodel.cloud.choice import precisions, ranking
+from accelmodel.cloud.fleet import plan_fleet
 from accelmodel.cloud.hosting import Setup
 from accelmodel.cloud.offers import Market
-from accelmodel.cloud.ranking import Inputs, Slo, precisions, ranking
-from accelmodel.cloud.renting import STATIC, STREAM, plan_fleet
+from accelmodel.cloud.ranking import STATIC, STREAM, Inputs, Slo
 from accelmodel.errors import SpecError
 from accelmodel.specs.load import load
 from accelmodel.units import parse, show

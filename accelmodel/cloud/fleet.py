@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from accelmodel.cloud.hosting import DEGREES, Setup
-from accelmodel.cloud.offers import Offers
-from accelmodel.cloud.ranking import Slo
-from accelmodel.cloud.replicas import Replica, replicas
+from accelmodel.cloud.offers import Offers, OffersLike, as_offers
+from accelmodel.cloud.ranking import STREAM, Slo
+from accelmodel.cloud.replicas import replicas
 from accelmodel.errors import Infeasible, SpecError
+from accelmodel.inference.named import ModelLike, as_model
+from accelmodel.serving.serve import Replica
 from accelmodel.serving.simulate import steady
 from accelmodel.specs.cloud import Instance
 from accelmodel.specs.language_model import LanguageModel
+from accelmodel.specs.load import load
 from accelmodel.units import show
 
 Array = Any
@@ -30,7 +34,20 @@ _MOST_BUCKETS = 1000
 
 
 class Bucket(NamedTuple):
-    """Requests of one size: tokens in and out [token], how many arrive [1/s]."""
+    """Requests of one size.
+
+    Attributes
+    ----------
+    input, output : int
+        Tokens of a prompt and of an answer [token].
+    rate : float
+        How many arrive [1/s].
+
+    Examples
+    --------
+    >>> Bucket(512, 128, 2.5).rate
+    2.5
+    """
 
     input: int
     output: int
@@ -158,11 +175,30 @@ def cheapest(served: Array, wanted: Array, prices: Array) -> Array:
     return np.rint(found.x[len(pairs) :])
 
 
-def fleet(
-    model: LanguageModel, offered: Offers, setup: Setup, mix: list[Bucket], slo: Slo,
+def plan_fleet(
+    model: ModelLike,
+    mix: Sequence[Bucket] | str | Path,
+    slo: Slo | None = None,
+    *,
+    setup: Setup | None = None,
+    offered: OffersLike | None = None,
     max_price: float = math.inf,
-) -> dict[str, Any]:  # fmt: skip
-    """Return the cheapest fleet for a mix, the best single type beside it, and the saving.
+) -> dict[str, Any]:
+    """Return the cheapest fleet for a mix of requests, the best single type beside it, and the saving.
+
+    Parameters
+    ----------
+    model : str or LanguageModel
+    mix : sequence of Bucket, or str or Path
+        Sizes of requests and how many of each arrive, or a CSV file with the columns ``input``, ``output``, ``rate``.
+    slo : Slo, optional
+        Longest ``ttft``, ``tpot`` and ``latency`` [s]; none by default.
+    setup : Setup, optional
+        Engine and precisions; continuous batching at 16 bit by default.
+    offered : Market or mapping of str to Price, optional
+        What may be rented, instances of one's own included; the shipped on-demand prices in us-east-1 by default.
+    max_price : float
+        Of one instance [USD/h].
 
     Returns
     -------
@@ -172,9 +208,37 @@ def fleet(
 
     Raises
     ------
+    SpecError
+        If a name is unknown, or the file is not what it must be.
     Infeasible
         If a bucket is served by no type on offer within the service level.
+
+    Notes
+    -----
+    Source: Mélange, arXiv 2404.14527, section 5; what a type serves of a bucket is predicted, not profiled, in the mean
+    of a closed loop: bursts need more.
+
+    Examples
+    --------
+    >>> mix = [Bucket(256, 128, 1.0), Bucket(1024, 64, 0.5)]
+    >>> few = Market(instances=["g5.xlarge", "g6.xlarge"], only=True)
+    >>> found = plan_fleet("llama-3.1-8b", mix, Slo(tpot=0.1), offered=few)
+    >>> found["cost_usd_per_hour"] <= found["best_single"]["cost_usd_per_hour"]
+    True
     """
+    spec, slo, setup = as_model(model), slo or Slo(), setup or Setup(load("engine", STREAM), "none")
+    buckets = read_mix(Path(mix)) if isinstance(mix, str | Path) else [Bucket(*each) for each in mix]
+    return _plan(spec, buckets, slo, setup, as_offers(offered), max_price)
+
+
+def _plan(
+    model: LanguageModel,
+    mix: list[Bucket],
+    slo: Slo,
+    setup: Setup,
+    offered: Offers,
+    max_price: float,
+) -> dict[str, Any]:
     pairs = [(each, price) for each, price in offered if price.per_hour <= max_price]
     if not pairs:
         raise Infeasible(f"no instance costs at most {max_price:g} USD/h; raise --max-price")

@@ -45,7 +45,26 @@ VARIABLES = (
 
 @dataclass(frozen=True)
 class Setup:
-    """How a model is run: engine, offloading policy, precisions [bit], memory rule of the paper, its CTCF."""
+    """How a model is run on rented instances.
+
+    Attributes
+    ----------
+    engine : Engine
+        As from ``load("engine", ...)``.
+    policy : {"infersave", "none", "flexgen", "kvpr"}
+        Where KV cache goes that does not fit the device.
+    weight_bits, kv_bits : float
+        Precisions [bit]; activations, and so the matmuls, stay at 16.
+    memory_rule : {"", "algorithm-1", "released-code"}
+        The paper's rule of what is offloaded, in place of the policy's own.
+    ctcf : tuple of Ctcf
+        The paper's calibration of its times of prefill and decode.
+
+    Examples
+    --------
+    >>> Setup(load("engine", "flexgen"), "none", kv_bits=8.0).bits
+    {'weight_bits': 16.0, 'kv_bits': 8.0}
+    """
 
     engine: Engine
     policy: str = "infersave"

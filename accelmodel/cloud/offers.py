@@ -106,3 +106,14 @@ def candidates(prices: Mapping[str, Price]) -> Offers:
         except SpecError as error:
             raise SpecError(f"a price of {name!r}: {error}; or give the file of your own with --instance") from None
     return sorted(found, key=_cheapest)
+
+
+#: what stands for an offer: a market, or the price of each instance by name
+OffersLike = Market | Mapping[str, Price]
+
+
+def as_offers(given: OffersLike | None) -> Offers:
+    """Return the instances on offer with their prices; the shipped ones in us-east-1 where nothing is given."""
+    if isinstance(given, Mapping):
+        return candidates(given)
+    return (given or Market()).offers()

@@ -7,28 +7,39 @@ continuous batching is simulated and the service level holds at a percentile.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from datetime import date
-from typing import Any, NamedTuple
-
-import numpy as np
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from accelmodel.cloud.hosting import Setup, host
-from accelmodel.cloud.infersave import HOUR, Task, billed_hours, cost_efficiency
+from accelmodel.cloud.infersave import HOUR, Task, cost_efficiency
 from accelmodel.cloud.offers import Offers
 from accelmodel.cloud.replicas import at_rate
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.specs.cloud import Instance
 from accelmodel.specs.language_model import LanguageModel
-from accelmodel.specs.load import load
-from accelmodel.specs.prices import Price, stale
+from accelmodel.specs.prices import Price
 from accelmodel.units import show
+
+#: engine of a static batch and of an arrival rate
+STATIC, STREAM = "flexgen", "in-flight"
 
 
 class Slo(NamedTuple):
-    """Service level: least throughput [token/s], longest times [s]; None asks nothing.
+    """Service level: least throughput, longest times; None asks nothing.
 
-    ``tps`` counts input and output tokens, as InferSave does; ``tps_output`` only what is generated.
+    Attributes
+    ----------
+    tps, tps_output : float, optional
+        Least tokens per second, input and output together as InferSave counts, or only what is generated [token/s].
+    ttft, tpot, latency : float, optional
+        Longest time to first token, per output token, and from arrival to last token [s].
+    deadline : float, optional
+        For all requests of a job [s].
+
+    Examples
+    --------
+    >>> Slo(ttft=0.5, tpot=0.05).tps is None
+    True
     """
 
     tps: float | None = None
@@ -242,93 +253,3 @@ def _refused(inputs: Inputs, everything: list[Row], rows: list[Row]) -> Infeasib
         remedy = f"{first.instance.name} at {first.price.per_hour:g} USD/h would meet it: raise --max-price"
     within = f" within {inputs.max_price:g} USD/h" if math.isfinite(inputs.max_price) else ""
     return Infeasible(f"no instance meets the SLO{within}; {nearest}; {remedy}")
-
-
-def row_data(inputs: Inputs, row: Row, today: date) -> dict[str, Any]:
-    """Return a row as JSON-ready data; what goes beyond the ranking stands under ``detail``."""
-    met, fits = not row.misses, row.misses[:1] != (("memory", math.inf),)
-    reached = {name: value if math.isfinite(value) and fits else None for name, value in row.reached.items()}
-    dear = row.copies * row.price.per_hour
-    cost = dear / HOUR / row.reached["tps_total"] * 1e6 if fits and row.reached["tps_total"] > 0.0 else None
-    hours = None
-    if fits and not inputs.rate:
-        jobs = max(inputs.requests, inputs.batch) * (inputs.input + inputs.output)
-        hours = float(billed_hours(jobs, row.reached["tps_total"]))
-    return {
-        "instance": row.instance.name,
-        "gpu": load("device", row.instance.device).name,
-        "gpus": int(row.instance.devices),
-        "price_usd_per_hour": row.price.per_hour,
-        "offload_ratio": round(row.ratio, 6),
-        "tps_total": reached["tps_total"],
-        "tps_output": reached["tps_output"],
-        "ttft_s": reached["ttft_s"],
-        "tpot_s": reached["tpot_s"],
-        "cost_usd_per_million_tokens": cost,
-        "cost_efficiency": efficiency(inputs, row) if fits else None,
-        "feasible": met,
-        "reason": row.reason,
-        "detail": {
-            "instances": row.copies,
-            "tp": int(row.tp),
-            "weight_bits": row.setup.weight_bits,
-            "kv_bits": row.setup.kv_bits,
-            "latency_s": reached["latency_s"],
-            "billed_hours": hours,
-            "job_cost_usd": hours * dear if hours else None,
-            "price_region": row.price.region,
-            "price_kind": row.price.kind,
-            "price_date": row.price.day.isoformat(),
-            "price_stale": stale(row.price, today),
-        },
-    }
-
-
-def less_bits(inputs: Inputs, rows: list[Row]) -> dict[str, Any] | None:
-    """Return what fewer bits save: the best row of all against the best at the most bits; None without a choice."""
-    met = [row for row in rows if not row.misses]
-    most = max((row.setup.weight_bits, row.setup.kv_bits) for row in rows)
-    full = [row for row in met if (row.setup.weight_bits, row.setup.kv_bits) == most]
-    if len({(row.setup.weight_bits, row.setup.kv_bits) for row in rows}) < 2 or not met:
-        return None
-    chosen = met[0]
-    bits = {"weight_bits": chosen.setup.weight_bits, "kv_bits": chosen.setup.kv_bits}
-    if not full:
-        return {**bits, "saving": None, "instance_at_most_bits": None}
-    saving = 1.0 - chosen.copies * chosen.price.per_hour / (full[0].copies * full[0].price.per_hour)
-    return {**bits, "saving": saving, "instance_at_most_bits": full[0].instance.name}
-
-
-def _cheapest_tokens(data: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The row whose tokens cost least at full load, if not the choice: InferSave pays for no speed beyond the SLO."""
-    least = min((row for row in data if row["feasible"]), key=lambda row: row["cost_usd_per_million_tokens"])
-    if least is data[0]:
-        return None
-    return {name: least[name] for name in ("instance", "price_usd_per_hour", "cost_usd_per_million_tokens")}
-
-
-def precisions(setup: Setup, weight_bits: list[float], kv_bits: list[float]) -> list[Setup]:
-    """Return a setup for each pair of precisions."""
-    return [replace(setup, weight_bits=w, kv_bits=k) for w in weight_bits for k in kv_bits]
-
-
-def ranking(inputs: Inputs, offered: Offers, setups: list[Setup], today: date) -> dict[str, Any]:
-    """Return ranking and choice as JSON-ready data."""
-    rows = rank(inputs, offered, setups)
-    data = [row_data(inputs, row, today) for row in rows]
-    old = sorted(row["instance"] for row in data if row["detail"]["price_stale"])
-    return {
-        "model": inputs.model.name,
-        "time_model": inputs.time_model,
-        "engine": setups[0].engine.name,
-        "tps_total_counts": "input and output tokens, as InferSave counts",
-        "rows": data,
-        "choice": data[0],
-        "cheapest_tokens": _cheapest_tokens(data),
-        "fewer_bits": less_bits(inputs, rows),
-        "prices": {
-            "oldest": min(row["detail"]["price_date"] for row in data),
-            "stale": len(np.unique(old)),
-            "note": "stale prices are older than 180 days; give current ones with --prices" if old else "",
-        },
-    }

@@ -7,15 +7,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from accelmodel.cloud.hosting import DEGREES, Setup, devices_of
-from accelmodel.inference.memory import kv_bytes_per_token, memory_per_device
-from accelmodel.laws.kernels.batching import Rules, Times
-from accelmodel.serving.simulate import open_loop, rules_of, simulate, step_tables, summary, under
+from accelmodel.inference.memory import kv_bytes_per_token
+from accelmodel.serving.serve import REQUESTS, SEED, Replica, replicas_on
+from accelmodel.serving.simulate import open_loop, simulate, summary
 from accelmodel.specs.cloud import Instance
 from accelmodel.specs.language_model import LanguageModel
-from accelmodel.specs.load import load, workload
 
-#: requests of a simulation: enough for a 95th percentile; and their seed
-REQUESTS, SEED = 600, 1
 #: rates between which the largest that meets the service level is sought: halvings of a factor 1000
 _HALVINGS = 8
 
@@ -29,30 +26,10 @@ class AtRate(NamedTuple):
     short: float = 0.0
 
 
-class Replica(NamedTuple):
-    """Devices that serve a model together: times of their steps and rules of their engine."""
-
-    times: Times
-    rules: Rules
-
-
 def replicas(model: LanguageModel, instances: list[Instance], setup: Setup, tp: int, longest: int) -> list[Replica]:
     """Return one replica of ``tp`` devices of each instance, for requests of up to ``longest`` tokens."""
-    engine, bits = setup.engine, setup.bits | {"tp": float(tp)}
-    most = float(engine.max_num_seqs)
-    step = max(float(engine.max_num_batched_tokens), 4.0 * longest)
-    tables = step_tables(model, [devices_of(each, tp) for each in instances], most, longest, step, **bits)
-    tokens = float(engine.max_num_batched_tokens) or 4.0 * longest
-    held = memory_per_device(model, workload(phase="prefill", batch=1, context=tokens, **bits))
-    per_token = float(memory_per_device(model, workload(phase="decode", batch=1, context=longest, **bits))["kv_cache"])
-    rooms = []
-    for each in instances:
-        free = float(load("device", each.device).hbm_capacity) * engine.gpu_memory_utilization
-        free -= float(held["weights"]) + float(held["activations"])
-        rooms.append(free / (per_token / longest) if per_token else math.inf)
-    return [
-        Replica(under(engine, t), rules_of(engine, model.layers, room)) for t, room in zip(tables, rooms, strict=True)
-    ]
+    clusters = [devices_of(each, tp) for each in instances]
+    return replicas_on(model, clusters, setup.engine, longest, tp=float(tp), **setup.bits)
 
 
 def seen(replica: Replica, rate: float, prompt: int, answer: int, percentile: float) -> dict[str, float]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -37,15 +38,31 @@ class Price:
     source: str = "user"
 
 
-def read_prices(path: Path) -> list[Price]:
+def read_prices(path: str | Path) -> list[Price]:
     """Return the rows of a price list.
+
+    Parameters
+    ----------
+    path : str or Path
+        CSV with the columns ``instance``, ``region``, ``price_per_hour`` [USD/h] and ``date`` (YYYY-MM-DD); optional
+        ``cloud``, ``kind``, ``currency``, ``source`` and ``locator``.
+
+    Returns
+    -------
+    list of Price
 
     Raises
     ------
     SpecError
         If the file cannot be read, a column is missing or unknown, or a row has another currency, a price that
         is not above zero, an unknown kind, or a day that is none; names file, line and remedy.
+
+    Examples
+    --------
+    >>> len(read_prices(facts.root() / "prices" / "aws.csv")) > 20
+    True
     """
+    path = Path(path)
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise SpecError(f"{path}: larger than 4 MiB; keep the rows of the instances in question")
@@ -95,14 +112,34 @@ def shipped() -> tuple[Price, ...]:
     return tuple(row for path in sorted((facts.root() / "prices").glob("*.csv")) for row in read_prices(path))
 
 
-def offers(prices: list[Price] | tuple[Price, ...], regions: list[str], kind: str) -> dict[str, Price]:
+def offers(
+    prices: Sequence[Price] | None = None, regions: Sequence[str] = ("us-east-1",), kind: str = "on-demand"
+) -> dict[str, Price]:
     """Return the cheapest price of each instance in some regions.
+
+    Parameters
+    ----------
+    prices : sequence of Price, optional
+        As from ``read_prices``; the shipped lists by default.
+    regions : sequence of str
+    kind : {"on-demand", "spot", "reserved"}
+
+    Returns
+    -------
+    dict of str to Price
+        Instance → its price.
 
     Raises
     ------
     SpecError
         If a region or the kind is not in the list (the closest match is named).
+
+    Examples
+    --------
+    >>> offers(regions=["us-east-1"])["g5.xlarge"].kind
+    'on-demand'
     """
+    prices = shipped() if prices is None else prices
     if kind not in KINDS:
         raise unknown("kind of price", kind, KINDS)
     for region in regions:

@@ -18,9 +18,9 @@ from accelmodel.cloud import infersave
 from accelmodel.cloud.ctcf import apply, fit, mean_error
 from accelmodel.cloud.hosting import Setup, host
 from accelmodel.cloud.infersave import Server, Shape, Task
-from accelmodel.cloud.replicas import Replica
 from accelmodel.errors import unknown
 from accelmodel.laws.kernels.batching import step_time
+from accelmodel.serving.serve import Replica
 from accelmodel.serving.simulate import closed_loop, rules_of, simulate, step_tables, summary, under
 from accelmodel.serving.step_times import axis, device_times, split_times
 from accelmodel.specs import facts

@@ -10,9 +10,10 @@ from datetime import date
 import pytest
 
 from accelmodel.cli import app
+from accelmodel.cloud.choice import ranking
 from accelmodel.cloud.hosting import Setup
 from accelmodel.cloud.offers import Market
-from accelmodel.cloud.ranking import Inputs, Slo, ranking
+from accelmodel.cloud.ranking import Inputs, Slo
 from accelmodel.report import instance_figures
 from accelmodel.specs.load import load
 from accelmodel.validation.infersave import choice_quality, ctcf, job_cost, serving, throughputs

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 import accelmodel as am
 from accelmodel.cloud import infersave, offload
+from accelmodel.cloud.choice import precisions, ranking
 from accelmodel.cloud.ctcf import apply, fit, mean_error
 from accelmodel.cloud.hosting import Setup, host
 from accelmodel.cloud.infersave import Ctcf, Server, Shape, Task
 from accelmodel.cloud.offers import candidates
 from accelmodel.cloud.offload import POLICIES, Need, Offer
-from accelmodel.cloud.ranking import Inputs, Slo, misses, precisions, rank, ranking
+from accelmodel.cloud.ranking import Inputs, Slo, misses, rank
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.serving import step_times
 from accelmodel.specs import prices

@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import accelmodel as am
-from accelmodel.cloud.fleet import Bucket, best_rate, cheapest, fleet, read_mix
+from accelmodel.cloud.fleet import Bucket, best_rate, cheapest, plan_fleet, read_mix
 from accelmodel.cloud.hosting import Setup
-from accelmodel.cloud.offers import candidates
 from accelmodel.cloud.ranking import Slo
-from accelmodel.cloud.replicas import Replica, largest_rate, seen
+from accelmodel.cloud.replicas import largest_rate, seen
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.laws.kernels.batching import Rules, Times, curve, serve, surface
+from accelmodel.serving.serve import Replica
 from accelmodel.serving.simulate import closed_loop, open_loop, rules_of, simulate, steady, step_tables, summary
 from accelmodel.specs.load import load
 from accelmodel.specs.prices import Price
@@ -253,14 +253,14 @@ PRICES = {
 def test_a_fleet_costs_no_more_than_its_best_single_type(warm):
     model, setup = load("model", "llama-3.1-8b"), Setup(load("engine", "in-flight"), "none")
     mix = [Bucket(128, 128, 8.0), Bucket(2048, 256, 1.0)]
-    found = fleet(model, candidates(PRICES), setup, mix, Slo(tpot=0.1))
+    found = plan_fleet(model, mix, Slo(tpot=0.1), setup=setup, offered=PRICES)
     assert found["cost_usd_per_hour"] <= found["best_single"]["cost_usd_per_hour"]
     assert found["cost_usd_per_hour"] == pytest.approx(sum(PRICES[n].per_hour * c for n, c in found["counts"].items()))
     assert found["saving"] == pytest.approx(1 - found["cost_usd_per_hour"] / found["best_single"]["cost_usd_per_hour"])
-    more = fleet(model, candidates(PRICES), setup, [replace_rate(b, 10.0) for b in mix], Slo(tpot=0.1))
+    more = plan_fleet(model, [replace_rate(b, 10.0) for b in mix], Slo(tpot=0.1), setup=setup, offered=PRICES)
     assert more["cost_usd_per_hour"] > found["cost_usd_per_hour"]
     with pytest.raises(Infeasible, match=r"serves requests of 2048 \+ 256 tokens within tpot 1 ms"):
-        fleet(model, candidates(PRICES), setup, mix[1:], Slo(tpot=0.001))
+        plan_fleet(model, mix[1:], Slo(tpot=0.001), setup=setup, offered=PRICES)
 
 
 def replace_rate(bucket, factor):

@@ -6,11 +6,11 @@ from datetime import date
 
 import pytest
 
-from accelmodel.cloud.fleet import Bucket
+from accelmodel.cloud.choice import rank_instances, ranking
+from accelmodel.cloud.fleet import Bucket, plan_fleet
 from accelmodel.cloud.hosting import Setup
 from accelmodel.cloud.offers import Market
-from accelmodel.cloud.ranking import Inputs, Slo, ranking
-from accelmodel.cloud.renting import plan_fleet, rank_instances
+from accelmodel.cloud.ranking import Inputs, Slo
 from accelmodel.errors import SpecError
 from accelmodel.specs.load import load
 from accelmodel.specs.prices import offers, shipped

@@ -1,0 +1,96 @@
+"""Some chips of a study, each judged by its best use."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from accelmodel.dse.enumeration import evaluate, parts_of_study
+from accelmodel.dse.study import AXES, Study, load_study
+from accelmodel.errors import SpecError, unknown
+from accelmodel.inference.attributes import BITS, behind
+from accelmodel.inference.axes import with_coordinates
+from accelmodel.specs.base import Spec
+from accelmodel.specs.load import load
+from accelmodel.specs.quantities import Values, labelled
+from accelmodel.units import parse
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def _axis(name: str, value: Any) -> Any:
+    """Return what is given for an axis as a number or a labelled array; text is read in the unit of the axis."""
+    if name not in AXES:
+        raise unknown("axis of a chip", name, AXES)
+    if isinstance(value, str):
+        value = parse(value, AXES[name], what=name)
+    if isinstance(value, list | tuple):
+        value = [parse(each, AXES[name], what=name) if isinstance(each, str) else each for each in value]
+    try:
+        axis = labelled(name, value)
+    except ValueError as error:
+        raise SpecError(f"{name}: {error}") from None
+    if not hasattr(axis, "dims"):
+        return axis
+    own = axis[name] if name in axis.coords else None
+    return axis if own is None else axis.assign_coords({name: own.assign_attrs({"units": AXES[name], **own.attrs})})
+
+
+def evaluate_study(study: str | Study = "preserve-l2", **axes: Values | str | list[str]) -> xr.Dataset:
+    """Return everything about some chips of a study, each judged by its best use.
+
+    Parameters
+    ----------
+    study : str or Study
+        Name of a shipped study, path of a TOML file, or what ``load_study`` returns.
+    **axes
+        Axis of a chip → number in SI, text with a unit, a list or an array of them, or a DataArray: ``l2_capacity``
+        [B], ``link_bandwidth`` of one link [B/s], ``links``, ``hbm_stacks``, ``cores`` [1].  What is not given stays as in
+        the study's reference chip; nothing need be in the study's space.
+
+    Returns
+    -------
+    xarray.Dataset
+        Over the axes: ``throughput`` [token/s] of a device, ``throughput_per_area`` [token/(s m2)] and
+        ``tokens_per_dollar`` [token/USD], also over ``technique``; ``die_area`` and its parts [m2], ``power`` [W],
+        ``price`` and its parts [USD], ``dollars_per_s`` [USD/s]; ``feasible``: every model is served within the
+        constraints.
+
+    Raises
+    ------
+    SpecError
+        If the study or an axis is unknown, or a value not allowed.
+
+    Notes
+    -----
+    Throughput is the geometric mean over the study's models, batches and lengths, at the best tensor-parallel degree,
+    threshold and rule of each; area, yield and price follow ``laws.cost``.
+
+    Examples
+    --------
+    >>> found = evaluate_study("preserve-l2", l2_capacity=["8MB", "104MB"])
+    >>> bool((found.throughput.sel(technique="preserve") >= found.throughput.sel(technique="none")).all())
+    True
+    """
+    asked = load_study(study) if isinstance(study, str) else study
+    parts = parts_of_study(asked)
+    chips = {name: _axis(name, value) for name, value in axes.items()}
+    result = evaluate(asked, parts, **chips)
+    specs: dict[str, Spec] = {name: load("model", name) for name in asked.workload.models}
+    specs |= {"device": parts.device, "link": parts.link, "bill": parts.bill, "process": parts.process}
+    result.attrs = {
+        **behind(specs),
+        "study": asked.name,
+        "study_digest": asked.digest,
+        "objective": asked.study.objective,
+        "models": ", ".join(asked.workload.models),
+        "device": parts.device.name,
+        "link": parts.link.name,
+        "phase": asked.workload.phase,
+        "bits": json.dumps({name: getattr(asked.workload, name) for name in BITS}),
+        "degrees": json.dumps({"tp": asked.software.tp}),
+        "technique_parameters": json.dumps({"threshold": asked.software.threshold, "rule": asked.software.rule}),
+        "constraints": json.dumps(asked.constraints.limits()),
+    }
+    return with_coordinates(result, None)

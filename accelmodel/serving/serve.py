@@ -1,0 +1,169 @@
+"""One server under load: a model on a cluster, an engine, and requests that arrive or users who wait."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
+
+import numpy as np
+
+from accelmodel.errors import SpecError
+from accelmodel.inference.attributes import behind, on_cluster, parts_of, told
+from accelmodel.inference.memory import memory_per_device
+from accelmodel.inference.named import ClusterLike, ModelLike, as_cluster, as_model
+from accelmodel.laws.kernels.batching import Rules, Times
+from accelmodel.serving.simulate import closed_loop, open_loop, rules_of, simulate, step_tables, summary, under
+from accelmodel.specs.cloud import Engine
+from accelmodel.specs.hardware import Cluster
+from accelmodel.specs.language_model import LanguageModel
+from accelmodel.specs.load import load, workload
+from accelmodel.specs.quantities import Values, labelled
+from accelmodel.specs.workload import Cut
+from accelmodel.units import label
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+#: requests of a simulation: enough for a 95th percentile; and their seed
+REQUESTS, SEED = 600, 1
+#: requests of each user of a closed loop, at least
+_EACH = 4
+
+
+class Replica(NamedTuple):
+    """Devices that serve a model together: times of their steps and rules of their engine."""
+
+    times: Times
+    rules: Rules
+
+
+def replicas_on(
+    model: LanguageModel, clusters: list[Cluster], engine: Engine, longest: int, **cut: Any
+) -> list[Replica]:
+    """Return one replica on each cluster, for requests of up to ``longest`` tokens, cut as ``cut`` says."""
+    most = float(engine.max_num_seqs)
+    step = max(float(engine.max_num_batched_tokens), 4.0 * longest)
+    tables = step_tables(model, clusters, most, longest, step, **cut)
+    tokens = float(engine.max_num_batched_tokens) or 4.0 * longest
+    held = memory_per_device(model, workload(phase="prefill", batch=1, context=tokens, **cut))
+    per_token = float(memory_per_device(model, workload(phase="decode", batch=1, context=longest, **cut))["kv_cache"])
+    rooms = []
+    for each in clusters:
+        free = float(each.device.hbm_capacity) * engine.gpu_memory_utilization
+        free -= float(held["weights"]) + float(held["activations"])
+        rooms.append(free / (per_token / longest) if per_token else math.inf)
+    return [
+        Replica(under(engine, t), rules_of(engine, model.layers, room)) for t, room in zip(tables, rooms, strict=True)
+    ]
+
+
+def serve(
+    model: ModelLike,
+    cluster: ClusterLike,
+    *,
+    prompt: int,
+    answer: int,
+    rate: Values = 0.0,
+    users: Values = 0,
+    engine: str | Engine = "in-flight",
+    percentile: float = 50.0,
+    **cut: Unpack[Cut],
+) -> xr.Dataset:
+    """Return what users of one server see: continuous batching, simulated request by request.
+
+    Parameters
+    ----------
+    model : str or LanguageModel
+    cluster : str, Device or Cluster
+        The server; fields are numbers, not axes.
+    prompt, answer : int
+        Tokens of each prompt and of each answer [token].
+    rate : float
+        Requests that arrive per second, at random (Poisson) [1/s]; a list or an array is an axis.
+    users : int
+        Instead of a rate: users who each send the next request as soon as an answer is complete [1]; a list or an array
+        is an axis.
+    engine : str or Engine
+        Name or path of the rules of batching and of what the host adds.
+    percentile : float
+        Of requests at which times are told, from 0 to 100.
+    **cut
+        ``tp``, ``weight_bits``, ``activation_bits``, ``kv_bits`` as in ``workload``.
+
+    Returns
+    -------
+    xarray.Dataset
+        Over ``rate`` or ``users`` where it is an axis: ``ttft``, ``tpot`` (mean of a request after its first token),
+        ``latency`` and ``gap`` (between any two tokens) [s] at the percentile; ``requests_per_s`` [1/s] and
+        ``tokens_per_s`` of output [token/s].
+
+    Raises
+    ------
+    SpecError
+        If a name is unknown, a value not allowed, or not one of ``rate`` and ``users`` is given.
+    Infeasible
+        If a request does not fit the memory that is left for its KV cache.
+
+    Notes
+    -----
+    All requests are alike, and a prefix cache is left out; 600 requests, of which the first tenth is not counted, are
+    enough for a 95th percentile.  Beyond the rate that the server sustains, times grow with the number of requests and
+    mean nothing.
+
+    Examples
+    --------
+    >>> found = serve("llama-3-8b", "h100-sxm", prompt=512, answer=128, rate=[1.0, 4.0])
+    >>> bool(found.tpot.sel(rate=1.0) < found.tpot.sel(rate=4.0)), found.ttft.attrs["units"]
+    (True, 's')
+    """
+    import xarray as xr
+
+    spec, chip = as_model(model), as_cluster(cluster)
+    rules = load("engine", engine) if isinstance(engine, str) else engine
+    if min(prompt, answer) < 1 or not 0.0 < percentile < 100.0:
+        raise SpecError(f"prompt {prompt}, answer {answer}: at least 1 token; percentile {percentile:g}: 0 to 100")
+    name, values = _load(rate, users)
+    (replica,) = replicas_on(spec, [chip], rules, prompt + answer, **cut)
+    rows = []
+    for value in np.atleast_1d(np.asarray(values, dtype=float)):
+        if name == "rate":
+            traffic = open_loop(float(value), REQUESTS, np.array(prompt), np.array(answer), SEED)
+        else:
+            many = max(REQUESTS, _EACH * int(value))
+            traffic = closed_loop(int(value), many, np.array(prompt), np.array(answer))
+        rows.append(summary(simulate(replica.times, replica.rules, traffic), percentile))
+    axes = (name,) if hasattr(values, "dims") else ()
+    data = {
+        key if key.endswith("_per_s") else key.removesuffix("_s"): (
+            axes,
+            np.array([row[key] for row in rows]).reshape([len(rows)] if axes else []),
+        )
+        for key in rows[0]
+    }
+    about = {"prompt": str(prompt), "answer": str(answer), "percentile": str(percentile), "engine": rules.name}
+    result = xr.Dataset(data, coords={name: values[name]} if axes else {})
+    result.attrs = {
+        **behind({"model": spec, "engine": rules, **parts_of(chip)}),
+        **on_cluster(chip),
+        "model": spec.name,
+        **about,
+        "cut": json.dumps({key: told(value) for key, value in cut.items()}),
+        name: str(told(values)),
+    }
+    return label(result)
+
+
+def _load(rate: Values, users: Values) -> tuple[str, Any]:
+    """Return which of the two is given, and its values."""
+    try:
+        given = {"rate": labelled("rate", rate), "users": labelled("users", users)}
+    except ValueError as error:
+        raise SpecError(f"rate and users: {error}") from None
+    chosen = [name for name, value in given.items() if np.any(np.asarray(value))]
+    if len(chosen) != 1:
+        raise SpecError("give either a rate [1/s] or users, and not both")
+    values = given[chosen[0]]
+    if getattr(values, "ndim", 0) > 1:
+        raise SpecError(f"{chosen[0]}: one axis at most; call once for each value of the other")
+    return chosen[0], values
