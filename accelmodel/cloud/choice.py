@@ -149,6 +149,7 @@ def rank_instances(
 
     Examples
     --------
+    >>> from accelmodel.cloud.offers import Market
     >>> few = Market(instances=["g4dn.xlarge", "g5.xlarge"], only=True)
     >>> found = rank_instances("opt-2.7b", input=128, output=32, batch=4, offered=few)
     >>> found["choice"]["feasible"], len(found["rows"])

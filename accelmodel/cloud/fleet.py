@@ -221,6 +221,7 @@ def plan_fleet(
     Examples
     --------
     >>> mix = [Bucket(256, 128, 1.0), Bucket(1024, 64, 0.5)]
+    >>> from accelmodel.cloud.offers import Market
     >>> few = Market(instances=["g5.xlarge", "g6.xlarge"], only=True)
     >>> found = plan_fleet("llama-3.1-8b", mix, Slo(tpot=0.1), offered=few)
     >>> found["cost_usd_per_hour"] <= found["best_single"]["cost_usd_per_hour"]

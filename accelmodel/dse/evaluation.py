@@ -46,8 +46,8 @@ def evaluate_study(study: str | Study = "preserve-l2", **axes: Values | str | li
         Name of a shipped study, path of a TOML file, or what ``load_study`` returns.
     **axes
         Axis of a chip → number in SI, text with a unit, a list or an array of them, or a DataArray: ``l2_capacity``
-        [B], ``link_bandwidth`` of one link [B/s], ``links``, ``hbm_stacks``, ``cores`` [1].  What is not given stays as in
-        the study's reference chip; nothing need be in the study's space.
+        [B], ``link_bandwidth`` of one link [B/s], ``links``, ``hbm_stacks``, ``cores`` [1].  What is not given stays as
+        in the study's reference chip; nothing need be in the study's space.
 
     Returns
     -------
