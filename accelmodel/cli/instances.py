@@ -35,7 +35,7 @@ Ttft = Annotated[str, typer.Option("--slo-ttft", help="Longest time to first tok
 Tpot = Annotated[str, typer.Option("--slo-tpot", help="Longest time per output token, such as 50ms.")]
 Latency = Annotated[str, typer.Option("--slo-latency", help="Longest time from arrival to last token.")]
 app = typer.Typer(add_completion=False)
-#: instances that may share an arrival rate where nothing is said of it
+#: instances that may share an arrival rate by default
 MOST = 100
 
 

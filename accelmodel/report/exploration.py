@@ -37,7 +37,7 @@ _NOT_NUMBERS = (str, list, bool)
 
 
 def _rate(exploration: Exploration) -> str:
-    """The objective as one says it after a factor."""
+    """The objective in words, after a factor."""
     _, unit, _ = exploration_points.objective_words(exploration.study)
     return unit.replace("tokens/s per", "tokens per second and").replace("million tokens per", "tokens per")
 

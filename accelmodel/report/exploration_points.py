@@ -35,7 +35,7 @@ _READABLE = {
     "1/s": ("GHz", 1e-9),
 }
 _YEAR = 365.25 * 86400.0
-#: a gain that moves by less than this is said not to move [1]
+#: a gain that moves by less than this counts as none [1]
 STILL = 0.005
 #: constants that the tornado shows at most
 MOST = 15
