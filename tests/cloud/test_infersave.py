@@ -118,7 +118,7 @@ def test_infersave_by_hand():
     assert placed.fits
     assert not offload.infersave(NEED, OFFER._replace(host=3e9)).fits
     assert not offload.infersave(NEED, OFFER, 0.2).fits
-    assert offload.infersave(NEED, OFFER._replace(beside=True)).decode == pytest.approx(11.0 / 30.0)
+    assert offload.infersave(NEED, OFFER._replace(overlapped=True)).decode == pytest.approx(11.0 / 30.0)
 
 
 def test_with_room_enough_all_policies_are_the_same():
