@@ -7,11 +7,25 @@ from difflib import get_close_matches
 
 
 class SpecError(ValueError):
-    """A file, a field or an option is wrong; the message says where, what is allowed and the remedy."""
+    """A file, a field or an option is wrong; the message says where, what is allowed and the remedy.
+
+    Examples
+    --------
+    >>> raise unknown("device", "h100-sxn", ["h100-sxm", "mi300x"])
+    Traceback (most recent call last):
+    ...
+    accelmodel.errors.SpecError: unknown device 'h100-sxn', did you mean 'h100-sxm'? Allowed: h100-sxm, mi300x
+    """
 
 
 class Infeasible(ValueError):
-    """The input is well formed but cannot exist: it does not fit, or no choice meets the constraints."""
+    """The input is well formed but cannot exist: it does not fit, or no choice meets the constraints.
+
+    Examples
+    --------
+    >>> issubclass(Infeasible, ValueError) and not issubclass(Infeasible, SpecError)
+    True
+    """
 
 
 def unknown(what: str, given: object, allowed: Iterable[str]) -> SpecError:

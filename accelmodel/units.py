@@ -321,6 +321,19 @@ def parse(text: str | float, unit: str, *, what: str = "quantity") -> float:
 def show(value: float, unit: str, digits: int = 4) -> str:
     """Return ``value`` with the decimal prefix that reads best.
 
+    Parameters
+    ----------
+    value : float
+        In SI.
+    unit : str
+        Its SI unit, such as ``"B/s"``.
+    digits : int
+        Significant digits.
+
+    Returns
+    -------
+    str
+
     Examples
     --------
     >>> show(3.35e12, "B/s")

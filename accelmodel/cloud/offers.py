@@ -29,6 +29,11 @@ class Market:
         Names, paths or specifications that stand beside what the price list names.
     only : bool
         Offer ``instances`` alone.
+
+    Examples
+    --------
+    >>> [instance.name for instance, price in Market(instances=["g6.xlarge", "g5.xlarge"], only=True).offers()]
+    ['g6.xlarge', 'g5.xlarge']
     """
 
     regions: Sequence[str] = ("us-east-1",)

@@ -12,7 +12,7 @@ from accelmodel.dse.chip import Parts
 from accelmodel.dse.enumeration import Enumeration, enumerate_space, parts_of_study, regret, size
 from accelmodel.dse.optuna_search import Found, optimise
 from accelmodel.dse.sensitivity import sensitivity
-from accelmodel.dse.study import Study
+from accelmodel.dse.study import Study, load_study
 from accelmodel.inference.request import BASELINE
 from accelmodel.specs.facts import weakest
 
@@ -61,24 +61,48 @@ def gains(study: Study, enumeration: Enumeration) -> dict[str, float]:
     return {technique: value / best[BASELINE] for technique, value in best.items()}
 
 
-def explore(study: Study, storage: Path, trials: int | None = None, progress: Progress = no_progress) -> Exploration:
-    """Answer a study.
+def explore(
+    study: str | Study = "preserve-l2",
+    storage: str | Path = "accelmodel.journal",
+    trials: int | None = None,
+    progress: Progress = no_progress,
+) -> Exploration:
+    """Answer a study: enumerate its space, search it with Optuna, and tell how firm the optimum is.
 
     Parameters
     ----------
-    study : Study
-    storage : Path
+    study : str or Study
+        Name of a shipped study, path of a TOML file, or what ``load_study`` returns.
+    storage : str or Path
         Optuna journal; an interrupted exploration resumes from it.
     trials : int, optional
         Chips that Optuna may try for each technique; the study's own number by default.
     progress : callable
         Called with a stage's name, its total, and how many more are done.
 
+    Returns
+    -------
+    Exploration
+        ``every`` chip of the space and the ``best`` of each technique, the same with L2 ``alone`` as axis, what Optuna
+        ``found``, and how the optimum ``moves`` over the range of each uncertain constant; in SI.
+
     Raises
     ------
-    SpecError, Infeasible
-        As ``search`` and ``optimise``.
+    SpecError
+        If the study is unknown or wrong, or the journal cannot be read.
+    Infeasible
+        If no chip serves every model within the constraints.
+
+    Notes
+    -----
+    The shipped study takes some minutes; ``evaluate_study`` answers for single chips.
+
+    Examples
+    --------
+    >>> explore("preserve-l2", trials=64).gain  # doctest: +SKIP
     """
+    study = load_study(study) if isinstance(study, str) else study
+    storage = Path(storage)
     parts = parts_of_study(study)
     total, wanted = size(study), trials or study.study.trials
     every = enumerate_space(study, parts, lambda done: progress("every chip of the space", total, done))

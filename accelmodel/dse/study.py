@@ -241,14 +241,28 @@ def _resolved(study: Study, path: Path) -> Study:
 
 
 def load_study(name: str = "preserve-l2", objective: str | None = None) -> Study:
-    """Return a study by shipped name, path, or name in the working directory; its objective replaced if one is given.
+    """Return a study by shipped name, by path, or by name in the working directory.
 
-    What the file names as device, bill and models may be files of one's own beside it, by name or by path from it.
+    Parameters
+    ----------
+    name : str
+        What its file names as device, bill and models may be files of one's own beside it, by name or path from it.
+    objective : {"throughput_per_area", "tokens_per_dollar"}, optional
+        Replaces the study's own.
+
+    Returns
+    -------
+    Study
 
     Raises
     ------
     SpecError
         If the name is unknown, or a key, unit or value of the file is wrong; names file and field.
+
+    Examples
+    --------
+    >>> load_study("preserve-l2", objective="tokens_per_dollar").study.objective
+    'tokens_per_dollar'
     """
     path = study_path(name)
     content, digest = facts.read_toml(path)

@@ -30,7 +30,9 @@ def told(value: Any) -> Any:
 def overrides(parts: dict[str, Spec]) -> str:
     """Return as JSON what the caller gave in place of what is known: part → field → value in SI."""
     changed = {
-        part: {name: told(fact.value) for name, fact in spec.facts.items() if fact.locator == GIVEN}
+        part: {
+            name: told(getattr(spec, name, fact.value)) for name, fact in spec.facts.items() if fact.locator == GIVEN
+        }
         for part, spec in parts.items()
     }
     return json.dumps({part: values for part, values in changed.items() if values})

@@ -34,8 +34,8 @@ class Technique:
 
     Examples
     --------
-    >>> policy("preserve", threshold=0.7).name
-    'preserve'
+    >>> chosen("preserve").parameters["rule"]
+    'paper'
     """
 
     name: str

@@ -85,7 +85,7 @@ def _dataset(
     dims = (*one.dims, *over)
 
     def of(values: Any) -> tuple[tuple[Any, ...], Any]:
-        return dims, np.asarray(values).reshape(*one.shape, *(len(labels) for labels in over.values()))
+        return dims, np.asarray(values).reshape((*one.shape, *(len(labels) for labels in over.values())))
 
     low, high = ends
     data = {

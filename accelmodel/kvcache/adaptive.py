@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from accelmodel.errors import SpecError
+from accelmodel.inference.named import ClusterLike, ModelLike, as_cluster, as_model
 from accelmodel.inference.step import prepare, totals
 from accelmodel.kvcache.policies import bandwidth_rate, loader
 from accelmodel.kvcache.prompt import Prompt, attributes, check_above_zero
 from accelmodel.kvcache.traces import Array
 from accelmodel.laws.kernels import two_fronts
-from accelmodel.specs.hardware import Cluster
-from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import workload
 from accelmodel.units import label
 
@@ -68,11 +67,12 @@ class _Others(NamedTuple):
     first: Array
 
 
-def batch_times(model: LanguageModel, cluster: Cluster, sizes: Sequence[float], **work: Any) -> tuple[Array, Array]:
+def batch_times(model: ModelLike, cluster: ClusterLike, sizes: Sequence[float], **work: Any) -> tuple[Array, Array]:
     """Return step time against tokens in the batch from the step model: sizes [token] and times [s]."""
     import xarray as xr
 
     axis = xr.DataArray(np.array(sizes, dtype=float), dims="size", coords={"size": list(sizes)})
+    model, cluster = as_model(model), as_cluster(cluster)
     steps = prepare(model, cluster, workload(phase="prefill", context=axis, **{"batch": 1.0, **work}))
     return np.array(sizes, dtype=float), np.asarray(totals(steps).step_time.values, dtype=float)
 
@@ -170,7 +170,11 @@ def _run(
 
 
 def adaptive_scheduling(
-    prompt: Prompt, requests: Sequence[Request], curve: tuple[Array, Array], *, prefills: int = 1
+    prompt: Prompt,
+    requests: Sequence[Request | tuple[float, ...]],
+    curve: tuple[Array | Sequence[float], Array | Sequence[float]],
+    *,
+    prefills: int = 1,
 ) -> xr.Dataset:
     """Compare default and adaptive scheduling of Cake's prompt among ordinary requests.
 
@@ -178,7 +182,8 @@ def adaptive_scheduling(
     ----------
     prompt : Prompt
         Comes at time 0.  Its share of the budget is what the others leave; ``utilisation`` is not used.
-    requests : sequence of Request
+    requests : sequence of Request or tuple
+        Others, without stored prefix: arrival [s], tokens of the prompt and tokens generated after the first [token].
     curve : tuple of ndarray
         Tokens in a batch [token], rising, and time of such a step at the start of a prompt [s]; held level
         outside: its first time is the floor.
@@ -192,20 +197,37 @@ def adaptive_scheduling(
         tokens, ``request_ttft`` (mode, request) [s], ``mean_request_ttft`` [s]; ``step_start`` [s],
         ``step_tokens``, ``step_cake_tokens`` (mode, step), NaN behind the last step.
 
+    Raises
+    ------
+    SpecError
+        If a value is not allowed, or the bandwidth trace ends before the prompt is done.
+
     Notes
     -----
+    Source: Cake, arXiv 2410.03065, section on adaptive scheduling.
     A step takes the time of its batch, and for Cake's tokens what their position adds.  Ordinary requests are
     short: what their positions add is left out.
+
+    Examples
+    --------
+    >>> from accelmodel.kvcache.prompt import Computing, Loading
+    >>> tier = Loading(kv_bytes=1e5, bandwidth=1e9, layers=32, tail=0.0)
+    >>> prompt = Prompt(1024, 1024, Computing(np.array([0.05, 0.06])), tier)
+    >>> found = adaptive_scheduling(prompt, [(0.0, 100.0), (0.01, 200.0)], ([1, 512], [0.01, 0.05]))
+    >>> bool(found.mean_request_ttft.sel(mode="adaptive") <= found.mean_request_ttft.sel(mode="default"))
+    True
     """
     import xarray as xr
+
+    others = [each if isinstance(each, Request) else Request(*each) for each in requests]
 
     sizes, times = (np.asarray(part, dtype=float) for part in curve)
     if len(sizes) != len(times) or not len(sizes) or (np.diff(sizes) <= 0.0).any() or not (times > 0.0).all():
         raise SpecError("step time against batch tokens needs rising sizes and times above 0, as many of each")
     if prefills < 1:
         raise SpecError("prefills must be at least 1")
-    runs = [_run(prompt, requests, (sizes, times), mode == "adaptive", prefills) for mode in MODES]
-    work = prompt.tokens + sum(r.tokens + r.decode for r in requests)
+    runs = [_run(prompt, others, (sizes, times), mode == "adaptive", prefills) for mode in MODES]
+    work = prompt.tokens + sum(r.tokens + r.decode for r in others)
     steps = np.full((len(runs), max(len(log) for _, _, log in runs), 3), math.nan)
     for i, (_, _, log) in enumerate(runs):
         steps[i, : len(log)] = log
@@ -216,7 +238,7 @@ def adaptive_scheduling(
         "finish": ("mode", finish),
         "throughput": ("mode", work / finish),
         "request_ttft": (("mode", "request"), first),
-        "mean_request_ttft": ("mode", first.mean(axis=1) if len(requests) else np.zeros(len(runs))),
+        "mean_request_ttft": ("mode", first.mean(axis=1) if len(others) else np.zeros(len(runs))),
         "step_start": (("mode", "step"), steps[..., 0]),
         "step_tokens": (("mode", "step"), steps[..., 1]),
         "step_cake_tokens": (("mode", "step"), steps[..., 2]),

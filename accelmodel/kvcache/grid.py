@@ -109,6 +109,17 @@ def ttft_grid(
     ------
     SpecError
         Where a value is not allowed or a curve does not reach the longest prompt.
+
+    Notes
+    -----
+    Source: Cake, arXiv 2410.03065, figures 7 to 9; the policies are those of ``kvcache.policies`` at constant rates.
+
+    Examples
+    --------
+    >>> tier = Loading(kv_bytes=1e5, bandwidth=1e9, layers=32, tail=0.0)
+    >>> found = ttft_grid({"mine": [0.05, 0.06]}, tier, tokens=[512, 1024], bandwidth=[1e9, 4e9])
+    >>> bool((found.ttft.sel(policy="oracle") <= found.ttft.sel(policy="cake")).all())
+    True
     """
     axes = {"tokens": tokens, "bandwidth": bandwidth, "utilisation": utilisation, "kv_bits": kv_bits}
     arrays = {name: np.array(values, dtype=float) for name, values in axes.items()}

@@ -138,22 +138,64 @@ def meet(prompt: Prompt) -> Meeting:
 
 
 def cake(prompt: Prompt) -> float:
-    """Both fronts at once, no plan: they stop where they meet [s].
+    """Return the time to first token of Cake: both fronts at once, no plan, they stop where they meet.
 
+    Parameters
+    ----------
+    prompt : Prompt
+
+    Returns
+    -------
+    float
+        Time to first token [s].
+
+    Raises
+    ------
+    SpecError
+        If a trace ends before the prompt is done.
+
+    Notes
+    -----
     Source: Cake, arXiv 2410.03065, appendices A and B.  Loses to the better single resource where a step is
     long against the whole: the step in flight must finish.  What was loaded of its chunk is then wasted.
+
+    Examples
+    --------
+    >>> from accelmodel.kvcache.prompt import Computing, Loading
+    >>> tier = Loading(kv_bytes=1e5, bandwidth=1e9, layers=32, tail=0.0)
+    >>> prompt = Prompt(2048, 2048, Computing(np.array([0.05, 0.06, 0.07, 0.08])), tier)
+    >>> cake(prompt) < min(compute_only(prompt), load_only(prompt))
+    True
     """
     return meet(prompt).ttft
 
 
 def fronts_over_time(prompt: Prompt) -> xr.Dataset:
-    """Return the positions of both fronts over time.
+    """Return the positions of both fronts of Cake over time.
+
+    Parameters
+    ----------
+    prompt : Prompt
 
     Returns
     -------
     xarray.Dataset
         ``compute_time`` [s] and ``compute_token`` over ``step``, ``load_time`` [s] and ``load_token`` over
-        ``request``; the first entry is the start; attributes as ``Meeting``.
+        ``request`` [token]; the first entry is the start.  Attributes: ``ttft`` and ``meet_time`` [s], ``meet_token``,
+        ``computed_tokens``, ``loaded_tokens``, ``waste`` [token]; the prompt as JSON.
+
+    Raises
+    ------
+    SpecError
+        If a trace ends before the prompt is done.
+
+    Examples
+    --------
+    >>> from accelmodel.kvcache.prompt import Computing, Loading
+    >>> tier = Loading(kv_bytes=1e5, bandwidth=1e9, layers=32, tail=0.0)
+    >>> found = fronts_over_time(Prompt(1024, 1024, Computing(np.array([0.05, 0.06])), tier))
+    >>> found.load_token.values[0], found.compute_token.values[0]
+    (np.float64(1024.0), np.float64(0.0))
     """
     import xarray as xr
 

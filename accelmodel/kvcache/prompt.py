@@ -10,17 +10,18 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from accelmodel.errors import SpecError
 from accelmodel.inference.memory import kv_bytes_per_token
+from accelmodel.inference.named import ClusterLike, ModelLike, as_cluster, as_model
 from accelmodel.inference.step import prepare, totals
 from accelmodel.kvcache.traces import Array, Trace
-from accelmodel.specs.hardware import Cluster, Storage
-from accelmodel.specs.language_model import LanguageModel
-from accelmodel.specs.load import workload
+from accelmodel.specs.hardware import Storage
+from accelmodel.specs.load import load, workload
+from accelmodel.specs.workload import Cut
 
 #: engine steps that one prompt may take; a smaller share of the budget is refused
 MOST_STEPS = 1_000_000
@@ -40,6 +41,16 @@ class Computing:
         Share of the budget that this prompt has, in (0, 1] [1].  A step costs what a full step costs.
     budget : Trace, optional
         That share over time instead [1].
+
+    Raises
+    ------
+    SpecError
+        If a value is not allowed.
+
+    Examples
+    --------
+    >>> Computing(np.array([0.05, 0.06, 0.07]), utilisation=0.5).mean_share
+    0.5
     """
 
     times: Array
@@ -91,6 +102,16 @@ class Loading:
         Bytes out per second [B/s]; it overlaps with the transfer, so that the slower one counts.
     trace : Trace, optional
         Bandwidth over time instead [B/s].
+
+    Raises
+    ------
+    SpecError
+        If a value is not allowed.
+
+    Examples
+    --------
+    >>> Loading(kv_bytes=1e5, bandwidth=1e9, layers=32, tail=0.0, io_chunk=100).chunk_time
+    0.01
     """
 
     kv_bytes: float
@@ -139,7 +160,28 @@ class Loading:
 
 @dataclass(frozen=True)
 class Prompt:
-    """What is asked: a prompt of ``tokens`` of which the first ``stored`` lie in storage [token]."""
+    """A prompt whose KV cache is stored, in part or whole.
+
+    Attributes
+    ----------
+    tokens, stored : float
+        Its length, and how many of its first tokens lie in storage [token].
+    computing : Computing
+        How chunks are computed from the front.
+    loading : Loading
+        How chunks are loaded from the back.
+
+    Raises
+    ------
+    SpecError
+        If a value is not allowed, or the chunk times do not reach the end of the prompt.
+
+    Examples
+    --------
+    >>> tier = Loading(kv_bytes=1e5, bandwidth=1e9, layers=32, tail=0.0)
+    >>> Prompt(1024, 1024, Computing(np.array([0.05, 0.06])), tier).traced
+    False
+    """
 
     tokens: float
     stored: float
@@ -200,24 +242,41 @@ def check_steps(tokens: float, per_step: float) -> None:
         )
 
 
-def chunk_times(model: LanguageModel, cluster: Cluster, tokens: float, chunk: float = 512.0, **work: Any) -> Array:
-    """Return the time of each chunked-prefill step from the step model, one call over a labelled axis [s].
+def chunk_times(
+    model: ModelLike, cluster: ClusterLike, tokens: float, chunk: float = 512.0, **cut: Unpack[Cut]
+) -> Array:
+    """Return the time of each chunked-prefill step of a prompt from the step model.
 
     Parameters
     ----------
-    model, cluster
-        What runs where.
+    model : str or LanguageModel
+    cluster : str, Device or Cluster
     tokens : float
         Length of the prompt [token]; its last chunk is a full one that ends with it.
     chunk : float
         Token budget of a step [token].
-    **work
-        Other fields of ``Workload``: ``tp``, ``weight_bits``, ``activation_bits``, ``kv_bits`` …
+    **cut
+        ``tp``, ``pp``, ``ep``, ``dp``, ``weight_bits``, ``activation_bits``, ``kv_bits`` as in ``workload``.
+
+    Returns
+    -------
+    ndarray
+        Time of chunk 0, 1, 2 … [s].
 
     Raises
     ------
     SpecError, Infeasible
-        As ``step.prepare``; Infeasible also where the whole context does not fit the device.
+        As ``time_step``; Infeasible also where the whole context does not fit the device.
+
+    Notes
+    -----
+    A step costs what its device takes; what an engine's host adds between steps is left out.
+
+    Examples
+    --------
+    >>> times = chunk_times("llama-3-8b", "a100-sxm-80gb", tokens=2048, chunk=512)
+    >>> len(times), bool(times[-1] > times[0])
+    (4, True)
     """
     import xarray as xr
 
@@ -226,25 +285,42 @@ def chunk_times(model: LanguageModel, cluster: Cluster, tokens: float, chunk: fl
     starts = np.arange(math.ceil(tokens / chunk)) * chunk
     ends = xr.DataArray(np.minimum(starts + chunk, tokens), dims="position", coords={"position": starts})
     before = np.maximum(ends - chunk, 0.0)
-    fields = {"phase": "prefill", "batch": 1.0, **work}
+    fields: dict[str, Any] = {"phase": "prefill", "batch": 1.0, **cut}
+    model, cluster = as_model(model), as_cluster(cluster)
     # along an axis what does not fit is marked, one step alone is refused
     prepare(model, cluster, workload(context=float(tokens), prefix=float(before[-1]), **fields))
     steps = prepare(model, cluster, workload(context=ends, prefix=before, **fields))
     return np.asarray(totals(steps).step_time.values, dtype=float)
 
 
-def loading(model: LanguageModel, storage: Storage, *, kv_bits: float = 16.0, **fields: Any) -> Loading:
+def loading(model: ModelLike, storage: str | Storage, *, kv_bits: float = 16.0, **fields: Any) -> Loading:
     """Return how the KV cache of a model is read from a storage tier.
 
     Parameters
     ----------
-    model : LanguageModel
-    storage : Storage
-        Brings bandwidth [B/s], latency [s] and tail [s]; each may be given in ``fields`` instead.
+    model : str or LanguageModel
+    storage : str or Storage
+        A tier or its name; brings bandwidth [B/s], latency [s] and tail [s]; each may be given in ``fields`` instead.
     kv_bits : float
         Precision of the cache [bit].
     **fields
         Other fields of ``Loading``: ``io_chunk``, ``compression``, ``decompression_rate``, ``trace`` …
+
+    Returns
+    -------
+    Loading
+
+    Raises
+    ------
+    SpecError
+        If a name is unknown or a value not allowed.
+
+    Examples
+    --------
+    >>> loading("llama-3-8b", "nvme").kv_bytes
+    131072.0
     """
+    model = as_model(model)
+    storage = load("storage", storage) if isinstance(storage, str) else storage
     tier = {"bandwidth": storage.bandwidth, "latency": storage.latency, "tail": storage.tail}
     return Loading(**{"kv_bytes": float(kv_bytes_per_token(model, kv_bits)), "layers": model.layers, **tier, **fields})

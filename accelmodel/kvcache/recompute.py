@@ -48,6 +48,22 @@ def partial_recomputation(
         Bytes p of a number [B].
     bandwidth, rate : float
         Of the link B [B/s], and of the device F [FLOP/s].
+
+    Returns
+    -------
+    Recomputation
+        ``tokens`` to recompute [token], ``time`` and ``load_time``, if all is loaded [s].
+
+    Raises
+    ------
+    SpecError
+        If a value is not above 0.
+
+    Examples
+    --------
+    >>> found = partial_recomputation(8, 1024, 4096, 4096, 2.0, bandwidth=25e9, rate=3e14)
+    >>> found.time < found.load_time
+    True
     """
     _check(batch=batch, context=context, hidden=hidden, kv_width=kv_width, number_bytes=number_bytes)
     _check(bandwidth=bandwidth, rate=rate)
@@ -89,6 +105,22 @@ def hidden_states(
         Bytes p of a number [B].
     bandwidth, rate : float
         Of the link B [B/s], and of the device F [FLOP/s].
+
+    Returns
+    -------
+    Restoration
+        ``time`` of the pipeline, ``load_time`` and ``rebuild_time`` of its halves; ``kv_load_time`` without it [s].
+
+    Raises
+    ------
+    SpecError
+        If a value is not above 0.
+
+    Examples
+    --------
+    >>> found = hidden_states(4096, 32, 4096, 4096, 2.0, bandwidth=4e9, rate=3e14)
+    >>> found.time < found.kv_load_time
+    True
     """
     _check(tokens=tokens, layers=layers, hidden=hidden, kv_width=kv_width, number_bytes=number_bytes)
     _check(bandwidth=bandwidth, rate=rate)

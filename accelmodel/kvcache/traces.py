@@ -136,7 +136,7 @@ def read_chunk_times(path: str | Path, chunks: int | None = None) -> Array:
     return np.array([time for _, _, time in rows])
 
 
-def read_trace(path: str | Path, columns: Mapping[str, float], hold: bool = False) -> Trace:
+def read_trace(path: str | Path, columns: Mapping[str, float] = BANDWIDTH, hold: bool = False) -> Trace:
     """Return a trace from a CSV file with ``time_s`` and one column of values.
 
     Parameters
@@ -144,15 +144,29 @@ def read_trace(path: str | Path, columns: Mapping[str, float], hold: bool = Fals
     path : str or Path
         Lines that start with ``#`` are comments.
     columns : mapping
-        Allowed name of the column of values → factor that takes it to SI; see ``BANDWIDTH`` and ``budget``.
+        Allowed name of the column of values → factor that takes it to SI; those of bandwidths by default:
+        ``bandwidth_bytes_per_s``, ``bandwidth_gbps``, ``bandwidth_gibps``, or ``value`` [B/s].
     hold : bool
         The last value goes on for ever.
+
+    Returns
+    -------
+    Trace
 
     Raises
     ------
     SpecError
         Where times do not start at 0 or do not increase, or a value is negative.  A trace that ends before
         the work does is refused when it is used.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "trace.csv"
+    ...     _ = path.write_text("time_s,bandwidth_gbps\\n0,8\\n1,16\\n2,16\\n")
+    ...     read_trace(path).mean
+    1500000000.0
     """
     name, rows = _rows(path, "time_s", tuple(columns))
     for (_, before, _), (line, after, _) in itertools.pairwise(rows):
@@ -170,7 +184,32 @@ def budget(chunk: float) -> dict[str, float]:
 def random_trace(low: float, high: float, interval: float, duration: float, seed: int) -> Trace:
     """Return a seeded trace: a uniform draw from [low, high] every ``interval`` seconds up to ``duration``.
 
+    Parameters
+    ----------
+    low, high : float
+        Ends of what is drawn: bandwidth [B/s], or share of the token budget [1].
+    interval, duration : float
+        How long a value holds, and how long the trace is [s].
+    seed : int
+
+    Returns
+    -------
+    Trace
+
+    Raises
+    ------
+    SpecError
+        If the ends or the times are not in order.
+
+    Notes
+    -----
     Source: Cake, section on fluctuating resources: bandwidth and budget drawn at random between 0 and a most.
+
+    Examples
+    --------
+    >>> trace = random_trace(1e9, 2e9, interval=1.0, duration=10.0, seed=1)
+    >>> 1e9 <= trace.mean <= 2e9
+    True
     """
     if not 0.0 <= low <= high or not 0.0 < interval <= duration:
         raise SpecError(

@@ -30,7 +30,35 @@ from accelmodel.specs.quantities import (
 
 @dataclass(frozen=True, config=CONFIG)
 class Device(Spec):
-    """One accelerator: rates, memories, silicon.  Units are SI; shares are of the peak, 0 to 1."""
+    """One accelerator: rates, memories, silicon.  Units are SI; shares are of the peak, 0 to 1.
+
+    Attributes
+    ----------
+    name, vendor, architecture, process, link, scale_out : str
+        What it is, what it is made in, and what usually joins it to others.
+    cores, clock, peak_16bit, peak_8bit_float, peak_8bit_int, peak_4bit, vector_rate, matrix_share
+        Cores [1], clock [1/s], dense peaks and vector rate of the whole device [FLOP/s], share of the peaks that
+        matmuls sustain [1].
+    hbm_bandwidth, hbm_share, hbm_capacity, hbm_stacks
+        Of device memory: peak [B/s] and sustained share [1], size [B], stacks [1].
+    l2_capacity, l2_bandwidth, l2_usable, l2_ways, l2_copies
+        Of L2: size [B], rate [B/s], usable share [1], associativity [1], partitions that each keep a copy [1].
+    launch_time, die_area, dies, power, price
+        Time that an operator adds in a captured graph [s]; silicon [m2], dies [1], power [W] and price [USD].
+    facts, residuals, digest
+        Source of each value, how measured times lie around predicted ones, and the digest of its file.
+
+    Notes
+    -----
+    The other fields are constants of the laws of matmuls and of attention, fitted to measurements; see
+    ``laws.types.Machine`` and ``hwspecs/README.md``.
+
+    Examples
+    --------
+    >>> from accelmodel.specs.load import load
+    >>> load("device", "h100-sxm").hbm_capacity
+    80000000000.0
+    """
 
     vendor: str
     architecture: str
@@ -87,6 +115,27 @@ class Link(Spec):
     ``switch_share`` and ``direct_share`` are relative to that.  ``direct_start`` is the start-up of the
     engines' own one-shot and two-shot kernels, in ``start_up``; ``ramp`` and ``barrier`` are in hops.
     Left out, these leave the plain algorithms of ``laws.collectives``, without what software adds.
+
+    Attributes
+    ----------
+    name, topology : str
+        What it is, and its shape: mesh, switch, ring, torus or bus.
+    algorithms : list of str
+        Collective algorithms that the software offers.
+    bandwidth, links, devices
+        One way, all links of a device [B/s]; links of a device, and devices that they join [1].
+    share, switch_share, direct_share, direct_limit
+        Sustained shares [1], and the largest message of the engines' own kernels [B].
+    hop_latency, start_up, rendezvous, direct_start, ramp, barrier
+        Times [s], and times relative to ``start_up`` or to hops [1].
+    contention, own_copy
+        Slowing of a link by each doubling of a group, and copying of a device's own share relative to sending [1].
+
+    Examples
+    --------
+    >>> from accelmodel.specs.load import load
+    >>> load("link", "nvlink4-switch").topology
+    'switch'
     """
 
     topology: str
@@ -123,7 +172,21 @@ ALGORITHMS = ("ring", "tree", "one-shot", "two-shot", "in-switch", "direct")
 
 @dataclass(frozen=True, config=CONFIG)
 class Storage(Spec):
-    """Where a KV cache is kept.  ``latency`` is of one request, ``tail`` follows the last; capacity 0 is unknown."""
+    """Where a KV cache is kept.
+
+    Attributes
+    ----------
+    name, direction : str
+        What it is, and which way its bandwidth holds: read, write or both.
+    bandwidth, latency, tail, capacity
+        Rate [B/s], time of one request and after the last [s], size, 0 where unknown [B].
+
+    Examples
+    --------
+    >>> from accelmodel.specs.load import load
+    >>> load("storage", "nvme").bandwidth > 1e9
+    True
+    """
 
     direction: str
     bandwidth: ByteRate
@@ -177,7 +240,22 @@ class BillOfMaterials(Spec):
 
 @dataclass(frozen=True, config=CONFIG)
 class Cluster:
-    """Devices joined by a link inside a node, and by another between nodes."""
+    """Devices joined by a link inside a node, and by another between nodes.
+
+    Attributes
+    ----------
+    device : Device
+    link, scale_out : Link
+        Inside a node, and between nodes.
+    devices : float
+        How many there are [1].
+
+    Examples
+    --------
+    >>> from accelmodel.specs.load import cluster
+    >>> cluster("h100-sxm", devices=16).device.name
+    'h100-sxm'
+    """
 
     device: Device
     link: Link

@@ -22,6 +22,27 @@ class LanguageModel(Spec):
 
     Multi-head latent attention is told by ``kv_lora_rank > 0``, mixture of experts by ``experts > 0``.
     ``window`` is the reach of sliding-window layers [token] and ``window_layers`` their number.
+
+    Attributes
+    ----------
+    layers, hidden, vocabulary, heads, kv_heads, head_dim, ffn
+        Sizes of the network [1]; ``ffn`` of its dense layers.
+    gated, norm, norms_per_layer, qk_norm, tied_embeddings, learned_positions …
+        What its layers are made of.
+    experts, experts_per_token, expert_ffn, shared_experts, shared_expert_ffn, dense_layers
+        Of a mixture of experts [1].
+    q_lora_rank, kv_lora_rank, qk_rope_dim, qk_nope_dim, v_head_dim
+        Of latent attention [1].
+    max_context, window, window_layers
+        Tokens it was trained for and reach of its windows [token], layers that have one [1].
+    published_parameters
+        As its makers count them [1]; nothing is computed from it.
+
+    Examples
+    --------
+    >>> from accelmodel.specs.load import load
+    >>> load("model", "llama-3-8b").layers
+    32.0
     """
 
     layers: Count

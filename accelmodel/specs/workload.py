@@ -62,6 +62,11 @@ class Workload:
         Degrees of tensor, pipeline and expert parallelism and of data-parallel attention [1].
     weight_bits, activation_bits, kv_bits : float
         Precisions [bit].
+
+    Examples
+    --------
+    >>> Workload("decode", batch=4, context=4096, tp=8).kv_bits
+    16.0
     """
 
     phase: str

@@ -17,9 +17,47 @@ from accelmodel.validation import operators
 
 
 def calibrate(
-    device: str, measurements: Path | None, output: Path | None, progress: Callable[[str], None] | None = None
+    device: str,
+    measurements: str | Path | None = None,
+    output: str | Path | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
-    """Fit a device's constants, write them, and return what was fitted and how far it holds on held-out rows."""
+    """Fit the constants that no data sheet gives to measured kernels, and write them beside the device.
+
+    Parameters
+    ----------
+    device : str
+        Name, or path of a TOML file.
+    measurements : str or Path, optional
+        CSV of one's own with the columns ``kind``, those of the shape, ``bits`` and ``time_s``; else the installed
+        tables of that device.
+    output : str or Path, optional
+        TOML file to write; by default ``NAME.calibrated.toml`` beside the device's.
+    progress : callable, optional
+        Told which kind is fitted.
+
+    Returns
+    -------
+    dict
+        ``constants`` with value, unit, range and what they were fitted to; ``rows``: the error on rows that were not
+        fitted; ``files`` that were written; ``device``.
+
+    Raises
+    ------
+    SpecError
+        If the name is unknown, the device is not among the measured ones and no measurements are given, or a row of
+        them is wrong.
+
+    Notes
+    -----
+    Constants hold for the clocks and the software of the measurements; a range says how far each is known.
+
+    Examples
+    --------
+    >>> calibrate("my-chip.toml", "rows.csv")["constants"]  # doctest: +SKIP
+    """
+    measurements = Path(measurements) if measurements is not None else None
+    output = Path(output) if output is not None else None
     base = load("device", device, fitted=False)
     path = output or calibrated_path(path_of("device", device))
     own = measurements is not None

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from accelmodel.calibration import hybrid
+from accelmodel.errors import unknown
 from accelmodel.measured import aiconfigurator
 from accelmodel.specs.load import load
 from accelmodel.validation import cake, llmcompass, operators, servers
@@ -120,8 +121,15 @@ def validate(*chosen: str, progress: Progress | None = None) -> dict[str, Any]:
     Raises
     ------
     SpecError
-        If measured rows are asked for and not installed.
+        If there is no such question, or measured rows are asked for and not installed.
+
+    Examples
+    --------
+    >>> [row["claim"] for row in validate("claims")["rows"] if not row["within"]]  # doctest: +SKIP
     """
+    for name in chosen:
+        if name not in QUESTIONS:
+            raise unknown("question of validate", name, QUESTIONS)
     found: dict[str, Any] = {"rows": [], "region": None, "notes": []}
     for name in chosen or ("claims",):
         part = QUESTIONS[name](progress)
