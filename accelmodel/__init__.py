@@ -71,6 +71,7 @@ _EXPORTS = {
     "plan_fleet": "cloud.fleet",
     "Slo": "cloud.ranking",
     "Setup": "cloud.hosting",
+    "Market": "cloud.offers",
     "Bucket": "cloud.fleet",
     # how far it holds
     "calibrate": "validation.calibrated",
@@ -82,6 +83,7 @@ if TYPE_CHECKING:
     from accelmodel.cloud.fleet import Bucket as Bucket
     from accelmodel.cloud.fleet import plan_fleet as plan_fleet
     from accelmodel.cloud.hosting import Setup as Setup
+    from accelmodel.cloud.offers import Market as Market
     from accelmodel.cloud.ranking import Slo as Slo
     from accelmodel.dse.evaluation import evaluate_study as evaluate_study
     from accelmodel.dse.explore import explore as explore

@@ -9,16 +9,16 @@ import argparse
 import math
 
 from accelmodel.cloud.hosting import Setup
+from accelmodel.cloud.offers import Market
 from accelmodel.cloud.ranking import Inputs, Slo
 from accelmodel.report.instance_figures import winner_points
 from accelmodel.specs.load import load
-from accelmodel.specs.prices import offers, shipped
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--quick", action="store_true", help="one model, 16 bits")
 quick = parser.parse_args().quick
 
-offered = offers(shipped(), ["us-east-1"], "on-demand")
+offered = Market().offers()
 engine = load("engine", "in-flight")
 models = ["llama-3.1-8b"] if quick else ["opt-2.7b", "llama-3.1-8b", "llama-3.1-70b"]
 bits = [(16.0, 16.0)] if quick else [(16.0, 16.0), (8.0, 16.0), (8.0, 8.0)]

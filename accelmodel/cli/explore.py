@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from accelmodel.benchmarks import speed
-from accelmodel.cli.terminal import progress_bars
-from accelmodel.dse import explore as exploration
-from accelmodel.dse.explore import summary
-from accelmodel.dse.study import load_study
-from accelmodel.units import show
-
-if TYPE_CHECKING:
-    pass
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from accelmodel.benchmarks import speed
 from accelmodel.cli.options import Json, emit
-from accelmodel.cli.terminal import print_table, say
+from accelmodel.cli.terminal import print_table, progress_bars, say
+from accelmodel.dse import explore as exploration
+from accelmodel.dse.explore import summary
+from accelmodel.dse.study import load_study
+from accelmodel.inference.request import BASELINE
+from accelmodel.units import show
 
 app = typer.Typer(add_completion=False)
 
@@ -45,11 +40,15 @@ def print_exploration(data: dict[str, Any]) -> None:
     columns = ["technique", "L2", "cores", "HBM stacks", "die", "power", "price", "tokens/s", "tokens/s/mm²"]
     print_table(f"Best chips of {data['study']}", columns, rows)
     alone = data["l2_alone"]
-    say(
-        f"gain {data['gain']:.3f} over {data['exhaustive']['chips']} chips; with L2 as the only axis "
-        f"{show(alone['none']['l2_bytes'], 'B')} → {show(alone['preserve']['l2_bytes'], 'B')}, gain {alone['gain']:.3f}"
-    )
+    sizes = " → ".join(f"{name} {show(alone[name]['l2_bytes'], 'B')}" for name in data["best"])
+    say(f"over {data['exhaustive']['chips']} chips: {_gains(data['gains'])}")
+    say(f"with L2 as the only axis: {sizes}, {_gains(alone['gains'])}")
     say(f"Optuna's regret {data['regret']:.2%}; report: {data['report']}; study: {data['storage']}")
+
+
+def _gains(gains: dict[str, float]) -> str:
+    """Return the gain of each technique over the baseline, in words."""
+    return ", ".join(f"gain of {name} {gain:.3f}" for name, gain in gains.items() if name != BASELINE)
 
 
 def print_benchmark(data: dict[str, Any]) -> None:
@@ -76,7 +75,7 @@ def explore(
     output: Annotated[Path, typer.Option("--output", help="HTML report to write.")] = Path("accelmodel-report.html"),
     as_json: Json = False,
 ) -> None:
-    """The design-space search: which chip gives the most performance per cost, with and without prefetching."""
+    """The design-space search: which chip gives the most performance per cost, with each technique of the study."""
     from accelmodel.report.exploration import write_report
 
     asked = load_study(study, objective)

@@ -13,23 +13,29 @@ from accelmodel.cli.options import Json, counts, emit, names
 from accelmodel.cli.options import ModelName as Model
 from accelmodel.cli.terminal import print_table, say
 from accelmodel.cloud.choice import precisions, ranking
-from accelmodel.cloud.fleet import plan_fleet, read_mix
+from accelmodel.cloud.fleet import plan_fleet
 from accelmodel.cloud.hosting import Setup
+from accelmodel.cloud.offers import Market
 from accelmodel.cloud.ranking import STATIC, STREAM, Inputs, Slo
 from accelmodel.errors import SpecError
 from accelmodel.specs.load import load
-from accelmodel.specs.prices import offers, read_prices, shipped
 from accelmodel.units import parse, show
 
 Region = Annotated[str, typer.Option("--region", help="One or several, such as us-east-1,eastus.")]
 PriceKind = Annotated[str, typer.Option("--price-kind", help="on-demand, spot or reserved.")]
 Prices = Annotated[Path | None, typer.Option("--prices", help="CSV that replaces the shipped prices.")]
+Own = Annotated[
+    list[str] | None,
+    typer.Option("--instance", help="One of your own, name or path; beside the others, as often as needed."),
+]
+Only = Annotated[bool, typer.Option("--only", help="Offer the instances of --instance alone.")]
 MaxPrice = Annotated[float, typer.Option("--max-price", help="USD per hour of one instance.")]
 Engine = Annotated[str, typer.Option("--engine", help="flexgen, tgis, in-flight, or a TOML file.")]
 Ttft = Annotated[str, typer.Option("--slo-ttft", help="Longest time to first token, such as 500ms.")]
 Tpot = Annotated[str, typer.Option("--slo-tpot", help="Longest time per output token, such as 50ms.")]
 Latency = Annotated[str, typer.Option("--slo-latency", help="Longest time from arrival to last token.")]
 app = typer.Typer(add_completion=False)
+#: instances that may share an arrival rate by default
 MOST = 100
 
 
@@ -52,10 +58,6 @@ def _bits(text: str, what: str) -> list[float]:
     return [float(bits) for bits in counts(text, what)]
 
 
-def _offers(prices: Path | None, region: str, kind: str) -> Any:
-    return offers(read_prices(prices) if prices else shipped(), names(region), kind)
-
-
 @app.command("instances")
 def instances(
     model: Model = "opt-2.7b",
@@ -74,6 +76,8 @@ def instances(
     region: Region = "us-east-1",
     price_kind: PriceKind = "on-demand",
     prices: Prices = None,
+    instance: Own = None,
+    only: Only = False,
     max_price: MaxPrice = math.inf,
     most_instances: Annotated[int, typer.Option("--most-instances", min=0, help="1 for a batch, 100 for a rate.")] = 0,
     offload: Annotated[str, typer.Option("--offload", help="none, infersave, flexgen or kvpr.")] = "infersave",
@@ -101,7 +105,7 @@ def instances(
         load("model", model), input_tokens, output_tokens, slo, batch, rate, requests, percentile, max_price,
         most_instances or (MOST if rate else 1), time_model,
     )  # fmt: skip
-    offered = _offers(prices, region, price_kind)
+    offered = Market(names(region), price_kind, prices, instance or (), only).offers()
     data = ranking(inputs, offered, setups, date.today())
     if report:
         from accelmodel.report.instances import write_report
@@ -120,6 +124,8 @@ def fleet(
     region: Region = "us-east-1",
     price_kind: PriceKind = "on-demand",
     prices: Prices = None,
+    instance: Own = None,
+    only: Only = False,
     max_price: MaxPrice = math.inf,
     engine: Engine = STREAM,
     weight_bits: Annotated[float, typer.Option("--weight-bits")] = 16,
@@ -131,11 +137,10 @@ def fleet(
         ttft=_seconds(slo_ttft, "slo-ttft"), tpot=_seconds(slo_tpot, "slo-tpot"),
         latency=_seconds(slo_latency, "slo-latency"),
     )  # fmt: skip
-    mix = read_mix(workload)
-    setup = Setup(load("engine", engine), "none", float(weight_bits), float(kv_bits))
     _above(max_price, "max-price")
-    offered = _offers(prices, region, price_kind)
-    data = plan_fleet(load("model", model), mix, slo, setup=setup, offered=offered, max_price=max_price)
+    setup = Setup(load("engine", engine), "none", float(weight_bits), float(kv_bits))
+    market = Market(names(region), price_kind, prices, instance or (), only)
+    data = plan_fleet(model, workload, slo, setup=setup, offered=market, max_price=max_price)
     emit(data) if as_json else print_fleet(data)
 
 
@@ -187,8 +192,8 @@ def print_fleet(data: dict[str, Any]) -> None:
     """Print the fleet and what it saves."""
     print_table(f"Fleet for {data['model']}", ["instance", "count"], [[n, str(c)] for n, c in data["counts"].items()])
     best = data["best_single"]
-    beside = (
+    single = (
         f"; best single type: {best['count']} x {best['instance']}, {best['cost_usd_per_hour']:.4g}" if best else ""
     )
-    saved = f", saving {data['saving']:.1%}" if best else "; no single type serves every bucket"
-    say(f"{data['cost_usd_per_hour']:.4g} USD/h{beside}{saved}")
+    saving = f", saving {data['saving']:.1%}" if best else "; no single type serves every bucket"
+    say(f"{data['cost_usd_per_hour']:.4g} USD/h{single}{saving}")

@@ -53,8 +53,9 @@ def print_known(found: dict[str, list[str]]) -> None:
 def specification(name: str) -> dict[str, Any]:
     """Return one specification with the facts behind it, whatever its kind."""
     kinds = [kind for kind in TYPES if name in available(kind)]
-    if not kinds and (name.endswith((".toml", ".json")) or "/" in name):
-        kinds = [_kind_of(Path(name))]
+    own = Path(name if name.endswith((".toml", ".json")) or "/" in name else f"{name}.toml")
+    if not kinds and (str(own) != f"{name}.toml" or own.is_file()):
+        kinds = [_kind_of(own)]
     if not kinds:
         raise unknown("specification", name, [each for kind in TYPES for each in available(kind)])
     spec = load(kinds[0], name)

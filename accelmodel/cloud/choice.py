@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Any, TypedDict, Unpack
@@ -12,10 +12,11 @@ import numpy as np
 
 from accelmodel.cloud.hosting import Setup
 from accelmodel.cloud.infersave import HOUR, billed_hours
+from accelmodel.cloud.offers import Offers, OffersLike, as_offers
 from accelmodel.cloud.ranking import STATIC, STREAM, Inputs, Row, Slo, efficiency, rank
 from accelmodel.inference.named import ModelLike, as_model
 from accelmodel.specs.load import load
-from accelmodel.specs.prices import Price, offers, stale
+from accelmodel.specs.prices import stale
 
 
 def row_data(inputs: Inputs, row: Row, today: date) -> dict[str, Any]:
@@ -30,7 +31,7 @@ def row_data(inputs: Inputs, row: Row, today: date) -> dict[str, Any]:
         hours = float(billed_hours(jobs, row.reached["tps_total"]))
     return {
         "instance": row.instance.name,
-        "gpu": row.instance.device,
+        "gpu": load("device", row.instance.device).name,
         "gpus": int(row.instance.devices),
         "price_usd_per_hour": row.price.per_hour,
         "offload_ratio": round(row.ratio, 6),
@@ -105,7 +106,7 @@ def rank_instances(
     output: int,
     slo: Slo | None = None,
     setups: Sequence[Setup] | None = None,
-    offered: Mapping[str, Price] | None = None,
+    offered: OffersLike | None = None,
     today: date | None = None,
     **asked: Unpack[Load],
 ) -> dict[str, Any]:
@@ -120,8 +121,8 @@ def rank_instances(
         Least throughput [token/s] and longest times [s]; none by default.
     setups : sequence of Setup, optional
         Engines, offloading policies and precisions to try; one by default, at 16 bit.
-    offered : mapping of str to Price, optional
-        What may be rented, as from ``offers``; the shipped on-demand prices in us-east-1 by default.
+    offered : Market or mapping of str to Price, optional
+        What may be rented, instances of one's own included; the shipped on-demand prices in us-east-1 by default.
     today : date, optional
         On which prices are called stale.
     **asked
@@ -148,18 +149,19 @@ def rank_instances(
 
     Examples
     --------
-    >>> prices = {name: price for name, price in offers().items() if name in ("g4dn.xlarge", "g5.xlarge")}
-    >>> found = rank_instances("opt-2.7b", input=128, output=32, batch=4, offered=prices)
+    >>> from accelmodel.cloud.offers import Market
+    >>> few = Market(instances=["g4dn.xlarge", "g5.xlarge"], only=True)
+    >>> found = rank_instances("opt-2.7b", input=128, output=32, batch=4, offered=few)
     >>> found["choice"]["feasible"], len(found["rows"])
     (True, 2)
     """
     rate = asked.get("rate", 0.0)
     chosen = list(setups) if setups else [Setup(load("engine", STREAM if rate else STATIC))]
     inputs = Inputs(as_model(model), input, output, slo or Slo(), **asked)
-    return ranking(inputs, offers() if offered is None else offered, chosen, today or date.today())
+    return ranking(inputs, as_offers(offered), chosen, today or date.today())
 
 
-def ranking(inputs: Inputs, offered: Mapping[str, Price], setups: list[Setup], today: date) -> dict[str, Any]:
+def ranking(inputs: Inputs, offered: Offers, setups: list[Setup], today: date) -> dict[str, Any]:
     """Return ranking and choice as JSON-ready data."""
     rows = rank(inputs, offered, setups)
     data = [row_data(inputs, row, today) for row in rows]

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from accelmodel.cloud.hosting import DEGREES, Setup
-from accelmodel.cloud.ranking import STREAM, Slo, candidates
+from accelmodel.cloud.offers import Offers, OffersLike, as_offers
+from accelmodel.cloud.ranking import STREAM, Slo
 from accelmodel.cloud.replicas import replicas
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.inference.named import ModelLike, as_model
@@ -24,7 +25,6 @@ from accelmodel.serving.simulate import steady
 from accelmodel.specs.cloud import Instance
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import load
-from accelmodel.specs.prices import Price, offers
 from accelmodel.units import show
 
 Array = Any
@@ -181,7 +181,7 @@ def plan_fleet(
     slo: Slo | None = None,
     *,
     setup: Setup | None = None,
-    offered: Mapping[str, Price] | None = None,
+    offered: OffersLike | None = None,
     max_price: float = math.inf,
 ) -> dict[str, Any]:
     """Return the cheapest fleet for a mix of requests, the best single type beside it, and the saving.
@@ -195,8 +195,8 @@ def plan_fleet(
         Longest ``ttft``, ``tpot`` and ``latency`` [s]; none by default.
     setup : Setup, optional
         Engine and precisions; continuous batching at 16 bit by default.
-    offered : mapping of str to Price, optional
-        What may be rented, as from ``offers``; the shipped on-demand prices in us-east-1 by default.
+    offered : Market or mapping of str to Price, optional
+        What may be rented, instances of one's own included; the shipped on-demand prices in us-east-1 by default.
     max_price : float
         Of one instance [USD/h].
 
@@ -221,14 +221,15 @@ def plan_fleet(
     Examples
     --------
     >>> mix = [Bucket(256, 128, 1.0), Bucket(1024, 64, 0.5)]
-    >>> prices = {name: price for name, price in offers().items() if name in ("g5.xlarge", "g6.xlarge")}
-    >>> found = plan_fleet("llama-3.1-8b", mix, Slo(tpot=0.1), offered=prices)
+    >>> from accelmodel.cloud.offers import Market
+    >>> few = Market(instances=["g5.xlarge", "g6.xlarge"], only=True)
+    >>> found = plan_fleet("llama-3.1-8b", mix, Slo(tpot=0.1), offered=few)
     >>> found["cost_usd_per_hour"] <= found["best_single"]["cost_usd_per_hour"]
     True
     """
     spec, slo, setup = as_model(model), slo or Slo(), setup or Setup(load("engine", STREAM), "none")
     buckets = read_mix(Path(mix)) if isinstance(mix, str | Path) else [Bucket(*each) for each in mix]
-    return _plan(spec, buckets, slo, setup, offers() if offered is None else offered, max_price)
+    return _plan(spec, buckets, slo, setup, as_offers(offered), max_price)
 
 
 def _plan(
@@ -236,10 +237,10 @@ def _plan(
     mix: list[Bucket],
     slo: Slo,
     setup: Setup,
-    offered: Mapping[str, Price],
+    offered: Offers,
     max_price: float,
 ) -> dict[str, Any]:
-    pairs = [(each, price) for each, price in candidates(offered) if price.per_hour <= max_price]
+    pairs = [(each, price) for each, price in offered if price.per_hour <= max_price]
     if not pairs:
         raise Infeasible(f"no instance costs at most {max_price:g} USD/h; raise --max-price")
     kinds, prices = [each for each, _ in pairs], np.array([price.per_hour for _, price in pairs])

@@ -121,7 +121,7 @@ class Ctcf(NamedTuple):
 
 
 def prefill_layer(shape: Shape, task: Task, server: Server, ratio: Number, ctcf: Ctcf = Ctcf()) -> Number:  # noqa: B008
-    """Time of one layer of the prefill [s], equation (5): the store of KV cache runs beside the computation."""
+    """Time of one layer of the prefill [s], equation (5): the store of KV cache overlaps with the computation."""
     h1, h2 = shape.hidden, shape.ffn
     linear = task.batch * (8.0 * task.input * h1 * h1 + 4.0 * task.input * h1 * h2)
     attention = 4.0 * task.batch * task.input * task.input * h1

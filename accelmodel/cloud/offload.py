@@ -42,7 +42,7 @@ class Offer(NamedTuple):
     load: Number  #: host to device [B/s]
     store: Number  #: device to host [B/s]
     disk_rate: Number  #: disk to host and back; 0 where there is none [B/s]
-    beside: bool  #: loads run beside the computation
+    overlapped: bool  #: loads overlap with the computation
 
 
 class Placed(NamedTuple):
@@ -55,9 +55,9 @@ class Placed(NamedTuple):
     loads: Number
 
 
-def combine(compute: Number, loads: Number, beside: bool) -> Number:
-    """Time of computation and loads: the longer of them beside one another, else their sum [s]."""
-    return np.maximum(compute, loads) if beside else compute + loads
+def combine(compute: Number, loads: Number, overlapped: bool) -> Number:
+    """Time of computation and loads: the longer of them where they overlap, else their sum [s]."""
+    return np.maximum(compute, loads) if overlapped else compute + loads
 
 
 def footprint(need: Need, offer: Offer) -> Footprint:
@@ -87,7 +87,7 @@ def infersave(need: Need, offer: Offer, ratio: Number | None = None) -> Placed:
     fits = feasible(room, need.layers) & held & (share * need.kv <= offer.host)
     loads = share * need.kv_mean / offer.load
     prefill = np.maximum(need.prefill, share * need.kv_prompt / offer.store)
-    return Placed(share, prefill, combine(need.decode, loads, offer.beside), fits, loads)
+    return Placed(share, prefill, combine(need.decode, loads, offer.overlapped), fits, loads)
 
 
 def kvpr(need: Need, offer: Offer, ratio: Number | None = None) -> Placed:
@@ -104,7 +104,7 @@ def kvpr(need: Need, offer: Offer, ratio: Number | None = None) -> Placed:
     again = plain.ratio * need.recompute
     part = np.where(need.hidden < 1.0, plain.loads / np.maximum(plain.loads + again, 1e-30), 0.0)
     loads = part * need.hidden * plain.loads + np.maximum(part * again, (1.0 - part) * plain.loads)
-    return plain._replace(decode=combine(need.decode, loads, offer.beside), loads=loads)
+    return plain._replace(decode=combine(need.decode, loads, offer.overlapped), loads=loads)
 
 
 def flexgen(need: Need, offer: Offer, ratio: Number | None = None) -> Placed:
@@ -116,7 +116,7 @@ def flexgen(need: Need, offer: Offer, ratio: Number | None = None) -> Placed:
     rows = []
     for numbers in points:
         needed, offered = numbers[: len(need)], numbers[len(need) :]
-        rows.append(_program(Need._make(map(float, needed)), Offer._make((*map(float, offered), offer.beside))))
+        rows.append(_program(Need._make(map(float, needed)), Offer._make((*map(float, offered), offer.overlapped))))
     columns = [np.array(column).reshape(points.shape) for column in zip(*rows, strict=True)]
     return Placed(*columns)
 

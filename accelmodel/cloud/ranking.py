@@ -7,17 +7,16 @@ continuous batching is simulated and the service level holds at a percentile.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from accelmodel.cloud.hosting import Setup, host
 from accelmodel.cloud.infersave import HOUR, Task, cost_efficiency
+from accelmodel.cloud.offers import Offers
 from accelmodel.cloud.replicas import at_rate
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.specs.cloud import Instance
 from accelmodel.specs.language_model import LanguageModel
-from accelmodel.specs.load import available, load
 from accelmodel.specs.prices import Price
 from accelmodel.units import show
 
@@ -106,7 +105,7 @@ def misses(slo: Slo, reached: dict[str, float]) -> tuple[tuple[str, float], ...]
     return tuple(sorted(found, key=lambda each: -each[1]))
 
 
-def _said(slo: Slo, reached: dict[str, float], missed: tuple[tuple[str, float], ...]) -> str:
+def _reason(slo: Slo, reached: dict[str, float], missed: tuple[tuple[str, float], ...]) -> str:
     if not missed:
         return "meets the SLO"
     parts = []
@@ -118,16 +117,7 @@ def _said(slo: Slo, reached: dict[str, float], missed: tuple[tuple[str, float], 
     return "misses the SLO: " + ", ".join(parts)
 
 
-def candidates(offered: Mapping[str, Price]) -> list[tuple[Instance, Price]]:
-    """Stage 1: the instances that have a price, the cheapest first; those that no specification knows are left out."""
-    known = set(available("instance"))
-    found = [(load("instance", name), price) for name, price in offered.items() if name in known]
-    if not found:
-        raise SpecError(f"no price is of a known instance; known are for example {', '.join(sorted(known)[:4])}")
-    return sorted(found, key=lambda each: (each[1].per_hour, each[0].name))
-
-
-def _batch_rows(inputs: Inputs, offered: list[tuple[Instance, Price]], setup: Setup) -> list[Row]:
+def _batch_rows(inputs: Inputs, offered: Offers, setup: Setup) -> list[Row]:
     """Stages 2 and 3 for a batch: memory and time of each instance; several share the demand where one is too slow."""
     task = Task(float(inputs.batch), float(inputs.input), float(inputs.output))
     found = host(inputs.model, [each for each, _ in offered], task, setup, inputs.time_model).isel(batch=0)
@@ -149,8 +139,8 @@ def _batch_rows(inputs: Inputs, offered: list[tuple[Instance, Price]], setup: Se
         jobs = max(inputs.requests, inputs.batch)
         reached["job_s"] = jobs * (inputs.input + inputs.output) / reached["tps_total"]
         missed = misses(inputs.slo, reached)
-        said = _said(inputs.slo, reached, missed)
-        rows.append(Row(instance, price, setup, count, reached, at["offload_ratio"], at["tp"], missed, said))
+        reason = _reason(inputs.slo, reached, missed)
+        rows.append(Row(instance, price, setup, count, reached, at["offload_ratio"], at["tp"], missed, reason))
     return rows
 
 
@@ -163,7 +153,7 @@ def _copies(inputs: Inputs, reached: dict[str, float]) -> int:
     return min(max(math.ceil(max(wanted) - 1e-9), 1), inputs.most_instances)
 
 
-def _rate_rows(inputs: Inputs, offered: list[tuple[Instance, Price]], setup: Setup) -> list[Row]:
+def _rate_rows(inputs: Inputs, offered: Offers, setup: Setup) -> list[Row]:
     """Stages 2 and 3 for an arrival rate: continuous batching simulated, on as many instances as it takes."""
     rows = []
     for served, (instance, price) in zip(
@@ -182,8 +172,8 @@ def _rate_rows(inputs: Inputs, offered: list[tuple[Instance, Price]], setup: Set
             continue
         reached = served.reached | {"job_s": 0.0}
         missed = misses(inputs.slo, reached)
-        said = _said(inputs.slo, reached, missed)
-        rows.append(Row(instance, price, setup, served.copies, reached, 0.0, served.tp, missed, said))
+        reason = _reason(inputs.slo, reached, missed)
+        rows.append(Row(instance, price, setup, served.copies, reached, 0.0, served.tp, missed, reason))
     return rows
 
 
@@ -199,14 +189,14 @@ def efficiency(inputs: Inputs, row: Row) -> float:
     return float(cost_efficiency(jobs, row.reached["tps_total"], asked, row.copies * row.price.per_hour))
 
 
-def rank(inputs: Inputs, offered: Mapping[str, Price], setups: list[Setup]) -> list[Row]:
+def rank(inputs: Inputs, offered: Offers, setups: list[Setup]) -> list[Row]:
     """Return all rows, the best first: stage 4, the service level as a filter, then cost efficiency, then throughput.
 
     Parameters
     ----------
     inputs : Inputs
-    offered : dict of str to Price
-        Instance → price, see ``prices.offers``.
+    offered : list of (Instance, Price)
+        What may be rented, see ``offers.Market``.
     setups : list of Setup
         Precisions (and policies) to try; each gives a row per instance.
 
@@ -224,9 +214,8 @@ def rank(inputs: Inputs, offered: Mapping[str, Price], setups: list[Setup]) -> l
         raise SpecError("an arrival rate needs the physical time model: the paper's has no queue")
     if inputs.rate and (others := {setup.policy for setup in setups} - {"none", "infersave"}):
         raise SpecError(f"an arrival rate keeps all KV cache on the device: policy {min(others)!r} needs a batch")
-    pairs = candidates(offered)
     make = _rate_rows if inputs.rate else _batch_rows
-    everything = [row for setup in setups for row in make(inputs, pairs, setup)]
+    everything = [row for setup in setups for row in make(inputs, offered, setup)]
     rows = [row for row in everything if row.price.per_hour <= inputs.max_price]
     best = sorted(rows, key=lambda row: (bool(row.misses), *_preferred(inputs, row)))
     if not best or best[0].misses:
@@ -257,10 +246,10 @@ def _refused(inputs: Inputs, everything: list[Row], rows: list[Row]) -> Infeasib
         )
     met = [row for row in everything if not row.misses]
     near = min((row for row in rows if row in fitting), key=lambda row: row.misses[0][1], default=None)
-    told = f"nearest is {near.instance.name}: {near.reason}" if near else "none within the price fits the model"
+    nearest = f"nearest is {near.instance.name}: {near.reason}" if near else "none within the price fits the model"
     remedy = "lower the SLO, or allow several instances (--most-instances), fewer bits or a smaller batch"
     if met:
         first = min(met, key=lambda row: row.price.per_hour)
         remedy = f"{first.instance.name} at {first.price.per_hour:g} USD/h would meet it: raise --max-price"
     within = f" within {inputs.max_price:g} USD/h" if math.isfinite(inputs.max_price) else ""
-    return Infeasible(f"no instance meets the SLO{within}; {told}; {remedy}")
+    return Infeasible(f"no instance meets the SLO{within}; {nearest}; {remedy}")

@@ -35,10 +35,10 @@ def replicas(model: LanguageModel, instances: list[Instance], setup: Setup, tp: 
 def seen(replica: Replica, rate: float, prompt: int, answer: int, percentile: float) -> dict[str, float]:
     """Return what users of one replica see at an arrival rate: ``serving.summary`` with total throughput."""
     served = simulate(replica.times, replica.rules, open_loop(rate, REQUESTS, prompt, answer, SEED))
-    told = summary(served, percentile)
+    found = summary(served, percentile)
     return {
-        "ttft_s": told["ttft_s"], "tpot_s": told["tpot_s"], "latency_s": told["latency_s"],
-        "tps_output": told["tokens_per_s"], "tps_total": told["tokens_per_s"] * (prompt + answer) / answer,
+        "ttft_s": found["ttft_s"], "tpot_s": found["tpot_s"], "latency_s": found["latency_s"],
+        "tps_output": found["tokens_per_s"], "tps_total": found["tokens_per_s"] * (prompt + answer) / answer,
     }  # fmt: skip
 
 

@@ -1,14 +1,16 @@
 """Design-space exploration: the whole space enumerated, the same space searched with Optuna, and the regret.
 
 A trial is a chip.  Inside it the kernel enumerates what software may choose for each model and workload
-(tensor parallelism, prefetch threshold and rule), so that a chip is judged by its best use.
+(tensor parallelism, parameters of the technique), so that a chip is judged by its best use.
 """
 
 from __future__ import annotations
 
+import functools
+import inspect
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +20,7 @@ from accelmodel.dse.chip import Parts, design, parts_of, within
 from accelmodel.dse.study import Study
 from accelmodel.errors import Infeasible
 from accelmodel.inference.intervals import KINDS, kind_of
-from accelmodel.inference.policies import Technique, policy
+from accelmodel.inference.policies import TECHNIQUES, Technique, policy
 from accelmodel.inference.preserve import prompt_length
 from accelmodel.inference.request import BASELINE, fits, prepare_request, run_request
 from accelmodel.inference.step import Inputs
@@ -31,8 +33,6 @@ from accelmodel.units import label
 if TYPE_CHECKING:
     import xarray as xr
 
-#: prefetch off and on; with prefetch on, software may still leave it off
-TECHNIQUES = ("none", "preserve")
 #: chips evaluated at once: bounds the memory of an enumeration
 CHUNK = 8192
 _KIND, _STRETCH = (Operator._fields.index(name) for name in ("kind", "stretch"))
@@ -40,16 +40,21 @@ Count = Callable[[int], None]
 
 
 def no_progress(done: int) -> None:
-    """Count that nobody watches."""
+    """Progress that nobody watches."""
+
+
+def variants(study: Study, technique: str) -> list[Technique]:
+    """Return a technique with every combination of the parameters that it takes and the study lets software choose."""
+    software, takes = study.software, inspect.signature(TECHNIQUES[technique]).parameters
+    offered: dict[str, Sequence[float | str]] = {"threshold": software.threshold, "rule": software.rule}
+    chosen = {name: values for name, values in offered.items() if name in takes}
+    return [policy(technique, **dict(zip(chosen, each, strict=True))) for each in itertools.product(*chosen.values())]
 
 
 def policies(study: Study, technique: str) -> list[Technique]:
-    """Return the policies that software may choose from under a technique."""
-    off = [policy(BASELINE)]
-    if technique == BASELINE:
-        return off
-    choices = itertools.product(study.software.threshold, study.software.rule)
-    return off + [policy(technique, threshold=threshold, rule=rule) for threshold, rule in choices]
+    """Return what software may choose from under a technique: its variants, and to leave it off."""
+    off = variants(study, BASELINE)
+    return off if technique == BASELINE else off + variants(study, technique)
 
 
 def _axis(name: str, values: list[Any]) -> xr.DataArray:
@@ -65,8 +70,8 @@ def _answer_tokens(study: Study, context: xr.DataArray) -> Number:
     return context if study.workload.phase == "prefill" else context - prompt_length(context)
 
 
-def stretched(parts: list[tuple[Inputs, Any]], factors: dict[str, float]) -> list[tuple[Inputs, Any]]:
-    """Return the questions with the times of some kinds of operators (``uncertainty.KINDS``) multiplied."""
+def slowed(parts: list[tuple[Inputs, Any]], factors: dict[str, float]) -> list[tuple[Inputs, Any]]:
+    """Return the inputs with the times of some kinds of operators (``intervals.KINDS``) multiplied."""
     found = []
     for inputs, weights in parts:
         operators = inputs.operators.copy()
@@ -86,7 +91,7 @@ def throughput(study: Study, cluster: Cluster, errors: dict[str, float] | None =
     Returns
     -------
     xarray.Dataset
-        ``none`` and ``preserve`` [token/s].
+        A variable for each technique of the study [token/s].
     """
     serving = study.workload
     context, batch, tp = (
@@ -95,24 +100,23 @@ def throughput(study: Study, cluster: Cluster, errors: dict[str, float] | None =
         _axis("tp", study.software.tp),
     )
     bits = {name: getattr(serving, name) for name in ("weight_bits", "activation_bits", "kv_bits")}
-    logs: dict[str, Any] = dict.fromkeys(TECHNIQUES, 0.0)
+    logs: dict[str, Any] = dict.fromkeys(study.techniques, 0.0)
     for name in serving.models:
         try:
             model = load("model", name)
             prepared = prepare_request(model, cluster, serving.phase, context, batch=batch, tp=tp, **bits)
         except Infeasible:
-            return _nothing(cluster)
-        prepared = stretched(prepared, errors) if errors else prepared
+            return _nothing(study, cluster)
+        prepared = slowed(prepared, errors) if errors else prepared
         rate = (
             fits(model, cluster, serving.phase, context, batch=batch, tp=tp, **bits)
             * batch
             * _answer_tokens(study, context)
             / tp
         )
-        for technique in TECHNIQUES:
+        for technique in study.techniques:
             times = [run_request(prepared, each).step_time for each in policies(study, technique)]
-            fastest = np.minimum.reduce([time.values for time in times])
-            best = (rate / times[0].copy(data=fastest)).max("tp")
+            best = (rate / functools.reduce(np.minimum, times)).max("tp")
             with np.errstate(divide="ignore"):
                 logs[technique] = logs[technique] + np.log(best).mean(("batch", "context"))
     import xarray as xr
@@ -120,11 +124,11 @@ def throughput(study: Study, cluster: Cluster, errors: dict[str, float] | None =
     return xr.Dataset({name: np.exp(total / len(serving.models)) for name, total in logs.items()})
 
 
-def _nothing(cluster: Cluster) -> xr.Dataset:
+def _nothing(study: Study, cluster: Cluster) -> xr.Dataset:
     import xarray as xr
 
     blank = cluster.device.hbm_capacity * 0.0
-    return xr.Dataset(dict.fromkeys(TECHNIQUES, blank))
+    return xr.Dataset(dict.fromkeys(study.techniques, blank))
 
 
 def evaluate(study: Study, parts: Parts, errors: Any = None, **axes: Any) -> xr.Dataset:
@@ -136,7 +140,7 @@ def evaluate(study: Study, parts: Parts, errors: Any = None, **axes: Any) -> xr.
     parts : Parts
         Reference chip, link, bill and process; their fields may carry axes of their own.
     errors : dict, optional
-        Kind of ``uncertainty.KINDS`` → what the times of its operators are multiplied by.
+        Kind of ``intervals.KINDS`` → what the times of its operators are multiplied by.
     **axes
         Axis of the space → DataArray; usually all over one dimension ``design``.
 
@@ -246,15 +250,15 @@ def enumerate_space(study: Study, parts: Parts, progress: Count = no_progress) -
     objective, total = study.study.objective, size(study)
     lead, values = next(iter(study.axes().items()))
     best: dict[str, dict[str, float]] = {}
-    curves = {technique: np.zeros(len(values)) for technique in TECHNIQUES}
-    fronts: dict[str, list[dict[str, float]]] = {technique: [] for technique in TECHNIQUES}
+    curves = {technique: np.zeros(len(values)) for technique in study.techniques}
+    fronts: dict[str, list[dict[str, float]]] = {technique: [] for technique in study.techniques}
     feasible = 0
     for start in range(0, total, CHUNK):
         chips = points(study, start, min(start + CHUNK, total))
         result = evaluate(study, parts, **chips)
         allowed = result.feasible.values
         feasible += int(allowed.sum())
-        for technique in TECHNIQUES:
+        for technique in study.techniques:
             score = np.where(allowed, result[objective].sel(technique=technique).values, 0.0)
             np.maximum.at(curves[technique], np.searchsorted(values, chips[lead].values), score)
             top = int(score.argmax())
@@ -270,7 +274,7 @@ def enumerate_space(study: Study, parts: Parts, progress: Count = no_progress) -
             f"study {study.name}: none of its {total} chips serves every model within the constraints; "
             "loosen [constraints], add tp or hbm_stacks, or drop a model"
         )
-    curve = {technique: (values.tolist(), curves[technique].tolist()) for technique in TECHNIQUES}
+    curve = {technique: (values.tolist(), curves[technique].tolist()) for technique in study.techniques}
     return Enumeration(best, curve, fronts, total, feasible)
 
 

@@ -9,10 +9,11 @@ from typing import Any
 
 from accelmodel import __version__
 from accelmodel.dse.chip import Parts
-from accelmodel.dse.enumeration import TECHNIQUES, Enumeration, enumerate_space, parts_of_study, regret, size
+from accelmodel.dse.enumeration import Enumeration, enumerate_space, parts_of_study, regret, size
 from accelmodel.dse.optuna_search import Found, optimise
 from accelmodel.dse.sensitivity import sensitivity
 from accelmodel.dse.study import Study, load_study
+from accelmodel.inference.request import BASELINE
 from accelmodel.specs.facts import weakest
 
 #: called with a stage's name, its total, and how many more are done
@@ -50,14 +51,14 @@ class Exploration:
 
     @property
     def gain(self) -> float:
-        """Best objective with prefetch over best without [1]."""
-        return gain(self.study, self.every)
+        """Best objective with the study's candidate over the best of the baseline [1]."""
+        return gains(self.study, self.every)[self.study.candidate]
 
 
-def gain(study: Study, enumeration: Enumeration) -> float:
-    """Return the best objective with prefetch over the best without [1]."""
-    best = enumeration.best
-    return best["preserve"][study.study.objective] / best["none"][study.study.objective]
+def gains(study: Study, enumeration: Enumeration) -> dict[str, float]:
+    """Return technique → its best objective over the best of the baseline [1]."""
+    best = {technique: row[study.study.objective] for technique, row in enumeration.best.items()}
+    return {technique: value / best[BASELINE] for technique, value in best.items()}
 
 
 def explore(
@@ -77,7 +78,7 @@ def explore(
     trials : int, optional
         Chips that Optuna may try for each technique; the study's own number by default.
     progress : callable
-        Told of progress: stage, its total, and how many more are done.
+        Called with a stage's name, its total, and how many more are done.
 
     Returns
     -------
@@ -107,13 +108,18 @@ def explore(
     every = enumerate_space(study, parts, lambda done: progress("every chip of the space", total, done))
     found = {
         technique: optimise(
-            study, parts, technique, storage, wanted, lambda done: progress("Optuna", wanted * len(TECHNIQUES), done)
+            study,
+            parts,
+            technique,
+            storage,
+            wanted,
+            lambda done: progress("Optuna", wanted * len(study.techniques), done),
         )
-        for technique in TECHNIQUES
+        for technique in study.techniques
     }
     single = study.model_copy(update={"space": {"l2_capacity": study.space["l2_capacity"]}})
     alone = enumerate_space(single, parts)
-    moves = sensitivity(single, parts, alone.best["preserve"])
+    moves = sensitivity(single, parts, alone.best[study.candidate])
     return Exploration(study, parts, every, alone, found, moves)
 
 
@@ -132,8 +138,13 @@ def _chip(row: dict[str, float]) -> dict[str, float]:
 
 
 def summary(result: Exploration, report: str) -> dict[str, Any]:
-    """Return the exploration as JSON-ready data; SI units, sizes in bytes."""
+    """Return the exploration as JSON-ready data; SI units, sizes in bytes.
+
+    ``gain``, ``regret`` and ``exhaustive`` speak of the technique that ``gain_of`` names; ``gains`` and ``regrets``
+    of each.
+    """
     study, objective = result.study, result.study.study.objective
+    candidate = study.candidate
     specs = (result.parts.device, result.parts.link, result.parts.bill, result.parts.process)
     missed = {
         name: regret(found.best[objective], result.every.best[name][objective]) for name, found in result.found.items()
@@ -143,19 +154,22 @@ def summary(result: Exploration, report: str) -> dict[str, Any]:
         "objective": objective,
         "best": {name: _chip(row) for name, row in result.every.best.items()},
         "gain": result.gain,
+        "gain_of": candidate,
+        "gains": gains(study, result.every),
         "evaluations": result.every.evaluated + sum(found.trials for found in result.found.values()),
         "exhaustive": {
-            "l2_bytes": result.every.best["preserve"]["l2_capacity"],
+            "l2_bytes": result.every.best[candidate]["l2_capacity"],
             "chips": result.every.evaluated,
             "feasible": result.every.feasible,
         },
         "optuna": {name: {**_chip(found.best), "trials": found.trials} for name, found in result.found.items()},
-        "regret": missed["preserve"],
-        "regret_none": missed["none"],
+        "regret": missed[candidate],
+        "regret_none": missed[BASELINE],
+        "regrets": missed,
         "l2_alone": {
-            "none": {"l2_bytes": result.alone.best["none"]["l2_capacity"]},
-            "preserve": {"l2_bytes": result.alone.best["preserve"]["l2_capacity"]},
-            "gain": gain(study, result.alone),
+            **{name: {"l2_bytes": row["l2_capacity"]} for name, row in result.alone.best.items()},
+            "gain": gains(study, result.alone)[candidate],
+            "gains": gains(study, result.alone),
         },
         "curve": {
             name: [{"l2_bytes": size, objective: value} for size, value in zip(*curve, strict=True)]

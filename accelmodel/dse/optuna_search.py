@@ -118,7 +118,8 @@ def optimise(
     ----------
     study : Study
     parts : Parts
-    technique : {"none", "preserve"}
+    technique : str
+        One of the study's.
     storage : Path
         Journal file; made if it is not there, resumed if it is.
     trials : int

@@ -5,16 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 from accelmodel.dse.chip import Parts
+from accelmodel.dse.enumeration import evaluate
 from accelmodel.dse.study import Study
 from accelmodel.inference.intervals import KINDS, factors
+from accelmodel.inference.request import BASELINE
 from accelmodel.specs.facts import Fact
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.load import override
 
 if TYPE_CHECKING:
-    pass
-from accelmodel.dse.enumeration import evaluate
+    import xarray as xr
 
 
 def uncertain(parts: Parts) -> list[tuple[str, str, Fact]]:
@@ -28,6 +32,13 @@ def uncertain(parts: Parts) -> list[tuple[str, str, Fact]]:
     ]
 
 
+def _optimum(study: Study, score: xr.DataArray, sizes: npt.NDArray[np.float64]) -> dict[str, float]:
+    """Return the best L2 of each technique [B] and the candidate's gain [1], of the objective over technique and l2."""
+    curves = {name: score.sel(technique=name).transpose("l2").values for name in study.techniques}
+    best = {f"l2_{name}": float(sizes[curve.argmax()]) for name, curve in curves.items()}
+    return {**best, "gain": float(curves[study.candidate].max() / curves[BASELINE].max())}
+
+
 def sensitivity(study: Study, parts: Parts, chip: dict[str, float]) -> list[dict[str, Any]]:
     """Return how the best L2 and the gain move when each uncertain constant goes to an end of its range.
 
@@ -38,8 +49,8 @@ def sensitivity(study: Study, parts: Parts, chip: dict[str, float]) -> list[dict
     Returns
     -------
     list of dict
-        ``constant``, ``kind``, ``end`` ("as given", "low", "high"), ``value``, ``unit``, ``l2_none`` and
-        ``l2_preserve`` [B], ``gain`` [1].
+        ``constant``, ``kind``, ``end`` ("as given", "low", "high"), ``value``, ``unit``, ``l2_none``,
+        ``l2_preserve`` and so on for each technique [B], ``gain`` of the study's candidate [1].
     """
     import xarray as xr
 
@@ -61,10 +72,9 @@ def sensitivity(study: Study, parts: Parts, chip: dict[str, float]) -> list[dict
     axes = {name: value for name, value in chip.items() if name in study.axes()}
     sizes = study.axes()["l2_capacity"]
     result = evaluate(study, replace(parts, **moved), **{**axes, "l2_capacity": xr.DataArray(sizes, dims="l2")})
-    score = result[study.study.objective].transpose("technique", "case", "l2").values
+    score = result[study.study.objective]
     rows = []
     for i, (key, end, behind, value) in enumerate(cases):
-        none, prefetch = score[0, i], score[1, i]
         rows.append(
             {
                 "constant": key or "all",
@@ -72,9 +82,7 @@ def sensitivity(study: Study, parts: Parts, chip: dict[str, float]) -> list[dict
                 "end": end,
                 "value": value,
                 "unit": behind.unit if behind is not None else "1",
-                "l2_none": float(sizes[none.argmax()]),
-                "l2_preserve": float(sizes[prefetch.argmax()]),
-                "gain": float(prefetch.max() / none.max()),
+                **_optimum(study, score.isel(case=i), sizes),
             }
         )
     return [*rows, *_error_rows(study, parts, {**axes, "l2_capacity": xr.DataArray(sizes, dims="l2")})]
@@ -89,7 +97,6 @@ def _error_rows(study: Study, parts: Parts, axes: dict[str, Any]) -> list[dict[s
     for kind, pair in zip(KINDS, ends, strict=True):
         for end, factor in zip(("low", "high"), pair, strict=True):
             result = evaluate(study, parts, {kind: float(factor)}, **axes)
-            none, prefetch = result[study.study.objective].transpose("technique", "l2").values
             rows.append(
                 {
                     "constant": f"time.{kind}",
@@ -97,9 +104,7 @@ def _error_rows(study: Study, parts: Parts, axes: dict[str, Any]) -> list[dict[s
                     "end": end,
                     "value": float(factor),
                     "unit": "1",
-                    "l2_none": float(sizes[none.argmax()]),
-                    "l2_preserve": float(sizes[prefetch.argmax()]),
-                    "gain": float(prefetch.max() / none.max()),
+                    **_optimum(study, result[study.study.objective], sizes),
                 }
             )
     return rows

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import numpy.typing as npt
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
 from accelmodel.errors import SpecError, unknown
-from accelmodel.inference.request import PHASES
+from accelmodel.inference.policies import TECHNIQUES
+from accelmodel.inference.request import BASELINE, PHASES
 from accelmodel.laws.prefetch import RULES
 from accelmodel.specs import facts
 from accelmodel.specs.load import load
@@ -39,7 +41,7 @@ class Range(_Table):
     step: str | None = None
     values: list[str] | None = None
 
-    def points(self, unit: str, name: str) -> np.ndarray[Any, Any]:
+    def points(self, unit: str, name: str) -> npt.NDArray[np.float64]:
         """Return the values in SI, ascending; raises SpecError naming the axis."""
         if self.values is not None and (self.first, self.to, self.step) == (None, None, None):
             points = [parse(value, unit, what=name) for value in self.values]
@@ -83,8 +85,12 @@ class Serving(_Table):
 
 
 class Software(_Table):
-    """What software chooses for each chip and model: enumerated by the kernel, the best is taken."""
+    """What software chooses for each chip and model: enumerated by the kernel, the best is taken.
 
+    ``techniques`` are explored one by one, each with the parameters of this table that it takes.
+    """
+
+    techniques: list[str] = Field(default=[BASELINE, "preserve"], min_length=1)
     tp: list[Positive] = Field(min_length=1)
     threshold: list[Annotated[float, Field(ge=0.0, le=16.0)]] = Field(min_length=1)
     rule: list[str] = Field(min_length=1)
@@ -123,7 +129,18 @@ class Study(_Table):
     name: str = ""
     digest: str = ""
 
-    def axes(self) -> dict[str, np.ndarray[Any, Any]]:
+    @property
+    def techniques(self) -> list[str]:
+        """Names of the techniques that are explored; the baseline is among them."""
+        return self.software.techniques
+
+    @property
+    def candidate(self) -> str:
+        """The technique that answers of one number speak of: PRESERVE, or where it is not explored the last one."""
+        others = [name for name in self.techniques if name != BASELINE]
+        return "preserve" if "preserve" in others else [BASELINE, *others][-1]
+
+    def axes(self) -> dict[str, npt.NDArray[np.float64]]:
         """Return axis → values in SI."""
         return {name: axis.points(AXES[name], f"space.{name}") for name, axis in self.space.items()}
 
@@ -142,6 +159,7 @@ def _check_names(study: Study) -> None:
         ("workload.models", serving.models),
         ("workload.batch", serving.batch),
         ("workload.context", serving.context),
+        ("software.techniques", software.techniques),
         ("software.tp", software.tp),
         ("software.threshold", software.threshold),
         ("software.rule", software.rule),
@@ -155,6 +173,7 @@ def _check(study: Study, path: str) -> Study:
         *(("axis", name, AXES) for name in study.space),
         ("objective", study.study.objective, OBJECTIVES),
         ("phase", study.workload.phase, PHASES),
+        *(("technique", name, TECHNIQUES) for name in study.techniques),
         *(("admission rule", rule, RULES) for rule in study.software.rule),
     ]
     for what, given, allowed in checks:
@@ -163,6 +182,8 @@ def _check(study: Study, path: str) -> Study:
     try:
         if not study.space:
             raise SpecError("space: needs at least one axis")
+        if BASELINE not in study.techniques:
+            raise SpecError(f"software.techniques: add {BASELINE!r}, the baseline that gains are measured against")
         study.axes()
         study.constraints.limits()
         _check_names(study)
@@ -171,12 +192,61 @@ def _check(study: Study, path: str) -> Study:
     return study
 
 
+def _folder() -> Path:
+    return facts.root() / "studies"
+
+
+def study_path(name: str) -> Path:
+    """Return the file of a study: a shipped name, a path, or ``NAME.toml`` in the working directory.
+
+    Raises
+    ------
+    SpecError
+        If it is none of these; the closest shipped name is given.
+    """
+    shipped, own = _folder() / f"{name}.toml", Path(f"{name}.toml")
+    if name.endswith(".toml") or "/" in name:
+        return Path(name)
+    if shipped.is_file() or own.is_file():
+        return shipped if shipped.is_file() else own
+    raise unknown("study", name, [each.stem for each in _folder().glob("*.toml")])
+
+
+def _holds(path: Path, kind: str) -> bool:
+    """Tell whether a file has the table of a kind of specification; one that cannot be read says so when it is."""
+    try:
+        return path.is_file() and kind in facts.read_toml(path)[0]
+    except SpecError:
+        return True
+
+
+def _seen_from(path: Path, kind: str, name: str) -> str:
+    """Return what a name in a study stands for: a path from its folder, a file beside it, else the name as it is."""
+    if name.endswith((".toml", ".json")) or "/" in name:
+        return str(path.parent / name)
+    own, config = path.parent / f"{name}.toml", path.parent / name / "config.json"
+    if path.parent == _folder():
+        return name
+    if _holds(own, kind):
+        return str(own)
+    return str(config) if kind == "model" and config.is_file() else name
+
+
+def _resolved(study: Study, path: Path) -> Study:
+    """Return the study with the files of one's own that it names as paths."""
+    head, models = study.study, study.workload.models
+    found = {"device": _seen_from(path, "device", head.device), "bill": _seen_from(path, "bill", head.bill)}
+    served = study.workload.model_copy(update={"models": [_seen_from(path, "model", name) for name in models]})
+    return study.model_copy(update={"study": head.model_copy(update=found), "workload": served})
+
+
 def load_study(name: str = "preserve-l2", objective: str | None = None) -> Study:
-    """Return a study by shipped name or by the path of a TOML file.
+    """Return a study by shipped name, by path, or by name in the working directory.
 
     Parameters
     ----------
     name : str
+        What its file names as device, bill and models may be files of one's own beside it, by name or path from it.
     objective : {"throughput_per_area", "tokens_per_dollar"}, optional
         Replaces the study's own.
 
@@ -194,10 +264,7 @@ def load_study(name: str = "preserve-l2", objective: str | None = None) -> Study
     >>> load_study("preserve-l2", objective="tokens_per_dollar").study.objective
     'tokens_per_dollar'
     """
-    folder = facts.root() / "studies"
-    path = Path(name) if name.endswith(".toml") or "/" in name else folder / f"{name}.toml"
-    if path.parent == folder and not path.is_file():
-        raise unknown("study", name, [each.stem for each in folder.glob("*.toml")])
+    path = study_path(name)
     content, digest = facts.read_toml(path)
     try:
         study = Study.model_validate({**content, "name": path.stem, "digest": digest})
@@ -206,4 +273,4 @@ def load_study(name: str = "preserve-l2", objective: str | None = None) -> Study
         raise SpecError(f"{path}: " + "; ".join(lines)) from None
     if objective:
         study = study.model_copy(update={"study": study.study.model_copy(update={"objective": objective})})
-    return _check(study, str(path))
+    return _check(_resolved(study, path), str(path))

@@ -1,4 +1,4 @@
-"""Cake beside requests that have no stored prefix, step by step (Cake, section on adaptive scheduling).
+"""Cake together with requests that have no stored prefix, step by step (Cake, section on adaptive scheduling).
 
 Adaptive: decode first, then ordinary prefill, then Cake's, which has what is left of the token budget; its
 load front goes on meanwhile.  Default: first come, first served, so that Cake's prompt has the engine until

@@ -67,8 +67,8 @@ def _finished(time: float, prompt: Prompt) -> float:
     if math.isfinite(time):
         return time
     traces = [trace for trace in (prompt.computing.budget, prompt.loading.trace) if trace is not None]
-    said = " and ".join(f"{t.name} {'stays at 0' if t.hold else f'ends at {t.end:g} s'}" for t in traces)
-    raise SpecError(f"{said}: before the prompt is done; give a longer trace, or hold the last value")
+    ends = " and ".join(f"{t.name} {'stays at 0' if t.hold else f'ends at {t.end:g} s'}" for t in traces)
+    raise SpecError(f"{ends}: before the prompt is done; give a longer trace, or hold the last value")
 
 
 def _compute(prompt: Prompt, place: float, start: float, target: float, whole: bool = True) -> float:

@@ -99,7 +99,7 @@ class Loading:
     compression : float
         Bytes needed / bytes stored, at least 1 [1].
     decompression_rate : float
-        Bytes out per second [B/s]; it runs beside the transfer, so that the slower one counts.
+        Bytes out per second [B/s]; it overlaps with the transfer, so that the slower one counts.
     trace : Trace, optional
         Bandwidth over time instead [B/s].
 

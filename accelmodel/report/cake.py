@@ -65,7 +65,7 @@ def headline(data: dict[str, Any]) -> str:
 
 def lead(data: dict[str, Any]) -> list[str]:
     """Return the paragraphs below the headline."""
-    said = [
+    paragraphs = [
         f"{data['model']} on {data['tp']} × {data['device']}; the KV cache lies in {data['tier']}. Chunk times: "
         f"{data['chunk_times']}. A load is followed by a fixed tail of {show(data['tail_s'], 's')}. The weakest fact "
         f"behind these answers is {data['weakest_fact']}."
@@ -74,8 +74,8 @@ def lead(data: dict[str, Any]) -> list[str]:
         if detail["why_cake_loses"]:
             place = f"{row['tokens']:,} tokens, {bandwidth_words(row['bandwidth_bytes_per_s'])}"
             place += f", share {row['utilisation']:.0%}"
-            said.append(f"Where Cake loses ({place}): {detail['why_cake_loses']}.")
-    return said[:4]
+            paragraphs.append(f"Where Cake loses ({place}): {detail['why_cake_loses']}.")
+    return paragraphs[:4]
 
 
 def _caption_fronts(points: dict[str, Any]) -> str:

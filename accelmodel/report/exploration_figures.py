@@ -1,4 +1,4 @@
-"""The figures of the report.  Each draws what its namesake in ``points`` computed, and computes nothing.
+"""The figures of the report.  Each draws what its namesake in ``exploration_points`` computed, and computes nothing.
 
 Colours are those of Okabe and Ito, which colour-blind readers can tell apart; one colour per technique.
 """
@@ -7,14 +7,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from accelmodel.inference.policies import TECHNIQUES
 from accelmodel.report import style
 from accelmodel.report.style import INK
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-COLOURS = {"none": "#6b6b6b", "preserve": "#0072b2"}
-NAMES = {"none": "without prefetch", "preserve": "with prefetch"}
+#: technique → its colour, and how one speaks of it; others take what is left of the palette, and their own name
+COLOURS = {"none": "#6b6b6b", "fused": "#009e73", "preserve": "#0072b2"}
+NAMES = {"none": "without prefetch", "fused": "with fused kernels", "preserve": "with prefetch"}
+_SPARE = ("#cc79a7", "#e69f00", "#56b4e9", "#d55e00", "#b8a900")
+#: technique → where the name of its best chip stands, from its star [px]
+_CALLOUTS = {"none": (64, 64), "preserve": (-70, -48)}
 DASHES = {"whole space": "solid", "L2 alone": "dash"}
 PARTS = {
     "Cores": "#009e73", "L2": "#e69f00", "HBM interfaces": "#cc79a7", "Links": "#d55e00",
@@ -22,28 +27,23 @@ PARTS = {
 }  # fmt: skip
 COLLECTIVE, OPERATOR = "#d55e00", "#f0c35a"
 LOW, HIGH = "#e69f00", "#009e73"
-#: share of the width from which a bar has room for its name across
-_WIDE = 0.085
-#: share of the width below which it has no room for its name at all
-_NARROW = 0.017
-#: row of the operator table → the word on its bar
-_WORDS = {
-    "attention_norm": "norm", "mlp_norm": "norm", "qkv_projection": "QKV", "rotary_and_cache": "rotary",
-    "output_projection": "output", "mlp_up": "MLP up", "mlp_down": "MLP down", "mlp_activation": "activation",
-}  # fmt: skip
 
 
-def word(name: str) -> str:
-    """Return an operator's name as people say it.
+def colour(technique: str) -> str:
+    """Return a technique's colour, the same in every figure."""
+    others = [name for name in TECHNIQUES if name not in COLOURS]
+    return COLOURS[technique] if technique in COLOURS else _SPARE[others.index(technique) % len(_SPARE)]
+
+
+def spoken(technique: str) -> str:
+    """Return how one speaks of what runs under a technique.
 
     Examples
     --------
-    >>> word("all_reduce_into_mlp"), word("qkv_projection"), word("expert_up")
-    ('all-reduce', 'QKV', 'expert up')
+    >>> spoken("preserve"), spoken("overlap")
+    ('with prefetch', 'with overlap')
     """
-    if "_into_" in name:
-        return name.partition("_into_")[0].replace("_", "-")
-    return _WORDS.get(name, name.replace("_", " "))
+    return NAMES.get(technique, f"with {technique}")
 
 
 def figure_curve(points: dict[str, Any]) -> go.Figure:
@@ -54,8 +54,8 @@ def figure_curve(points: dict[str, Any]) -> go.Figure:
         yaxis=style.axis(f"{points['title']} [{points['unit']}]"),
     )
     for line in points["lines"]:
-        colour, name = COLOURS[line["technique"]], f"{NAMES[line['technique']]}, {line['space']}"
-        stroke = {"color": colour, "width": 2.5, "dash": DASHES[line["space"]]}
+        shade, name = colour(line["technique"]), f"{spoken(line['technique'])}, {line['space']}"
+        stroke = {"color": shade, "width": 2.5, "dash": DASHES[line["space"]]}
         hover = "%{x:.0f} MB: %{y:.4g}<extra>" + name + "</extra>"
         figure.add_scatter(x=line["l2"], y=line["value"], mode="lines", name=name, line=stroke, hovertemplate=hover)
         best = line["best"]
@@ -63,13 +63,13 @@ def figure_curve(points: dict[str, Any]) -> go.Figure:
             x=[best["l2"]],
             y=[best["value"]],
             mode="markers",
-            marker={"color": colour, "size": 11, "line": {"color": "white", "width": 1.5}},
+            marker={"color": shade, "size": 11, "line": {"color": "white", "width": 1.5}},
             showlegend=False,
             hovertemplate=f"best {name}: {best['label']}, %{{y:.4g}} {points['unit']}<extra></extra>",
         )
         figure.add_annotation(
-            x=best["l2"], y=best["value"], text=f"<b>{best['label']}</b>", font={"color": colour, "size": 15},
-            ax=34, ay=48 if name == "with prefetch, L2 alone" else -20, arrowhead=0, arrowcolor=colour,
+            x=best["l2"], y=best["value"], text=f"<b>{best['label']}</b>", font={"color": shade, "size": 15},
+            ax=34, ay=48 if name == "with prefetch, L2 alone" else -20, arrowhead=0, arrowcolor=shade,
         )  # fmt: skip
     return figure
 
@@ -110,91 +110,6 @@ def figure_speedup(points: dict[str, Any]) -> go.Figure:
     return figure
 
 
-def _about(bar: dict[str, Any]) -> str:
-    return str(bar["size"]) if "size" in bar else f"bound by {bar['bound']}"
-
-
-def _bars(figure: go.Figure, lane: str, bars: list[dict[str, Any]], span: float, look: dict[str, Any]) -> None:
-    """Add the bars of one lane: those with room carry their names across, the others upright."""
-    for wide in (True, False):
-        chosen = [bar for bar in bars if (bar["length"] >= _WIDE * span) == wide]
-        if chosen:
-            figure.add_bar(
-                orientation="h",
-                y=[lane] * len(chosen),
-                base=[bar["start"] for bar in chosen],
-                x=[bar["length"] for bar in chosen],
-                text=[word(bar["name"]) if bar["length"] >= _NARROW * span else "" for bar in chosen],
-                textangle=0 if wide else -90,
-                textposition="inside",
-                insidetextanchor="middle",
-                constraintext="none",
-                textfont={"size": 13 if wide else 12, "color": look["ink"]},
-                marker={"color": look["colour"], "line": {"color": "white", "width": 1}},
-                width=0.78,
-                showlegend=False,
-                customdata=[[word(bar["name"]), bar["length"], _about(bar)] for bar in chosen],
-                hovertemplate="%{customdata[0]}: %{customdata[1]:.1f} µs, %{customdata[2]}<extra></extra>",
-            )
-
-
-def figure_timeline(points: dict[str, Any]) -> go.Figure:
-    """Draw the main lane without prefetch, and both lanes with it, of one layer."""
-    span = max(points["total"].values())
-    lanes = ["without prefetch:<br>main lane", "with prefetch:<br>main lane", "with prefetch:<br>prefetch lane"]
-    figure = style.figure(
-        400,
-        barmode="overlay",
-        margin={"l": 150, "r": 24, "t": 48, "b": 64},
-        xaxis=style.axis("Time since the layer began [µs]", range=[0, span * 1.09]),
-        yaxis=style.axis("", categoryarray=lanes[::-1], showgrid=False, ticks="", range=[-0.5, 2.5], automargin=False),
-    )
-    for lane, technique in zip(lanes, COLOURS, strict=False):
-        bars = points["lanes"][technique]
-        _bars(figure, lane, [b for b in bars if b["collective"]], span, {"colour": COLLECTIVE, "ink": "white"})
-        _bars(figure, lane, [b for b in bars if not b["collective"]], span, {"colour": OPERATOR, "ink": INK})
-        total = points["total"][technique]
-        figure.add_annotation(
-            x=total, y=lane, text=f"<b>{total:.0f} µs</b>", showarrow=False, xanchor="left", xshift=6,
-            font={"color": COLOURS[technique], "size": 15},
-        )  # fmt: skip
-    _bars(figure, lanes[2], points["prefetches"], span, {"colour": COLOURS["preserve"], "ink": "white"})
-    for name, colour in (("collective", COLLECTIVE), ("operator", OPERATOR), ("prefetch", COLOURS["preserve"])):
-        figure.add_scatter(
-            x=[None], y=[lanes[0]], mode="markers", name=name, marker={"symbol": "square", "size": 13, "color": colour}
-        )
-    return figure
-
-
-def figure_occupancy(points: dict[str, Any]) -> go.Figure:
-    """Draw the prefetched bytes that wait in L2 over the time of one layer, below what L2 can hold."""
-    figure = style.figure(
-        350,
-        margin={"l": 150, "r": 24, "t": 24, "b": 64},
-        showlegend=False,
-        xaxis=style.axis("Time since the layer began [µs]", range=[0, points["end"] * 1.09]),
-        yaxis=style.axis("Waiting in L2 [MB]", range=[0, points["usable"] * 1.2], automargin=False),
-    )
-    figure.add_scatter(
-        x=points["time"],
-        y=points["waiting"],
-        mode="lines",
-        fill="tozeroy",
-        fillcolor="rgba(0,114,178,0.18)",
-        line={"color": COLOURS["preserve"], "width": 2.5},
-        hovertemplate="%{x:.1f} µs: %{y:.1f} MB<extra></extra>",
-    )
-    lines = [(points["usable"], f"usable L2: {points['usable']:.4g} MB of {points['capacity']:.4g} MB", "solid")]
-    if points["cap"] < points["usable"]:
-        lines.append((points["cap"], f"prefetch threshold: {points['cap']:.4g} MB", "dot"))
-    for level, text, dash in lines:
-        figure.add_hline(y=level, line={"color": INK, "width": 1.5, "dash": dash})
-        figure.add_annotation(
-            x=1, xref="x domain", y=level, text=text, showarrow=False, xanchor="right", yanchor="bottom"
-        )
-    return figure
-
-
 def _stack(figure: go.Figure, chips: list[str], parts: dict[str, list[float]], place: dict[str, Any]) -> None:
     """Add one row of stacked bars, with each part's number where it has room and the total at the end."""
     for name, values in parts.items():
@@ -224,7 +139,7 @@ def _stack(figure: go.Figure, chips: list[str], parts: dict[str, list[float]], p
 
 def figure_cost(points: dict[str, Any]) -> go.Figure:
     """Draw area and price of the best chips by part, one above the other."""
-    chips = [f"{NAMES[technique]},<br>{space}, {l2}" for space, technique, l2 in points["chips"]]
+    chips = [f"{spoken(technique)},<br>{space}, {l2}" for space, technique, l2 in points["chips"]]
     key = {"orientation": "h", "xanchor": "left", "x": 0.0, "yanchor": "bottom", "traceorder": "normal"}
     rows = {"showgrid": False, "ticks": "", "autorange": "reversed"}
     figure = style.figure(
@@ -252,30 +167,31 @@ def figure_pareto(points: dict[str, Any]) -> go.Figure:
     """Draw throughput per device against die area for the chips that no other beats on both."""
     figure = style.figure(460, xaxis=style.axis("Die area [mm²]"), yaxis=style.axis("Throughput per device [tokens/s]"))
     for technique, spots in points["fronts"].items():
-        colour, name = COLOURS[technique], NAMES[technique]
+        shade, name = colour(technique), spoken(technique)
         figure.add_scatter(
             x=[spot["area"] for spot in spots],
             y=[spot["throughput"] for spot in spots],
             text=[spot["chip"] for spot in spots],
             mode="lines+markers",
             name=f"front {name}",
-            line={"color": colour, "width": 1.5, "shape": "hv"},
-            marker={"color": colour, "size": 5},
+            line={"color": shade, "width": 1.5, "shape": "hv"},
+            marker={"color": shade, "size": 5},
             hovertemplate="%{x:.1f} mm², %{y:.1f} tokens/s<br>%{text}<extra>" + name + "</extra>",
         )
     for technique, best in points["best"].items():
+        right, down = _CALLOUTS.get(technique, (96, 8))
         figure.add_scatter(
             x=[best["area"]],
             y=[best["throughput"]],
             mode="markers",
             showlegend=False,
-            marker={"color": COLOURS[technique], "size": 17, "symbol": "star", "line": {"color": "white", "width": 1}},
-            hovertemplate=f"best {NAMES[technique]}: {best['label']} of L2<br>{best['chip']}<extra></extra>",
+            marker={"color": colour(technique), "size": 17, "symbol": "star", "line": {"color": "white", "width": 1}},
+            hovertemplate=f"best {spoken(technique)}: {best['label']} of L2<br>{best['chip']}<extra></extra>",
         )
         figure.add_annotation(
-            x=best["area"], y=best["throughput"], text=f"<b>best {NAMES[technique]}<br>{best['label']} of L2</b>",
-            font={"color": COLOURS[technique]}, ax=-70 if technique == "preserve" else 64,
-            ay=-48 if technique == "preserve" else 64, arrowcolor=COLOURS[technique], arrowhead=0, align="left",
+            x=best["area"], y=best["throughput"], text=f"<b>best {spoken(technique)}<br>{best['label']} of L2</b>",
+            font={"color": colour(technique)}, ax=right, ay=down, arrowcolor=colour(technique), arrowhead=0,
+            align="left",
         )  # fmt: skip
     if points["limit"] is not None:
         figure.add_vline(x=points["limit"], line={"color": INK, "width": 1.5, "dash": "dot"})
@@ -287,7 +203,7 @@ def figure_pareto(points: dict[str, Any]) -> go.Figure:
 
 
 def figure_sensitivity(points: dict[str, Any], names: dict[str, str]) -> go.Figure:
-    """Draw a tornado: best L2 with prefetch, and gain, when one constant goes to each end of its range.
+    """Draw a tornado: best L2 with the candidate, and its gain, when one constant goes to each end of its range.
 
     ``names`` gives each constant in words.
     """
@@ -298,11 +214,13 @@ def figure_sensitivity(points: dict[str, Any], names: dict[str, str]) -> go.Figu
         barmode="overlay",
         margin={"l": 230, "r": 24, "t": 48, "b": 64},
         xaxis=style.axis("Gain in the objective [×]", domain=[0.0, 0.47]),
-        xaxis2=style.axis("Best L2 with prefetch [MB]", domain=[0.53, 1.0], range=[0, 1.04 * points["axis"][1]]),
+        xaxis2=style.axis(
+            f"Best L2 {spoken(points['technique'])} [MB]", domain=[0.53, 1.0], range=[0, 1.04 * points["axis"][1]]
+        ),
         yaxis=style.axis("", showgrid=False, ticks="", tickfont={"size": 13}),
     )
     for axis, key, base in (("x", "gain", points["base"]["gain"]), ("x2", "l2", points["base"]["l2"])):
-        for end, colour in enumerate((LOW, HIGH)):
+        for end, shade in enumerate((LOW, HIGH)):
             name = ("lowest value", "highest value")[end]
             figure.add_bar(
                 orientation="h",
@@ -312,7 +230,7 @@ def figure_sensitivity(points: dict[str, Any], names: dict[str, str]) -> go.Figu
                 name=name,
                 showlegend=axis == "x",
                 legendgroup=name,
-                marker={"color": colour},
+                marker={"color": shade},
                 width=0.6,
                 xaxis=axis,
                 customdata=[bar[key][end] for bar in bars],

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from accelmodel.dse.chip import design, parts_of
-from accelmodel.dse.enumeration import TECHNIQUES
 from accelmodel.dse.explore import Exploration
 from accelmodel.dse.study import AXES, Study, load_study
+from accelmodel.inference.policies import policy
 from accelmodel.inference.request import speedups
-from accelmodel.report.timeline_points import _bits
+from accelmodel.report.timeline_points import bits_of
 from accelmodel.specs.load import load
 from accelmodel.units import show
 from accelmodel.validation import claims
@@ -35,7 +35,7 @@ _READABLE = {
     "1/s": ("GHz", 1e-9),
 }
 _YEAR = 365.25 * 86400.0
-#: a gain that moves by less than this is said not to move [1]
+#: a gain that moves by less than this counts as none [1]
 STILL = 0.005
 #: constants that the tornado shows at most
 MOST = 15
@@ -97,7 +97,7 @@ def curve_points(exploration: Exploration) -> dict[str, Any]:
         del spaces["whole space"]
     lines = []
     for space, found in spaces.items():
-        for technique in TECHNIQUES:
+        for technique in exploration.study.techniques:
             sizes, values = found.curve[technique]
             shown = [value * factor if value > 0.0 else None for value in values]
             top = max(range(len(values)), key=values.__getitem__)
@@ -108,7 +108,7 @@ def curve_points(exploration: Exploration) -> dict[str, Any]:
 
 
 def speedup_points(exploration: Exploration) -> dict[str, Any]:
-    """Return PRESERVE's speed-up on the reference chip over batch and length, for each model and their mean.
+    """Return the candidate's speed-up on the reference chip over batch and length, for each model and their mean.
 
     None where a model does not fit; the geometric mean is over models and needs all of them.
     """
@@ -117,7 +117,16 @@ def speedup_points(exploration: Exploration) -> dict[str, Any]:
     tp = max(study.software.tp)
     models = [load("model", name) for name in study.workload.models]
     batches, contexts = claims.BATCHES, claims.CONTEXTS
-    result = speedups(models, chip, [tp], batches, contexts, phase=study.workload.phase, precision=_bits(study))
+    result = speedups(
+        models,
+        chip,
+        [tp],
+        batches,
+        contexts,
+        phase=study.workload.phase,
+        prefetch=policy(study.candidate),
+        precision=bits_of(study),
+    )
     values = result.speedup.where(result.feasible).isel(tp=0).transpose("model", "batch", "context").values
     absent = len(models) - len(values)
     with np.errstate(invalid="ignore"):
@@ -140,7 +149,7 @@ def _or_none(value: float) -> float | None:
 
 
 def chip_points(exploration: Exploration) -> list[dict[str, Any]]:
-    """Return the best chips: L2 alone and whole space, without and with prefetch; every axis and figure in SI."""
+    """Return the best chips: L2 alone, then whole space, with each technique; every axis and figure in SI."""
     parts = exploration.parts
     base = {
         "l2_capacity": float(parts.device.l2_capacity),
@@ -155,7 +164,7 @@ def chip_points(exploration: Exploration) -> list[dict[str, Any]]:
     return [
         {"space": space, "technique": technique, **base, **best[technique]}
         for space, best in spaces.items()
-        for technique in TECHNIQUES
+        for technique in exploration.study.techniques
     ]
 
 
@@ -196,11 +205,12 @@ def sensitivity_points(exploration: Exploration) -> dict[str, Any]:
     ``still`` names the constants that move neither; ``left_out`` those beyond the first ``MOST``.
     """
     base, ends = exploration.moves[0], exploration.moves[1:]
+    size = f"l2_{exploration.study.candidate}"
     bars, still = [], []
     for low, high in zip(ends[::2], ends[1::2], strict=True):
-        l2 = [low["l2_preserve"] / 1e6, high["l2_preserve"] / 1e6]
+        l2 = [low[size] / 1e6, high[size] / 1e6]
         gains = [low["gain"], high["gain"]]
-        moves = max(abs(size - base["l2_preserve"] / 1e6) for size in l2)
+        moves = max(abs(best - base[size] / 1e6) for best in l2)
         shifts = max(abs(gain - base["gain"]) for gain in gains)
         if moves == 0.0 and shifts < STILL:
             still.append(low["constant"])
@@ -211,7 +221,8 @@ def sensitivity_points(exploration: Exploration) -> dict[str, Any]:
     left_out = [bar["constant"] for bar in bars[MOST:]]
     sizes = exploration.study.axes()["l2_capacity"] / 1e6
     return {
-        "base": {"l2": base["l2_preserve"] / 1e6, "gain": base["gain"]},
+        "technique": exploration.study.candidate,
+        "base": {"l2": base[size] / 1e6, "gain": base["gain"]},
         "axis": [float(sizes[0]), float(sizes[-1])],
         "bars": bars[:MOST],
         "still": still,

@@ -1,4 +1,4 @@
-"""The figures of an instance report.  Each draws what its namesake in ``points_instances`` computed."""
+"""The figures of an instance report: ``*_points`` return numbers, ``figure_*`` only draw them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 
 from accelmodel.cloud.hosting import Setup, devices_of, host
 from accelmodel.cloud.infersave import HOUR, Task
-from accelmodel.cloud.ranking import Inputs, candidates
+from accelmodel.cloud.offers import Offers
+from accelmodel.cloud.ranking import Inputs
 from accelmodel.inference.step import time_step
 from accelmodel.report.style import FAINT, INK, axis
 from accelmodel.report.style import figure as blank
-from accelmodel.specs.load import load, override, workload
-from accelmodel.specs.prices import Price
+from accelmodel.specs.load import override, workload
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -152,12 +152,12 @@ def cost_points(inputs: Inputs, data: dict[str, Any]) -> dict[str, Any]:
         if spot["price"] > LABELS_APART * labelled:
             spot["label"], labelled = spot["instance"], spot["price"]
     slo = inputs.slo.tpot * 1e3 if by_time and inputs.slo.tpot else None if by_time else inputs.slo.tps
-    told = f"Time per output token, percentile {inputs.percentile:g} [ms]"
-    title = told if by_time else "Input and output tokens per second"
+    times = f"Time per output token, percentile {inputs.percentile:g} [ms]"
+    title = times if by_time else "Input and output tokens per second"
     return {"spots": spots, "front": front, "slo": slo, "title": title, "by_time": by_time}
 
 
-def step_points(inputs: Inputs, data: dict[str, Any], setup: Setup) -> dict[str, Any]:
+def step_points(inputs: Inputs, offered: Offers, data: dict[str, Any], setup: Setup) -> dict[str, Any]:
     """Return what a decode step in the middle of the answer spends on each instance [ms], by part.
 
     Operators count to what bounds them; the host adds its launches, and what it loads over its link.
@@ -166,7 +166,8 @@ def step_points(inputs: Inputs, data: dict[str, Any], setup: Setup) -> dict[str,
     task = Task(float(batch), float(inputs.input), float(inputs.output))
     shown = [row for row in data["rows"] if row["tps_total"]]
     names = list(dict.fromkeys(row["instance"] for row in shown))[:MOST]
-    instances = [load("instance", name) for name in names]
+    known = {instance.name: instance for instance, _ in offered}
+    instances = [known[name] for name in names]
     found = host(inputs.model, instances, task, setup).isel(batch=0)
     parts: dict[str, list[float]] = {
         name: [0.0] * len(names) for name in (*dict.fromkeys(PARTS.values()), "Engine on the host", "Host link")
@@ -187,12 +188,12 @@ def step_points(inputs: Inputs, data: dict[str, Any], setup: Setup) -> dict[str,
                 parts[PARTS[str(bound)]][i] += float(time) * factor * 1e3
         parts["Engine on the host"][i] = float(found.host.values[i]) * 1e3
         parts["Host link"][i] = float(found.loads.values[i]) * 1e3
-    return {"instances": names, "parts": parts, "batch": batch, "beside": setup.engine.host == "overlapped"}
+    return {"instances": names, "parts": parts, "batch": batch, "overlapped": setup.engine.host == "overlapped"}
 
 
-def winner_points(inputs: Inputs, offered: dict[str, Price], setup: Setup) -> dict[str, Any]:
+def winner_points(inputs: Inputs, offered: Offers, setup: Setup) -> dict[str, Any]:
     """Return the instance with the cheapest tokens for each batch and prompt length, and what a million cost [USD]."""
-    pairs = [(each, price) for each, price in candidates(offered) if price.per_hour <= inputs.max_price]
+    pairs = [(each, price) for each, price in offered if price.per_hour <= inputs.max_price]
     instances = [each for each, _ in pairs]
     prices = np.array([price.per_hour for _, price in pairs])[:, None]
     contexts = [c for c in CONTEXTS if not inputs.model.max_context or c + inputs.output <= inputs.model.max_context]

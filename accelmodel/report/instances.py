@@ -9,10 +9,10 @@ from typing import Any
 
 from accelmodel import __version__
 from accelmodel.cloud.hosting import Setup
+from accelmodel.cloud.offers import Offers
 from accelmodel.cloud.ranking import Inputs
 from accelmodel.report import html, instance_figures
 from accelmodel.report.instance_figures import cost_points, step_points, winner_points
-from accelmodel.specs.prices import Price
 
 BODY = Template("""<main>
 <header>
@@ -48,26 +48,30 @@ def lead(data: dict[str, Any]) -> list[str]:
     """Return the paragraphs below the headline: what is offloaded, what else would do, how old the prices are."""
     best = data["choice"]
     others = [row for row in data["rows"] if row["feasible"] and row["instance"] != best["instance"]]
-    said = [f"{sum(row['feasible'] for row in data['rows'])} of {len(data['rows'])} offers meet the service level."]
+    paragraphs = [
+        f"{sum(row['feasible'] for row in data['rows'])} of {len(data['rows'])} offers meet the service level."
+    ]
     if best["offload_ratio"]:
-        said[0] += f" {best['offload_ratio']:.0%} of the KV cache lies in host memory."
+        paragraphs[0] += f" {best['offload_ratio']:.0%} of the KV cache lies in host memory."
     if others:
         dear = others[0]["price_usd_per_hour"] * others[0]["detail"]["instances"]
-        said[0] += f" The next is {others[0]['instance']} at {dear:.4g} USD/h."
+        paragraphs[0] += f" The next is {others[0]['instance']} at {dear:.4g} USD/h."
     least = data["cheapest_tokens"]
-    said.append(
+    paragraphs.append(
         f"At this load a million input and output tokens cost {best['cost_usd_per_million_tokens']:.3g} USD on it"
         + (f", and least on {least['instance']}: {least['cost_usd_per_million_tokens']:.3g} USD." if least else ".")
     )
     fewer = data["fewer_bits"]
     if fewer and fewer["saving"]:
-        said.append(
+        paragraphs.append(
             f"{fewer['weight_bits']:g}-bit weights and {fewer['kv_bits']:g}-bit KV cache save {fewer['saving']:.0%} "
             f"over {fewer['instance_at_most_bits']} at full precision."
         )
     if data["prices"]["note"]:
-        said.append(f"Prices are as old as {data['prices']['oldest']}: give current ones with --prices before renting.")
-    return said
+        paragraphs.append(
+            f"Prices are as old as {data['prices']['oldest']}: give current ones with --prices before renting."
+        )
+    return paragraphs
 
 
 def row_table(data: dict[str, Any]) -> str:
@@ -91,23 +95,23 @@ def row_table(data: dict[str, Any]) -> str:
     return html.table(columns, rows, range(3, 10))
 
 
-def page(inputs: Inputs, offered: dict[str, Price], setups: list[Setup], data: dict[str, Any]) -> str:
+def page(inputs: Inputs, offered: Offers, setups: list[Setup], data: dict[str, Any]) -> str:
     """Return the report as HTML."""
     best = data["choice"]["detail"]
     setup = next(each for each in setups if (each.weight_bits, each.kv_bits) == (best["weight_bits"], best["kv_bits"]))
     cost = instance_figures.figure_cost(cost_points(inputs, data))
-    step = step_points(inputs, data, setup)
+    step = step_points(inputs, offered, data, setup)
     winner = instance_figures.figure_winner(winner_points(inputs, offered, setup))
-    beside = (
-        " The engine's launches run beside the device, so that the bar is longer than the step."
-        if step["beside"]
+    overlapped = (
+        " The engine's launches overlap with the device's work, so that the bar is longer than the step."
+        if step["overlapped"]
         else ""
     )
     sections = [
         html.section("cost", "Cost against performance", "Every offer that fits, at its best tensor-parallel "
                  "degree; the large dot is the choice. Nothing below the dotted line is on offer.", cost),
         html.section("step", "Where a decode step goes", f"Batch {step['batch']}, in the middle of the answer. "
-                 f"Operators count to what bounds them.{beside}", instance_figures.figure_step(step)),
+                 f"Operators count to what bounds them.{overlapped}", instance_figures.figure_step(step)),
         html.section("winner", "Where each instance is the cheapest", "USD per million input and output tokens with "
                  f"static batches and answers of {inputs.output} tokens; no service level. Blank: fits nowhere.",
                  winner),
@@ -130,7 +134,7 @@ def page(inputs: Inputs, offered: dict[str, Price], setups: list[Setup], data: d
 
 
 def write_report(
-    inputs: Inputs, offered: dict[str, Price], setups: list[Setup], data: dict[str, Any], path: Path
+    inputs: Inputs, offered: Offers, setups: list[Setup], data: dict[str, Any], path: Path
 ) -> Path:  # fmt: skip
     """Write the report as one HTML file; SpecError if it cannot be written."""
     return html.write(page(inputs, offered, setups, data), path, "--report")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from accelmodel.dse.chip import design
-from accelmodel.dse.enumeration import TECHNIQUES, policies
+from accelmodel.dse.enumeration import variants
 from accelmodel.dse.explore import Exploration
 from accelmodel.dse.study import Study
 from accelmodel.inference.policies import Technique
@@ -14,10 +14,12 @@ from accelmodel.inference.step import time_step
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import load, workload
+from accelmodel.specs.workload import Workload
 from accelmodel.units import show
 
 
-def _bits(study: Study) -> dict[str, float]:
+def bits_of(study: Study) -> dict[str, float]:
+    """Return the precisions of a study's workload [bit]."""
     return {name: float(getattr(study.workload, name)) for name in ("weight_bits", "activation_bits", "kv_bits")}
 
 
@@ -30,7 +32,7 @@ def _largest(study: Study) -> LanguageModel:
 _FIGURES = ("time", "hbm_bytes", "l2_hit_bytes", "admitted_bytes", "fetched_bytes")
 
 
-def _stretch(result: Any) -> list[dict[str, Any]]:
+def _one_layer(result: Any) -> list[dict[str, Any]]:
     """Rows of one attention window and one mlp window, with the times of one invocation."""
     names = [str(name) for name in result.operator.values]
     openers = [i for i, name in enumerate(names) if "_into_" in name or name == "stage_transfer"]
@@ -54,7 +56,7 @@ def _stretch(result: Any) -> list[dict[str, Any]]:
 
 
 def _fetching(row: dict[str, Any], hbm_rate: float) -> float:
-    """Time for which the lane fetches beside a row: HBM serves both, at most until the row ends [s]."""
+    """Time for which the prefetch lane fetches while a row runs: HBM serves both, at most until the row ends [s]."""
     return min(float(row["time"]), float(row["fetched_bytes"] + row["hbm_bytes"]) / hbm_rate)
 
 
@@ -88,30 +90,29 @@ def prefetches(rows: list[dict[str, Any]], hbm_rate: float) -> list[dict[str, An
     return pieces
 
 
-def _best_policy(study: Study, model: LanguageModel, chip: Cluster, work: Any) -> Technique:
-    """The threshold and rule of the study that make this step shortest."""
-    return min(
-        policies(study, "preserve")[1:], key=lambda each: float(time_step(model, chip, work, each).step_time.values)
-    )
+def _best_variant(study: Study, technique: str, model: LanguageModel, chip: Cluster, work: Workload) -> Technique:
+    """The parameters of a technique, of those that software may choose, that make this step shortest."""
+    return min(variants(study, technique), key=lambda each: float(time_step(model, chip, work, each).step_time.values))
 
 
 def step_points(exploration: Exploration) -> dict[str, Any]:
-    """Return one attention window and one mlp window of a decode step, without and with prefetch.
+    """Return one attention window and one mlp window of a decode step, under each technique.
 
-    On the best chip with L2 alone free, for the study's largest model and its last batch and length; seconds
-    and bytes of one invocation.
+    On the candidate's best chip with L2 alone free, for the study's largest model and its last batch and length;
+    seconds and bytes of one invocation.  ``prefetches`` and ``caps`` [B] are of the techniques that prefetch.
     """
     study, parts = exploration.study, exploration.parts
-    capacity = exploration.alone.best["preserve"]["l2_capacity"]
+    capacity = exploration.alone.best[study.candidate]["l2_capacity"]
     chip, _ = design(parts, l2_capacity=capacity)
     model, tp = _largest(study), max(study.software.tp)
     batch, context = study.workload.batch[-1], study.workload.context[-1]
-    work = workload(phase="decode", batch=batch, context=context, tp=tp, **_bits(study))
-    chosen = _best_policy(study, model, chip, work)
+    work = workload(phase="decode", batch=batch, context=context, tp=tp, **bits_of(study))
     device = chip.device
     rate = float(device.hbm_bandwidth) * float(device.hbm_share)
     usable = capacity * float(device.l2_usable)
-    ahead = _stretch(time_step(model, chip, work, chosen))
+    chosen = {technique: _best_variant(study, technique, model, chip, work) for technique in study.techniques}
+    rows = {name: _one_layer(time_step(model, chip, work, each)) for name, each in chosen.items()}
+    fetching = [name for name in rows if any(row["fetched_bytes"] > 0.0 for row in rows[name])]
     return {
         "model": model.name,
         "batch": batch,
@@ -119,16 +120,15 @@ def step_points(exploration: Exploration) -> dict[str, Any]:
         "tp": tp,
         "l2": capacity,
         "usable": usable,
-        "cap": chosen.numbers.threshold * usable,
+        "caps": {name: chosen[name].numbers.threshold * usable for name in fetching},
         "hbm_rate": rate,
-        BASELINE: _stretch(time_step(model, chip, work)),
-        "preserve": ahead,
-        "prefetches": prefetches(ahead, rate),
+        "rows": rows,
+        "prefetches": {name: prefetches(rows[name], rate) for name in fetching},
     }
 
 
 def timeline_points(exploration: Exploration) -> dict[str, Any]:
-    """Return the bars of the two lanes [µs], and what was computed to get them."""
+    """Return the bars of the main and the prefetch lanes [µs] by technique, and what was computed to get them."""
     step = step_points(exploration)
     lanes = {
         technique: [
@@ -139,37 +139,55 @@ def timeline_points(exploration: Exploration) -> dict[str, Any]:
                 "start": row["start"] * 1e6,
                 "length": row["time"] * 1e6,
             }
-            for row in step[technique]
+            for row in rows
         ]
-        for technique in TECHNIQUES
+        for technique, rows in step["rows"].items()
     }
-    fetches = [
-        {
-            "name": each["name"],
-            "start": each["start"] * 1e6,
-            "length": (each["end"] - each["start"]) * 1e6,
-            "size": show(each["bytes"], "B", 3),
-        }
-        for each in step["prefetches"]
-    ]
+    fetches = {
+        technique: [
+            {
+                "name": each["name"],
+                "start": each["start"] * 1e6,
+                "length": (each["end"] - each["start"]) * 1e6,
+                "size": show(each["bytes"], "B", 3),
+            }
+            for each in pieces
+        ]
+        for technique, pieces in step["prefetches"].items()
+    }
     totals = {technique: sum(bar["length"] for bar in bars) for technique, bars in lanes.items()}
     about = {name: step[name] for name in ("model", "batch", "context", "tp", "l2")}
     return {**about, "lanes": lanes, "prefetches": fetches, "total": totals}
 
 
 def occupancy_points(exploration: Exploration) -> dict[str, Any]:
-    """Return prefetched bytes that wait in L2 [MB] over the same stretch [µs], and what L2 can hold."""
+    """Return prefetched bytes that wait in L2 [MB] over the same layer [µs], and what L2 can hold.
+
+    ``lines`` are those of the techniques that prefetch; of the candidate, which then has none, where none does.
+    """
     step = step_points(exploration)
-    spots = [(0.0, 0.0)]
-    for row in step["preserve"]:
-        if row["collective"]:
-            spots += [(row["start"], 0.0), (row["start"] + _fetching(row, step["hbm_rate"]), row["waiting"])]
-        spots.append((row["start"] + row["time"], row["waiting"]))
+    shown = list(step["prefetches"]) or [exploration.study.candidate]
+    lines = {}
+    for technique in shown:
+        spots = _waiting(step["rows"][technique], step["hbm_rate"])
+        lines[technique] = {
+            "time": [time * 1e6 for time, _ in spots],
+            "waiting": [size / 1e6 for _, size in spots],
+            "cap": step["caps"].get(technique, step["usable"]) / 1e6,
+        }
     return {
-        "time": [time * 1e6 for time, _ in spots],
-        "waiting": [size / 1e6 for _, size in spots],
+        "lines": lines,
         "capacity": step["l2"] / 1e6,
         "usable": step["usable"] / 1e6,
-        "cap": step["cap"] / 1e6,
-        "end": sum(row["time"] for row in step[BASELINE]) * 1e6,
+        "end": sum(row["time"] for row in step["rows"][BASELINE]) * 1e6,
     }
+
+
+def _waiting(rows: list[dict[str, Any]], hbm_rate: float) -> list[tuple[float, float]]:
+    """Times [s] and prefetched bytes that wait in L2 then [B]."""
+    spots = [(0.0, 0.0)]
+    for row in rows:
+        if row["collective"]:
+            spots += [(row["start"], 0.0), (row["start"] + _fetching(row, hbm_rate), row["waiting"])]
+        spots.append((row["start"] + row["time"], row["waiting"]))
+    return spots

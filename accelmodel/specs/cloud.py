@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated
 
 from pydantic.dataclasses import dataclass
 
-from accelmodel.errors import unknown
+from accelmodel.errors import SpecError, unknown
 from accelmodel.specs.base import CONFIG, Spec
 from accelmodel.specs.quantities import (
     ByteRate,
     Bytes,
     Count,
     CountOrNone,
+    Dollars,
     Number,
     Quantity,
     Seconds,
@@ -22,7 +24,11 @@ from accelmodel.specs.quantities import (
 
 @dataclass(frozen=True, config=CONFIG)
 class Instance(Spec):
-    """A rented server.  Bandwidths are one way; those to and from host memory are of one device."""
+    """A rented server.  Bandwidths are one way; those to and from host memory are of one device.
+
+    ``price_per_hour`` [USD], with the day ``price_date`` on which it held (YYYY-MM-DD) and optionally the region, is
+    for an instance that no price list names; 0 where one does.
+    """
 
     cloud: str
     device: str
@@ -35,6 +41,21 @@ class Instance(Spec):
     network: ByteRate
     disk: Bytes = 0.0
     disk_bandwidth: Annotated[Number, Quantity("B/s", ge=0.0, le=1e18)] = 0.0
+    price_per_hour: Dollars = 0.0
+    price_date: str = ""
+    price_region: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.price_per_hour and not self.price_date:
+            return
+        if not self.price_per_hour:
+            raise SpecError("price_date is given without price_per_hour; give both")
+        try:
+            date.fromisoformat(self.price_date)
+        except ValueError:
+            raise SpecError(
+                f"price_date {self.price_date!r} is no day; write when the price held as 2026-04-11"
+            ) from None
 
 
 @dataclass(frozen=True, config=CONFIG)

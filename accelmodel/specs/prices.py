@@ -16,6 +16,7 @@ from pathlib import Path
 
 from accelmodel.errors import SpecError, unknown
 from accelmodel.specs import facts
+from accelmodel.specs.cloud import Instance
 
 KINDS = ("on-demand", "spot", "reserved")
 NEEDED = ("instance", "region", "price_per_hour", "date")
@@ -152,6 +153,14 @@ def offers(
     if not found:
         raise SpecError(f"no {kind} prices in {', '.join(regions)}; choose another kind or region, or give --prices")
     return found
+
+
+def stated(instance: Instance) -> Price | None:
+    """Return the price that an instance's own file states; None where it states none."""
+    if not instance.price_per_hour:
+        return None
+    day = date.fromisoformat(instance.price_date)
+    return Price(instance.name, instance.price_region, KINDS[0], float(instance.price_per_hour), day)
 
 
 def stale(price: Price, today: date) -> bool:

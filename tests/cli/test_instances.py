@@ -12,10 +12,10 @@ import pytest
 from accelmodel.cli import app
 from accelmodel.cloud.choice import ranking
 from accelmodel.cloud.hosting import Setup
+from accelmodel.cloud.offers import Market
 from accelmodel.cloud.ranking import Inputs, Slo
 from accelmodel.report import instance_figures
 from accelmodel.specs.load import load
-from accelmodel.specs.prices import offers, shipped
 from accelmodel.validation.infersave import choice_quality, ctcf, job_cost, serving, throughputs
 
 ROW = {
@@ -144,7 +144,7 @@ def test_what_is_wrong_is_said_in_one_line(run, command, told):
     [
         ("instance,region,price_per_hour,date,currency\ng6.xlarge,x,1,2025-01-01,EUR\n", "currency 'EUR' is not USD"),
         ("instance,region,price_per_hour,date\ng6.xlarge,x,-1,2025-01-01\n", "must be a number of USD above 0"),
-        ("instance,region,price_per_hour,date\nmine,x,1,2025-01-01\n", "no price is of a known instance"),
+        ("instance,region,price_per_hour,date\nmine,x,1,2025-01-01\n", "a price of 'mine': unknown instance 'mine'"),
     ],
 )
 def test_a_price_list_that_is_wrong_is_refused(run, tmp_path, text, told):
@@ -189,15 +189,15 @@ def test_report_opens_offline_and_says_the_choice(run, tmp_path):
 
 def asked(batch=32):
     inputs = Inputs(load("model", "opt-2.7b"), 1024, 128, Slo(tps=100.0), batch=batch)
-    offered = offers(shipped(), ["us-east-1"], "on-demand")
+    offered = Market().offers()
     setup = Setup(load("engine", "flexgen"))
     return inputs, offered, setup, ranking(inputs, offered, [setup], date(2026, 1, 1))
 
 
 def test_points_of_a_step_add_up_to_its_time(warm):
     """The parts of a serial engine's step are its time: host link, engine and operators, within 2 %."""
-    inputs, _, setup, data = asked()
-    points = instance_figures.step_points(inputs, data, setup)
+    inputs, offered, setup, data = asked()
+    points = instance_figures.step_points(inputs, offered, data, setup)
     for i, name in enumerate(points["instances"]):
         row = next(row for row in data["rows"] if row["instance"] == name)
         total = sum(values[i] for values in points["parts"].values())
@@ -221,7 +221,7 @@ def test_winners_are_cheaper_than_all_others(warm):
     assert all(math.isfinite(cost) for row in points["cost"] for cost in row if cost is not None)
     assert points["cost"][0][0] > points["cost"][0][5]  # larger batches make cheaper tokens
     assert instance_figures.figure_winner(points).data[0].type == "heatmap"
-    assert len(instance_figures.figure_step(instance_figures.step_points(inputs, asked()[3], setup)).data) >= 3
+    assert len(instance_figures.figure_step(instance_figures.step_points(inputs, offered, asked()[3], setup)).data) >= 3
 
 
 # what validation computes

@@ -17,6 +17,7 @@ from accelmodel.cloud.choice import precisions, ranking
 from accelmodel.cloud.ctcf import apply, fit, mean_error
 from accelmodel.cloud.hosting import Setup, host
 from accelmodel.cloud.infersave import Ctcf, Server, Shape, Task
+from accelmodel.cloud.offers import candidates
 from accelmodel.cloud.offload import POLICIES, Need, Offer
 from accelmodel.cloud.ranking import Inputs, Slo, misses, rank
 from accelmodel.errors import Infeasible, SpecError
@@ -117,7 +118,7 @@ def test_infersave_by_hand():
     assert placed.fits
     assert not offload.infersave(NEED, OFFER._replace(host=3e9)).fits
     assert not offload.infersave(NEED, OFFER, 0.2).fits
-    assert offload.infersave(NEED, OFFER._replace(beside=True)).decode == pytest.approx(11.0 / 30.0)
+    assert offload.infersave(NEED, OFFER._replace(overlapped=True)).decode == pytest.approx(11.0 / 30.0)
 
 
 def test_with_room_enough_all_policies_are_the_same():
@@ -225,13 +226,12 @@ PRICES = [
     prices.Price("g4dn.xlarge", "here", "on-demand", 0.71, date(2025, 1, 1)),
     prices.Price("g6.xlarge", "here", "on-demand", 1.167, date(2026, 1, 1)),
     prices.Price("g6e.xlarge", "here", "on-demand", 2.699, date(2026, 1, 1)),
-    prices.Price("unknown.xlarge", "here", "on-demand", 0.01, date(2026, 1, 1)),
 ]
 TODAY = date(2026, 2, 1)
 
 
 def offered():
-    return prices.offers(PRICES, ["here"], "on-demand")
+    return candidates(prices.offers(PRICES, ["here"], "on-demand"))
 
 
 def asked_for(**changes):

@@ -109,6 +109,10 @@ def test_the_shipped_study():
         ("batch = [4, 16]", "batch = [4]\nbatch = [16]", "not valid TOML"),
         ('phase = "decode"', 'phase = "dream"', "unknown phase 'dream'"),
         ("weight_bits = 8", "weight_bits = -8", "workload.weight_bits"),
+        ("tp = [4, 8]", 'techniques = ["none", "presrve"]\ntp = [4]', "technique 'presrve', did you mean 'preserve'"),
+        ("tp = [4, 8]", 'techniques = ["preserve"]\ntp = [4]', "software.techniques: add 'none', the baseline"),
+        ("tp = [4, 8]", 'techniques = ["none", "none"]\ntp = [4]', "software.techniques: ['none', 'none'] holds"),
+        ("tp = [4, 8]", "techniques = []\ntp = [4]", "software.techniques"),
         ("tp = [4, 8]", "tp = []", "software.tp"),
         ("tp = [4, 8]", "tp = [8, 8]", "software.tp: [8, 8] holds a value twice"),
         ("threshold = [0.5, 1.0]", "threshold = [nan]", "software.threshold.0"),
@@ -184,7 +188,7 @@ def brute_force(study, parts):
     for i in range(total):
         chip = {name: float(values[0]) for name, values in enumeration.points(study, i, i + 1).items()}
         cluster, figures = design(parts, **chip)
-        throughput = {name: slow_throughput(study, cluster, name) for name in enumeration.TECHNIQUES}
+        throughput = {name: slow_throughput(study, cluster, name) for name in study.techniques}
         allowed = figures["die_area"] <= 640e-6 and min(throughput.values()) > 0.0
         rows.append({**chip, **figures, "rate": throughput, "allowed": allowed})
     return rows
@@ -197,7 +201,7 @@ def test_enumeration_against_a_loop_of_scalar_calls(warm, tiny, parts):
     assert found.feasible == sum(row["allowed"] for row in rows)
     assert 0 < found.feasible < len(rows)
     allowed = [row for row in rows if row["allowed"]]
-    for technique in enumeration.TECHNIQUES:
+    for technique in tiny.techniques:
         best = max(allowed, key=lambda row: row["rate"][technique] / row["die_area"])
         got = found.best[technique]
         for name in (*tiny.axes(), "die_area", "power", "price"):
@@ -238,7 +242,7 @@ def test_chunks_do_not_matter(warm, tiny, parts, monkeypatch, chunk):
     assert max(steps) == chunk
     for name in ("evaluated", "feasible"):
         assert getattr(cut, name) == getattr(whole, name)
-    for technique in enumeration.TECHNIQUES:
+    for technique in tiny.techniques:
         assert cut.best[technique] == pytest.approx(whole.best[technique], rel=1e-12)
         assert cut.curve[technique][1] == pytest.approx(whole.curve[technique][1], rel=1e-12)
         assert len(cut.front[technique]) == len(whole.front[technique])
@@ -251,7 +255,7 @@ def test_the_best_maximises_the_objective_asked_for(warm, tiny, parts, objective
     study = tiny.model_copy(update={"study": tiny.study.model_copy(update={"objective": objective})})
     result = enumeration.evaluate(study, parts, **enumeration.points(study, 0, 12))
     best = enumeration.enumerate_space(study, parts).best
-    for technique in enumeration.TECHNIQUES:
+    for technique in tiny.techniques:
         score = result[objective].sel(technique=technique).where(result.feasible)
         assert best[technique][objective] == float(score.max())
 
@@ -384,7 +388,7 @@ def test_sensitivity_against_direct_evaluation(warm, tmp_path, parts):
             moved = dataclasses.replace(parts, **{part: am.override(getattr(parts, part), **{field: row["value"]})})
         axes = {**chip, "l2_capacity": xr.DataArray(sizes, dims="l2")}
         score = enumeration.evaluate(study, moved, **axes)[study.study.objective]
-        none, ahead = (score.sel(technique=name).values for name in enumeration.TECHNIQUES)
+        none, ahead = (score.sel(technique=name).values for name in study.techniques)
         assert row["l2_none"] == sizes[none.argmax()], case
         assert row["l2_preserve"] == sizes[ahead.argmax()], case
         assert row["gain"] == pytest.approx(ahead.max() / none.max(), rel=1e-9), case

@@ -84,7 +84,7 @@ def test_axes_become_distributions(study):
     assert space["cores"] == optuna.distributions.CategoricalDistribution([24.0])
 
 
-@pytest.mark.parametrize("technique", enumeration.TECHNIQUES)
+@pytest.mark.parametrize("technique", load_study().techniques)
 def test_finds_a_best_within_the_space_and_the_constraints(study, parts, tmp_path, technique):
     done: list[int] = []
     found = optimise(study, parts, technique, tmp_path / "a.journal", 48, done.append)

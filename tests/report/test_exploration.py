@@ -16,8 +16,15 @@ from accelmodel.dse.enumeration import evaluate
 from accelmodel.dse.explore import explore
 from accelmodel.dse.study import load_study
 from accelmodel.errors import SpecError
+from accelmodel.inference.policies import TECHNIQUES
 from accelmodel.report import exploration as report
-from accelmodel.report import exploration_figures, exploration_points, timeline_points
+from accelmodel.report import (
+    exploration_captions,
+    exploration_figures,
+    exploration_points,
+    timeline_figures,
+    timeline_points,
+)
 from accelmodel.validation import claims
 
 STUDY = """
@@ -110,10 +117,12 @@ def test_lanes_of_the_timeline_agree_with_the_step(exploration):
         assert [bar["start"] for bar in bars[1:]] == pytest.approx(ends[:-1])
         assert ends[-1] == pytest.approx(found["total"][technique])
     assert found["total"]["preserve"] < found["total"]["none"]
-    fetched = sum(row["fetched_bytes"] for row in step["preserve"])
-    assert sum(piece["bytes"] for piece in step["prefetches"]) == pytest.approx(fetched, rel=1e-6)
-    for piece in step["prefetches"]:
-        reader = next(row for row in step["preserve"] if row["name"] == piece["name"])
+    assert list(step["prefetches"]) == ["preserve"]
+    pieces, rows = step["prefetches"]["preserve"], step["rows"]["preserve"]
+    fetched = sum(row["fetched_bytes"] for row in rows)
+    assert sum(piece["bytes"] for piece in pieces) == pytest.approx(fetched, rel=1e-6)
+    for piece in pieces:
+        reader = next(row for row in rows if row["name"] == piece["name"])
         assert piece["end"] <= reader["start"] + 1e-12
         assert piece["bytes"] / (piece["end"] - piece["start"]) <= step["hbm_rate"] * (1.0 + 1e-9)
 
@@ -143,9 +152,10 @@ def test_prefetch_lane_by_hand():
 def test_occupancy_stays_below_what_was_fetched(exploration):
     found, step = timeline_points.occupancy_points(exploration), timeline_points.step_points(exploration)
     assert found["usable"] == pytest.approx(step["l2"] * exploration.parts.device.l2_usable / 1e6)
-    assert 0.0 < max(found["waiting"]) <= sum(row["fetched_bytes"] for row in step["preserve"]) / 1e6
-    assert found["time"] == sorted(found["time"])
-    assert found["waiting"][0] == 0.0
+    line = found["lines"]["preserve"]
+    assert 0.0 < max(line["waiting"]) <= sum(row["fetched_bytes"] for row in step["rows"]["preserve"]) / 1e6
+    assert line["time"] == sorted(line["time"])
+    assert line["waiting"][0] == 0.0
 
 
 def test_speedups_blank_where_a_model_does_not_fit(exploration):
@@ -158,7 +168,7 @@ def test_speedups_blank_where_a_model_does_not_fit(exploration):
     found = exploration_points.speedup_points(replace(exploration, parts=replace(exploration.parts, device=small)))
     blanks = [x for row in found["grids"]["llama-3-70b"] for x in row if x is None]
     assert len(blanks) == found["blank"] > 0
-    assert "do not fit" in report._caption_speedup(exploration, found)
+    assert "do not fit" in exploration_captions.caption_speedup(exploration, found)
 
 
 def test_front_climbs_and_holds_the_best(exploration):
@@ -226,8 +236,52 @@ def test_unwritable_place_says_so(exploration, monkeypatch, tmp_path):
         report.write_report(exploration, tmp_path / "missing" / "report.html")
 
 
+@pytest.fixture(scope="module")
+def three(tmp_path_factory):
+    """The exploration of a study with three techniques."""
+    folder = tmp_path_factory.mktemp("three")
+    path = folder / "three-techniques.toml"
+    path.write_text(STUDY.replace("tp = [8]", 'techniques = ["none", "fused", "preserve"]\ntp = [8]'), encoding="utf-8")
+    return explore(load_study(str(path)), folder / "study.journal")
+
+
+def test_legends_name_every_technique(three, quick, tmp_path):
+    for compute, draw in (
+        (exploration_points.curve_points, exploration_figures.figure_curve),
+        (exploration_points.pareto_points, exploration_figures.figure_pareto),
+    ):
+        lines = [line for line in draw(compute(three)).data if line.showlegend is not False]
+        for technique in three.study.techniques:
+            named = [line for line in lines if exploration_figures.spoken(technique) in line.name]
+            assert named, technique
+            assert {line.line.color for line in named} == {exploration_figures.colour(technique)}
+    drawn = timeline_figures.figure_timeline(timeline_points.timeline_points(three))
+    lanes = {row for bar in drawn.data if bar.type == "bar" for row in bar.y}
+    assert lanes == {
+        "without prefetch:<br>main lane", "with fused kernels:<br>main lane", "with prefetch:<br>main lane",
+        "with prefetch:<br>prefetch lane",
+    }  # fmt: skip
+    text = report.write_report(three, tmp_path / "report.html").read_text(encoding="utf-8")
+    for technique in three.study.techniques:
+        assert text.count(f"Optuna, {exploration_figures.spoken(technique)}") == 1
+        assert f"{exploration_figures.spoken(technique)} it has" in text or technique == "none"
+
+
+def test_what_optuna_found_stands_in_the_row_of_its_technique(three):
+    rows = re.findall(r"<tr><td[^>]*>(.*?)</tr>", report.chip_table(three))
+    for technique, found in three.found.items():
+        row = next(each for each in rows if f"Optuna, {exploration_figures.spoken(technique)}" in each)
+        assert f">{found.best['throughput']:.1f}<" in row
+
+
+def test_a_technique_that_nobody_drew_before_has_a_name_and_a_colour_of_its_own(monkeypatch):
+    monkeypatch.setitem(TECHNIQUES, "overlap", TECHNIQUES["none"])
+    assert exploration_figures.spoken("overlap") == "with overlap"
+    assert exploration_figures.colour("overlap") not in exploration_figures.COLOURS.values()
+
+
 def test_importing_the_figures_does_not_import_plotly():
     code = "import sys, accelmodel.report; print('plotly' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "False"
-    assert exploration_figures.word("mlp_down") == "MLP down"
+    assert timeline_figures.word("mlp_down") == "MLP down"
