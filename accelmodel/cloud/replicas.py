@@ -47,7 +47,7 @@ def replicas(model: LanguageModel, instances: list[Instance], setup: Setup, tp: 
     per_token = float(memory_per_device(model, workload(phase="decode", batch=1, context=longest, **bits))["kv_cache"])
     rooms = []
     for each in instances:
-        free = float(load("device", each.device).hbm_capacity) * engine.gpu_memory_utilization
+        free = float(load("device", each.device).hbm.capacity) * engine.gpu_memory_utilization
         free -= float(held["weights"]) + float(held["activations"])
         rooms.append(free / (per_token / longest) if per_token else math.inf)
     return [

@@ -122,7 +122,7 @@ def throughput(study: Study, cluster: Cluster, errors: dict[str, float] | None =
 def _nothing(cluster: Cluster) -> xr.Dataset:
     import xarray as xr
 
-    blank = cluster.device.hbm_capacity * 0.0
+    blank = cluster.device.hbm.capacity * 0.0
     return xr.Dataset(dict.fromkeys(TECHNIQUES, blank))
 
 

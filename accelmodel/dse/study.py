@@ -13,15 +13,24 @@ import numpy as np
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
-from accelmodel.errors import SpecError, unknown
+from accelmodel.errors import SpecError, listed, unknown
 from accelmodel.inference.request import PHASES
 from accelmodel.laws.prefetch import RULES
 from accelmodel.specs import facts
+from accelmodel.specs.find import path_of, seen_from
 from accelmodel.specs.load import load
 from accelmodel.units import parse
 
 #: axis of a chip → unit of its values
 AXES = {"l2_capacity": "B", "link_bandwidth": "B/s", "links": "1", "hbm_stacks": "1", "cores": "1"}
+#: an axis by its dotted name → by the name that it has in results
+AXIS_NAMES = {
+    "l2.capacity": "l2_capacity",
+    "hbm.stacks": "hbm_stacks",
+    "compute.cores": "cores",
+    "link.bandwidth": "link_bandwidth",
+    "link.links": "links",
+}
 OBJECTIVES = ("throughput_per_area", "tokens_per_dollar")
 _MAX_AXIS = 100_000
 Positive = Annotated[int, Field(ge=1, le=10**9)]
@@ -128,6 +137,27 @@ class Study(_Table):
         return {name: axis.points(AXES[name], f"space.{name}") for name, axis in self.space.items()}
 
 
+def _named(content: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return a study's content with axes by their names, and with what it names as seen from here."""
+    found = dict(content)
+    if isinstance(space := content.get("space"), dict):
+        found["space"] = {}
+        for name, axis in space.items():
+            # l2.capacity = { … } in TOML is a table inside a table
+            inner = isinstance(axis, dict) and all(isinstance(each, dict) for each in axis.values()) and axis
+            for field, each in inner.items() if inner else [("", axis)]:
+                full = f"{name}.{field}" if field else name
+                found["space"][AXIS_NAMES.get(full, full)] = each
+    for table, field, kind in (("study", "device", "device"), ("study", "bill", "bill")):
+        if isinstance(part := content.get(table), dict) and isinstance(part.get(field), str):
+            found[table] = {**found[table], field: seen_from(path, kind, part[field])}
+    serving = content.get("workload")
+    if isinstance(serving, dict) and isinstance(models := serving.get("models"), list):
+        seen = [seen_from(path, "model", name) if isinstance(name, str) else name for name in models]
+        found["workload"] = {**serving, "models": seen}
+    return found
+
+
 def _check_names(study: Study) -> None:
     """Raise SpecError naming the field if a specification is not there, or a choice is given twice."""
     named = [("device", "study.device", study.study.device), ("bill", "study.bill", study.study.bill)]
@@ -171,24 +201,40 @@ def _check(study: Study, path: str) -> Study:
     return study
 
 
+def study_schema() -> dict[str, Any]:
+    """Return the JSON schema (draft 2020-12) of a study's file.
+
+    Examples
+    --------
+    >>> sorted(study_schema()["properties"])
+    ['constraints', 'software', 'space', 'study', 'workload']
+    """
+    schema = Study.model_json_schema()
+    for name in ("name", "digest"):
+        schema["properties"].pop(name)
+    axis = schema["properties"]["space"].pop("additionalProperties")
+    schema["properties"]["space"] |= {
+        "properties": {name: {**axis, "description": f"axis of the chip, in {unit}"} for name, unit in AXES.items()},
+        "minProperties": 1,
+    }
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "accelmodel study"}
+
+
 def load_study(name: str = "preserve-l2", objective: str | None = None) -> Study:
-    """Return a study by shipped name or by the path of a TOML file, its objective replaced if one is given.
+    """Return a study by shipped name, by path or by name in the working directory; its objective may be replaced.
 
     Raises
     ------
     SpecError
         If the name is unknown, or a key, unit or value of the file is wrong; names file and field.
     """
-    folder = facts.root() / "studies"
-    path = Path(name) if name.endswith(".toml") or "/" in name else folder / f"{name}.toml"
-    if path.parent == folder and not path.is_file():
-        raise unknown("study", name, [each.stem for each in folder.glob("*.toml")])
+    path = path_of("study", name)
     content, digest = facts.read_toml(path)
     try:
-        study = Study.model_validate({**content, "name": path.stem, "digest": digest})
+        study = Study.model_validate({**_named(content, path), "name": path.stem, "digest": digest})
     except pydantic.ValidationError as error:
-        lines = [f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()]
-        raise SpecError(f"{path}: " + "; ".join(lines)) from None
+        places = [(".".join(str(part) for part in item["loc"]), item["msg"]) for item in error.errors()]
+        raise listed([f"{path}: {place}: {message}" for place, message in places]) from None
     if objective:
         study = study.model_copy(update={"study": study.study.model_copy(update={"objective": objective})})
     return _check(study, str(path))

@@ -69,7 +69,7 @@ def run_kernel(table: Any, machines: Any, policy: Policy, *, detail: bool = Fals
 def _check_fit(model: LanguageModel, cluster: Cluster, work: Workload) -> tuple[Number, Number]:
     """Return bytes needed on a device and whether they fit; raise Infeasible if no point does."""
     parts = memory_per_device(model, work)
-    needed, capacity = sum(parts.values()), cluster.device.hbm_capacity
+    needed, capacity = sum(parts.values()), cluster.device.hbm.capacity
     used = np.max(np.asarray(work.tp * work.pp * work.dp))
     if used > cluster.devices:
         raise SpecError(
@@ -137,7 +137,7 @@ def prepare(model: LanguageModel, cluster: Cluster, work: Workload) -> Inputs:
         getattr(work, n) for n in _WORK_NUMBERS
     ]
     over_work = axes_of(varying, {})
-    axes = Axes(over_work, axes_of([*chip.values(), cluster.device.hbm_capacity], over_work))
+    axes = Axes(over_work, axes_of([*chip.values(), cluster.device.hbm.capacity], over_work))
     operators = table_array(table, axes.workload)
     return Inputs(model, cluster, work, table, axes, operators, machine_array(chip, axes), needed, fits)
 
@@ -263,6 +263,6 @@ def attributes(inputs: Inputs, technique: str) -> dict[str, Any]:
         "link": cluster.link.name,
         "digests": ", ".join(f"{spec.name}:{spec.digest}" for spec in specs),
         "sources": ", ".join(sorted({fact.source for fact in behind})),
-        "weakest_fact": weakest(fact.kind for fact in behind),
-        "notes": "; ".join(inputs.table.notes),
+        "weakest_fact": weakest(fact.standing for fact in behind),
+        "notes": "; ".join([*inputs.table.notes, *(f"{spec.name}: {note}" for spec in specs for note in spec.notes)]),
     }

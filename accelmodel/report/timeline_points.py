@@ -109,8 +109,8 @@ def step_points(exploration: Exploration) -> dict[str, Any]:
     work = workload(phase="decode", batch=batch, context=context, tp=tp, **_bits(study))
     chosen = _best_policy(study, model, chip, work)
     device = chip.device
-    rate = float(device.hbm_bandwidth) * float(device.hbm_share)
-    usable = capacity * float(device.l2_usable)
+    rate = float(device.hbm.bandwidth) * float(device.hbm.share)
+    usable = capacity * float(device.l2.usable)
     ahead = _stretch(time_step(model, chip, work, chosen, "preserve"))
     return {
         "model": model.name,

@@ -5,12 +5,12 @@ Every numeric field is an SI float or an ``xarray.DataArray`` that carries a lab
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic.dataclasses import dataclass
 
 from accelmodel.errors import unknown
-from accelmodel.specs.base import CONFIG, Spec
+from accelmodel.specs.base import CONFIG, Section, Spec, field_types, value_of
 from accelmodel.specs.quantities import (
     Area,
     ByteRate,
@@ -29,18 +29,24 @@ from accelmodel.specs.quantities import (
 
 
 @dataclass(frozen=True, config=CONFIG)
-class Device(Spec):
-    """One accelerator: rates, memories, silicon.  Units are SI; shares are of the peak, 0 to 1."""
+class Compute(Section):
+    """Cores, their clock and what they compute a second.  A peak of 0 is not offered."""
 
-    vendor: str
-    architecture: str
-    process: str
-    link: str
-    scale_out: str
     cores: Count
     clock: Annotated[Number, Quantity("1/s", gt=0.0, le=1e12)]
     peak_16bit: FlopRate
     vector_rate: FlopRate
+    matrix_share: Share
+    launch_time: Seconds
+    peak_8bit_float: FlopRateOrNone = 0.0
+    peak_8bit_int: FlopRateOrNone = 0.0
+    peak_4bit: FlopRateOrNone = 0.0
+
+
+@dataclass(frozen=True, config=CONFIG)
+class Matmul(Section):
+    """How cores work through a matrix product: tiles, and what each costs beside its operations."""
+
     tile_m: Count
     tile_n: Count
     tile_k: Count
@@ -51,32 +57,82 @@ class Device(Spec):
     fill_time: Seconds
     exposed: Annotated[Number, Quantity(ge=0.0, le=1.0)]
     scaling_time: Seconds
-    softmax_width: Annotated[Number, Quantity(gt=0.0, le=1e6)]
-    attention_time: Seconds
-    attention_tile_time: Seconds
-    attention_draw: Share
-    combine_time: Seconds
-    attention_fill: Annotated[Number, Quantity(ge=0.0, le=100.0)]
-    core_buffer: Bytes
-    matrix_share: Share
-    hbm_bandwidth: ByteRate
-    hbm_share: Share
-    hbm_capacity: Bytes
-    hbm_stacks: CountOrNone
-    l2_capacity: Bytes
-    l2_bandwidth: ByteRate
-    l2_usable: Share
-    l2_ways: Count
-    l2_copies: Count
-    launch_time: Seconds
-    die_area: Area
-    dies: Count
-    power: Watts
-    peak_8bit_float: FlopRateOrNone = 0.0
-    peak_8bit_int: FlopRateOrNone = 0.0
-    peak_4bit: FlopRateOrNone = 0.0
     tile_least: Count = 16.0
+
+
+@dataclass(frozen=True, config=CONFIG)
+class Attention(Section):
+    """How cores work through attention."""
+
+    softmax_width: Annotated[Number, Quantity(gt=0.0, le=1e6)]
+    time: Seconds
+    tile_time: Seconds
+    draw: Share
+    combine_time: Seconds
+    fill: Annotated[Number, Quantity(ge=0.0, le=100.0)]
+
+
+@dataclass(frozen=True, config=CONFIG)
+class Hbm(Section):
+    """Device memory, GDDR and LPDDR included; ``stacks`` is 0 where it has none."""
+
+    bandwidth: ByteRate
+    share: Share
+    capacity: Bytes
+    stacks: CountOrNone = 0.0
+
+
+@dataclass(frozen=True, config=CONFIG)
+class L2(Section):
+    """The last cache on the chip, whatever its maker calls it."""
+
+    capacity: Bytes
+    bandwidth: ByteRate
+    usable: Share
+    ways: Count
+    copies: Count
+
+
+@dataclass(frozen=True, config=CONFIG)
+class Device(Spec):
+    """One accelerator: rates, memories, silicon.  Units are SI; shares are of the peak, 0 to 1.
+
+    Its fields stand in sections, ``device.l2.capacity``; their names of one word (``device.l2_capacity``, ``FLAT``)
+    are read as well.  A ``die_area``, ``power`` or ``price`` of 0 is not known.
+    """
+
+    vendor: str
+    architecture: str
+    process: str
+    link: str
+    scale_out: str
+    compute: Compute
+    matmul: Matmul
+    attention: Attention
+    hbm: Hbm
+    l2: L2
+    die_area: Area = 0.0
+    dies: Count = 1.0
+    power: Watts = 0.0
     price: Dollars = 0.0
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Return a field by its name of one word."""
+            if name not in FLAT:
+                raise AttributeError(f"{type(self).__name__!r} has no field {name!r}")
+            return value_of(self, FLAT[name])
+
+
+def _flat(section: str, name: str) -> str:
+    """Return the name of one word: where a field's own name says too little, its section stands before it."""
+    alone = ("softmax_width", "combine_time")
+    return f"{section}_{name}" if section in ("attention", "hbm", "l2") and name not in alone else name
+
+
+#: name of one word of a device's field → where it stands
+FLAT = {_flat(*name.split(".")): name for name in field_types(Device) if "." in name}
 
 
 @dataclass(frozen=True, config=CONFIG)
