@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,8 +12,8 @@ from accelmodel.cli.options import Json, emit
 from accelmodel.cli.terminal import print_table, say
 from accelmodel.errors import SpecError, unknown
 from accelmodel.specs.base import value_of
-from accelmodel.specs.find import FOLDERS, is_path, kind_of
-from accelmodel.specs.load import TYPES, available, field_units, load, path_of
+from accelmodel.specs.find import FOLDERS, is_known, is_path, kind_of
+from accelmodel.specs.load import TYPES, available, field_units, load
 from accelmodel.specs.names import flat
 from accelmodel.units import show
 
@@ -74,8 +73,7 @@ def _kind_of(name: str) -> str:
             f"{name}: has none of the tables {', '.join(f'[{kind}]' for kind in TYPES)}; see hwspecs/README.md"
         )
     for kind in TYPES:
-        with contextlib.suppress(SpecError):
-            path_of(kind, name)
+        if is_known(kind, name):
             return kind
     raise unknown("specification", name, [each for kind in TYPES for each in available(kind)])
 

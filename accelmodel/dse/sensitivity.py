@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     pass
 from accelmodel.dse.enumeration import evaluate
 
-
 #: the order in which a device's constants are listed: what it computes, how, how much of it is reached, its memories
 _ORDER = ("compute", "matmul", "attention", "compute.matrix_share", "hbm", "l2", "compute.launch_time")
 

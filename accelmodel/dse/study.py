@@ -212,9 +212,16 @@ def study_schema() -> dict[str, Any]:
     schema = Study.model_json_schema()
     for name in ("name", "digest"):
         schema["properties"].pop(name)
-    axis = schema["properties"]["space"].pop("additionalProperties")
+    rule = schema["properties"]["space"].pop("additionalProperties")
+    axes = {name: {**rule, "description": f"axis of the chip, in {unit}"} for name, unit in AXES.items()}
+    inside: dict[str, Any] = {}
+    for full, name in AXIS_NAMES.items():
+        part, _, field = full.partition(".")
+        table = inside.setdefault(part, {"type": "object", "properties": {}, "additionalProperties": False})
+        table["properties"][field] = axes[name]
     schema["properties"]["space"] |= {
-        "properties": {name: {**axis, "description": f"axis of the chip, in {unit}"} for name, unit in AXES.items()},
+        "properties": {**axes, **inside, **{full: axes[name] for full, name in AXIS_NAMES.items()}},
+        "additionalProperties": False,
         "minProperties": 1,
     }
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "accelmodel study"}

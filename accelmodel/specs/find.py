@@ -114,6 +114,14 @@ def path_of(kind: str, name: str) -> Path:
     return own
 
 
+def is_known(kind: str, name: str) -> bool:
+    """Tell whether a text stands for a file that is there: by shipped name, by path or in the working directory."""
+    try:
+        return path_of(kind, name).is_file()
+    except (SpecError, OSError, ValueError):
+        return False
+
+
 def seen_from(path: Path, kind: str, name: str) -> str:
     """Return what a name in a file stands for: a path to a file beside it, or else the name as it is."""
     if is_path(name):

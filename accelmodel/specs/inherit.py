@@ -106,6 +106,11 @@ def _line(kind: str, path: Path) -> list[FactFile]:
         path = find.path_of(kind, find.seen_from(path, kind, file.head["like"]))
 
 
+@cache
+def _shipped_line(path: Path) -> list[FactFile]:
+    return _line("architecture", path)
+
+
 def _sound(file: FactFile) -> FactFile:
     if file.faults:
         raise refused(file)
@@ -172,7 +177,8 @@ def inherit(path: Path, fitted: bool) -> Heritage:
     *line, own = _line("device", path)
     word = _word([*line, own])
     start, exact = _architecture(own.path, word)
-    layers = [(_sound(file), f"architecture {file.path.stem}") for file in _line("architecture", start)]
+    family = _shipped_line(start) if find.is_shipped(start) else _line("architecture", start)
+    layers = [(_sound(file), f"architecture {file.path.stem}") for file in family]
     layers += [(file, file.name) for file in line]
     found, digests = _inherited(layers, fitted and not own.head.get("uncalibrated", False))
     rules = {name: found.pop(f"derive.{name}") for name in DERIVE if f"derive.{name}" in found}

@@ -182,6 +182,55 @@ def test_an_architecture_of_ones_own_stands_beside(tmp_path):
     assert chip.facts["matmul.tile_m"].inherited == "architecture lab"
 
 
+def test_constants_fitted_to_an_architecture_hold_for_its_devices_but_not_their_residuals(tmp_path):
+    lab = tmp_path / "lab.toml"
+    lab.write_text(f'{SHEET}[architecture]\nlike = "hopper"\n', encoding="utf-8")
+    find.calibrated_path(lab).write_text(
+        SHEET + '[matmul]\nstore_width = { value = 21, unit = "B", kind = "calibrated", range = [20, 22] }\n'
+        '[[residual]]\nkind = "matmul"\nbits = 16\nlower = 0.9\nupper = 1.1\nrows = 7\n',
+        encoding="utf-8",
+    )
+    path = str(device_file(tmp_path, architecture='"lab"'))
+    chip = am.load("device", path)
+    assert chip.matmul.store_width == 21.0
+    assert (chip.facts["matmul.store_width"].kind, chip.facts["matmul.store_width"].standing) == (
+        "calibrated",
+        "assumed",
+    )
+    assert chip.residuals == ()
+    assert am.load("device", path, fitted=False).matmul.store_width == 18.0
+
+
+def test_an_heir_of_a_device_that_is_not_calibrated_is_not_either(tmp_path):
+    chip = am.load("device", str(heir(tmp_path, "a100-sxm-40gb")))
+    assert chip.compute.matrix_share == am.load("device", "a100-sxm-40gb").compute.matrix_share
+    assert chip.compute.matrix_share != am.load("device", "a100-sxm-80gb").compute.matrix_share
+
+
+def test_what_no_sheet_may_leave_out_is_asked_for_at_once(tmp_path):
+    needed = (
+        "vendor",
+        "compute.cores",
+        "compute.clock",
+        "compute.peak_16bit",
+        "hbm.bandwidth",
+        "hbm.capacity",
+        "l2.capacity",
+    )
+    path = device_file(tmp_path, **{name: None for name in BARE if name != "architecture"})
+    with pytest.raises(SpecError) as caught:
+        am.load("device", str(path))
+    lines = str(caught.value).splitlines()
+    assert {line.removeprefix(f"{path}: ").partition(":")[0] for line in lines} == set(needed)
+    assert all("is missing; add it" in line for line in lines)
+    assert f"{path}: hbm.bandwidth: is missing; add it under [hbm], in B/s" in lines
+
+
+def test_ranges_of_a_sheet_are_kept(tmp_path):
+    chip = am.load("device", str(device_file(tmp_path, cores="{ value = 64, range = [32, 128] }")))
+    assert chip.facts["compute.cores"].range == (32.0, 128.0)
+
+
 def test_the_digest_changes_with_what_is_inherited(tmp_path):
     one = heir(tmp_path, "h100-sxm", "[l2]\nways = 8", "one")
     two = heir(tmp_path, "one", name="two")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import accelmodel as am
+from accelmodel.dse.study import study_schema
 from accelmodel.errors import SpecError
 from accelmodel.specs import find, schema
 from accelmodel.specs.base import field_types
@@ -18,12 +19,22 @@ KINDS = [kind for kind in find.FOLDERS if kind != "study"]
 
 def faults(value: Any, rule: dict[str, Any], where: str = "") -> list[str]:
     """Return where a value breaks a schema: the few keywords that ours use."""
+    if "$ref" in rule:
+        return faults(value, DEFS[rule["$ref"].rpartition("/")[2]], where)
     if "anyOf" in rule:
         tried = [faults(value, each, where) for each in rule["anyOf"]]
         return min(tried, key=len)
     if "enum" in rule and value not in rule["enum"]:
         return [f"{where}: {value!r} is none of {rule['enum']}"]
-    kinds = {"object": dict, "array": list, "string": str, "boolean": bool, "number": (int, float)}
+    kinds = {
+        "object": dict,
+        "array": list,
+        "string": str,
+        "boolean": bool,
+        "number": (int, float),
+        "integer": int,
+        "null": type(None),
+    }
     if "type" in rule and not isinstance(value, kinds[rule["type"]]):
         return [f"{where}: {value!r} is no {rule['type']}"]
     found = []
@@ -40,6 +51,7 @@ def faults(value: Any, rule: dict[str, Any], where: str = "") -> list[str]:
     return found
 
 
+DEFS = study_schema()["$defs"]
 FILES = [(kind, name) for kind in KINDS for name in find.available(kind)]
 
 
@@ -47,6 +59,14 @@ FILES = [(kind, name) for kind in KINDS for name in find.available(kind)]
 def test_a_shipped_file_keeps_to_its_schema(kind, name):
     content = tomllib.loads(find.path_of(kind, name).read_text(encoding="utf-8"))
     assert faults(content, schema.file_schema(kind), name) == []
+
+
+@pytest.mark.parametrize("name", find.available("study"))
+def test_a_shipped_study_keeps_to_its_schema(name):
+    content = tomllib.loads(find.path_of("study", name).read_text(encoding="utf-8"))
+    assert faults(content, study_schema(), name) == []
+    assert faults({**content, "space": {"l3_capacity": {"values": ["1MB"]}}}, study_schema(), name)
+    assert faults({**content, "study": {"title": 3}}, study_schema(), name)
 
 
 @pytest.mark.parametrize(
