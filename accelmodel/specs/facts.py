@@ -181,8 +181,8 @@ def read_fact(entry: Any, default: Mapping[str, Any], extra: Iterable[str] = ())
     return Fact(number, dimension, kind, source, locator, span, note)
 
 
-#: what the table of a file may say of itself, beside facts
-_HEAD = ("name", "like", "uncalibrated", "words")
+#: what a table may say of itself beside facts, by the table
+_HEAD = {"device": ("name", "like", "uncalibrated"), "architecture": ("name", "like", "words")}
 _DEFAULT = ("kind", "source", "locator")
 
 
@@ -192,7 +192,7 @@ def _entries(content: Mapping[str, Any], table: str, sections: Iterable[str]) ->
     for name, entry in body.items():
         if name in sections and isinstance(entry, dict):
             yield from ((f"{name}.{field}", each) for field, each in entry.items())
-        elif name not in _HEAD:
+        elif name not in _HEAD.get(table, ("name",)):
             yield name, entry
     for section in sections:
         yield from ((f"{section}.{field}", each) for field, each in content.get(section, {}).items())
@@ -214,7 +214,7 @@ def _shape(content: Mapping[str, Any], table: str, others: Iterable[str], sectio
         faults["[default]"] = str(unknown("key", sorted(stray)[0], _DEFAULT))
     head = content.get(table, {})
     if isinstance(head, dict):
-        for key in ("name", "like"):
+        for key in {"name", "like"} & {*_HEAD.get(table, ("name",))}:
             if not isinstance(head.get(key, "x"), str) or not head.get(key, "x"):
                 faults[key] = f"must be text, not {brief(head[key])}"
         if not isinstance(head.get("uncalibrated", False), bool):
@@ -251,7 +251,7 @@ def read_facts(path: Path, table: str, others: Iterable[str] = (), sections: Ite
     faults = _shape(content, table, others, sections)
     content = {key: part for key, part in content.items() if f"[{key}]" not in faults or key == table}
     body = content.get(table, {}) if isinstance(content.get(table, {}), dict) else {}
-    head = {key: body[key] for key in _HEAD if key in body and key not in faults}
+    head = {key: body[key] for key in _HEAD.get(table, ("name",)) if key in body and key not in faults}
     if isinstance(body.get("architecture"), str):
         head["architecture"] = body["architecture"]  # a word alone needs no source: its file has one
     found: dict[str, Fact] = {}

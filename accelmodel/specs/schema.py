@@ -111,7 +111,7 @@ def _table(description: str, properties: dict[str, Any], required: list[str] | N
     }
 
 
-def _about(kind: str) -> dict[str, Any]:
+def _about() -> dict[str, Any]:
     """Return the tables that any file of facts may hold besides."""
     default = {"kind": {"enum": list(facts.KINDS[1:])}, "source": _TEXT, "locator": _TEXT}
     source = {"type": "object", "properties": {"title": _TEXT}, "additionalProperties": {"type": "string"}}
@@ -180,8 +180,8 @@ def file_schema(kind: str) -> dict[str, Any]:
         top = {**plain, **top, **old}
     if kind == "architecture":
         rules = {
-            name: fact_schema(name, FieldType(Quantity(unit, gt=0.0), float, False), how)
-            for name, (unit, how) in _RULES.items()
+            name: fact_schema(name, FieldType(Quantity(unit, gt=0.0), float, False), known[f"derive.{name}"])
+            for name, (unit, *_) in DERIVE.items()
         }
         tables["derive"] = _table("how what a data sheet leaves out follows from the rest", rules)
     needed = [name for name, each in fields.items() if each.required and not heirs]
@@ -189,8 +189,5 @@ def file_schema(kind: str) -> dict[str, Any]:
     return {
         "$schema": DRAFT,
         "title": f"accelmodel {kind}",
-        **_table(f"a file of hwspecs/{kind}", {kind: main, **tables, **_about(kind)}, [kind]),
+        **_table(f"a file of hwspecs/{kind}", {kind: main, **tables, **_about()}, [kind]),
     }
-
-
-_RULES = {name: (unit, f"gives {field}") for name, (unit, field, *_) in DERIVE.items()}

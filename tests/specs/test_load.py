@@ -247,6 +247,7 @@ def test_default_table_and_own_sources(tmp_path):
 @pytest.mark.parametrize(
     ("field", "line", "says"),
     [
+        ("like", f'{{ value = "x", {FIRM} }}', "unknown key 'like'"),
         ("bandwith", f'{{ value = 32, unit = "GB/s", {FIRM} }}', "bandwidth"),
         ("bandwidth", f'{{ value = 32, unit = "GB", {FIRM} }}', "expected B/s"),
         ("bandwidth", f'{{ value = 32, unit = "furlong/s", {FIRM} }}', "unknown unit"),
