@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -34,6 +34,18 @@ def unknown(what: str, given: object, allowed: Iterable[str]) -> SpecError:
     close = get_close_matches(str(given), names, n=1, cutoff=0.5)
     hint = f", did you mean {close[0]!r}?" if close else "."
     return SpecError(f"unknown {what} {given!r}{hint} Allowed: {', '.join(names)}")
+
+
+def listed(lines: Sequence[str], most: int = 10) -> SpecError:
+    """Return one error that says several things, a line each, and how many are left out.
+
+    Examples
+    --------
+    >>> str(listed(["a: is missing", "b: is missing", "c: is missing"], most=2))
+    'a: is missing\\nb: is missing\\nand 1 more'
+    """
+    more = [f"and {len(lines) - most} more"] if len(lines) > most else []
+    return SpecError("\n".join([*lines[:most], *more]))
 
 
 def brief(value: object) -> str:

@@ -8,6 +8,7 @@ from accelmodel.calibration.fit import FOLDS, Fit
 from accelmodel.errors import SpecError
 from accelmodel.specs.base import Residual, Spec
 from accelmodel.specs.load import field_units
+from accelmodel.specs.names import dotted
 
 #: digits that a fit is worth
 DIGITS = 4
@@ -17,14 +18,15 @@ def _rounded(value: float) -> str:
     return f"{value:.{DIGITS}g}"
 
 
-def _line(name: str, unit: str, fit: Fit, source: str, date: str) -> str:
+def _line(name: str, constant: str, unit: str, fit: Fit, source: str, date: str) -> str:
+    """Return the line of a fitted constant under its name in the file."""
     scale, shown = (1e6, "us") if unit == "s" else (1.0, unit)
-    value = float(_rounded(fit.values[name] * scale))
-    low, high = (float(_rounded(end * scale)) for end in fit.spans[name])
+    value = float(_rounded(fit.values[constant] * scale))
+    low, high = (float(_rounded(end * scale)) for end in fit.spans[constant])
     part = f'unit = "{shown}", ' if shown != "1" else ""
     where = f"{date}, {fit.rows} training rows of {fit.kind}: {fit.sources}; range over {FOLDS} parts of them"
     return (
-        f'{name.removeprefix("link.")} = {{ value = {value!r}, {part}kind = "calibrated", source = "{source}", '
+        f'{name} = {{ value = {value!r}, {part}kind = "calibrated", source = "{source}", '
         f'locator = "{where}", '
         f"range = [{min(low, value)!r}, {max(high, value)!r}] }}"
     )
@@ -38,7 +40,7 @@ def _residual(residual: Residual) -> str:
 
 
 def text(spec: Spec, table: str, fits: list[Fit], source: str, date: str) -> str:
-    """Return the file's content.
+    """Return the file's content: a table for each section, so that it serves a device and an architecture alike.
 
     Parameters
     ----------
@@ -53,13 +55,18 @@ def text(spec: Spec, table: str, fits: list[Fit], source: str, date: str) -> str
         Day of the fit, as 2026-11-23.
     """
     units = field_units(type(spec))
-    lines = [f"# Constants of {spec.name} fitted to measured kernels by `accelmodel calibrate`.", "", f"[{table}]"]
     own = [(fit, name) for fit in fits for name in fit.values if name.startswith("link.") == (table == "link")]
-    lines += [_line(name, units[name.removeprefix("link.")], fit, source, date) for fit, name in own]
+    tables: dict[str, list[str]] = {}
+    for fit, constant in own:
+        field = dotted(type(spec), constant.removeprefix("link."))
+        section, _, name = field.rpartition(".")
+        tables.setdefault(section or table, []).append(_line(name, constant, units[field], fit, source, date))
+    blocks = [f"# Constants of {spec.name} fitted to measured kernels by `accelmodel calibrate`.\n"]
     if source == "user":
-        lines[2:2] = ["[sources.user]", 'title = "measurements given by the user"', ""]
-    residuals = [_residual(residual) for fit in {id(fit): fit for fit, _ in own}.values() for residual in fit.residuals]
-    return "\n".join(lines) + "\n\n" + "\n".join(residuals)
+        blocks.append('[sources.user]\ntitle = "measurements given by the user"\n')
+    blocks += ["\n".join([f"[{name}]", *lines]) + "\n" for name, lines in tables.items()]
+    blocks += [_residual(each) for fit in {id(fit): fit for fit, _ in own}.values() for each in fit.residuals]
+    return "\n".join(blocks)
 
 
 def write(path: Path, content: str) -> None:

@@ -23,9 +23,10 @@ from accelmodel.measured.conditions import (
     cache_write,
     matmul_times,
 )
-from accelmodel.specs.base import Residual
+from accelmodel.specs.base import Residual, value_of
 from accelmodel.specs.hardware import Cluster, Device
 from accelmodel.specs.load import override
+from accelmodel.specs.names import dotted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -172,7 +173,7 @@ def placed(chip: Cluster, values: Mapping[str, Any]) -> Cluster:
 def constant(chip: Cluster, name: str) -> float:
     """Return a constant of a cluster by its name in ``CONSTANTS``."""
     owner = chip.link if name.startswith(_LINK) else chip.device
-    return float(getattr(owner, name.removeprefix(_LINK)))
+    return float(value_of(owner, dotted(type(owner), name.removeprefix(_LINK))))
 
 
 def is_fitted(kind: str, frame: pd.DataFrame) -> Any:

@@ -16,6 +16,7 @@ COMMANDS = {
     "list": "specs", "show": "specs", "step": "step", "preserve": "step", "cake": "cake", "instances": "instances",
     "fleet": "instances", "explore": "explore", "matmul": "operators", "attention": "operators",
     "collective": "operators", "validate": "accuracy", "calibrate": "accuracy", "benchmark": "explore",
+    "new": "new", "schema": "new",
 }  # fmt: skip
 
 
@@ -75,7 +76,8 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
     except (SpecError, Infeasible) as error:
-        sys.stderr.write(f"accelmodel: {' '.join(str(error).split())}\n")
+        for line in str(error).splitlines() or [""]:
+            sys.stderr.write(f"accelmodel: {' '.join(line.split())}\n")
         raise SystemExit(2) from None
     except (KeyboardInterrupt, typer.Abort):
         sys.stderr.write("accelmodel: interrupted\n")

@@ -10,8 +10,9 @@ import typer
 
 from accelmodel.dse.chip import with_cores
 from accelmodel.errors import SpecError, unknown
-from accelmodel.specs.hardware import Cluster, Device, Link
+from accelmodel.specs.hardware import FLAT, Cluster, Device, Link
 from accelmodel.specs.load import cluster, field_units, load, override
+from accelmodel.specs.names import canonical, dotted
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")]
 DeviceName = Annotated[str, typer.Option("--device", help="Name, or path of a TOML file.")]
@@ -66,17 +67,19 @@ def counts(text: str, what: str) -> list[int]:
 
 
 def _owner(name: str, targets: dict[str, Any]) -> tuple[str, str]:
-    """Return which part of the cluster a ``--set`` name belongs to, and the field."""
+    """Return which part of the cluster a ``--set`` name belongs to, and the field by its dotted name.
+
+    ``l2.capacity`` and ``l2_capacity`` are the device's, ``link.share`` is the link's.
+    """
     part, dot, field = name.partition(".")
-    if not dot:
-        owners = [key for key, spec in targets.items() if part in field_units(type(spec))]
-        if len(owners) != 1:
-            allowed = {f"{key}.{f}" for key, spec in targets.items() for f in field_units(type(spec))}
-            raise unknown("field", name, allowed)
-        return owners[0], part
-    if part not in targets:
-        raise unknown("part", part, targets)
-    return part, field
+    if dot and part in targets:
+        return part, dotted(type(targets[part]), field)
+    found = {key: canonical(type(spec), name) for key, spec in targets.items()}
+    owners = [(key, field) for key, field in found.items() if field is not None]
+    if len(owners) == 1:
+        return owners[0]
+    device = {*field_units(Device), *FLAT}
+    raise unknown("field", name, device | {f"{key}.{f}" for key, s in targets.items() for f in field_units(type(s))})
 
 
 def hardware(
@@ -100,7 +103,8 @@ def hardware(
     shortcuts : dict
         ``l2_capacity``, ``hbm_bandwidth``, ``hbm_capacity``, ``link_bandwidth``, ``cores`` … → text with unit.
     settings : list of str
-        ``FIELD=VALUE``, ``device.FIELD=VALUE``, ``link.FIELD=VALUE`` or ``scale_out.FIELD=VALUE``.
+        ``FIELD=VALUE``, ``device.FIELD=VALUE``, ``link.FIELD=VALUE`` or ``scale_out.FIELD=VALUE``; fields of a device
+        by dotted name (``l2.capacity``) or in one word (``l2_capacity``).
 
     Raises
     ------
@@ -119,7 +123,7 @@ def hardware(
     for setting in settings or []:
         name, equals, value = setting.partition("=")
         if not equals:
-            raise SpecError(f"--set {setting!r}: write FIELD=VALUE, for example --set l2_usable=0.8")
+            raise SpecError(f"--set {setting!r}: write FIELD=VALUE, for example --set l2.usable=0.8")
         part, field = _owner(name.strip(), targets)
-        targets[part] = override(targets[part], **{field: value.strip()})
+        targets[part] = override(targets[part], {field: value.strip()})
     return cluster(targets["device"], devices, link=targets["link"], scale_out=targets["scale_out"])

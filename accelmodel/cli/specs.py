@@ -4,34 +4,29 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from accelmodel.errors import SpecError, unknown
-from accelmodel.specs import facts
-from accelmodel.specs.load import TYPES, available, field_units, load
-from accelmodel.units import show
-
-if TYPE_CHECKING:
-    pass
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from accelmodel.cli.options import Json, emit
-from accelmodel.cli.terminal import print_table
+from accelmodel.cli.terminal import print_table, say
+from accelmodel.errors import SpecError, unknown
+from accelmodel.specs.base import value_of
+from accelmodel.specs.find import FOLDERS, is_known, is_path, kind_of
+from accelmodel.specs.load import TYPES, available, field_units, load
+from accelmodel.specs.names import flat
+from accelmodel.units import show
 
 app = typer.Typer(add_completion=False)
 
 
 #: name of earlier versions → folder
 FORMER_FOLDERS = {"kernels": "kernel_libraries"}
-FOLDERS = {folder: kind for kind, (folder, _) in TYPES.items()}
 
 
 def known(kind: str) -> dict[str, list[str]]:
     """Return the names of one kind of specification, or of all."""
-    studies = sorted(path.stem for path in (facts.root() / "studies").glob("*.toml"))
-    everything = {**{folder: available(of) for folder, of in FOLDERS.items()}, "studies": studies}
+    everything = {folder: available(of) for of, folder in FOLDERS.items()}
     if not kind:
         return {**everything, **{former: everything[now] for former, now in FORMER_FOLDERS.items()}}
     kind = FORMER_FOLDERS.get(kind, kind)
@@ -52,31 +47,35 @@ def print_known(found: dict[str, list[str]]) -> None:
 
 def specification(name: str) -> dict[str, Any]:
     """Return one specification with the facts behind it, whatever its kind."""
-    kinds = [kind for kind in TYPES if name in available(kind)]
-    own = Path(name if name.endswith((".toml", ".json")) or "/" in name else f"{name}.toml")
-    if not kinds and (str(own) != f"{name}.toml" or own.is_file()):
-        kinds = [_kind_of(own)]
-    if not kinds:
-        raise unknown("specification", name, [each for kind in TYPES for each in available(kind)])
-    spec = load(kinds[0], name)
+    kind = _kind_of(name)
+    spec = load(kind, name)
     rows = []
-    for field in field_units(type(spec)):
-        fact = spec.facts.get(field)
-        row = {"field": field, "value": getattr(spec, field)}
-        rows.append(
-            {**row, **({k: v for k, v in asdict(fact).items() if k != "value"} if fact else {"kind": "default"})}
-        )
-    return {"name": spec.name, "kind": kinds[0], "digest": spec.digest, "fields": rows}
+    for key in field_units(type(spec)):
+        row = {"field": flat(type(spec), key), "key": key, "value": value_of(spec, key)}
+        fact = spec.facts.get(key)
+        behind = {k: v for k, v in asdict(fact).items() if k != "value"} if fact else {"kind": "default"}
+        rows.append({**row, **behind})
+    return {"name": spec.name, "kind": kind, "digest": spec.digest, "notes": list(spec.notes), "fields": rows}
 
 
-def _kind_of(path: Path) -> str:
-    if path.suffix == ".json":
-        return "model"
-    content, _ = facts.read_toml(path)
+def _kind_of(name: str) -> str:
+    """Return the kind of the specification that a name or a path stands for."""
     for kind in TYPES:
-        if kind in content:
+        if name in available(kind):
             return kind
-    raise SpecError(f"{path}: has none of the tables {', '.join(f'[{kind}]' for kind in TYPES)}; see hwspecs/README.md")
+    if is_path(name):
+        if not Path(name).exists():
+            raise SpecError(f"{name}: cannot be read (no such file); check the path")
+        found = kind_of(Path(name))
+        if found in TYPES:
+            return str(found)
+        raise SpecError(
+            f"{name}: has none of the tables {', '.join(f'[{kind}]' for kind in TYPES)}; see hwspecs/README.md"
+        )
+    for kind in TYPES:
+        if is_known(kind, name):
+            return kind
+    raise unknown("specification", name, [each for kind in TYPES for each in available(kind)])
 
 
 def print_specification(found: dict[str, Any]) -> None:
@@ -86,8 +85,11 @@ def print_specification(found: dict[str, Any]) -> None:
         value = row["value"]
         unit = row.get("unit", "1").replace("1/s", "Hz")
         text = show(value, unit) if isinstance(value, float) else str(value)
-        rows.append([row["field"], text, row["kind"], row.get("source", ""), row.get("locator", "")])
+        origin = f"{row['inherited']}: " if row.get("inherited") else ""
+        rows.append([row["key"], text, row["kind"], row.get("source", ""), origin + row.get("locator", "")])
     print_table(f"{found['kind']} {found['name']}", ["field", "value", "kind", "source", "where"], rows, 5)
+    for note in found["notes"]:
+        say(f"note: {note}")
 
 
 @app.command("list")

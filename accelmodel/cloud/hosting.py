@@ -22,7 +22,7 @@ from accelmodel.inference.memory import kv_bytes_per_token, memory_per_device
 from accelmodel.laws.kernels.batching import step_time
 from accelmodel.serving.simulate import rules_of
 from accelmodel.serving.step_times import axis, device_times, split_times
-from accelmodel.specs.base import Spec
+from accelmodel.specs.base import Spec, value_of
 from accelmodel.specs.cloud import Engine, Instance
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
@@ -101,7 +101,7 @@ def _column(instances: list[Instance], field: str) -> Array:
 
 
 def _devices(instances: list[Instance], field: str) -> Array:
-    return np.array([float(getattr(load("device", each.device), field)) for each in instances])[:, None, None]
+    return np.array([float(value_of(load("device", each.device), field)) for each in instances])[:, None, None]
 
 
 def as_published(model: LanguageModel, instances: list[Instance], task: Task, setup: Setup) -> dict[str, Array]:
@@ -118,7 +118,7 @@ def as_published(model: LanguageModel, instances: list[Instance], task: Task, se
         raise SpecError("the paper's equations have one precision: give kv-bits as weight-bits, or use physical time")
     count = _column(instances, "devices")
     server = Server(
-        _devices(instances, "hbm_capacity") * count, _devices(instances, "vector_rate") * count,
+        _devices(instances, "hbm.capacity") * count, _devices(instances, "compute.vector_rate") * count,
         _column(instances, "store_bandwidth") * count, _column(instances, "load_bandwidth") * count,
     )  # fmt: skip
     shape = shape_of(model, setup)
@@ -173,7 +173,7 @@ def _at_degree(
     need = _need(model, instances, task._replace(batch=shared), setup, tp)
     devices, engine = _column(instances, "devices"), setup.engine
     offer = Offer(
-        _devices(instances, "hbm_capacity") * engine.gpu_memory_utilization,
+        _devices(instances, "hbm.capacity") * engine.gpu_memory_utilization,
         _column(instances, "host_memory") * engine.host_memory_share / devices,
         _column(instances, "disk") / devices, _column(instances, "load_bandwidth"),
         _column(instances, "store_bandwidth"),
@@ -182,7 +182,7 @@ def _at_degree(
     if setup.memory_rule:
         footprint, ratio_of = infersave.MEMORY_RULES[setup.memory_rule]
         ratio = ratio_of(
-            footprint(shape_of(model, setup), task._replace(batch=shared), _devices(instances, "hbm_capacity") * tp)
+            footprint(shape_of(model, setup), task._replace(batch=shared), _devices(instances, "hbm.capacity") * tp)
         )
     placed: Placed = POLICIES[setup.policy](need, offer, ratio)
     fixed = engine.layer_time * model.layers + engine.sequence_time * shared
@@ -221,7 +221,7 @@ def _need(model: LanguageModel, instances: list[Instance], task: Task, setup: Se
     kv = float(held["kv_cache"]) * task.batch
     mean, length = task.input + task.output / 2.0, task.input + task.output
     hidden = 2.0 * model.layers * model.hidden / float(kv_bytes_per_token(model, setup.kv_bits))
-    rate = _devices(instances, "peak_16bit") * _devices(instances, "matrix_share")
+    rate = _devices(instances, "compute.peak_16bit") * _devices(instances, "compute.matrix_share")
     made = 4.0 * model.hidden * model.kv_heads * model.head_dim * model.layers * task.batch * mean / (rate * tp)
     return Need(
         prefill, decode, float(held["weights"]), active, kv, kv * mean / length,

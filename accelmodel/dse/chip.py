@@ -10,9 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from accelmodel.laws import cost
+from accelmodel.specs.base import value_of
 from accelmodel.specs.hardware import BillOfMaterials, Cluster, Device, Link, Process
 from accelmodel.specs.load import cluster, load, override
 from accelmodel.specs.quantities import Number
+
+#: what cores bring
+PER_CORE = (
+    "compute.peak_16bit", "compute.peak_8bit_int", "compute.peak_8bit_float", "compute.peak_4bit",
+    "compute.vector_rate", "l2.bandwidth",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -33,10 +40,9 @@ def parts_of(device: str, bill: str) -> Parts:
 
 def with_cores(device: Device, cores: Number) -> Device:
     """Return the device with another number of cores of the same kind; what cores provide scales with them."""
-    more = override(device, cores=cores).cores / device.cores
-    rates = ("peak_16bit", "peak_8bit_int", "peak_8bit_float", "peak_4bit", "vector_rate", "l2_bandwidth")
-    scaled = {name: getattr(device, name) * more for name in rates}
-    return override(device, cores=cores, **scaled)
+    more = override(device, {"compute.cores": cores}).compute.cores / device.compute.cores
+    scaled = {name: value_of(device, name) * more for name in PER_CORE}
+    return override(device, {"compute.cores": cores, **scaled})
 
 
 def design(parts: Parts, **axes: Number) -> tuple[Cluster, dict[str, Number]]:
@@ -61,17 +67,19 @@ def design(parts: Parts, **axes: Number) -> tuple[Cluster, dict[str, Number]]:
     Area, yield and price: ``laws.economics``.  Area of a link grows with its bandwidth.
     """
     device, link = parts.device, parts.link
-    cores, l2 = axes.get("cores", device.cores), axes.get("l2_capacity", device.l2_capacity)
-    stacks, links = axes.get("hbm_stacks", device.hbm_stacks), axes.get("links", link.links)
+    cores, l2 = axes.get("cores", device.compute.cores), axes.get("l2_capacity", device.l2.capacity)
+    stacks, links = axes.get("hbm_stacks", device.hbm.stacks), axes.get("links", link.links)
     lane = link.bandwidth / link.links
     one = axes.get("link_bandwidth", lane)
     lanes = links * one / lane
     chip = override(
         with_cores(device, cores),
-        l2_capacity=l2,
-        hbm_stacks=stacks,
-        hbm_bandwidth=device.hbm_bandwidth * stacks / device.hbm_stacks,
-        hbm_capacity=device.hbm_capacity * stacks / device.hbm_stacks,
+        {
+            "l2.capacity": l2,
+            "hbm.stacks": stacks,
+            "hbm.bandwidth": device.hbm.bandwidth * stacks / device.hbm.stacks,
+            "hbm.capacity": device.hbm.capacity * stacks / device.hbm.stacks,
+        },
     )
     wires = override(link, bandwidth=links * one, links=links)
     return cluster(chip, link=wires), figures(parts, cores, l2, stacks, lanes)
@@ -91,7 +99,7 @@ def figures(parts: Parts, cores: Number, l2: Number, stacks: Number, lanes: Numb
     die = cost.die_price(
         area, process.wafer_price, process.wafer_diameter, process.defect_density, process.defect_clustering
     )
-    capacity = parts.device.hbm_capacity * stacks / parts.device.hbm_stacks
+    capacity = parts.device.hbm.capacity * stacks / parts.device.hbm.stacks
     prices = {
         "price_die": die,
         "price_hbm": capacity * bill.hbm_price,

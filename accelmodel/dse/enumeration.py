@@ -127,7 +127,7 @@ def throughput(study: Study, cluster: Cluster, errors: dict[str, float] | None =
 def _nothing(study: Study, cluster: Cluster) -> xr.Dataset:
     import xarray as xr
 
-    blank = cluster.device.hbm_capacity * 0.0
+    blank = cluster.device.hbm.capacity * 0.0
     return xr.Dataset(dict.fromkeys(study.techniques, blank))
 
 

@@ -179,5 +179,5 @@ def summary(result: Exploration, report: str) -> dict[str, Any]:
         "report": report,
         "storage": next(iter(result.found.values())).storage,
         "accelmodel_version": __version__,
-        "weakest_fact": weakest(fact.kind for spec in specs for fact in spec.facts.values()),
+        "weakest_fact": weakest(fact.standing for spec in specs for fact in spec.facts.values()),
     }

@@ -16,18 +16,28 @@ from accelmodel.inference.request import BASELINE
 from accelmodel.specs.facts import Fact
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.load import override
+from accelmodel.specs.names import flat
 
 if TYPE_CHECKING:
     import xarray as xr
 
+#: the order in which a device's constants are listed: what it computes, how, how much of it is reached, its memories
+_ORDER = ("compute", "matmul", "attention", "compute.matrix_share", "hbm", "l2", "compute.launch_time")
+
+
+def _place(name: str) -> int:
+    """Return where a constant is listed, by its own name or its section's; what has neither comes last."""
+    part = name if name in _ORDER else name.partition(".")[0]
+    return _ORDER.index(part) if part in _ORDER else len(_ORDER)
+
 
 def uncertain(parts: Parts) -> list[tuple[str, str, Fact]]:
-    """Return (part, field, fact) of every number behind a chip that has a range."""
+    """Return (part, field in one word, fact) of every number behind a chip that has a range."""
     named = {"device": parts.device, "link": parts.link, "bill": parts.bill, "process": parts.process}
     return [
-        (part, name, fact)
+        (part, flat(type(spec), name), fact)
         for part, spec in named.items()
-        for name, fact in spec.facts.items()
+        for name, fact in sorted(spec.facts.items(), key=lambda each: _place(each[0]) if part == "device" else 0)
         if fact.range is not None and isinstance(fact.value, float) and fact.range[0] < fact.range[1]
     ]
 
@@ -66,7 +76,7 @@ def sensitivity(study: Study, parts: Parts, chip: dict[str, float]) -> list[dict
         for part, name, fact in facts
     }
     moved = {
-        part: override(getattr(parts, part), **{name: values for (p, name), values in changed.items() if p == part})
+        part: override(getattr(parts, part), {name: values for (p, name), values in changed.items() if p == part})
         for part in ("device", "link", "bill", "process")
     }
     axes = {name: value for name, value in chip.items() if name in study.axes()}

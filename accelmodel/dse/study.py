@@ -14,16 +14,25 @@ import numpy.typing as npt
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
-from accelmodel.errors import SpecError, unknown
+from accelmodel.errors import SpecError, listed, unknown
 from accelmodel.inference.policies import TECHNIQUES
 from accelmodel.inference.request import BASELINE, PHASES
 from accelmodel.laws.prefetch import RULES
 from accelmodel.specs import facts
+from accelmodel.specs.find import path_of, seen_from
 from accelmodel.specs.load import load
 from accelmodel.units import parse
 
 #: axis of a chip → unit of its values
 AXES = {"l2_capacity": "B", "link_bandwidth": "B/s", "links": "1", "hbm_stacks": "1", "cores": "1"}
+#: an axis by its dotted name → by the name that it has in results
+AXIS_NAMES = {
+    "l2.capacity": "l2_capacity",
+    "hbm.stacks": "hbm_stacks",
+    "compute.cores": "cores",
+    "link.bandwidth": "link_bandwidth",
+    "link.links": "links",
+}
 OBJECTIVES = ("throughput_per_area", "tokens_per_dollar")
 _MAX_AXIS = 100_000
 Positive = Annotated[int, Field(ge=1, le=10**9)]
@@ -145,6 +154,27 @@ class Study(_Table):
         return {name: axis.points(AXES[name], f"space.{name}") for name, axis in self.space.items()}
 
 
+def _named(content: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return a study's content with axes by their names, and with what it names as seen from here."""
+    found = dict(content)
+    if isinstance(space := content.get("space"), dict):
+        found["space"] = {}
+        for name, axis in space.items():
+            # l2.capacity = { … } in TOML is a table inside a table
+            inner = isinstance(axis, dict) and all(isinstance(each, dict) for each in axis.values()) and axis
+            for field, each in inner.items() if inner else [("", axis)]:
+                full = f"{name}.{field}" if field else name
+                found["space"][AXIS_NAMES.get(full, full)] = each
+    for table, field, kind in (("study", "device", "device"), ("study", "bill", "bill")):
+        if isinstance(part := content.get(table), dict) and isinstance(part.get(field), str):
+            found[table] = {**found[table], field: seen_from(path, kind, part[field])}
+    serving = content.get("workload")
+    if isinstance(serving, dict) and isinstance(models := serving.get("models"), list):
+        seen = [seen_from(path, "model", name) if isinstance(name, str) else name for name in models]
+        found["workload"] = {**serving, "models": seen}
+    return found
+
+
 def _check_names(study: Study) -> None:
     """Raise SpecError naming the field if a specification is not there, or a choice is given twice."""
     named = [("device", "study.device", study.study.device), ("bill", "study.bill", study.study.bill)]
@@ -192,52 +222,30 @@ def _check(study: Study, path: str) -> Study:
     return study
 
 
-def _folder() -> Path:
-    return facts.root() / "studies"
+def study_schema() -> dict[str, Any]:
+    """Return the JSON schema (draft 2020-12) of a study's file.
 
-
-def study_path(name: str) -> Path:
-    """Return the file of a study: a shipped name, a path, or ``NAME.toml`` in the working directory.
-
-    Raises
-    ------
-    SpecError
-        If it is none of these; the closest shipped name is given.
+    Examples
+    --------
+    >>> sorted(study_schema()["properties"])
+    ['constraints', 'software', 'space', 'study', 'workload']
     """
-    shipped, own = _folder() / f"{name}.toml", Path(f"{name}.toml")
-    if name.endswith(".toml") or "/" in name:
-        return Path(name)
-    if shipped.is_file() or own.is_file():
-        return shipped if shipped.is_file() else own
-    raise unknown("study", name, [each.stem for each in _folder().glob("*.toml")])
-
-
-def _holds(path: Path, kind: str) -> bool:
-    """Tell whether a file has the table of a kind of specification; one that cannot be read says so when it is."""
-    try:
-        return path.is_file() and kind in facts.read_toml(path)[0]
-    except SpecError:
-        return True
-
-
-def _seen_from(path: Path, kind: str, name: str) -> str:
-    """Return what a name in a study stands for: a path from its folder, a file beside it, else the name as it is."""
-    if name.endswith((".toml", ".json")) or "/" in name:
-        return str(path.parent / name)
-    own, config = path.parent / f"{name}.toml", path.parent / name / "config.json"
-    if path.parent == _folder():
-        return name
-    if _holds(own, kind):
-        return str(own)
-    return str(config) if kind == "model" and config.is_file() else name
-
-
-def _resolved(study: Study, path: Path) -> Study:
-    """Return the study with the files of one's own that it names as paths."""
-    head, models = study.study, study.workload.models
-    found = {"device": _seen_from(path, "device", head.device), "bill": _seen_from(path, "bill", head.bill)}
-    served = study.workload.model_copy(update={"models": [_seen_from(path, "model", name) for name in models]})
-    return study.model_copy(update={"study": head.model_copy(update=found), "workload": served})
+    schema = Study.model_json_schema()
+    for name in ("name", "digest"):
+        schema["properties"].pop(name)
+    rule = schema["properties"]["space"].pop("additionalProperties")
+    axes = {name: {**rule, "description": f"axis of the chip, in {unit}"} for name, unit in AXES.items()}
+    inside: dict[str, Any] = {}
+    for full, name in AXIS_NAMES.items():
+        part, _, field = full.partition(".")
+        table = inside.setdefault(part, {"type": "object", "properties": {}, "additionalProperties": False})
+        table["properties"][field] = axes[name]
+    schema["properties"]["space"] |= {
+        "properties": {**axes, **inside, **{full: axes[name] for full, name in AXIS_NAMES.items()}},
+        "additionalProperties": False,
+        "minProperties": 1,
+    }
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "accelmodel study"}
 
 
 def load_study(name: str = "preserve-l2", objective: str | None = None) -> Study:
@@ -264,13 +272,13 @@ def load_study(name: str = "preserve-l2", objective: str | None = None) -> Study
     >>> load_study("preserve-l2", objective="tokens_per_dollar").study.objective
     'tokens_per_dollar'
     """
-    path = study_path(name)
+    path = path_of("study", name)
     content, digest = facts.read_toml(path)
     try:
-        study = Study.model_validate({**content, "name": path.stem, "digest": digest})
+        study = Study.model_validate({**_named(content, path), "name": path.stem, "digest": digest})
     except pydantic.ValidationError as error:
-        lines = [f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()]
-        raise SpecError(f"{path}: " + "; ".join(lines)) from None
+        places = [(".".join(str(part) for part in item["loc"]), item["msg"]) for item in error.errors()]
+        raise listed([f"{path}: {place}: {message}" for place, message in places]) from None
     if objective:
         study = study.model_copy(update={"study": study.study.model_copy(update={"objective": objective})})
-    return _check(_resolved(study, path), str(path))
+    return _check(study, str(path))

@@ -10,7 +10,7 @@ from dataclasses import fields
 from typing import Any
 
 from accelmodel.inference.policies import Technique
-from accelmodel.specs.base import Spec
+from accelmodel.specs.base import Spec, value_of
 from accelmodel.specs.facts import GIVEN, weakest
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.workload import Workload
@@ -30,9 +30,7 @@ def told(value: Any) -> Any:
 def overrides(parts: dict[str, Spec]) -> str:
     """Return as JSON what the caller gave in place of what is known: part → field → value in SI."""
     changed = {
-        part: {
-            name: told(getattr(spec, name, fact.value)) for name, fact in spec.facts.items() if fact.locator == GIVEN
-        }
+        part: {name: told(value_of(spec, name)) for name, fact in spec.facts.items() if fact.locator == GIVEN}
         for part, spec in parts.items()
     }
     return json.dumps({part: values for part, values in changed.items() if values})
@@ -47,7 +45,7 @@ def behind(parts: dict[str, Spec]) -> dict[str, str]:
         "accelmodel_version": __version__,
         "digests": ", ".join(f"{spec.name}:{spec.digest}" for spec in parts.values()),
         "sources": ", ".join(sorted({fact.source for fact in found})),
-        "weakest_fact": weakest(fact.kind for fact in found),
+        "weakest_fact": weakest(fact.standing for fact in found),
         "overrides": overrides(parts),
     }
 
@@ -55,6 +53,11 @@ def behind(parts: dict[str, Spec]) -> dict[str, str]:
 def parts_of(cluster: Cluster) -> dict[str, Spec]:
     """Return the specifications of a cluster by the part they play."""
     return {"device": cluster.device, "link": cluster.link, "scale_out": cluster.scale_out}
+
+
+def noted(parts: dict[str, Spec]) -> list[str]:
+    """Return what specifications have to say of themselves: what they inherited, what looks like a typing error."""
+    return [f"{spec.name}: {note}" for spec in parts.values() for note in spec.notes]
 
 
 def on_cluster(cluster: Cluster) -> dict[str, str]:

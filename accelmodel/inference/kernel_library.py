@@ -65,7 +65,7 @@ def library_tiles(m: Any, library: KernelLibrary, cluster: Cluster) -> Any:
     """
     few = library.quarter_rows * (2.0 if cluster.device.architecture == "Hopper" else 4.0)
     share = np.where(m <= library.quarter_rows, 0.25, np.where(m <= few, 0.5, 1.0))
-    return float(cluster.device.tile_n) * share
+    return float(cluster.device.matmul.tile_n) * share
 
 
 def library_times(m: Any, n: Any, k: Any, library: KernelLibrary, cluster: Cluster, warm: Any = 0.0) -> Any:
@@ -92,16 +92,16 @@ def library_times(m: Any, n: Any, k: Any, library: KernelLibrary, cluster: Clust
     device = cluster.device
     tiles, warm = library_tiles(m, library, cluster), np.broadcast_to(warm, np.shape(m))
     changed = {
-        "matrix_share": np.minimum(device.matrix_share * library.matrix_factor, 1.0),
-        "slice_clocks": device.slice_clocks * library.slice_factor,
-        "split_time": NEVER,
+        "compute.matrix_share": np.minimum(device.compute.matrix_share * library.matrix_factor, 1.0),
+        "matmul.slice_clocks": device.matmul.slice_clocks * library.slice_factor,
+        "matmul.split_time": NEVER,
     }
     quantised, _ = time_columns(pointwise(m * k, 3.0, 2.0 * library.passes, library.bits / 8.0), cluster)
     rows = np.asarray(m * library.row_time).reshape(-1, *[1] * (quantised.ndim - 1))
     times = quantised + rows
     for columns in np.unique(tiles):
         own = tiles == columns
-        chip = replace(cluster, device=override(device, **changed, tile_least=columns))
+        chip = replace(cluster, device=override(device, {**changed, "matmul.tile_least": columns}))
         given = {**matmul(m[own], n[own], k[own], library.bits), "warm": warm[own]}
         times[own] += time_columns(given, chip)[0]
     return times

@@ -94,7 +94,7 @@ def fits(model: LanguageModel, cluster: Cluster, phase: str, context: xr.DataArr
     held: Any = 1.0
     for name, length in steps.items():
         parts = memory_per_device(model, workload(phase=name, context=length, **work))
-        held = held * (sum(parts.values()) <= cluster.device.hbm_capacity)
+        held = held * (sum(parts.values()) <= cluster.device.hbm.capacity)
     return held
 
 

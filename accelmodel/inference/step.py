@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from accelmodel.errors import Infeasible, SpecError
-from accelmodel.inference.attributes import asked, behind, of_technique, on_cluster, parts_of
+from accelmodel.inference.attributes import asked, behind, noted, of_technique, on_cluster, parts_of
 from accelmodel.inference.axes import (
     Array,
     Axes,
@@ -79,7 +79,7 @@ def run_kernel(table: Array, machines: Array, policy: Policy, *, detail: bool = 
 def _check_fit(model: LanguageModel, cluster: Cluster, work: Workload) -> tuple[Number, Number]:
     """Return bytes needed on a device and whether they fit; raise Infeasible if no point does."""
     parts = memory_per_device(model, work)
-    needed, capacity = sum(parts.values()), cluster.device.hbm_capacity
+    needed, capacity = sum(parts.values()), cluster.device.hbm.capacity
     used = np.max(np.asarray(work.tp * work.pp * work.dp))
     if used > cluster.devices:
         raise SpecError(
@@ -152,7 +152,7 @@ def prepare(model: LanguageModel, cluster: Cluster, work: Workload) -> Inputs:
         getattr(work, n) for n in _WORK_NUMBERS
     ]
     over_work = axes_of(varying, {})
-    axes = Axes(over_work, axes_of([*chip.values(), cluster.device.hbm_capacity], over_work))
+    axes = Axes(over_work, axes_of([*chip.values(), cluster.device.hbm.capacity], over_work))
     operators = table_array(table, axes.workload)
     return Inputs(model, cluster, work, table, axes, operators, machine_array(chip, axes), needed, fits)
 
@@ -323,5 +323,5 @@ def attributes(inputs: Inputs, technique: Technique) -> dict[str, str]:
         **asked(inputs.work),
         "model": inputs.model.name,
         **on_cluster(cluster),
-        "notes": "; ".join(inputs.table.notes),
+        "notes": "; ".join([*inputs.table.notes, *noted({"model": inputs.model, **parts_of(cluster)})]),
     }

@@ -22,7 +22,7 @@ from accelmodel.kvcache.traces import Array, Trace, read_chunk_times
 from accelmodel.specs.facts import weakest
 from accelmodel.specs.hardware import Cluster, Storage
 from accelmodel.specs.language_model import LanguageModel
-from accelmodel.specs.load import provenance, workload
+from accelmodel.specs.load import workload
 from accelmodel.specs.workload import Workload
 from accelmodel.units import show
 
@@ -313,7 +313,7 @@ def evaluate(inputs: Inputs) -> dict[str, Any]:
     curves = curves_of(inputs)
     rows, details = (_traced_rows if inputs.traced else _constant_rows)(inputs, curves)
     used = back(inputs, inputs.kv_bits[0])
-    kinds = {fact["kind"] for fact in provenance(inputs.model, inputs.cluster.device, inputs.storage)}
+    behind = (inputs.model, inputs.cluster.device, inputs.storage)
     data = {
         "model": inputs.model.name,
         "device": inputs.cluster.device.name,
@@ -322,8 +322,11 @@ def evaluate(inputs: Inputs) -> dict[str, Any]:
         "chunk_times": inputs.curve or "step model",
         "tail_s": used.tail,
         "latency_s": used.latency,
-        "weakest_fact": weakest(kinds),
-        "notes": list(check(inputs.model, longest(inputs, inputs.kv_bits[0]))),
+        "weakest_fact": weakest(fact.standing for spec in behind for fact in spec.facts.values()),
+        "notes": [
+            *check(inputs.model, longest(inputs, inputs.kv_bits[0])),
+            *(f"{spec.name}: {note}" for spec in behind for note in spec.notes),
+        ],
         "rows": rows,
         "details": details,
     }

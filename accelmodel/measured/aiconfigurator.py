@@ -239,22 +239,22 @@ def impossible(kind: str, frame: Any, device: Device) -> Any:
     cache beyond four times L2 that came faster than HBM's peak.  Collectives: more bus bandwidth than the link has.
     """
     if kind == "matmul":
-        peaks = {16.0: device.peak_16bit, 8.0: device.peak_8bit_float, 4.0: device.peak_4bit}
-        peak = np.array([peaks[bits] or device.peak_16bit for bits in frame["bits"]])
+        peaks = {16.0: device.compute.peak_16bit, 8.0: device.compute.peak_8bit_float, 4.0: device.compute.peak_4bit}
+        peak = np.array([peaks[bits] or device.compute.peak_16bit for bits in frame["bits"]])
         weights = frame["n"] * frame["k"] * frame["bits"] / 8.0
-        held = copies(frame) * weights <= device.l2_capacity
-        from_memory = weights / device.hbm_bandwidth
+        held = copies(frame) * weights <= device.l2.capacity
+        from_memory = weights / device.hbm.bandwidth
         too_fast = 2.0 * frame["m"] * frame["n"] * frame["k"] / peak > frame["time"]
         return too_fast | (held & (from_memory > TELLING)) | (~held & (from_memory > frame["time"]))
     if kind == "decode attention":
         read = np.minimum(frame["context"], np.where(frame["window"] > 0, frame["window"], np.inf))
         cache = 2.0 * frame["batch"] * frame["kv_heads"] * frame["head_dim"] * read * frame["bits"] / 8.0
-        return (cache > 4.0 * device.l2_capacity) & (cache / device.hbm_bandwidth > frame["time"])
+        return (cache > 4.0 * device.l2.capacity) & (cache / device.hbm.bandwidth > frame["time"])
     if kind == "prefill attention":
         reach = np.minimum(frame["context"], np.where(frame["window"] > 0, frame["window"], np.inf))
         pairs = reach * (reach + 1.0) / 2.0 + reach * (frame["context"] - reach)
         flops = 4.0 * frame["batch"] * frame["heads"] * frame["head_dim"] * pairs
-        return flops / device.peak_16bit > frame["time"]
+        return flops / device.compute.peak_16bit > frame["time"]
     if "elements" in frame:
         # bus bandwidth: what each device must send at least, over the time
         sent = np.where(frame["operation"] == 0, 2.0, 1.0) * (1.0 - 1.0 / frame["devices"])

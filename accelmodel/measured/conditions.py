@@ -30,12 +30,12 @@ WRITING = 0.6
 def held(touched: Any, device: Device) -> Any:
     """Return the share of bytes that a measurement finds in L2 which touches as many time after time."""
     found = np.vectorize(resident_share, otypes=[float])
-    return found(touched, float(device.l2_capacity * device.l2_usable), float(device.l2_ways))
+    return found(touched, float(device.l2.capacity * device.l2.usable), float(device.l2.ways))
 
 
 def writing(size: Any, found: Any, device: Device) -> Any:
     """Return the time to write ``size`` bytes to the paged cache, of which a share is found in L2 [s]."""
-    pace = found / device.l2_bandwidth + (1.0 - found) / (device.hbm_bandwidth * device.hbm_share)
+    pace = found / device.l2.bandwidth + (1.0 - found) / (device.hbm.bandwidth * device.hbm.share)
     return np.asarray(size, dtype=float) * pace / WRITING
 
 
@@ -63,9 +63,9 @@ def matmul_warmth(frame: pd.DataFrame, given: operator_time.Columns, device: Dev
     As long as all copies fit, the weights are found there; activations that fit are never in HBM anyway.
     """
     held = np.vectorize(resident_share, otypes=[float])
-    weights, used = np.asarray(given["weight_bytes"], dtype=float), float(device.l2_capacity * device.l2_usable)
+    weights, used = np.asarray(given["weight_bytes"], dtype=float), float(device.l2.capacity * device.l2.usable)
     activations = np.asarray(given["input_bytes"] + given["output_bytes"], dtype=float)
-    copies, ways = float(device.l2_copies), float(device.l2_ways)
+    copies, ways = float(device.l2.copies), float(device.l2.ways)
     cold = activations * (1.0 - held(activations * copies, used, ways))
     return held(aiconfigurator.copies(frame) * weights * copies, used, ways) * weights / (weights + cold)
 

@@ -141,8 +141,10 @@ def rows(device: Device, kind: str) -> tuple[pd.DataFrame, int]:
 def impossible(kind: str, frame: pd.DataFrame, device: Device) -> Any:
     """Return where a row is faster than the device's peaks allow, data beyond four times L2 coming from HBM."""
     flops, moved, _ = work(kind, frame)
-    peak = np.where(frame["bits"] < 16.0, device.peak_8bit_float or device.peak_16bit, device.peak_16bit)
-    from_memory = np.where(moved > 4.0 * device.l2_capacity, moved / device.hbm_bandwidth, 0.0)
+    peak = np.where(
+        frame["bits"] < 16.0, device.compute.peak_8bit_float or device.compute.peak_16bit, device.compute.peak_16bit
+    )
+    from_memory = np.where(moved > 4.0 * device.l2.capacity, moved / device.hbm.bandwidth, 0.0)
     return np.maximum(flops / peak, from_memory) > frame["time"].to_numpy()
 
 
@@ -207,7 +209,7 @@ def _passes(frame: pd.DataFrame, chip: Cluster) -> Any:
         found, _ = operator_time.time_columns(operator_time.pointwise(elements, ops, read, written), chip)
         return found * (np.asarray(elements) > 0.0)
 
-    launch = chip.device.launch_time
+    launch = chip.device.compute.launch_time
     sorting = frame["source"].map(lambda source: next(SORTING[name] for name in SORTING if source.startswith(name)))
     total = sorting.to_numpy() * launch + timed(gathered * hidden, 1.0, STREAM, width)
     total += timed(passed * inner, ACTIVATION_OPS, 2.0 * STREAM, width) + timed(passed * hidden, 1.0, STREAM, 0.0)
@@ -236,4 +238,4 @@ def _attention_times(kind: str, frame: pd.DataFrame, chip: Cluster) -> Any:
     cached = (operator_time.LATENT + operator_time.ROPE) * (STREAM + frame["bits"] / 8.0)
     size = frame["batch"] * frame["context"] * (cached + rotated)
     # a kernel of its own rotates queries and writes the cache
-    return times + chip.device.launch_time + writing(size, found, chip.device)
+    return times + chip.device.compute.launch_time + writing(size, found, chip.device)

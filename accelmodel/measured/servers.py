@@ -102,7 +102,7 @@ def _held(model: str, device: str, tp: float, ep: float, bits: float) -> tuple[f
     """Return the bytes of a device, of the weights that it holds, and of KV cache for a token."""
     work = {"tp": tp, "ep": ep, "weight_bits": bits, "activation_bits": bits, "kv_bits": kv_bits(bits)}
     held = memory_per_device(load("model", model), workload(phase="decode", batch=1, context=1000, **work))
-    return float(load("device", device).hbm_capacity) * BINARY, float(held["weights"]), float(held["kv_cache"]) / 1000.0
+    return float(load("device", device).hbm.capacity) * BINARY, float(held["weights"]), float(held["kv_cache"]) / 1000.0
 
 
 def room(row: Any) -> float:

@@ -228,7 +228,7 @@ def _made(exploration: Exploration, models: list[Any]) -> str:
     study = exploration.study
     return escape(
         f"accelmodel {__version__}; study {study.name}, digest {study.digest}. Every answer is as firm as the weakest "
-        f"fact behind it: {facts.weakest(fact.kind for spec in specs for fact in spec.facts.values())}. "
+        f"fact behind it: {facts.weakest(fact.standing for spec in specs for fact in spec.facts.values())}. "
         f"Digests of the specifications: {digests}."
     )
 

@@ -138,7 +138,7 @@ def speedup_points(exploration: Exploration) -> dict[str, Any]:
         "batch": batches,
         "context": contexts,
         "tp": tp,
-        "chip": f"{parts.device.name} with {show(float(parts.device.l2_capacity), 'B')} of L2",
+        "chip": f"{parts.device.name} with {show(float(parts.device.l2.capacity), 'B')} of L2",
         "grids": {name: [[_or_none(x) for x in row] for row in grid.tolist()] for name, grid in grids.items()},
         "blank": int(np.isnan(values).sum()) + absent * len(batches) * len(contexts),
     }
@@ -152,9 +152,9 @@ def chip_points(exploration: Exploration) -> list[dict[str, Any]]:
     """Return the best chips: L2 alone, then whole space, with each technique; every axis and figure in SI."""
     parts = exploration.parts
     base = {
-        "l2_capacity": float(parts.device.l2_capacity),
-        "cores": float(parts.device.cores),
-        "hbm_stacks": float(parts.device.hbm_stacks),
+        "l2_capacity": float(parts.device.l2.capacity),
+        "cores": float(parts.device.compute.cores),
+        "hbm_stacks": float(parts.device.hbm.stacks),
         "links": float(parts.link.links),
         "link_bandwidth": float(parts.link.bandwidth) / float(parts.link.links),
     }
@@ -245,7 +245,7 @@ def region_points() -> dict[str, Any]:
         "holding": int(counts.sum()),
         "calibrated": {
             "start_up": float(parts.link.start_up) * 1e6,
-            "usable": float(parts.device.l2_usable) * 100.0,
+            "usable": float(parts.device.l2.usable) * 100.0,
             "sram_area": worded(float(parts.process.sram_area), "m2/B"),
         },
     }

@@ -108,8 +108,8 @@ def step_points(exploration: Exploration) -> dict[str, Any]:
     batch, context = study.workload.batch[-1], study.workload.context[-1]
     work = workload(phase="decode", batch=batch, context=context, tp=tp, **bits_of(study))
     device = chip.device
-    rate = float(device.hbm_bandwidth) * float(device.hbm_share)
-    usable = capacity * float(device.l2_usable)
+    rate = float(device.hbm.bandwidth) * float(device.hbm.share)
+    usable = capacity * float(device.l2.usable)
     chosen = {technique: _best_variant(study, technique, model, chip, work) for technique in study.techniques}
     rows = {name: _one_layer(time_step(model, chip, work, each)) for name, each in chosen.items()}
     fetching = [name for name in rows if any(row["fetched_bytes"] > 0.0 for row in rows[name])]

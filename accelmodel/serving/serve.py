@@ -50,7 +50,7 @@ def replicas_on(
     per_token = float(memory_per_device(model, workload(phase="decode", batch=1, context=longest, **cut))["kv_cache"])
     rooms = []
     for each in clusters:
-        free = float(each.device.hbm_capacity) * engine.gpu_memory_utilization
+        free = float(each.device.hbm.capacity) * engine.gpu_memory_utilization
         free -= float(held["weights"]) + float(held["activations"])
         rooms.append(free / (per_token / longest) if per_token else math.inf)
     return [

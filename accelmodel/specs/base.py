@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import typing
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Annotated
+from functools import cache
+from typing import Annotated, Any
 
 import pydantic
 from pydantic.dataclasses import dataclass
@@ -33,10 +36,91 @@ class Residual:
 
 
 @dataclass(frozen=True, config=CONFIG)
+class Section:
+    """A part of a specification with fields of its own, written as a table of its name."""
+
+
+@dataclass(frozen=True, config=CONFIG)
 class Spec:
-    """What every specification carries: its name, its facts by field, the digest of its file, and its residuals."""
+    """What every specification carries: its name, its facts by field, the digest of its file, and its residuals.
+
+    ``notes`` say what a reader must know of it before using an answer: what it took from elsewhere, what looks wrong.
+    """
 
     name: str
     residuals: tuple[Residual, ...] = field(default=(), repr=False, compare=False, kw_only=True)
     facts: Mapping[str, Fact] = field(default_factory=dict, repr=False, compare=False, kw_only=True)
     digest: str = field(default="", repr=False, compare=False, kw_only=True)
+    notes: tuple[str, ...] = field(default=(), repr=False, compare=False, kw_only=True)
+
+
+#: what a specification carries beside its fields
+ABOUT = ("facts", "digest", "residuals", "notes")
+
+
+@dataclasses.dataclass(frozen=True)
+class FieldType:
+    """What one field of a specification may hold: a quantity with unit and bounds, or a plain type."""
+
+    quantity: Quantity | None
+    plain: Any
+    required: bool
+
+    @property
+    def unit(self) -> str:
+        """The SI unit; ``"1"`` for words and counts."""
+        return self.quantity.unit if self.quantity else "1"
+
+
+@cache
+def _sections(spec_type: Any) -> dict[str, Any]:
+    hints = typing.get_type_hints(spec_type)
+    return {
+        name: kind
+        for name, kind in ((f.name, hints[f.name]) for f in dataclasses.fields(spec_type))
+        if isinstance(kind, type) and issubclass(kind, Section)
+    }
+
+
+def sections(spec_type: Any) -> dict[str, Any]:
+    """Return the sections of a kind of specification by name; most have none."""
+    return _sections(spec_type)
+
+
+@cache
+def _field_types(spec_type: Any) -> dict[str, FieldType]:
+    hints = typing.get_type_hints(spec_type, include_extras=True)
+    parts = sections(spec_type)
+    found: dict[str, FieldType] = {}
+    for each in dataclasses.fields(spec_type):
+        if each.name in parts:
+            inner = _field_types(parts[each.name])
+            found |= {f"{each.name}.{name}": kind for name, kind in inner.items()}
+        elif each.name not in ABOUT:
+            notes = getattr(hints[each.name], "__metadata__", ())
+            quantity = next((note for note in notes if isinstance(note, Quantity)), None)
+            required = each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING
+            found[each.name] = FieldType(quantity, hints[each.name], required)
+    return found
+
+
+def field_types(spec_type: Any) -> dict[str, FieldType]:
+    """Return what each field of a kind of specification may hold, by dotted name (``l2.capacity``), in order."""
+    return _field_types(spec_type)
+
+
+@cache
+def _field_units(spec_type: Any) -> dict[str, str]:
+    return {name: kind.unit for name, kind in _field_types(spec_type).items()}
+
+
+def field_units(spec_type: Any) -> dict[str, str]:
+    """Return the SI unit of each field of a spec by dotted name; ``"1"`` for words and counts."""
+    return _field_units(spec_type)
+
+
+def value_of(spec: Any, name: str) -> Any:
+    """Return the value of a field by its dotted name."""
+    for step in name.split("."):
+        spec = getattr(spec, step)
+    return spec

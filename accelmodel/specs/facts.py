@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import math
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -47,6 +47,8 @@ class Fact:
         Lowest and highest plausible value in SI; always there for assumed and calibrated facts.
     note : str
         Anything a reader must know before using the value.
+    inherited : str
+        The architecture or device that it was taken from; empty where it stands in the file itself.
     """
 
     value: Any
@@ -56,17 +58,28 @@ class Fact:
     locator: str
     range: tuple[float, float] | None = None
     note: str = ""
+    inherited: str = ""
+
+    @property
+    def standing(self) -> str:
+        """Its kind; what was measured of another device or fitted to it is assumed of this one."""
+        return "assumed" if self.inherited and self.kind in ("measured", "calibrated") else self.kind
 
 
 @dataclass(frozen=True)
 class FactFile:
-    """The facts of one file.  ``digest`` identifies its exact content."""
+    """The facts of one file by dotted name.
 
-    path: str
-    table: str
+    ``head`` holds what its table says beside facts, ``faults`` what is wrong with each field, ``digest`` identifies
+    its exact content.
+    """
+
+    path: Path
     name: str
     facts: Mapping[str, Fact]
     digest: str
+    head: Mapping[str, Any]
+    faults: Mapping[str, str]
 
 
 @cache
@@ -112,28 +125,28 @@ def sources() -> dict[str, dict[str, str]]:
     return table
 
 
-def _number(value: Any, where: str) -> float:
+def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise SpecError(f"{where}: {brief(value)} is not a number; write for example value = 40")
+        raise SpecError(f"{brief(value)} is not a number; write for example value = 40")
     try:
         number = float(value)
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise SpecError(f"{where}: {brief(value)} is not a finite number")
+        raise SpecError(f"{brief(value)} is not a finite number")
     return number
 
 
-def _range(given: Any, factor: float, value: float, where: str) -> tuple[float, float]:
+def _range(given: Any, factor: float, value: float) -> tuple[float, float]:
     if not isinstance(given, list) or len(given) != 2:
-        raise SpecError(f"{where}: range must be [lowest, highest], in the unit of the value")
-    low, high = (_number(end, f"{where}.range") * factor for end in given)
+        raise SpecError("range must be [lowest, highest], in the unit of the value")
+    low, high = (_number(end) * factor for end in given)
     if not low <= value <= high:
-        raise SpecError(f"{where}: value {value:g} lies outside its range {low:g} to {high:g} (SI)")
+        raise SpecError(f"value {value:g} lies outside its range {low:g} to {high:g} (SI)")
     return low, high
 
 
-def read_fact(entry: Any, default: Mapping[str, Any], where: str, extra: Iterable[str] = ()) -> Fact:
+def read_fact(entry: Any, default: Mapping[str, Any], extra: Iterable[str] = ()) -> Fact:
     """Return the fact written as ``entry``, a table or a bare value, in SI.
 
     ``extra`` names sources that the caller's own file brings along (``[sources]``).
@@ -141,40 +154,78 @@ def read_fact(entry: Any, default: Mapping[str, Any], where: str, extra: Iterabl
     Raises
     ------
     SpecError
-        Names the file and field, and says what is missing or not allowed.
+        Says what is missing or not allowed.
     """
     entry = dict(entry) if isinstance(entry, Mapping) else {"value": entry}
     if stray := set(entry) - _KEYS:
-        raise SpecError(f"{where}: {unknown('key', sorted(stray)[0], _KEYS)}")
+        raise unknown("key", sorted(stray)[0], _KEYS)
     merged = {**default, **entry}
     if missing := {"value", "kind", "source", "locator"} - set(merged):
-        raise SpecError(f"{where}: missing {', '.join(sorted(missing))}; every value says where it comes from")
+        raise SpecError(f"missing {', '.join(sorted(missing))}; every value says where it comes from")
     for key in ("unit", "kind", "source", "locator", "note"):
         if not isinstance(merged.get(key, ""), str):
-            raise SpecError(f"{where}: {key} must be text, not {brief(merged[key])}")
+            raise SpecError(f"{key} must be text, not {brief(merged[key])}")
     kind, source, value = merged["kind"], merged["source"], merged["value"]
     if kind not in KINDS[1:]:
-        raise SpecError(f"{where}: {unknown('kind', kind, KINDS[1:])}")
+        raise unknown("kind", kind, KINDS[1:])
     if source not in sources() and source not in extra:
-        raise SpecError(f"{where}: source {source!r} is not in sources.toml; add it there or under [sources]")
+        raise SpecError(f"source {source!r} is not in sources.toml; add it there or under [sources]")
     note, locator = merged.get("note", ""), merged["locator"]
     if isinstance(value, str | list | bool):
         return Fact(value, "1", kind, source, locator, None, note)
-    try:
-        dimension, factor = unit_factor(merged.get("unit", "1"))
-    except SpecError as error:
-        raise SpecError(f"{where}: {error}") from None
-    number = _number(value, where) * factor
+    dimension, factor = unit_factor(merged.get("unit", "1"))
+    number = _number(value) * factor
     span = None
     if "range" in merged:
-        span = _range(merged["range"], factor, number, where)
+        span = _range(merged["range"], factor, number)
     elif kind in _RANGED:
-        raise SpecError(f"{where}: a value of kind {kind!r} needs a range = [lowest, highest]")
+        raise SpecError(f"a value of kind {kind!r} needs a range = [lowest, highest]")
     return Fact(number, dimension, kind, source, locator, span, note)
 
 
-def read_facts(path: Path, table: str, others: Iterable[str] = ()) -> FactFile:
-    """Return the facts of one file.
+#: what a table may say of itself beside facts, by the table
+_HEAD = {"device": ("name", "like", "uncalibrated"), "architecture": ("name", "like", "words")}
+_DEFAULT = ("kind", "source", "locator")
+
+
+def _entries(content: Mapping[str, Any], table: str, sections: Iterable[str]) -> Iterator[tuple[str, Any]]:
+    """Yield each fact of a file by dotted name: of its table, of its sections, and of sections inside the table."""
+    body = content.get(table, {})
+    for name, entry in body.items():
+        if name in sections and isinstance(entry, dict):
+            yield from ((f"{name}.{field}", each) for field, each in entry.items())
+        elif name not in _HEAD.get(table, ("name",)):
+            yield name, entry
+    for section in sections:
+        yield from ((f"{section}.{field}", each) for field, each in content.get(section, {}).items())
+
+
+def _shape(content: Mapping[str, Any], table: str, others: Iterable[str], sections: Iterable[str]) -> dict[str, str]:
+    """Return what is wrong with the tables of a file, by table."""
+    allowed = [table, *sections, "default", "sources", *others]
+    faults = {f"[{key}]": str(unknown("table", key, allowed)) for key in content if key not in allowed}
+    for key in (table, *sections, "default", "sources"):
+        if not isinstance(content.get(key, {}), dict):
+            faults[f"[{key}]"] = f"must be a table [{key}], not {brief(content[key])}"
+    if not any(content.get(key) for key in (table, *sections)):
+        held = [key for key in content if key not in allowed]
+        other = f"; it holds [{held[0]}]" if held else ""
+        faults[f"[{table}]"] = f"needs a table [{table}] of facts{other}"
+    default = content.get("default", {})
+    if isinstance(default, dict) and (stray := set(default) - set(_DEFAULT)):
+        faults["[default]"] = str(unknown("key", sorted(stray)[0], _DEFAULT))
+    head = content.get(table, {})
+    if isinstance(head, dict):
+        for key in {"name", "like"} & {*_HEAD.get(table, ("name",))}:
+            if not isinstance(head.get(key, "x"), str) or not head.get(key, "x"):
+                faults[key] = f"must be text, not {brief(head[key])}"
+        if not isinstance(head.get("uncalibrated", False), bool):
+            faults["uncalibrated"] = "must be true or false"
+    return faults
+
+
+def read_facts(path: Path, table: str, others: Iterable[str] = (), sections: Iterable[str] = ()) -> FactFile:
+    """Return the facts of one file, with what is wrong with them.
 
     Parameters
     ----------
@@ -184,38 +235,44 @@ def read_facts(path: Path, table: str, others: Iterable[str] = ()) -> FactFile:
         Name of the table that holds the facts, such as ``"device"``.
     others : iterable of str
         Tables that the file may hold besides, and that the caller reads.
+    sections : iterable of str
+        Tables that hold facts of a part, such as ``"l2"``.
+
+    Returns
+    -------
+    FactFile
+        With a fault for each field that is wrong; the caller adds its own, and refuses with all of them.
 
     Raises
     ------
     SpecError
-        If the file is not what it must be; names file, field and remedy.
+        If the file cannot be read or is not TOML.
     """
     content, digest = read_toml(path)
-    allowed = [table, "default", "sources", *others]
-    for key in content:
-        if key not in allowed:
-            raise SpecError(f"{path}: {unknown('table', key, allowed)}")
-    parts = [content.get(key, {}) for key in (table, "default", "sources")]
-    if not all(isinstance(part, dict) for part in parts) or not parts[0]:
-        raise SpecError(f"{path}: needs a table [{table}] of facts")
-    body, default, own_sources = parts
-    if stray := set(default) - {"kind", "source", "locator"}:
-        raise SpecError(f"{path}: [default] {unknown('key', sorted(stray)[0], ['kind', 'source', 'locator'])}")
-    name = body.get("name", path.stem)
-    if not isinstance(name, str) or not name:
-        raise SpecError(f"{path}: name must be text")
-    facts = {
-        field: read_fact(entry, default, f"{path}: {field}", own_sources)
-        for field, entry in body.items()
-        if field != "name"
-    }
-    return FactFile(str(path), table, name, facts, digest)
+    sections = tuple(sections)
+    faults = _shape(content, table, others, sections)
+    content = {key: part for key, part in content.items() if f"[{key}]" not in faults or key == table}
+    body = content.get(table, {}) if isinstance(content.get(table, {}), dict) else {}
+    head = {key: body[key] for key in _HEAD.get(table, ("name",)) if key in body and key not in faults}
+    if isinstance(body.get("architecture"), str):
+        head["architecture"] = body["architecture"]  # a word alone needs no source: its file has one
+    found: dict[str, Fact] = {}
+    for field, entry in _entries({**content, table: body}, table, sections):
+        try:
+            found[field] = read_fact(entry, content.get("default", {}), content.get("sources", {}))
+        except SpecError as error:
+            faults[field] = str(error)
+    return FactFile(path, str(head.get("name", path.stem)), found, digest, head, faults)
 
 
 def given(fact: Fact | None, value: Any, unit: str, where: str = GIVEN) -> Fact:
     """Return the fact that replaces ``fact`` when a caller overrides it."""
     blank = Fact(value, unit, "given", "user", where)
-    return blank if fact is None else replace(fact, value=value, kind="given", source="user", locator=where, range=None)
+    return (
+        blank
+        if fact is None
+        else replace(fact, value=value, kind="given", source="user", locator=where, range=None, inherited="")
+    )
 
 
 def weakest(kinds: Iterable[str]) -> str:

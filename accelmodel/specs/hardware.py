@@ -5,13 +5,13 @@ Every numeric field is an SI float or an ``xarray.DataArray`` that carries a lab
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic.dataclasses import dataclass
 
 from accelmodel.errors import unknown
 from accelmodel.laws.types import ALGORITHMS
-from accelmodel.specs.base import CONFIG, Spec
+from accelmodel.specs.base import CONFIG, Section, Spec, field_types, value_of
 from accelmodel.specs.quantities import (
     Area,
     ByteRate,
@@ -30,46 +30,24 @@ from accelmodel.specs.quantities import (
 
 
 @dataclass(frozen=True, config=CONFIG)
-class Device(Spec):
-    """One accelerator: rates, memories, silicon.  Units are SI; shares are of the peak, 0 to 1.
+class Compute(Section):
+    """Cores, their clock and what they compute a second.  A peak of 0 is not offered."""
 
-    Attributes
-    ----------
-    name, vendor, architecture, process, link, scale_out : str
-        What it is, what it is made in, and what usually joins it to others.
-    cores, clock, peak_16bit, peak_8bit_float, peak_8bit_int, peak_4bit, vector_rate, matrix_share
-        Cores [1], clock [1/s], dense peaks and vector rate of the whole device [FLOP/s], share of the peaks that
-        matmuls sustain [1].
-    hbm_bandwidth, hbm_share, hbm_capacity, hbm_stacks
-        Of device memory: peak [B/s] and sustained share [1], size [B], stacks [1].
-    l2_capacity, l2_bandwidth, l2_usable, l2_ways, l2_copies
-        Of L2: size [B], rate [B/s], usable share [1], associativity [1], partitions that each keep a copy [1].
-    launch_time, die_area, dies, power, price
-        Time that an operator adds in a captured graph [s]; silicon [m2], dies [1], power [W] and price [USD].
-    facts, residuals, digest
-        Source of each value, how measured times lie around predicted ones, and the digest of its file.
-
-    Notes
-    -----
-    The other fields are constants of the laws of matmuls and of attention, fitted to measurements; see
-    ``laws.types.Machine`` and ``hwspecs/README.md``.
-
-    Examples
-    --------
-    >>> from accelmodel.specs.load import load
-    >>> load("device", "h100-sxm").hbm_capacity
-    80000000000.0
-    """
-
-    vendor: str
-    architecture: str
-    process: str
-    link: str
-    scale_out: str
     cores: Count
     clock: Annotated[Number, Quantity("1/s", gt=0.0, le=1e12)]
     peak_16bit: FlopRate
     vector_rate: FlopRate
+    matrix_share: Share
+    launch_time: Seconds
+    peak_8bit_float: FlopRateOrNone = 0.0
+    peak_8bit_int: FlopRateOrNone = 0.0
+    peak_4bit: FlopRateOrNone = 0.0
+
+
+@dataclass(frozen=True, config=CONFIG)
+class Matmul(Section):
+    """How cores work through a matrix product: tiles, and what each costs beside its operations."""
+
     tile_m: Count
     tile_n: Count
     tile_k: Count
@@ -80,32 +58,82 @@ class Device(Spec):
     fill_time: Seconds
     exposed: Annotated[Number, Quantity(ge=0.0, le=1.0)]
     scaling_time: Seconds
-    softmax_width: Annotated[Number, Quantity(gt=0.0, le=1e6)]
-    attention_time: Seconds
-    attention_tile_time: Seconds
-    attention_draw: Share
-    combine_time: Seconds
-    attention_fill: Annotated[Number, Quantity(ge=0.0, le=100.0)]
-    core_buffer: Bytes
-    matrix_share: Share
-    hbm_bandwidth: ByteRate
-    hbm_share: Share
-    hbm_capacity: Bytes
-    hbm_stacks: CountOrNone
-    l2_capacity: Bytes
-    l2_bandwidth: ByteRate
-    l2_usable: Share
-    l2_ways: Count
-    l2_copies: Count
-    launch_time: Seconds
-    die_area: Area
-    dies: Count
-    power: Watts
-    peak_8bit_float: FlopRateOrNone = 0.0
-    peak_8bit_int: FlopRateOrNone = 0.0
-    peak_4bit: FlopRateOrNone = 0.0
     tile_least: Count = 16.0
+
+
+@dataclass(frozen=True, config=CONFIG)
+class Attention(Section):
+    """How cores work through attention."""
+
+    softmax_width: Annotated[Number, Quantity(gt=0.0, le=1e6)]
+    time: Seconds
+    tile_time: Seconds
+    draw: Share
+    combine_time: Seconds
+    fill: Annotated[Number, Quantity(ge=0.0, le=100.0)]
+
+
+@dataclass(frozen=True, config=CONFIG)
+class Hbm(Section):
+    """Device memory, GDDR and LPDDR included; ``stacks`` is 0 where it has none."""
+
+    bandwidth: ByteRate
+    share: Share
+    capacity: Bytes
+    stacks: CountOrNone = 0.0
+
+
+@dataclass(frozen=True, config=CONFIG)
+class L2(Section):
+    """The last cache on the chip, whatever its maker calls it."""
+
+    capacity: Bytes
+    bandwidth: ByteRate
+    usable: Share
+    ways: Count
+    copies: Count
+
+
+@dataclass(frozen=True, config=CONFIG)
+class Device(Spec):
+    """One accelerator: rates, memories, silicon.  Units are SI; shares are of the peak, 0 to 1.
+
+    Its fields stand in sections, ``device.l2.capacity``; their names of one word (``device.l2_capacity``, ``FLAT``)
+    are read as well.  A ``die_area``, ``power`` or ``price`` of 0 is not known.
+    """
+
+    vendor: str
+    architecture: str
+    process: str
+    link: str
+    scale_out: str
+    compute: Compute
+    matmul: Matmul
+    attention: Attention
+    hbm: Hbm
+    l2: L2
+    die_area: Area = 0.0
+    dies: Count = 1.0
+    power: Watts = 0.0
     price: Dollars = 0.0
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Return a field by its name of one word."""
+            if name not in FLAT:
+                raise AttributeError(f"{type(self).__name__!r} has no field {name!r}")
+            return value_of(self, FLAT[name])
+
+
+def _flat(section: str, name: str) -> str:
+    """Return the name of one word: where a field's own name says too little, its section stands before it."""
+    alone = ("softmax_width", "combine_time")
+    return f"{section}_{name}" if section in ("attention", "hbm", "l2") and name not in alone else name
+
+
+#: name of one word of a device's field → where it stands
+FLAT = {_flat(*name.split(".")): name for name in field_types(Device) if "." in name}
 
 
 @dataclass(frozen=True, config=CONFIG)

@@ -10,93 +10,84 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import typing
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Unpack, overload
 
-import pydantic
-
 from accelmodel.errors import SpecError, unknown
 from accelmodel.specs import facts, huggingface
-from accelmodel.specs.base import Residual, Spec
+from accelmodel.specs.base import Residual, Spec, field_units, sections, value_of
+from accelmodel.specs.build import build
 from accelmodel.specs.cloud import Engine, Instance, KernelLibrary
+from accelmodel.specs.derive import DERIVE
 from accelmodel.specs.facts import Fact
+from accelmodel.specs.find import FOLDERS, available, calibrated_path, path_of
 from accelmodel.specs.hardware import BillOfMaterials, Cluster, Device, Link, Process, Storage
+from accelmodel.specs.inherit import inherit, refused
 from accelmodel.specs.language_model import LanguageModel
-from accelmodel.specs.quantities import Quantity, Values
+from accelmodel.specs.names import dotted, flat, word
+from accelmodel.specs.plausibility import doubts
+from accelmodel.specs.quantities import Values, labelled
+from accelmodel.specs.read import read
 from accelmodel.specs.workload import Fields, Workload
 from accelmodel.units import parse
 
-#: kind of spec → (folder of hwspecs, type)
-TYPES: dict[str, tuple[str, type[Spec]]] = {
-    "device": ("devices", Device),
-    "link": ("links", Link),
-    "model": ("models", LanguageModel),
-    "process": ("processes", Process),
-    "bill": ("bills", BillOfMaterials),
-    "storage": ("storage", Storage),
-    "instance": ("instances", Instance),
-    "engine": ("engines", Engine),
-    "library": ("kernel_libraries", KernelLibrary),
+__all__ = [
+    "TYPES", "available", "calibrated_path", "cluster", "field_units", "load", "override", "path_of", "provenance",
+    "workload",
+]  # fmt: skip
+_KINDS: dict[str, type[Spec]] = {
+    "device": Device,
+    "link": Link,
+    "model": LanguageModel,
+    "process": Process,
+    "bill": BillOfMaterials,
+    "storage": Storage,
+    "instance": Instance,
+    "engine": Engine,
+    "library": KernelLibrary,
 }
-#: what comes after the name of a specification in the name of the file of its fitted constants
-_FITTED = ".calibrated"
 S = TypeVar("S")
+#: kind of spec → (folder of hwspecs, type)
+TYPES = {kind: (FOLDERS[kind], spec_type) for kind, spec_type in _KINDS.items()}
 
 
-def _build(spec_type: type[S], values: Mapping[str, Any], where: str) -> S:
-    try:
-        return spec_type(**values)
-    except pydantic.ValidationError as error:
-        lines = []
-        for item in error.errors():
-            name = ".".join(str(part) for part in item["loc"]) or "value"
-            message = item["msg"].removeprefix("Value error, ")
-            if item["type"] == "unexpected_keyword_argument":
-                message = str(unknown("key", name, field_units(spec_type)))
-            elif item["type"] in ("missing_argument", "missing"):
-                message = "is missing; add it"
-            lines.append(f"{where}: {name}: {message}")
-        raise SpecError("; ".join(lines)) from None
-
-
-def field_units(spec_type: Any) -> dict[str, str]:
-    """Return the SI unit of each field of a spec; ``"1"`` for words and counts."""
-    hints = typing.get_type_hints(spec_type, include_extras=True)
-    units = {}
-    for name in (f.name for f in dataclasses.fields(spec_type)):
-        notes = [note for note in getattr(hints[name], "__metadata__", ()) if isinstance(note, Quantity)]
-        units[name] = notes[0].unit if notes else "1"
-    return {name: unit for name, unit in units.items() if name not in ("facts", "digest", "residuals")}
-
-
-def calibrated_path(path: Path) -> Path:
-    """Return where the fitted constants of a specification stand: beside its file."""
-    return path.with_name(f"{path.stem}{_FITTED}.toml")
+def _digest(digests: list[str]) -> str:
+    """Return what identifies several files; of one, its own."""
+    if len(digests) == 1:
+        return digests[0]
+    return hashlib.sha256("".join(digests).encode()).hexdigest()[: len(digests[0])]
 
 
 def _from_file(kind: str, path: Path, fitted: bool = True) -> Spec:
-    _, spec_type = TYPES[kind]
-    file = facts.read_facts(path, kind)
-    found, digest = dict(file.facts), file.digest
+    spec_type = _KINDS[kind]
+    notes: tuple[str, ...] = ()
+    if kind == "device":
+        heritage = inherit(path, fitted)
+        file, found, digests, notes = heritage.own, heritage.facts, heritage.digests, heritage.notes
+    else:
+        file = read(kind, spec_type, path)
+        if f"[{kind}]" in file.faults:
+            raise refused(file)
+        found, digests = dict(file.facts), []
+    digests = [file.digest, *digests]
     residuals: tuple[Residual, ...] = ()
     beside = calibrated_path(path)
     if fitted and beside.is_file():
-        more = facts.read_facts(beside, kind, ("residual",))
+        more = read(kind, spec_type, beside, ("residual",))
+        if more.faults:
+            raise refused(more)
         found = {**found, **more.facts}
-        digest = hashlib.sha256(f"{digest}{more.digest}".encode()).hexdigest()[: len(digest)]
+        digests.append(more.digest)
         residuals = _residuals(beside)
-    units = field_units(spec_type)
-    for name, fact in found.items():
-        if name not in units:
-            raise SpecError(f"{path}: {unknown('key', name, units)}")
-        if isinstance(fact.value, float) and fact.unit != units[name]:
-            raise SpecError(f"{path}: {name} is in {fact.unit}, expected {units[name]}; correct its unit")
+    found = {name: found[name] for name in field_units(spec_type) if name in found}
     values = {name: fact.value for name, fact in found.items()}
-    about = {"name": file.name, "facts": found, "digest": digest, "residuals": residuals}
-    return _build(spec_type, {**values, **about}, str(path))
+    about = {"name": file.name, "facts": found, "digest": _digest(digests), "residuals": residuals, "notes": notes}
+    spec = build(spec_type, {**values, **about}, str(path), file.faults, [field for _, field, *_ in DERIVE.values()])
+    if isinstance(spec, Device):
+        spec = dataclasses.replace(spec, notes=(*notes, *doubts(spec, load("process", spec.process))))
+    return spec
 
 
 def _residuals(path: Path) -> tuple[Residual, ...]:
@@ -104,42 +95,15 @@ def _residuals(path: Path) -> tuple[Residual, ...]:
     entries = facts.read_toml(path)[0].get("residual", [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise SpecError(f"{path}: residual must be tables [[residual]]")
-    return tuple(_build(Residual, entry, f"{path}: residual") for entry in entries)
+    return tuple(build(Residual, entry, f"{path}: residual") for entry in entries)
 
 
 def _from_huggingface(path: Path) -> LanguageModel:
     values, digest = huggingface.read_config(path)
     sourced = {name: Fact(value, "1", "given", "user", str(path)) for name, value in values.items()}
-    return _build(
+    return build(
         LanguageModel, {**values, "name": path.parent.name or path.stem, "facts": sourced, "digest": digest}, str(path)
     )
-
-
-def available(kind: str) -> list[str]:
-    """Return the names that ``load(kind, ...)`` knows, sorted.
-
-    Parameters
-    ----------
-    kind : {"device", "link", "model", "process", "bill", "storage", "instance", "engine", "library"}
-
-    Returns
-    -------
-    list of str
-
-    Raises
-    ------
-    SpecError
-        If there is no such kind; the closest match is named.
-
-    Examples
-    --------
-    >>> available("device")[:2]
-    ['a100-sxm-40gb', 'a100-sxm-80gb']
-    """
-    if kind not in TYPES:
-        raise unknown("kind of specification", kind, TYPES)
-    stems = (path.stem for path in (facts.root() / TYPES[kind][0]).glob("*.toml"))
-    return sorted(stem for stem in stems if not stem.endswith(_FITTED))
 
 
 @overload
@@ -192,52 +156,31 @@ def load(kind: str, name: str, *, fitted: bool = True) -> Any:
     """
     if kind not in TYPES:
         raise unknown("kind of specification", kind, TYPES)
-    if name in _names(kind):
-        return _shipped(kind, name, fitted)
     path = path_of(kind, name)
+    if name in available(kind):
+        return _shipped(kind, path, fitted)
     if path.suffix == ".json" and kind == "model":
         return _from_huggingface(path)
     return _from_file(kind, path, fitted)
 
 
-def path_of(kind: str, name: str) -> Path:
-    """Return the file that a name or a path stands for: a shipped name, a path, or ``NAME.toml`` where one is run.
-
-    Raises
-    ------
-    SpecError
-        If it is none of these.
-    """
-    if name in _names(kind):
-        return facts.root() / TYPES[kind][0] / f"{name}.toml"
-    if Path(name).suffix in (".toml", ".json") or "/" in name:
-        return Path(name)
-    for own in Path().glob("*.toml"):
-        if own.stem == name:
-            return own
-    raise unknown(kind, name, available(kind))
-
-
 @cache
-def _names(kind: str) -> frozenset[str]:
-    return frozenset(available(kind))
+def _shipped(kind: str, path: Path, fitted: bool) -> Spec:
+    return _from_file(kind, path, fitted)
 
 
-@cache
-def _shipped(kind: str, name: str, fitted: bool) -> Spec:
-    return _from_file(kind, path_of(kind, name), fitted)
-
-
-def override(spec: S, **changes: Any) -> S:
+def override(spec: S, changes: Mapping[str, Any] | None = None, /, **fields: Any) -> S:
     """Return the spec with some fields replaced; text is parsed in the field's unit.
 
     Parameters
     ----------
     spec : Spec
         Left as it is.
-    **changes
-        Field → float in SI, text such as ``"104MB"``, or what adds a labelled axis: a list or array (the axis has the
-        field's name), or a DataArray.
+    changes : mapping, optional
+        Dotted name of a field → float in SI, text such as ``"104MB"``, or what adds a labelled axis: a list or array
+        (the axis has the field's name), or a DataArray.
+    **fields
+        The same by names of one word.
 
     Returns
     -------
@@ -248,28 +191,38 @@ def override(spec: S, **changes: Any) -> S:
     Raises
     ------
     SpecError
-        If the field is unknown or its value not allowed.
+        If a field is unknown or its value not allowed.
 
     Examples
     --------
-    >>> chip = override(load("device", "a100-sxm-80gb"), l2_capacity="104MB", hbm_bandwidth=[2e12, 3e12])
-    >>> chip.l2_capacity, chip.hbm_bandwidth.dims
-    (104000000.0, ('hbm_bandwidth',))
+    >>> chip = load("device", "a100-sxm-80gb")
+    >>> override(chip, {"l2.capacity": "104MB"}) == override(chip, l2_capacity=104e6)
+    True
+    >>> override(chip, hbm_bandwidth=[2e12, 3e12]).hbm.bandwidth.dims
+    ('hbm_bandwidth',)
     """
-    units = field_units(type(spec))
-    fields: dict[str, Any] = {f.name: getattr(spec, f.name) for f in dataclasses.fields(typing.cast(Any, spec))}
-    sourced = dict(fields.get("facts", {}))
-    for name, value in changes.items():
-        if name not in units:
-            raise unknown(f"field of {type(spec).__name__}", name, units)
-        if isinstance(value, str) and not isinstance(fields[name], str):
-            value = parse(value, units[name], what=name)
-        fields[name] = value
-        sourced[name] = facts.given(sourced.get(name), value, units[name])
-    if "facts" in fields:
+    spec_type = type(spec)
+    units, parts = field_units(spec_type), sections(spec_type)
+    sourced = dict(getattr(spec, "facts", {}))
+    values: dict[str, Any] = {}
+    for name, value in {**(changes or {}), **fields}.items():
+        field = dotted(spec_type, name)
+        if isinstance(value, str) and not isinstance(value_of(spec, field), str):
+            value = parse(value, units[field], what=name)
+        try:
+            values[field] = labelled(flat(spec_type, field), word(spec_type, value))
+        except ValueError as error:
+            raise SpecError(f"{getattr(spec, 'name', spec_type.__name__)}: {name}: {error}") from None
+        sourced[field] = facts.given(sourced.get(field), value, units[field])
+    whole = {f.name: getattr(spec, f.name) for f in dataclasses.fields(spec)}
+    for section in {name.partition(".")[0] for name in values} & parts.keys():
+        kept = whole.pop(section)
+        for each in dataclasses.fields(kept):
+            whole[f"{section}.{each.name}"] = getattr(kept, each.name)
+    if "facts" in whole:
         # what was measured of one chip says less of another
-        fields |= {"facts": sourced, "residuals": ()}
-    return _build(type(spec), fields, getattr(spec, "name", type(spec).__name__))
+        whole |= {"facts": sourced, "residuals": ()}
+    return build(spec_type, {**whole, **values}, getattr(spec, "name", spec_type.__name__))
 
 
 def cluster(
@@ -309,7 +262,7 @@ def cluster(
     inner, outer = link or chip.link, scale_out or chip.scale_out
     inner = load("link", inner) if isinstance(inner, str) else inner
     outer = load("link", outer) if isinstance(outer, str) else outer
-    return _build(
+    return build(
         Cluster,
         {
             "device": chip,
@@ -354,7 +307,7 @@ def workload(**fields: Unpack[Fields]) -> Workload:
     >>> work.batch.dims, work.kv_bits
     (('batch',), 16.0)
     """
-    return _build(Workload, fields, "workload")
+    return build(Workload, fields, "workload")
 
 
 def provenance(*specs: Any) -> list[dict[str, Any]]:

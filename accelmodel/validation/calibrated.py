@@ -13,6 +13,7 @@ from accelmodel.errors import SpecError
 from accelmodel.measured import aiconfigurator
 from accelmodel.specs.hardware import Device, Link
 from accelmodel.specs.load import calibrated_path, cluster, field_units, load, path_of
+from accelmodel.specs.names import flat
 from accelmodel.validation import operators
 
 
@@ -96,7 +97,8 @@ def calibrate_library(name: str, output: Path | None, progress: Callable[[str], 
 
 
 def _constants(fits: list[calibration.Fit]) -> dict[str, Any]:
-    units = {**field_units(Device), **{f"link.{name}": unit for name, unit in field_units(Link).items()}}
+    units = {flat(Device, name): unit for name, unit in field_units(Device).items()}
+    units |= {f"link.{name}": unit for name, unit in field_units(Link).items()}
     return {
         name: {"value": value, "unit": units[name], "range": list(fit.spans[name]), "fitted_to": fit.kind}
         for fit in fits

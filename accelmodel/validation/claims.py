@@ -117,7 +117,7 @@ def _preserve() -> dict[str, float]:
 def surviving(budget: float) -> float:
     """Return bytes of a prefetch of ``budget`` bytes that are still in a 910B's L2 when they are used [B]."""
     device = load("device", "ascend-910b2")
-    return budget * resident_share(budget, device.l2_capacity * device.l2_usable, device.l2_ways)
+    return budget * resident_share(budget, device.l2.capacity * device.l2.usable, device.l2.ways)
 
 
 @cache
@@ -192,8 +192,10 @@ SRAM = np.array([0.26, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.5, 2.0, 2.61]) * 1e-6 / 2
 def closed(parts: Parts, sram_area: Any) -> Parts:
     """Return the parts at another SRAM density, the uncore taking what the published die leaves."""
     device, bill, link = parts.device, parts.bill, parts.link
-    known = device.cores * bill.core_area + device.hbm_stacks * bill.hbm_stack_area + link.links * bill.link_area
-    rest = np.maximum(device.die_area - known - device.l2_capacity * sram_area, 0.0)
+    known = (
+        device.compute.cores * bill.core_area + device.hbm.stacks * bill.hbm_stack_area + link.links * bill.link_area
+    )
+    rest = np.maximum(device.die_area - known - device.l2.capacity * sram_area, 0.0)
     return replace(parts, process=override(parts.process, sram_area=sram_area), bill=override(bill, uncore_area=rest))
 
 

@@ -208,7 +208,7 @@ def _published_times(model: LanguageModel, device: str, batch: Array, tokens: fl
     """Times of prefill and decode step by the paper's equations without calibration, devices counted as one [s]."""
     chip = load("device", device)
     shape = Shape(model.layers, model.hidden, model.ffn, model.heads, float(parameters(model)), 2.0)
-    server = Server(chip.hbm_capacity * tp, chip.vector_rate * tp, 1e10, 1e10)
+    server = Server(chip.hbm.capacity * tp, chip.compute.vector_rate * tp, 1e10, 1e10)
     return infersave.as_published(shape, Task(batch, tokens, 0.0), server, 0.0)
 
 

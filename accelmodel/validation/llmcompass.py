@@ -81,9 +81,10 @@ def times(one: Series) -> tuple[Any, Any, Any]:
     law, _ = operator_time.time_columns(columns, chip)
     host = one.host_time_us * 1e-6
     bare, field = (
-        roofline(flops, device.peak_16bit, moved, share * device.hbm_bandwidth) + host for share in (1.0, FIELD_SHARE)
+        roofline(flops, device.compute.peak_16bit, moved, share * device.hbm.bandwidth) + host
+        for share in (1.0, FIELD_SHARE)
     )
-    return law - device.launch_time + host, bare, field
+    return law - device.compute.launch_time + host, bare, field
 
 
 def rows() -> list[dict[str, Any]]:

@@ -56,10 +56,10 @@ def bare_times(kind: str, frame: pd.DataFrame, device: Device, share: float = 1.
     if "elements" in frame:
         return bus_bytes(frame) / (share * load("link", device.link).bandwidth) + more
     flops, moved, bits = work(kind, frame)
-    rates = {16.0: device.peak_16bit, 8.0: device.peak_8bit_float, 4.0: device.peak_4bit}
-    peak = np.array([rates[bit] or device.peak_16bit for bit in np.broadcast_to(bits, len(frame))])
-    peak = peak if kind != "quantise" else device.vector_rate
-    return roofline(flops, peak, moved, share * device.hbm_bandwidth, more)
+    rates = {16.0: device.compute.peak_16bit, 8.0: device.compute.peak_8bit_float, 4.0: device.compute.peak_4bit}
+    peak = np.array([rates[bit] or device.compute.peak_16bit for bit in np.broadcast_to(bits, len(frame))])
+    peak = peak if kind != "quantise" else device.compute.vector_rate
+    return roofline(flops, peak, moved, share * device.hbm.bandwidth, more)
 
 
 def rows_of(device: Device, kind: str, model: Cluster, split: str, measured: Any = None) -> Iterator[dict[str, Any]]:
@@ -102,9 +102,11 @@ def layer_rows(device: Device, kind: str, model: Cluster, split: str) -> Iterato
     for (source, bits), group in frame.groupby(["source", "bits"]):
         time = group["time"].to_numpy()
         flops, moved, width = mla_and_moe.work(kind, group)
-        peak = np.where(width < 16.0, device.peak_8bit_float or device.peak_16bit, device.peak_16bit)
+        peak = np.where(
+            width < 16.0, device.compute.peak_8bit_float or device.compute.peak_16bit, device.compute.peak_16bit
+        )
         bare, field = (
-            statistics(roofline(flops, peak, moved, share * device.hbm_bandwidth, more), time)
+            statistics(roofline(flops, peak, moved, share * device.hbm.bandwidth, more), time)
             for share, more in ((1.0, 0.0), (FIELD_SHARE, FIELD_TIME))
         )
         yield {

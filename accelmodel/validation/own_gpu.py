@@ -82,12 +82,12 @@ def window_time(
 
 def bare_time(operators: Iterable[Operator], device: Device) -> float:
     """Return the time of operators by peak rate and peak HBM bandwidth alone [s]; every byte comes from HBM."""
-    wide = float(device.peak_16bit)
-    narrow = float(device.peak_8bit_float) or wide
+    wide = float(device.compute.peak_16bit)
+    narrow = float(device.compute.peak_8bit_float) or wide
     total = 0.0
     for op in operators:
         moved = op.weight_bytes + op.input_bytes + op.output_bytes
-        total += float(roofline(op.flops, wide if op.bits > 8.0 else narrow, moved, float(device.hbm_bandwidth)))
+        total += float(roofline(op.flops, wide if op.bits > 8.0 else narrow, moved, float(device.hbm.bandwidth)))
     return total
 
 
@@ -108,7 +108,7 @@ def bandwidth_points(rows: list[dict[str, Any]], chip: Machine, device: Device) 
         size, passes = float(row["footprint_bytes"]), row["passes"]
         hot = size * resident_share(size, chip.l2_bytes, chip.l2_ways)
         model = chip.launch + passes * memory_time(hot, size - hot, chip.l2_rate, chip.hbm_rate)
-        yield Point("bandwidth", _NO_PRECISION, row["time_s"], model, passes * size / float(device.hbm_bandwidth))
+        yield Point("bandwidth", _NO_PRECISION, row["time_s"], model, passes * size / float(device.hbm.bandwidth))
 
 
 def occupancy_points(rows: list[dict[str, Any]], chip: Machine, device: Device) -> Iterator[Point]:
@@ -132,7 +132,7 @@ def occupancy_points(rows: list[dict[str, Any]], chip: Machine, device: Device) 
         probe = float(row["probe_bytes"])
         share = resident_share(row["others_bytes"] + probe, chip.l2_bytes, chip.l2_ways)
         model = times[-1] - share * (times[-1] - times[0])
-        yield Point("occupancy", _NO_PRECISION, time, model, probe / float(device.hbm_bandwidth))
+        yield Point("occupancy", _NO_PRECISION, time, model, probe / float(device.hbm.bandwidth))
 
 
 def preserve_points(rows: list[dict[str, Any]], chip: Machine, device: Device) -> Iterator[Point]:

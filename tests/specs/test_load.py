@@ -211,6 +211,9 @@ GOOD = {
 }
 
 
+GOOD_TABLE = "[link]\n" + "".join(f"{key} = {line}\n" for key, line in GOOD.items())
+
+
 def link_file(folder: Path, **changes: str | None) -> Path:
     """Return the path of a link file with some lines replaced, added or (None) left out."""
     lines = {key: line for key, line in {**GOOD, **changes}.items() if line is not None}
@@ -244,6 +247,7 @@ def test_default_table_and_own_sources(tmp_path):
 @pytest.mark.parametrize(
     ("field", "line", "says"),
     [
+        ("like", f'{{ value = "x", {FIRM} }}', "unknown key 'like'"),
         ("bandwith", f'{{ value = 32, unit = "GB/s", {FIRM} }}', "bandwidth"),
         ("bandwidth", f'{{ value = 32, unit = "GB", {FIRM} }}', "expected B/s"),
         ("bandwidth", f'{{ value = 32, unit = "furlong/s", {FIRM} }}', "unknown unit"),
@@ -294,7 +298,8 @@ def test_duplicate_key_is_refused_naming_file_and_line(tmp_path):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("[device]\ncores = 1\n", "unknown table 'device'"),
+        ("[device]\ncores = 1\n", "needs a table [link] of facts; it holds [device]"),
+        (GOOD_TABLE + "[links]\nshare = 1\n", "unknown table 'links'"),
         ("", "needs a table"),
         ("[link]\n", "needs a table"),
         ("[default]\nunit = 'GB'\n[link]\nlinks = 1\n", "unknown key 'unit'"),
@@ -328,8 +333,26 @@ def test_unknown_name_is_answered_with_the_closest():
         load.load("device", "a100-sxm-80g")
 
 
-@pytest.mark.parametrize("kind", HARDWARE)
+def test_all_that_is_wrong_is_said_at_once_a_line_each(tmp_path):
+    wrong = {"share": f"{{ value = 1.2, {FIRM} }}", "bandwith": "3", "links": None, "devices": '"many"'}
+    with pytest.raises(SpecError) as caught:
+        load.load("link", str(link_file(tmp_path, **wrong)))
+    lines = str(caught.value).splitlines()
+    assert [line.split(": ")[1] for line in lines] == ["links", "share", "devices", "bandwith"]
+    assert all(line.startswith(str(tmp_path)) for line in lines)
+
+
+def test_ten_faults_at_most_and_a_count_of_the_rest(tmp_path):
+    wrong = {f"made_up_{i}": "1" for i in range(13)}
+    with pytest.raises(SpecError) as caught:
+        load.load("link", str(link_file(tmp_path, **wrong)))
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 11
+    assert lines[-1] == "and 3 more"
+
+
+@pytest.mark.parametrize("kind", load.TYPES)
 def test_readme_explains_every_field(kind):
     text = (facts.root() / "README.md").read_text(encoding="utf-8")
-    missing = [name for name in load.field_units(load.TYPES[kind][1]) if f"`{name}`" not in text]
-    assert missing in ([], ["name"])
+    names = {name.rpartition(".")[2] for name in load.field_units(load.TYPES[kind][1])} - {"name"}
+    assert [name for name in names if f"| `{name}` |" not in text and f"`{name}`," not in text] == []

@@ -83,8 +83,8 @@ class Card(NamedTuple):
 
 def card_of(device: Device) -> Card:
     """Return the card that a specification describes, for a dry run."""
-    ampere, fp8 = device.architecture != "Turing", float(device.peak_8bit_float) > 0.0
-    return card_with(int(device.l2_capacity), int(device.hbm_capacity), ampere=ampere, fp8=fp8)
+    ampere, fp8 = device.architecture != "Turing", float(device.compute.peak_8bit_float) > 0.0
+    return card_with(int(device.l2.capacity), int(device.hbm.capacity), ampere=ampere, fp8=fp8)
 
 
 def card_with(l2_bytes: int, memory_bytes: int, *, ampere: bool, fp8: bool) -> Card:

@@ -250,9 +250,10 @@ def card_of_device(device: Device) -> Card:
     if not torch.cuda.is_available():
         raise SpecError("PyTorch sees no NVIDIA GPU; --dry shows the plan without one")
     found = torch.cuda.get_device_properties(0)
-    if found.multi_processor_count != device.cores:
+    if found.multi_processor_count != device.compute.cores:
         raise SpecError(
-            f"{found.name} has {found.multi_processor_count} multiprocessors and {device.name} {device.cores:g}; "
+            f"{found.name} has {found.multi_processor_count} multiprocessors and {device.name} "
+            f"{device.compute.cores:g}; "
             "name with --device the specification of this card"
         )
     version = (found.major, found.minor)

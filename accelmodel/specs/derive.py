@@ -1,0 +1,60 @@
+"""What a data sheet leaves out and its other numbers tell: rates that cores bring each clock, or that go with another.
+
+An architecture says under ``[derive]`` what one core does in a clock, or how one rate goes with another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from accelmodel.specs.facts import Fact
+
+#: name under ``[derive]`` → its unit, the field that follows, that field's unit, those it follows from, and how
+DERIVE: dict[str, tuple[str, str, str, tuple[str, ...], Callable[..., float]]] = {
+    "vector_per_clock": (
+        "FLOP", "compute.vector_rate", "FLOP/s", ("compute.cores", "compute.clock"), lambda one, n, f: one * n * f,
+    ),
+    "vector_per_peak": (
+        "1", "compute.vector_rate", "FLOP/s", ("compute.peak_16bit",), lambda share, peak: share * peak,
+    ),
+    "l2_per_clock": ("B", "l2.bandwidth", "B/s", ("compute.cores", "compute.clock"), lambda one, n, f: one * n * f),
+    "l2_per_hbm": ("1", "l2.bandwidth", "B/s", ("hbm.bandwidth",), lambda ratio, rate: ratio * rate),
+}  # fmt: skip
+
+
+def derived(facts: Mapping[str, Fact], rules: Mapping[str, Fact]) -> dict[str, Fact]:
+    """Return the facts that are missing and follow from others; by the clock where an architecture says how.
+
+    Parameters
+    ----------
+    facts : mapping
+        Of a device, by dotted name.
+    rules : mapping
+        Of its architecture, by a name of ``DERIVE``.
+
+    Returns
+    -------
+    dict
+        Facts of kind ``assumed``, with the range of the architecture's number.
+    """
+    found: dict[str, Fact] = {}
+    for name, (_, field, unit, behind, law) in DERIVE.items():
+        if field in facts or field in found or name not in rules or not behind_is_there(facts, behind):
+            continue
+        rule, numbers = rules[name], [facts[each].value for each in behind]
+        low, high = rule.range or (rule.value, rule.value)
+        found[field] = replace(
+            rule,
+            value=law(rule.value, *numbers),
+            unit=unit,
+            kind="assumed",
+            locator=f"{name} {rule.value:g} with {', '.join(behind)} of this device; {rule.locator}",
+            range=(law(low, *numbers), law(high, *numbers)),
+        )
+    return found
+
+
+def behind_is_there(facts: Mapping[str, Fact], behind: tuple[str, ...]) -> bool:
+    """Tell whether all that a rule reads is there, as numbers."""
+    return all(each in facts and isinstance(facts[each].value, float) for each in behind)

@@ -1,0 +1,69 @@
+"""By which names a field goes: dotted (``l2.capacity``), in one word (``l2_capacity``), and as it was called before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from accelmodel.errors import SpecError, unknown
+from accelmodel.specs.base import field_units
+from accelmodel.specs.hardware import FLAT
+
+#: kind of specification → name of an earlier version → name now
+FORMER = {
+    "Device": {"unhidden": "exposed"},
+    "Link": {"crowding": "contention", "handshake": "rendezvous"},
+    "Engine": {
+        "most_sequences": "max_num_seqs",
+        "chunk": "max_num_batched_tokens",
+        "memory_share": "gpu_memory_utilization",
+    },
+}
+#: kind of specification → word of an earlier version → word now
+FORMER_WORDS = {"Engine": {"beside": "overlapped"}}
+#: kind of specification → fields of earlier versions that nothing reads: allowed, and left out
+FORMER_FIELDS = {"Device": ("core_buffer",)}
+_ALIASES = {"Device": FLAT}
+
+
+def canonical(spec_type: type, name: str) -> str | None:
+    """Return the dotted name of a field by any of its names; None if there is no such field.
+
+    Examples
+    --------
+    >>> from accelmodel.specs.hardware import Device
+    >>> canonical(Device, "l2_capacity"), canonical(Device, "unhidden"), canonical(Device, "l3_capacity")
+    ('l2.capacity', 'matmul.exposed', None)
+    """
+    kind = spec_type.__name__
+    now = FORMER.get(kind, {}).get(name, name)
+    now = _ALIASES.get(kind, {}).get(now, now)
+    return now if now in field_units(spec_type) else None
+
+
+def dotted(spec_type: type, name: str) -> str:
+    """Return the dotted name of a field by any of its names; SpecError with the closest match if there is none."""
+    found = canonical(spec_type, name)
+    if found is None:
+        raise no_field(spec_type, name)
+    return found
+
+
+def no_field(spec_type: type, name: str, what: str = "") -> SpecError:
+    """Return the error for a name that no field has; of a kind with sections it gives the closest, not all."""
+    kind = spec_type.__name__
+    aliases = _ALIASES.get(kind, {})
+    error = unknown(what or f"field of {kind}", name, {*field_units(spec_type), *(() if "." in name else aliases)})
+    if not aliases:
+        return error
+    return SpecError(f"{str(error).partition(' Allowed:')[0]} See accelmodel schema {kind.lower()}")
+
+
+def flat(spec_type: type, name: str) -> str:
+    """Return the name of one word of a field by its dotted name."""
+    back = {where: word for word, where in _ALIASES.get(spec_type.__name__, {}).items()}
+    return back.get(name, name)
+
+
+def word(spec_type: type, value: Any) -> Any:
+    """Return a word as it is written now."""
+    return FORMER_WORDS.get(spec_type.__name__, {}).get(value, value) if isinstance(value, str) else value

@@ -1,0 +1,143 @@
+"""What looks like a typing error in a device: notes beside an answer, never refusals.
+
+Each check holds numbers of one file against each other; a chip may be odd and right.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from accelmodel.specs.base import value_of
+from accelmodel.specs.hardware import Device, Process
+from accelmodel.units import show
+
+#: how far the operations of a core and clock may lie from a power of two [1]
+_POWER_OF_TWO = 0.06
+#: what one stack of HBM to HBM4 holds [B] and moves [B/s]
+_STACK_CAPACITY = (1e9, 64.5e9)
+_STACK_BANDWIDTH = (100e9, 2.8e12)
+_CLOCK = (0.2e9, 5e9)
+
+
+def _span(device: Device, name: str) -> tuple[float, float]:
+    """Return the ends of a field's range, or twice its value."""
+    fact = device.facts.get(name)
+    value = value_of(device, name)
+    return fact.range if fact is not None and fact.range else (value, value)
+
+
+def _peak(device: Device, process: Process) -> str:
+    """Matrix units are powers of two wide, so the peak is cores x clock x such a width."""
+    compute = device.compute
+    low, high = (peak / (compute.cores * compute.clock) for peak in _span(device, "compute.peak_16bit"))
+    width = compute.peak_16bit / (compute.cores * compute.clock)
+    nearest = 2.0 ** round(math.log2(width))
+    if low * (1.0 - _POWER_OF_TWO) <= nearest <= high * (1.0 + _POWER_OF_TWO):
+        return ""
+    return (
+        f"peak_16bit {show(compute.peak_16bit, 'FLOP/s')} / ({compute.cores:g} cores x {show(compute.clock, '1/s')}) "
+        f"is {width:.4g} FLOP per core and clock, no power of two ({nearest:g}); check the three"
+    )
+
+
+def _clock(device: Device, process: Process) -> str:
+    low, high = _CLOCK
+    if low <= device.compute.clock <= high:
+        return ""
+    return f"clock {show(device.compute.clock, '1/s')} lies outside {low / 1e9:g} to {high / 1e9:g} GHz; check its unit"
+
+
+def _narrow(device: Device, process: Process) -> str:
+    """A matrix unit is not slower at fewer bits."""
+    compute = device.compute
+    peaks = {"peak_4bit": compute.peak_4bit, "peak_8bit_float": compute.peak_8bit_float}
+    for name, peak in peaks.items():
+        if 0.0 < peak < compute.peak_16bit:
+            return f"{name} {show(peak, 'FLOP/s')} is below peak_16bit {show(compute.peak_16bit, 'FLOP/s')}; check both"
+    return ""
+
+
+def _vector(device: Device, process: Process) -> str:
+    compute = device.compute
+    if compute.vector_rate <= compute.peak_16bit:
+        return ""
+    return (
+        f"vector_rate {show(compute.vector_rate, 'FLOP/s')} is above peak_16bit {show(compute.peak_16bit, 'FLOP/s')}; "
+        "check both"
+    )
+
+
+def _die(device: Device, process: Process) -> str:
+    """No die is larger than what a stepper exposes at once."""
+    one = device.die_area / device.dies
+    if one <= process.reticle_area:
+        return ""
+    return (
+        f"a die of {show(one, 'm2')} ({show(device.die_area, 'm2')} / {device.dies:g} dies) is larger than the reticle "
+        f"of {process.name}, {show(process.reticle_area, 'm2')}; check die_area and dies"
+    )
+
+
+def _stacks(device: Device, process: Process) -> str:
+    """A stack of HBM holds and moves what one of its generations does."""
+    hbm = device.hbm
+    if not hbm.stacks:
+        return ""
+    for value, (low, high), unit in (
+        (hbm.capacity / hbm.stacks, _STACK_CAPACITY, "B"),
+        (hbm.bandwidth / hbm.stacks, _STACK_BANDWIDTH, "B/s"),
+    ):
+        if not low <= value <= high:
+            return (
+                f"a stack of HBM with {show(value, unit)} lies outside {show(low, unit)} to {show(high, unit)}; "
+                "check hbm.stacks, hbm.capacity and hbm.bandwidth"
+            )
+    return ""
+
+
+def _cache(device: Device, process: Process) -> str:
+    """A cache is smaller and faster than the memory behind it."""
+    l2, hbm = device.l2, device.hbm
+    if l2.capacity > hbm.capacity:
+        return f"l2.capacity {show(l2.capacity, 'B')} is above hbm.capacity {show(hbm.capacity, 'B')}; check both"
+    if l2.bandwidth < hbm.bandwidth:
+        return (
+            f"l2.bandwidth {show(l2.bandwidth, 'B/s')} is below hbm.bandwidth {show(hbm.bandwidth, 'B/s')}; check both"
+        )
+    return ""
+
+
+#: what is held against what → the check; it returns a note, or nothing
+CHECKS: dict[str, Callable[[Device, Process], str]] = {
+    "peak against cores and clock": _peak,
+    "clock": _clock,
+    "peaks at fewer bits": _narrow,
+    "vector rate against the peak": _vector,
+    "die area against the reticle": _die,
+    "stacks against memory": _stacks,
+    "cache against memory": _cache,
+}
+
+
+def doubts(device: Device, process: Process) -> tuple[str, ...]:
+    """Return what looks wrong in a device, a line each.
+
+    Parameters
+    ----------
+    device : Device
+        All of whose values are floats.
+    process : Process
+        The silicon node that it is made on.
+
+    Examples
+    --------
+    >>> from accelmodel.specs.load import load, override
+    >>> n7 = load("process", "n7")
+    >>> doubts(load("device", "a100-sxm-80gb"), n7)
+    ()
+    >>> doubts(override(load("device", "a100-sxm-80gb"), die_area="8260mm2"), n7)[0][:47]
+    'a die of 8260 mm² (8260 mm² / 1 dies) is larger'
+    """
+    found = (check(device, process) for check in CHECKS.values())
+    return tuple(note for note in found if note)

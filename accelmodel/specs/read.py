@@ -1,0 +1,70 @@
+"""The facts of one file under the names of today, whatever names it uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from accelmodel.specs import facts, find
+from accelmodel.specs.base import Spec, field_units, sections
+from accelmodel.specs.facts import Fact, FactFile
+from accelmodel.specs.names import FORMER_FIELDS, canonical, no_field, word
+
+#: kind of specification → fields that name another one, and of what kind it is
+NAMES = {
+    "device": {"process": "process", "link": "link", "scale_out": "link"},
+    "architecture": {"process": "process", "link": "link", "scale_out": "link"},
+    "instance": {"device": "device", "link": "link"},
+}
+
+
+def read(
+    kind: str, spec_type: type[Spec], path: Path, others: Iterable[str] = (), extra: Iterable[str] = ()
+) -> FactFile:
+    """Return the facts of one file by dotted name, with what is wrong with them.
+
+    Parameters
+    ----------
+    kind : str
+        Name of its main table.
+    spec_type : type
+        Whose fields they are.
+    path : Path
+    others : iterable of str
+        Tables that the file may hold besides, and that the caller reads.
+    extra : iterable of str
+        Sections that the kind has not, whose facts pass as they are.
+
+    Raises
+    ------
+    SpecError
+        If the file cannot be read.
+    """
+    file = facts.read_facts(path, kind, others, (*sections(spec_type), *extra))
+    units, found, faults = field_units(spec_type), {}, dict(file.faults)
+    for name, fact in file.facts.items():
+        if name in FORMER_FIELDS.get(spec_type.__name__, ()):
+            continue
+        if name.partition(".")[0] in extra:
+            found[name] = fact
+            continue
+        now = canonical(spec_type, name)
+        if now is None:
+            faults[name] = str(no_field(spec_type, name, "key"))
+        elif now in found:
+            faults[name] = f"stands twice, also by another name ({now}); leave one out"
+        elif isinstance(fact.value, float) and fact.unit != units[now]:
+            faults[now] = f"is in {fact.unit}, expected {units[now]}; correct its unit"
+        else:
+            found[now] = _seen_from(kind, path, now, replace(fact, value=word(spec_type, fact.value)))
+    renamed = {canonical(spec_type, name) or name: text for name, text in faults.items()}
+    return replace(file, facts=found, faults=renamed)
+
+
+def _seen_from(kind: str, path: Path, name: str, fact: Fact) -> Fact:
+    """Return a fact that names another specification as it reads from the working directory."""
+    other = NAMES.get(kind, {}).get(name)
+    if other is None or not isinstance(fact.value, str):
+        return fact
+    return replace(fact, value=find.seen_from(path, other, fact.value))

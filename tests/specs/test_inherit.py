@@ -1,0 +1,267 @@
+"""What a device takes from its architecture and from another device, and what it says of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import accelmodel as am
+from accelmodel.errors import SpecError
+from accelmodel.inference.intervals import factors
+from accelmodel.specs import find, load
+from accelmodel.specs.base import field_types, value_of
+from accelmodel.specs.facts import KINDS
+from accelmodel.specs.hardware import Device
+from accelmodel.specs.inherit import architecture_of, inherit
+from accelmodel.specs.names import dotted
+
+SHEET = """
+[default]
+kind = "datasheet"
+source = "sheet"
+locator = "page 1"
+[sources.sheet]
+title = "Data sheet"
+"""
+BARE = {
+    "vendor": '"me"',
+    "architecture": '"my own"',
+    "cores": "64",
+    "clock": '{ value = 1.5, unit = "GHz" }',
+    "peak_16bit": '{ value = 393, unit = "TFLOP/s" }',
+    "hbm_bandwidth": '{ value = 4, unit = "TB/s" }',
+    "hbm_capacity": '{ value = 128, unit = "GB" }',
+    "l2_capacity": '{ value = 192, unit = "MB" }',
+}
+
+
+def device_file(folder: Path, name: str = "my-chip", **changes: str | None) -> Path:
+    """Return the path of a data sheet as a file, some lines replaced, added or (None) left out."""
+    lines = {key: line for key, line in {**BARE, **changes}.items() if line is not None}
+    path = folder / f"{name}.toml"
+    path.write_text(SHEET + "[device]\n" + "\n".join(f"{k} = {v}" for k, v in lines.items()), encoding="utf-8")
+    return path
+
+
+def heir(folder: Path, like: str, more: str = "", name: str = "heir") -> Path:
+    path = folder / f"{name}.toml"
+    path.write_text(f'{SHEET}[device]\nlike = "{like}"\n{more}', encoding="utf-8")
+    return path
+
+
+def test_a_data_sheet_of_eight_lines_answers(tmp_path):
+    chip = am.load("device", str(device_file(tmp_path)))
+    step = am.time_step(
+        am.load("model", "llama-3-8b"), am.cluster(chip, 1), am.workload(phase="decode", batch=1, context=512)
+    )
+    assert 8.03e9 * 2 / 4e12 < float(step.step_time) < 1.0
+    assert step.attrs["weakest_fact"] == "assumed"
+    assert "'my own' is not known" in step.attrs["notes"]
+    assert "architecture generic, not measured on this chip" in step.attrs["notes"]
+
+
+def test_every_value_that_is_not_its_own_says_where_it_is_from(tmp_path):
+    chip = am.load("device", str(device_file(tmp_path)))
+    own = {dotted(Device, name) for name in BARE}
+    assert {name for name, fact in chip.facts.items() if not fact.inherited} == own
+    assert {row["field"] for row in am.provenance(chip) if row["inherited"] == "architecture generic"} == (
+        chip.facts.keys() - own
+    )
+
+
+def test_what_follows_from_other_numbers_by_hand(tmp_path):
+    generic = am.load("device", str(device_file(tmp_path)))
+    assert generic.compute.vector_rate == pytest.approx(0.06 * 393e12)
+    assert generic.l2.bandwidth == pytest.approx(2.5 * 4e12)
+    assert generic.facts["l2.bandwidth"].range == pytest.approx((1.5 * 4e12, 6.0 * 4e12))
+    # 256 lanes x 2 of CDNA 3 give the 157.3 TFLOP/s of 256 compute units at 2.4 GHz that its maker states
+    clock = '{ value = 2.4, unit = "GHz" }'
+    near = am.load("device", str(device_file(tmp_path, architecture='"CDNA 4"', cores="256", clock=clock)))
+    assert near.compute.vector_rate == pytest.approx(157.3e12, rel=1e-3)
+    given_one = am.load("device", str(device_file(tmp_path, vector_rate='{ value = 30, unit = "TFLOP/s" }')))
+    assert given_one.compute.vector_rate == 30e12
+
+
+@pytest.mark.parametrize("word", ["hopper", "HOPPER", "Hopper", "GH100"])
+def test_an_architecture_goes_by_any_of_its_words(tmp_path, word):
+    chip = am.load("device", str(device_file(tmp_path, architecture=f'"{word}"')))
+    assert chip.matmul == am.load("device", "h100-sxm", fitted=False).matmul
+    assert not [note for note in chip.notes if "not known" in note]
+    assert chip.architecture == (word if word == "GH100" else "Hopper")
+
+
+@pytest.mark.parametrize("name", find.available("architecture"))
+def test_each_architecture_is_found_and_goes_back_to_generic(name, tmp_path):
+    assert architecture_of(name) == (name, True)
+    chip = am.load("device", str(device_file(tmp_path, architecture=f'"{name}"')))
+    assert all(fact.source for fact in chip.facts.values())
+
+
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [("CDNA 4", "cdna3"), ("CDNA 1", "cdna2"), ("cdna", "cdna2"), ("Rubin", "generic"), ("4", "generic")],
+)
+def test_a_word_that_is_not_known_takes_the_closest_or_generic(word, name):
+    assert architecture_of(word) == (name, False)
+
+
+def test_the_nearer_file_wins(tmp_path):
+    heir(tmp_path, "h100-sxm", '[l2]\ncapacity = { value = 60, unit = "MB" }\nways = 8', "one")
+    two = am.load("device", str(heir(tmp_path, "one", '[l2]\ncapacity = { value = 70, unit = "MB" }', "two")))
+    assert (two.l2.capacity, two.l2.ways, two.compute.cores) == (70e6, 8.0, 132.0)
+    assert two.facts["l2.ways"].inherited == "one"
+    assert two.facts["compute.cores"].inherited == "h100-sxm"
+    assert two.facts["l2.capacity"].inherited == ""
+    assert two.architecture == "Hopper"
+
+
+def test_what_was_fitted_to_a_neighbour_is_taken_but_not_claimed(tmp_path):
+    near = am.load("device", "h100-sxm")
+    chip = am.load("device", str(heir(tmp_path, "h100-sxm")))
+    assert (
+        chip.compute.matrix_share
+        == near.compute.matrix_share
+        != am.load("device", "h100-sxm", fitted=False).compute.matrix_share
+    )
+    fact = chip.facts["compute.matrix_share"]
+    assert (fact.kind, fact.inherited, fact.standing) == ("calibrated", "h100-sxm", "assumed")
+    assert near.facts["compute.matrix_share"].standing == "calibrated"
+    assert chip.residuals == () != near.residuals
+    assert chip.price == 0.0 < near.price
+    bare = am.load("device", str(heir(tmp_path, "h100-sxm", "uncalibrated = true")))
+    assert bare.compute.matrix_share == am.load("device", "h100-sxm", fitted=False).compute.matrix_share
+
+
+def test_intervals_are_those_of_an_unmeasured_chip(tmp_path):
+    chip = am.load("device", str(heir(tmp_path, "h100-sxm")))
+    plain = am.load("device", "mi300x")
+    matmul = [factors(am.cluster(each, 1), bits=16.0, kv_bits=16.0)[0] for each in (chip, plain)]
+    assert list(matmul[0]) == list(matmul[1])
+    measured = factors(am.cluster(am.load("device", "h100-sxm"), 1), bits=16.0, kv_bits=16.0)[0]
+    assert list(measured) != list(matmul[0])
+
+
+def test_own_constants_beside_the_file_win(tmp_path):
+    path = heir(tmp_path, "h100-sxm")
+    find.calibrated_path(path).write_text(
+        SHEET + '[compute]\nmatrix_share = { value = 0.5, kind = "calibrated", range = [0.4, 0.6] }\n'
+        '[[residual]]\nkind = "matmul"\nbits = 16\nlower = 0.9\nupper = 1.1\nrows = 7\n',
+        encoding="utf-8",
+    )
+    chip = am.load("device", str(path))
+    assert chip.compute.matrix_share == 0.5
+    assert chip.facts["compute.matrix_share"].inherited == ""
+    assert [each.rows for each in chip.residuals] == [7]
+    assert am.load("device", str(path), fitted=False).compute.matrix_share == 0.803
+
+
+def test_a_circle_is_refused(tmp_path):
+    heir(tmp_path, "two", name="one")
+    heir(tmp_path, "one", name="two")
+    with pytest.raises(SpecError, match="goes in a circle"):
+        am.load("device", str(tmp_path / "one.toml"))
+
+
+def test_a_wrong_parent_is_named(tmp_path):
+    heir(tmp_path, "h100-sxm", "[l2]\nwayz = 8", "one")
+    with pytest.raises(SpecError, match=r"one\.toml: l2\.wayz: unknown key"):
+        am.load("device", str(heir(tmp_path, "one", name="two")))
+    with pytest.raises(SpecError, match="did you mean 'h100-sxm'"):
+        am.load("device", str(heir(tmp_path, "h100-sx", name="three")))
+
+
+def test_an_architecture_of_ones_own_stands_beside(tmp_path):
+    (tmp_path / "lab.toml").write_text(
+        f'{SHEET}[architecture]\nlike = "hopper"\n[matmul]\ntile_m = 32\n', encoding="utf-8"
+    )
+    chip = am.load("device", str(device_file(tmp_path, architecture='"lab"')))
+    assert (chip.matmul.tile_m, chip.matmul.store_width) == (32.0, 18.0)
+    assert chip.facts["matmul.tile_m"].inherited == "architecture lab"
+
+
+def test_constants_fitted_to_an_architecture_hold_for_its_devices_but_not_their_residuals(tmp_path):
+    lab = tmp_path / "lab.toml"
+    lab.write_text(f'{SHEET}[architecture]\nlike = "hopper"\n', encoding="utf-8")
+    find.calibrated_path(lab).write_text(
+        SHEET + '[matmul]\nstore_width = { value = 21, unit = "B", kind = "calibrated", range = [20, 22] }\n'
+        '[[residual]]\nkind = "matmul"\nbits = 16\nlower = 0.9\nupper = 1.1\nrows = 7\n',
+        encoding="utf-8",
+    )
+    path = str(device_file(tmp_path, architecture='"lab"'))
+    chip = am.load("device", path)
+    assert chip.matmul.store_width == 21.0
+    assert (chip.facts["matmul.store_width"].kind, chip.facts["matmul.store_width"].standing) == (
+        "calibrated",
+        "assumed",
+    )
+    assert chip.residuals == ()
+    assert am.load("device", path, fitted=False).matmul.store_width == 18.0
+
+
+def test_an_heir_of_a_device_that_is_not_calibrated_is_not_either(tmp_path):
+    chip = am.load("device", str(heir(tmp_path, "a100-sxm-40gb")))
+    assert chip.compute.matrix_share == am.load("device", "a100-sxm-40gb").compute.matrix_share
+    assert chip.compute.matrix_share != am.load("device", "a100-sxm-80gb").compute.matrix_share
+
+
+def test_what_no_sheet_may_leave_out_is_asked_for_at_once(tmp_path):
+    needed = (
+        "vendor",
+        "compute.cores",
+        "compute.clock",
+        "compute.peak_16bit",
+        "hbm.bandwidth",
+        "hbm.capacity",
+        "l2.capacity",
+    )
+    path = device_file(tmp_path, **{name: None for name in BARE if name != "architecture"})
+    with pytest.raises(SpecError) as caught:
+        am.load("device", str(path))
+    lines = str(caught.value).splitlines()
+    assert {line.removeprefix(f"{path}: ").partition(":")[0] for line in lines} == set(needed)
+    assert all("is missing; add it" in line for line in lines)
+    assert f"{path}: hbm.bandwidth: is missing; add it under [hbm], in B/s" in lines
+
+
+def test_ranges_of_a_sheet_are_kept(tmp_path):
+    chip = am.load("device", str(device_file(tmp_path, cores="{ value = 64, range = [32, 128] }")))
+    assert chip.facts["compute.cores"].range == (32.0, 128.0)
+
+
+def test_the_digest_changes_with_what_is_inherited(tmp_path):
+    one = heir(tmp_path, "h100-sxm", "[l2]\nways = 8", "one")
+    two = heir(tmp_path, "one", name="two")
+    before = am.load("device", str(two)).digest
+    one.write_text(one.read_text(encoding="utf-8").replace("ways = 8", "ways = 4"), encoding="utf-8")
+    assert am.load("device", str(two)).digest != before
+
+
+@pytest.mark.parametrize("name", load.available("device"))
+def test_shipped_devices_say_nothing_and_claim_only_their_own(name):
+    device = am.load("device", name)
+    assert device.notes == ()
+    own = inherit(find.path_of("device", name), True).own.facts
+    for field, fact in device.facts.items():
+        fitted = fact.kind == "calibrated" and not fact.inherited
+        assert (fact.inherited == "") == (field in own or fitted), field
+        if device.residuals:
+            continue
+        assert not fitted, f"{field} claims to be fitted to {name}, which was not measured"
+
+
+SCALES = st.floats(0.5, 2.0)
+
+
+@settings(max_examples=20, deadline=None)
+@given(cores=st.integers(1, 512), clock=SCALES, rate=SCALES)
+def test_any_sheet_gives_a_whole_device(tmp_path_factory, cores, clock, rate):
+    folder = tmp_path_factory.mktemp("sheets")
+    lines = {"cores": f"{cores}", "clock": f'{{ value = {clock}, unit = "GHz" }}'}
+    chip = am.load("device", str(device_file(folder, **lines, hbm_bandwidth=f'{{ value = {rate}, unit = "TB/s" }}')))
+    for name, kind in field_types(Device).items():
+        value = value_of(chip, name)
+        assert isinstance(value, float if kind.quantity else str), name
+    assert {fact.kind for fact in chip.facts.values()} <= set(KINDS)

@@ -1,0 +1,64 @@
+"""Typing errors in a device are noticed, and what is right is left alone."""
+
+from __future__ import annotations
+
+import pytest
+
+import accelmodel as am
+from accelmodel.specs.load import available
+from accelmodel.specs.plausibility import CHECKS, doubts
+
+PROCESS = am.load("process", "n4")
+
+
+@pytest.mark.parametrize("name", available("device"))
+def test_shipped_devices_raise_no_doubt(name):
+    device = am.load("device", name)
+    assert doubts(device, am.load("process", device.process)) == ()
+
+
+@pytest.mark.parametrize(
+    ("check", "changes", "says"),
+    [
+        # 132 SMs x 4096 FLOP x 1.83 GHz is 989 TFLOP/s; with sparsity counted it is twice that and still a power of two
+        ("peak against cores and clock", {"compute.peak_16bit": 700e12}, "2898 FLOP per core and clock"),
+        ("peak against cores and clock", {"compute.cores": 100.0}, "no power of two"),
+        ("clock", {"compute.clock": 1.83e6}, "outside 0.2 to 5 GHz"),
+        ("peaks at fewer bits", {"compute.peak_8bit_float": 198e12}, "peak_8bit_float 198 TFLOP/s is below"),
+        ("vector rate against the peak", {"compute.vector_rate": 6.7e15}, "vector_rate 6.7 PFLOP/s is above"),
+        ("die area against the reticle", {"die_area": 1628e-6}, "1628 mm² (1628 mm² / 1 dies) is larger"),
+        ("stacks against memory", {"hbm.capacity": 800e9}, "a stack of HBM with 160 GB"),
+        ("stacks against memory", {"hbm.bandwidth": 33.5e12}, "a stack of HBM with 6.7 TB/s"),
+        ("cache against memory", {"l2.capacity": 100e9}, "l2.capacity 100 GB is above"),
+        ("cache against memory", {"l2.bandwidth": 1e12}, "l2.bandwidth 1 TB/s is below"),
+    ],
+)
+def test_a_typing_error_is_noticed(check, changes, says):
+    device = am.override(am.load("device", "h100-sxm"), changes)
+    assert says in CHECKS[check](device, PROCESS)
+    assert any(says in note for note in doubts(device, PROCESS))
+    assert CHECKS[check](am.load("device", "h100-sxm"), PROCESS) == ""
+
+
+def test_two_dies_of_1628_mm2_fit_the_reticle():
+    device = am.override(am.load("device", "h100-sxm"), {"die_area": 1628e-6, "dies": 2})
+    assert CHECKS["die area against the reticle"](device, PROCESS) == ""
+
+
+def test_a_peak_with_a_range_that_holds_a_power_of_two_is_left_alone():
+    device = am.load("device", "ascend-910b4")
+    width = device.compute.peak_16bit / device.compute.cores / device.compute.clock
+    assert abs(width / 8192 - 1) > 0.1  # the peak as stated is no power of two; its range reaches one
+    assert CHECKS["peak against cores and clock"](device, PROCESS) == ""
+
+
+def test_doubts_reach_the_answer_and_refuse_nothing(tmp_path):
+    path = tmp_path / "odd.toml"
+    default = '[default]\nkind = "paper"\nsource = "s"\nlocator = "x"\n[sources.s]\ntitle = "x"\n'
+    wrong = 'die_area = { value = 8140, unit = "mm2" }\n'
+    path.write_text(f'{default}[device]\nlike = "h100-sxm"\n{wrong}', encoding="utf-8")
+    chip = am.load("device", str(path))
+    step = am.time_step(
+        am.load("model", "opt-2.7b"), am.cluster(chip, 1), am.workload(phase="decode", batch=1, context=64)
+    )
+    assert "odd: a die of 8140 mm²" in step.attrs["notes"]
