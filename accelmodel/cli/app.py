@@ -15,7 +15,7 @@ from accelmodel.errors import Infeasible, SpecError
 COMMANDS = {
     "list": "specs", "show": "specs", "step": "step", "preserve": "step", "cake": "cake", "instances": "instances",
     "fleet": "instances", "explore": "explore", "matmul": "operators", "attention": "operators",
-    "collective": "operators", "validate": "accuracy", "calibrate": "accuracy", "benchmark": "explore",
+    "collective": "operators", "validate": "accuracy", "calibrate": "accuracy", "benchmark": "explore", "docs": "docs",
 }  # fmt: skip
 
 
