@@ -41,10 +41,13 @@ CONFIG: dict[str, Any] = {
     "language": "en",
 }
 CSS = """
+.content { width: 54em; }
 table.docutils { font-size: 0.82rem; }
-.content table.docutils td { overflow-wrap: anywhere; }
-.content table.docutils td:first-child, .content table.docutils td code { overflow-wrap: normal; }
-math[display="block"] { margin: 1em 0; overflow-x: auto; font-size: 1.1em; }
+.highlight-sh pre, .highlight-python pre { white-space: pre-wrap; }
+div.math { margin: 1em 0; overflow-x: auto; text-align: center; font-size: 1.1em; }
+math { font-family: "STIX Two Math", "Cambria Math", "Latin Modern Math", "DejaVu Math TeX Gyre", math; }
+mfrac > :first-child { padding-bottom: 0.2em; }
+mfrac > :last-child { padding-top: 0.2em; }
 """
 
 
@@ -137,7 +140,9 @@ def build(output: Path, progress: Callable[[str, int, int], None], strict: bool 
         If a package of the extra is missing, an example fails, or Sphinx warns and that is an error.
     """
     if absent := missing():
-        raise SpecError(f"{', '.join(absent)} not installed; pip install 'accelmodel[docs]' brings Sphinx and its theme")
+        raise SpecError(
+            f"{', '.join(absent)} not installed; pip install 'accelmodel[docs]' brings Sphinx and its theme"
+        )
     with tempfile.TemporaryDirectory() as scratch:
         sources = Path(scratch) / "sources"
         pages.write(sources)

@@ -58,7 +58,9 @@ def code_page(module: str) -> str:
     """Return the page with the source of a law module."""
     path = law_path(module)
     source = path.read_text(encoding="utf-8").rstrip()
-    return f"---\norphan: true\n---\n\n# {path.relative_to(PACKAGE.parent).as_posix()}\n\n`````python\n{source}\n`````\n"
+    return (
+        f"---\norphan: true\n---\n\n# {path.relative_to(PACKAGE.parent).as_posix()}\n\n`````python\n{source}\n`````\n"
+    )
 
 
 def _directive(name: str) -> str:

@@ -100,7 +100,8 @@ def options(name: str) -> str:
     rows = []
     for each in inspect.signature(function).parameters.values():
         annotation, info = typing.get_args(hints[each.name])[:2]
-        shown = ", ".join(f"`{word}`" for word in info.param_decls or (each.name.upper(),))
+        given = [word for word in (info.default, *(info.param_decls or ())) if str(word).startswith("-")]
+        shown = ", ".join(f"`{word}`" for word in given or [each.name.upper()])
         default = each.default
         told = "" if default in (None, "", False) else f"`{default}`"
         if default is each.empty:
