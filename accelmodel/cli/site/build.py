@@ -43,6 +43,7 @@ CONFIG: dict[str, Any] = {
 CSS = """
 .content { width: 54em; }
 table.docutils { font-size: 0.82rem; }
+.highlight-text pre { font-size: 0.78em; }
 .highlight-sh pre, .highlight-python pre { white-space: pre-wrap; }
 div.math { margin: 1em 0; overflow-x: auto; text-align: center; font-size: 1.1em; }
 math { font-family: "STIX Two Math", "Cambria Math", "Latin Modern Math", "DejaVu Math TeX Gyre", math; }
