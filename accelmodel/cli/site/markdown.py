@@ -29,7 +29,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def tables(text: str) -> dict[str, list[dict[str, str]]]:
-    """Return heading → rows of the tables below it, a row as column → cell.
+    """Return heading → rows of the tables below it, a row as column → cell; ``One/Two`` for a heading in a heading.
 
     Examples
     --------
@@ -42,6 +42,8 @@ def tables(text: str) -> dict[str, list[dict[str, str]]]:
         row = _ROW.match(line)
         if line.startswith("## "):
             heading = line.removeprefix("## ").strip()
+        elif line.startswith("### "):
+            heading = f"{heading.partition('/')[0]}/{line.removeprefix('### ').strip()}"
         if row is None:
             columns = None
             continue

@@ -18,8 +18,8 @@ from accelmodel.specs.load import TYPES, available, field_units
 from accelmodel.units import NOMENCLATURE
 
 PACKAGE = Path(__file__).resolve().parents[2]
-#: kind of a specification → its section in the README of ``hwspecs``
-_SECTIONS = {"bill": "BillOfMaterials"}
+#: kind of a specification → its section in the README of ``hwspecs``, in small letters without blanks
+_SECTIONS = {"bill": "billofmaterials"}
 #: type of an option → what a user gives
 _TYPE_NAMES = {str: "text", int: "integer", float: "number", bool: "flag", Path: "path"}
 #: columns of an accuracy table that are percentages
@@ -42,18 +42,25 @@ def _report(name: str) -> dict[str, list[dict[str, str]]]:
 
 @cache
 def meanings(kind: str) -> dict[str, str]:
-    """Return field → meaning, as the README of ``hwspecs`` gives it for a kind of specification."""
-    found = tables((facts.root() / "README.md").read_text(encoding="utf-8"))
-    section = _SECTIONS.get(kind, kind.capitalize())
-    return {
-        name: row.get("meaning", "")
-        for row in found.get(section, [])
-        for name in words(row.get("field", ""))
-    }  # fmt: skip
+    """Return field → meaning, as the README of ``hwspecs`` gives it; fields of a section by their dotted names."""
+    found: dict[str, str] = {}
+    for heading, rows in tables((facts.root() / "README.md").read_text(encoding="utf-8")).items():
+        whole, _, part = heading.partition("/")
+        if whole.replace(" ", "").lower() != _SECTIONS.get(kind, kind):
+            continue
+        section = "".join(words(part)).strip("[]")
+        prefix = f"{section}." if section not in ("", kind) else ""
+        found |= {prefix + name: row.get("meaning", "") for row in rows for name in words(row.get("field", ""))}
+    return found
 
 
-def _default(field: Any) -> str:
-    if field is None or field.default is dataclasses.MISSING:
+def _default(spec_type: Any, name: str) -> str:
+    """Return the default of a field, of a section by its dotted name."""
+    section, dot, inner = name.partition(".")
+    if dot:
+        return _default(typing.get_type_hints(spec_type)[section], inner)
+    field = next(each for each in dataclasses.fields(spec_type) if each.name == name)
+    if field.default is dataclasses.MISSING:
         return "needed"
     return f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
 
@@ -61,10 +68,9 @@ def _default(field: Any) -> str:
 def fields(kind: str) -> str:
     """Return the fields of a kind of specification: name, SI unit, default, meaning."""
     spec_type = TYPES[kind][1]
-    known = {field.name: field for field in dataclasses.fields(spec_type)}
     said = meanings(kind)
     rows = [
-        [f"`{name}`", unit, _default(known.get(name)), said.get(name, said.get(name.rpartition(".")[2], ""))]
+        [f"`{name}`", unit, _default(spec_type, name), said.get(name, "")]
         for name, unit in field_units(spec_type).items()
         if name != "name"
     ]
