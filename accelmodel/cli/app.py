@@ -16,7 +16,7 @@ COMMANDS = {
     "list": "specs", "show": "specs", "step": "step", "preserve": "step", "cake": "cake", "instances": "instances",
     "fleet": "instances", "explore": "explore", "matmul": "operators", "attention": "operators",
     "collective": "operators", "validate": "accuracy", "calibrate": "accuracy", "benchmark": "explore",
-    "new": "new", "schema": "new",
+    "new": "new", "schema": "new", "docs": "docs",
 }  # fmt: skip
 
 

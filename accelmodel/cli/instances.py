@@ -128,8 +128,8 @@ def fleet(
     only: Only = False,
     max_price: MaxPrice = math.inf,
     engine: Engine = STREAM,
-    weight_bits: Annotated[float, typer.Option("--weight-bits")] = 16,
-    kv_bits: Annotated[float, typer.Option("--kv-bits")] = 16,
+    weight_bits: Annotated[float, typer.Option("--weight-bits", help="Precision of weights.")] = 16,
+    kv_bits: Annotated[float, typer.Option("--kv-bits", help="Precision of the KV cache.")] = 16,
     as_json: Json = False,
 ) -> None:
     """The cheapest combination of instance types for a mix of request sizes."""

@@ -48,11 +48,11 @@ def attention(
     batch: Annotated[str, typer.Option("--batch", help=f"Sequences; {List}")] = "1",
     heads: Annotated[int, typer.Option("--heads", min=1, help="Query heads on the device.")] = 32,
     kv_heads: Annotated[int, typer.Option("--kv-heads", min=1, help="Key-value heads on the device.")] = 8,
-    head_dim: Annotated[int, typer.Option("--head-dim", min=1)] = 128,
+    head_dim: Annotated[int, typer.Option("--head-dim", min=1, help="Width of a head.")] = 128,
     context: Annotated[str, typer.Option("--context", help=f"Tokens of each sequence; {List}")] = "4096",
     window: Annotated[int, typer.Option("--window", min=0, help="Reach of a sliding window; 0 is none.")] = 0,
     phase: Annotated[str, typer.Option("--phase", help="prefill or decode.")] = "decode",
-    kv_bits: Annotated[float, typer.Option("--kv-bits")] = 16,
+    kv_bits: Annotated[float, typer.Option("--kv-bits", help="Precision of the KV cache.")] = 16,
     device: DeviceName = "h100-sxm",
     as_json: Json = False,
 ) -> None:

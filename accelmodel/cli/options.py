@@ -18,7 +18,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on s
 DeviceName = Annotated[str, typer.Option("--device", help="Name, or path of a TOML file.")]
 LinkName = Annotated[str | None, typer.Option("--link", help="Interconnect inside the node, name or path.")]
 ModelName = Annotated[str, typer.Option("--model", help="Name, TOML file, or Hugging Face config.json.")]
-WeightBits = Annotated[float, typer.Option("--weight-bits")]
+WeightBits = Annotated[float, typer.Option("--weight-bits", help="Precision of weights.")]
 
 
 def emit(data: dict[str, Any]) -> None:

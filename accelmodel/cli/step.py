@@ -166,10 +166,10 @@ Library = Annotated[
 ]
 
 
-ActivationBits = Annotated[float, typer.Option("--activation-bits")]
+ActivationBits = Annotated[float, typer.Option("--activation-bits", help="Precision of activations.")]
 
 
-KvBits = Annotated[float, typer.Option("--kv-bits")]
+KvBits = Annotated[float, typer.Option("--kv-bits", help="Precision of the KV cache.")]
 
 
 Threshold = Annotated[
@@ -203,14 +203,14 @@ def step(
     devices: Devices = None,
     link: LinkName = None,
     phase: Annotated[str, typer.Option("--phase", help="prefill or decode.")] = "decode",
-    batch: Annotated[int, typer.Option("--batch", min=1)] = 1,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Sequences.")] = 1,
     context: Annotated[
         int, typer.Option("--context", min=1, help="Tokens of each sequence when the step ends.")
     ] = 2048,
     prefix: Annotated[int, typer.Option("--prefix", min=0, help="Tokens whose KV is already there.")] = 0,
-    tp: Annotated[int, typer.Option("--tp", min=1)] = 1,
-    pp: Annotated[int, typer.Option("--pp", min=1)] = 1,
-    ep: Annotated[int, typer.Option("--ep", min=1)] = 1,
+    tp: Annotated[int, typer.Option("--tp", min=1, help="Tensor parallelism.")] = 1,
+    pp: Annotated[int, typer.Option("--pp", min=1, help="Pipeline parallelism.")] = 1,
+    ep: Annotated[int, typer.Option("--ep", min=1, help="Expert parallelism.")] = 1,
     dp: Annotated[int, typer.Option("--dp", min=1, help="Data-parallel attention.")] = 1,
     weight_bits: WeightBits = 16,
     activation_bits: ActivationBits = 16,

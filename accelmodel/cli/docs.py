@@ -1,0 +1,44 @@
+"""The command ``docs``: write the documentation as a site and open it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from accelmodel.cli.options import Json, emit
+from accelmodel.cli.terminal import progress_bars, say
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command("docs")
+def docs_command(
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Folder to write; by default one in the user's cache.")
+    ] = None,
+    show: Annotated[bool, typer.Option("--open/--no-open", help="Open the start page in a browser.")] = True,
+    strict: Annotated[bool, typer.Option("--fail-on-warning", help="Warnings of Sphinx are errors.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write the documentation as a static site that opens offline, and open it; needs the extra ``docs``."""
+    from accelmodel.cli.site.build import build, default_folder
+
+    folder = output or default_folder()
+    start = folder / "index.html"
+    written = output is not None or strict or not start.is_file()
+    if written:
+        with progress_bars() as advance:
+            start = build(folder, advance, strict)
+    shown = show and not as_json and _has_display() and webbrowser.open(start.resolve().as_uri())
+    data = {"path": str(start.resolve()), "written": written, "opened": bool(shown)}
+    emit(data) if as_json else say(f"documentation: {data['path']}")
+
+
+def _has_display() -> bool:
+    graphical = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    return bool(graphical) or sys.platform in ("darwin", "win32")
