@@ -23,7 +23,10 @@ Columns = Mapping[str, Any]
 #: columns of an operator that occurs once, is no collective and feeds none
 _BLANK = {"count": 1.0, "groups": 1.0, "ranks": 1.0, "feeds": -1.0, "bits": 16.0, "stretch": 1.0}
 #: widths of DeepSeek-V2 and V3: latent, rotary and plain part of keys, values (arXiv 2405.04434, section 3.1.2)
-LATENT, ROPE, NOPE, VALUE = 512.0, 64.0, 128.0, 128.0
+LATENT = 512.0
+ROPE = 64.0
+NOPE = 128.0
+VALUE = 128.0
 COLLECTIVES = {
     "all-reduce": types.ALL_REDUCE,
     "all-gather": types.ALL_GATHER,
