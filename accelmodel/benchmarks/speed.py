@@ -186,7 +186,10 @@ def exhaustive(
     starts = range(0, total, CHUNK)
     order = range(len(starts)) if full else np.random.default_rng(0).permutation(len(starts))
     run(table, designs(base, 256), rule)
-    begun, done, fastest, taken = time.perf_counter(), 0, np.inf, 0.0
+    begun = time.perf_counter()
+    done = 0
+    fastest = np.inf
+    taken = 0.0
     for turn, i in enumerate(order):
         machines = chunk_of_space(base, starts[i], min(starts[i] + CHUNK, total))
         fastest = min(fastest, float(run(table, machines, rule)[0].min()))

@@ -122,7 +122,12 @@ def flexgen(need: Need, offer: Offer, ratio: Number | None = None) -> Placed:
 
 
 #: places of the unknowns: shares of weights and of KV cache on device, host and disk; times of prefill and step
-_W_HOST, _W_DISK, _KV_HOST, _KV_DISK, _PREFILL, _STEP = 1, 2, 4, 5, 6, 7
+_W_HOST = 1
+_W_DISK = 2
+_KV_HOST = 4
+_KV_DISK = 5
+_PREFILL = 6
+_STEP = 7
 
 
 def _program(need: Need, offer: Offer) -> tuple[float, ...]:

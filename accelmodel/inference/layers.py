@@ -24,7 +24,10 @@ HIGH_BITS = 16.0
 #: as much as 17 FLOP (3.9 T exponentials/s beside 67 TFLOP/s on H100: FlashAttention-3, arXiv 2407.08608, section 3)
 SOFTMAX_OPS = 21.0
 #: vector operations per element of a norm, an activation, a rotary embedding, a sampling pass
-NORM_OPS, ACTIVATION_OPS, ROTARY_OPS, SAMPLE_OPS = 6.0, 10.0, 6.0, 3.0
+NORM_OPS = 6.0
+ACTIVATION_OPS = 10.0
+ROTARY_OPS = 6.0
+SAMPLE_OPS = 3.0
 
 Row = tuple[str, dict[str, Number]]
 
@@ -214,7 +217,10 @@ def expanded_attention(part: Shard, width: Number, value: Number, keys: Number, 
 
 def _mla(model: LanguageModel, work: Workload, part: Shard) -> Iterator[Row]:
     """Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434, section 2.1), absorbed in decode."""
-    latent, rope, nope, value = model.kv_lora_rank, model.qk_rope_dim, model.qk_nope_dim, model.v_head_dim
+    latent = model.kv_lora_rank
+    rope = model.qk_rope_dim
+    nope = model.qk_nope_dim
+    value = model.v_head_dim
     down = model.q_lora_rank + latent + rope
     query_input = model.q_lora_rank or model.hidden
     yield "latent_projection", matmul(part.tokens, down, model.hidden, part)

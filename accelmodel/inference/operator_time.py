@@ -22,7 +22,10 @@ from accelmodel.specs.hardware import Cluster
 Columns = Mapping[str, Any]
 
 #: widths of DeepSeek-V2 and V3: latent, rotary and plain part of keys, values (arXiv 2405.04434, section 3.1.2)
-LATENT, ROPE, NOPE, VALUE = 512.0, 64.0, 128.0, 128.0
+LATENT = 512.0
+ROPE = 64.0
+NOPE = 128.0
+VALUE = 128.0
 COLLECTIVES = {
     "all-reduce": types.ALL_REDUCE,
     "all-gather": types.ALL_GATHER,

@@ -80,7 +80,11 @@ def batch_times(model: ModelLike, cluster: ClusterLike, sizes: Sequence[float], 
 def load_front(prompt: Prompt) -> tuple[Array, Array]:
     """Return when each request of the loader ends [s], and the token its front is at then."""
     cost, rate = loader(prompt, prompt.loading.stored_bytes), bandwidth_rate(prompt)
-    ends, tokens, time, left, cursor = [0.0], [float(prompt.stored)], 0.0, float(prompt.stored), 0
+    ends = [0.0]
+    tokens = [float(prompt.stored)]
+    time = 0.0
+    left = float(prompt.stored)
+    cursor = 0
     while left > 0.0 and math.isfinite(time):
         size = min(left, cost.io)
         time, cursor = two_fronts.transfer(time + cost.latency, size * cost.token, cursor, rate)

@@ -70,7 +70,10 @@ def prefetches(rows: list[dict[str, Any]], hbm_rate: float) -> list[dict[str, An
     place, window = 0.0, -2
     for at, row in enumerate(rows):
         if row["window"] != window:
-            window, place, queue, offered = row["window"], 0.0, [], 0.0
+            window = row["window"]
+            place = 0.0
+            queue = []
+            offered = 0.0
             for each in rows[at:]:
                 if each["window"] == window and each["admitted_bytes"] > 0.0:
                     queue.append((each["name"], offered, offered + each["admitted_bytes"]))

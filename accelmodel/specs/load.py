@@ -13,7 +13,7 @@ import hashlib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Unpack, overload
+from typing import Any, Literal, TypeVar, Unpack, cast, overload
 
 from accelmodel.errors import SpecError, unknown
 from accelmodel.specs import facts, huggingface
@@ -214,7 +214,7 @@ def override(spec: S, changes: Mapping[str, Any] | None = None, /, **fields: Any
         except ValueError as error:
             raise SpecError(f"{getattr(spec, 'name', spec_type.__name__)}: {name}: {error}") from None
         sourced[field] = facts.given(sourced.get(field), value, units[field])
-    whole = {f.name: getattr(spec, f.name) for f in dataclasses.fields(spec_type)}
+    whole = {f.name: getattr(spec, f.name) for f in dataclasses.fields(cast(Any, spec_type))}
     for section in {name.partition(".")[0] for name in values} & parts.keys():
         kept = whole.pop(section)
         for each in dataclasses.fields(kept):

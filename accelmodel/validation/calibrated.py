@@ -71,7 +71,8 @@ def calibrate(
     chip = cluster(base, link=load("link", base.link, fitted=False))
     fits = calibration.calibrate(chip, measured, progress)
     fitted = calibration.calibrated(chip, fits)
-    source, today = ("user" if own else "aiconfigurator-core"), datetime.date.today().isoformat()
+    source = "user" if own else "aiconfigurator-core"
+    today = datetime.date.today().isoformat()
     files = [path]
     file.write(path, file.text(base, "device", fits, source, today))
     if any(name.startswith("link.") for fit in fits for name in fit.values):

@@ -98,10 +98,9 @@ def _held_out(name, chip):
 @NEEDS_SILICON
 def test_collectives_over_pcie_on_rows_that_were_not_fitted(warm):
     errors = _held_out("l40s", am.cluster(am.load("device", "l40s")))
-    # asked: median 5 and mean 8 %, missed; 20 %: half of what the field's roofline leaves open at best
-    assert np.median(errors) <= 0.20
-    assert np.mean(errors) <= 0.20
-    assert np.median(errors) > 0.05, "met now: say so in the README"
+    # asked: median 5 and mean 8 %; the field's roofline leaves open 40 % at best
+    assert np.median(errors) <= 0.10
+    assert np.mean(errors) <= 0.14
 
 
 @NEEDS_SILICON
@@ -287,4 +286,5 @@ def test_products_of_chips_that_were_never_fitted(name, warm):
     assert np.median(np.abs(1.0 / ratio - 1.0)) <= (0.12 if name == "b300-sxm" else 0.10)
     assert np.mean(np.abs(1.0 / ratio - 1.0)) <= 0.15
     # the interval was found on other chips: nine tenths, and not by being boundless
-    assert 0.85 <= np.mean((ratio >= lower) & (ratio <= upper)) <= 0.98
+    assert np.mean((ratio >= lower) & (ratio <= upper)) >= 0.85
+    assert upper / lower <= 1.76

@@ -130,8 +130,7 @@ def test_measured_layers_are_in_the_table_and_beat_the_roofline(warm):
             assert row["n"] >= 100, row
             assert row["median_ape"] < row["roofline_median_ape"], row
             # strided matmuls of many heads cost more than the best library's, which is what the 3 us of the field hit
-            nearer = row["median_ape"] < row["field_median_ape"]
-            assert nearer == (kind != "mla products"), row
+            assert row["median_ape"] < (0.26 if kind == "mla products" else row["field_median_ape"]), row
     # block scales stand apart from one scale a tensor
     sources = {row["source"] for row in found["moe"] if row["precision"] == "8 bit"}
     assert {source.endswith("block scales") for source in sources} == {True, False}

@@ -1,4 +1,4 @@
-"""Cake against its paper: which claims hold at which level, which are known not to, and the published data."""
+"""Cake against its paper: how far off each claim may be at each level, and the published data."""
 
 from __future__ import annotations
 
@@ -11,39 +11,40 @@ from accelmodel.errors import SpecError
 from accelmodel.specs import facts
 from accelmodel.validation import cake, claims
 
-#: claims that the model misses, with the figure it reaches.  Whoever makes one hold takes it off this list.
+OWN = "Cake, own step model: "
+#: claims that the model misses, and the relative error that they may have: a bound, which what is better keeps too
 MISSED = {
     # Figure 4 scaled from 7B by FLOPs is a tenth slower than what Table 3 implies
-    "Cake, measured curve: 13B 16K compute only on A100 [s]": 3.437,
-    "Cake, measured curve: 13B 16K compute only on H100 [s]": 2.611,
-    "Cake, measured curve: Table 3, one GPU, 1 + rms error with no constant fitted": 1.102,
+    "Cake, measured curve: 13B 16K compute only on A100 [s]": 0.104,
+    "Cake, measured curve: 13B 16K compute only on H100 [s]": 0.102,
+    "Cake, measured curve: Table 3, one GPU, 1 + rms error with no constant fitted": 0.102,
     # its steps are shorter than those of Figure 4, its load front faster than 25 Gbps; its draws are not published
-    "Cake, measured curve: Figure 5, where the fronts meet [s]": 2.03,
+    "Cake, measured curve: Figure 5, where the fronts meet [s]": 0.594,
     # its text says 26 %, its figure 29 %
-    "Cake, measured curve: adaptive scheduling, gain in throughput": 1.387,
+    "Cake, measured curve: adaptive scheduling, gain in throughput": 0.101,
     # v1's hardware and compression are not known
-    "Cake, measured curve: v1, largest cut of TTFT against computing": 0.311,
-    "Cake, measured curve: v1, largest cut of TTFT against computing, KV compressed 4 times": 0.617,
+    "Cake, measured curve: v1, largest cut of TTFT against computing": 0.544,
+    "Cake, measured curve: v1, largest cut of TTFT against computing, KV compressed 4 times": 0.095,
     # the paper's averages do not follow from its own cells
-    "Cake's own figures: average of Table 3 over loading, recomputed": 2.284,
-    "Cake's own figures: average of Table 3 over computing, recomputed": 4.126,
+    "Cake's own figures: average of Table 3 over loading, recomputed": 0.0242,
+    "Cake's own figures: average of Table 3 over computing, recomputed": 0.0974,
+    # the paper's H100 computes 1.3 times as fast as its A100, where the peaks differ 3.2 times
+    f"{OWN}13B 16K compute only on H100 as SXM [s]": 0.605,
+    f"{OWN}13B 16K compute only on H100 as PCIe [s]": 0.385,
+    f"{OWN}7B 16K compute only on H100 as SXM [s]": 0.625,
+    f"{OWN}7B chunk 0 on H100 as SXM [s]": 0.592,
+    f"{OWN}7B chunk 63 on H100 as SXM [s]": 0.638,
+    f"{OWN}7B 16K compute only on H100 as PCIe [s]": 0.431,
+    f"{OWN}7B chunk 0 on H100 as PCIe [s]": 0.376,
+    f"{OWN}7B chunk 63 on H100 as PCIe [s]": 0.452,
+    f"{OWN}Table 3, H100 as SXM, 1 + rms error of 40 speed-ups": 0.57,
+    f"{OWN}Table 3, H100 as PCIe, 1 + rms error of 40 speed-ups": 0.26,
+    # 7 of the first step's 39 ms are not in the step model
+    f"{OWN}7B chunk 0 on A100 [s]": 0.18,
+    f"{OWN}Figure 6, finish with default scheduling [s]": 0.1501,
+    f"{OWN}Figure 6, finish with adaptive scheduling [s]": 0.133,
 }
-OWN = "Cake, own step model: "
-#: claims that the step model holds with nothing fitted to Cake; all others of its level are missed
-OWN_HELD = frozenset(
-    f"Cake, own step model: {name}"
-    for name in (
-        "13B 16K compute only on A100 [s]",
-        "13B 16K compute only on 2xA100 [s]",
-        "7B 16K compute only on A100 [s]",
-        "7B chunk 63 on A100 [s]",
-        "Table 3, A100, 1 + rms error of 40 speed-ups",
-        "Table 3, 2xA100, 1 + rms error of 40 speed-ups",
-    )
-)
 NAMES = [claim.name for claim in claims.claims("check")]
-#: how far a missed figure may move before this list has to say so
-MOVED = 0.01
 
 
 @pytest.fixture(scope="module")
@@ -63,20 +64,15 @@ def test_rows_have_the_shape_of_all_claims(rows):
         assert math.isfinite(row["model"])
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n not in MISSED and (n in OWN_HELD or not n.startswith(OWN))])
-def test_claim_holds(rows, name):
-    assert rows[name]["within"], f"{name}: {rows[name]['model']:.4g} against {rows[name]['published']:.4g}"
+@pytest.mark.parametrize("name", NAMES)
+def test_claim_holds_or_is_missed_by_no_more_than_it_was(rows, name):
+    row = rows[name]
+    bound = max(row["tolerance"], MISSED.get(name, 0.0))
+    assert abs(row["relative_error"]) <= bound, f"{name}: {row['model']:.4g} against {row['published']:.4g}"
 
 
-@pytest.mark.parametrize("name", MISSED)
-def test_claim_is_known_to_be_missed(rows, name):
-    assert not rows[name]["within"], f"{name} holds now: take it off MISSED"
-    assert rows[name]["model"] == pytest.approx(MISSED[name], rel=MOVED), f"{name} moved: correct MISSED"
-
-
-@pytest.mark.parametrize("name", [n for n in NAMES if n.startswith(OWN) and n not in OWN_HELD])
-def test_claim_is_known_to_be_missed_by_the_step_model(rows, name):
-    assert not rows[name]["within"], f"{name} holds now: add it to OWN_HELD"
+def test_what_is_missed_is_a_claim():
+    assert MISSED.keys() <= set(NAMES)
 
 
 def test_the_fronts_reproduce_table_3(rows):
@@ -96,12 +92,13 @@ def test_without_tail_the_fronts_are_too_fast():
     """So that the test above can fail: the tail is what the paper's loads have beyond bytes / bandwidth."""
     table = cake.published().table3
     curve = cake.table3_curve("A100")
-    errors = [
-        cake.cell_speedups(cell, curve, 0.0)[1] / cell.over_compute - 1.0
-        for cell in table.cells
-        if cell.hardware == "A100"
-    ]
-    assert np.mean(errors) > 0.03
+    cells = [cell for cell in table.cells if cell.hardware == "A100"]
+    measured = np.array([cell.over_compute for cell in cells])
+    bare, tailed = (
+        np.array([cake.cell_speedups(cell, curve, tail)[1] for cell in cells]) for tail in (0.0, table.fitted.tail)
+    )
+    assert (bare > tailed).all()
+    assert np.mean(bare / measured) - 1.0 > abs(np.mean(tailed / measured) - 1.0)
 
 
 def test_levels_are_reported_apart_and_own_rows_are_fitted_to_nothing(rows):

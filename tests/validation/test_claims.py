@@ -1,4 +1,4 @@
-"""Claims against the model: which hold, which are known not to, and that a wrong constant is noticed."""
+"""Claims against the model: how far off each may be, and that a wrong constant is noticed."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from accelmodel.errors import SpecError
 from accelmodel.specs import facts
 from accelmodel.validation import claims
 
-#: claims that the model misses.  Whoever makes one hold takes it off this list.
+#: claims that the model misses, and the relative error that they may have: a bound, which what is better keeps too
 MISSED = {
     # batch 64 at 16K to 32K tokens gains 2 %: the prefill and the KV cache outgrow what collectives can hide
-    "PRESERVE: smallest speed-up of a request",
+    "PRESERVE: smallest speed-up of a request": 0.06,
     # measured gain of a 10 MB budget is nil: below some size a prefetch costs what it gains, which is not modelled
-    "vllm-ascend: gain of a 10 MB prefetch budget over that of 80 MB",
+    "vllm-ascend: gain of a 10 MB prefetch budget over that of 80 MB": 7.5,
     # the A100 of LLMCompass reaches 283 TFLOP/s, those whose matmuls were fitted 255
-    "GPT-3 layer on 4 A100: MLP up [s]",
-    "GPT-3 layer on 4 A100: MLP down [s]",
+    "GPT-3 layer on 4 A100: MLP up [s]": 0.157,
+    "GPT-3 layer on 4 A100: MLP down [s]": 0.156,
     # the T4's host link gave 7 GB/s and not 6
-    "InferSave offline on T4, physical [token/s]",
+    "InferSave offline on T4, physical [token/s]": 0.157,
     # printed with the digits of another table; the text names 7600
-    "InferSave offline on L40S, physical [token/s]",
-    "InferSave offline on L40S, equations 1 to 6 [token/s]",
+    "InferSave offline on L40S, physical [token/s]": 3.34,
+    "InferSave offline on L40S, equations 1 to 6 [token/s]": 10.34,
     # no memory bandwidth in the equations
-    "InferSave online on T4, equations 1 to 6 [token/s]",
-    "InferSave online on L4, equations 1 to 6 [token/s]",
-    "InferSave online on A10G, equations 1 to 6 [token/s]",
-    "InferSave online on L40S, equations 1 to 6 [token/s]",
-    "InferSave offline on T4, equations 1 to 6 [token/s]",
+    "InferSave online on T4, equations 1 to 6 [token/s]": 1.59,
+    "InferSave online on L4, equations 1 to 6 [token/s]": 6.36,
+    "InferSave online on A10G, equations 1 to 6 [token/s]": 4.10,
+    "InferSave online on L40S, equations 1 to 6 [token/s]": 10.85,
+    "InferSave offline on T4, equations 1 to 6 [token/s]": 0.18,
     # the L4 was taken for 600 tokens/s where the cheaper T4 measured 620
-    "InferSave: its choices that come out, of four, physical",
-    "InferSave: its choices that come out, of four, equations 1 to 6",
+    "InferSave: its choices that come out, of four, physical": 0.25,
+    "InferSave: its choices that come out, of four, equations 1 to 6": 0.25,
     # users doubled from test to test, so that a small error near a level doubles or halves the servers
-    "LLM-Pilot: cheapest configuration chosen, of all cases, only user counts that were tried",
+    "LLM-Pilot: cheapest configuration chosen, of all cases, only user counts that were tried": 0.125,
     # network, tokeniser and the lengths of the traces are not in the model
-    "LLM-Pilot: time to first token, mean factor off",
+    "LLM-Pilot: time to first token, mean factor off": 0.21,
     # predictions lean to the fast side and no margin is added
-    "LLM-Pilot: number of servers predicted is enough, of all cases, users interpolated",
+    "LLM-Pilot: number of servers predicted is enough, of all cases, users interpolated": 0.292,
 }
 #: constants fitted to claims: kind of specification, name, field
 FITTED = (
@@ -74,15 +74,15 @@ def test_every_claim_has_a_finite_answer_a_source_and_a_place(rows):
         assert row["within"] is bool(abs(row["relative_error"]) <= row["tolerance"]), name
 
 
-@pytest.mark.parametrize("name", [name for name in ROWS if name not in MISSED])
-def test_claim_holds(rows, name):
+@pytest.mark.parametrize("name", ROWS)
+def test_claim_holds_or_is_missed_by_no_more_than_it_was(rows, name):
     row = rows[name]
-    assert row["within"], f"{name}: {row['model']:.4g} against {row['published']:.4g}"
+    bound = max(row["tolerance"], MISSED.get(name, 0.0))
+    assert abs(row["relative_error"]) <= bound, f"{name}: {row['model']:.4g} against {row['published']:.4g}"
 
 
-@pytest.mark.parametrize("name", sorted(MISSED))
-def test_claim_is_known_to_be_missed(rows, name):
-    assert not rows[name]["within"], f"{name} holds now: take it off MISSED"
+def test_what_is_missed_is_a_claim():
+    assert MISSED.keys() <= ROWS.keys()
 
 
 def test_calibrated_claims_are_those_that_constants_were_fitted_to():
@@ -125,11 +125,18 @@ def test_the_calibrated_point_lies_in_the_region(region):
 
 def test_the_region_is_a_part_of_the_grid(region):
     assert region.holds.sizes == {"start_up": 10, "l2_usable": 7, "sram_area": 10}
-    held = int(region.holds.sum())
-    assert 1 < held < region.holds.size / 2
     assert {name: region[name].attrs["units"] for name in region.data_vars} == {
         "max_speedup": "1", "best_l2_none": "B", "best_l2_preserve": "B", "gain": "1", "holds": "1",
     }  # fmt: skip
+
+
+def test_the_region_holds_where_each_of_its_claims_does(region):
+    missed = 0
+    for claim in ROWS.values():
+        if claim.quantity in region:
+            missed = missed + (abs(region[claim.quantity] / claim.value - 1.0) > claim.tolerance)
+    assert bool((region.holds == (missed == 0)).all())
+    assert int(region.holds.sum()) > 1  # beside the calibrated point
 
 
 def test_grid_stays_within_the_ranges_of_the_facts(region):
