@@ -1,10 +1,11 @@
-"""Machines, operators and arrays for the tests, with defaults that a test overrides where it matters."""
+"""Machines, operators, arrays and step times for the tests, with defaults that a test overrides where it matters."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from accelmodel.inference.step import run_kernel
+from accelmodel.laws.kernels.batching import Rules, Times
 from accelmodel.laws.types import ELEMENTWISE, MATMUL, Machine, Operator
 
 MACHINE = Machine(
@@ -24,6 +25,11 @@ OPERATOR = Operator(
     flops=2.0 * 4.0 * 4096.0 * 4096.0, vector_ops=0.0, prefetch_bytes=0.0, message_bytes=0.0, ranks=1.0, feeds=-1.0,
     stretch=1.0, warm=0.0,
 )  # fmt: skip
+#: a step takes 10 ms whatever it holds
+FLAT = Times(np.full(20, 0.01), np.zeros((12, 20)), np.zeros((20, 20)))
+#: a step takes 1 ms and 10 us for each token of a prompt or sequence
+LINEAR = Times(0.001 + 1e-5 * 2.0 ** np.arange(20), np.zeros((12, 20)), np.zeros((20, 20)))
+RULES = Rules(256, 1e9, 0, 0, 0.0, 0.0, 0.0, False)
 
 
 def make_machine(**overrides: float) -> Machine:

@@ -94,3 +94,12 @@ def test_another_chip_or_framework_is_refused(tables, chip):
     other = am.cluster(am.override(chip.device, l2_capacity="100MB"), 1)
     with pytest.raises(SpecError, match="l2_capacity"):
         hybrid.corrected(prepared(other), "vLLM")
+
+
+def test_interpolation_between_neighbours():
+    known = np.array([[0.0], [1.0], [2.0], [3.0]])
+    values = np.array([0.0, 1.0, 2.0, 3.0])
+    assert hybrid.interpolated(values, known, np.array([[1.0]]))[0] == pytest.approx(1.0, abs=0.02)
+    left = hybrid.interpolated(values, known, known, leave_out=True)
+    # the second from the others by inverse squared distance: (0 x 1/1 + 2 x 1/1 + 3 x 1/4) / (1 + 1 + 1/4)
+    assert left[1] == pytest.approx((0.0 + 2.0 + 0.75) / 2.25, rel=0.01)

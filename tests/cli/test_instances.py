@@ -1,22 +1,14 @@
-"""The commands ``instances`` and ``fleet`` as a user meets them, the report, and the figures behind it."""
+"""The commands ``instances`` and ``fleet`` as a user meets them, and their report."""
 
 from __future__ import annotations
 
 import json
-import math
 import sys
 from datetime import date
 
 import pytest
 
 from accelmodel.cli import app
-from accelmodel.cloud.choice import ranking
-from accelmodel.cloud.hosting import Setup
-from accelmodel.cloud.offers import Market
-from accelmodel.cloud.ranking import Inputs, Slo
-from accelmodel.report import instance_figures
-from accelmodel.specs.load import load
-from accelmodel.validation.infersave import choice_quality, ctcf, job_cost, serving, throughputs
 
 ROW = {
     "instance", "gpu", "gpus", "price_usd_per_hour", "offload_ratio", "tps_total", "tps_output", "ttft_s", "tpot_s",
@@ -54,15 +46,15 @@ def run(monkeypatch, capsys, tmp_path, warm):
     return call
 
 
-@pytest.mark.parametrize(
-    ("command", "choice"), [(ONLINE, "g4dn.xlarge"), (OFFLINE, "g4dn.xlarge"), (RATE, "g6e.xlarge")]
-)
-def test_instances_answers_with_ranked_rows(run, command, choice):
+@pytest.mark.parametrize("command", [ONLINE, OFFLINE, RATE])
+def test_instances_answers_with_ranked_rows(run, command):
     code, out, err = run(command, "--json")
     assert (code, err) == (0, "")
     data = json.loads(out)
     assert data["choice"] == data["rows"][0]
-    assert data["choice"]["instance"] == choice
+    # the choice of the paper (Tables V and VI); of a rate none was published
+    assert command == RATE or data["choice"]["instance"] == "g4dn.xlarge"
+    assert data["choice"]["feasible"]
     for row in data["rows"]:
         assert set(row) == ROW | {"detail"}
     met = [row["cost_efficiency"] for row in data["rows"] if row["feasible"]]
@@ -185,69 +177,3 @@ def test_report_opens_offline_and_says_the_choice(run, tmp_path):
     code, _, err = run(ONLINE, "--report", "no/such/folder/r.html")
     assert code == 2
     assert "cannot be written" in err
-
-
-def asked(batch=32):
-    inputs = Inputs(load("model", "opt-2.7b"), 1024, 128, Slo(tps=100.0), batch=batch)
-    offered = Market().offers()
-    setup = Setup(load("engine", "flexgen"))
-    return inputs, offered, setup, ranking(inputs, offered, [setup], date(2026, 1, 1))
-
-
-def test_points_of_a_step_add_up_to_its_time(warm):
-    """The parts of a serial engine's step are its time: host link, engine and operators, within 2 %."""
-    inputs, offered, setup, data = asked()
-    points = instance_figures.step_points(inputs, offered, data, setup)
-    for i, name in enumerate(points["instances"]):
-        row = next(row for row in data["rows"] if row["instance"] == name)
-        total = sum(values[i] for values in points["parts"].values())
-        assert total == pytest.approx(row["tpot_s"] * 1e3, rel=0.02)
-    assert points["parts"]["Host link"][0] > 0.0
-
-
-def test_points_of_cost_have_a_front_that_rises(warm):
-    inputs, _, _, data = asked()
-    points = instance_figures.cost_points(inputs, data)
-    front = [(spot["price"], spot["reached"]) for spot in points["front"]]
-    assert front == sorted(front)
-    assert sum(spot["choice"] for spot in points["spots"]) == 1
-    assert len(instance_figures.figure_cost(points).data) == 4
-
-
-def test_winners_are_cheaper_than_all_others(warm):
-    inputs, offered, setup, _ = asked()
-    points = instance_figures.winner_points(inputs, offered, setup)
-    assert len(points["winner"]) == len(points["context"]) == 3  # 1,024 + 128 is within the model's 2,048 tokens
-    assert all(math.isfinite(cost) for row in points["cost"] for cost in row if cost is not None)
-    assert points["cost"][0][0] > points["cost"][0][5]  # larger batches make cheaper tokens
-    assert instance_figures.figure_winner(points).data[0].type == "heatmap"
-    assert len(instance_figures.figure_step(instance_figures.step_points(inputs, offered, asked()[3], setup)).data) >= 3
-
-
-# what validation computes
-
-
-def test_no_fitted_row_is_among_the_unseen(warm):
-    for name in ("longalpaca-13b", "starcoder", "gpt-neox-20b"):
-        assert all(row["model"] == name for row, _, _ in serving(name))
-    assert throughputs("physical", "online")["L4"] == pytest.approx(802.19, rel=0.01)  # the row that was fitted
-
-
-def test_offline_hours_of_the_paper_follow_from_its_predicted_throughput(warm):
-    """139 tokens/s make 3 whole hours of the T4, 2.13 USD as the text says; the L4 needs 1, not the printed 2."""
-    assert job_cost("as-published", "offline", "g4dn.xlarge") == pytest.approx(2.13)
-    assert job_cost("as-published", "offline", "g6.xlarge") == pytest.approx(1.167)
-
-
-def test_calibration_repairs_where_it_was_fitted_and_not_elsewhere(warm):
-    for row in ctcf():
-        assert row["after"] < min(0.1, row["before"])
-        # what was fitted to one model is no nearer on others than what was fitted to none
-        assert row["physical"] <= min(0.35, row["elsewhere"])
-
-
-def test_choice_quality_counts_every_case(warm):
-    told = choice_quality()
-    assert told["cases"] == 48.0
-    assert told["overspend"] >= 0.0
-    assert 0.0 <= told["right"] <= 1.0

@@ -1,4 +1,4 @@
-"""Raw tables are read back or refused, and compared with the laws: synthetic times with known distortions.
+"""Measurements of a GPU compared with the laws: synthetic times with known distortions.
 
 No time here was measured: the tables are made of the laws themselves, each distorted by a known factor, so
 that the error which the reader must find is known.
@@ -10,50 +10,27 @@ import itertools
 
 import numpy as np
 import pytest
+from rawtables import HEADER, PLANNED, matmul_row, store, timed
 
 from accelmodel.errors import SpecError
 from accelmodel.inference.machine import machine
 from accelmodel.inference.step import NONE, run_kernel
 from accelmodel.laws.l2cache import resident_share
 from accelmodel.laws.types import DETAIL, MATMUL, Machine, Operator
-from accelmodel.measured.rawtable import SCHEMA, TABLES, read_run, runs, write_header, write_table
+from accelmodel.measured.rawtable import read_run
 from accelmodel.specs.load import cluster, load
 from accelmodel.validation.own_gpu import KINDS, bare_time, matmul, measured_rows, window_time
 
 DEVICE = load("device", "h100-sxm")
 CHIP = Machine(**{name: float(value) for name, value in machine(cluster(DEVICE)).items()})
-PLANNED = {
-    "schema": SCHEMA, "device": "h100-sxm", "l2_bytes": 50_000_000, "memory_bytes": 80_000_000_000, "seed": 0,
-    "command": "none: synthetic", "accelmodel": "0", "dry": False,
-}  # fmt: skip
-OBSERVED = {
-    "device_name": "synthetic", "driver": "0", "cuda": "0", "torch": "0", "triton": "0", "date": "1970-01-01T00:00:00Z",
-    "sm_clock_before_hz": 1e9, "memory_clock_before_hz": 1e9, "sm_clock_after_hz": 1e9, "memory_clock_after_hz": 1e9,
-}  # fmt: skip
-HEADER = {**PLANNED, **OBSERVED}
 #: rounding of times that are written in full and read back
 EXACT = 1e-9
-
-
-def timed(seconds, **columns):
-    return {**columns, "repeats": 20, "time_s": seconds, "low_s": seconds, "high_s": seconds, "note": ""}
-
-
-def matmul_row(m, n, k, seconds, precision="bf16", cache="cold"):
-    return timed(seconds, precision=precision, cache=cache, m=m, n=n, k=k, copies=4, matmuls=100)
 
 
 def window_row(prefetch, seconds, operators="1280x8192 8192x1024", join="after", hint="normal", stand_in="spin"):
     collective = {"stand_in": stand_in, "duration_s": 6e-5, "message_bytes": 0}
     how = {"prefetch_bytes": prefetch, "join": join, "hint": hint, "windows": 4}
     return timed(seconds, precision="bf16", m=16, operators=operators, **collective, **how)
-
-
-def store(folder, header=HEADER, **tables):
-    write_header(folder, header)
-    for name, rows in tables.items():
-        write_table(folder, name, rows)
-    return folder
 
 
 def of_kind(rows, kind):
@@ -189,15 +166,6 @@ def test_prefetch_beside_a_collective_never_slows_and_is_bounded_by_the_weights(
     assert window_time(ops, CHIP, 6e-5, 0.0, 38e6) == pytest.approx(window_time(ops, CHIP, 6e-5, 0.0, 1e9), rel=EXACT)
 
 
-def test_runs_are_found_at_any_depth_and_read_as_written(tmp_path):
-    row = matmul_row(1, 512, 512, 1.25e-6)
-    store(tmp_path / "h100-sxm" / "monday", matmul=[row])
-    (found,) = runs(tmp_path)
-    assert found.header == HEADER
-    assert found.tables == {"matmul": [row]}
-    assert runs(tmp_path / "nothing") == []
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -213,40 +181,3 @@ def test_a_wrong_header_is_refused(change, message, tmp_path):
     header = {name: value for name, value in {**HEADER, **change}.items() if value is not None}
     with pytest.raises(SpecError, match=message):
         measured_rows(store(tmp_path, header, matmul=[matmul_row(1, 512, 512, 1e-6)]).parent)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        (",512,512,", ",512,51.5,", r"matmul\.csv:2: k is '51.5', expected int"),
-        (",512,512,", ",512,-512,", "k is '-512' 1, expected a positive finite number"),
-        ("1e-06,1e-06,1e-06", "nan,1e-06,1e-06", "time_s is 'nan' s, expected a positive finite number"),
-        ("1e-06,1e-06,1e-06", "0.0,1e-06,1e-06", "time_s is '0.0' s, expected a positive finite number"),
-        ("1e-06,1e-06,1e-06", "1e-06,,", "must be all given or all empty"),
-        ("1e-06,1e-06,1e-06", "1e-06,1e-06", "has 11 cells, expected 12"),
-        ("precision,", "precisions,", "columns are"),
-    ],
-)
-def test_a_damaged_table_is_refused(old, new, message, tmp_path):
-    store(tmp_path, matmul=[matmul_row(1, 512, 512, 1e-6)])
-    path = tmp_path / "matmul.csv"
-    text = path.read_text(encoding="utf-8")
-    assert old in text
-    path.write_text(text.replace(old, new, 1), encoding="utf-8")
-    with pytest.raises(SpecError, match=message):
-        read_run(tmp_path)
-
-
-def test_times_in_a_dry_run_and_a_run_without_tables_are_refused(tmp_path):
-    store(tmp_path / "made-up", {**PLANNED, "dry": True}, matmul=[matmul_row(1, 512, 512, 1e-6)])
-    with pytest.raises(SpecError, match="a dry run measures nothing"):
-        read_run(tmp_path / "made-up")
-    write_header(tmp_path / "empty", HEADER)
-    with pytest.raises(SpecError, match=r"none of matmul\.csv"):
-        read_run(tmp_path / "empty")
-
-
-def test_every_table_has_its_measured_columns_last():
-    for columns in TABLES.values():
-        assert [column.name for column in columns][-4:] == ["time_s", "low_s", "high_s", "note"]
-        assert all(column.meaning for column in columns)

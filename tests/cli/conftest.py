@@ -1,0 +1,54 @@
+"""Commands run as a user runs them, in an empty folder."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from accelmodel.cli import app
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path, warm):
+    """Run a command in an empty folder; return exit code, standard output and standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(command, *more):
+        monkeypatch.setattr(sys, "argv", ["accelmodel", *command.split(), *more])
+        with pytest.raises(SystemExit) as ended:
+            app.main()
+        captured = capsys.readouterr()
+        return ended.value.code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def answer(run):
+    """Run a command with --json and return the document; nothing else may be printed."""
+
+    def call(command, *more):
+        code, out, err = run(command, *more, "--json")
+        assert (code, err) == (0, "")
+        return json.loads(out)
+
+    return call
+
+
+@pytest.fixture
+def refused(run):
+    """Run a command that is wrong: exit code 2, nothing on standard output, one line; return the line."""
+
+    def call(command, *more):
+        code, out, err = run(command, *more)
+        assert (code, out) == (2, "")
+        assert err.endswith("\n")
+        assert err.count("\n") == 1
+        assert err.startswith("accelmodel: ")
+        assert "Traceback" not in err
+        assert "internal error" not in err
+        return err
+
+    return call

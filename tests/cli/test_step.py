@@ -1,0 +1,140 @@
+"""The commands ``step`` and ``preserve``: keys, shortcuts and settings, files of one's own."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from accelmodel import __version__
+from accelmodel.specs import facts
+
+STEP = (
+    "step --device ascend-910b2 --devices 8 --tp 8 --model llama-3-70b --phase decode --batch 4 --context 16384 "
+    "--weight-bits 8 --activation-bits 8 --kv-bits 8"
+)
+MODELS = "llama-3-8b,llama-3-70b,qwen2-7b,qwen2-72b,phi-3-small,phi-3-medium"
+CONFIG = {
+    "model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32,
+    "num_key_value_heads": 8, "intermediate_size": 14336, "vocab_size": 128256, "max_position_embeddings": 8192,
+    "tie_word_embeddings": False,
+}  # fmt: skip
+
+
+def test_step(answer):
+    data = answer(f"{STEP} --technique preserve")
+    assert {"time_s", "tokens_per_s", "operators"} <= set(data)
+    keys = {"name", "time_s", "bound", "flops", "hbm_bytes", "l2_hit_bytes", "link_bytes"}
+    for row in data["operators"]:
+        assert keys <= set(row)
+        assert row["bound"] in ("compute", "hbm", "l2", "link", "latency")
+        assert all(math.isfinite(row[key]) and row[key] >= 0.0 for key in keys - {"name", "bound"})
+    assert sum(row["time_s"] for row in data["operators"]) == pytest.approx(data["time_s"], rel=1e-9)
+    assert data["tokens_per_s"] == pytest.approx(4 / data["time_s"])
+    assert data["prefetched_bytes"] > 0.0
+    assert sum(row["l2_hit_bytes"] for row in data["operators"]) > 0.0
+    assert data["accelmodel_version"] == __version__
+    plain = answer(STEP)
+    assert plain["prefetched_bytes"] == 0.0
+    assert data["time_s"] < plain["time_s"]
+
+
+def test_step_for_people(run):
+    code, out, err = run(f"{STEP} --technique preserve")
+    assert (code, err) == (0, "")
+    assert "all_reduce_into_attention" in out
+    assert "tokens/s" in out
+
+
+@pytest.mark.parametrize("technique", ["none", "fused", "preserve"])
+def test_prefill_with_a_prefix(answer, technique):
+    data = answer(f"step --tp 8 --phase prefill --batch 2 --context 4096 --prefix 1024 --technique {technique}")
+    assert data["ttft_s"] == data["time_s"]
+    assert data["tokens_per_s"] == pytest.approx(2 * 3072 / data["time_s"])
+    assert data["technique"] == technique
+
+
+def test_preserve(answer):
+    data = answer(f"preserve --device ascend-910b2 --models {MODELS} --tp 2,4,8 --batch 1:64 --context 2048:32768")
+    rows = data["rows"]
+    assert len(rows) == 6 * 3 * 7 * 5
+    assert data["skipped"] == ""
+    cells = {(row["model"], row["tp"], row["batch"], row["context"]) for row in rows}
+    assert len(cells) == len(rows)
+    assert {row["batch"] for row in rows} == {1, 2, 4, 8, 16, 32, 64}
+    assert {row["context"] for row in rows} == {2048, 4096, 8192, 16384, 32768}
+    for row in rows:
+        assert row["speedup"] == pytest.approx(row["baseline_s"] / row["preserve_s"])
+        assert row["fused_s"] <= row["baseline_s"] * (1 + 1e-12)
+        assert row["prefetched_bytes"] >= 0.0
+    fitting = [row["speedup"] for row in rows if row["feasible"]]
+    assert 0 < len(fitting) < len(rows)
+    assert data["max_speedup"] == max(fitting)
+    assert data["min_speedup"] == min(fitting)
+
+
+def test_preserve_says_which_models_it_skips(answer):
+    data = answer("preserve --models llama-3-8b,deepseek-v3 --tp 2 --batch 1 --context 2048")
+    assert [row["model"] for row in data["rows"]] == ["llama-3-8b"]
+    assert "deepseek-v3 does not fit" in data["skipped"]
+
+
+def test_preserve_for_people(run):
+    code, out, err = run("preserve --model llama-3-8b --tp 8 --batch 1,4 --phase decode")
+    assert (code, err) == (0, "")
+    assert "speed-up from" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "same"),
+    [
+        ("--l2 104MB", "--set l2_capacity=104MB"),
+        ("--hbm-bandwidth 2TB/s", "--set device.hbm_bandwidth=2e12"),
+        ("--hbm-capacity 96GB", "--set hbm_capacity=96e9B"),
+        ("--l2-bandwidth 5TB/s", "--set device.l2_bandwidth=5TB/s"),
+        ("--link-bandwidth 50GB/s", "--set link.bandwidth=400Gbps"),
+        ("--cores 24", ""),
+        ("--devices 8", ""),
+        ("--link hccs-mesh-8", ""),
+        ("--threshold 1.0 --rule paper", ""),
+        ("--set scale_out.bandwidth=1GB/s", ""),
+    ],
+)
+def test_shortcuts_and_settings_are_the_same(answer, options, same):
+    command = f"{STEP} --technique preserve"
+    one, other = (answer(f"{command} {each}")["time_s"] for each in (options, same))
+    assert one == pytest.approx(other, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("options", "slower"),
+    [
+        ("--hbm-bandwidth 0.8TB/s", True),
+        ("--hbm-bandwidth 3.2TB/s", False),
+        ("--link-bandwidth 20GB/s", True),
+        ("--link pcie4-x16", True),
+        ("--l2 8MB", True),
+        ("--cores 2", True),
+        ("--set link.start_up=100us", True),
+        ("--set link.start_up=1us --set launch_time=1us", False),
+        ("--threshold 0.1", True),
+    ],
+)
+def test_overrides_change_the_answer(answer, options, slower):
+    command = f"{STEP} --technique preserve"
+    before, after = answer(command)["time_s"], answer(f"{command} {options}")["time_s"]
+    assert after > before if slower else after < before
+
+
+def test_device_and_model_by_path(answer, tmp_path):
+    device = (facts.root() / "devices" / "ascend-910b2.toml").read_text(encoding="utf-8")
+    (tmp_path / "chip.toml").write_text(device, encoding="utf-8")
+    model = (facts.root() / "models" / "llama-3-8b.toml").read_text(encoding="utf-8")
+    (tmp_path / "model.toml").write_text(model, encoding="utf-8")
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
+    shipped = answer("step --device ascend-910b2 --model llama-3-8b --tp 8")
+    mine = answer("step --device ./chip.toml --model model.toml --tp 8")
+    hub = answer("step --device chip.toml --model ./config.json --tp 8")
+    assert mine["device"] == "chip"
+    assert mine["time_s"] == shipped["time_s"] == hub["time_s"]

@@ -1,0 +1,55 @@
+"""Hosting: times of a hosted model against those of ``time_step``, and offloading as an axis."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import accelmodel as am
+from accelmodel.cloud.hosting import Setup, host
+from accelmodel.cloud.infersave import Task
+from accelmodel.serving import step_times
+from accelmodel.specs.load import load
+
+ONLINE, OFFLINE = Task(32.0, 128.0, 512.0), Task(32.0, 1024.0, 128.0)
+FLEXGEN = load("engine", "flexgen")
+MODEL = load("model", "opt-2.7b")
+
+
+def test_device_times_are_those_of_time_step(warm):
+    chips = [am.cluster(load("device", name), 1) for name in ("t4", "l4")]
+    sizes, lengths = step_times.axis("batch", [1.0, 32.0]), step_times.axis("context", [200.0, 700.0])
+    work = am.workload(phase="decode", batch=sizes, context=lengths)
+    found = step_times.device_times(MODEL, chips, work, [sizes, lengths])
+    attention, rest = step_times.split_times(MODEL, chips, work, [sizes, lengths])
+    assert attention + rest == pytest.approx(found, rel=1e-12)
+    for i, chip in enumerate(chips):
+        step = am.time_step(MODEL, chip, am.workload(phase="decode", batch=32, context=700))
+        assert found[i, 1, 1] == pytest.approx(float(step.step_time), rel=1e-12)
+        assert attention[i, 1, 1] == pytest.approx(float(step.time.sel(operator="attention")), rel=1e-12)
+
+
+def test_mean_decode_step_is_the_mean_over_all_steps(warm):
+    """Three nodes against every step of the answer, within 0.5 %."""
+    instance = load("instance", "g6.xlarge")
+    found = host(MODEL, [instance], ONLINE, Setup(FLEXGEN)).isel(instance=0, batch=0)
+    lengths = step_times.axis("context", np.arange(129.0, 641.0))
+    work = am.workload(phase="decode", batch=32, context=lengths)
+    every = step_times.device_times(MODEL, [am.cluster(load("device", "l4"), 1)], work, [lengths])[0].mean()
+    assert float(found.decode) == pytest.approx(every + 32 * FLEXGEN.layer_time, rel=0.005)
+
+
+def test_ratios_are_an_axis_and_more_offloading_is_never_faster(warm):
+    names = ["g4dn.xlarge", "g6e.xlarge"]
+    found = host(MODEL, [load("instance", n) for n in names], OFFLINE, Setup(FLEXGEN), ratio=np.linspace(0, 1, 5))
+    assert found.sizes == {"instance": 2, "batch": 1, "ratio": 5}
+    assert (np.diff(found.decode.values, axis=-1) >= 0.0).all()
+    assert not found.feasible.values[0, 0, 0]  # 12 GB of KV cache beside 5 GB of weights on 16 GB
+    assert found.feasible.values[1, 0, 0]
+    assert all("units" in found[name].attrs for name in found)
+
+
+def test_memory_rule_of_the_released_code_works_with_physical_time(warm):
+    four = [load("instance", n) for n in ("g4dn.xlarge", "g6.xlarge", "g5.xlarge", "g6e.xlarge")]
+    found = host(MODEL, four, OFFLINE, Setup(FLEXGEN, memory_rule="released-code"))
+    assert found.offload_ratio.values[:, 0].tolist() == [1.0, 0.6, 0.6, 0.0]

@@ -1,0 +1,39 @@
+"""Intervals of a step: errors that add up, and chips that were not measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import accelmodel as am
+from accelmodel.inference import intervals
+from accelmodel.laws.types import ALL_REDUCE, ATTENTION, ELEMENTWISE, MATMUL
+
+
+def test_errors_of_a_kind_add_up_and_those_of_different_kinds_in_squares():
+    times = np.array([3.0, 1.0, 2.0, 4.0])
+    kinds = np.array([MATMUL, MATMUL, ATTENTION, ALL_REDUCE])
+    ends = np.array([[0.9, 1.2], [0.5, 1.5], [1.0, 1.0], [0.75, 1.25]])
+    low, high = intervals.interval(times, kinds, ends)
+    assert float(low) == pytest.approx(10.0 - np.sqrt(0.4**2 + 1.0**2 + 1.0**2))
+    assert float(high) == pytest.approx(10.0 + np.sqrt(0.8**2 + 1.0**2 + 1.0**2))
+
+
+def test_kinds_of_operators():
+    found = intervals.kind_of([MATMUL, ATTENTION, ELEMENTWISE, ALL_REDUCE])
+    assert [intervals.KINDS[i] for i in found] == ["matmul", "attention", "memory-bound", "collective"]
+
+
+def test_a_chip_that_was_not_measured_has_wider_intervals(warm):
+    known = am.cluster(am.load("device", "h100-sxm"))
+    changed = replace(known, device=am.override(known.device, hbm_bandwidth=4e12))
+    narrow, wide = (intervals.factors(each, "decode") for each in (known, changed))
+    assert (wide[:2, 0] <= narrow[:2, 0]).all()
+    assert (wide[:2, 1] >= narrow[:2, 1]).all()
+    model, work = am.load("model", "llama-3-8b"), am.workload(phase="decode", batch=8, context=4096)
+    step = am.time_step(model, known, work)
+    assert float(step.step_time_lower) < float(step.step_time) < float(step.step_time_upper)
+    assert (step.lower <= step.time).all()
+    assert (step.upper >= step.time).all()
