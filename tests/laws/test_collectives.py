@@ -176,7 +176,7 @@ def test_hand_values():
     assert group_rate(4.0, machine._replace(mesh=1.0)) == pytest.approx(200e9 * 3 / 7, rel=EXACT)
 
 
-def test_crowding_on_a_bus_by_hand():
+def test_contention_on_a_bus_by_hand():
     machine = only("ring", node=16, link_rate=20e9, hop=1e-6, contention=4)
     # a pair has its link for itself; four devices have a quarter of it each, eight a sixteenth
     for ranks, slower in ((2, 1), (3, 4), (4, 4), (5, 16), (8, 16), (16, 64)):
@@ -186,7 +186,7 @@ def test_crowding_on_a_bus_by_hand():
 
 
 @given(MESSAGES, st.integers(2, 16), st.floats(1.0, 6.0), st.floats(1.0, 2.0))
-def test_a_crowded_bus_is_never_faster_and_pairs_do_not_mind(message, ranks, contention, more):
+def test_contention_is_never_faster_and_pairs_do_not_mind(message, ranks, contention, more):
     machine = only("ring", node=16, contention=contention)
     before = time_of(ALL_REDUCE, message, ranks, machine)
     after = time_of(ALL_REDUCE, message, ranks, machine._replace(contention=contention * more))
@@ -220,7 +220,7 @@ def test_own_share_is_copied_but_not_sent(message, ranks, kind):
     assert sent == same
 
 
-def test_handshake_by_hand():
+def test_rendezvous_by_hand():
     # 8 devices behind a switch of 200 GB/s: 40 kB per peer is where the whole rendezvous of 7 us is paid
     machine = make_machine(rendezvous=7e-6)
     assert time_of(ALL_TO_ALL, 8 * EAGER_BYTES, 8, machine) == pytest.approx(2e-6 + 7e-6, rel=EXACT)

@@ -28,7 +28,7 @@ def way(rank):
     def taken(message, ranks, machine):
         return Way(rank * message, rank, 0.0, 0.0, 0.0)
 
-    return law(named(taken, f"way_{rank:g}"))
+    return law(named(taken, "way", str(int(10 * rank))))
 
 
 @pytest.mark.parametrize("ranks", [(1.0,), (2.0, 1.0), (3.0, 1.0, 2.0), (1.0, 2.0, 3.0), (5.0, 4.0, 3.0, 2.0, 1.0)])

@@ -54,7 +54,8 @@ class Block(NamedTuple):
     survival: Any  #: share of what was fetched that is still in L2
     hot: Any  #: bytes found in L2 [B]
     body: Any  #: time without launch and delay [s]
-    waits: Any  #: start-up and latency of a collective [s]
+    starts: Any  #: fixed time of a collective [s]
+    hops: Any  #: latency of its transfers [s]
     wires: Any  #: its time on the wire [s]
     algorithms: Any  #: code of its algorithm
     sent: Any  #: bytes that it sends [B]
@@ -95,7 +96,8 @@ def new_block(table: Any, machines: Any, policy: Policy, totals: Any, detail: An
         survival=np.zeros(width),
         hot=np.zeros(width),
         body=np.zeros(width),
-        waits=np.zeros(width),
+        starts=np.zeros(width),
+        hops=np.zeros(width),
         wires=np.zeros(width),
         algorithms=np.zeros(width),
         sent=np.zeros(width),

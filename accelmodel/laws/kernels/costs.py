@@ -25,16 +25,14 @@ def costs_of(cost: Law) -> Law:
 
 
 def exchanges_of(exchange: Law) -> Law:
-    """Return the loop that fills latency and wire time [s], algorithm and bytes sent [B] of one kind of collective."""
+    """Return the loop that fills the times [s], the algorithm and the bytes sent [B] of one kind of collective."""
 
     def exchanges(b: Block, op: Operator) -> None:
         for j in range(b.width):
             machine = machine_at(b.machines, j)
-            start, hops, wire, algorithm, sent = exchange(op.message_bytes, op.ranks, machine)
-            b.waits[j] = start + hops
-            b.wires[j] = wire
-            b.algorithms[j] = algorithm
-            b.sent[j] = sent
+            b.starts[j], b.hops[j], b.wires[j], b.algorithms[j], b.sent[j] = exchange(
+                op.message_bytes, op.ranks, machine
+            )
 
     return made_kernel(named(exchanges, "exchanges_of", exchange.__name__))
 

@@ -12,7 +12,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from accelmodel.laws.collectives import collective, fused_time
+from accelmodel.laws.collectives import fused_time
 from accelmodel.laws.jit import glue, kernel, parallel_kernel
 from accelmodel.laws.kernels.block import BLOCK, COUNT, FEEDS, KIND, RANKS, Block, machine_at, new_block, operator_at
 from accelmodel.laws.kernels.costs import fill_costs, fill_exchanges
@@ -35,7 +35,7 @@ def _run_collective(b: Block, r: int) -> None:
     fill_exchanges(op.kind, b, op)
     for j in range(b.width):
         machine = machine_at(b.machines, j)
-        time = op.stretch * (b.waits[j] + b.wires[j])
+        time = op.stretch * (b.starts[j] + b.hops[j] + b.wires[j])
         b.hbm_bytes[j] = buffers * (1.0 - resident_share(buffers, machine.l2_bytes, machine.l2_ways))
         b.progress[j] = min(b.total[j], max(time * machine.hbm_rate - b.hbm_bytes[j], 0.0))
         b.first[r, j] = 0.0
@@ -48,7 +48,7 @@ def _run_collective(b: Block, r: int) -> None:
         b.totals[2, b.w, b.start + j] += op.count * (b.hbm_bytes[j] + b.progress[j])
     if b.detail.shape[0] > 0:
         for j in range(b.width):
-            bound = BY_LINK if b.wires[j] > b.waits[j] else BY_LATENCY
+            bound = BY_LINK if b.wires[j] > b.starts[j] + b.hops[j] else BY_LATENCY
             fetched = b.progress[j]
             row = (b.times[r, j], bound, b.hbm_bytes[j], 0.0, b.sent[j], 0.0, fetched, fetched, b.algorithms[j])
             for field in range(FIELDS):
@@ -123,11 +123,11 @@ def _fuse(b: Block, r: int) -> None:
         return
     count = b.table[COUNT, r, b.w]
     longer = reducer.stretch
+    fill_exchanges(reducer.kind, b, reducer)
     for j in range(b.width):
-        machine = machine_at(b.machines, j)
-        start, hops, wire, _, _ = collective(reducer.kind, reducer.message_bytes, reducer.ranks, machine)
         matmul = b.times[r, j]
-        gain = matmul + b.times[into, j] - fused_time(matmul, longer * start, longer * hops, longer * wire)
+        together = fused_time(matmul, longer * b.starts[j], longer * b.hops[j], longer * b.wires[j])
+        gain = matmul + b.times[into, j] - together
         b.totals[0, b.w, b.start + j] -= count * gain
         if b.detail.shape[0] > 0:
             b.detail[0, into, b.w, b.start + j] -= gain * count / reducer.count
