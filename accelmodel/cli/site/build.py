@@ -36,6 +36,7 @@ CONFIG: dict[str, Any] = {
     "myst_heading_anchors": 3,
     "autodoc_typehints": "none",
     "napoleon_use_rtype": False,
+    "napoleon_use_ivar": True,
     "napoleon_google_docstring": False,
     "highlight_language": "text",
     "language": "en",
