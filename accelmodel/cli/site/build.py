@@ -36,7 +36,6 @@ CONFIG: dict[str, Any] = {
     "myst_heading_anchors": 3,
     "autodoc_typehints": "none",
     "napoleon_use_rtype": False,
-    "napoleon_use_ivar": True,
     "napoleon_google_docstring": False,
     "highlight_language": "text",
     "language": "en",
