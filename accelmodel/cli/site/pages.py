@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from pathlib import Path
+from types import FunctionType
 
 import accelmodel
 from accelmodel.cli.site.markdown import table
@@ -63,11 +64,17 @@ def code_page(module: str) -> str:
     )
 
 
+def _is_method(name: str, member: object) -> bool:
+    """Tell whether a member of a class is one that its docstring does not describe: no field."""
+    return not name.startswith("_") and isinstance(member, FunctionType | property | classmethod | staticmethod)
+
+
 def _directive(name: str) -> str:
     value = getattr(accelmodel, name)
     if inspect.isclass(value):
         kind = "autoexception" if issubclass(value, Exception) else "autoclass"
-        return f".. {kind}:: accelmodel.{name}\n   :members:"
+        methods = ", ".join(each for each, member in vars(value).items() if _is_method(each, member))
+        return f".. {kind}:: accelmodel.{name}" + (f"\n   :members: {methods}" if methods else "")
     return f".. autofunction:: accelmodel.{name}" if callable(value) else f".. autodata:: accelmodel.{name}"
 
 
