@@ -10,6 +10,7 @@ import typer
 
 from accelmodel.dse.chip import with_cores
 from accelmodel.errors import SpecError, unknown
+from accelmodel.specs.base import sections
 from accelmodel.specs.hardware import FLAT, Cluster, Device, Link
 from accelmodel.specs.load import cluster, field_units, load, override
 from accelmodel.specs.names import canonical, dotted
@@ -74,6 +75,8 @@ def _owner(name: str, targets: dict[str, Any]) -> tuple[str, str]:
     part, dot, field = name.partition(".")
     if dot and part in targets:
         return part, dotted(type(targets[part]), field)
+    if dot and part not in sections(Device):
+        raise unknown("part", part, {*targets, *sections(Device)})
     found = {key: canonical(type(spec), name) for key, spec in targets.items()}
     owners = [(key, field) for key, field in found.items() if field is not None]
     if len(owners) == 1:

@@ -86,8 +86,17 @@ def _from_file(kind: str, path: Path, fitted: bool = True) -> Spec:
     about = {"name": file.name, "facts": found, "digest": _digest(digests), "residuals": residuals, "notes": notes}
     spec = build(spec_type, {**values, **about}, str(path), file.faults, [field for _, field, *_ in DERIVE.values()])
     if isinstance(spec, Device):
-        spec = dataclasses.replace(spec, notes=(*notes, *doubts(spec, load("process", spec.process))))
+        spec = dataclasses.replace(spec, notes=(*notes, *_doubts(spec)))
     return spec
+
+
+def _doubts(device: Device) -> tuple[str, ...]:
+    """Return what looks wrong in a device; a process that cannot be read only leaves out what needs it."""
+    try:
+        return doubts(device, load("process", device.process))
+    except SpecError as error:
+        first = str(error).partition(" Allowed:")[0].splitlines()[0]
+        return (*doubts(device, None), f"its die was not held against a reticle: {first}")
 
 
 def _residuals(path: Path) -> tuple[Residual, ...]:

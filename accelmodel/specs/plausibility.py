@@ -27,7 +27,7 @@ def _span(device: Device, name: str) -> tuple[float, float]:
     return fact.range if fact is not None and fact.range else (value, value)
 
 
-def _peak(device: Device, process: Process) -> str:
+def _peak(device: Device, process: Process | None) -> str:
     """Matrix units are powers of two wide, so the peak is cores x clock x such a width."""
     compute = device.compute
     low, high = (peak / (compute.cores * compute.clock) for peak in _span(device, "compute.peak_16bit"))
@@ -41,14 +41,14 @@ def _peak(device: Device, process: Process) -> str:
     )
 
 
-def _clock(device: Device, process: Process) -> str:
+def _clock(device: Device, process: Process | None) -> str:
     low, high = _CLOCK
     if low <= device.compute.clock <= high:
         return ""
     return f"clock {show(device.compute.clock, '1/s')} lies outside {low / 1e9:g} to {high / 1e9:g} GHz; check its unit"
 
 
-def _narrow(device: Device, process: Process) -> str:
+def _narrow(device: Device, process: Process | None) -> str:
     """A matrix unit is not slower at fewer bits."""
     compute = device.compute
     peaks = {"peak_4bit": compute.peak_4bit, "peak_8bit_float": compute.peak_8bit_float}
@@ -58,7 +58,7 @@ def _narrow(device: Device, process: Process) -> str:
     return ""
 
 
-def _vector(device: Device, process: Process) -> str:
+def _vector(device: Device, process: Process | None) -> str:
     compute = device.compute
     if compute.vector_rate <= compute.peak_16bit:
         return ""
@@ -68,10 +68,10 @@ def _vector(device: Device, process: Process) -> str:
     )
 
 
-def _die(device: Device, process: Process) -> str:
+def _die(device: Device, process: Process | None) -> str:
     """No die is larger than what a stepper exposes at once."""
     one = device.die_area / device.dies
-    if one <= process.reticle_area:
+    if process is None or one <= process.reticle_area:
         return ""
     return (
         f"a die of {show(one, 'm2')} ({show(device.die_area, 'm2')} / {device.dies:g} dies) is larger than the reticle "
@@ -79,7 +79,7 @@ def _die(device: Device, process: Process) -> str:
     )
 
 
-def _stacks(device: Device, process: Process) -> str:
+def _stacks(device: Device, process: Process | None) -> str:
     """A stack of HBM holds and moves what one of its generations does."""
     hbm = device.hbm
     if not hbm.stacks:
@@ -96,7 +96,7 @@ def _stacks(device: Device, process: Process) -> str:
     return ""
 
 
-def _cache(device: Device, process: Process) -> str:
+def _cache(device: Device, process: Process | None) -> str:
     """A cache is smaller and faster than the memory behind it."""
     l2, hbm = device.l2, device.hbm
     if l2.capacity > hbm.capacity:
@@ -109,7 +109,7 @@ def _cache(device: Device, process: Process) -> str:
 
 
 #: what is held against what → the check; it returns a note, or nothing
-CHECKS: dict[str, Callable[[Device, Process], str]] = {
+CHECKS: dict[str, Callable[[Device, Process | None], str]] = {
     "peak against cores and clock": _peak,
     "clock": _clock,
     "peaks at fewer bits": _narrow,
@@ -120,15 +120,15 @@ CHECKS: dict[str, Callable[[Device, Process], str]] = {
 }
 
 
-def doubts(device: Device, process: Process) -> tuple[str, ...]:
+def doubts(device: Device, process: Process | None) -> tuple[str, ...]:
     """Return what looks wrong in a device, a line each.
 
     Parameters
     ----------
     device : Device
         All of whose values are floats.
-    process : Process
-        The silicon node that it is made on.
+    process : Process, optional
+        The silicon node that it is made on; without it the die is not looked at.
 
     Examples
     --------

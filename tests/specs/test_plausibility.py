@@ -62,3 +62,12 @@ def test_doubts_reach_the_answer_and_refuse_nothing(tmp_path):
         am.load("model", "opt-2.7b"), am.cluster(chip, 1), am.workload(phase="decode", batch=1, context=64)
     )
     assert "odd: a die of 8140 mm²" in step.attrs["notes"]
+
+
+def test_a_process_that_is_not_known_is_a_note(tmp_path):
+    path = tmp_path / "odd.toml"
+    default = '[default]\nkind = "paper"\nsource = "s"\nlocator = "x"\n[sources.s]\ntitle = "x"\n'
+    path.write_text(f'{default}[device]\nlike = "h100-sxm"\nprocess = "n44"\n', encoding="utf-8")
+    chip = am.load("device", str(path))
+    assert chip.process == "n44"
+    assert any("not held against a reticle: unknown process 'n44', did you mean 'n4'?" in note for note in chip.notes)

@@ -48,7 +48,7 @@ MISSED = {
 #: constants fitted to claims: kind of specification, name, field
 FITTED = (
     ("link", "hccs-mesh-8", "start_up"),
-    ("device", "ascend-910b2", "l2_usable"),
+    ("device", "ascend-910b2", "l2.usable"),
     ("process", "smic-7nm", "sram_area"),
 )
 ROWS = {claim.name: claim for claim in claims.claims()}
