@@ -20,6 +20,7 @@ from accelmodel.cloud.infersave import Task
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.inference.step import prepare
 from accelmodel.specs.load import field_units
+from accelmodel.specs.names import flat
 from accelmodel.specs.workload import Cut, Fields, Workload
 from accelmodel.units import NOMENCLATURE
 
@@ -130,7 +131,7 @@ WRONG = {
     'am.matmul("h100-sxm", m="many", n=1, k=1)': 'Argument "m" to "matmul" has incompatible type "str"',
     'am.attention("h100-sxm", head=8)': 'Unexpected keyword argument "head" for "attention"',
     'am.serve("llama-3-8b", "h100-sxm", prompt=1, answer=1, gpus=8)': 'Unexpected keyword argument "gpus" for "serve"',
-    'am.load("device", "h100-sxm").l2': '"Device" has no attribute "l2"',
+    'am.load("device", "h100-sxm").l3': '"Device" has no attribute "l3"',
     "am.dream": 'Module has no attribute "dream"',
 }
 
@@ -153,7 +154,7 @@ def test_type_checkers_see_what_is_right_and_what_is_not(tmp_path):
 @pytest.mark.parametrize("name", ANSWERS)
 def test_variables_and_coordinates_have_the_units_of_the_nomenclature(answers, name):
     answer = answers[name]
-    units = {**field_units(am.Device), **field_units(am.Link)}
+    units = {flat(kind, name): unit for kind in (am.Device, am.Link) for name, unit in field_units(kind).items()}
     for key, variable in answer.variables.items():
         wanted = NOMENCLATURE[key].unit if key in NOMENCLATURE else units[key]
         assert variable.attrs["units"] == wanted, key
@@ -188,7 +189,7 @@ def test_a_step_says_what_was_asked(answers):
     assert found["technique"] == "preserve"
     assert json.loads(found["technique_parameters"]) == {"threshold": 0.5, "rule": "paper"}
     assert json.loads(found["overrides"]) == {
-        "device": {"l2_capacity": 104e6, "hbm_bandwidth": "varies over hbm_bandwidth"}
+        "device": {"l2.capacity": 104e6, "hbm.bandwidth": "varies over hbm_bandwidth"}
     }
     assert json.loads(found["degrees"]) == {"tp": 2.0, "pp": 1.0, "ep": 1.0, "dp": 1.0}
     assert json.loads(found["bits"]) == {"weight_bits": 16.0, "activation_bits": 16.0, "kv_bits": 8.0}

@@ -11,6 +11,7 @@ import typer
 from accelmodel.cli.options import Json, emit
 from accelmodel.cli.terminal import print_table, say
 from accelmodel.errors import SpecError, unknown
+from accelmodel.specs import facts
 from accelmodel.specs.base import value_of
 from accelmodel.specs.find import FOLDERS, is_known, is_path, kind_of
 from accelmodel.specs.load import TYPES, available, field_units, load
@@ -66,6 +67,8 @@ def _kind_of(name: str) -> str:
     if is_path(name):
         if not Path(name).exists():
             raise SpecError(f"{name}: cannot be read (no such file); check the path")
+        if name.endswith(".toml"):
+            facts.read_toml(Path(name))  # what is wrong with the file itself comes first
         found = kind_of(Path(name))
         if found in TYPES:
             return str(found)

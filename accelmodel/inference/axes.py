@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from accelmodel.errors import SpecError
 from accelmodel.inference.operators import OperatorTable
 from accelmodel.laws.types import Machine, Operator
-from accelmodel.specs.load import field_units
+from accelmodel.specs.base import field_units, value_of
 from accelmodel.specs.quantities import Number
 from accelmodel.units import NOMENCLATURE, label
 
@@ -64,10 +64,8 @@ def carried(*specs: Any) -> xr.Coordinates | None:
 
 def _axes_on(spec: Any) -> list[xr.DataArray]:
     """Return the fields of a specification that are axes."""
-    found = {field.name: getattr(spec, field.name) for field in fields(spec)}
-    found = {name: value for name, value in found.items() if hasattr(value, "dims")}
-    units = field_units(type(spec)) if found else {}
-    return [_with_units(value, units[name]) for name, value in found.items()]
+    values = ((value_of(spec, name), unit) for name, unit in field_units(type(spec)).items())
+    return [_with_units(value, unit) for value, unit in values if hasattr(value, "dims")]
 
 
 def _with_units(value: xr.DataArray, unit: str) -> xr.DataArray:

@@ -12,7 +12,11 @@ from accelmodel.specs.quantities import Number
 def machine(cluster: Cluster) -> dict[str, Number]:
     """Return the fields of ``laws.types.Machine`` for a cluster; each a float or a DataArray."""
     device, link, out = cluster.device, cluster.link, cluster.scale_out
-    compute, matmul, attention, hbm, l2 = device.compute, device.matmul, device.attention, device.hbm, device.l2
+    compute = device.compute
+    matmul = device.matmul
+    attention = device.attention
+    hbm = device.hbm
+    l2 = device.l2
     per_core = compute.matrix_share / compute.cores
     peak_8bit = np.maximum(np.maximum(compute.peak_8bit_float, compute.peak_8bit_int), compute.peak_16bit)
     offered = {name.replace("-", "_"): float(name in link.algorithms) for name in ALGORITHMS}

@@ -48,6 +48,15 @@ def _shipped(kind: str) -> tuple[str, ...]:
 def available(kind: str) -> list[str]:
     """Return the names of a kind that ship with the package, sorted.
 
+    Parameters
+    ----------
+    kind : str
+        A key of ``FOLDERS``: device, link, model, process, bill, storage, instance, engine, library, study …
+
+    Returns
+    -------
+    list of str
+
     Raises
     ------
     SpecError

@@ -100,6 +100,29 @@ class Device(Spec):
 
     Its fields stand in sections, ``device.l2.capacity``; their names of one word (``device.l2_capacity``, ``FLAT``)
     are read as well.  A ``die_area``, ``power`` or ``price`` of 0 is not known.
+
+    Attributes
+    ----------
+    name, vendor, architecture, process, link, scale_out : str
+        What it is, what it is made in, and what usually joins it to others.
+    compute : Compute
+        Cores, clock, peaks and the vector rate of the whole device.
+    matmul, attention : Matmul, Attention
+        How cores work through them: constants that no data sheet gives.
+    hbm, l2 : Hbm, L2
+        Device memory, and the last cache on the chip.
+    die_area, dies, power, price
+        Silicon [m2], compute dies [1], power limit [W], price [USD].
+    facts, residuals, digest, notes
+        Source of each value, how measured times lie around predicted ones, what identifies its files, and what a
+        reader must know.
+
+    Examples
+    --------
+    >>> from accelmodel.specs.load import load
+    >>> chip = load("device", "h100-sxm")
+    >>> chip.hbm.capacity, chip.hbm_capacity
+    (80000000000.0, 80000000000.0)
     """
 
     vendor: str

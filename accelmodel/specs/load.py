@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar, Unpack, cast, overload
 
 from accelmodel.errors import SpecError, unknown
 from accelmodel.specs import facts, huggingface
-from accelmodel.specs.base import Residual, Spec, field_units, sections, value_of
+from accelmodel.specs.base import Residual, Spec, field_types, field_units, sections, value_of
 from accelmodel.specs.build import build
 from accelmodel.specs.cloud import Engine, Instance, KernelLibrary
 from accelmodel.specs.derive import DERIVE
@@ -65,7 +65,10 @@ def _from_file(kind: str, path: Path, fitted: bool = True) -> Spec:
     notes: tuple[str, ...] = ()
     if kind == "device":
         heritage = inherit(path, fitted)
-        file, found, digests, notes = heritage.own, heritage.facts, heritage.digests, heritage.notes
+        file = heritage.own
+        found = heritage.facts
+        digests = heritage.digests
+        notes = heritage.notes
     else:
         file = read(kind, spec_type, path)
         if f"[{kind}]" in file.faults:
@@ -178,6 +181,18 @@ def _shipped(kind: str, path: Path, fitted: bool) -> Spec:
     return _from_file(kind, path, fitted)
 
 
+def _with_axes(spec_type: type, values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return what a caller gave, lists and arrays for numbers as labelled axes; a file holds one number a field."""
+    found = dict(values)
+    for name, kind in field_types(spec_type).items():
+        if name in found and kind.quantity:
+            try:
+                found[name] = labelled(flat(spec_type, name), found[name])
+            except ValueError as error:
+                raise SpecError(f"{where}: {name}: {error}") from None
+    return found
+
+
 def override(spec: S, changes: Mapping[str, Any] | None = None, /, **fields: Any) -> S:
     """Return the spec with some fields replaced; text is parsed in the field's unit.
 
@@ -218,10 +233,7 @@ def override(spec: S, changes: Mapping[str, Any] | None = None, /, **fields: Any
         field = dotted(spec_type, name)
         if isinstance(value, str) and not isinstance(value_of(spec, field), str):
             value = parse(value, units[field], what=name)
-        try:
-            values[field] = labelled(flat(spec_type, field), word(spec_type, value))
-        except ValueError as error:
-            raise SpecError(f"{getattr(spec, 'name', spec_type.__name__)}: {name}: {error}") from None
+        values[field] = word(spec_type, value)
         sourced[field] = facts.given(sourced.get(field), value, units[field])
     whole = {f.name: getattr(spec, f.name) for f in dataclasses.fields(cast(Any, spec_type))}
     for section in {name.partition(".")[0] for name in values} & parts.keys():
@@ -231,7 +243,8 @@ def override(spec: S, changes: Mapping[str, Any] | None = None, /, **fields: Any
     if "facts" in whole:
         # what was measured of one chip says less of another
         whole |= {"facts": sourced, "residuals": ()}
-    return build(spec_type, {**whole, **values}, getattr(spec, "name", spec_type.__name__))
+    where = getattr(spec, "name", spec_type.__name__)
+    return build(spec_type, {**whole, **_with_axes(spec_type, values, where)}, where)
 
 
 def cluster(
@@ -277,7 +290,7 @@ def cluster(
             "device": chip,
             "link": inner,
             "scale_out": outer,
-            "devices": devices if devices is not None else inner.devices,
+            "devices": inner.devices if devices is None else labelled("devices", devices),
         },
         f"cluster of {chip.name}",
     )
@@ -316,7 +329,7 @@ def workload(**fields: Unpack[Fields]) -> Workload:
     >>> work.batch.dims, work.kv_bits
     (('batch',), 16.0)
     """
-    return build(Workload, fields, "workload")
+    return build(Workload, _with_axes(Workload, fields, "workload"), "workload")
 
 
 def provenance(*specs: Any) -> list[dict[str, Any]]:
@@ -330,12 +343,12 @@ def provenance(*specs: Any) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        One for each fact: ``spec``, ``field``, ``value`` and ``range`` in SI, ``unit``, ``kind``, ``source`` (a key of
-        ``sources.toml``), ``locator``, ``note``.
+        One for each fact: ``spec``, ``field`` by its dotted name, ``value`` and ``range`` in SI, ``unit``, ``kind``,
+        ``source`` (a key of ``sources.toml``), ``locator``, ``note``.
 
     Examples
     --------
-    >>> row = next(row for row in provenance(load("device", "h100-sxm")) if row["field"] == "hbm_capacity")
+    >>> row = next(row for row in provenance(load("device", "h100-sxm")) if row["field"] == "hbm.capacity")
     >>> row["value"], row["unit"], row["kind"]
     (80000000000.0, 'B', 'datasheet')
     """

@@ -92,7 +92,7 @@ def test_another_chip_or_framework_is_refused(tables, chip):
     with pytest.raises(SpecError, match="give one of vLLM 1.0"):
         hybrid.corrected(prepared(chip), "TensorRT-LLM")
     other = am.cluster(am.override(chip.device, l2_capacity="100MB"), 1)
-    with pytest.raises(SpecError, match="l2_capacity"):
+    with pytest.raises(SpecError, match="l2.capacity"):
         hybrid.corrected(prepared(other), "vLLM")
 
 

@@ -46,10 +46,10 @@ def test_our_own_fault_exits_1_in_one_line(run, monkeypatch):
         ("step --model llama-3-80b", "did you mean 'llama-3-"),
         ("step --link hccs-mash-8", "did you mean 'hccs-mesh-8'"),
         ("step --l2 5parsecs", "l2_capacity: unknown unit 'parsecs'"),
-        ("step --l2 -1MB", "l2_capacity"),
+        ("step --l2 -1MB", "l2.capacity"),
         ("step --l2 5MB/s", "is in B/s, expected B"),
         ("step --l2 nan", "l2_capacity: 'nan' is not a number"),
-        ("step --hbm-bandwidth 0TB/s", "hbm_bandwidth"),
+        ("step --hbm-bandwidth 0TB/s", "hbm.bandwidth"),
         ("step --hbm-bandwidth 3TB", "is in B, expected B/s"),
         ("step --link-bandwidth -5GB/s", "bandwidth"),
         ("step --cores 0", "cores"),
@@ -108,7 +108,7 @@ def test_broken_files_are_told_in_one_line(refused, tmp_path):
     (tmp_path / "config.json").write_text("{}", encoding="utf-8")
     assert "config.json" in refused("step --model ./config.json")
     device = (facts.root() / "devices" / "ascend-910b2.toml").read_text(encoding="utf-8")
-    (tmp_path / "twice.toml").write_text(device + 'vendor = { value = "again" }\n', encoding="utf-8")
+    (tmp_path / "twice.toml").write_text(device + "capacity = 1\n", encoding="utf-8")
     assert "twice.toml: is not valid TOML" in refused("step --device ./twice.toml")
     (tmp_path / "binary.toml").write_bytes(bytes(range(256)))
     assert "binary.toml: is not UTF-8" in refused("show ./binary.toml")

@@ -25,6 +25,7 @@ from accelmodel.report import (
     timeline_figures,
     timeline_points,
 )
+from accelmodel.specs.load import override
 from accelmodel.validation import claims
 
 STUDY = """
@@ -164,7 +165,7 @@ def test_speedups_blank_where_a_model_does_not_fit(exploration):
     # batch 64 x 32768 alone: the prefill of 64 x 21845 tokens holds 2 x 15360 values of 2 B each, 86 GB of 68.7 GB
     assert found["blank"] == 1
     assert min(x for row in found["grids"]["llama-3-70b"] for x in row if x is not None) >= 1.0
-    small = replace(exploration.parts.device, hbm_capacity=16e9)
+    small = override(exploration.parts.device, hbm_capacity=16e9)
     found = exploration_points.speedup_points(replace(exploration, parts=replace(exploration.parts, device=small)))
     blanks = [x for row in found["grids"]["llama-3-70b"] for x in row if x is None]
     assert len(blanks) == found["blank"] > 0
