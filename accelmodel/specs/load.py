@@ -25,7 +25,7 @@ from accelmodel.specs.cloud import Engine, Instance, KernelLibrary
 from accelmodel.specs.facts import Fact
 from accelmodel.specs.hardware import BillOfMaterials, Cluster, Device, Link, Process, Storage
 from accelmodel.specs.language_model import LanguageModel
-from accelmodel.specs.quantities import Quantity, Values
+from accelmodel.specs.quantities import Quantity, labelled
 from accelmodel.specs.workload import Fields, Workload
 from accelmodel.units import parse
 
@@ -70,6 +70,23 @@ def field_units(spec_type: Any) -> dict[str, str]:
         notes = [note for note in getattr(hints[name], "__metadata__", ()) if isinstance(note, Quantity)]
         units[name] = notes[0].unit if notes else "1"
     return {name: unit for name, unit in units.items() if name not in ("facts", "digest", "residuals")}
+
+
+def _with_axes(spec_type: Any, given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return fields given in Python, lists and arrays for numbers as labelled axes; files hold numbers alone."""
+    found = dict(given)
+    for name in given.keys() & _numeric(spec_type):
+        try:
+            found[name] = labelled(name, given[name])
+        except ValueError as error:
+            raise SpecError(f"{where}: {name}: {error}") from None
+    return found
+
+
+@cache
+def _numeric(spec_type: Any) -> frozenset[str]:
+    hints = typing.get_type_hints(spec_type, include_extras=True)
+    return frozenset(name for name, hint in hints.items() if getattr(hint, "__metadata__", ()))
 
 
 def calibrated_path(path: Path) -> Path:
@@ -259,7 +276,7 @@ def override(spec: S, **changes: Any) -> S:
     units = field_units(type(spec))
     fields: dict[str, Any] = {f.name: getattr(spec, f.name) for f in dataclasses.fields(typing.cast(Any, spec))}
     sourced = dict(fields.get("facts", {}))
-    for name, value in changes.items():
+    for name, value in _with_axes(type(spec), changes, getattr(spec, "name", "")).items():
         if name not in units:
             raise unknown(f"field of {type(spec).__name__}", name, units)
         if isinstance(value, str) and not isinstance(fields[name], str):
@@ -274,7 +291,7 @@ def override(spec: S, **changes: Any) -> S:
 
 def cluster(
     device: Device | str,
-    devices: Values | None = None,
+    devices: float | None = None,
     link: Link | str | None = None,
     scale_out: Link | str | None = None,
 ) -> Cluster:
@@ -309,14 +326,10 @@ def cluster(
     inner, outer = link or chip.link, scale_out or chip.scale_out
     inner = load("link", inner) if isinstance(inner, str) else inner
     outer = load("link", outer) if isinstance(outer, str) else outer
+    count = devices if devices is not None else inner.devices
     return _build(
         Cluster,
-        {
-            "device": chip,
-            "link": inner,
-            "scale_out": outer,
-            "devices": devices if devices is not None else inner.devices,
-        },
+        {"device": chip, "link": inner, "scale_out": outer, "devices": count},
         f"cluster of {chip.name}",
     )
 
@@ -354,7 +367,7 @@ def workload(**fields: Unpack[Fields]) -> Workload:
     >>> work.batch.dims, work.kv_bits
     (('batch',), 16.0)
     """
-    return _build(Workload, fields, "workload")
+    return _build(Workload, _with_axes(Workload, fields, "workload"), "workload")
 
 
 def provenance(*specs: Any) -> list[dict[str, Any]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import numpy as np
@@ -67,9 +66,8 @@ class Quantity:
     le: float | None = None
     whole: bool = False
 
-    def check(self, value: Any, name: str = "value") -> Any:
-        """Return the value of a field as a float or as a labelled array; raise ValueError if not allowed."""
-        value = labelled(name, value)
+    def check(self, value: Any) -> Any:
+        """Return the value as a float, or as the labelled array it is; raise ValueError if not allowed."""
         if hasattr(value, "dims"):
             low, high = float(value.min()), float(value.max())
             if not math.isfinite(float(value.sum())):
@@ -97,7 +95,7 @@ class Quantity:
             raise ValueError(f"{shown} must be a whole number")
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(partial(self.check, name=handler.field_name or "value"))
+        return core_schema.no_info_plain_validator_function(self.check)
 
 
 Count = Annotated[Number, Quantity(ge=1.0, le=1e9, whole=True)]
