@@ -256,6 +256,7 @@ def test_default_table_and_own_sources(tmp_path):
         ("bandwidth", f'{{ value = inf, unit = "GB/s", {FIRM} }}', "finite"),
         ("bandwidth", f'{{ value = "fast", {FIRM} }}', "not a number"),
         ("bandwidth", f"{{ value = true, {FIRM} }}", "not a number"),
+        ("bandwidth", f"{{ value = [1.0, 2.0], {FIRM} }}", "not a number"),
         ("bandwidth", '{ value = 32, unit = "GB/s", kind = "datasheet", locator = "x" }', "missing source"),
         ("bandwidth", '{ value = 32, unit = "GB/s", kind = "datasheet", source = "lost", locator = "x" }', "lost"),
         ("bandwidth", '{ value = 32, unit = "GB/s", kind = "guess", source = "pci-sig", locator = "x" }', "guess"),
