@@ -11,6 +11,7 @@ import typer
 from accelmodel.cli.options import Json, emit
 from accelmodel.cli.terminal import print_table, say
 from accelmodel.errors import SpecError, unknown
+from accelmodel.specs import facts
 from accelmodel.specs.base import value_of
 from accelmodel.specs.find import FOLDERS, is_known, is_path, kind_of
 from accelmodel.specs.load import TYPES, available, field_units, load
@@ -64,11 +65,10 @@ def _kind_of(name: str) -> str:
         if name in available(kind):
             return kind
     if is_path(name):
-        if not Path(name).exists():
-            raise SpecError(f"{name}: cannot be read (no such file); check the path")
-        found = kind_of(Path(name))
+        found = "model" if name.endswith(".json") else kind_of(Path(name))
         if found in TYPES:
             return str(found)
+        facts.read_toml(Path(name))  # says why, where it cannot be read
         raise SpecError(
             f"{name}: has none of the tables {', '.join(f'[{kind}]' for kind in TYPES)}; see hwspecs/README.md"
         )

@@ -212,6 +212,7 @@ def test_values_that_broke_readers_before(change, tmp_path):
 
 def test_a_link_named_like_no_file_can_be(tmp_path):
     path = tmp_path / "device.toml"
-    path.write_text(TEXTS["device"].replace('value = "hccs-mesh-8"', 'value = "a\\u0000/b"'), encoding="utf-8")
+    link = 'link = { value = "a\\u0000/b", kind = "paper", source = "preserve", locator = "x" }'
+    path.write_text(TEXTS["device"].replace("[device]\n", f"[device]\n{link}\n"), encoding="utf-8")
     with pytest.raises(SpecError):
         am.cluster(am.load("device", str(path)))
