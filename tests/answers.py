@@ -85,6 +85,8 @@ RENAMED = {
     "unhidden": "exposed", "crowding": "contention", "handshake": "rendezvous", "most_sequences": "max_num_seqs",
     "chunk": "max_num_batched_tokens", "memory_share": "gpu_memory_utilization",
 }  # fmt: skip
+#: fields that nothing read, and that are gone
+GONE = {"core_buffer"}
 #: what a run says of itself, not of the physics
 UNSTABLE = {"digest", "digests", "accelmodel_version", "seconds", "wall_s", "report", "storage", "as_of", "age_days"}
 
@@ -122,7 +124,7 @@ def differences(before: Any, after: Any, where: str = "") -> list[str]:
     if isinstance(before, dict):
         if not isinstance(after, dict):
             return [f"{where}: no table any more"]
-        inner = [key for key in before if key not in UNSTABLE]
+        inner = [key for key in before if key not in UNSTABLE | GONE]
         return [line for key in inner for line in differences(before[key], after.get(key), f"{where}.{key}")]
     if isinstance(before, list):
         if before and isinstance(before[0], dict) and "field" in before[0]:

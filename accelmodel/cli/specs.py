@@ -65,13 +65,10 @@ def _kind_of(name: str) -> str:
         if name in available(kind):
             return kind
     if is_path(name):
-        if not Path(name).exists():
-            raise SpecError(f"{name}: cannot be read (no such file); check the path")
-        if name.endswith(".toml"):
-            facts.read_toml(Path(name))  # what is wrong with the file itself comes first
-        found = kind_of(Path(name))
+        found = "model" if name.endswith(".json") else kind_of(Path(name))
         if found in TYPES:
             return str(found)
+        facts.read_toml(Path(name))  # says why, where it cannot be read
         raise SpecError(
             f"{name}: has none of the tables {', '.join(f'[{kind}]' for kind in TYPES)}; see hwspecs/README.md"
         )
