@@ -10,6 +10,7 @@ import typer
 from accelmodel.cli.options import Json, emit
 from accelmodel.cli.terminal import print_table, progress_bars, say, write_text
 from accelmodel.errors import SpecError
+from accelmodel.specs.names import FORMER
 from accelmodel.units import show
 from accelmodel.validation import calibrated, table
 from accelmodel.validation.table import _ACCURACY, accuracy_cells, parts, validation_markdown
@@ -41,7 +42,7 @@ def calibrate(
             data = calibrated.calibrate_library(library, output, stage_done)
         else:
             data = calibrated.calibrate(str(device), measurements, output, stage_done)
-    emit(data) if as_json else print_calibration(data)
+    emit(with_former_names(data)) if as_json else print_calibration(data)
 
 
 @app.command()
@@ -78,6 +79,18 @@ def validate(
 def print_accuracy(rows: list[dict[str, Any]], title: str) -> None:
     """Print the accuracy of kernels; the columns from median to bias are the laws', the last two others'."""
     print_table(title, list(_ACCURACY), accuracy_cells(rows))
+
+
+def with_former_names(data: dict[str, Any]) -> dict[str, Any]:
+    """Return the answer of ``calibrate`` with constants under the names of earlier versions as well."""
+    constants = data["constants"]
+    former = {
+        f"{part}{old}": constants[f"{part}{now}"]
+        for kind, part in (("Device", ""), ("Link", "link."))
+        for old, now in FORMER[kind].items()
+        if f"{part}{now}" in constants
+    }
+    return {**data, "constants": {**constants, **former}}
 
 
 def print_calibration(data: dict[str, Any]) -> None:
