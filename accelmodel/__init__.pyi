@@ -1,0 +1,56 @@
+# The public names, once: type checkers read them here, and __init__.py loads each on first use.
+from .cloud.choice import rank_instances as rank_instances
+from .cloud.fleet import Bucket as Bucket
+from .cloud.fleet import plan_fleet as plan_fleet
+from .cloud.hosting import Setup as Setup
+from .cloud.offers import Market as Market
+from .cloud.ranking import Slo as Slo
+from .dse.evaluation import evaluate_study as evaluate_study
+from .dse.explore import explore as explore
+from .dse.study import load_study as load_study
+from .errors import Infeasible as Infeasible
+from .errors import SpecError as SpecError
+from .inference.operators import operator_table as operator_table
+from .inference.policies import Technique as Technique
+from .inference.policies import policy as policy
+from .inference.request import speedups as speedups
+from .inference.single import attention as attention
+from .inference.single import collective as collective
+from .inference.single import matmul as matmul
+from .inference.step import time_step as time_step
+from .inference.step import total_time as total_time
+from .kvcache.adaptive import adaptive_scheduling as adaptive_scheduling
+from .kvcache.grid import ttft_grid as ttft_grid
+from .kvcache.policies import cake as cake
+from .kvcache.policies import fronts_over_time as fronts_over_time
+from .kvcache.prompt import Computing as Computing
+from .kvcache.prompt import Loading as Loading
+from .kvcache.prompt import Prompt as Prompt
+from .kvcache.prompt import chunk_times as chunk_times
+from .kvcache.prompt import loading as loading
+from .kvcache.recompute import hidden_states as hidden_states
+from .kvcache.recompute import partial_recomputation as partial_recomputation
+from .kvcache.traces import random_trace as random_trace
+from .kvcache.traces import read_trace as read_trace
+from .serving.serve import serve as serve
+from .specs.hardware import Cluster as Cluster
+from .specs.hardware import Device as Device
+from .specs.hardware import Link as Link
+from .specs.hardware import Storage as Storage
+from .specs.language_model import LanguageModel as LanguageModel
+from .specs.load import available as available
+from .specs.load import cluster as cluster
+from .specs.load import load as load
+from .specs.load import override as override
+from .specs.load import provenance as provenance
+from .specs.load import workload as workload
+from .specs.prices import offers as offers
+from .specs.prices import read_prices as read_prices
+from .specs.workload import Workload as Workload
+from .units import parse as parse
+from .units import show as show
+from .validation.calibrated import calibrate as calibrate
+from .validation.table import validate as validate
+
+__version__: str
+__all__: list[str]
