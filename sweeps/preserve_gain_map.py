@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from accelmodel.inference.request import speedups
-from accelmodel.specs.load import cluster, load
+import accelmodel as am
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--quick", action="store_true", help="two devices, two degrees")
@@ -24,8 +23,8 @@ bits = {"weight_bits": 8.0, "activation_bits": 8.0, "kv_bits": 8.0}
 
 print("device            tp  largest  at batch, context      smallest")
 for name in devices:
-    found = speedups(
-        [load("model", "llama-3-70b")], cluster(load("device", name), 8), degrees, batches, contexts,
+    found = am.speedups(
+        [am.load("model", "llama-3-70b")], am.cluster(am.load("device", name), 8), degrees, batches, contexts,
         phase="decode", precision=bits,
     )  # fmt: skip
     gain = found.speedup.where(found.feasible).isel(model=0)
