@@ -13,14 +13,19 @@ from accelmodel.cli.terminal import print_table, say
 from accelmodel.errors import SpecError, unknown
 from accelmodel.specs import facts
 from accelmodel.specs.base import value_of
-from accelmodel.specs.find import FOLDERS, is_known, is_path, kind_of
+from accelmodel.specs.find import FOLDERS, is_known, is_path, kind_of, path_of
+from accelmodel.specs.hardware import Device
+from accelmodel.specs.inherit import refused
 from accelmodel.specs.load import TYPES, available, field_units, load
 from accelmodel.specs.names import flat
+from accelmodel.specs.read import read
 from accelmodel.units import show
 
 app = typer.Typer(add_completion=False)
 
 
+#: what devices inherit from; not a specification of its own, since no field of it need be there
+ARCHITECTURE = "architecture"
 #: name of earlier versions → folder
 FORMER_FOLDERS = {"kernels": "kernel_libraries"}
 
@@ -49,6 +54,8 @@ def print_known(found: dict[str, list[str]]) -> None:
 def specification(name: str) -> dict[str, Any]:
     """Return one specification with the facts behind it, whatever its kind."""
     kind = _kind_of(name)
+    if kind == ARCHITECTURE:
+        return _architecture(path_of(kind, name))
     spec = load(kind, name)
     rows = []
     for key in field_units(type(spec)):
@@ -59,20 +66,31 @@ def specification(name: str) -> dict[str, Any]:
     return {"name": spec.name, "kind": kind, "digest": spec.digest, "notes": list(spec.notes), "fields": rows}
 
 
+def _architecture(path: Path) -> dict[str, Any]:
+    """Return what an architecture's own file states; what it is like states the rest."""
+    file = read(ARCHITECTURE, Device, path, extra=("derive",))
+    if file.faults:
+        raise refused(file)
+    rows = [{"field": flat(Device, key), "key": key, **asdict(fact)} for key, fact in file.facts.items()]
+    like = file.head.get("like")
+    notes = [f"the rest is that of architecture {like}"] if like else []
+    return {"name": path.stem, "kind": ARCHITECTURE, "digest": file.digest, "notes": notes, "fields": rows}
+
+
 def _kind_of(name: str) -> str:
     """Return the kind of the specification that a name or a path stands for."""
-    for kind in TYPES:
+    for kind in (*TYPES, ARCHITECTURE):
         if name in available(kind):
             return kind
     if is_path(name):
         found = "model" if name.endswith(".json") else kind_of(Path(name))
-        if found in TYPES:
+        if found in (*TYPES, ARCHITECTURE):
             return str(found)
         facts.read_toml(Path(name))  # says why, where it cannot be read
         raise SpecError(
             f"{name}: has none of the tables {', '.join(f'[{kind}]' for kind in TYPES)}; see hwspecs/README.md"
         )
-    for kind in TYPES:
+    for kind in (*TYPES, ARCHITECTURE):
         if is_known(kind, name):
             return kind
     raise unknown("specification", name, [each for kind in TYPES for each in available(kind)])
@@ -106,9 +124,7 @@ def list_command(
 
 @app.command("show")
 def show_command(
-    name: Annotated[
-        str, typer.Argument(help="Name of a device, link, model, process, bill or storage tier, or a path.")
-    ],
+    name: Annotated[str, typer.Argument(help="Name of a device, architecture, link, model, instance …, or a path.")],
     as_json: Json = False,
 ) -> None:
     """One specification with the unit, kind and source of every value."""
