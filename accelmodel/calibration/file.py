@@ -6,6 +6,7 @@ from pathlib import Path
 
 from accelmodel.calibration.fit import FOLDS, Fit
 from accelmodel.errors import SpecError
+from accelmodel.laws.numeric import Number
 from accelmodel.specs.base import Residual, Spec
 from accelmodel.specs.load import field_units
 from accelmodel.specs.names import dotted
@@ -14,8 +15,8 @@ from accelmodel.specs.names import dotted
 DIGITS = 4
 
 
-def _rounded(value: float) -> str:
-    return f"{value:.{DIGITS}g}"
+def _rounded(value: Number) -> str:
+    return f"{float(value):.{DIGITS}g}"
 
 
 def _line(name: str, constant: str, unit: str, fit: Fit, source: str, date: str) -> str:

@@ -129,7 +129,7 @@ def cake_command(
         cluster=hardware(device, tp, link=link),
         storage=storage,
         tokens=counts(tokens, "tokens"),
-        bandwidth=_quantities(bandwidth, "B/s", "--bandwidth") if bandwidth else [storage.bandwidth],
+        bandwidth=_quantities(bandwidth, "B/s", "--bandwidth") if bandwidth else [float(storage.bandwidth)],
         utilisation=_quantities(utilisation, "1", "--utilisation"),
         kv_bits=_quantities(kv_bits, "1", "--kv-bits"),
         tp=tp,

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from accelmodel.laws import cost
+from accelmodel.laws.numeric import Number
 from accelmodel.specs.base import value_of
 from accelmodel.specs.hardware import BillOfMaterials, Cluster, Device, Link, Process
 from accelmodel.specs.load import cluster, load, override
-from accelmodel.specs.quantities import Number
 
 #: what cores bring
 PER_CORE = (
@@ -38,7 +38,7 @@ def parts_of(device: str, bill: str) -> Parts:
     return Parts(base, load("link", base.link), load("bill", bill), load("process", base.process))
 
 
-def with_cores(device: Device, cores: Number) -> Device:
+def with_cores(device: Device, cores: Number | str) -> Device:
     """Return the device with another number of cores of the same kind; what cores provide scales with them."""
     more = override(device, {"compute.cores": cores}).compute.cores / device.compute.cores
     scaled = {name: value_of(device, name) * more for name in PER_CORE}

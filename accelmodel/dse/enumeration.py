@@ -24,10 +24,10 @@ from accelmodel.inference.policies import TECHNIQUES, Technique, policy
 from accelmodel.inference.preserve import prompt_length
 from accelmodel.inference.request import BASELINE, fits, prepare_request, run_request
 from accelmodel.inference.step import Inputs
+from accelmodel.laws.numeric import Number
 from accelmodel.laws.types import Operator
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.load import load
-from accelmodel.specs.quantities import Number
 from accelmodel.units import label
 
 if TYPE_CHECKING:

@@ -5,22 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from accelmodel.errors import SpecError
 from accelmodel.inference.operators import OperatorTable
+from accelmodel.laws.numeric import Array, Number, has_axes
 from accelmodel.laws.types import Machine, Operator
 from accelmodel.specs.base import field_units, value_of
-from accelmodel.specs.quantities import Number
 from accelmodel.units import NOMENCLATURE, label
 
 if TYPE_CHECKING:
     import xarray as xr
 
-Array: TypeAlias = npt.NDArray[np.float64]
 #: axis → its labels
 Labels: TypeAlias = dict[str, npt.NDArray[Any]]
 
@@ -98,8 +97,8 @@ def with_coordinates(result: xr.Dataset, more: xr.Coordinates | None) -> xr.Data
 def axes_of(values: list[Number], known: Labels) -> Labels:
     """Collect labelled axes in order of appearance; the same name with other labels is an error."""
     found: Labels = {}
-    for value in values:
-        for dim in getattr(value, "dims", ()):
+    for value in filter(has_axes, values):
+        for dim in cast("tuple[str, ...]", value.dims):
             labels = value[dim].values if dim in value.coords else np.arange(value.sizes[dim])
             before = found.get(dim, known.get(dim))
             if before is not None and not np.array_equal(before, labels):
@@ -111,7 +110,7 @@ def axes_of(values: list[Number], known: Labels) -> Labels:
 
 def spread(value: Number, axes: Labels) -> Array:
     """Return the value as an array over ``axes``, of length 1 where it does not vary."""
-    if not hasattr(value, "dims"):
+    if not has_axes(value):
         return np.asarray(float(value)).reshape((1,) * len(axes))
     ordered = value.transpose(*(dim for dim in axes if dim in value.dims))
     shape = tuple(value.sizes.get(dim, 1) for dim in axes)

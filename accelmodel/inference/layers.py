@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from accelmodel.laws import types
+from accelmodel.laws.numeric import Number, ceil, least, most
 from accelmodel.specs.language_model import LanguageModel
-from accelmodel.specs.quantities import Number
 from accelmodel.specs.workload import Workload
 
 #: the residual stream, logits and what collectives carry stay at 16 bit, as in w8a8 engines [B]
@@ -50,7 +48,7 @@ class Shard:
 
 
 def ceil_div(amount: Number, parts: Number) -> Number:
-    return np.ceil(amount / parts)
+    return ceil(amount / parts)
 
 
 def shard(model: LanguageModel, work: Workload) -> Shard:
@@ -68,7 +66,7 @@ def shard(model: LanguageModel, work: Workload) -> Shard:
         weight=work.weight_bits / 8.0,
         activation=work.activation_bits / 8.0,
         kv=work.kv_bits / 8.0,
-        bits=np.maximum(work.weight_bits, work.activation_bits),
+        bits=most(work.weight_bits, work.activation_bits),
     )
 
 
@@ -113,28 +111,28 @@ def norm(model: LanguageModel, part: Shard) -> dict[str, Number]:
     return pointwise(part.tokens * model.hidden * passes, NORM_OPS, 2.0 * STREAM, STREAM + part.activation)
 
 
-def mean_keys(work: Workload, window: float) -> Number:
+def mean_keys(work: Workload, window: Number) -> Number:
     """Return keys per query, averaged over the new tokens; ``window`` 0 is full causal attention.
 
     Sum of min(position, window) over positions prefix + 1 … context, over their number.
     """
     if work.phase == "decode":
-        return np.minimum(work.context, window) if window else work.context
+        return least(work.context, window) if window else work.context
     first, last = work.prefix, work.context
     if not window:
         return (first + 1.0 + last) / 2.0
-    bend = np.minimum(np.maximum(window, first), last)
+    bend = least(most(window, first), last)
     rising = (first + 1.0 + bend) * (bend - first) / 2.0
     return (rising + window * (last - bend)) / (last - first)
 
 
-def _kv_tokens(work: Workload, window: float) -> tuple[Number, Number]:
+def _kv_tokens(work: Workload, window: Number) -> tuple[Number, Number]:
     """Tokens of KV cache that one sequence reads, and how many of them were there before the step."""
     if work.phase == "decode":
-        read = np.minimum(work.context, window) if window else work.context
+        read = least(work.context, window) if window else work.context
         return read, read - 1.0
-    reach = np.minimum(work.context, window + (work.context - work.prefix) - 1.0) if window else work.context
-    return reach, np.maximum(reach - (work.context - work.prefix), 0.0)
+    reach = least(work.context, window + (work.context - work.prefix) - 1.0) if window else work.context
+    return reach, most(reach - (work.context - work.prefix), 0.0)
 
 
 def grouped_attention(part: Shard, width: Number, keys: Number, read: Number, old: Number) -> dict[str, Number]:
@@ -161,7 +159,7 @@ def grouped_attention(part: Shard, width: Number, keys: Number, read: Number, ol
     }
 
 
-def _gqa(model: LanguageModel, work: Workload, part: Shard, window: float) -> Iterator[Row]:
+def _gqa(model: LanguageModel, work: Workload, part: Shard, window: Number) -> Iterator[Row]:
     """Grouped-query attention (Ainslie et al., arXiv 2305.13245); with kv_heads = heads it is multi-head."""
     width = model.head_dim
     yield "qkv_projection", matmul(part.tokens, (part.heads + 2.0 * part.kv_heads) * width, model.hidden, part)
@@ -294,7 +292,7 @@ def exchange(
     return {column: spread * exchange[column] + (1.0 - spread) * alone[column] for column in exchange}
 
 
-def layer_kinds(model: LanguageModel) -> tuple[list[tuple[str, float, float]], list[tuple[str, float, bool]]]:
+def layer_kinds(model: LanguageModel) -> tuple[list[tuple[str, Number, Number]], list[tuple[str, Number, bool]]]:
     """Return the kinds of attention (suffix, layers, window) and of mlp (suffix, layers, experts?)."""
     full = model.layers - model.window_layers
     attention = [("", full, 0.0), ("_window", model.window_layers, model.window)]
@@ -303,7 +301,7 @@ def layer_kinds(model: LanguageModel) -> tuple[list[tuple[str, float, float]], l
     return [kind for kind in attention if kind[1]], [kind for kind in mlp if kind[1]]
 
 
-def attention_rows(model: LanguageModel, work: Workload, part: Shard, window: float) -> Iterator[Row]:
+def attention_rows(model: LanguageModel, work: Workload, part: Shard, window: Number) -> Iterator[Row]:
     yield "attention_norm", norm(model, part)
     yield from _mla(model, work, part) if model.kv_lora_rank else _gqa(model, work, part, window)
 

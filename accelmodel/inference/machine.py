@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from accelmodel.laws.numeric import Number, most
 from accelmodel.laws.types import ALGORITHMS
 from accelmodel.specs.hardware import Cluster
-from accelmodel.specs.quantities import Number
 
 
 def machine(cluster: Cluster) -> dict[str, Number]:
@@ -18,13 +16,13 @@ def machine(cluster: Cluster) -> dict[str, Number]:
     hbm = device.hbm
     l2 = device.l2
     per_core = compute.matrix_share / compute.cores
-    peak_8bit = np.maximum(np.maximum(compute.peak_8bit_float, compute.peak_8bit_int), compute.peak_16bit)
+    peak_8bit = most(most(compute.peak_8bit_float, compute.peak_8bit_int), compute.peak_16bit)
     offered = {name.replace("-", "_"): float(name in link.algorithms) for name in ALGORITHMS}
     return {
         "cores": compute.cores,
         "rate_16bit": compute.peak_16bit * per_core,
         "rate_8bit": peak_8bit * per_core,
-        "rate_4bit": np.maximum(compute.peak_4bit, peak_8bit) * per_core,
+        "rate_4bit": most(compute.peak_4bit, peak_8bit) * per_core,
         "vector_rate": compute.vector_rate,
         "tile_m": matmul.tile_m,
         "tile_n": matmul.tile_n,

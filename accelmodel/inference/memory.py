@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from accelmodel.inference.layers import (
     HIGH_BITS,
     STREAM,
@@ -16,8 +14,8 @@ from accelmodel.inference.layers import (
     shard,
 )
 from accelmodel.laws import types
+from accelmodel.laws.numeric import Number, least, most
 from accelmodel.specs.language_model import LanguageModel
-from accelmodel.specs.quantities import Number
 from accelmodel.specs.workload import Workload
 
 
@@ -44,28 +42,25 @@ def memory_per_device(model: LanguageModel, work: Workload) -> dict[str, Number]
     are the widest operator's input and output, twice (one in flight); engines add their own overhead.
     """
     part = shard(model, work)
-    stages = np.minimum(work.pp, model.layers)
+    stages = least(work.pp, model.layers)
     per_stage = ceil_div(model.layers, stages) / model.layers
     weights = layer_weights(model, work, part) * per_stage
     tables = (
         part.vocabulary
         * model.hidden
         * (1.0 if model.tied_embeddings else 2.0)
-        * np.maximum(work.weight_bits, HIGH_BITS)
+        * most(work.weight_bits, HIGH_BITS)
         / 8.0
     )
     if model.kv_lora_rank:
         width = model.layers * (model.kv_lora_rank + model.qk_rope_dim) * part.kv * work.context
     else:
         kept = (model.layers - model.window_layers) * work.context
-        kept = kept + model.window_layers * np.minimum(work.context, model.window or work.context)
+        kept = kept + model.window_layers * least(work.context, model.window or work.context)
         width = 2.0 * part.kv_heads * model.head_dim * part.kv * kept
     sequences = ceil_div(work.batch, work.dp)
     routed = 2.0 * model.experts_per_token * model.expert_ffn / work.tp
-    widest = (
-        np.maximum(np.maximum(2.0 * part.ffn, routed), (part.heads + 2.0 * part.kv_heads) * model.head_dim)
-        + model.hidden
-    )
+    widest = most(most(2.0 * part.ffn, routed), (part.heads + 2.0 * part.kv_heads) * model.head_dim) + model.hidden
     activations = 2.0 * part.tokens * widest * STREAM
     return {"weights": weights + tables, "kv_cache": sequences * width * per_stage, "activations": activations}
 

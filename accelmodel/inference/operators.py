@@ -31,9 +31,9 @@ from accelmodel.inference.layers import (
 )
 from accelmodel.inference.named import ModelLike, WorkLike, as_model, as_workload
 from accelmodel.laws import types
+from accelmodel.laws.numeric import Number, most
 from accelmodel.laws.types import Operator
 from accelmodel.specs.language_model import LanguageModel
-from accelmodel.specs.quantities import Number
 from accelmodel.specs.workload import Workload
 
 
@@ -56,7 +56,7 @@ class OperatorTable:
     notes: tuple[str, ...] = ()
 
 
-def _openers(model: LanguageModel, work: Workload, part: Shard) -> Iterator[tuple[str, str, float, dict[str, Number]]]:
+def _openers(model: LanguageModel, work: Workload, part: Shard) -> Iterator[tuple[str, str, Number, dict[str, Number]]]:
     """Yield (suffix, collective, share of layers, columns) of what stands before attention.
 
     The all-reduce of the layer before; after experts of data-parallel ranks, the exchange that brings tokens back.
@@ -91,7 +91,7 @@ def _rows(model: LanguageModel, work: Workload, part: Shard) -> Iterator[tuple[s
     yield "stage_transfer", work.pp * (work.pp > 1.0), collective(types.POINT_TO_POINT, stream, spanned)
     yield "all_reduce_into_head", 1.0, reduction
     yield "head_norm", 1.0, norm(model, part)
-    head_bytes = part.vocabulary * model.hidden * np.maximum(work.weight_bits, HIGH_BITS) / 8.0
+    head_bytes = part.vocabulary * model.hidden * most(work.weight_bits, HIGH_BITS) / 8.0
     yield (
         "head",
         1.0,

@@ -6,12 +6,10 @@ which the paper reports: equal-length requests of which two thirds are prompt an
 
 from __future__ import annotations
 
-import numpy as np
-
 from accelmodel.errors import SpecError, unknown
+from accelmodel.laws.numeric import Number, rint
 from accelmodel.laws.prefetch import RULES
 from accelmodel.laws.types import Policy
-from accelmodel.specs.quantities import Number
 
 #: share of a request's total length that is its prompt (arXiv 2501.08192, evaluation; second-hand)
 PROMPT_SHARE = 2.0 / 3.0
@@ -44,7 +42,8 @@ def prompt_length(total: Number) -> Number:
 
     Examples
     --------
+    >>> import numpy as np
     >>> prompt_length(np.array([2048.0, 16384.0])).tolist()
     [1365.0, 10923.0]
     """
-    return np.rint(total * PROMPT_SHARE)
+    return rint(total * PROMPT_SHARE)

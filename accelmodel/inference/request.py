@@ -16,6 +16,7 @@ from accelmodel.inference.named import ClusterLike, ModelLike, as_cluster, as_mo
 from accelmodel.inference.policies import Technique, chosen
 from accelmodel.inference.preserve import prompt_length
 from accelmodel.inference.step import Inputs, prepare, totals
+from accelmodel.laws.numeric import Number
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import workload
@@ -30,7 +31,7 @@ NODES = 4
 BASELINE = "none"
 
 
-def decode_contexts(prompt: xr.DataArray, total: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+def decode_contexts(prompt: Number, total: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
     """Return contexts and weights, over a new axis ``node``, whose weighted sum is the sum over decode steps."""
     import xarray as xr
 
@@ -88,7 +89,7 @@ def run_request(parts: list[tuple[Inputs, Any]], technique: str | Technique) -> 
 
 def fits(model: LanguageModel, cluster: Cluster, phase: str, context: xr.DataArray, **work: Any) -> Any:
     """Return 1 where the memory of a device holds the model and every step of its whole requests, else 0."""
-    steps = {phase: context}
+    steps: dict[str, Number] = {phase: context}
     if phase == "end-to-end":
         steps = {"prefill": prompt_length(context), "decode": context}
     held: Any = 1.0

@@ -11,7 +11,6 @@ import numpy as np
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.inference.attributes import asked, behind, noted, of_technique, on_cluster, parts_of
 from accelmodel.inference.axes import (
-    Array,
     Axes,
     axes_of,
     carried,
@@ -27,10 +26,10 @@ from accelmodel.inference.named import ClusterLike, ModelLike, WorkLike, as_clus
 from accelmodel.inference.operators import OperatorTable, operator_table
 from accelmodel.inference.policies import Technique, chosen, none
 from accelmodel.laws.kernels import step
+from accelmodel.laws.numeric import Array, Number
 from accelmodel.laws.types import ALGORITHMS, BOUNDS, COLLECTIVE, DETAIL, TOTALS, Operator, Policy
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
-from accelmodel.specs.quantities import Number
 from accelmodel.specs.workload import Workload
 from accelmodel.units import show
 

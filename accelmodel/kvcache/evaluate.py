@@ -123,7 +123,7 @@ def step_curve(inputs: Inputs, bits: float) -> Array:
     if inputs.curve is None:
         precision = {"weight_bits": inputs.weight_bits, "kv_bits": bits}
         chunk = inputs.compute_chunk
-        return chunk_times(inputs.model, inputs.cluster, work.context, chunk, tp=inputs.tp, **precision)
+        return chunk_times(inputs.model, inputs.cluster, float(work.context), chunk, tp=inputs.tp, **precision)
     check_above_zero("compute chunk", inputs.compute_chunk, "token")
     prepare(inputs.model, inputs.cluster, work)
     return read_chunk_times(inputs.curve, math.ceil(work.context / inputs.compute_chunk))

@@ -1,13 +1,13 @@
-"""What a chip costs: die area, yield, price per good die, package, power, dollars per token."""
+"""What a chip costs: die area, yield, price per good die, package, power, dollars per token.
+
+Plain arithmetic: one evaluation per chip and not per step needs no kernel.
+"""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-#: a Number or an array: plain arithmetic, one evaluation per chip and not per step, needs no kernel
-Number = Any
+from accelmodel.laws.numeric import Number, most, sqrt
 
 
 def part_sum(*parts: tuple[Number, Number]) -> Number:
@@ -28,8 +28,8 @@ def part_sum(*parts: tuple[Number, Number]) -> Number:
 
 def dies_per_wafer(area: Number, diameter: Number) -> Number:
     """Whole dies on a round wafer: pi d²/4A - pi d / sqrt(2A) (De Vries, IEEE TSM 18(1), 2005, eq. 3)."""
-    whole = np.pi * diameter * diameter / (4.0 * area) - np.pi * diameter / np.sqrt(2.0 * area)
-    return np.maximum(whole, 0.0)
+    whole = np.pi * diameter * diameter / (4.0 * area) - np.pi * diameter / sqrt(2.0 * area)
+    return most(whole, 0.0)
 
 
 def die_yield(area: Number, defects: Number, clustering: Number) -> Number:
@@ -43,7 +43,7 @@ def die_yield(area: Number, defects: Number, clustering: Number) -> Number:
 def die_price(area: Number, wafer_price: Number, diameter: Number, defects: Number, clustering: Number) -> Number:
     """Price of one good die [USD]; 1e12 where not one fits on the wafer, so that no division by zero travels on."""
     good = dies_per_wafer(area, diameter) * die_yield(area, defects, clustering)
-    return wafer_price / np.maximum(good, wafer_price * 1e-12)
+    return wafer_price / most(good, wafer_price * 1e-12)
 
 
 def cost_rate(price: Number, lifetime: Number, utilisation: Number, power: Number, electricity: Number) -> Number:

@@ -159,8 +159,8 @@ def attention_columns(kind: str, frame: pd.DataFrame) -> operator_time.Columns:
 def absorbing(frame: pd.DataFrame) -> operator_time.Columns:
     """Return the matmuls by which queries come into the latent and values out of it, as a step has them."""
     tokens, heads, after = (frame[name].to_numpy(dtype=float) for name in SHAPES["mla products"])
-    columns = np.where(after > 0.0, operator_time.VALUE, operator_time.LATENT)
-    depth = np.where(after > 0.0, operator_time.LATENT, operator_time.NOPE)
+    columns: Any = np.where(after > 0.0, operator_time.VALUE, operator_time.LATENT)
+    depth: Any = np.where(after > 0.0, operator_time.LATENT, operator_time.NOPE)
     return layers.matmul(tokens, columns, depth, operator_time.precision(16.0), groups=heads)
 
 

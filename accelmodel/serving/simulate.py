@@ -13,6 +13,7 @@ import numpy as np
 
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.laws.kernels.batching import Rules, Times, Traffic, curve, serve, step_time, surface
+from accelmodel.laws.numeric import Number
 from accelmodel.serving.step_times import axis, split_times
 from accelmodel.specs.cloud import Engine
 from accelmodel.specs.hardware import Cluster
@@ -88,7 +89,7 @@ def step_tables(
     return [Times(*each) for each in zip(other, decode, prompts, strict=True)]
 
 
-def rules_of(engine: Engine, layers: float, room: float) -> Rules:
+def rules_of(engine: Engine, layers: Number, room: Number) -> Rules:
     """Return the engine's rules for a model of ``layers`` layers and KV cache for ``room`` tokens."""
     return Rules(
         int(engine.max_num_seqs), float(room), int(engine.max_num_batched_tokens), int(engine.patience),

@@ -12,9 +12,9 @@ from typing import Annotated, Any
 import pydantic
 from pydantic.dataclasses import dataclass
 
+from accelmodel.laws.numeric import Number
 from accelmodel.specs.facts import Fact
 from accelmodel.specs.quantities import (
-    Number,
     Quantity,
 )
 

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic.dataclasses import dataclass
 
 from accelmodel.errors import SpecError, unknown
+from accelmodel.laws.numeric import Number
 from accelmodel.specs.base import CONFIG, Spec
 from accelmodel.specs.quantities import (
     ByteRate,
@@ -15,7 +16,6 @@ from accelmodel.specs.quantities import (
     Count,
     CountOrNone,
     Dollars,
-    Number,
     Quantity,
     Seconds,
     Share,

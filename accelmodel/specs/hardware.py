@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic.dataclasses import dataclass
 
 from accelmodel.errors import unknown
+from accelmodel.laws.numeric import Number
 from accelmodel.laws.types import ALGORITHMS
 from accelmodel.specs.base import CONFIG, Section, Spec, field_types, value_of
 from accelmodel.specs.quantities import (
@@ -21,7 +22,6 @@ from accelmodel.specs.quantities import (
     Dollars,
     FlopRate,
     FlopRateOrNone,
-    Number,
     Quantity,
     Seconds,
     Share,

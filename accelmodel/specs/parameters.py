@@ -6,8 +6,8 @@ prediction modules (14 B of the 685 B that the files of DeepSeek-V3 hold), visio
 
 from __future__ import annotations
 
+from accelmodel.laws.numeric import Number
 from accelmodel.specs.language_model import LanguageModel
-from accelmodel.specs.quantities import Number
 
 
 def attention_parameters(model: LanguageModel) -> Number:

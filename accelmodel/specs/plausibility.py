@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from accelmodel import units
+from accelmodel.laws.numeric import Number
 from accelmodel.specs.base import value_of
 from accelmodel.specs.hardware import Device, Process
-from accelmodel.units import show
 
 #: how far the operations of a core and clock may lie from a power of two [1]
 _POWER_OF_TWO = 0.06
@@ -18,6 +19,11 @@ _POWER_OF_TWO = 0.06
 _STACK_CAPACITY = (1e9, 64.5e9)
 _STACK_BANDWIDTH = (100e9, 2.8e12)
 _CLOCK = (0.2e9, 5e9)
+
+
+def show(value: Number, unit: str) -> str:
+    """Devices that are looked at have no axes, see ``doubts``."""
+    return units.show(float(value), unit)
 
 
 def _span(device: Device, name: str) -> tuple[float, float]:

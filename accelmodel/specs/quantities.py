@@ -13,13 +13,12 @@ from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from accelmodel.errors import brief
+from accelmodel.laws.numeric import Number
 from accelmodel.units import show
 
 if TYPE_CHECKING:
     import xarray as xr
 
-#: a float, or a DataArray that carries a labelled axis
-Number = Any
 #: what may be given for a number: a list or an array becomes a labelled axis, see ``labelled``
 Values: TypeAlias = "float | Sequence[float] | npt.NDArray[Any] | xr.DataArray"
 

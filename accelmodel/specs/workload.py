@@ -7,11 +7,11 @@ from typing import Annotated, Required, TypedDict
 from pydantic.dataclasses import dataclass
 
 from accelmodel.errors import unknown
+from accelmodel.laws.numeric import Number
 from accelmodel.specs.base import CONFIG
 from accelmodel.specs.quantities import (
     Count,
     CountOrNone,
-    Number,
     Quantity,
     Values,
 )

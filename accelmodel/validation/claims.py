@@ -117,7 +117,7 @@ def _preserve() -> dict[str, float]:
 def surviving(budget: float) -> float:
     """Return bytes of a prefetch of ``budget`` bytes that are still in a 910B's L2 when they are used [B]."""
     device = load("device", "ascend-910b2")
-    return budget * resident_share(budget, device.l2.capacity * device.l2.usable, device.l2.ways)
+    return budget * resident_share(budget, float(device.l2.capacity * device.l2.usable), float(device.l2.ways))
 
 
 @cache

@@ -58,8 +58,8 @@ def bare_times(kind: str, frame: pd.DataFrame, device: Device, share: float = 1.
     flops, moved, bits = work(kind, frame)
     rates = {16.0: device.compute.peak_16bit, 8.0: device.compute.peak_8bit_float, 4.0: device.compute.peak_4bit}
     peak = np.array([rates[bit] or device.compute.peak_16bit for bit in np.broadcast_to(bits, len(frame))])
-    peak = peak if kind != "quantise" else device.compute.vector_rate
-    return roofline(flops, peak, moved, share * device.hbm.bandwidth, more)
+    top = peak if kind != "quantise" else device.compute.vector_rate
+    return roofline(flops, top, moved, share * device.hbm.bandwidth, more)
 
 
 def rows_of(device: Device, kind: str, model: Cluster, split: str, measured: Any = None) -> Iterator[dict[str, Any]]:
