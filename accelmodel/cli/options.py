@@ -67,6 +67,17 @@ def counts(text: str, what: str) -> list[int]:
     return list(dict.fromkeys(found))
 
 
+_OWN = "write a device file of your own (accelmodel new device) and give it with --device"
+#: fields of a device that are names of other files, or of none → what to do instead of ``--set``
+NAMED = {
+    "link": "give it with --link",
+    "scale_out": "set scale_out.bandwidth and its other numbers, or " + _OWN,
+    "process": _OWN,
+    "architecture": _OWN,
+    "vendor": _OWN,
+}
+
+
 def _owner(name: str, targets: dict[str, Any]) -> tuple[str, str]:
     """Return which part of the cluster a ``--set`` name belongs to, and the field by its dotted name.
 
@@ -83,6 +94,22 @@ def _owner(name: str, targets: dict[str, Any]) -> tuple[str, str]:
         return owners[0]
     device = {*field_units(Device), *FLAT}
     raise unknown("field", name, device | {f"{key}.{f}" for key, s in targets.items() for f in field_units(type(s))})
+
+
+def _settings(settings: list[str], targets: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """Return what ``--set`` changes: part of the cluster → field by its dotted name → text."""
+    found: dict[str, dict[str, str]] = {part: {} for part in targets}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise SpecError(f"--set {setting!r}: write FIELD=VALUE, for example --set l2.usable=0.8")
+        part, field = _owner(name.strip(), targets)
+        if part == "device" and field in NAMED:
+            raise SpecError(f"--set {setting!r}: {field} names a file whose numbers are read already; {NAMED[field]}")
+        if field in found[part]:
+            raise SpecError(f"--set {setting!r}: {part}.{field} is set twice; set it once")
+        found[part][field] = value.strip()
+    return {part: changes for part, changes in found.items() if changes}
 
 
 def hardware(
@@ -123,10 +150,6 @@ def hardware(
     if "link_bandwidth" in given:
         wires = override(wires, bandwidth=given.pop("link_bandwidth"))
     targets: dict[str, Any] = {"device": override(chip, **given), "link": wires, "scale_out": outer}
-    for setting in settings or []:
-        name, equals, value = setting.partition("=")
-        if not equals:
-            raise SpecError(f"--set {setting!r}: write FIELD=VALUE, for example --set l2.usable=0.8")
-        part, field = _owner(name.strip(), targets)
-        targets[part] = override(targets[part], {field: value.strip()})
+    for part, changes in _settings(settings or [], targets).items():
+        targets[part] = override(targets[part], changes)
     return cluster(targets["device"], devices, link=targets["link"], scale_out=targets["scale_out"])

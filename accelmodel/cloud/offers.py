@@ -9,7 +9,7 @@ from pathlib import Path
 from accelmodel.errors import SpecError
 from accelmodel.specs.cloud import Instance
 from accelmodel.specs.load import load
-from accelmodel.specs.prices import Price, offers, read_prices, shipped, stated
+from accelmodel.specs.prices import Price, check_market, offers, read_prices, shipped, stated
 
 Offers = list[tuple[Instance, Price]]
 
@@ -55,6 +55,7 @@ class Market:
         if self.only and not own:
             raise SpecError("only instances of one's own are wanted, and none is given; name one with --instance")
         listed = read_prices(Path(self.prices)) if self.prices is not None else shipped()
+        check_market(listed, self.regions, self.price_kind, [each.price_region for each in own.values()])
         found = [(each, self._price(each, listed)) for each in own.values()]
         if not self.only:
             others = offers(listed, list(self.regions), self.price_kind)
@@ -62,8 +63,11 @@ class Market:
         return sorted(found, key=_cheapest)
 
     def _price(self, instance: Instance, listed: Iterable[Price]) -> Price:
-        """The price of an instance of one's own: that of the price list, else what its file states."""
+        """The price of an instance of one's own: a list of one's own, then its file, then the shipped list."""
         where = ", ".join(self.regions)
+        price = stated(instance)
+        if price is not None and self.prices is None:
+            return self._fitting(price)
         fitting = [
             price
             for price in listed
@@ -71,14 +75,25 @@ class Market:
         ]
         if fitting:
             return min(fitting, key=lambda price: price.per_hour)
-        price = stated(instance)
         if price is None:
             raise SpecError(
                 f"instance {instance.name!r} has no {self.price_kind} price in {where}; add price_per_hour and "
                 "price_date to its file, or a row to the list of --prices"
             )
+        return self._fitting(price)
+
+    def _fitting(self, price: Price) -> Price:
+        """The price that an instance's file states, where it is of the kind and region that are asked for."""
+        where = ", ".join(self.regions)
+        if price.kind != self.price_kind:
+            raise SpecError(
+                f"instance {price.instance!r} states its {price.kind} price, and {self.price_kind} is asked for; "
+                "add a row to the list of --prices"
+            )
         if price.region and price.region not in self.regions:
-            raise SpecError(f"instance {instance.name!r} has its price in {price.region}, not in {where}; add --region")
+            raise SpecError(
+                f"instance {price.instance!r} has its price in {price.region}, not in {where}; add --region"
+            )
         return price
 
 

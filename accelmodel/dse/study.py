@@ -164,7 +164,10 @@ def _named(content: dict[str, Any], path: Path) -> dict[str, Any]:
             inner = isinstance(axis, dict) and all(isinstance(each, dict) for each in axis.values()) and axis
             for field, each in inner.items() if inner else [("", axis)]:
                 full = f"{name}.{field}" if field else name
-                found["space"][AXIS_NAMES.get(full, full)] = each
+                axis_name = AXIS_NAMES.get(full, full)
+                if axis_name in found["space"]:
+                    raise SpecError(f"{path}: space.{axis_name} stands twice, also as {full}; leave one out")
+                found["space"][axis_name] = each
     for table, field, kind in (("study", "device", "device"), ("study", "bill", "bill")):
         if isinstance(part := content.get(table), dict) and isinstance(part.get(field), str):
             found[table] = {**found[table], field: seen_from(path, kind, part[field])}

@@ -15,7 +15,6 @@ from accelmodel.specs.quantities import (
     Bytes,
     Count,
     CountOrNone,
-    Dollars,
     Quantity,
     Seconds,
     Share,
@@ -26,8 +25,8 @@ from accelmodel.specs.quantities import (
 class Instance(Spec):
     """A rented server.  Bandwidths are one way; those to and from host memory are of one device.
 
-    ``price_per_hour`` [USD], with the day ``price_date`` on which it held (YYYY-MM-DD) and optionally the region, is
-    for an instance that no price list names; 0 where one does.
+    ``price_per_hour`` [USD/s; written in USD/h], with the day ``price_date`` on which it held (YYYY-MM-DD) and
+    optionally the region, comes before the shipped lists and behind a list of one's own; 0 where it is not stated.
     """
 
     cloud: str
@@ -41,7 +40,7 @@ class Instance(Spec):
     network: ByteRate
     disk: Bytes = 0.0
     disk_bandwidth: Annotated[Number, Quantity("B/s", ge=0.0, le=1e18)] = 0.0
-    price_per_hour: Dollars = 0.0
+    price_per_hour: Annotated[Number, Quantity("USD/s", ge=0.0, le=1e3)] = 0.0
     price_date: str = ""
     price_region: str = ""
 

@@ -140,11 +140,7 @@ def offers(
     'on-demand'
     """
     prices = shipped() if prices is None else prices
-    if kind not in KINDS:
-        raise unknown("kind of price", kind, KINDS)
-    for region in regions:
-        if all(price.region != region for price in prices):
-            raise unknown("region", region, {price.region for price in prices})
+    check_market(prices, regions, kind)
     found: dict[str, Price] = {}
     for price in prices:
         cheaper = price.instance not in found or price.per_hour < found[price.instance].per_hour
@@ -155,12 +151,22 @@ def offers(
     return found
 
 
+def check_market(prices: Sequence[Price], regions: Sequence[str], kind: str, own: Sequence[str] = ()) -> None:
+    """Raise SpecError if a kind of price is unknown, or a region is neither in the list nor among one's own."""
+    if kind not in KINDS:
+        raise unknown("kind of price", kind, KINDS)
+    known = {price.region for price in prices} | set(own)
+    for region in regions:
+        if region not in known:
+            raise unknown("region", region, known - {""})
+
+
 def stated(instance: Instance) -> Price | None:
     """Return the price that an instance's own file states; None where it states none."""
     if not instance.price_per_hour:
         return None
     day = date.fromisoformat(instance.price_date)
-    return Price(instance.name, instance.price_region, KINDS[0], float(instance.price_per_hour), day)
+    return Price(instance.name, instance.price_region, KINDS[0], float(instance.price_per_hour) * 3600.0, day)
 
 
 def stale(price: Price, today: date) -> bool:

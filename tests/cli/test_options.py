@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 
 import pytest
 from answers import differences
 
-from accelmodel.cli import app
+from accelmodel.cli import app, options
 from accelmodel.dse.study import load_study
+from accelmodel.errors import SpecError
 from accelmodel.report import exploration
 from accelmodel.specs import facts
 from accelmodel.specs.load import load
@@ -186,3 +188,19 @@ def test_a_hugging_face_folder_is_a_model(folder, run, unreported):
         before["best"]["none"]["tokens_per_s_per_device"], rel=1e-3
     )
     assert load("model", "llama/config.json").layers == 32.0
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        (["link=pcie4-x16"], "give it with --link"),
+        (["device.scale_out=roce-200g"], "scale_out names a file"),
+        (["process=n5"], "accelmodel new device"),
+        (["architecture=hopper"], "architecture names a file"),
+        (["l2.capacity=1MB", "l2_capacity=2MB"], "device.l2.capacity is set twice"),
+        (["link.share=0.5", "link.share=0.6"], "link.share is set twice"),
+    ],
+)
+def test_a_setting_that_would_change_nothing_or_be_lost_is_refused(settings, says):
+    with pytest.raises(SpecError, match=re.escape(says)):
+        options.hardware("h100-sxm", None, settings=settings)

@@ -20,6 +20,12 @@ kind = "price"
 source = "skypilot-catalog"
 locator = "mine"
 """
+
+
+def priced(usd):
+    return f"price_per_hour = {{ value = {usd}, unit = 'USD/h' }}"
+
+
 HEAD = "instance,region,price_per_hour,date\n"
 
 
@@ -50,7 +56,7 @@ def test_the_shipped_market_is_the_shipped_price_list():
 
 
 def test_an_instance_of_ones_own_stands_among_the_others_at_the_price_of_its_file(own):
-    path = own("price_per_hour = { value = 0.25, unit = 'USD' }", "price_date = '2026-11-01'")
+    path = own(priced(0.25), "price_date = '2026-11-01'")
     market = Market(instances=[path])
     assert names(market) == ["mine", *names(Market())]  # 0.25 USD/h is below all others
     assert market.offers()[0][1] == Price("mine", "", "on-demand", 0.25, date(2026, 11, 1))
@@ -60,17 +66,25 @@ def test_an_instance_of_ones_own_stands_among_the_others_at_the_price_of_its_fil
 
 
 def test_a_price_list_comes_before_the_price_of_a_file(own, tmp_path):
-    path = own("price_per_hour = { value = 0.25, unit = 'USD' }", "price_date = '2026-11-01'")
+    path = own(priced(0.25), "price_date = '2026-11-01'")
     (tmp_path / "p.csv").write_text(f"{HEAD}mine,lab,0.5,2026-01-01\nmine,lab,0.4,2026-01-01\n", encoding="utf-8")
     market = Market(regions=["lab"], prices="p.csv", instances=[path])
     assert [(instance.name, price.per_hour) for instance, price in market.offers()] == [("mine", 0.4)]
 
 
+def test_a_stated_price_is_on_demand_and_a_region_is_known(own):
+    path = own(priced(0.25), "price_date = '2026-11-01'")
+    with pytest.raises(SpecError, match="states its on-demand price, and spot is asked for"):
+        Market(price_kind="spot", instances=[path], only=True).offers()
+    with pytest.raises(SpecError, match="unknown region 'mars-1'"):
+        Market(regions=["mars-1"], instances=[path], only=True).offers()
+
+
 def test_one_of_ones_own_replaces_the_shipped_one_of_its_name(own):
-    path = own("name = 'g6.xlarge'", "price_per_hour = { value = 0.25, unit = 'USD' }", "price_date = '2026-11-01'")
+    path = own("name = 'g6.xlarge'", priced(0.25), "price_date = '2026-11-01'")
     found = dict(zip(names(Market(instances=[path])), Market(instances=[path]).offers(), strict=True))
     assert sorted(found) == sorted(names(Market()))
-    assert found["g6.xlarge"][1].per_hour == pytest.approx(0.8048)  # that of the shipped list, under its name
+    assert found["g6.xlarge"][1].per_hour == 0.25  # that of its file, before the shipped list's
     assert found["g6.xlarge"][0].digest != load("instance", "g6.xlarge").digest
 
 
@@ -78,17 +92,17 @@ def test_one_of_ones_own_replaces_the_shipped_one_of_its_name(own):
     ("lines", "market", "message"),
     [
         ((), {}, "instance 'mine' has no on-demand price in us-east-1; add price_per_hour and price_date to its file"),
-        (("price_per_hour = { value = 1.0, unit = 'USD' }",), {}, "price_date '' is no day"),
-        (("price_per_hour = { value = 1.0, unit = 'USD' }", "price_date = 'soon'"), {}, "price_date 'soon' is no day"),
+        ((priced(1.0),), {}, "price_date '' is no day"),
+        ((priced(1.0), "price_date = 'soon'"), {}, "price_date 'soon' is no day"),
         (("price_date = '2026-11-01'",), {}, "price_date is given without price_per_hour"),
-        (("price_per_hour = { value = -1.0, unit = 'USD' }", "price_date = '2026-11-01'"), {}, "price_per_hour"),
+        ((priced(-1.0), "price_date = '2026-11-01'"), {}, "price_per_hour"),
         (
-            ("price_per_hour = { value = 1.0, unit = 'USD' }", "price_date = '2026-11-01'", "price_region = 'eastus'"),
+            (priced(1.0), "price_date = '2026-11-01'", "price_region = 'eastus'"),
             {},
             "'mine' has its price in eastus, not in us-east-1",
         ),
         (
-            ("price_per_hour = { value = 1.0, unit = 'USD' }", "price_date = '2026-11-01'"),
+            (priced(1.0), "price_date = '2026-11-01'"),
             {"instances": ["mine.toml"] * 2},
             "is given twice",
         ),
@@ -101,7 +115,7 @@ def test_what_is_wrong_with_an_own_instance_is_said(own, lines, market, message)
 
 
 def test_a_region_that_is_asked_for_takes_the_price_of_the_file(own):
-    path = own("price_per_hour = { value = 1.0, unit = 'USD' }", "price_date = '2026-11-01'", "price_region = 'eastus'")
+    path = own(priced(1.0), "price_date = '2026-11-01'", "price_region = 'eastus'")
     found = Market(regions=["eastus"], instances=[path], only=True).offers()
     assert [price.region for _, price in found] == ["eastus"]
 
