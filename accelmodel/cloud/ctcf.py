@@ -6,14 +6,12 @@ another model or another degree of parallelism it knows nothing, and a fit over 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+import numpy.typing as npt
 
 from accelmodel.cloud.infersave import Ctcf
 from accelmodel.errors import SpecError
-
-Array = Any
+from accelmodel.laws.numeric import Array
 
 
 def line(predicted: Array, measured: Array) -> tuple[float, float]:
@@ -22,7 +20,7 @@ def line(predicted: Array, measured: Array) -> tuple[float, float]:
     return float(slope), float(intercept)
 
 
-def fit(predicted: Array, measured: Array) -> Ctcf:
+def fit(predicted: npt.ArrayLike, measured: npt.ArrayLike) -> Ctcf:
     """Return the pair that minimises the sum of squared differences.
 
     Parameters
@@ -48,11 +46,12 @@ def fit(predicted: Array, measured: Array) -> Ctcf:
     return Ctcf(round(alpha, 12), round(beta, 12))
 
 
-def apply(ctcf: Ctcf, predicted: Array) -> Array:
+def apply(ctcf: Ctcf, predicted: npt.ArrayLike) -> Array:
     """Return calibrated times [s]."""
-    return ctcf.alpha * np.asarray(predicted, float) + ctcf.beta
+    times: Array = np.asarray(predicted, float)
+    return ctcf.alpha * times + ctcf.beta
 
 
-def mean_error(predicted: Array, measured: Array) -> float:
+def mean_error(predicted: npt.ArrayLike, measured: npt.ArrayLike) -> float:
     """Return the mean of |predicted / measured - 1| [1]."""
     return float(np.mean(np.abs(np.asarray(predicted, float) / np.asarray(measured, float) - 1.0)))

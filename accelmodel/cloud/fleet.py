@@ -20,6 +20,7 @@ from accelmodel.cloud.ranking import STREAM, Slo
 from accelmodel.cloud.replicas import replicas
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.inference.named import ModelLike, as_model
+from accelmodel.laws.numeric import Array
 from accelmodel.serving.serve import Replica
 from accelmodel.serving.simulate import steady
 from accelmodel.specs.cloud import Instance
@@ -27,7 +28,6 @@ from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import load
 from accelmodel.units import show
 
-Array = Any
 #: slices of a bucket (Mélange, section 5.4, uses 8)
 SLICES = 8
 _MOST_BUCKETS = 1000
@@ -172,7 +172,8 @@ def cheapest(served: Array, wanted: Array, prices: Array) -> Array:
     )  # fmt: skip
     if found.x is None:
         raise Infeasible(f"the integer program found no fleet ({found.message}); widen the offer or the service level")
-    return np.rint(found.x[len(pairs) :])
+    bought: Array = np.rint(found.x[len(pairs) :])
+    return bought
 
 
 def plan_fleet(

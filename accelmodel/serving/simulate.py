@@ -7,20 +7,20 @@ a number of users who each wait for their answer (closed loop); and ``steady``, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.laws.kernels.batching import Rules, Times, Traffic, curve, serve, step_time, surface
-from accelmodel.laws.numeric import Number
+from accelmodel.laws.numeric import Array, Number
 from accelmodel.serving.step_times import axis, split_times
 from accelmodel.specs.cloud import Engine
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import workload
 
-Array = Any
 #: share of the requests at the beginning, and at the end of a closed loop, that are not counted
 WARM_UP = 0.1
 
@@ -35,11 +35,11 @@ class Served:
     gaps: Array
 
 
-def _lengths(tokens: Array, requests: int) -> Array:
+def _lengths(tokens: npt.ArrayLike, requests: int) -> npt.NDArray[np.int64]:
     return np.ascontiguousarray(np.broadcast_to(np.asarray(tokens, np.int64), requests))
 
 
-def open_loop(rate: float, requests: int, prompt: Array, answer: Array, seed: int = 1) -> Traffic:
+def open_loop(rate: float, requests: int, prompt: npt.ArrayLike, answer: npt.ArrayLike, seed: int = 1) -> Traffic:
     """Return Poisson arrivals of ``rate`` requests a second; lengths are one number or one for each request."""
     if not rate > 0.0:
         raise SpecError(f"rate {rate:g} requests/s must be above 0; give for example 2.0")
@@ -47,7 +47,7 @@ def open_loop(rate: float, requests: int, prompt: Array, answer: Array, seed: in
     return Traffic(np.cumsum(waits), _lengths(prompt, requests), _lengths(answer, requests))
 
 
-def closed_loop(users: int, requests: int, prompt: Array, answer: Array) -> Traffic:
+def closed_loop(users: int, requests: int, prompt: npt.ArrayLike, answer: npt.ArrayLike) -> Traffic:
     """Return the requests of users who each send the next one as soon as an answer is complete."""
     if not 0 < users <= requests:
         raise SpecError(f"users {users} must be from 1 to the {requests} requests")
@@ -57,7 +57,7 @@ def closed_loop(users: int, requests: int, prompt: Array, answer: Array) -> Traf
 
 def powers(most: float) -> Array:
     """Return 1, 2, 4, … up to the first that reaches ``most``; at least two of them."""
-    return 2.0 ** np.arange(max(int(np.ceil(np.log2(max(most, 1.0)))), 1) + 1)
+    return cast(Array, 2.0 ** np.arange(max(int(np.ceil(np.log2(max(most, 1.0)))), 1) + 1))
 
 
 def step_tables(

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from accelmodel.inference.axes import table_array
 from accelmodel.inference.machine import machine
 from accelmodel.inference.operators import operator_table
 from accelmodel.inference.step import NONE, run_kernel
+from accelmodel.laws.numeric import Array
 from accelmodel.laws.types import ATTENTION, DETAIL, Machine, Operator
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.workload import Workload
 
-Array = Any
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 def machines(clusters: list[Cluster]) -> Array:
@@ -24,7 +27,7 @@ def machines(clusters: list[Cluster]) -> Array:
     return np.array([[float(chip[name]) for chip in fields] for name in Machine._fields])[:, None, :]
 
 
-def axis(name: str, values: Array) -> Any:
+def axis(name: str, values: npt.ArrayLike) -> xr.DataArray:
     """Return values as a labelled axis, for a field of ``Workload``."""
     import xarray as xr
 
@@ -32,12 +35,12 @@ def axis(name: str, values: Array) -> Any:
     return xr.DataArray(numbers, dims=name, coords={name: numbers})
 
 
-def prepared(model: LanguageModel, work: Workload, axes: list[Any]) -> Array:
+def prepared(model: LanguageModel, work: Workload, axes: list[xr.DataArray]) -> Array:
     """Return the operator table over labelled axes as an array (column, row, points of the axes)."""
-    return table_array(operator_table(model, work), {each.dims[0]: each.values for each in axes})
+    return table_array(operator_table(model, work), {str(each.dims[0]): each.values for each in axes})
 
 
-def device_times(model: LanguageModel, clusters: list[Cluster], work: Workload, axes: list[Any]) -> Array:
+def device_times(model: LanguageModel, clusters: list[Cluster], work: Workload, axes: list[xr.DataArray]) -> Array:
     """Return the time of a step on the device, without its host.
 
     Parameters
@@ -62,10 +65,13 @@ def device_times(model: LanguageModel, clusters: list[Cluster], work: Workload, 
     """
     table = prepared(model, work, axes)
     totals, _ = run_kernel(table, machines(clusters), NONE)
-    return totals[0].T.reshape(len(clusters), *(each.size for each in axes))
+    times: Array = totals[0].T.reshape(len(clusters), *(each.size for each in axes))
+    return times
 
 
-def split_times(model: LanguageModel, clusters: list[Cluster], work: Workload, axes: list[Any]) -> tuple[Array, Array]:
+def split_times(
+    model: LanguageModel, clusters: list[Cluster], work: Workload, axes: list[xr.DataArray]
+) -> tuple[Array, Array]:
     """Return the time of attention and of all other operators, both as ``device_times`` does [s]."""
     table = prepared(model, work, axes)
     totals, detail = run_kernel(table, machines(clusters), NONE, detail=True)

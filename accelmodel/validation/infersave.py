@@ -20,6 +20,7 @@ from accelmodel.cloud.hosting import Setup, host
 from accelmodel.cloud.infersave import Server, Shape, Task
 from accelmodel.errors import unknown
 from accelmodel.laws.kernels.batching import step_time
+from accelmodel.laws.numeric import Array, Floats
 from accelmodel.serving.serve import Replica
 from accelmodel.serving.simulate import closed_loop, rules_of, simulate, step_tables, summary, under
 from accelmodel.serving.step_times import axis, device_times, split_times
@@ -29,7 +30,6 @@ from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import cluster, load, override, workload
 from accelmodel.specs.parameters import parameters
 
-Array = Any
 MODEL, BATCH, ENGINE = "opt-2.7b", 32, "flexgen"
 #: workload → tokens in and out, requests of the whole job
 WORKLOADS = {"online": (128, 512, 3000), "offline": (1024, 128, 1000)}
@@ -204,7 +204,7 @@ def serving_error(what: str) -> float:
     return float(np.exp(np.concatenate(logs).mean()))
 
 
-def _published_times(model: LanguageModel, device: str, batch: Array, tokens: float, tp: int) -> tuple[Array, Array]:
+def _published_times(model: LanguageModel, device: str, batch: Floats, tokens: float, tp: int) -> tuple[Floats, Floats]:
     """Times of prefill and decode step by the paper's equations without calibration, devices counted as one [s]."""
     chip = load("device", device)
     shape = Shape(model.layers, model.hidden, model.ffn, model.heads, float(parameters(model)), 2.0)
@@ -223,7 +223,7 @@ def ctcf() -> list[dict[str, float | str]]:
 
 
 def _decode_ctcf() -> dict[str, float | str]:
-    def rows(name: str) -> tuple[Array, Array, Array]:
+    def rows(name: str) -> tuple[Floats, Array, Array]:
         model, engine = load("model", name), load("engine", "tgis")
         row = next(r for r in published("llm-pilot", "serving") if (r["model"], r["device"], r["devices"])
                    == (name, "a100-sxm-40gb", 1))  # fmt: skip
