@@ -29,6 +29,9 @@ PHASES = ("end-to-end", "decode", "prefill")
 #: degree 7 in the context; within 0.2 % of the sum over every step (tests)
 NODES = 4
 BASELINE = "none"
+FUSED = "fused"
+#: technique → the variable that holds its time alone
+_VARIABLES = {BASELINE: "baseline", FUSED: "fused", "preserve": "preserve"}
 
 
 def decode_contexts(prompt: Number, total: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
@@ -102,15 +105,16 @@ def fits(model: LanguageModel, cluster: Cluster, phase: str, context: xr.DataArr
 def _compare(
     model: LanguageModel, cluster: Cluster, phase: str, prefetch: Technique, context: xr.DataArray, work: dict[str, Any]
 ) -> xr.Dataset:
-    """Time requests of one model without prefetch, with fused kernels and with prefetch."""
+    """Time requests of one model with nothing beside the operators, with fused kernels and with the technique."""
     import xarray as xr
 
     parts = prepare_request(model, cluster, phase, context, **work)
-    compared: dict[str, str | Technique] = {"baseline": BASELINE, "fused": "fused", "preserve": prefetch}
+    compared: dict[str, str | Technique] = {BASELINE: BASELINE, FUSED: FUSED, prefetch.name: prefetch}
     runs = {name: run_request(parts, each) for name, each in compared.items()}
-    data = {name: run.step_time for name, run in runs.items()}
-    data["speedup"] = data["baseline"] / data["preserve"]
-    data["prefetched_bytes"] = runs["preserve"].prefetched_bytes
+    data = {_VARIABLES[name]: run.step_time for name, run in runs.items() if name in _VARIABLES}
+    data["time"] = xr.concat([run.step_time for run in runs.values()], xr.Variable("technique", list(runs)))
+    data["speedup"] = runs[BASELINE].step_time / runs[prefetch.name].step_time
+    data["prefetched_bytes"] = runs[prefetch.name].prefetched_bytes
     held = fits(model, cluster, phase, context, **work) + 0.0 * data["speedup"]
     if not (held > 0.5).any():
         raise Infeasible(f"{model.name}: no whole request fits; raise tp, or lower batch, context or the bits")
@@ -141,7 +145,7 @@ def speedups(
     prefetch: str | Technique = "preserve",
     precision: dict[str, float] | None = None,
 ) -> xr.Dataset:
-    """Compare no prefetch, fused kernels and PRESERVE over models, parallelism, batches and lengths.
+    """Compare no prefetch, fused kernels and a technique over models, parallelism, batches and lengths.
 
     Parameters
     ----------
@@ -153,16 +157,18 @@ def speedups(
     phase : {"end-to-end", "decode", "prefill"}
         The paper's mix by default.
     prefetch : str or Technique
-        What ``preserve`` stands for; the paper's by default, ``policy("preserve", threshold=...)`` with others.
+        What is compared with the two baselines; the paper's by default, ``policy("preserve", threshold=...)`` with
+        other parameters.
     precision : dict
         ``weight_bits``, ``activation_bits``, ``kv_bits``; 16 where not given.
 
     Returns
     -------
     xarray.Dataset
-        Over (model, tp, batch, context): ``baseline``, ``fused``, ``preserve`` [s], ``speedup`` [1],
-        ``prefetched_bytes`` [B] on one device, ``feasible``: whether it fits the memory.  Attributes as ``time_step``;
-        ``skipped``: why models that fit nowhere are left out.
+        Over (model, tp, batch, context): ``time`` [s], also over ``technique``; the same alone as ``baseline``,
+        ``fused`` and, if it is what was asked for, ``preserve`` [s]; of the technique asked for ``speedup`` over the
+        baseline [1] and ``prefetched_bytes`` [B] on one device; ``feasible``: whether it fits the memory.  Attributes
+        as ``time_step``; ``skipped``: why models that fit nowhere are left out.
 
     Raises
     ------
