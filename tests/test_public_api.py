@@ -238,6 +238,22 @@ def test_names_stand_for_what_they_name(warm):
         (lambda: am.serve("llama-3-8b", "h100-sxm", prompt=8, answer=8), "give either a rate [1/s] or users"),
         (lambda: am.evaluate_study("preserve-l2", l2_capacty=1e6), "did you mean 'l2_capacity'"),
         (lambda: am.evaluate_study("preserve-l2", l2_capacity=["8GB/s"]), "l2_capacity: '8GB/s' is in B/s"),
+        (lambda: am.evaluate_study("preserve-l2", **{"l2.capacty": 1e6}), "did you mean 'l2.capacity'"),
+        (
+            lambda: am.evaluate_study("preserve-l2", l2_capacity=1e6, **{"l2.capacity": 2e6}),
+            "l2.capacity: the same axis as l2_capacity",
+        ),
+        (
+            lambda: am.time_step("llama-3-8b", am.cluster("h100-sxm", devices=[8, 16]), DECODE),
+            "devices vary over devices: a step is timed on one number of devices",
+        ),
+        (lambda: am.total_time("llama-3-8b", am.cluster("h100-sxm", devices=[8, 16]), DECODE), "devices vary over"),
+        (lambda: am.rank_instances("opt-2.7b", input=128, output=128, bach=3), "'bach', did you mean 'batch'"),
+        (lambda: am.Slo(tpot="50GB"), "tpot: '50GB' is in B, expected s"),
+        (lambda: am.Slo(tps=[1.0]), "tps must be a number [token/s] or text with a unit, not [1.0]"),
+        (lambda: am.Slo(ttft=True), "ttft must be a number [s] or text with a unit, not True"),
+        (lambda: am.Slo(latency=-1.0), "latency -1 s must be above 0"),
+        (lambda: am.Slo(deadline=float("nan")), "deadline nan s must be above 0"),
         (lambda: am.validate("claim"), "did you mean 'claims'"),
     ],
 )
@@ -245,6 +261,11 @@ def test_refused_in_words(asked, says):
     with pytest.raises(SpecError) as caught:
         asked()
     assert says in str(caught.value)
+
+
+def test_levels_of_service_are_numbers_or_text_with_a_unit():
+    assert am.Slo(tps=100, tpot="50ms", deadline="2 s") == am.Slo(100.0, None, None, 0.05, None, 2.0)
+    assert am.Slo()._asdict() == dict.fromkeys(("tps", "tps_output", "ttft", "tpot", "latency", "deadline"))
 
 
 @pytest.mark.parametrize("values", [[1, 2, 4], (1, 2, 4), np.array([1, 2, 4]), np.array([1.0, 2.0, 4.0])])
@@ -366,6 +387,7 @@ def test_a_study_over_axes_is_its_chips_one_by_one(warm):
     whole = am.evaluate_study("preserve-l2", l2_capacity=["8MB", "104MB"], hbm_stacks=[4, 6])
     assert set(whole.throughput.dims) == {"technique", "l2_capacity", "hbm_stacks"}
     one = am.evaluate_study("preserve-l2", l2_capacity="104MB", hbm_stacks=6)
+    assert one.identical(am.evaluate_study("preserve-l2", **{"l2.capacity": "104MB", "hbm.stacks": 6}))
     at = whole.sel(l2_capacity=104e6, hbm_stacks=6)
     for name in one.data_vars:
         np.testing.assert_array_equal(at[name], one[name])
