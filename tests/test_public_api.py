@@ -19,6 +19,7 @@ import accelmodel as am
 from accelmodel.cloud.hosting import Setup, host
 from accelmodel.cloud.infersave import Task
 from accelmodel.errors import Infeasible, SpecError
+from accelmodel.inference.attributes import BITS
 from accelmodel.inference.step import prepare
 from accelmodel.specs.load import field_units
 from accelmodel.specs.names import flat
@@ -199,6 +200,49 @@ def test_a_step_says_what_was_asked(answers):
     assert (found["device"], found["link"], found["scale_out"], found["devices"]) == (
         "h100-sxm", cluster.link.name, cluster.scale_out.name, "8.0",
     )  # fmt: skip
+
+
+ODD = """
+[default]
+kind = "paper"
+source = "s"
+locator = "x"
+[sources.s]
+title = "x"
+[device]
+like = "h100-sxm"
+"""
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda chip: am.matmul(chip, m=1, n=64, k=64),
+        lambda chip: am.attention(chip),
+        lambda chip: am.collective(chip, size=1e6),
+        lambda chip: am.serve("llama-3-8b", chip, prompt=64, answer=8, rate=1.0),
+        lambda chip: am.speedups("llama-3-8b", chip, [8], [1], [512], phase="decode"),
+        lambda chip: am.total_time("llama-3-8b", chip, DECODE),
+    ],
+    ids=["matmul", "attention", "collective", "serve", "speedups", "total_time"],
+)
+def test_every_answer_says_what_its_device_inherits(warm, tmp_path, ask):
+    """A chip that nobody measured announces itself wherever it is asked about; a measured one has nothing to say."""
+    (tmp_path / "odd.toml").write_text(ODD, encoding="utf-8")
+    found = ask(str(tmp_path / "odd.toml")).attrs
+    assert "odd: " in found["notes"]
+    assert "h100-sxm, not measured on this chip" in found["notes"]
+    assert found["weakest_fact"]
+    assert ask("h100-sxm").attrs["notes"] == ""
+
+
+def test_answers_say_how_the_model_is_cut(answers):
+    assert answers["evaluate_study"].attrs["notes"] == ""
+    for name in ("serve", "speedups"):
+        assert set(json.loads(answers[name].attrs["degrees"])) == {"tp", "pp", "ep", "dp"}
+        assert json.loads(answers[name].attrs["bits"]) == dict.fromkeys(BITS, 16.0)
+    assert json.loads(answers["speedups"].attrs["degrees"])["tp"] == "varies over tp"
+    assert answers["serve"].attrs["technique"] == "none"
 
 
 def test_what_is_known_is_no_override(answers):
