@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -19,11 +20,12 @@ import accelmodel as am
 from accelmodel.cloud.hosting import Setup, host
 from accelmodel.cloud.infersave import Task
 from accelmodel.errors import Infeasible, SpecError
+from accelmodel.inference import operator_time, request, single
 from accelmodel.inference.attributes import BITS
 from accelmodel.inference.step import prepare
 from accelmodel.specs.load import field_units
 from accelmodel.specs.names import flat
-from accelmodel.specs.workload import Cut, Fields, Workload
+from accelmodel.specs.workload import Cut, Fields, Phase, Workload
 from accelmodel.units import NOMENCLATURE
 
 SOURCE = Path(am.__file__)
@@ -132,8 +134,20 @@ WRONG = {
     'am.attention("h100-sxm", head=8)': 'Unexpected keyword argument "head" for "attention"',
     'am.serve("llama-3-8b", "h100-sxm", prompt=1, answer=1, gpus=8)': 'Unexpected keyword argument "gpus" for "serve"',
     'am.load("device", "h100-sxm").l3': '"Device" has no attribute "l3"',
+    'am.workload(phase="decod", batch=1, context=1)': 'Argument "phase" to "workload" has incompatible type',
+    'am.time_step("llama-3-8b", "h100-sxm", {"phase": "decod", "batch": 1, "context": 1})': 'Argument 3 to "time_step" has incompatible type',
+    'am.time_step("llama-3-8b", "h100-sxm", {"phase": "decode", "bach": 1, "context": 1})': 'Argument 3 to "time_step" has incompatible type',
+    'am.attention("h100-sxm", "decod")': 'Argument 2 to "attention" has incompatible type',
+    'am.collective("h100-sxm", size=1, kind="all-redce")': 'Argument "kind" to "collective" has incompatible type',
+    'am.speedups("a", "b", [1], [1], [1], phase="end")': 'Argument "phase" to "speedups" has incompatible type',
     "am.dream": 'Module has no attribute "dream"',
 }
+
+
+def test_words_that_type_checkers_know_are_those_that_are_taken():
+    assert set(get_args(single.Kind)) == set(operator_time.COLLECTIVES)
+    assert get_args(request.RequestPhase) == request.PHASES
+    assert all(am.workload(phase=phase, batch=1, context=1).phase == phase for phase in get_args(Phase))
 
 
 def test_type_checkers_see_what_is_right_and_what_is_not(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -12,7 +12,9 @@ from accelmodel.cli.options import DeviceName, Json, LinkName, counts, emit
 from accelmodel.cli.terminal import print_table, say_notes
 from accelmodel.errors import SpecError
 from accelmodel.inference import single
+from accelmodel.inference.single import Kind
 from accelmodel.specs.load import cluster, load
+from accelmodel.specs.workload import Phase
 from accelmodel.units import parse, show
 
 if TYPE_CHECKING:
@@ -76,7 +78,7 @@ def collective(
 ) -> None:
     """Collectives: time, interval, bus bandwidth and algorithm."""
 
-    found = single.collective(cluster(device, devices, link), size=sizes(size), kind=kind)
+    found = single.collective(cluster(device, devices, link), size=sizes(size), kind=cast("Kind", kind))
     _answer(found, _collective_rows(found, devices), device, f"{kind} over {devices} {device}", as_json)
 
 
@@ -111,7 +113,7 @@ def _attentions(
     """Return attention of one layer and the axes of its sizes."""
     axes: dict[str, Any] = {"batch": counts(batch, "--batch"), "context": counts(context, "--context")}
     asked: Any = {**axes, **shape}
-    return single.attention(device, phase, **asked), axes
+    return single.attention(device, cast("Phase", phase), **asked), axes
 
 
 def matmul_rows(device: str, m: str, n: str, k: str, bits: float, library: str | None = None) -> list[dict[str, Any]]:
@@ -144,7 +146,7 @@ def sizes(text: str) -> list[float]:
 
 def collective_rows(device: str, link: str | None, kind: str, size: str, devices: int) -> list[dict[str, Any]]:
     """Return rows ``{bytes, devices, time_s, lower_s, upper_s, bound, busbw_bytes_per_s}``."""
-    found = single.collective(cluster(device, devices, link), size=sizes(size), kind=kind)
+    found = single.collective(cluster(device, devices, link), size=sizes(size), kind=cast("Kind", kind))
     return _collective_rows(found, devices)
 
 

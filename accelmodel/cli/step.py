@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from accelmodel.cli.options import counts, hardware, names
 from accelmodel.inference.policies import Technique, policy
-from accelmodel.inference.request import speedups
+from accelmodel.inference.request import RequestPhase, speedups
 from accelmodel.inference.step import evaluate, prepare
 from accelmodel.specs.base import Spec
 from accelmodel.specs.hardware import Cluster
@@ -304,7 +304,7 @@ def preserve(
         counts(tp, "tp"),
         counts(batch, "batch"),
         counts(context, "context"),
-        phase=phase,
+        phase=cast("RequestPhase", phase),
         prefetch=_technique("preserve", threshold, rule),
         precision={"weight_bits": weight_bits, "activation_bits": activation_bits, "kv_bits": kv_bits},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import numpy as np
 
@@ -20,10 +20,13 @@ from accelmodel.laws.numeric import Number
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import workload
+from accelmodel.specs.workload import Phase
 
 if TYPE_CHECKING:
     import xarray as xr
 
+#: phases of a request, as type checkers know them
+RequestPhase: TypeAlias = Literal["end-to-end", "decode", "prefill"]
 PHASES = ("end-to-end", "decode", "prefill")
 #: contexts at which the sum over decode steps is evaluated: Gauss-Legendre, exact for a polynomial of
 #: degree 7 in the context; within 0.2 % of the sum over every step (tests)
@@ -70,7 +73,7 @@ def prepare_request(
     if phase not in PHASES:
         raise unknown("phase", phase, PHASES)
     if phase != "end-to-end":
-        return [(prepare(model, cluster, workload(phase=phase, context=context, **work)), 1.0)]
+        return [(prepare(model, cluster, workload(phase=cast("Phase", phase), context=context, **work)), 1.0)]
     prompt = prompt_length(context)
     contexts, weights = decode_contexts(prompt, context)
     first = prepare(model, cluster, workload(phase="prefill", context=prompt, **work))
@@ -92,7 +95,7 @@ def run_request(parts: list[tuple[Inputs, Any]], technique: str | Technique) -> 
 
 def fits(model: LanguageModel, cluster: Cluster, phase: str, context: xr.DataArray, **work: Any) -> Any:
     """Return 1 where the memory of a device holds the model and every step of its whole requests, else 0."""
-    steps: dict[str, Number] = {phase: context}
+    steps: dict[Phase, Number] = {cast("Phase", phase): context}
     if phase == "end-to-end":
         steps = {"prefill": prompt_length(context), "decode": context}
     held: Any = 1.0
@@ -141,7 +144,7 @@ def speedups(
     batch: Sequence[int],
     context: Sequence[int],
     *,
-    phase: str = "end-to-end",
+    phase: RequestPhase = "end-to-end",
     prefetch: str | Technique = "preserve",
     precision: dict[str, float] | None = None,
 ) -> xr.Dataset:
