@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import numpy as np
@@ -194,7 +194,7 @@ def speedups(
     import xarray as xr
 
     cluster = as_cluster(cluster)
-    given = [models] if isinstance(models, str | LanguageModel) else models
+    given = list(models) if isinstance(models, Iterable) and not isinstance(models, str) else [models]
     specs = [as_model(each) for each in given]
 
     work = {"tp": _axis("tp", tp), "batch": _axis("batch", batch), **(precision or {})}

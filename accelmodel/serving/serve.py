@@ -11,10 +11,12 @@ import numpy as np
 
 from accelmodel.errors import SpecError
 from accelmodel.inference.attributes import BITS, DEGREES, behind, of_technique, on_cluster, parts_of, told
+from accelmodel.inference.axes import carried
 from accelmodel.inference.memory import memory_per_device
 from accelmodel.inference.named import ClusterLike, ModelLike, as_cluster, as_model
 from accelmodel.inference.policies import chosen
 from accelmodel.laws.kernels.batching import Rules, Times
+from accelmodel.laws.numeric import has_axes
 from accelmodel.serving.simulate import closed_loop, open_loop, rules_of, simulate, step_tables, summary, under
 from accelmodel.specs.cloud import Engine
 from accelmodel.specs.hardware import Cluster
@@ -122,6 +124,8 @@ def serve(
     import xarray as xr
 
     spec, chip = as_model(model), as_cluster(cluster)
+    if has_axes(chip.devices) or carried(*parts_of(chip).values()) is not None:
+        raise SpecError("the server varies over axes; serve one at a time: its fields must be numbers")
     rules = load("engine", engine) if isinstance(engine, str) else engine
     if min(prompt, answer) < 1 or not 0.0 < percentile < 100.0:
         raise SpecError(f"prompt {prompt}, answer {answer}: at least 1 token; percentile {percentile:g}: 0 to 100")
