@@ -75,7 +75,7 @@ class Term(NamedTuple):
 #: name of a variable or a coordinate of an answer → its SI unit and meaning; datasets take theirs from here
 NOMENCLATURE: dict[str, Term] = {
     # one step, operator by operator
-    "time": Term("s", "duration of an operator, over all its invocations in a step"),
+    "time": Term("s", "duration of an operator over all its invocations in a step, or of a request"),
     "lower": Term("s", "end below which one twentieth of measured times lie"),
     "upper": Term("s", "end above which one twentieth of measured times lie"),
     "bound": Term("1", "what sets the operator's time: compute, hbm, l2, link or latency"),
@@ -103,7 +103,7 @@ NOMENCLATURE: dict[str, Term] = {
     "baseline": Term("s", "time with nothing beside the operators"),
     "fused": Term("s", "time with matmuls overlapped with the all-reduce that they end in"),
     "preserve": Term("s", "time with weights and KV cache prefetched into L2 during collectives"),
-    "speedup": Term("1", "time of the baseline over time with prefetch"),
+    "speedup": Term("1", "time of the baseline over time with the technique"),
     "max_speedup": Term("1", "largest speedup"),
     "gain": Term("1", "best objective with prefetch over best without"),
     "best_l2_none": Term("B", "L2 of the best chip without prefetch"),

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -19,10 +20,12 @@ import accelmodel as am
 from accelmodel.cloud.hosting import Setup, host
 from accelmodel.cloud.infersave import Task
 from accelmodel.errors import Infeasible, SpecError
+from accelmodel.inference import operator_time, request, single
+from accelmodel.inference.attributes import BITS
 from accelmodel.inference.step import prepare
 from accelmodel.specs.load import field_units
 from accelmodel.specs.names import flat
-from accelmodel.specs.workload import Cut, Fields, Workload
+from accelmodel.specs.workload import Cut, Fields, Phase, Workload
 from accelmodel.units import NOMENCLATURE
 
 SOURCE = Path(am.__file__)
@@ -131,8 +134,20 @@ WRONG = {
     'am.attention("h100-sxm", head=8)': 'Unexpected keyword argument "head" for "attention"',
     'am.serve("llama-3-8b", "h100-sxm", prompt=1, answer=1, gpus=8)': 'Unexpected keyword argument "gpus" for "serve"',
     'am.load("device", "h100-sxm").l3': '"Device" has no attribute "l3"',
+    'am.workload(phase="decod", batch=1, context=1)': 'Argument "phase" to "workload" has incompatible type',
+    'am.time_step("", "", {"phase": "decod", "batch": 1, "context": 1})': '3 to "time_step" has incompatible',
+    'am.time_step("", "", {"phase": "decode", "bach": 1, "context": 1})': '3 to "time_step" has incompatible',
+    'am.attention("h100-sxm", "decod")': 'Argument 2 to "attention" has incompatible type',
+    'am.collective("h100-sxm", size=1, kind="all-redce")': 'Argument "kind" to "collective" has incompatible type',
+    'am.speedups("a", "b", [1], [1], [1], phase="end")': 'Argument "phase" to "speedups" has incompatible type',
     "am.dream": 'Module has no attribute "dream"',
 }
+
+
+def test_words_that_type_checkers_know_are_those_that_are_taken():
+    assert set(get_args(single.Kind)) == set(operator_time.COLLECTIVES)
+    assert get_args(request.RequestPhase) == request.PHASES
+    assert all(am.workload(phase=phase, batch=1, context=1).phase == phase for phase in get_args(Phase))
 
 
 def test_type_checkers_see_what_is_right_and_what_is_not(tmp_path):
@@ -201,6 +216,49 @@ def test_a_step_says_what_was_asked(answers):
     )  # fmt: skip
 
 
+ODD = """
+[default]
+kind = "paper"
+source = "s"
+locator = "x"
+[sources.s]
+title = "x"
+[device]
+like = "h100-sxm"
+"""
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda chip: am.matmul(chip, m=1, n=64, k=64),
+        lambda chip: am.attention(chip),
+        lambda chip: am.collective(chip, size=1e6),
+        lambda chip: am.serve("llama-3-8b", chip, prompt=64, answer=8, rate=1.0),
+        lambda chip: am.speedups("llama-3-8b", chip, [8], [1], [512], phase="decode"),
+        lambda chip: am.total_time("llama-3-8b", chip, DECODE),
+    ],
+    ids=["matmul", "attention", "collective", "serve", "speedups", "total_time"],
+)
+def test_every_answer_says_what_its_device_inherits(warm, tmp_path, ask):
+    """A chip that nobody measured announces itself wherever it is asked about; a measured one has nothing to say."""
+    (tmp_path / "odd.toml").write_text(ODD, encoding="utf-8")
+    found = ask(str(tmp_path / "odd.toml")).attrs
+    assert "odd: " in found["notes"]
+    assert "h100-sxm, not measured on this chip" in found["notes"]
+    assert found["weakest_fact"]
+    assert ask("h100-sxm").attrs["notes"] == ""
+
+
+def test_answers_say_how_the_model_is_cut(answers):
+    assert answers["evaluate_study"].attrs["notes"] == ""
+    for name in ("serve", "speedups"):
+        assert set(json.loads(answers[name].attrs["degrees"])) == {"tp", "pp", "ep", "dp"}
+        assert json.loads(answers[name].attrs["bits"]) == dict.fromkeys(BITS, 16.0)
+    assert json.loads(answers["speedups"].attrs["degrees"])["tp"] == "varies over tp"
+    assert answers["serve"].attrs["technique"] == "none"
+
+
 def test_what_is_known_is_no_override(answers):
     assert json.loads(answers["time_step"].attrs["overrides"]) == {}
 
@@ -238,6 +296,30 @@ def test_names_stand_for_what_they_name(warm):
         (lambda: am.serve("llama-3-8b", "h100-sxm", prompt=8, answer=8), "give either a rate [1/s] or users"),
         (lambda: am.evaluate_study("preserve-l2", l2_capacty=1e6), "did you mean 'l2_capacity'"),
         (lambda: am.evaluate_study("preserve-l2", l2_capacity=["8GB/s"]), "l2_capacity: '8GB/s' is in B/s"),
+        (lambda: am.evaluate_study("preserve-l2", **{"l2.capacty": 1e6}), "did you mean 'l2.capacity'"),
+        (
+            lambda: am.evaluate_study("preserve-l2", l2_capacity=1e6, **{"l2.capacity": 2e6}),
+            "l2.capacity: the same axis as l2_capacity",
+        ),
+        (
+            lambda: am.time_step("llama-3-8b", am.cluster("h100-sxm", devices=[8, 16]), DECODE),
+            "devices vary over devices: a step is timed on one number of devices",
+        ),
+        (lambda: am.total_time("llama-3-8b", am.cluster("h100-sxm", devices=[8, 16]), DECODE), "devices vary over"),
+        (
+            lambda: am.serve("llama-3-8b", am.cluster("h100-sxm", devices=[8, 16]), prompt=8, answer=8, rate=1.0),
+            "the server varies over axes",
+        ),
+        (lambda: am.cluster(Path("x.toml")), "device must be a name, a path as text or load('device', name), not Pos"),
+        (lambda: am.cluster("h100-sxm", link=Path("x")), "link must be a name, a path as text or load('link', name)"),
+        (lambda: am.time_step("llama-3-8b", Path("x.toml"), DECODE), "not PosixPath('x.toml')"),
+        (lambda: am.speedups(Path("x"), "h100-sxm", [8], [1], [512]), "or load('model', name), not PosixPath('x')"),
+        (lambda: am.rank_instances("opt-2.7b", input=128, output=128, bach=3), "'bach', did you mean 'batch'"),
+        (lambda: am.Slo(tpot="50GB"), "tpot: '50GB' is in B, expected s"),
+        (lambda: am.Slo(tps=[1.0]), "tps must be a number [token/s] or text with a unit, not [1.0]"),
+        (lambda: am.Slo(ttft=True), "ttft must be a number [s] or text with a unit, not True"),
+        (lambda: am.Slo(latency=-1.0), "latency -1 s must be above 0"),
+        (lambda: am.Slo(deadline=float("nan")), "deadline nan s must be above 0"),
         (lambda: am.validate("claim"), "did you mean 'claims'"),
     ],
 )
@@ -245,6 +327,11 @@ def test_refused_in_words(asked, says):
     with pytest.raises(SpecError) as caught:
         asked()
     assert says in str(caught.value)
+
+
+def test_levels_of_service_are_numbers_or_text_with_a_unit():
+    assert am.Slo(tps=100, tpot="50ms", deadline="2 s") == am.Slo(100.0, None, None, 0.05, None, 2.0)
+    assert am.Slo()._asdict() == dict.fromkeys(("tps", "tps_output", "ttft", "tpot", "latency", "deadline"))
 
 
 @pytest.mark.parametrize("values", [[1, 2, 4], (1, 2, 4), np.array([1, 2, 4]), np.array([1.0, 2.0, 4.0])])
@@ -366,6 +453,7 @@ def test_a_study_over_axes_is_its_chips_one_by_one(warm):
     whole = am.evaluate_study("preserve-l2", l2_capacity=["8MB", "104MB"], hbm_stacks=[4, 6])
     assert set(whole.throughput.dims) == {"technique", "l2_capacity", "hbm_stacks"}
     one = am.evaluate_study("preserve-l2", l2_capacity="104MB", hbm_stacks=6)
+    assert one.identical(am.evaluate_study("preserve-l2", **{"l2.capacity": "104MB", "hbm.stacks": 6}))
     at = whole.sel(l2_capacity=104e6, hbm_stacks=6)
     for name in one.data_vars:
         np.testing.assert_array_equal(at[name], one[name])

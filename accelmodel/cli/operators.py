@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from accelmodel.cli.options import DeviceName, Json, LinkName, counts, emit
-from accelmodel.cli.terminal import print_table
+from accelmodel.cli.terminal import print_table, say_notes
 from accelmodel.errors import SpecError
 from accelmodel.inference import single
-from accelmodel.specs.load import cluster
+from accelmodel.inference.single import Kind
+from accelmodel.specs.load import cluster, load
+from accelmodel.specs.workload import Phase
 from accelmodel.units import parse, show
 
 if TYPE_CHECKING:
@@ -38,9 +40,9 @@ def matmul(
 ) -> None:
     """matmuls, weights in HBM: time, interval, and what bounds them."""
 
-    rows = matmul_rows(device, m, n, k, bits, library)
+    found, axes = _matmuls(device, m, n, k, bits, library)
     title = f"Matmuls on {device}, {library or f'{bits:g} bit'}"
-    emit({"rows": rows}) if as_json else print_kernels(rows, title)
+    _answer(found, _rows(found, axes), device, title, as_json)
 
 
 @app.command()
@@ -59,8 +61,8 @@ def attention(
     """Attention of one layer: time, interval, and what bounds it."""
 
     shape = {"heads": heads, "kv_heads": kv_heads, "head_dim": head_dim, "window": window, "kv_bits": kv_bits}
-    rows = attention_rows(device, phase, batch, context, shape)
-    emit({"rows": rows}) if as_json else print_kernels(rows, f"Attention in {phase} on {device}")
+    found, axes = _attentions(device, phase, batch, context, shape)
+    _answer(found, _rows(found, axes), device, f"Attention in {phase} on {device}", as_json)
 
 
 @app.command()
@@ -76,8 +78,17 @@ def collective(
 ) -> None:
     """Collectives: time, interval, bus bandwidth and algorithm."""
 
-    rows = collective_rows(device, link, kind, size, devices)
-    emit({"rows": rows}) if as_json else print_kernels(rows, f"{kind} over {devices} {device}")
+    found = single.collective(cluster(device, devices, link), size=sizes(size), kind=cast("Kind", kind))
+    _answer(found, _collective_rows(found, devices), device, f"{kind} over {devices} {device}", as_json)
+
+
+def _answer(found: xr.Dataset, rows: list[dict[str, Any]], device: str, title: str, as_json: bool) -> None:
+    """Print operators as JSON, or as a table and where the notes on their device are told."""
+    if as_json:
+        emit({"rows": rows, **{key: found.attrs[key] for key in ("notes", "weakest_fact")}})
+        return
+    print_kernels(rows, title)
+    say_notes({device: load("device", device)})
 
 
 def _rows(found: xr.Dataset, axes: dict[str, list[Any]], **more: str) -> list[dict[str, Any]]:
@@ -88,17 +99,31 @@ def _rows(found: xr.Dataset, axes: dict[str, list[Any]], **more: str) -> list[di
     return [{**shape, **{key: column[i] for key, column in columns.items()}} for i, shape in enumerate(shapes)]
 
 
+def _matmuls(
+    device: str, m: str, n: str, k: str, bits: float, library: str | None
+) -> tuple[xr.Dataset, dict[str, Any]]:
+    """Return matmuls and the axes of their sizes."""
+    axes: dict[str, Any] = {"m": counts(m, "--m"), "n": counts(n, "--n"), "k": counts(k, "--k")}
+    return single.matmul(device, **axes, bits=bits, library=library), axes
+
+
+def _attentions(
+    device: str, phase: str, batch: str, context: str, shape: Mapping[str, Any]
+) -> tuple[xr.Dataset, dict[str, Any]]:
+    """Return attention of one layer and the axes of its sizes."""
+    axes: dict[str, Any] = {"batch": counts(batch, "--batch"), "context": counts(context, "--context")}
+    asked: Any = {**axes, **shape}
+    return single.attention(device, cast("Phase", phase), **asked), axes
+
+
 def matmul_rows(device: str, m: str, n: str, k: str, bits: float, library: str | None = None) -> list[dict[str, Any]]:
     """Return rows ``{m, n, k, time_s, lower_s, upper_s, bound}``; SpecError where an input is not allowed."""
-    axes: dict[str, Any] = {"m": counts(m, "--m"), "n": counts(n, "--n"), "k": counts(k, "--k")}
-    return _rows(single.matmul(device, **axes, bits=bits, library=library), axes)
+    return _rows(*_matmuls(device, m, n, k, bits, library))
 
 
 def attention_rows(device: str, phase: str, batch: str, context: str, shape: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return rows ``{batch, context, time_s, lower_s, upper_s, bound}``; SpecError where an input is not allowed."""
-    axes: dict[str, Any] = {"batch": counts(batch, "--batch"), "context": counts(context, "--context")}
-    asked: Any = {**axes, **shape}
-    return _rows(single.attention(device, phase, **asked), axes)
+    return _rows(*_attentions(device, phase, batch, context, shape))
 
 
 def sizes(text: str) -> list[float]:
@@ -121,9 +146,12 @@ def sizes(text: str) -> list[float]:
 
 def collective_rows(device: str, link: str | None, kind: str, size: str, devices: int) -> list[dict[str, Any]]:
     """Return rows ``{bytes, devices, time_s, lower_s, upper_s, bound, busbw_bytes_per_s}``."""
-    bytes_ = sizes(size)
-    found = single.collective(cluster(device, devices, link), size=bytes_, kind=kind)
-    rows = _rows(found, {"size": bytes_}, busbw="busbw_bytes_per_s")
+    found = single.collective(cluster(device, devices, link), size=sizes(size), kind=cast("Kind", kind))
+    return _collective_rows(found, devices)
+
+
+def _collective_rows(found: xr.Dataset, devices: int) -> list[dict[str, Any]]:
+    rows = _rows(found, {"size": found["size"].values.tolist()}, busbw="busbw_bytes_per_s")
     return [{"bytes": row.pop("size"), "devices": devices, **row} for row in rows]
 
 

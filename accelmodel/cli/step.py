@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from accelmodel.cli.options import counts, hardware, names
 from accelmodel.inference.policies import Technique, policy
-from accelmodel.inference.request import speedups
+from accelmodel.inference.request import RequestPhase, speedups
 from accelmodel.inference.step import evaluate, prepare
+from accelmodel.specs.base import Spec
+from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.load import load, workload
 from accelmodel.units import show
 
@@ -20,7 +23,7 @@ from typing import Annotated
 import typer
 
 from accelmodel.cli.options import DeviceName, Json, LinkName, ModelName, WeightBits, emit
-from accelmodel.cli.terminal import print_table, say
+from accelmodel.cli.terminal import print_table, say, say_notes
 
 app = typer.Typer(add_completion=False)
 
@@ -55,6 +58,7 @@ def step_data(result: xr.Dataset) -> dict[str, Any]:
         "prefetched_bytes": float(result.prefetched_bytes),
         "memory_bytes": float(result.memory_bytes),
         "operators": operators,
+        "overrides": json.loads(result.attrs["overrides"]),
         **{key: result.attrs[key] for key in ("notes", "weakest_fact", "sources", "digests", "accelmodel_version")},
     }
 
@@ -82,8 +86,6 @@ def print_step(data: dict[str, Any]) -> None:
         f"{show(data['memory_bytes'], 'B')}, prefetched {show(data['prefetched_bytes'], 'B')}; "
         f"weakest fact behind it: {data['weakest_fact']}"
     )
-    if data["notes"]:
-        say(data["notes"])
 
 
 def speedup_data(result: xr.Dataset) -> dict[str, Any]:
@@ -108,6 +110,7 @@ def speedup_data(result: xr.Dataset) -> dict[str, Any]:
         "max_speedup": float(fitting.max()),
         "min_speedup": float(fitting.min()),
         "skipped": result.attrs["skipped"],
+        **{key: result.attrs[key] for key in ("notes", "weakest_fact")},
         "rows": rows,
     }
 
@@ -196,6 +199,12 @@ def _hardware(device: str, devices: int | None, link: str | None, shortcuts: dic
     return hardware(device, devices, link=link, shortcuts=shortcuts, settings=settings)
 
 
+def _shown(device: str, cluster: Cluster) -> dict[str, Spec]:
+    """Return the specifications of a cluster by the names under which ``show`` tells of them."""
+    links = {spec.name: spec for spec in (cluster.link, cluster.scale_out)}
+    return {device: cluster.device, **links}
+
+
 @app.command()
 def step(
     model: ModelName = "llama-3-70b",
@@ -248,7 +257,13 @@ def step(
 
         inputs = on_library(inputs, load("library", library))
     result = evaluate(inputs, chosen)
-    emit(step_data(result)) if as_json else print_step(step_data(result))
+    if as_json:
+        emit(step_data(result))
+        return
+    print_step(step_data(result))
+    for note in inputs.table.notes:
+        say(note)
+    say_notes({model: inputs.model, **_shown(device, cluster)})
 
 
 @app.command()
@@ -282,14 +297,19 @@ def preserve(
         zip(SHORTCUTS, (l2, hbm_bandwidth, hbm_capacity, l2_bandwidth, link_bandwidth, cores), strict=True)
     )
     cluster = _hardware(device, devices, link, shortcuts, settings)
+    compared = {name: load("model", name) for name in names(models)}
     result = speedups(
-        [load("model", name) for name in names(models)],
+        list(compared.values()),
         cluster,
         counts(tp, "tp"),
         counts(batch, "batch"),
         counts(context, "context"),
-        phase=phase,
+        phase=cast("RequestPhase", phase),
         prefetch=_technique("preserve", threshold, rule),
         precision={"weight_bits": weight_bits, "activation_bits": activation_bits, "kv_bits": kv_bits},
     )
-    emit(speedup_data(result)) if as_json else print_speedups(speedup_data(result))
+    if as_json:
+        emit(speedup_data(result))
+        return
+    print_speedups(speedup_data(result))
+    say_notes({**compared, **_shown(device, cluster)})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,8 @@ from accelmodel.errors import SpecError
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from accelmodel.specs.base import Spec
 
 
 def print_table(title: str, columns: list[str], rows: list[list[str]], left: int = 1) -> None:
@@ -38,6 +40,14 @@ def _console() -> Console:
 def say(text: str) -> None:
     """Print one line."""
     _console().print(text, highlight=False, markup=False)
+
+
+def say_notes(specs: Mapping[str, Spec]) -> None:
+    """Print how many notes each specification has, by the name under which ``show`` tells them."""
+    for name, spec in specs.items():
+        if spec.notes:
+            many = "1 note" if len(spec.notes) == 1 else f"{len(spec.notes)} notes"
+            say(f"{many} on {spec.name}: accelmodel show {name}")
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from accelmodel.cloud.hosting import Setup
 from accelmodel.cloud.infersave import HOUR, billed_hours
 from accelmodel.cloud.offers import Offers, OffersLike, as_offers
 from accelmodel.cloud.ranking import STATIC, STREAM, Inputs, Row, Slo, efficiency, rank
+from accelmodel.errors import unknown
 from accelmodel.inference.named import ModelLike, as_model
 from accelmodel.specs.load import load
 from accelmodel.specs.prices import stale
@@ -155,6 +156,9 @@ def rank_instances(
     >>> found["choice"]["feasible"], len(found["rows"])
     (True, 2)
     """
+    for name in asked:
+        if name not in Load.__annotations__:
+            raise unknown("argument of rank_instances", name, Load.__annotations__)
     rate = asked.get("rate", 0.0)
     chosen = list(setups) if setups else [Setup(load("engine", STREAM if rate else STATIC))]
     inputs = Inputs(as_model(model), input, output, slo or Slo(), **asked)

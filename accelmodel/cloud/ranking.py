@@ -8,23 +8,35 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from numbers import Real
+from typing import NamedTuple, Self
 
 from accelmodel.cloud.hosting import Setup, host
 from accelmodel.cloud.infersave import HOUR, Task, cost_efficiency
 from accelmodel.cloud.offers import Offers
 from accelmodel.cloud.replicas import at_rate
-from accelmodel.errors import Infeasible, SpecError
+from accelmodel.errors import Infeasible, SpecError, brief
 from accelmodel.specs.cloud import Instance
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.prices import Price
-from accelmodel.units import show
+from accelmodel.units import parse, show
 
 #: engine of a static batch and of an arrival rate
 STATIC, STREAM = "flexgen", "in-flight"
 
 
-class Slo(NamedTuple):
+class _Levels(NamedTuple):
+    """Fields of ``Slo``, in SI."""
+
+    tps: float | None
+    tps_output: float | None
+    ttft: float | None
+    tpot: float | None
+    latency: float | None
+    deadline: float | None
+
+
+class Slo(_Levels):
     """Service level: least throughput, longest times; None asks nothing.
 
     Attributes
@@ -34,20 +46,49 @@ class Slo(NamedTuple):
     ttft, tpot, latency : float, optional
         Longest time to first token, per output token, and from arrival to last token [s].
     deadline : float, optional
-        For all requests of a job [s].
+        For all requests of a job [s].  Each a number in SI, or text with a unit.
+
+    Raises
+    ------
+    SpecError
+        If a level is no number, in another unit, or not above 0.
 
     Examples
     --------
-    >>> Slo(ttft=0.5, tpot=0.05).tps is None
-    True
+    >>> Slo(ttft=0.5, tpot="50ms").tpot
+    0.05
     """
 
-    tps: float | None = None
-    tps_output: float | None = None
-    ttft: float | None = None
-    tpot: float | None = None
-    latency: float | None = None
-    deadline: float | None = None
+    __slots__ = ()
+
+    def __new__(
+        cls,
+        tps: float | str | None = None,
+        tps_output: float | str | None = None,
+        ttft: float | str | None = None,
+        tpot: float | str | None = None,
+        latency: float | str | None = None,
+        deadline: float | str | None = None,
+    ) -> Self:
+        """Read and check each level."""
+        given = zip(_Levels._fields, (tps, tps_output, ttft, tpot, latency, deadline), strict=True)
+        return super().__new__(cls, *(_level(name, value) for name, value in given))
+
+
+def _level(name: str, value: object) -> float | None:
+    """Return a level in SI; raise SpecError where it is none."""
+    unit = "token/s" if name.startswith("tps") else "s"
+    if value is None:
+        return None
+    if isinstance(value, str):
+        level = parse(value, unit, what=name)
+    elif type(value) is not bool and isinstance(value, Real):
+        level = float(value)
+    else:
+        raise SpecError(f"{name} must be a number [{unit}] or text with a unit, not {brief(value)}")
+    if not level > 0.0:
+        raise SpecError(f"{name} {level:g} {unit} must be above 0; leave it out to ask nothing")
+    return level
 
 
 @dataclass(frozen=True)

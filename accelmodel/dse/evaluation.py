@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from accelmodel.dse.enumeration import evaluate, parts_of_study
-from accelmodel.dse.study import AXES, Study, load_study
+from accelmodel.dse.study import AXES, AXIS_NAMES, Study, load_study
 from accelmodel.errors import SpecError, unknown
 from accelmodel.inference.attributes import BITS, behind
 from accelmodel.inference.axes import gathered, with_coordinates
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 def _axis(name: str, value: Any) -> Any:
     """Return what is given for an axis as a number or a labelled array; text is read in the unit of the axis."""
-    if name not in AXES:
-        raise unknown("axis of a chip", name, AXES)
     if isinstance(value, str):
         value = parse(value, AXES[name], what=name)
     if isinstance(value, list | tuple):
@@ -37,6 +36,19 @@ def _axis(name: str, value: Any) -> Any:
     return axis if own is None else axis.assign_coords({name: own.assign_attrs({"units": AXES[name], **own.attrs})})
 
 
+def _by_name(axes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is given for the axes of a chip by the names that they have in results."""
+    found: dict[str, Any] = {}
+    for given, value in axes.items():
+        name = AXIS_NAMES.get(given, given)
+        if name not in AXES:
+            raise unknown("axis of a chip", given, [*AXES, *AXIS_NAMES])
+        if name in found:
+            raise SpecError(f"{given}: the same axis as {name}, which is given too; leave one of them out")
+        found[name] = _axis(name, value)
+    return found
+
+
 def evaluate_study(study: str | Study = "preserve-l2", **axes: Values | str | list[str]) -> xr.Dataset:
     """Return everything about some chips of a study, each judged by its best use.
 
@@ -46,8 +58,9 @@ def evaluate_study(study: str | Study = "preserve-l2", **axes: Values | str | li
         Name of a shipped study, path of a TOML file, or what ``load_study`` returns.
     **axes
         Axis of a chip → number in SI, text with a unit, a list or an array of them, or a DataArray: ``l2_capacity``
-        [B], ``link_bandwidth`` of one link [B/s], ``links``, ``hbm_stacks``, ``cores`` [1].  What is not given stays as
-        in the study's reference chip; nothing need be in the study's space.
+        [B], ``link_bandwidth`` of one link [B/s], ``links``, ``hbm_stacks``, ``cores`` [1]; or by its dotted name
+        as in a study's file, ``**{"l2.capacity": ...}``.  What is not given stays as in the study's reference chip;
+        nothing need be in the study's space.
 
     Returns
     -------
@@ -75,7 +88,7 @@ def evaluate_study(study: str | Study = "preserve-l2", **axes: Values | str | li
     """
     asked = load_study(study) if isinstance(study, str) else study
     parts = parts_of_study(asked)
-    chips = {name: _axis(name, value) for name, value in axes.items()}
+    chips = _by_name(axes)
     result = evaluate(asked, parts, **chips)
     specs: dict[str, Spec] = {name: load("model", name) for name in asked.workload.models}
     specs |= {"device": parts.device, "link": parts.link, "bill": parts.bill, "process": parts.process}

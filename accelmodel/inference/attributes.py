@@ -37,7 +37,7 @@ def overrides(parts: dict[str, Spec]) -> str:
 
 
 def behind(parts: dict[str, Spec]) -> dict[str, str]:
-    """Return version, digests, sources, weakest kind of fact and overrides of what stands behind an answer."""
+    """Return version, digests, sources, weakest kind of fact, overrides and notes of what stands behind an answer."""
     from accelmodel import __version__
 
     found = [fact for spec in parts.values() for fact in spec.facts.values()]
@@ -47,6 +47,7 @@ def behind(parts: dict[str, Spec]) -> dict[str, str]:
         "sources": ", ".join(sorted({fact.source for fact in found})),
         "weakest_fact": weakest(fact.standing for fact in found),
         "overrides": overrides(parts),
+        "notes": "; ".join(noted(parts)),
     }
 
 

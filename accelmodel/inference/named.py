@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from accelmodel.errors import SpecError, brief
 from accelmodel.specs.hardware import Cluster, Device
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import cluster, load, workload
-from accelmodel.specs.workload import Workload
+from accelmodel.specs.workload import Fields, Workload
 
 #: what stands for a model: name, path of a TOML file or of a Hugging Face ``config.json``, or the model itself
 ModelLike = str | LanguageModel
 #: what stands for a cluster: name or path of a device, a device, or the cluster itself
 ClusterLike = str | Device | Cluster
 #: what stands for a workload: it, or its fields
-WorkLike = Workload | Mapping[str, Any]
+WorkLike = Workload | Fields
 
 
 def as_model(given: ModelLike) -> LanguageModel:

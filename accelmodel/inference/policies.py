@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from numbers import Real
 from types import MappingProxyType
+from typing import Any
 
 from accelmodel.errors import SpecError, brief, unknown
 from accelmodel.inference.fused import fused
@@ -21,7 +22,7 @@ from accelmodel.laws.types import Policy
 
 @dataclass(frozen=True)
 class Technique:
-    """What runs beside the operators of a step, under its name.
+    """What runs beside the operators of a step, under its name; ``policy`` makes it.
 
     Attributes
     ----------
@@ -30,7 +31,12 @@ class Technique:
     parameters : mapping
         Parameter → value, those left out included.
     numbers : Policy
-        What the compiled loop takes.
+        What the compiled loop takes: what name and parameters say, never given, so that no label can be false.
+
+    Raises
+    ------
+    SpecError
+        As ``policy``.
 
     Examples
     --------
@@ -39,8 +45,13 @@ class Technique:
     """
 
     name: str
-    parameters: Mapping[str, float | str] = field(hash=False)
-    numbers: Policy
+    parameters: Mapping[str, float | str] = field(default_factory=dict, hash=False)
+    numbers: Policy = field(init=False)
+
+    def __post_init__(self) -> None:
+        given = dict(self.parameters)
+        object.__setattr__(self, "parameters", MappingProxyType(_checked(self.name, given)))
+        object.__setattr__(self, "numbers", TECHNIQUES[self.name](**given))
 
 
 def none() -> Policy:
@@ -83,17 +94,21 @@ def policy(name: str, **parameters: float | str) -> Technique:
     ...
     accelmodel.errors.SpecError: technique 'fused' takes no parameters, and was given threshold; leave it out
     """
+    return Technique(name, parameters)
+
+
+def _checked(name: str, parameters: dict[str, Any]) -> dict[str, float | str]:
+    """Return all parameters of a technique, its defaults where left out; raise SpecError where one is not its own."""
     if name not in TECHNIQUES:
         raise unknown("technique", name, TECHNIQUES)
-    function = TECHNIQUES[name]
-    takes = inspect.signature(function)
+    takes = inspect.signature(TECHNIQUES[name])
     for each, value in parameters.items():
         if not takes.parameters:
             raise SpecError(f"technique {name!r} takes no parameters, and was given {each}; leave it out")
         if each not in takes.parameters:
             raise unknown(f"parameter of technique {name!r}", each, takes.parameters)
-        kind = str if isinstance(takes.parameters[each].default, str) else Real
-        if not isinstance(value, kind):
+        kind: type = str if isinstance(takes.parameters[each].default, str) else Real
+        if type(value) is bool or not isinstance(value, kind):
             wanted = "a word" if kind is str else "a number"
             raise SpecError(f"{each} of technique {name!r} must be {wanted}, not {brief(value)}")
     try:
@@ -101,7 +116,7 @@ def policy(name: str, **parameters: float | str) -> Technique:
     except TypeError as error:
         raise SpecError(f"technique {name!r}: {error}; it takes {', '.join(takes.parameters)}") from None
     bound.apply_defaults()
-    return Technique(name, MappingProxyType(dict(bound.arguments)), function(**parameters))
+    return dict(bound.arguments)
 
 
 def chosen(technique: str | Technique) -> Technique:

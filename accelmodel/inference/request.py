@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import numpy as np
 
 from accelmodel.errors import Infeasible, unknown
-from accelmodel.inference.attributes import BITS, behind, of_technique, on_cluster, parts_of, told
+from accelmodel.inference.attributes import BITS, DEGREES, behind, of_technique, on_cluster, parts_of, told
 from accelmodel.inference.axes import carried, with_coordinates
 from accelmodel.inference.memory import memory_per_device
 from accelmodel.inference.named import ClusterLike, ModelLike, as_cluster, as_model
@@ -20,15 +20,21 @@ from accelmodel.laws.numeric import Number
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import workload
+from accelmodel.specs.workload import Phase
 
 if TYPE_CHECKING:
     import xarray as xr
 
+#: phases of a request, as type checkers know them
+RequestPhase: TypeAlias = Literal["end-to-end", "decode", "prefill"]
 PHASES = ("end-to-end", "decode", "prefill")
 #: contexts at which the sum over decode steps is evaluated: Gauss-Legendre, exact for a polynomial of
 #: degree 7 in the context; within 0.2 % of the sum over every step (tests)
 NODES = 4
 BASELINE = "none"
+FUSED = "fused"
+#: technique → the variable that holds its time alone
+_VARIABLES = {BASELINE: "baseline", FUSED: "fused", "preserve": "preserve"}
 
 
 def decode_contexts(prompt: Number, total: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
@@ -67,7 +73,7 @@ def prepare_request(
     if phase not in PHASES:
         raise unknown("phase", phase, PHASES)
     if phase != "end-to-end":
-        return [(prepare(model, cluster, workload(phase=phase, context=context, **work)), 1.0)]
+        return [(prepare(model, cluster, workload(phase=cast("Phase", phase), context=context, **work)), 1.0)]
     prompt = prompt_length(context)
     contexts, weights = decode_contexts(prompt, context)
     first = prepare(model, cluster, workload(phase="prefill", context=prompt, **work))
@@ -89,7 +95,7 @@ def run_request(parts: list[tuple[Inputs, Any]], technique: str | Technique) -> 
 
 def fits(model: LanguageModel, cluster: Cluster, phase: str, context: xr.DataArray, **work: Any) -> Any:
     """Return 1 where the memory of a device holds the model and every step of its whole requests, else 0."""
-    steps: dict[str, Number] = {phase: context}
+    steps: dict[Phase, Number] = {cast("Phase", phase): context}
     if phase == "end-to-end":
         steps = {"prefill": prompt_length(context), "decode": context}
     held: Any = 1.0
@@ -102,15 +108,16 @@ def fits(model: LanguageModel, cluster: Cluster, phase: str, context: xr.DataArr
 def _compare(
     model: LanguageModel, cluster: Cluster, phase: str, prefetch: Technique, context: xr.DataArray, work: dict[str, Any]
 ) -> xr.Dataset:
-    """Time requests of one model without prefetch, with fused kernels and with prefetch."""
+    """Time requests of one model with nothing beside the operators, with fused kernels and with the technique."""
     import xarray as xr
 
     parts = prepare_request(model, cluster, phase, context, **work)
-    compared: dict[str, str | Technique] = {"baseline": BASELINE, "fused": "fused", "preserve": prefetch}
+    compared: dict[str, str | Technique] = {BASELINE: BASELINE, FUSED: FUSED, prefetch.name: prefetch}
     runs = {name: run_request(parts, each) for name, each in compared.items()}
-    data = {name: run.step_time for name, run in runs.items()}
-    data["speedup"] = data["baseline"] / data["preserve"]
-    data["prefetched_bytes"] = runs["preserve"].prefetched_bytes
+    data = {_VARIABLES[name]: run.step_time for name, run in runs.items() if name in _VARIABLES}
+    data["time"] = xr.concat([run.step_time for run in runs.values()], xr.Variable("technique", list(runs)))
+    data["speedup"] = runs[BASELINE].step_time / runs[prefetch.name].step_time
+    data["prefetched_bytes"] = runs[prefetch.name].prefetched_bytes
     held = fits(model, cluster, phase, context, **work) + 0.0 * data["speedup"]
     if not (held > 0.5).any():
         raise Infeasible(f"{model.name}: no whole request fits; raise tp, or lower batch, context or the bits")
@@ -137,11 +144,11 @@ def speedups(
     batch: Sequence[int],
     context: Sequence[int],
     *,
-    phase: str = "end-to-end",
+    phase: RequestPhase = "end-to-end",
     prefetch: str | Technique = "preserve",
     precision: dict[str, float] | None = None,
 ) -> xr.Dataset:
-    """Compare no prefetch, fused kernels and PRESERVE over models, parallelism, batches and lengths.
+    """Compare no prefetch, fused kernels and a technique over models, parallelism, batches and lengths.
 
     Parameters
     ----------
@@ -153,16 +160,18 @@ def speedups(
     phase : {"end-to-end", "decode", "prefill"}
         The paper's mix by default.
     prefetch : str or Technique
-        What ``preserve`` stands for; the paper's by default, ``policy("preserve", threshold=...)`` with others.
+        What is compared with the two baselines; the paper's by default, ``policy("preserve", threshold=...)`` with
+        other parameters.
     precision : dict
         ``weight_bits``, ``activation_bits``, ``kv_bits``; 16 where not given.
 
     Returns
     -------
     xarray.Dataset
-        Over (model, tp, batch, context): ``baseline``, ``fused``, ``preserve`` [s], ``speedup`` [1],
-        ``prefetched_bytes`` [B] on one device, ``feasible``: whether it fits the memory.  Attributes as ``time_step``;
-        ``skipped``: why models that fit nowhere are left out.
+        Over (model, tp, batch, context): ``time`` [s], also over ``technique``; the same alone as ``baseline``,
+        ``fused`` and, if it is what was asked for, ``preserve`` [s]; of the technique asked for ``speedup`` over the
+        baseline [1] and ``prefetched_bytes`` [B] on one device; ``feasible``: whether it fits the memory.  Attributes
+        as ``time_step``; ``skipped``: why models that fit nowhere are left out.
 
     Raises
     ------
@@ -185,7 +194,7 @@ def speedups(
     import xarray as xr
 
     cluster = as_cluster(cluster)
-    given = [models] if isinstance(models, str | LanguageModel) else models
+    given = list(models) if isinstance(models, Iterable) and not isinstance(models, str) else [models]
     specs = [as_model(each) for each in given]
 
     work = {"tp": _axis("tp", tp), "batch": _axis("batch", batch), **(precision or {})}
@@ -201,6 +210,11 @@ def speedups(
     result = xr.concat(found, "model", combine_attrs="drop_conflicts")
     result = result.transpose("model", "tp", "batch", "context", ...)
     bits = {**dict.fromkeys(BITS, 16.0), **(precision or {})}
-    asked = {"phase": phase, "bits": json.dumps({name: told(value) for name, value in bits.items()})}
+    degrees = {**dict.fromkeys(DEGREES, 1.0), "tp": told(work["tp"])}
+    asked = {
+        "phase": phase,
+        "degrees": json.dumps(degrees),
+        "bits": json.dumps({name: told(value) for name, value in bits.items()}),
+    }
     result.attrs = {**_attributes(specs, cluster, ahead), **asked, "skipped": "; ".join(problems)}
     return with_coordinates(result, carried(cluster.device, cluster.link, cluster.scale_out))

@@ -6,7 +6,7 @@ What the step model times within a step, timed alone, as a micro-benchmark times
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, Unpack
 
 import numpy as np
 
@@ -23,10 +23,13 @@ from accelmodel.specs.cloud import KernelLibrary
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.load import load
 from accelmodel.specs.quantities import Values, labelled
+from accelmodel.specs.workload import Phase
 
 if TYPE_CHECKING:
     import xarray as xr
 
+#: collectives, as type checkers know them; ``operator_time.COLLECTIVES`` has their codes
+Kind: TypeAlias = Literal["all-reduce", "all-gather", "reduce-scatter", "all-to-all"]
 PRECISIONS = (16.0, 8.0, 4.0)
 #: what the shape of an attention is where nothing is said: a layer of Llama-3-8B
 _ATTENTION = {
@@ -176,7 +179,7 @@ def _ends(chip: Cluster, found: operator_time.Timed, **asked: Any) -> tuple[floa
     return low, high
 
 
-def attention(cluster: ClusterLike, phase: str = "decode", **shape: Unpack[AttentionShape]) -> xr.Dataset:
+def attention(cluster: ClusterLike, phase: Phase = "decode", **shape: Unpack[AttentionShape]) -> xr.Dataset:
     """Time the attention of one layer, grouped queries or not.
 
     Parameters
@@ -248,7 +251,7 @@ _SENT = {"all-reduce": 2.0}
 
 
 def collective(
-    cluster: ClusterLike, *, size: Values, kind: str = "all-reduce", devices: Values | None = None
+    cluster: ClusterLike, *, size: Values, kind: Kind = "all-reduce", devices: Values | None = None
 ) -> xr.Dataset:
     """Time collectives by the fastest algorithm that the cluster's software offers.
 

@@ -26,7 +26,7 @@ from accelmodel.inference.named import ClusterLike, ModelLike, WorkLike, as_clus
 from accelmodel.inference.operators import OperatorTable, operator_table
 from accelmodel.inference.policies import Technique, chosen, none
 from accelmodel.laws.kernels import step
-from accelmodel.laws.numeric import Array, Number
+from accelmodel.laws.numeric import Array, Number, has_axes
 from accelmodel.laws.types import ALGORITHMS, BOUNDS, COLLECTIVE, DETAIL, TOTALS, Operator, Policy
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
@@ -79,6 +79,11 @@ def _check_fit(model: LanguageModel, cluster: Cluster, work: Workload) -> tuple[
     """Return bytes needed on a device and whether they fit; raise Infeasible if no point does."""
     parts = memory_per_device(model, work)
     needed, capacity = sum(parts.values()), cluster.device.hbm.capacity
+    if has_axes(cluster.devices):
+        raise SpecError(
+            f"devices vary over {', '.join(map(str, cluster.devices.dims))}: a step is timed on one number of devices, "
+            "of which it uses tp x pp x dp; give the largest number, and an axis to tp, pp or dp"
+        )
     used = np.max(np.asarray(work.tp * work.pp * work.dp))
     if used > cluster.devices:
         raise SpecError(

@@ -6,7 +6,7 @@ Plain lists and floats, in the unit that the axis shows; ``figures`` only draws 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from accelmodel.dse.chip import design, parts_of
 from accelmodel.dse.explore import Exploration
 from accelmodel.dse.study import AXES, Study, load_study
 from accelmodel.inference.policies import policy
-from accelmodel.inference.request import speedups
+from accelmodel.inference.request import RequestPhase, speedups
 from accelmodel.report.timeline_points import bits_of
 from accelmodel.specs.load import load
 from accelmodel.units import show
@@ -123,7 +123,7 @@ def speedup_points(exploration: Exploration) -> dict[str, Any]:
         [tp],
         batches,
         contexts,
-        phase=study.workload.phase,
+        phase=cast("RequestPhase", study.workload.phase),
         prefetch=policy(study.candidate),
         precision=bits_of(study),
     )

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 import numpy as np
 
 from accelmodel.errors import SpecError
-from accelmodel.inference.attributes import behind, on_cluster, parts_of, told
+from accelmodel.inference.attributes import BITS, DEGREES, behind, of_technique, on_cluster, parts_of, told
+from accelmodel.inference.axes import carried
 from accelmodel.inference.memory import memory_per_device
 from accelmodel.inference.named import ClusterLike, ModelLike, as_cluster, as_model
+from accelmodel.inference.policies import chosen
 from accelmodel.laws.kernels.batching import Rules, Times
+from accelmodel.laws.numeric import has_axes
 from accelmodel.serving.simulate import closed_loop, open_loop, rules_of, simulate, step_tables, summary, under
 from accelmodel.specs.cloud import Engine
 from accelmodel.specs.hardware import Cluster
@@ -120,6 +124,8 @@ def serve(
     import xarray as xr
 
     spec, chip = as_model(model), as_cluster(cluster)
+    if has_axes(chip.devices) or carried(*parts_of(chip).values()) is not None:
+        raise SpecError("the server varies over axes; serve one at a time: its fields must be numbers")
     rules = load("engine", engine) if isinstance(engine, str) else engine
     if min(prompt, answer) < 1 or not 0.0 < percentile < 100.0:
         raise SpecError(f"prompt {prompt}, answer {answer}: at least 1 token; percentile {percentile:g}: 0 to 100")
@@ -148,10 +154,18 @@ def serve(
         **on_cluster(chip),
         "model": spec.name,
         **about,
-        "cut": json.dumps({key: told(value) for key, value in cut.items()}),
+        **of_technique(chosen("none")),
+        "degrees": json.dumps({**dict.fromkeys(DEGREES, 1.0), **_given(cut, DEGREES)}),
+        "bits": json.dumps({**dict.fromkeys(BITS, 16.0), **_given(cut, BITS)}),
+        "cut": json.dumps(_given(cut, tuple(cut))),
         name: str(told(values)),
     }
     return label(result)
+
+
+def _given(cut: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Return for JSON what was given of some fields of a cut."""
+    return {name: told(cut[name]) for name in names if name in cut}
 
 
 def _load(rate: Values, users: Values) -> tuple[str, Any]:
@@ -160,10 +174,10 @@ def _load(rate: Values, users: Values) -> tuple[str, Any]:
         given = {"rate": labelled("rate", rate), "users": labelled("users", users)}
     except ValueError as error:
         raise SpecError(f"rate and users: {error}") from None
-    chosen = [name for name, value in given.items() if np.any(np.asarray(value))]
-    if len(chosen) != 1:
+    asked = [name for name, value in given.items() if np.any(np.asarray(value))]
+    if len(asked) != 1:
         raise SpecError("give either a rate [1/s] or users, and not both")
-    values = given[chosen[0]]
+    values = given[asked[0]]
     if getattr(values, "ndim", 0) > 1:
-        raise SpecError(f"{chosen[0]}: one axis at most; call once for each value of the other")
-    return chosen[0], values
+        raise SpecError(f"{asked[0]}: one axis at most; call once for each value of the other")
+    return asked[0], values

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Unpack, cast, overload
 
-from accelmodel.errors import SpecError, unknown
+from accelmodel.errors import SpecError, brief, unknown
 from accelmodel.specs import facts, huggingface
 from accelmodel.specs.base import Residual, Spec, field_types, field_units, sections, value_of
 from accelmodel.specs.build import build
@@ -280,8 +280,13 @@ def cluster(
     >>> cluster("h100-sxm", devices=16, link="nvlink4-switch").devices
     16.0
     """
+    if not isinstance(device, str | Device):
+        raise SpecError(f"device must be a name, a path as text or load('device', name), not {brief(device)}")
     chip = load("device", device) if isinstance(device, str) else device
     inner, outer = link or chip.link, scale_out or chip.scale_out
+    for what, each in (("link", inner), ("scale_out", outer)):
+        if not isinstance(each, str | Link):
+            raise SpecError(f"{what} must be a name, a path as text or load('link', name), not {brief(each)}")
     inner = load("link", inner) if isinstance(inner, str) else inner
     outer = load("link", outer) if isinstance(outer, str) else outer
     return build(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Required, TypedDict
+from typing import Annotated, Literal, Required, TypeAlias, TypedDict
 
 from pydantic.dataclasses import dataclass
 
@@ -16,11 +16,14 @@ from accelmodel.specs.quantities import (
     Values,
 )
 
+#: one new token of each sequence, or all of them
+Phase: TypeAlias = Literal["prefill", "decode"]
+
 
 class Fields(TypedDict, total=False):
     """What a ``Workload`` is made from; see there."""
 
-    phase: Required[str]
+    phase: Required[Phase]
     batch: Required[Values]
     context: Required[Values]
     prefix: Values

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 
 import pytest
 
@@ -138,3 +139,45 @@ def test_device_and_model_by_path(answer, tmp_path):
     hub = answer("step --device chip.toml --model ./config.json --tp 8")
     assert mine["device"] == "chip"
     assert mine["time_s"] == shipped["time_s"] == hub["time_s"]
+
+
+ODD = """
+[default]
+kind = "paper"
+source = "s"
+locator = "x"
+[sources.s]
+title = "x"
+[device]
+like = "h100-sxm"
+"""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "step --model llama-3-8b",
+        "preserve --model llama-3-8b --phase decode",
+        "matmul --m 1 --n 64 --k 64",
+        "attention",
+        "collective --bytes 1MB",
+    ],
+)
+def test_notes_whole_in_json_and_one_line_for_people(answer, run, tmp_path, command):
+    (tmp_path / "odd.toml").write_text(ODD, encoding="utf-8")
+    data = answer(f"{command} --device odd.toml")
+    assert "h100-sxm, not measured on this chip" in data["notes"]
+    assert data["weakest_fact"] in facts.KINDS
+    code, out, _ = run(f"{command} --device odd.toml")
+    assert code == 0
+    (line,) = [line for line in out.splitlines() if "odd: " in line or "on odd:" in line]
+    assert re.fullmatch(r"\d+ notes? on odd: accelmodel show odd.toml", line)
+    assert "not measured" not in out
+    assert "accelmodel show" not in run(f"{command} --device h100-sxm")[1]
+    assert run("show odd.toml")[0] == 0
+
+
+def test_a_step_says_what_was_changed(answer):
+    data = answer(f"{STEP} --l2 104MB")
+    assert data["overrides"] == {"device": {"l2.capacity": 104e6}}
+    assert answer(STEP)["overrides"] == {}

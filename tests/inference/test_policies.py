@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -57,13 +58,24 @@ def test_a_technique_cannot_be_changed():
         ("preserve", {"threshold": 17.0}, "threshold 17 must be a share of usable L2 from 0 to 16"),
         ("preserve", {"rule": 1.0}, "rule of technique 'preserve' must be a word, not 1.0"),
         ("preserve", {"threshold": float("nan")}, "threshold nan must be"),
+        ("preserve", {"threshold": True}, "threshold of technique 'preserve' must be a number, not True"),
         ("preserve", {"threshold": "half"}, "threshold of technique 'preserve' must be a number, not 'half'"),
     ],
 )
 def test_refused_with_the_closest_match(name, parameters, says):
-    with pytest.raises(SpecError) as caught:
-        policy(name, **parameters)
-    assert says in str(caught.value)
+    for make in (policy, lambda name, **parameters: Technique(name, parameters)):
+        with pytest.raises(SpecError) as caught:
+            make(name, **parameters)
+        assert says in str(caught.value)
+
+
+def test_a_label_cannot_be_false():
+    """Numbers follow from name and parameters; nobody gives them."""
+    with pytest.raises(TypeError):
+        Technique("preserve", {"threshold": 1.0, "rule": "paper"}, policy("none").numbers)
+    assert Technique("preserve", {"threshold": 0.5}) == policy("preserve", threshold=0.5)
+    half = dataclasses.replace(policy("preserve"), parameters={"threshold": 0.5})
+    assert half.numbers == policy("preserve", threshold=0.5).numbers
 
 
 @given(

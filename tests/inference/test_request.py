@@ -86,6 +86,7 @@ def test_contract_of_the_dataset(warm):
     assert result.model.values.tolist() == [MODEL, "qwen2-7b"]
     assert result.tp.values.tolist() == [2, 4]
     units = {"baseline": "s", "fused": "s", "preserve": "s", "speedup": "1", "prefetched_bytes": "B", "feasible": "1"}
+    units["time"] = "s"
     assert {name: variable.attrs["units"] for name, variable in result.data_vars.items()} == units
     assert result.feasible.dtype == bool
     assert {"phase": "end-to-end", "device": "ascend-910b2", "skipped": ""}.items() <= result.attrs.items()
@@ -130,6 +131,29 @@ def test_nothing_to_gain_on_one_device(warm, phase):
     assert (result.fused == result.baseline).all()
     assert (result.prefetched_bytes == 0.0).all()
     assert result.attrs["phase"] == phase
+
+
+@pytest.mark.parametrize(
+    ("technique", "variables"),
+    [
+        ("none", {"baseline", "fused"}),
+        ("fused", {"baseline", "fused"}),
+        ("preserve", {"baseline", "fused", "preserve"}),
+    ],
+)
+def test_times_stand_under_the_name_of_their_technique(warm, technique, variables):
+    """No variable is named after a technique that was not timed; the speed-up is that of the one asked for."""
+    result = am.speedups(MODEL, on_ascend(), [8], [4], [4096], phase="decode", prefetch=technique)
+    assert variables == {"baseline", "fused", "preserve"} & set(result.data_vars)
+    assert result.attrs["technique"] == technique
+    work = {"phase": "decode", "batch": 4, "context": 4096, "tp": 8}
+    for name in result.technique.values.tolist():
+        alone = am.total_time(MODEL, on_ascend(), work, name)
+        assert result.time.sel(technique=name).item() == float(alone.step_time)
+        assert result["baseline" if name == "none" else name].item() == float(alone.step_time)
+    asked = am.total_time(MODEL, on_ascend(), work, technique)
+    assert result.speedup.item() == pytest.approx(result.baseline.item() / float(asked.step_time), rel=1e-12)
+    assert result.prefetched_bytes.item() == float(asked.prefetched_bytes)
 
 
 def test_no_threshold_no_gain(warm):
