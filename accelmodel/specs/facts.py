@@ -258,6 +258,9 @@ def read_facts(path: Path, table: str, others: Iterable[str] = (), sections: Ite
         head["architecture"] = body["architecture"]  # a word alone needs no source: its file has one
     found: dict[str, Fact] = {}
     for field, entry in _entries({**content, table: body}, table, sections):
+        if field in found:
+            faults[field] = "stands twice; leave one out"
+            continue
         try:
             found[field] = read_fact(entry, content.get("default", {}), content.get("sources", {}))
         except SpecError as error:

@@ -215,7 +215,7 @@ def override(spec: S, changes: Mapping[str, Any] | None = None, /, **fields: Any
     Raises
     ------
     SpecError
-        If a field is unknown or its value not allowed.
+        If a field is unknown or given twice, or its value not allowed.
 
     Examples
     --------
@@ -229,8 +229,12 @@ def override(spec: S, changes: Mapping[str, Any] | None = None, /, **fields: Any
     units, parts = field_units(spec_type), sections(spec_type)
     sourced = dict(getattr(spec, "facts", {}))
     values: dict[str, Any] = {}
-    for name, value in {**(changes or {}), **fields}.items():
+    spelt: dict[str, str] = {}
+    for name, value in [*(changes or {}).items(), *fields.items()]:
         field = dotted(spec_type, name)
+        if field in spelt:
+            raise SpecError(f"{field}: is given twice, as {spelt[field]} and as {name}; leave one out")
+        spelt[field] = name
         if isinstance(value, str) and not isinstance(value_of(spec, field), str):
             value = parse(value, units[field], what=name)
         values[field] = word(spec_type, value)

@@ -136,6 +136,37 @@ def test_a_field_by_two_names_is_refused(tmp_path):
         am.load("device", str(path))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[device]\nLIKE\n[device.l2]\nways = 8\n[l2]\nways = 4\n",
+        '[device]\nLIKE\n"l2.ways" = 8\n[l2]\nways = 4\n',
+        '[device]\nLIKE\n"l2.ways" = 8\nl2.ways = 4\n',
+        '[device]\nLIKE\n"l2.ways" = 8\nl2_ways = 8\n',
+    ],
+)
+def test_a_field_in_two_places_is_refused(tmp_path, text):
+    path = tmp_path / "twice.toml"
+    default = '[default]\nkind = "paper"\nsource = "s"\nlocator = "x"\n[sources.s]\ntitle = "x"\n'
+    path.write_text(default + text.replace("LIKE", 'like = "l4"'), encoding="utf-8")
+    with pytest.raises(SpecError, match=r"l2\.ways: stands twice.*; leave one out"):
+        am.load("device", str(path))
+
+
+@pytest.mark.parametrize(
+    ("changes", "fields"),
+    [
+        ({"l2.capacity": 1e6}, {"l2_capacity": 2e6}),
+        ({"l2.capacity": 1e6, "l2_capacity": 2e6}, {}),
+        ({"l2_capacity": 1e6}, {"l2_capacity": 1e6}),
+        ({"matmul.exposed": 0.5}, {"unhidden": 0.6}),
+    ],
+)
+def test_override_refuses_a_field_given_twice(changes, fields):
+    with pytest.raises(SpecError, match=r"is given twice, as .* and as .*; leave one out"):
+        am.override(am.load("device", "l4"), changes, **fields)
+
+
 def test_a_section_may_stand_inside_the_table(tmp_path):
     path = tmp_path / "inside.toml"
     default = '[default]\nkind = "paper"\nsource = "s"\nlocator = "x"\n[sources.s]\ntitle = "x"\n'
