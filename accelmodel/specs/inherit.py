@@ -2,12 +2,14 @@
 
 From the farthest to the nearest: ``generic``, the architecture (which may be like another), the device that it is
 ``like``, its own file, its own fitted constants.  The nearest that states a field gives it.  What is not its own says
-so (``Fact.inherited``): it was not measured on this chip, so residuals are not inherited, and neither is a price.
+so (``Fact.inherited``): it was not measured on this chip, so residuals are not inherited, and neither is a price, and
+a constant that was fitted to another device takes a wider range.
 """
 
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,9 +18,11 @@ from pathlib import Path
 
 from accelmodel.errors import SpecError, listed
 from accelmodel.specs import facts, find
+from accelmodel.specs.base import field_types
 from accelmodel.specs.derive import DERIVE, derived
 from accelmodel.specs.facts import Fact, FactFile
 from accelmodel.specs.hardware import Device
+from accelmodel.specs.quantities import Quantity
 from accelmodel.specs.read import read
 
 #: what holds for any chip, with wide ranges
@@ -30,6 +34,12 @@ _NAME = 3
 _ALIKE = 0.8
 #: what is of one product and of no other
 _OWN = ("price",)
+#: kinds of fact that hold for the device that was measured
+_FITTED = ("calibrated", "measured")
+#: how far such a fact may lie off for another device, where no architecture says it [1]
+_SPREAD = 0.3
+#: what the name of an origin begins with where it is an architecture
+_FAMILY = "architecture "
 
 
 @dataclass(frozen=True)
@@ -243,6 +253,35 @@ def _inherited(layers: list[tuple[FactFile, str]], fitted: bool) -> tuple[dict[s
     return found, digests
 
 
+def _spans(family: list[FactFile]) -> dict[str, tuple[float, float]]:
+    """Return the range of each field that an architecture states, from the nearest file that states one."""
+    return {
+        name: fact.range
+        for file in family
+        for name, fact in file.facts.items()
+        if fact.range and fact.kind not in _FITTED
+    }
+
+
+def _widened(name: str, fact: Fact, span: tuple[float, float] | None) -> Fact:
+    """Return a constant that was fitted to another device, or measured of it, with the range it has for this one.
+
+    Its own range says how well it is known of that device.  Of another one less is known: what its architecture, or
+    any chip, may have; where no file says that, 30 % to either side, which is a judgement.
+    """
+    if fact.kind not in _FITTED or fact.inherited.startswith(_FAMILY) or not isinstance(fact.value, float):
+        return fact
+    ends = sorted((fact.value * (1.0 - _SPREAD), fact.value * (1.0 + _SPREAD)))
+    quantity = field_types(Device)[name].quantity or Quantity()
+    if quantity.whole:
+        ends = [float(math.floor(ends[0])), float(math.ceil(ends[1]))]
+    low, high = span or ends
+    low, high = min(low, *(fact.range or (fact.value,))), max(high, *(fact.range or (fact.value,)))
+    least = quantity.ge if quantity.ge is not None else low
+    most = quantity.le if quantity.le is not None else high
+    return replace(fact, range=(max(low, least), min(high, most)))
+
+
 def inherit(path: Path, fitted: bool) -> Heritage:
     """Return what the file of a device says, over what it inherits.
 
@@ -262,9 +301,12 @@ def inherit(path: Path, fitted: bool) -> Heritage:
     word = _word([*line, own])
     start, exact = _start(own, word)
     family = _shipped_line(start) if find.is_shipped(start) else _line("architecture", start)
-    layers = [(_sound(file), f"architecture {file.path.stem}") for file in family]
+    layers = [(_sound(file), f"{_FAMILY}{file.path.stem}") for file in family]
     layers += [(file, file.name) for file in line]
     found, digests = _inherited(layers, fitted and not own.head.get("uncalibrated", False))
+    if not find.is_shipped(own.path):  # a shipped file was written with the ranges in view that it takes
+        spans = _spans(family)
+        found = {name: _widened(name, fact, spans.get(name)) for name, fact in found.items()}
     rules = {name: found.pop(f"derive.{name}") for name in DERIVE if f"derive.{name}" in found}
     stated = {**found, **own.facts}
     if not word:

@@ -310,6 +310,42 @@ def test_ranges_of_a_sheet_are_kept(tmp_path):
     assert chip.facts["compute.cores"].range == (32.0, 128.0)
 
 
+def test_a_constant_fitted_to_another_device_has_a_wider_range(tmp_path):
+    near, hopper = am.load("device", "h100-sxm"), device_file(tmp_path, "plain", architecture='"hopper"')
+    chip, plain = am.load("device", str(heir(tmp_path, "h100-sxm"))), am.load("device", str(hopper))
+    fitted = [name for name, fact in near.facts.items() if fact.kind == "calibrated"]
+    assert len(fitted) > 5
+    for name in fitted:
+        low, high = chip.facts[name].range
+        for inside in (near.facts[name].range, plain.facts[name].range):
+            assert low <= inside[0] <= inside[1] <= high, name
+        assert value_of(chip, name) == value_of(near, name)
+    assert chip.facts["compute.matrix_share"].range == (
+        min(0.6, near.facts["compute.matrix_share"].range[0]),
+        max(0.81, near.facts["compute.matrix_share"].range[1]),
+    )
+
+
+def test_where_no_architecture_has_a_range_it_is_30_percent(tmp_path):
+    cores, launch = "cores = { value = 9, kind = 'measured' }", "launch_time = { value = 2, unit = 'us' }"
+    heir(tmp_path, "h100-sxm", f"{cores}\n{launch}", "one")
+    chip = am.load("device", str(heir(tmp_path, "one", name="two")))
+    assert chip.facts["compute.launch_time"].range is None  # of a data sheet
+    assert chip.facts["compute.cores"].range == (6.0, 12.0)  # 6.3 to 11.7, whole
+    assert am.load("device", str(tmp_path / "one.toml")).facts["compute.cores"].range is None
+
+
+@pytest.mark.parametrize("name", load.available("device"))
+def test_shipped_devices_keep_the_ranges_of_their_files(name):
+    device = am.load("device", name, fitted=False)
+    path = find.path_of("device", name)
+    for field, fact in inherit(path, False).own.facts.items():
+        assert device.facts[field].range == fact.range
+    for field, fact in device.facts.items():
+        if fact.inherited in load.available("device"):
+            assert fact.range == am.load("device", fact.inherited, fitted=False).facts[field].range
+
+
 def test_the_digest_changes_with_what_is_inherited(tmp_path):
     one = heir(tmp_path, "h100-sxm", "[l2]\nways = 8", "one")
     two = heir(tmp_path, "one", name="two")
