@@ -320,7 +320,7 @@ def inherit(path: Path, fitted: bool) -> Heritage:
         own = replace(own, faults={**own.faults, "vendor": said})
     if find.is_shipped(own.path):
         return Heritage(own, stated, digests, ())
-    notes = (*_unknown(word, start.stem, exact), *_mixed(own, line, start), *_origins(stated))
+    notes = (*_unknown(word, start.stem, exact), *_mixed(own, line, start), *origins(stated))
     return Heritage(own, stated, digests, notes)
 
 
@@ -354,14 +354,14 @@ def _mixed(own: FactFile, line: list[FactFile], start: Path) -> tuple[str, ...]:
     )
 
 
-def _origins(facts: Mapping[str, Fact]) -> tuple[str, ...]:
+def origins(facts: Mapping[str, Fact]) -> tuple[str, ...]:
     """Return the notes on what a device takes from elsewhere, one for each file that it takes from."""
-    origins: dict[str, list[str]] = {}
+    taken: dict[str, list[str]] = {}
     for field, fact in facts.items():
         if fact.inherited and field not in ("vendor", "architecture"):
-            origins.setdefault(fact.inherited, []).append(field)
+            taken.setdefault(fact.inherited, []).append(field)
     return tuple(
         f"{len(fields)} value{'s' if len(fields) > 1 else ''} from {origin}, not measured on this chip: "
         f"{', '.join(fields)}"
-        for origin, fields in origins.items()
+        for origin, fields in taken.items()
     )

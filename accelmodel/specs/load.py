@@ -24,10 +24,10 @@ from accelmodel.specs.derive import DERIVE
 from accelmodel.specs.facts import Fact
 from accelmodel.specs.find import FOLDERS, available, calibrated_path, path_of
 from accelmodel.specs.hardware import BillOfMaterials, Cluster, Device, Link, Process, Storage
-from accelmodel.specs.inherit import inherit, refused
+from accelmodel.specs.inherit import inherit, origins, refused
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.names import dotted, flat, word
-from accelmodel.specs.plausibility import doubts
+from accelmodel.specs.plausibility import READ, doubts
 from accelmodel.specs.quantities import Values, labelled
 from accelmodel.specs.read import read
 from accelmodel.specs.workload import Fields, Workload
@@ -94,12 +94,27 @@ def _from_file(kind: str, path: Path, fitted: bool = True) -> Spec:
 
 
 def _doubts(device: Device) -> tuple[str, ...]:
-    """Return what looks wrong in a device; a process that cannot be read only leaves out what needs it."""
+    """Return what looks wrong in a device; a process that cannot be read only leaves out what needs it.
+
+    Of a device with axes where the checks look nothing is said.
+    """
+    if any(hasattr(value_of(device, name), "dims") for name in READ):
+        return ()
     try:
         return doubts(device, load("process", device.process))
     except SpecError as error:
         first = str(error).partition(" Allowed:")[0].splitlines()[0]
         return (*doubts(device, None), f"its die was not held against a reticle: {first}")
+
+
+def _with_notes_of_today(before: Device, after: Device) -> Device:
+    """Return a changed device with the notes that its values and facts give, in place of those before the change."""
+    taken = origins(before.facts)
+    said = {*taken, *_doubts(before)}
+    kept = tuple(note for note in before.notes if note not in said)
+    heir = origins(after.facts) if set(taken) <= set(before.notes) else ()  # shipped devices do not say it
+    notes = (*kept, *heir, *_doubts(after))
+    return after if notes == after.notes else dataclasses.replace(after, notes=notes)
 
 
 def _residuals(path: Path) -> tuple[Residual, ...]:
@@ -209,8 +224,8 @@ def override(spec: S, changes: Mapping[str, Any] | None = None, /, **fields: Any
     Returns
     -------
     Spec
-        Of the same type, with the facts of the new values, and without residuals: what was measured of one chip says
-        less of another.
+        Of the same type, with the facts and notes of the new values, and without residuals: what was measured of one
+        chip says less of another.
 
     Raises
     ------
@@ -248,7 +263,10 @@ def override(spec: S, changes: Mapping[str, Any] | None = None, /, **fields: Any
         # what was measured of one chip says less of another
         whole |= {"facts": sourced, "residuals": ()}
     where = getattr(spec, "name", spec_type.__name__)
-    return build(spec_type, {**whole, **_with_axes(spec_type, values, where)}, where)
+    changed = build(spec_type, {**whole, **_with_axes(spec_type, values, where)}, where)
+    if isinstance(spec, Device) and isinstance(changed, Device):
+        return cast(S, _with_notes_of_today(spec, changed))
+    return changed
 
 
 def cluster(
