@@ -320,7 +320,7 @@ def inherit(path: Path, fitted: bool) -> Heritage:
         own = replace(own, faults={**own.faults, "vendor": said})
     if find.is_shipped(own.path):
         return Heritage(own, stated, digests, ())
-    notes = (*_unknown(word, start.stem, exact), *_mixed(own, line, start), *origins(stated))
+    notes = (*_unknown(word, start.stem, exact), *_mixed(own, line, start))
     return Heritage(own, stated, digests, notes)
 
 

@@ -22,7 +22,7 @@ from accelmodel.specs.build import build
 from accelmodel.specs.cloud import Engine, Instance, KernelLibrary
 from accelmodel.specs.derive import DERIVE
 from accelmodel.specs.facts import Fact
-from accelmodel.specs.find import FOLDERS, available, calibrated_path, path_of
+from accelmodel.specs.find import FOLDERS, available, calibrated_path, is_shipped, path_of
 from accelmodel.specs.hardware import BillOfMaterials, Cluster, Device, Link, Process, Storage
 from accelmodel.specs.inherit import inherit, origins, refused
 from accelmodel.specs.language_model import LanguageModel
@@ -85,6 +85,8 @@ def _from_file(kind: str, path: Path, fitted: bool = True) -> Spec:
         digests.append(more.digest)
         residuals = _residuals(beside)
     found = {name: found[name] for name in field_units(spec_type) if name in found}
+    if kind == "device" and not is_shipped(path):
+        notes = (*notes, *origins(found))
     values = {name: fact.value for name, fact in found.items()}
     about = {"name": file.name, "facts": found, "digest": _digest(digests), "residuals": residuals, "notes": notes}
     spec = build(spec_type, {**values, **about}, str(path), file.faults, [field for _, field, *_ in DERIVE.values()])

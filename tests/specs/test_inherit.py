@@ -234,6 +234,7 @@ def test_own_constants_beside_the_file_win(tmp_path):
     assert chip.compute.matrix_share == 0.5
     assert chip.facts["compute.matrix_share"].inherited == ""
     assert [each.rows for each in chip.residuals] == [7]
+    assert not any("compute.matrix_share" in note for note in chip.notes)
     assert am.load("device", str(path), fitted=False).compute.matrix_share == 0.803
 
 
