@@ -38,8 +38,6 @@ _OWN = ("price",)
 _FITTED = ("calibrated", "measured")
 #: how far such a fact may lie off for another device, where no architecture says it [1]
 _SPREAD = 0.3
-#: what the name of an origin begins with where it is an architecture
-_FAMILY = "architecture "
 
 
 @dataclass(frozen=True)
@@ -269,7 +267,7 @@ def _widened(name: str, fact: Fact, span: tuple[float, float] | None) -> Fact:
     Its own range says how well it is known of that device.  Of another one less is known: what its architecture, or
     any chip, may have; where no file says that, 30 % to either side, which is a judgement.
     """
-    if fact.kind not in _FITTED or fact.inherited.startswith(_FAMILY) or not isinstance(fact.value, float):
+    if fact.kind not in _FITTED or fact.inherited.startswith(facts.ARCHITECTURE) or not isinstance(fact.value, float):
         return fact
     ends = sorted((fact.value * (1.0 - _SPREAD), fact.value * (1.0 + _SPREAD)))
     quantity = field_types(Device)[name].quantity or Quantity()
@@ -301,7 +299,7 @@ def inherit(path: Path, fitted: bool) -> Heritage:
     word = _word([*line, own])
     start, exact = _start(own, word)
     family = _shipped_line(start) if find.is_shipped(start) else _line("architecture", start)
-    layers = [(_sound(file), f"{_FAMILY}{file.path.stem}") for file in family]
+    layers = [(_sound(file), f"{facts.ARCHITECTURE}{file.path.stem}") for file in family]
     layers += [(file, file.name) for file in line]
     found, digests = _inherited(layers, fitted and not own.head.get("uncalibrated", False))
     if not find.is_shipped(own.path):  # a shipped file was written with the ranges in view that it takes

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Unpack, cast, overload
+from typing import Any, Literal, TypeAlias, TypeVar, Unpack, cast, overload
 
-from accelmodel.errors import SpecError, unknown
+from accelmodel.errors import SpecError, brief, unknown
 from accelmodel.specs import facts, huggingface
-from accelmodel.specs.base import Residual, Spec, field_types, field_units, sections, value_of
+from accelmodel.specs.base import Residual, Spec, field_types, field_units, need_spec, sections, value_of
 from accelmodel.specs.build import build
 from accelmodel.specs.cloud import Engine, Instance, KernelLibrary
 from accelmodel.specs.derive import DERIVE
@@ -49,6 +50,8 @@ _KINDS: dict[str, type[Spec]] = {
     "library": KernelLibrary,
 }
 S = TypeVar("S")
+#: how a specification is named: by name, or by path
+Name: TypeAlias = "str | os.PathLike[str]"
 #: kind of spec → (folder of hwspecs, type)
 TYPES = {kind: (FOLDERS[kind], spec_type) for kind, spec_type in _KINDS.items()}
 
@@ -136,33 +139,33 @@ def _from_huggingface(path: Path) -> LanguageModel:
 
 
 @overload
-def load(kind: Literal["device"], name: str, *, fitted: bool = ...) -> Device: ...
+def load(kind: Literal["device"], name: Name, *, fitted: bool = ...) -> Device: ...
 @overload
-def load(kind: Literal["link"], name: str, *, fitted: bool = ...) -> Link: ...
+def load(kind: Literal["link"], name: Name, *, fitted: bool = ...) -> Link: ...
 @overload
-def load(kind: Literal["model"], name: str, *, fitted: bool = ...) -> LanguageModel: ...
+def load(kind: Literal["model"], name: Name, *, fitted: bool = ...) -> LanguageModel: ...
 @overload
-def load(kind: Literal["process"], name: str, *, fitted: bool = ...) -> Process: ...
+def load(kind: Literal["process"], name: Name, *, fitted: bool = ...) -> Process: ...
 @overload
-def load(kind: Literal["bill"], name: str, *, fitted: bool = ...) -> BillOfMaterials: ...
+def load(kind: Literal["bill"], name: Name, *, fitted: bool = ...) -> BillOfMaterials: ...
 @overload
-def load(kind: Literal["storage"], name: str, *, fitted: bool = ...) -> Storage: ...
+def load(kind: Literal["storage"], name: Name, *, fitted: bool = ...) -> Storage: ...
 @overload
-def load(kind: Literal["instance"], name: str, *, fitted: bool = ...) -> Instance: ...
+def load(kind: Literal["instance"], name: Name, *, fitted: bool = ...) -> Instance: ...
 @overload
-def load(kind: Literal["engine"], name: str, *, fitted: bool = ...) -> Engine: ...
+def load(kind: Literal["engine"], name: Name, *, fitted: bool = ...) -> Engine: ...
 @overload
-def load(kind: Literal["library"], name: str, *, fitted: bool = ...) -> KernelLibrary: ...
+def load(kind: Literal["library"], name: Name, *, fitted: bool = ...) -> KernelLibrary: ...
 @overload
-def load(kind: str, name: str, *, fitted: bool = ...) -> Any: ...
-def load(kind: str, name: str, *, fitted: bool = True) -> Any:
+def load(kind: str, name: Name, *, fitted: bool = ...) -> Any: ...
+def load(kind: str, name: Name, *, fitted: bool = True) -> Any:
     """Return a specification by name or by path.
 
     Parameters
     ----------
     kind : {"device", "link", "model", "process", "bill", "storage", "instance", "engine", "library"}
         What to load.
-    name : str
+    name : str or path
         A shipped name, the path of a TOML file, for models the path of a ``config.json``, or ``my-chip`` for a
         ``my-chip.toml`` in the working directory.
     fitted : bool
@@ -185,7 +188,13 @@ def load(kind: str, name: str, *, fitted: bool = True) -> Any:
     """
     if kind not in TYPES:
         raise unknown("kind of specification", kind, TYPES)
-    path = path_of(kind, name)
+    if isinstance(name, os.PathLike):
+        path, name = Path(name), ""
+        path = path / "config.json" if kind == "model" and path.is_dir() else path
+    elif isinstance(name, str):
+        path = path_of(kind, name)
+    else:
+        raise SpecError(f"{kind} {brief(name)}: is neither a name nor a path; allowed: {', '.join(available(kind))}")
     if name in available(kind):
         return _shipped(kind, path, fitted)
     if path.suffix == ".json" and kind == "model":
@@ -242,6 +251,7 @@ def override(spec: S, changes: Mapping[str, Any] | None = None, /, **fields: Any
     >>> override(chip, hbm_bandwidth=[2e12, 3e12]).hbm.bandwidth.dims
     ('hbm_bandwidth',)
     """
+    need_spec(spec)
     spec_type = type(spec)
     units, parts = field_units(spec_type), sections(spec_type)
     sourced = dict(getattr(spec, "facts", {}))
@@ -370,6 +380,11 @@ def provenance(*specs: Any) -> list[dict[str, Any]]:
         One for each fact: ``spec``, ``field`` by its dotted name, ``value`` and ``range`` in SI, ``unit``, ``kind``,
         ``source`` (a key of ``sources.toml``), ``locator``, ``note``.
 
+    Raises
+    ------
+    SpecError
+        If one is a name and no specification.
+
     Examples
     --------
     >>> row = next(row for row in provenance(load("device", "h100-sxm")) if row["field"] == "hbm.capacity")
@@ -378,6 +393,7 @@ def provenance(*specs: Any) -> list[dict[str, Any]]:
     """
     rows = []
     for spec in specs:
+        need_spec(spec)
         for name, fact in spec.facts.items():
             rows.append({"spec": spec.name, "field": name, **dataclasses.asdict(fact)})
     return rows

@@ -214,6 +214,14 @@ def test_what_was_fitted_to_a_neighbour_is_taken_but_not_claimed(tmp_path):
     assert bare.compute.matrix_share == am.load("device", "h100-sxm", fitted=False).compute.matrix_share
 
 
+def test_what_another_chip_has_is_assumed_of_this_one_but_not_what_its_architecture_states(tmp_path):
+    chip = am.load("device", str(heir(tmp_path, "h100-sxm")))
+    fact = chip.facts["hbm.capacity"]
+    assert (fact.kind, fact.inherited, fact.standing) == ("datasheet", "h100-sxm", "assumed")
+    fact = am.load("device", str(device_file(tmp_path, architecture='"hopper"'))).facts["process"]
+    assert (fact.kind, fact.inherited, fact.standing) == ("datasheet", "architecture hopper", "datasheet")
+
+
 def test_intervals_are_those_of_an_unmeasured_chip(tmp_path):
     chip = am.load("device", str(heir(tmp_path, "h100-sxm")))
     plain = am.load("device", "mi300x")

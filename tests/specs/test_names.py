@@ -73,6 +73,16 @@ def test_the_table_of_former_names_holds_no_name_of_today():
             assert names.canonical(spec_type, now)
 
 
+def test_a_former_name_may_stand_in_its_section(tmp_path):
+    chip = am.load("device", "l4")
+    assert am.override(chip, {"matmul.unhidden": 0.5}).matmul.exposed == 0.5
+    default = '[default]\nkind = "paper"\nsource = "s"\nlocator = "x"\n[sources.s]\ntitle = "x"\n'
+    (tmp_path / "old.toml").write_text(f'{default}[device]\nlike = "l4"\n[matmul]\nunhidden = 0.5\n', encoding="utf-8")
+    assert am.load("device", str(tmp_path / "old.toml")).matmul.exposed == 0.5
+    with pytest.raises(SpecError, match=r"unknown field of Device 'l2\.unhidden'"):
+        am.override(chip, {"l2.unhidden": 0.5})
+
+
 def test_override_takes_former_names_and_words():
     chip = am.load("device", "a100-sxm-80gb")
     assert am.override(chip, unhidden=0.5) == am.override(chip, {"matmul.exposed": 0.5})
