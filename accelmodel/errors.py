@@ -31,8 +31,9 @@ class Infeasible(ValueError):
 def unknown(what: str, given: object, allowed: Iterable[str]) -> SpecError:
     """Return the error for a name that is not in a closed list, with the closest match."""
     names = sorted(allowed)
-    close = get_close_matches(str(given), names, n=1, cutoff=0.5)
-    hint = f", did you mean {close[0]!r}?" if close else "."
+    small = {name.lower(): name for name in reversed(names)}
+    close = get_close_matches(str(given).lower(), small, n=1, cutoff=0.5)
+    hint = f", did you mean {small[close[0]]!r}?" if close else "."
     return SpecError(f"unknown {what} {given!r}{hint} Allowed: {', '.join(names)}")
 
 

@@ -10,12 +10,19 @@ import typer
 from accelmodel.cli.options import Json, emit
 from accelmodel.cli.terminal import say, write_text
 from accelmodel.errors import SpecError, unknown
+from accelmodel.specs.find import available
 from accelmodel.specs.load import TYPES
 from accelmodel.specs.schema import file_schema
 from accelmodel.specs.template import new_file
 
 app = typer.Typer(add_completion=False)
 KINDS = (*TYPES, "study")
+#: kind of file → how to name it, where no option of its own name does
+_USE = {
+    "process": 'name it in a device\'s file, process = "{name}"',
+    "bill": 'name it in a study\'s file, bill = "{name}"',
+    "storage": "name it with --tier {name}",
+}
 
 
 @app.command("new")
@@ -29,15 +36,17 @@ def new_command(
     if kind not in KINDS:
         raise unknown("kind of file", kind, KINDS)
     path = Path(name if name.endswith(".toml") else f"{name}.toml")
+    if path.stem in available(kind):
+        raise SpecError(f"{path.stem}: is the name of a shipped {kind}, which it would mean; choose another name")
     if path.exists():
         raise SpecError(f"{path}: is there already; choose another name, or remove it")
     write_text(path, new_file(kind, path.stem, like))
     if as_json:
         emit({"kind": kind, "path": str(path), "like": like})
     else:
-        say(
-            f"wrote {path}; fill it in, look at it with `accelmodel show {path}`, and name it with --{kind} {path.stem}"
-        )
+        here = path.parent.resolve() == Path().resolve()
+        use = _USE.get(kind, f"name it with --{kind} {{name}}").format(name=path.stem if here else path)
+        say(f"wrote {path}; fill it in, look at it with `accelmodel show {path}`, and {use}")
 
 
 @app.command("schema")

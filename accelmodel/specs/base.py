@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import pydantic
 from pydantic.dataclasses import dataclass
 
+from accelmodel.errors import SpecError, brief
 from accelmodel.laws.numeric import Number
 from accelmodel.specs.facts import Fact
 from accelmodel.specs.quantities import (
@@ -124,3 +125,9 @@ def value_of(spec: Any, name: str) -> Any:
     for step in name.split("."):
         spec = getattr(spec, step)
     return spec
+
+
+def need_spec(value: Any) -> None:
+    """Raise SpecError where a name stands in place of what it names."""
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        raise SpecError(f"{brief(value)} is no specification; load it first, for example load('device', 'h100-sxm')")

@@ -25,6 +25,8 @@ KINDS = ("given", "datasheet", "measured", "paper", "derived", "price", "calibra
 _RANGED = ("calibrated", "assumed")
 #: locator of a value that a caller gave in place of what is known
 GIVEN = "given by the caller"
+#: what ``Fact.inherited`` begins with where a value is that of the device's architecture
+ARCHITECTURE = "architecture "
 _KEYS = {"value", "unit", "kind", "source", "locator", "range", "note"}
 _MAX_FILE_BYTES = 1 << 20
 
@@ -62,8 +64,12 @@ class Fact:
 
     @property
     def standing(self) -> str:
-        """Its kind; what was measured of another device or fitted to it is assumed of this one."""
-        return "assumed" if self.inherited and self.kind in ("measured", "calibrated") else self.kind
+        """Its kind; what another device has, or was fitted to it, is assumed of this one.
+
+        What its own architecture states is known of it, but for what was measured.
+        """
+        own = self.inherited.startswith(ARCHITECTURE) and self.kind not in ("measured", "calibrated")
+        return "assumed" if self.inherited and not own else self.kind
 
 
 @dataclass(frozen=True)
@@ -258,6 +264,9 @@ def read_facts(path: Path, table: str, others: Iterable[str] = (), sections: Ite
         head["architecture"] = body["architecture"]  # a word alone needs no source: its file has one
     found: dict[str, Fact] = {}
     for field, entry in _entries({**content, table: body}, table, sections):
+        if field in found:
+            faults[field] = "stands twice; leave one out"
+            continue
         try:
             found[field] = read_fact(entry, content.get("default", {}), content.get("sources", {}))
         except SpecError as error:

@@ -2,27 +2,42 @@
 
 From the farthest to the nearest: ``generic``, the architecture (which may be like another), the device that it is
 ``like``, its own file, its own fitted constants.  The nearest that states a field gives it.  What is not its own says
-so (``Fact.inherited``): it was not measured on this chip, so residuals are not inherited, and neither is a price.
+so (``Fact.inherited``): it was not measured on this chip, so residuals are not inherited, and neither is a price, and
+a constant that was fitted to another device takes a wider range.
 """
 
 from __future__ import annotations
 
+import difflib
+import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from accelmodel.errors import SpecError, listed
 from accelmodel.specs import facts, find
+from accelmodel.specs.base import field_types
 from accelmodel.specs.derive import DERIVE, derived
 from accelmodel.specs.facts import Fact, FactFile
 from accelmodel.specs.hardware import Device
+from accelmodel.specs.quantities import Quantity
 from accelmodel.specs.read import read
 
 #: what holds for any chip, with wide ranges
 GENERIC = "generic"
+#: what several makers or generations have in common: no architecture of a chip
+_COMMON = {GENERIC, "nvidia", "unfitted"}
+#: from how many letters on a word is a name and not a letter with a number, and from what likeness on it is mistyped
+_NAME = 3
+_ALIKE = 0.8
 #: what is of one product and of no other
 _OWN = ("price",)
+#: kinds of fact that hold for the device that was measured
+_FITTED = ("calibrated", "measured")
+#: how far such a fact may lie off for another device, where no architecture says it [1]
+_SPREAD = 0.3
 
 
 @dataclass(frozen=True)
@@ -40,44 +55,126 @@ def _key(word: str) -> str:
 
 
 @cache
-def _words() -> dict[str, str]:
-    """Return each word for an architecture, in small letters and digits, and the file that it stands for."""
+def _words() -> dict[str, tuple[str, str]]:
+    """Return each word for an architecture by its letters and digits: the file that it stands for, and as written."""
     found = {}
     for name in find.available("architecture"):
         content, _ = facts.read_toml(find.path_of("architecture", name))
         for word in (name, *content.get("architecture", {}).get("words", ())):
-            found[_key(word)] = name
+            found[_key(word)] = name, word
     return found
+
+
+@cache
+def _vendors() -> tuple[str, ...]:
+    """Return the makers of the architectures that are known, in small letters."""
+    contents = (facts.read_toml(find.path_of("architecture", name))[0] for name in find.available("architecture"))
+    named = (content["architecture"].get("vendor") for content in contents)
+    return tuple(sorted({_key(vendor["value"]) for vendor in named if vendor}))
+
+
+def known_architectures() -> list[str]:
+    """Return the names of the architectures of one maker's generation, sorted."""
+    return sorted({name for name, _ in _words().values()} - _COMMON)
+
+
+def _plain(word: str) -> str:
+    """Return the letters and digits of a word without its maker's name (NVIDIA Hopper → hopper)."""
+    key = _key(word)
+    for vendor in _vendors():
+        if key.startswith(vendor) and key != vendor:
+            return key.removeprefix(vendor)
+    return key
+
+
+def _letters(key: str) -> str:
+    return re.sub(r"\d", "", key)
+
+
+def _number(key: str) -> int:
+    return int("0" + re.sub(r"\D", "", key)[:9])
+
+
+def _meant(key: str) -> str:
+    """Return the known word that a mistyped one most likely is; empty where it is like none."""
+    letters = _letters(key)
+    known = {_letters(each): each for each in reversed(_words()) if len(_letters(each)) >= _NAME}
+    near = difflib.get_close_matches(letters, known, n=1, cutoff=_ALIKE)
+    near = near or [each for each in known if sorted(each) == sorted(letters)]
+    return known[near[0]] if near and len(letters) >= _NAME else ""
 
 
 def architecture_of(word: str) -> tuple[str, bool]:
     """Return the architecture file that a word stands for, and whether it is that one and not the closest.
 
-    Case, blanks and hyphens do not count.  The closest has the same letters and the nearest number (CDNA 4 → cdna3);
-    where there is none it is ``generic``.
+    Case, blanks, hyphens and the maker's name do not count; chips and compute capabilities that tell a generation
+    are words for it.  The closest has the same name and the nearest number (CDNA 4 → cdna3); where there is none it
+    is ``generic``.
+
+    Raises
+    ------
+    SpecError
+        If the word is nearly a known one: that is a typing error, not another chip.
 
     Examples
     --------
+    >>> architecture_of("NVIDIA Hopper"), architecture_of("sm_90"), architecture_of("H100")
+    (('hopper', True), ('hopper', True), ('hopper', True))
     >>> architecture_of("Blackwell RTX"), architecture_of("CDNA 4"), architecture_of("my own")
     (('blackwell-rtx', True), ('cdna3', False), ('generic', False))
     """
-    words, key = _words(), _key(word)
+    words, key = _words(), _plain(word)
     if key in words:
-        return words[key], True
-    letters, number = re.sub(r"\d", "", key), int("0" + re.sub(r"\D", "", key)[:9])
-    alike = [each for each in words if re.sub(r"\d", "", each) == letters and letters]
-    if not alike:
-        return GENERIC, False
-    return words[min(alike, key=lambda each: abs(int("0" + re.sub(r"\D", "", each)) - number))], False
+        return words[key][0], True
+    letters = _letters(key)
+    alike = [each for each in words if _letters(each) == letters and len(letters) >= _NAME]
+    if alike:
+        return words[min(alike, key=lambda each: abs(_number(each) - _number(key)))][0], False
+    if meant := _meant(key):
+        known = ", ".join(known_architectures())
+        raise SpecError(f"unknown architecture {word!r}, did you mean {words[meant][1]!r}? Known: {known}")
+    return GENERIC, False
 
 
 def _architecture(path: Path, word: str) -> tuple[Path, bool]:
-    """Return the file of an architecture as the file of a device names it, one beside it first; and if it is that."""
-    own = Path(find.seen_from(path, "architecture", word)) if word else path
-    if own != Path(word) and own.is_file() and find.kind_of(own) == "architecture":
-        return own, True
+    """Return the file of an architecture as the file of a device names it, and whether it is that.
+
+    First one beside it, then the shipped ones by any of their words, then one in the working directory.
+
+    Raises
+    ------
+    SpecError
+        If it is a path and no architecture is there, or if it is nearly a known word.
+    """
+    beside = Path(find.seen_from(path, "architecture", word)) if word else path
+    if word and find.is_path(word):
+        if find.kind_of(beside) != "architecture":
+            raise SpecError(f"{word!r}: no architecture is there ({beside}); check the path, or name a known one")
+        return beside, True
+    if beside != Path(word) and find.kind_of(beside) == "architecture":
+        return beside, True
+    if _plain(word) not in _words() and find.is_known("architecture", word):
+        return find.path_of("architecture", word), True
     name, exact = architecture_of(word)
     return find.path_of("architecture", name), exact
+
+
+def _named(file: FactFile) -> str:
+    """Return the word for its architecture that a file gives; empty where it gives none."""
+    fact = file.facts.get("architecture")
+    word = file.head.get("architecture", fact.value if fact else "")
+    return word if isinstance(word, str) else ""
+
+
+def _with_architecture(file: FactFile) -> FactFile:
+    """Return a device's file with what is wrong with its word for the architecture; a known word needs no source."""
+    try:
+        exact = _architecture(file.path, _named(file))[1]
+    except SpecError as error:
+        return replace(file, faults={**file.faults, "architecture": str(error)})
+    if not exact or "architecture" not in file.head:
+        return file
+    return replace(file, faults={name: text for name, text in file.faults.items() if name != "architecture"})
 
 
 def _line(kind: str, path: Path) -> list[FactFile]:
@@ -96,8 +193,8 @@ def _line(kind: str, path: Path) -> list[FactFile]:
             names = " -> ".join(file.path.stem for file in reversed(files))
             raise SpecError(f"{files[-1].path}: like: {names} goes in a circle; end it")
         file = read(kind, Device, path, extra=extra)
-        if "architecture" in file.head and _architecture(path, file.head["architecture"])[1]:
-            file = replace(file, faults={name: text for name, text in file.faults.items() if name != "architecture"})
+        if kind == "device" and _named(file):
+            file = _with_architecture(file)
         if files or f"[{kind}]" in file.faults:
             _sound(file)
         files.insert(0, file)
@@ -131,12 +228,7 @@ def fitted_facts(path: Path) -> FactFile | None:
 
 def _word(files: list[FactFile]) -> str:
     """Return the word for the architecture that the nearest of some files gives."""
-    for file in reversed(files):
-        fact = file.facts.get("architecture")
-        word = file.head.get("architecture", fact.value if fact else "")
-        if isinstance(word, str) and word:
-            return word
-    return ""
+    return next((word for word in map(_named, reversed(files)) if word), "")
 
 
 def _inherited(layers: list[tuple[FactFile, str]], fitted: bool) -> tuple[dict[str, Fact], list[str]]:
@@ -159,6 +251,35 @@ def _inherited(layers: list[tuple[FactFile, str]], fitted: bool) -> tuple[dict[s
     return found, digests
 
 
+def _spans(family: list[FactFile]) -> dict[str, tuple[float, float]]:
+    """Return the range of each field that an architecture states, from the nearest file that states one."""
+    return {
+        name: fact.range
+        for file in family
+        for name, fact in file.facts.items()
+        if fact.range and fact.kind not in _FITTED
+    }
+
+
+def _widened(name: str, fact: Fact, span: tuple[float, float] | None) -> Fact:
+    """Return a constant that was fitted to another device, or measured of it, with the range it has for this one.
+
+    Its own range says how well it is known of that device.  Of another one less is known: what its architecture, or
+    any chip, may have; where no file says that, 30 % to either side, which is a judgement.
+    """
+    if fact.kind not in _FITTED or fact.inherited.startswith(facts.ARCHITECTURE) or not isinstance(fact.value, float):
+        return fact
+    ends = sorted((fact.value * (1.0 - _SPREAD), fact.value * (1.0 + _SPREAD)))
+    quantity = field_types(Device)[name].quantity or Quantity()
+    if quantity.whole:
+        ends = [float(math.floor(ends[0])), float(math.ceil(ends[1]))]
+    low, high = span or ends
+    low, high = min(low, *(fact.range or (fact.value,))), max(high, *(fact.range or (fact.value,)))
+    least = quantity.ge if quantity.ge is not None else low
+    most = quantity.le if quantity.le is not None else high
+    return replace(fact, range=(max(low, least), min(high, most)))
+
+
 def inherit(path: Path, fitted: bool) -> Heritage:
     """Return what the file of a device says, over what it inherits.
 
@@ -176,35 +297,69 @@ def inherit(path: Path, fitted: bool) -> Heritage:
     """
     *line, own = _line("device", path)
     word = _word([*line, own])
-    start, exact = _architecture(own.path, word)
+    start, exact = _start(own, word)
     family = _shipped_line(start) if find.is_shipped(start) else _line("architecture", start)
-    layers = [(_sound(file), f"architecture {file.path.stem}") for file in family]
+    layers = [(_sound(file), f"{facts.ARCHITECTURE}{file.path.stem}") for file in family]
     layers += [(file, file.name) for file in line]
     found, digests = _inherited(layers, fitted and not own.head.get("uncalibrated", False))
+    if not find.is_shipped(own.path):  # a shipped file was written with the ranges in view that it takes
+        spans = _spans(family)
+        found = {name: _widened(name, fact, spans.get(name)) for name, fact in found.items()}
     rules = {name: found.pop(f"derive.{name}") for name in DERIVE if f"derive.{name}" in found}
     stated = {**found, **own.facts}
     if not word:
         stated.pop("architecture", None)
-    elif "architecture" in own.facts and "architecture" in found and _key(found["architecture"].value) == _key(word):
+    elif "architecture" in own.facts and "architecture" in found and _key(found["architecture"].value) == _plain(word):
         known = found["architecture"].value
         stated["architecture"] = replace(own.facts["architecture"], value=known)  # "hopper" is Hopper
     stated |= derived(stated, rules)
-    notes = () if find.is_shipped(own.path) else _notes(word, start.stem, exact, stated)
+    if word and start.stem == GENERIC and not exact and "vendor" not in stated and "vendor" not in own.faults:
+        said = f"is missing; add it, or a known architecture, which {word!r} is not: {', '.join(known_architectures())}"
+        own = replace(own, faults={**own.faults, "vendor": said})
+    if find.is_shipped(own.path):
+        return Heritage(own, stated, digests, ())
+    notes = (*_unknown(word, start.stem, exact), *_mixed(own, line, start))
     return Heritage(own, stated, digests, notes)
 
 
-def _notes(word: str, name: str, exact: bool, facts: dict[str, Fact]) -> tuple[str, ...]:
-    """Return what a reader must know of a device that takes values from elsewhere."""
-    notes = []
-    if word and not exact:
-        of = "any chip, with wide ranges" if name == GENERIC else f"{name}, the closest"
-        notes.append(f"architecture {word!r} is not known, its constants are those of {of}")
-    origins: dict[str, list[str]] = {}
+def _start(own: FactFile, word: str) -> tuple[Path, bool]:
+    """Return the architecture to begin from; where its word is at fault any, as the file is refused for it."""
+    if "architecture" in own.faults and _named(own):
+        return find.path_of("architecture", GENERIC), True
+    return _architecture(own.path, word)
+
+
+def _unknown(word: str, name: str, exact: bool) -> tuple[str, ...]:
+    """Return the note on a word for an architecture that is not known."""
+    if exact or not word:
+        return ()
+    of = "any chip, with wide ranges" if name == GENERIC else f"{name}, the closest"
+    known = ", ".join(known_architectures())
+    return (f"architecture {word!r} is not known, its constants are those of {of}; known: {known}",)
+
+
+def _mixed(own: FactFile, line: list[FactFile], start: Path) -> tuple[str, ...]:
+    """Return the note on a device that is like one of another architecture; both are taken, so both are named."""
+    if not line or not _named(own):
+        return ()
+    near = line[-1]
+    other, _ = _architecture(near.path, _word(line))
+    if other == start:
+        return ()
+    return (
+        f"architecture {start.stem} and like {near.name}, which is {other.stem}, disagree: what is stated of or fitted "
+        f"to {near.name} is taken from there, the rest from {start.stem}",
+    )
+
+
+def origins(facts: Mapping[str, Fact]) -> tuple[str, ...]:
+    """Return the notes on what a device takes from elsewhere, one for each file that it takes from."""
+    taken: dict[str, list[str]] = {}
     for field, fact in facts.items():
         if fact.inherited and field not in ("vendor", "architecture"):
-            origins.setdefault(fact.inherited, []).append(field)
-    notes += [
-        f"{len(fields)} values from {origin}, not measured on this chip: {', '.join(fields)}"
-        for origin, fields in origins.items()
-    ]
-    return tuple(notes)
+            taken.setdefault(fact.inherited, []).append(field)
+    return tuple(
+        f"{len(fields)} value{'s' if len(fields) > 1 else ''} from {origin}, not measured on this chip: "
+        f"{', '.join(fields)}"
+        for origin, fields in taken.items()
+    )

@@ -10,24 +10,25 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Unpack, cast, overload
+from typing import Any, Literal, TypeAlias, TypeVar, Unpack, cast, overload
 
 from accelmodel.errors import SpecError, brief, unknown
 from accelmodel.specs import facts, huggingface
-from accelmodel.specs.base import Residual, Spec, field_types, field_units, sections, value_of
+from accelmodel.specs.base import Residual, Spec, field_types, field_units, need_spec, sections, value_of
 from accelmodel.specs.build import build
 from accelmodel.specs.cloud import Engine, Instance, KernelLibrary
 from accelmodel.specs.derive import DERIVE
 from accelmodel.specs.facts import Fact
-from accelmodel.specs.find import FOLDERS, available, calibrated_path, path_of
+from accelmodel.specs.find import FOLDERS, available, calibrated_path, is_shipped, path_of
 from accelmodel.specs.hardware import BillOfMaterials, Cluster, Device, Link, Process, Storage
-from accelmodel.specs.inherit import inherit, refused
+from accelmodel.specs.inherit import inherit, origins, refused
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.names import dotted, flat, word
-from accelmodel.specs.plausibility import doubts
+from accelmodel.specs.plausibility import READ, doubts
 from accelmodel.specs.quantities import Values, labelled
 from accelmodel.specs.read import read
 from accelmodel.specs.workload import Fields, Workload
@@ -49,6 +50,8 @@ _KINDS: dict[str, type[Spec]] = {
     "library": KernelLibrary,
 }
 S = TypeVar("S")
+#: how a specification is named: by name, or by path
+Name: TypeAlias = "str | os.PathLike[str]"
 #: kind of spec → (folder of hwspecs, type)
 TYPES = {kind: (FOLDERS[kind], spec_type) for kind, spec_type in _KINDS.items()}
 
@@ -85,6 +88,8 @@ def _from_file(kind: str, path: Path, fitted: bool = True) -> Spec:
         digests.append(more.digest)
         residuals = _residuals(beside)
     found = {name: found[name] for name in field_units(spec_type) if name in found}
+    if kind == "device" and not is_shipped(path):
+        notes = (*notes, *origins(found))
     values = {name: fact.value for name, fact in found.items()}
     about = {"name": file.name, "facts": found, "digest": _digest(digests), "residuals": residuals, "notes": notes}
     spec = build(spec_type, {**values, **about}, str(path), file.faults, [field for _, field, *_ in DERIVE.values()])
@@ -94,12 +99,27 @@ def _from_file(kind: str, path: Path, fitted: bool = True) -> Spec:
 
 
 def _doubts(device: Device) -> tuple[str, ...]:
-    """Return what looks wrong in a device; a process that cannot be read only leaves out what needs it."""
+    """Return what looks wrong in a device; a process that cannot be read only leaves out what needs it.
+
+    Of a device with axes where the checks look nothing is said.
+    """
+    if any(hasattr(value_of(device, name), "dims") for name in READ):
+        return ()
     try:
         return doubts(device, load("process", device.process))
     except SpecError as error:
         first = str(error).partition(" Allowed:")[0].splitlines()[0]
         return (*doubts(device, None), f"its die was not held against a reticle: {first}")
+
+
+def _with_notes_of_today(before: Device, after: Device) -> Device:
+    """Return a changed device with the notes that its values and facts give, in place of those before the change."""
+    taken = origins(before.facts)
+    said = {*taken, *_doubts(before)}
+    kept = tuple(note for note in before.notes if note not in said)
+    heir = origins(after.facts) if set(taken) <= set(before.notes) else ()  # shipped devices do not say it
+    notes = (*kept, *heir, *_doubts(after))
+    return after if notes == after.notes else dataclasses.replace(after, notes=notes)
 
 
 def _residuals(path: Path) -> tuple[Residual, ...]:
@@ -119,33 +139,33 @@ def _from_huggingface(path: Path) -> LanguageModel:
 
 
 @overload
-def load(kind: Literal["device"], name: str, *, fitted: bool = ...) -> Device: ...
+def load(kind: Literal["device"], name: Name, *, fitted: bool = ...) -> Device: ...
 @overload
-def load(kind: Literal["link"], name: str, *, fitted: bool = ...) -> Link: ...
+def load(kind: Literal["link"], name: Name, *, fitted: bool = ...) -> Link: ...
 @overload
-def load(kind: Literal["model"], name: str, *, fitted: bool = ...) -> LanguageModel: ...
+def load(kind: Literal["model"], name: Name, *, fitted: bool = ...) -> LanguageModel: ...
 @overload
-def load(kind: Literal["process"], name: str, *, fitted: bool = ...) -> Process: ...
+def load(kind: Literal["process"], name: Name, *, fitted: bool = ...) -> Process: ...
 @overload
-def load(kind: Literal["bill"], name: str, *, fitted: bool = ...) -> BillOfMaterials: ...
+def load(kind: Literal["bill"], name: Name, *, fitted: bool = ...) -> BillOfMaterials: ...
 @overload
-def load(kind: Literal["storage"], name: str, *, fitted: bool = ...) -> Storage: ...
+def load(kind: Literal["storage"], name: Name, *, fitted: bool = ...) -> Storage: ...
 @overload
-def load(kind: Literal["instance"], name: str, *, fitted: bool = ...) -> Instance: ...
+def load(kind: Literal["instance"], name: Name, *, fitted: bool = ...) -> Instance: ...
 @overload
-def load(kind: Literal["engine"], name: str, *, fitted: bool = ...) -> Engine: ...
+def load(kind: Literal["engine"], name: Name, *, fitted: bool = ...) -> Engine: ...
 @overload
-def load(kind: Literal["library"], name: str, *, fitted: bool = ...) -> KernelLibrary: ...
+def load(kind: Literal["library"], name: Name, *, fitted: bool = ...) -> KernelLibrary: ...
 @overload
-def load(kind: str, name: str, *, fitted: bool = ...) -> Any: ...
-def load(kind: str, name: str, *, fitted: bool = True) -> Any:
+def load(kind: str, name: Name, *, fitted: bool = ...) -> Any: ...
+def load(kind: str, name: Name, *, fitted: bool = True) -> Any:
     """Return a specification by name or by path.
 
     Parameters
     ----------
     kind : {"device", "link", "model", "process", "bill", "storage", "instance", "engine", "library"}
         What to load.
-    name : str
+    name : str or path
         A shipped name, the path of a TOML file, for models the path of a ``config.json``, or ``my-chip`` for a
         ``my-chip.toml`` in the working directory.
     fitted : bool
@@ -168,7 +188,13 @@ def load(kind: str, name: str, *, fitted: bool = True) -> Any:
     """
     if kind not in TYPES:
         raise unknown("kind of specification", kind, TYPES)
-    path = path_of(kind, name)
+    if isinstance(name, os.PathLike):
+        path, name = Path(name), ""
+        path = path / "config.json" if kind == "model" and path.is_dir() else path
+    elif isinstance(name, str):
+        path = path_of(kind, name)
+    else:
+        raise SpecError(f"{kind} {brief(name)}: is neither a name nor a path; allowed: {', '.join(available(kind))}")
     if name in available(kind):
         return _shipped(kind, path, fitted)
     if path.suffix == ".json" and kind == "model":
@@ -209,13 +235,13 @@ def override(spec: S, changes: Mapping[str, Any] | None = None, /, **fields: Any
     Returns
     -------
     Spec
-        Of the same type, with the facts of the new values, and without residuals: what was measured of one chip says
-        less of another.
+        Of the same type, with the facts and notes of the new values, and without residuals: what was measured of one
+        chip says less of another.
 
     Raises
     ------
     SpecError
-        If a field is unknown or its value not allowed.
+        If a field is unknown or given twice, or its value not allowed.
 
     Examples
     --------
@@ -225,12 +251,17 @@ def override(spec: S, changes: Mapping[str, Any] | None = None, /, **fields: Any
     >>> override(chip, hbm_bandwidth=[2e12, 3e12]).hbm.bandwidth.dims
     ('hbm_bandwidth',)
     """
+    need_spec(spec)
     spec_type = type(spec)
     units, parts = field_units(spec_type), sections(spec_type)
     sourced = dict(getattr(spec, "facts", {}))
     values: dict[str, Any] = {}
-    for name, value in {**(changes or {}), **fields}.items():
+    spelt: dict[str, str] = {}
+    for name, value in [*(changes or {}).items(), *fields.items()]:
         field = dotted(spec_type, name)
+        if field in spelt:
+            raise SpecError(f"{field}: is given twice, as {spelt[field]} and as {name}; leave one out")
+        spelt[field] = name
         if isinstance(value, str) and not isinstance(value_of(spec, field), str):
             value = parse(value, units[field], what=name)
         values[field] = word(spec_type, value)
@@ -244,7 +275,10 @@ def override(spec: S, changes: Mapping[str, Any] | None = None, /, **fields: Any
         # what was measured of one chip says less of another
         whole |= {"facts": sourced, "residuals": ()}
     where = getattr(spec, "name", spec_type.__name__)
-    return build(spec_type, {**whole, **_with_axes(spec_type, values, where)}, where)
+    changed = build(spec_type, {**whole, **_with_axes(spec_type, values, where)}, where)
+    if isinstance(spec, Device) and isinstance(changed, Device):
+        return cast(S, _with_notes_of_today(spec, changed))
+    return changed
 
 
 def cluster(
@@ -351,6 +385,11 @@ def provenance(*specs: Any) -> list[dict[str, Any]]:
         One for each fact: ``spec``, ``field`` by its dotted name, ``value`` and ``range`` in SI, ``unit``, ``kind``,
         ``source`` (a key of ``sources.toml``), ``locator``, ``note``.
 
+    Raises
+    ------
+    SpecError
+        If one is a name and no specification.
+
     Examples
     --------
     >>> row = next(row for row in provenance(load("device", "h100-sxm")) if row["field"] == "hbm.capacity")
@@ -359,6 +398,7 @@ def provenance(*specs: Any) -> list[dict[str, Any]]:
     """
     rows = []
     for spec in specs:
+        need_spec(spec)
         for name, fact in spec.facts.items():
             rows.append({"spec": spec.name, "field": name, **dataclasses.asdict(fact)})
     return rows

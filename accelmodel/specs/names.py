@@ -33,8 +33,14 @@ def canonical(spec_type: type, name: str) -> str | None:
     >>> from accelmodel.specs.hardware import Device
     >>> canonical(Device, "l2_capacity"), canonical(Device, "unhidden"), canonical(Device, "l3_capacity")
     ('l2.capacity', 'matmul.exposed', None)
+    >>> canonical(Device, "matmul.unhidden"), canonical(Device, "l2.unhidden")
+    ('matmul.exposed', None)
     """
     kind = spec_type.__name__
+    section, dot, short = name.rpartition(".")
+    if dot and short in FORMER.get(kind, {}):
+        now = canonical(spec_type, short)
+        return now if now is not None and now.startswith(f"{section}.") else None
     now = FORMER.get(kind, {}).get(name, name)
     now = _ALIASES.get(kind, {}).get(now, now)
     return now if now in field_units(spec_type) else None

@@ -116,6 +116,14 @@ def _cache(device: Device, process: Process | None) -> str:
     return ""
 
 
+#: all fields that the checks read
+READ = (
+    "die_area", "dies", "compute.cores", "compute.clock", "compute.peak_16bit", "compute.peak_8bit_float",
+    "compute.peak_4bit", "compute.vector_rate", "hbm.capacity", "hbm.bandwidth", "hbm.stacks", "l2.capacity",
+    "l2.bandwidth",
+)  # fmt: skip
+
+
 #: what is held against what → the check; it returns a note, or nothing
 CHECKS: dict[str, Callable[[Device, Process | None], str]] = {
     "peak against cores and clock": _peak,

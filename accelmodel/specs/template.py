@@ -53,7 +53,8 @@ def device_file(name: str, like: str) -> str:
     near, known, units = load("device", like), meanings()["device"], field_types(Device)
     lines = [
         f"# {name}: a device like {like}.  Take away the # of a line and write what the data sheet says; a line that",
-        f"# keeps it holds the value of {like}, which then stands for {name}.  `accelmodel show` says what is whose.",
+        f"# keeps it holds the value of {like}, which then stands for {name}; only a price is of",
+        "# one product and never another's.  `accelmodel show` says what is whose.",
         "",
         _SOURCE.format(name=name),
         "[device]",
@@ -122,7 +123,7 @@ def new_file(kind: str, name: str, like: str) -> str:
 
     Examples
     --------
-    >>> print(new_file("device", "mi325x", "mi300x").splitlines()[12])
+    >>> print(new_file("device", "mi325x", "mi300x").splitlines()[13])
     like = "mi300x"
     """
     if not like:

@@ -40,6 +40,40 @@ def test_a_new_device_answers_at_once_and_is_not_overwritten(run, tmp_path):
     assert (tmp_path / "mine.toml").read_bytes() == before
 
 
+def test_a_shipped_name_is_refused(run, tmp_path):
+    for name in ("h100-sxm", "h100-sxm.toml"):
+        code, _, err = run(f"new device {name} --like mi300x")
+        assert code == 2
+        assert "h100-sxm: is the name of a shipped device" in err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("like", ["mi300", "MI300X", "mi-300x"])
+def test_an_unknown_neighbour_is_answered_with_the_closest(run, like):
+    code, _, err = run(f"new device mine --like {like}")
+    assert code == 2
+    assert "did you mean 'mi300x'" in err
+
+
+@pytest.mark.parametrize(
+    ("kind", "like", "says"),
+    [
+        ("device", "l4", "--device mine"),
+        ("storage", "nvme", "--tier mine"),
+        ("process", "n4", 'process = "mine"'),
+        ("bill", "a100", 'bill = "mine"'),
+        ("study", "preserve-l2", "--study mine"),
+    ],
+)
+def test_it_says_how_to_name_what_was_written(run, tmp_path, kind, like, says):
+    code, out, _ = run(f"new {kind} mine --like {like}")
+    assert code == 0
+    assert " ".join(out.split()).endswith(says)
+    (tmp_path / "sub").mkdir()
+    _, out, _ = run(f"new {kind} sub/mine --like {like}")
+    assert " ".join(out.split()).endswith(says.replace("mine", "sub/mine.toml"))
+
+
 def test_show_names_origin_and_both_names(run):
     run("new device mine --like mi300x")
     code, out, _ = run("show mine --json")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import accelmodel as am
 from accelmodel.errors import SpecError
 from accelmodel.inference.intervals import factors
-from accelmodel.specs import find, load
+from accelmodel.specs import facts, find, load
 from accelmodel.specs.base import field_types, value_of
 from accelmodel.specs.facts import KINDS
 from accelmodel.specs.hardware import Device
@@ -108,6 +108,85 @@ def test_a_word_that_is_not_known_takes_the_closest_or_generic(word, name):
     assert architecture_of(word) == (name, False)
 
 
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [
+        ("NVIDIA Hopper", "hopper"), ("AMD CDNA 3", "cdna3"), ("Google TPU v5", "tpu"), ("nvidia", "nvidia"),
+        ("H100", "hopper"), ("NVIDIA H200", "hopper"), ("A100", "ampere"), ("A10G", "ga102"), ("B200", "blackwell"),
+        ("sm_90", "hopper"), ("SM 80", "ampere"), ("sm_89", "ada"), ("sm_100", "blackwell"), ("gfx942", "cdna3"),
+        ("gfx90a", "cdna2"), ("GA102", "ga102"),
+    ],
+)  # fmt: skip
+def test_makers_chips_and_compute_capabilities_are_understood(word, name):
+    assert architecture_of(word) == (name, True)
+
+
+def test_no_word_stands_for_two_architectures():
+    words = [
+        word.lower().replace(" ", "")
+        for name in find.available("architecture")
+        for word in {name, *facts.read_toml(find.path_of("architecture", name))[0]["architecture"].get("words", ())}
+        if word.lower().replace(" ", "") != name
+    ]
+    assert len(words) == len(set(words))
+
+
+@pytest.mark.parametrize("word", ["RDNA 3", "Gaudi", "sm_95", "v2", "A1"])
+def test_what_is_only_a_little_alike_is_generic(word):
+    assert architecture_of(word) == ("generic", False)
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("hoper", "hopper"), ("NVIDIA Hoper", "hopper"), ("Blackwel", "blackwell"), ("CDAN 3", "cdna"), ("Ampre", "amp")],
+)
+@pytest.mark.parametrize("vendor", ['"me"', None])
+def test_a_mistyped_architecture_is_refused_with_the_closest(tmp_path, word, meant, vendor):
+    path = device_file(tmp_path, architecture=f'"{word}"', vendor=vendor)
+    with pytest.raises(SpecError, match=rf"(?i)architecture: unknown architecture '{word}', did you mean '{meant}"):
+        am.load("device", str(path))
+    with pytest.raises(SpecError, match=rf"my-chip\.toml: architecture: unknown architecture '{word}'"):
+        am.load("device", str(heir(tmp_path, "my-chip")))
+
+
+def test_an_unknown_architecture_names_what_is_known(tmp_path):
+    chip = am.load("device", str(device_file(tmp_path, architecture='"Rubin"')))
+    assert any("'Rubin' is not known" in note and "cdna3" in note and "hopper" in note for note in chip.notes)
+    with pytest.raises(SpecError, match=r"vendor: is missing; add it, or .* 'Rubin' is not: .*hopper"):
+        am.load("device", str(device_file(tmp_path, architecture='"Rubin"', vendor=None)))
+
+
+@pytest.mark.parametrize("word", ["./lab.toml", "architectures/lab", "./other.toml"])
+def test_a_path_where_no_architecture_is_is_refused(tmp_path, word):
+    device_file(tmp_path, "other")
+    with pytest.raises(SpecError, match=r"architecture: .*: no architecture is there"):
+        am.load("device", str(device_file(tmp_path, architecture=f'"{word}"')))
+
+
+def test_an_architecture_of_ones_own_stands_in_the_working_directory(tmp_path, monkeypatch):
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    (here / "lab.toml").write_text(f'{SHEET}[architecture]\nlike = "hopper"\n[matmul]\ntile_m = 32\n', encoding="utf-8")
+    path = device_file(there, architecture='"lab"')
+    assert am.load("device", str(path)).matmul.tile_m == 128.0
+    monkeypatch.chdir(here)
+    assert am.load("device", str(path)).matmul.tile_m == 32.0
+    (there / "lab.toml").write_text((here / "lab.toml").read_text(encoding="utf-8").replace("32", "64"))
+    assert am.load("device", str(path)).matmul.tile_m == 64.0
+
+
+def test_a_device_like_one_of_another_architecture_says_so(tmp_path):
+    chip = am.load("device", str(heir(tmp_path, "h100-sxm", 'architecture = "CDNA 3"\n')))
+    (note,) = [note for note in chip.notes if "disagree" in note]
+    assert "architecture cdna3 and like h100-sxm, which is hopper, disagree" in note
+    assert chip.compute.matrix_share == am.load("device", "h100-sxm").compute.matrix_share
+    assert {fact.inherited for fact in chip.facts.values() if fact.inherited} >= {"h100-sxm", "architecture cdna3"}
+    for word in ("hopper", "NVIDIA Hopper", "H100"):
+        same = am.load("device", str(heir(tmp_path, "h100-sxm", f'architecture = "{word}"\n')))
+        assert not [note for note in same.notes if "disagree" in note]
+
+
 def test_the_nearer_file_wins(tmp_path):
     heir(tmp_path, "h100-sxm", '[l2]\ncapacity = { value = 60, unit = "MB" }\nways = 8', "one")
     two = am.load("device", str(heir(tmp_path, "one", '[l2]\ncapacity = { value = 70, unit = "MB" }', "two")))
@@ -135,6 +214,14 @@ def test_what_was_fitted_to_a_neighbour_is_taken_but_not_claimed(tmp_path):
     assert bare.compute.matrix_share == am.load("device", "h100-sxm", fitted=False).compute.matrix_share
 
 
+def test_what_another_chip_has_is_assumed_of_this_one_but_not_what_its_architecture_states(tmp_path):
+    chip = am.load("device", str(heir(tmp_path, "h100-sxm")))
+    fact = chip.facts["hbm.capacity"]
+    assert (fact.kind, fact.inherited, fact.standing) == ("datasheet", "h100-sxm", "assumed")
+    fact = am.load("device", str(device_file(tmp_path, architecture='"hopper"'))).facts["process"]
+    assert (fact.kind, fact.inherited, fact.standing) == ("datasheet", "architecture hopper", "datasheet")
+
+
 def test_intervals_are_those_of_an_unmeasured_chip(tmp_path):
     chip = am.load("device", str(heir(tmp_path, "h100-sxm")))
     plain = am.load("device", "mi300x")
@@ -155,6 +242,7 @@ def test_own_constants_beside_the_file_win(tmp_path):
     assert chip.compute.matrix_share == 0.5
     assert chip.facts["compute.matrix_share"].inherited == ""
     assert [each.rows for each in chip.residuals] == [7]
+    assert not any("compute.matrix_share" in note for note in chip.notes)
     assert am.load("device", str(path), fitted=False).compute.matrix_share == 0.803
 
 
@@ -229,6 +317,42 @@ def test_what_no_sheet_may_leave_out_is_asked_for_at_once(tmp_path):
 def test_ranges_of_a_sheet_are_kept(tmp_path):
     chip = am.load("device", str(device_file(tmp_path, cores="{ value = 64, range = [32, 128] }")))
     assert chip.facts["compute.cores"].range == (32.0, 128.0)
+
+
+def test_a_constant_fitted_to_another_device_has_a_wider_range(tmp_path):
+    near, hopper = am.load("device", "h100-sxm"), device_file(tmp_path, "plain", architecture='"hopper"')
+    chip, plain = am.load("device", str(heir(tmp_path, "h100-sxm"))), am.load("device", str(hopper))
+    fitted = [name for name, fact in near.facts.items() if fact.kind == "calibrated"]
+    assert len(fitted) > 5
+    for name in fitted:
+        low, high = chip.facts[name].range
+        for inside in (near.facts[name].range, plain.facts[name].range):
+            assert low <= inside[0] <= inside[1] <= high, name
+        assert value_of(chip, name) == value_of(near, name)
+    assert chip.facts["compute.matrix_share"].range == (
+        min(0.6, near.facts["compute.matrix_share"].range[0]),
+        max(0.81, near.facts["compute.matrix_share"].range[1]),
+    )
+
+
+def test_where_no_architecture_has_a_range_it_is_30_percent(tmp_path):
+    cores, launch = "cores = { value = 9, kind = 'measured' }", "launch_time = { value = 2, unit = 'us' }"
+    heir(tmp_path, "h100-sxm", f"{cores}\n{launch}", "one")
+    chip = am.load("device", str(heir(tmp_path, "one", name="two")))
+    assert chip.facts["compute.launch_time"].range is None  # of a data sheet
+    assert chip.facts["compute.cores"].range == (6.0, 12.0)  # 6.3 to 11.7, whole
+    assert am.load("device", str(tmp_path / "one.toml")).facts["compute.cores"].range is None
+
+
+@pytest.mark.parametrize("name", load.available("device"))
+def test_shipped_devices_keep_the_ranges_of_their_files(name):
+    device = am.load("device", name, fitted=False)
+    path = find.path_of("device", name)
+    for field, fact in inherit(path, False).own.facts.items():
+        assert device.facts[field].range == fact.range
+    for field, fact in device.facts.items():
+        if fact.inherited in load.available("device"):
+            assert fact.range == am.load("device", fact.inherited, fitted=False).facts[field].range
 
 
 def test_the_digest_changes_with_what_is_inherited(tmp_path):

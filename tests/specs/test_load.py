@@ -229,6 +229,32 @@ def test_own_file_loads_by_path(tmp_path):
     assert link.start_up == pytest.approx(10e-6)
 
 
+def test_a_path_is_taken_as_it_is(tmp_path):
+    path = link_file(tmp_path)
+    assert load.load("link", path) == load.load("link", str(path))
+    with pytest.raises(SpecError, match=r"h100-sxm: cannot be read"):
+        load.load("device", Path("h100-sxm"))
+
+
+@pytest.mark.parametrize("name", [3, None, ["l4"]])
+def test_what_is_neither_name_nor_path_is_refused(name):
+    with pytest.raises(SpecError, match="is neither a name nor a path"):
+        load.load("device", name)
+
+
+def test_a_name_in_place_of_a_spec_is_answered_with_how_to_load_it():
+    for call in (load.provenance, load.override):
+        with pytest.raises(SpecError, match=r"'h100-sxm' is no specification; load it first"):
+            call("h100-sxm")
+
+
+def test_a_table_in_the_wrong_case_is_answered_with_the_closest(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('[device]\nlike = "l4"\n[HBM]\nstacks = 1\n', encoding="utf-8")
+    with pytest.raises(SpecError, match="unknown table 'HBM', did you mean 'hbm'"):
+        load.load("device", str(path))
+
+
 def test_default_table_and_own_sources(tmp_path):
     path = tmp_path / "my-link.toml"
     path.write_text(

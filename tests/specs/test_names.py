@@ -73,6 +73,16 @@ def test_the_table_of_former_names_holds_no_name_of_today():
             assert names.canonical(spec_type, now)
 
 
+def test_a_former_name_may_stand_in_its_section(tmp_path):
+    chip = am.load("device", "l4")
+    assert am.override(chip, {"matmul.unhidden": 0.5}).matmul.exposed == 0.5
+    default = '[default]\nkind = "paper"\nsource = "s"\nlocator = "x"\n[sources.s]\ntitle = "x"\n'
+    (tmp_path / "old.toml").write_text(f'{default}[device]\nlike = "l4"\n[matmul]\nunhidden = 0.5\n', encoding="utf-8")
+    assert am.load("device", str(tmp_path / "old.toml")).matmul.exposed == 0.5
+    with pytest.raises(SpecError, match=r"unknown field of Device 'l2\.unhidden'"):
+        am.override(chip, {"l2.unhidden": 0.5})
+
+
 def test_override_takes_former_names_and_words():
     chip = am.load("device", "a100-sxm-80gb")
     assert am.override(chip, unhidden=0.5) == am.override(chip, {"matmul.exposed": 0.5})
@@ -134,6 +144,37 @@ def test_a_field_by_two_names_is_refused(tmp_path):
     path.write_text(flat_text("l4") + '[l2]\ncapacity = { value = 5, unit = "MB" }\n', encoding="utf-8")
     with pytest.raises(SpecError, match=r"l2\.capacity: stands twice"):
         am.load("device", str(path))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[device]\nLIKE\n[device.l2]\nways = 8\n[l2]\nways = 4\n",
+        '[device]\nLIKE\n"l2.ways" = 8\n[l2]\nways = 4\n',
+        '[device]\nLIKE\n"l2.ways" = 8\nl2.ways = 4\n',
+        '[device]\nLIKE\n"l2.ways" = 8\nl2_ways = 8\n',
+    ],
+)
+def test_a_field_in_two_places_is_refused(tmp_path, text):
+    path = tmp_path / "twice.toml"
+    default = '[default]\nkind = "paper"\nsource = "s"\nlocator = "x"\n[sources.s]\ntitle = "x"\n'
+    path.write_text(default + text.replace("LIKE", 'like = "l4"'), encoding="utf-8")
+    with pytest.raises(SpecError, match=r"l2\.ways: stands twice.*; leave one out"):
+        am.load("device", str(path))
+
+
+@pytest.mark.parametrize(
+    ("changes", "fields"),
+    [
+        ({"l2.capacity": 1e6}, {"l2_capacity": 2e6}),
+        ({"l2.capacity": 1e6, "l2_capacity": 2e6}, {}),
+        ({"l2_capacity": 1e6}, {"l2_capacity": 1e6}),
+        ({"matmul.exposed": 0.5}, {"unhidden": 0.6}),
+    ],
+)
+def test_override_refuses_a_field_given_twice(changes, fields):
+    with pytest.raises(SpecError, match=r"is given twice, as .* and as .*; leave one out"):
+        am.override(am.load("device", "l4"), changes, **fields)
 
 
 def test_a_section_may_stand_inside_the_table(tmp_path):

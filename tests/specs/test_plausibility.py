@@ -71,3 +71,27 @@ def test_a_process_that_is_not_known_is_a_note(tmp_path):
     chip = am.load("device", str(path))
     assert chip.process == "n44"
     assert any("not held against a reticle: unknown process 'n44', did you mean 'n4'?" in note for note in chip.notes)
+
+
+def test_override_renews_the_notes(tmp_path):
+    path = tmp_path / "odd.toml"
+    default = '[default]\nkind = "paper"\nsource = "s"\nlocator = "x"\n[sources.s]\ntitle = "x"\n'
+    wrong = 'die_area = { value = 8140, unit = "mm2" }\nprice = { value = 1, unit = "USD" }\n'
+    path.write_text(f'{default}[device]\nlike = "h100-sxm"\narchitecture = "ampere"\n{wrong}', encoding="utf-8")
+    chip = am.load("device", str(path))
+    assert any("larger than the reticle" in note for note in chip.notes)
+    mended = am.override(chip, die_area="814mm2")
+    assert not any("larger than the reticle" in note for note in mended.notes)
+    assert any("disagree" in note for note in mended.notes)
+    broken = am.override(mended, {"compute.clock": 1e6})
+    assert any(note.startswith("clock ") and "lies outside" in note for note in broken.notes)
+    assert not any("compute.clock" in note and "not measured on this chip" in note for note in broken.notes)
+    assert any("compute.clock" in note and "not measured on this chip" in note for note in chip.notes)
+    assert am.override(broken, {"compute.clock": chip.compute.clock, "die_area": "8140mm2"}).notes[-1] == chip.notes[-1]
+
+
+def test_override_of_a_shipped_device_says_only_what_looks_wrong():
+    chip = am.load("device", "h200-sxm")
+    assert am.override(chip, {"l2.ways": 8}).notes == ()
+    assert [note[:5] for note in am.override(chip, {"compute.clock": 1e6}).notes] == ["peak_", "clock"]
+    assert am.override(chip, {"compute.clock": [1e6, 1e9]}).notes == ()
