@@ -16,7 +16,7 @@ import pytest
 import accelmodel as am
 from accelmodel.laws import kinds, types
 from accelmodel.laws.collectives import COLLECTIVES
-from accelmodel.laws.generated import Way, by_kind, least, named, reader
+from accelmodel.laws.generated import Way, by_kind, least, reader
 from accelmodel.laws.jit import law
 from accelmodel.laws.types import ALGORITHMS
 from accelmodel.specs.facts import root as root_of_facts
@@ -28,7 +28,8 @@ def way(rank):
     def taken(message, ranks, machine):
         return Way(rank * message, rank, 0.0, 0.0, 0.0)
 
-    return law(named(taken, "way", str(int(10 * rank))))
+    taken.__name__ = f"way_{int(10 * rank)}"
+    return law(taken)
 
 
 @pytest.mark.parametrize("ranks", [(1.0,), (2.0, 1.0), (3.0, 1.0, 2.0), (1.0, 2.0, 3.0), (5.0, 4.0, 3.0, 2.0, 1.0)])
@@ -41,7 +42,8 @@ def test_the_least_is_taken_and_named(ranks):
 
 
 def test_of_those_alike_the_first_is_taken():
-    laws = {"tree": way(2.0), "ring": way(2.5), "two-shot": way(2.0)}
+    same = way(2.0)
+    laws = {"tree": same, "ring": way(2.5), "two-shot": same}
     _, code = least("first", laws)(1.0, 8.0, 0.0)
     assert ALGORITHMS[int(code)] == "tree"
 
@@ -49,6 +51,18 @@ def test_of_those_alike_the_first_is_taken():
 def test_an_algorithm_without_a_name_for_answers_is_refused():
     with pytest.raises(ValueError, match="butterfly"):
         least("unknown", {"ring": way(1.0), "butterfly": way(2.0)})
+
+
+def test_two_laws_of_one_name_are_refused():
+    with pytest.raises(ValueError, match="'tree'.*'way_20'"):
+        least("twice", {"ring": way(2.0), "tree": way(2.0)})
+    with pytest.raises(ValueError, match="1.0.*'way_20'"):
+        by_kind("twice", {0.0: way(2.0), 1.0: way(2.0)}, "x")
+
+
+def test_a_law_may_stand_for_two_kinds():
+    shared = way(2.0)
+    assert by_kind("shared", {0.0: shared, 1.0: shared}, "message", "ranks", "machine")(1.0, 3.0, 8.0, 0.0).wire == 0.0
 
 
 class Record(NamedTuple):
