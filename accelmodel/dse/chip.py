@@ -64,7 +64,7 @@ def design(parts: Parts, **axes: Number) -> tuple[Cluster, dict[str, Number]]:
 
     Notes
     -----
-    Area, yield and price: ``laws.economics``.  Area of a link grows with its bandwidth.
+    Area, yield and price: ``laws.cost``.  Area of a link grows with its bandwidth.
     """
     device, link = parts.device, parts.link
     cores, l2 = axes.get("cores", device.compute.cores), axes.get("l2_capacity", device.l2.capacity)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from accelmodel.errors import Infeasible, unknown
-from accelmodel.inference.attributes import BITS, behind, of_technique, on_cluster, parts_of, told
+from accelmodel.inference.attributes import BITS, behind, json_value, of_technique, on_cluster, parts_of
 from accelmodel.inference.axes import carried, with_coordinates
 from accelmodel.inference.memory import memory_per_device
 from accelmodel.inference.named import ClusterLike, ModelLike, as_cluster, as_model
@@ -200,6 +200,6 @@ def speedups(
     result = xr.concat(found, "model", combine_attrs="drop_conflicts")
     result = result.transpose("model", "tp", "batch", "context", ...)
     bits = {**dict.fromkeys(BITS, 16.0), **(precision or {})}
-    asked = {"phase": phase, "bits": json.dumps({name: told(value) for name, value in bits.items()})}
+    asked = {"phase": phase, "bits": json.dumps({name: json_value(value) for name, value in bits.items()})}
     result.attrs = {**_attributes(specs, cluster, ahead), **asked, "skipped": "; ".join(problems)}
     return with_coordinates(result, carried(cluster.device, cluster.link, cluster.scale_out))

@@ -39,10 +39,13 @@ def reader(record: type[NamedTuple], *places: str) -> Law:
     return law(function)
 
 
-class Way(NamedTuple):
-    """What one algorithm needs to bring a message round a group of devices."""
+class AlgorithmCost(NamedTuple):
+    """What one algorithm needs to bring a message round a group of devices, and its place among the others.
 
-    rank: float  #: what algorithms are chosen by, the least first: as a rule the time in all [s]
+    The place is called ``order``: a rank is a device of the group.
+    """
+
+    order: float  #: what algorithms are chosen by, the least first: as a rule the time in all [s]
     start: float  #: fixed time [s]
     hops: float  #: latency of the transfers that follow one another [s]
     wire: float  #: time on the wire, filling included [s]
@@ -50,19 +53,19 @@ class Way(NamedTuple):
 
 
 def least(name: str, laws: Mapping[str, Law]) -> Law:
-    """Return the law that takes the way of least rank, the first of those alike, and the code of its algorithm.
+    """Return the law that takes the cost of least order, the first of those alike, and the code of its algorithm.
 
     Parameters
     ----------
     name : str
         Name of the law that is made.
     laws : mapping of str to law
-        Algorithm → ``law(message, ranks, machine) -> Way``.
+        Algorithm → ``law(message, ranks, machine) -> AlgorithmCost``.
 
     Returns
     -------
     law
-        ``(message, ranks, machine) -> (Way, index into ALGORITHMS)``.
+        ``(message, ranks, machine) -> (AlgorithmCost, index into ALGORITHMS)``.
 
     Raises
     ------
@@ -72,19 +75,19 @@ def least(name: str, laws: Mapping[str, Law]) -> Law:
     for algorithm in laws:
         if algorithm not in ALGORITHMS:
             raise ValueError(f"algorithm {algorithm!r} of {name} is not offered by any machine: give Machine its field")
-    scope = {"Way": Way, **by_name(laws)}
+    scope = {"AlgorithmCost": AlgorithmCost, **by_name(laws)}
     first, *others = laws
     lines = [
         f"def {name}(message, ranks, machine):",
         f"    best = {laws[first].__name__}(message, ranks, machine)",
         f"    code = {float(ALGORITHMS.index(first))}",
     ]
-    chosen = ", ".join(f"way.{field} if better else best.{field}" for field in Way._fields)
+    chosen = ", ".join(f"other.{field} if better else best.{field}" for field in AlgorithmCost._fields)
     for algorithm in others:
         lines += [
-            f"    way = {laws[algorithm].__name__}(message, ranks, machine)",
-            "    better = way.rank < best.rank",
-            f"    best = Way({chosen})",
+            f"    other = {laws[algorithm].__name__}(message, ranks, machine)",
+            "    better = other.order < best.order",
+            f"    best = AlgorithmCost({chosen})",
             f"    code = {float(ALGORITHMS.index(algorithm))} if better else code",
         ]
     return law(written(name, [*lines, "    return best, code"], scope))

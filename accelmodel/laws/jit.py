@@ -70,7 +70,7 @@ def kernel(function: F) -> F:
 
 def inner_kernel(function: F) -> F:
     """Compile a loop that kernels alone call: it has no way in from Python, and is cached as part of its callers."""
-    return cast(F, numba.njit(**_ALL, no_cpython_wrapper=True)(function))
+    return cast(F, numba.njit(**_ALL | {"no_cpython_wrapper": True})(function))
 
 
 def glue(function: F) -> F:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 import numpy as np
 
 from accelmodel.errors import SpecError
-from accelmodel.inference.attributes import behind, on_cluster, parts_of, told
+from accelmodel.inference.attributes import behind, json_value, on_cluster, parts_of
 from accelmodel.inference.memory import memory_per_device
 from accelmodel.inference.named import ClusterLike, ModelLike, as_cluster, as_model
 from accelmodel.laws.kernels.batching import Rules, Times
@@ -148,8 +148,8 @@ def serve(
         **on_cluster(chip),
         "model": spec.name,
         **about,
-        "cut": json.dumps({key: told(value) for key, value in cut.items()}),
-        name: str(told(values)),
+        "cut": json.dumps({key: json_value(value) for key, value in cut.items()}),
+        name: str(json_value(values)),
     }
     return label(result)
 

@@ -1,6 +1,6 @@
 """Serving as users meet it: time to first token, time per token and latency at a percentile.
 
-An event simulation of continuous batching (``laws.serving_kernel``), driven by an arrival rate (open loop) or by
+An event simulation of continuous batching (``laws.kernels.batching``), driven by an arrival rate (open loop) or by
 a number of users who each wait for their answer (closed loop); and ``steady``, the closed form of its mean.
 """
 
