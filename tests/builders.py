@@ -8,14 +8,15 @@ from accelmodel.inference.step import run_kernel
 from accelmodel.laws.kernels.batching import Rules, Times
 from accelmodel.laws.types import ELEMENTWISE, MATMUL, Machine, Operator
 
-MACHINE = Machine(
+#: a field that is not named takes no time or is not offered
+MACHINE = Machine(**dict.fromkeys(Machine._fields, 0.0))._replace(
     cores=32.0, rate_16bit=8e12, rate_8bit=16e12, rate_4bit=32e12, vector_rate=20e12,
     tile_m=128.0, tile_n=256.0, tile_least=16.0, tile_k=64.0, multicast=1.0,
-    slice_time=0.0, store_rate=1e13, split_time=1e-6, fill_time=0.5e-6, exposed=0.25, scaling_time=0.0,
+    store_rate=1e13, split_time=1e-6, fill_time=0.5e-6, exposed=0.25,
     hbm_rate=1.5e12, l2_rate=5e12, l2_bytes=100e6, l2_ways=16.0, l2_copies=1.0, launch=2e-6,
-    node=8.0, mesh=0.0, link_rate=200e9, contention=1.0, hop=1e-6, start_up=5e-6,
-    direct_start_up=5e-6, ramp=0.0, own_copy=0.0, rendezvous=0.0, barrier=1.0, direct_share=1.0, direct_limit=1e18,
-    ring=1.0, tree=1.0, one_shot=1.0, two_shot=1.0, in_switch=0.0, direct=1.0, out_rate=25e9, out_hop=5e-6,
+    node=8.0, link_rate=200e9, contention=1.0, hop=1e-6, start_up=5e-6,
+    direct_start_up=5e-6, barrier=1.0, direct_share=1.0, direct_limit=1e18,
+    ring=1.0, tree=1.0, one_shot=1.0, two_shot=1.0, direct=1.0, out_rate=25e9, out_hop=5e-6,
     softmax_rate=2e10, attention_time=1e-6, attention_tile_time=1e-7, attention_draw=0.5, combine_time=1e-6,
     attention_fill=1.0,
 )  # fmt: skip

@@ -32,15 +32,6 @@ RANK = {package: floor for floor, packages in enumerate(FLOORS) for package in p
 HEAVY = ("numba", "xarray", "optuna", "plotly", "dask", "pydantic")
 #: the options of a command are its parameters, since typer reads them from the signature: commands are exempt
 LINES, STATEMENTS, PARAMETERS = 400, 60, 8
-#: compiled loops that still fold what they are given, exempt from the two rules against it; no name may be added
-FOLDING = (
-    "laws.collectives",
-    "laws.kernels.batching",
-    "laws.kernels.disaggregated",
-    "laws.kernels.step",
-    "laws.kernels.two_fronts",
-    "laws.types",
-)
 #: a tuple of names may be assigned a literal tuple while the line is read at a glance
 FOLDED = 3
 #: tests of what is no module: the package's shape, its door and its texts
@@ -125,7 +116,7 @@ def test_sizes(name):
     assert len(FILES[name].read_text(encoding="utf-8").splitlines()) <= LINES
     for function in functions(TREES[name]):
         length = statements(function)
-        assert name in FOLDING or length <= STATEMENTS, f"{name}.{function.name} has {length} statements"
+        assert length <= STATEMENTS, f"{name}.{function.name} has {length} statements"
         arguments = function.args
         count = sum(len(x) for x in (arguments.posonlyargs, arguments.args, arguments.kwonlyargs))
         command = any("command" in ast.unparse(each) for each in function.decorator_list)
@@ -141,7 +132,7 @@ def test_one_assignment_a_line(name):
         at = f"{name}:{node.lineno}"
         assert node.lineno not in begun, f"{at}: two statements on a line"
         begun[node.lineno] = node
-        names, choices = (0, 0) if name in FOLDING else folded(node)
+        names, choices = folded(node)
         assert names <= FOLDED, f"{at}: {names} assignments in one; give each a line"
         assert choices < 2, f"{at}: {choices} conditionals in one assignment; write the branch"
 

@@ -100,10 +100,10 @@ def exchange(op: Operator, machine: Machine) -> tuple[Array, Array, Array]:
     return machine.start_up, np.where(near, machine.hop, machine.out_hop), wire
 
 
-def fused_with(product_time: Array, start_up: Array, hops: Array, wire: Array) -> Array:
+def fused_with(matmul_time: Array, start_up: Array, hops: Array, wire: Array) -> Array:
     """Time of a matmul cut into 1, 2, 4 or 8 pieces, each sent while the next is computed [s]."""
-    cuts = [product_time + hops + wire]
+    cuts = [matmul_time + hops + wire]
     for pieces in (2.0, 4.0, 8.0):
-        work, send = product_time / pieces, hops + wire / pieces
+        work, send = matmul_time / pieces, hops + wire / pieces
         cuts.append(work + (pieces - 1.0) * np.maximum(work, send) + send)
     return start_up + np.minimum.reduce(cuts)

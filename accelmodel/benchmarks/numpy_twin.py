@@ -83,11 +83,11 @@ def matmul(op: Operator, machine: Machine) -> Ask:
     share = np.take_along_axis(busy, best, 0)[0]
     drawn = np.minimum(machine.hbm_rate, share * machine.l2_rate)
     launch = machine.launch + machine.fill_time + (machine.scaling_time if op.bits < 16.0 else 0.0)
-    traffic = product_traffic(op, machine, down)
+    traffic = matmul_traffic(op, machine, down)
     return Ask(np.take_along_axis(times, best, 0)[0], traffic, drawn, launch, machine.exposed)
 
 
-def product_traffic(op: Operator, machine: Machine, down: Array) -> Array:
+def matmul_traffic(op: Operator, machine: Machine, down: Array) -> Array:
     """HBM bytes of a matmul: each operand once, and again for what L2 could not keep."""
     across = np.ceil(op.n / machine.tile_n)
     block_down = np.minimum(down, np.sqrt(machine.cores))

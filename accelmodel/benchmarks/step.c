@@ -118,7 +118,7 @@ LAW tiling_t tiling(operator_t op, machine_t m, double core_rate, double rows, d
     return found;
 }
 
-LAW double product_traffic(operator_t op, machine_t m, double down)
+LAW double matmul_traffic(operator_t op, machine_t m, double down)
 {
     double across = ceil(op.n / m.tile_n);
     double block_down = least(down, sqrt(m.cores)), block_across = least(across, m.cores / block_down);
@@ -139,7 +139,7 @@ LAW ask_t matmul(operator_t op, machine_t m, double core_rate)
     int first = one.time <= least(two.time, four.time), second = two.time <= four.time;
     double time = first ? one.time : second ? two.time : four.time;
     double busy = first ? one.busy : second ? two.busy : four.busy;
-    ask_t ask = {time, product_traffic(op, m, down), least(m.hbm_rate, busy * m.l2_rate),
+    ask_t ask = {time, matmul_traffic(op, m, down), least(m.hbm_rate, busy * m.l2_rate),
                  m.launch + m.fill_time + (op.bits < 16.0 ? m.scaling_time : 0.0), m.exposed};
     return ask;
 }
@@ -271,16 +271,16 @@ LAW exchange_t exchange(int kind, double message, double ranks, machine_t m)
     return found;
 }
 
-LAW double cut(double product_time, exchange_t sent, double pieces)
+LAW double cut(double matmul_time, exchange_t sent, double pieces)
 {
-    double work = product_time / pieces, send = sent.hops + sent.wire / pieces;
+    double work = matmul_time / pieces, send = sent.hops + sent.wire / pieces;
     return work + (pieces - 1.0) * most(work, send) + send;
 }
 
-LAW double fused_with(double product_time, exchange_t sent)
+LAW double fused_with(double matmul_time, exchange_t sent)
 {
-    double few = least(product_time + sent.hops + sent.wire, cut(product_time, sent, 2.0));
-    return sent.start + least(few, least(cut(product_time, sent, 4.0), cut(product_time, sent, 8.0)));
+    double few = least(matmul_time + sent.hops + sent.wire, cut(matmul_time, sent, 2.0));
+    return sent.start + least(few, least(cut(matmul_time, sent, 4.0), cut(matmul_time, sent, 8.0)));
 }
 
 static int is_collective(const operator_t *op) { return op->kind >= KIND_COLLECTIVE && op->ranks > 1.0; }
@@ -476,14 +476,14 @@ LAW void overlap(const operator_t *ops, long row, int kind, const double *restri
 {
     const operator_t into = ops[(long)ops[row].feeds];
     double count = ops[row].count;
-    const double *restrict product_time = times + row * BLOCK, *restrict reduction = times + (long)ops[row].feeds * BLOCK;
+    const double *restrict matmul_time = times + row * BLOCK, *restrict reduction = times + (long)ops[row].feeds * BLOCK;
     SIDE_BY_SIDE
     for (long j = 0; j < width; j++) {
         machine_t m = machine_at(machines, designs, j);
         exchange_t sent = exchange(kind, into.message_bytes, into.ranks, m);
         sent.start *= into.stretch, sent.hops *= into.stretch, sent.wire *= into.stretch;
-        double together = fused_with(product_time[j], sent);
-        totals[j] -= count * (product_time[j] + reduction[j] - together);
+        double together = fused_with(matmul_time[j], sent);
+        totals[j] -= count * (matmul_time[j] + reduction[j] - together);
     }
 }
 

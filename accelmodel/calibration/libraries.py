@@ -69,7 +69,7 @@ def training_rows(library: KernelLibrary, devices: Iterable[str] | None = None) 
 def solve(library: KernelLibrary, parts: list[Rows]) -> KernelLibrary:
     """Return the library with the constants that fit rows best.
 
-    As ``calibration.solve``: soft-L1 least squares of the logarithmic error.
+    As ``calibration.fit.solve``: soft-L1 least squares of the logarithmic error.
     """
     from scipy.optimize import least_squares
 

@@ -66,8 +66,8 @@ def _usage(error: Exception) -> int:
     if len(sys.argv) < 2:
         error.show()  # type: ignore[attr-defined]
     else:
-        told = " ".join(error.format_message().split())  # type: ignore[attr-defined]
-        sys.stderr.write(f"accelmodel: {told.rstrip('.')}; see --help\n")
+        reason = " ".join(error.format_message().split())  # type: ignore[attr-defined]
+        sys.stderr.write(f"accelmodel: {reason.rstrip('.')}; see --help\n")
     return 2
 
 

@@ -92,7 +92,7 @@ def best_rate(replica: Replica, bucket: Bucket, slo: Slo) -> float:
     """Return the most requests of a bucket that a replica serves within the service level [1/s]; 0 if none.
 
     The more users at once the higher the rate and the longer the time per token: the most users that keep to it are
-    sought by halving, on the closed form ``serving.steady``.
+    sought by halving, on the closed form ``serving.simulate.steady``.
     """
 
     def at(users: int) -> tuple[bool, float]:

@@ -33,7 +33,7 @@ def replicas(model: LanguageModel, instances: list[Instance], setup: Setup, tp: 
 
 
 def seen(replica: Replica, rate: float, prompt: int, answer: int, percentile: float) -> dict[str, float]:
-    """Return what users of one replica see at an arrival rate: ``serving.summary`` with total throughput."""
+    """Return what users of one replica see at an arrival rate: ``serving.simulate.summary`` with total throughput."""
     served = simulate(replica.times, replica.rules, open_loop(rate, REQUESTS, prompt, answer, SEED))
     found = summary(served, percentile)
     return {

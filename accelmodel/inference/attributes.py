@@ -19,7 +19,7 @@ DEGREES = ("tp", "pp", "ep", "dp")
 BITS = ("weight_bits", "activation_bits", "kv_bits")
 
 
-def told(value: Any) -> Any:
+def json_value(value: Any) -> Any:
     """Return a value for JSON: a number or a word as it is, an axis by its name."""
     dims = getattr(value, "dims", None)
     if dims is None:
@@ -30,7 +30,7 @@ def told(value: Any) -> Any:
 def overrides(parts: dict[str, Spec]) -> str:
     """Return as JSON what the caller gave in place of what is known: part → field → value in SI."""
     changed = {
-        part: {name: told(value_of(spec, name)) for name, fact in spec.facts.items() if fact.locator == GIVEN}
+        part: {name: json_value(value_of(spec, name)) for name, fact in spec.facts.items() if fact.locator == GIVEN}
         for part, spec in parts.items()
     }
     return json.dumps({part: values for part, values in changed.items() if values})
@@ -63,7 +63,10 @@ def noted(parts: dict[str, Spec]) -> list[str]:
 
 def on_cluster(cluster: Cluster) -> dict[str, str]:
     """Return the names of a cluster's parts, and how many devices it has."""
-    return {**{part: spec.name for part, spec in parts_of(cluster).items()}, "devices": str(told(cluster.devices))}
+    return {
+        **{part: spec.name for part, spec in parts_of(cluster).items()},
+        "devices": str(json_value(cluster.devices)),
+    }
 
 
 def of_technique(technique: Technique) -> dict[str, str]:
@@ -73,7 +76,7 @@ def of_technique(technique: Technique) -> dict[str, str]:
 
 def asked(work: Workload) -> dict[str, str]:
     """Return phase, sizes, degrees of parallelism and precisions of a workload."""
-    values = {field.name: told(getattr(work, field.name)) for field in fields(work)}
+    values = {field.name: json_value(getattr(work, field.name)) for field in fields(work)}
     return {
         "phase": work.phase,
         "sizes": json.dumps({name: values[name] for name in ("batch", "context", "prefix")}),

@@ -15,7 +15,7 @@ from accelmodel.inference.axes import Axes, axes_of, machine_array
 from accelmodel.inference.layers import Shard
 from accelmodel.inference.machine import machine
 from accelmodel.inference.step import NONE, run_kernel
-from accelmodel.laws import types
+from accelmodel.laws import collectives, types
 from accelmodel.laws.types import BOUNDS, DETAIL, Operator
 from accelmodel.specs.hardware import Cluster
 
@@ -26,11 +26,11 @@ LATENT = 512.0
 ROPE = 64.0
 NOPE = 128.0
 VALUE = 128.0
+#: collectives of a whole group, by their codes in the laws; a transfer between two devices is none
 COLLECTIVES = {
-    "all-reduce": types.ALL_REDUCE,
-    "all-gather": types.ALL_GATHER,
-    "reduce-scatter": types.REDUCE_SCATTER,
-    "all-to-all": types.ALL_TO_ALL,
+    name: types.COLLECTIVE + place
+    for place, name in enumerate(collectives.COLLECTIVES)
+    if types.COLLECTIVE + place != types.POINT_TO_POINT
 }
 
 

@@ -1,6 +1,6 @@
 """PRESERVE (Yuzuguler, Zhuang, Cavigelli, arXiv 2501.08192): weights and KV cache into L2 while collectives run.
 
-The mechanism is the two-lane timeline of ``laws.timeline``; here are its policy and the workload on
+The mechanism is the two-lane timeline of ``laws.prefetch``; here are its policy and the workload on
 which the paper reports: equal-length requests of which two thirds are prompt and one third is generated.
 """
 
@@ -23,7 +23,7 @@ def preserve(threshold: float = 1.0, rule: str = "paper") -> Policy:
     threshold : float
         Share of usable L2 that one window's prefetches may fill [1].
     rule : {"paper", "partial", "best-fit"}
-        How operands are admitted; see ``laws.timeline``.
+        How operands are admitted; see ``laws.prefetch``.
 
     Raises
     ------

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 import numpy as np
 
 from accelmodel.errors import Infeasible, unknown
-from accelmodel.inference.attributes import BITS, DEGREES, behind, of_technique, on_cluster, parts_of, told
+from accelmodel.inference.attributes import BITS, DEGREES, behind, json_value, of_technique, on_cluster, parts_of
 from accelmodel.inference.axes import carried, with_coordinates
 from accelmodel.inference.memory import memory_per_device
 from accelmodel.inference.named import ClusterLike, ModelLike, as_cluster, as_model
@@ -210,11 +210,11 @@ def speedups(
     result = xr.concat(found, "model", combine_attrs="drop_conflicts")
     result = result.transpose("model", "tp", "batch", "context", ...)
     bits = {**dict.fromkeys(BITS, 16.0), **(precision or {})}
-    degrees = {**dict.fromkeys(DEGREES, 1.0), "tp": told(work["tp"])}
+    degrees = {**dict.fromkeys(DEGREES, 1.0), "tp": json_value(work["tp"])}
     asked = {
         "phase": phase,
         "degrees": json.dumps(degrees),
-        "bits": json.dumps({name: told(value) for name, value in bits.items()}),
+        "bits": json.dumps({name: json_value(value) for name, value in bits.items()}),
     }
     result.attrs = {**_attributes(specs, cluster, ahead), **asked, "skipped": "; ".join(problems)}
     return with_coordinates(result, carried(cluster.device, cluster.link, cluster.scale_out))

@@ -12,7 +12,7 @@ import numpy as np
 
 from accelmodel.errors import SpecError, unknown
 from accelmodel.inference import operator_time
-from accelmodel.inference.attributes import behind, on_cluster, parts_of, told
+from accelmodel.inference.attributes import behind, json_value, on_cluster, parts_of
 from accelmodel.inference.axes import axes_of, carried, with_coordinates
 from accelmodel.inference.intervals import factors, kind_of
 from accelmodel.inference.kernel_library import library_times
@@ -99,7 +99,7 @@ def _dataset(
         "algorithm": of(operator_time.algorithm_names(found.algorithm)),
     }
     specs: dict[str, Spec] = {**parts_of(chip), **about.pop("parts", {})}
-    asked = {name: told(value) if not isinstance(value, str) else value for name, value in about.items()}
+    asked = {name: json_value(value) if not isinstance(value, str) else value for name, value in about.items()}
     result = xr.Dataset(data, coords={**{dim: one[dim] for dim in one.dims if dim in one.coords}, **over})
     result.attrs = {
         **behind(specs),
@@ -242,7 +242,11 @@ def attention(cluster: ClusterLike, phase: Phase = "decode", **shape: Unpack[Att
         window=flat["window"], kv_bits=kv_bits,
     )  # fmt: skip
     found = operator_time.timed(columns, chip)
-    about = {"phase": phase, "kv_bits": float(kv_bits), "shape": json.dumps({n: told(v) for n, v in asked.items()})}
+    about = {
+        "phase": phase,
+        "kv_bits": float(kv_bits),
+        "shape": json.dumps({n: json_value(v) for n, v in asked.items()}),
+    }
     return _dataset(found, grid, chip, _ends(chip, found, phase=phase, kv_bits=float(kv_bits)), about)
 
 
@@ -295,7 +299,7 @@ def collective(
     if float(grid["devices"].min()) < 2.0:
         raise SpecError(f"devices {float(grid['devices'].min()):g}: a collective needs at least 2")
     found = operator_time.timed(operator_time.collective(kind, flat["size"], flat["devices"]), chip)
-    about = {"kind": kind, "devices": str(told(grid["devices"] if devices is not None else chip.devices))}
+    about = {"kind": kind, "devices": str(json_value(grid["devices"] if devices is not None else chip.devices))}
     result = _dataset(found, grid, chip, _ends(chip, found), about)
     share = _SENT.get(kind, 1.0) * (grid["devices"] - 1.0) / grid["devices"]
     return with_coordinates(result.assign(busbw=share * grid["size"] / result.time), None)

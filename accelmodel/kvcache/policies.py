@@ -244,8 +244,8 @@ def planned_split(prompt: Prompt) -> float:
 def layerwise(prompt: Prompt) -> float:
     """Layer l + 1 is loaded while the tokens behind the prefix are computed in layer l [s].
 
-    Source: ``laws.front_policies.pipeline_time``.  Without such tokens it is ``load_only``.  Optimistic where a
-    request covers all layers of a chunk.
+    Source: ``laws.kernels.two_front_policies.pipeline_time``.  Without such tokens it is ``load_only``.
+    Optimistic where a request covers all layers of a chunk.
     """
     if not prompt.traced or prompt.stored <= 0.0:
         return _constant(prompt, "layerwise") if not prompt.traced else compute_only(prompt)
@@ -258,7 +258,7 @@ def layerwise(prompt: Prompt) -> float:
 def token_layer(prompt: Prompt) -> float:
     """CacheFlow's plan over tokens and layers, made for the mean rates [s].
 
-    Source: ``laws.front_policies.token_layer_time``.
+    Source: ``laws.kernels.two_front_policies.token_layer_time``.
     """
     if not prompt.traced:
         return _constant(prompt, "token_layer")
@@ -287,8 +287,8 @@ def _constant(prompt: Prompt, policy: str) -> float:
 def oracle(prompt: Prompt) -> float:
     """The least time that any plan can take, rates known in advance: a lower bound for all policies [s].
 
-    Dynamic programming over chunks, see ``laws.front_policies.least_time``.  With traces also: each step may
-    have the largest share of the budget on offer within a step's time before, each token the cheapest step
+    Dynamic programming over chunks, see ``laws.kernels.two_front_policies.least_time``.  With traces also: each step
+    may have the largest share of the budget on offer within a step's time before, each token the cheapest step
     about its place, and requests have no latency; the bound then lies up to a step lower.
     """
     if not prompt.traced:

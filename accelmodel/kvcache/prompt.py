@@ -1,8 +1,8 @@
 """Cake (arXiv 2410.03065): compute the KV cache of a prompt from the front, load it from the back, at once.
 
 A ``Prompt`` is what is asked: ``Computing`` says how fast chunks are computed, ``Loading`` how fast they are
-read.  ``cake_policies`` answers it policy by policy (with traces too), ``cake_grid.ttft_grid`` answers a grid of
-constant rates in one kernel call, ``cake_adaptive.adaptive_scheduling`` shares the engine with other requests.
+read.  ``kvcache.policies`` answers it policy by policy (with traces too), ``kvcache.grid.ttft_grid`` answers a grid of
+constant rates in one kernel call, ``kvcache.adaptive.adaptive_scheduling`` shares the engine with other requests.
 """
 
 from __future__ import annotations

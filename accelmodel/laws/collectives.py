@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelmodel.laws.generated import Way, by_kind, least
+from accelmodel.laws.generated import AlgorithmCost, by_kind, least
 from accelmodel.laws.jit import law
 from accelmodel.laws.types import ALGORITHMS, COLLECTIVE, Machine
 
@@ -89,43 +89,45 @@ def small(message: float, machine: Machine) -> float:
 
 
 @law
-def ring(message: float, ranks: float, machine: Machine) -> Way:
+def ring(message: float, ranks: float, machine: Machine) -> AlgorithmCost:
     """2(g-1) transfers of 1/g of the message by the library, in chunks; a device's own share is copied as well."""
     shares = 2.0 * (ranks - 1.0) / ranks
     hops = 2.0 * (ranks - 1.0) * machine.hop
     wire = filled((shares + machine.own_copy / ranks) * (message / group_rate(ranks, machine)), machine)
-    return Way(offered_time(machine.ring, machine.start_up + hops + wire), machine.start_up, hops, wire, shares)
+    return AlgorithmCost(
+        offered_time(machine.ring, machine.start_up + hops + wire), machine.start_up, hops, wire, shares
+    )
 
 
 @law
-def tree(message: float, ranks: float, machine: Machine) -> Way:
+def tree(message: float, ranks: float, machine: Machine) -> AlgorithmCost:
     """Up and down a double binary tree, 2 ceil(log2 g) transfers by the library, in chunks; all is sent twice."""
     hops = 2.0 * rounds(ranks) * machine.hop
     wire = filled(2.0 * (message / group_rate(ranks, machine)), machine)
-    return Way(offered_time(machine.tree, machine.start_up + hops + wire), machine.start_up, hops, wire, 2.0)
+    return AlgorithmCost(offered_time(machine.tree, machine.start_up + hops + wire), machine.start_up, hops, wire, 2.0)
 
 
 @law
-def one_shot(message: float, ranks: float, machine: Machine) -> Way:
+def one_shot(message: float, ranks: float, machine: Machine) -> AlgorithmCost:
     """All to all peers at once, g - 1 times the message, by a kernel of the engine's own."""
     wire = (ranks - 1.0) * (message / group_rate(ranks, machine)) / machine.direct_share
     time = machine.direct_start_up + machine.hop + wire
-    rank = offered_time(machine.one_shot * small(message, machine), time)
-    return Way(rank, machine.direct_start_up, machine.hop, wire, ranks - 1.0)
+    order = offered_time(machine.one_shot * small(message, machine), time)
+    return AlgorithmCost(order, machine.direct_start_up, machine.hop, wire, ranks - 1.0)
 
 
 @law
-def two_shot(message: float, ranks: float, machine: Machine) -> Way:
+def two_shot(message: float, ranks: float, machine: Machine) -> AlgorithmCost:
     """A share from all peers, a barrier, the sum of it to all peers, by a kernel of the engine's own."""
     shares = 2.0 * (ranks - 1.0) / ranks
     hops = (1.0 + machine.barrier) * machine.hop
     wire = shares * (message / group_rate(ranks, machine)) / machine.direct_share
-    rank = offered_time(machine.two_shot * small(message, machine), machine.direct_start_up + hops + wire)
-    return Way(rank, machine.direct_start_up, hops, wire, shares)
+    order = offered_time(machine.two_shot * small(message, machine), machine.direct_start_up + hops + wire)
+    return AlgorithmCost(order, machine.direct_start_up, hops, wire, shares)
 
 
 @law
-def in_switch(message: float, ranks: float, machine: Machine) -> Way:
+def in_switch(message: float, ranks: float, machine: Machine) -> AlgorithmCost:
     """The switch adds up: each device sends 1 + 1/g of the message, by the library, in chunks.
 
     Reaches ``in_switch`` of the link's bandwidth; its flags take as long as the ring's (measured on H100, H200, B200).
@@ -134,7 +136,9 @@ def in_switch(message: float, ranks: float, machine: Machine) -> Way:
     hops = 2.0 * (ranks - 1.0) * machine.hop
     reached = machine.in_switch if machine.in_switch > 0.0 else 1.0
     wire = filled(shares * (message / group_rate(ranks, machine)) / reached, machine)
-    return Way(offered_time(machine.in_switch, machine.start_up + hops + wire), machine.start_up, hops, wire, shares)
+    return AlgorithmCost(
+        offered_time(machine.in_switch, machine.start_up + hops + wire), machine.start_up, hops, wire, shares
+    )
 
 
 ALL_REDUCES = {"ring": ring, "tree": tree, "one-shot": one_shot, "two-shot": two_shot, "in-switch": in_switch}
@@ -144,20 +148,20 @@ ALL_REDUCES = {"ring": ring, "tree": tree, "one-shot": one_shot, "two-shot": two
 
 
 @law
-def ring_between(message: float, nodes: float, machine: Machine) -> Way:
+def ring_between(message: float, nodes: float, machine: Machine) -> AlgorithmCost:
     """2(n-1) transfers of 1/n of the message, whole: no chunks are counted between nodes."""
     hops = 2.0 * (nodes - 1.0) * machine.out_hop
     shares = 2.0 * (nodes - 1.0) / nodes
     wire = shares * (message / machine.out_rate)
-    return Way(hops + wire, 0.0, hops, wire, shares)
+    return AlgorithmCost(hops + wire, 0.0, hops, wire, shares)
 
 
 @law
-def tree_between(message: float, nodes: float, machine: Machine) -> Way:
+def tree_between(message: float, nodes: float, machine: Machine) -> AlgorithmCost:
     """Up and down a tree of nodes, whole messages."""
     hops = 2.0 * rounds(nodes) * machine.out_hop
     wire = 2.0 * (message / machine.out_rate)
-    return Way(hops + wire, 0.0, hops, wire, 2.0)
+    return AlgorithmCost(hops + wire, 0.0, hops, wire, 2.0)
 
 
 ALL_REDUCES_BETWEEN = {"ring": ring_between, "tree": tree_between}
@@ -173,17 +177,19 @@ def gather_wire(message: float, ranks: float, machine: Machine) -> float:
 
 
 @law
-def direct_gather(message: float, ranks: float, machine: Machine) -> Way:
+def direct_gather(message: float, ranks: float, machine: Machine) -> AlgorithmCost:
     """To all peers at once, where the software does so: it does not weigh the two."""
-    rank = 0.0 if machine.direct > 0.0 else 2.0
-    return Way(rank, machine.start_up, machine.hop, gather_wire(message, ranks, machine), (ranks - 1.0) / ranks)
+    order = 0.0 if machine.direct > 0.0 else 2.0
+    return AlgorithmCost(
+        order, machine.start_up, machine.hop, gather_wire(message, ranks, machine), (ranks - 1.0) / ranks
+    )
 
 
 @law
-def ring_gather(message: float, ranks: float, machine: Machine) -> Way:
+def ring_gather(message: float, ranks: float, machine: Machine) -> AlgorithmCost:
     """g - 1 transfers of a share, where nothing else is offered."""
     hops = (ranks - 1.0) * machine.hop
-    return Way(1.0, machine.start_up, hops, gather_wire(message, ranks, machine), (ranks - 1.0) / ranks)
+    return AlgorithmCost(1.0, machine.start_up, hops, gather_wire(message, ranks, machine), (ranks - 1.0) / ranks)
 
 
 GATHERS = {"direct": direct_gather, "ring": ring_gather}

@@ -93,7 +93,7 @@ def hbm_traffic(op: Operator, machine: Machine) -> float:
 
 
 @law
-def product_start(op: Operator, machine: Machine) -> float:
+def matmul_start(op: Operator, machine: Machine) -> float:
     """Time a matmul takes whatever its size [s]; those of 8 bit and less also fetch scales."""
     return machine.launch + machine.fill_time + (machine.scaling_time if op.bits < 16.0 else 0.0)
 
@@ -136,4 +136,4 @@ def matmul(op: Operator, machine: Machine) -> Cost:
     transfer = l1 if first else (l2 if second else l4)
     busy = u1 if first else (u2 if second else u4)
     drawn = min(machine.hbm_rate, busy * machine.l2_rate)
-    return Cost(product_start(op, machine), compute, transfer, hbm_traffic(op, machine), drawn)
+    return Cost(matmul_start(op, machine), compute, transfer, hbm_traffic(op, machine), drawn)

@@ -100,7 +100,7 @@ COLLECTIVE = 16.0
 ALL_REDUCE, ALL_GATHER, REDUCE_SCATTER, ALL_TO_ALL, POINT_TO_POINT = (COLLECTIVE + place for place in range(5))
 
 BOUNDS = ("compute", "hbm", "l2", "link", "latency")
-BY_COMPUTE, BY_HBM, BY_L2, BY_LINK, BY_LATENCY = 0.0, 1.0, 2.0, 3.0, 4.0
+BY_COMPUTE, BY_HBM, BY_L2, BY_LINK, BY_LATENCY = (float(place) for place in range(len(BOUNDS)))
 
 
 class Policy(NamedTuple):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from accelmodel.errors import SpecError, unknown
-from accelmodel.specs.hardware import Device
+from accelmodel.specs.hardware import Device, dense_peaks
 from accelmodel.specs.load import load
 
 if TYPE_CHECKING:
@@ -239,8 +239,7 @@ def impossible(kind: str, frame: Any, device: Device) -> Any:
     cache beyond four times L2 that came faster than HBM's peak.  Collectives: more bus bandwidth than the link has.
     """
     if kind == "matmul":
-        peaks = {16.0: device.compute.peak_16bit, 8.0: device.compute.peak_8bit_float, 4.0: device.compute.peak_4bit}
-        peak = np.array([peaks[bits] or device.compute.peak_16bit for bits in frame["bits"]])
+        peak = dense_peaks(device.compute, frame["bits"])
         weights = frame["n"] * frame["k"] * frame["bits"] / 8.0
         held = copies(frame) * weights <= device.l2.capacity
         from_memory = weights / device.hbm.bandwidth

@@ -18,7 +18,7 @@ from accelmodel.inference import layers, operator_time
 from accelmodel.inference.layers import ACTIVATION_OPS, STREAM
 from accelmodel.measured import aiconfigurator, routing
 from accelmodel.measured.conditions import attention_warmth, held, writing
-from accelmodel.specs.hardware import Cluster, Device
+from accelmodel.specs.hardware import Cluster, Device, dense_peaks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -141,9 +141,7 @@ def rows(device: Device, kind: str) -> tuple[pd.DataFrame, int]:
 def impossible(kind: str, frame: pd.DataFrame, device: Device) -> Any:
     """Return where a row is faster than the device's peaks allow, data beyond four times L2 coming from HBM."""
     flops, moved, _ = work(kind, frame)
-    peak = np.where(
-        frame["bits"] < 16.0, device.compute.peak_8bit_float or device.compute.peak_16bit, device.compute.peak_16bit
-    )
+    peak = dense_peaks(device.compute, frame["bits"])
     from_memory = np.where(moved > 4.0 * device.l2.capacity, moved / device.hbm.bandwidth, 0.0)
     return np.maximum(flops / peak, from_memory) > frame["time"].to_numpy()
 

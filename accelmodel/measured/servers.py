@@ -211,9 +211,9 @@ def handed_over() -> pd.DataFrame:
     frame = _read("disagg")
     sides = ("prefill", "decode")
     for side in sides:
-        told = frame[f"{side}_num_workers"].notna() & frame[f"{side}_tp_size"].notna()
+        known = frame[f"{side}_num_workers"].notna() & frame[f"{side}_tp_size"].notna()
         alone = frame[[f"{side}_pp_size", f"{side}_attention_dp_size"]].fillna(1.0).eq(1.0).all(axis=1)
-        frame = frame[told & alone]
+        frame = frame[known & alone]
     stated = frame["silicon_data_source"].str.extract(r"silicon_concurrency=(\d+)")[0].astype(float)
     sizes: dict[str, Any] = {
         "users": stated.fillna(frame["decode_batch_size"] * frame["decode_num_workers"]).astype(int)

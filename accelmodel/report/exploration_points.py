@@ -1,6 +1,6 @@
 """The numbers behind each figure of the report, computed from an exploration or from the model.
 
-Plain lists and floats, in the unit that the axis shows; ``figures`` only draws them.
+Plain lists and floats, in the unit that the axis shows; ``exploration_figures`` only draws them.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 import numpy as np
 
 from accelmodel.errors import SpecError
-from accelmodel.inference.attributes import BITS, DEGREES, behind, of_technique, on_cluster, parts_of, told
+from accelmodel.inference.attributes import BITS, DEGREES, behind, json_value, of_technique, on_cluster, parts_of
 from accelmodel.inference.axes import carried
 from accelmodel.inference.memory import memory_per_device
 from accelmodel.inference.named import ClusterLike, ModelLike, as_cluster, as_model
@@ -158,14 +158,14 @@ def serve(
         "degrees": json.dumps({**dict.fromkeys(DEGREES, 1.0), **_given(cut, DEGREES)}),
         "bits": json.dumps({**dict.fromkeys(BITS, 16.0), **_given(cut, BITS)}),
         "cut": json.dumps(_given(cut, tuple(cut))),
-        name: str(told(values)),
+        name: str(json_value(values)),
     }
     return label(result)
 
 
 def _given(cut: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     """Return for JSON what was given of some fields of a cut."""
-    return {name: told(cut[name]) for name in names if name in cut}
+    return {name: json_value(cut[name]) for name in names if name in cut}
 
 
 def _load(rate: Values, users: Values) -> tuple[str, Any]:

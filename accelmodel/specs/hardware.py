@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 from pydantic.dataclasses import dataclass
 
 from accelmodel.errors import unknown
@@ -42,6 +43,19 @@ class Compute(Section):
     peak_8bit_float: FlopRateOrNone = 0.0
     peak_8bit_int: FlopRateOrNone = 0.0
     peak_4bit: FlopRateOrNone = 0.0
+
+
+def dense_peaks(compute: Compute, bits: Any) -> Any:
+    """Return the dense peak of the matrix unit at each precision, that of 16 bit where none is offered [FLOP/s].
+
+    Parameters
+    ----------
+    compute : Compute
+    bits : array-like
+        4, 8 (floating point) or 16 [bit].
+    """
+    peaks = {16.0: compute.peak_16bit, 8.0: compute.peak_8bit_float, 4.0: compute.peak_4bit}
+    return np.array([peaks[each] or compute.peak_16bit for each in np.asarray(bits)])
 
 
 @dataclass(frozen=True, config=CONFIG)

@@ -366,5 +366,5 @@ QUANTITIES: dict[str, Callable[[str], float]] = {
 
 
 def validate() -> list[dict[str, Any]]:
-    """Return the accuracy table of Cake, with the rows of ``validation.validate``."""
+    """Return the accuracy table of Cake, with the rows of ``validation.claims.validate``."""
     return evaluate(claims("check"), QUANTITIES)

@@ -87,11 +87,11 @@ def calibrate(
 def calibrate_library(name: str, output: Path | None, progress: Callable[[str], None] | None = None) -> dict[str, Any]:
     """Fit a framework's own matmuls over all fitted devices, write them, and return what was fitted."""
     library, path = load("library", name), output or path_of("library", name)
-    found, spans, told = libraries.fit(library, progress)
-    file.write(path, libraries.text(found, spans, told, datetime.date.today().isoformat()))
+    found, spans, fitted_to = libraries.fit(library, progress)
+    file.write(path, libraries.text(found, spans, fitted_to, datetime.date.today().isoformat()))
     units = field_units(type(library))
     constants = {
-        field: {"value": getattr(found, field), "unit": units[field], "range": list(span), "fitted_to": told}
+        field: {"value": getattr(found, field), "unit": units[field], "range": list(span), "fitted_to": fitted_to}
         for field, span in spans.items()
     }
     return {"device": name, "files": [str(path)], "constants": constants, "rows": []}

@@ -129,8 +129,8 @@ def serving(name: str) -> list[tuple[dict[str, Any], Array, Array]]:
 def _seen(replica: Replica, users: int, mean_in: float, mean_out: float) -> tuple[float, float]:
     draw, requests = np.random.default_rng(0), max(400, 12 * users)
     lengths = (np.maximum(draw.exponential(mean, requests).round(), 1.0) for mean in (mean_in, mean_out))
-    told = summary(simulate(replica.times, replica.rules, closed_loop(users, requests, *lengths)))
-    return told["gap_s"], told["ttft_s"]
+    predicted = summary(simulate(replica.times, replica.rules, closed_loop(users, requests, *lengths)))
+    return predicted["gap_s"], predicted["ttft_s"]
 
 
 #: models that the engine was not fitted to, service levels of the choices, users to serve
@@ -164,8 +164,8 @@ def _cases(name: str, between: bool) -> list[list[tuple[float, float]]]:
                 _most_users(row["users"], gaps * 1e3, first * 1e3, level, between),
                 _most_users(row["users"], row["gap_ms"], row["ttft_ms"], level, between),
             )
-            told, real = (math.ceil(USERS / each) * row["price"] if each else math.inf for each in most)
-            costs.append((told, real))
+            predicted, real = (math.ceil(USERS / each) * row["price"] if each else math.inf for each in most)
+            costs.append((predicted, real))
         if math.isfinite(min(real for _, real in costs)):
             found.append(costs)
     return found
@@ -183,12 +183,12 @@ def choice_quality(between: bool = True) -> dict[str, float]:
     cases = [costs for name in UNSEEN for costs in _cases(name, between)]
     chosen_costs = [min(costs) for costs in cases]
     least = np.array([min(real for _, real in costs) for costs in cases])
-    told, real = (np.array(column) for column in zip(*chosen_costs, strict=True))
-    able = np.isfinite(told) & np.isfinite(real)
+    predicted, real = (np.array(column) for column in zip(*chosen_costs, strict=True))
+    able = np.isfinite(predicted) & np.isfinite(real)
     return {
         "right": float(np.mean(able & (real <= least * (1.0 + 1e-9)))),
         "overspend": float(np.mean(real[able] / least[able]) - 1.0),
-        "holds": float(np.mean(np.isfinite(told) & (told >= real))),
+        "holds": float(np.mean(np.isfinite(predicted) & (predicted >= real))),
         "cases": float(len(cases)),
     }
 
@@ -198,9 +198,9 @@ def serving_error(what: str) -> float:
     logs = []
     for name in UNSEEN:
         for row, gaps, first in serving(name):
-            told, measured = (gaps, row["gap_ms"]) if what == "gap" else (first, row["ttft_ms"])
+            predicted, measured = (gaps, row["gap_ms"]) if what == "gap" else (first, row["ttft_ms"])
             few = np.array(row["users"]) <= 64
-            logs.append(np.abs(np.log(told[few] * 1e3 / np.array(measured)[few])))
+            logs.append(np.abs(np.log(predicted[few] * 1e3 / np.array(measured)[few])))
     return float(np.exp(np.concatenate(logs).mean()))
 
 

@@ -18,7 +18,7 @@ from accelmodel.cloud.ctcf import line
 from accelmodel.inference.intervals import MEASURED
 from accelmodel.laws.roofline import roofline
 from accelmodel.measured import aiconfigurator, mla_and_moe
-from accelmodel.specs.hardware import Cluster, Device
+from accelmodel.specs.hardware import Cluster, Device, dense_peaks
 from accelmodel.specs.load import cluster, load
 
 if TYPE_CHECKING:
@@ -56,10 +56,12 @@ def bare_times(kind: str, frame: pd.DataFrame, device: Device, share: float = 1.
     if "elements" in frame:
         return bus_bytes(frame) / (share * load("link", device.link).bandwidth) + more
     flops, moved, bits = work(kind, frame)
-    rates = {16.0: device.compute.peak_16bit, 8.0: device.compute.peak_8bit_float, 4.0: device.compute.peak_4bit}
-    peak = np.array([rates[bit] or device.compute.peak_16bit for bit in np.broadcast_to(bits, len(frame))])
-    top = peak if kind != "quantise" else device.compute.vector_rate
-    return roofline(flops, top, moved, share * device.hbm.bandwidth, more)
+    peak = (
+        device.compute.vector_rate
+        if kind == "quantise"
+        else dense_peaks(device.compute, np.broadcast_to(bits, len(frame)))
+    )
+    return roofline(flops, peak, moved, share * device.hbm.bandwidth, more)
 
 
 def rows_of(device: Device, kind: str, model: Cluster, split: str, measured: Any = None) -> Iterator[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """Whole servers against measurements: time per token and to the first token of continuous batching.
 
-A number of users who each wait for an answer and ask again (``endtoend_points``).  Ten requests a user are simulated
+A number of users who each wait for an answer and ask again (``measured.servers``).  Ten requests a user are simulated
 (``laws.kernels.disaggregated`` where prompts and answers have servers of their own); the first of all users come at
 once, which the measured means include.  Most points are of InferenceMAX, whose requests have 0.8 to 1 of the stated
 lengths; users with one and the same length stay in step with each other, which makes them wait longer.  An engine adds
@@ -119,11 +119,11 @@ def predict_handed_over(frame: pd.DataFrame, engines: dict[str, Host]) -> tuple[
     Parameters
     ----------
     frame : DataFrame
-        As from ``endtoend_points.handed_over``.
+        As from ``measured.servers.handed_over``.
     engines : dict
         Engine → what its host adds; nothing for others.
     """
-    told = []
+    predicted = []
     for row in frame.itertuples():
         host, asked = engines.get(row.engine, Host()), traffic(row)
         host_step = host.layer * row.layers
@@ -140,8 +140,8 @@ def predict_handed_over(frame: pd.DataFrame, engines: dict[str, Host]) -> tuple[
             np.array([row.workers, row.decode_workers]), host.entry + host.token * row.prompt, first, finish,
         )  # fmt: skip
         between = (finish - first) / np.maximum(asked.answer - 1, 1)
-        told.append((float(np.mean(first - asked.arrival)), float(np.mean(between))))
-    return tuple(np.array(told).T)
+        predicted.append((float(np.mean(first - asked.arrival)), float(np.mean(between))))
+    return tuple(np.array(predicted).T)
 
 
 def fit(frame: pd.DataFrame, bare: Any) -> tuple[float, float]:
@@ -175,8 +175,8 @@ def fit_entry(frame: pd.DataFrame, host: Host) -> Host:
     measured = chosen["ttft"].to_numpy()
 
     def error(candidate: Host) -> float:
-        told = predict(chosen, dict.fromkeys(chosen["engine"], candidate))[0]
-        return float(np.mean(np.abs(np.log(told / measured))))
+        predicted = predict(chosen, dict.fromkeys(chosen["engine"], candidate))[0]
+        return float(np.mean(np.abs(np.log(predicted / measured))))
 
     for name, values in (("entry", ENTRIES), ("token", TOKENS), ("entry", ENTRIES)):
         host = min((host._replace(**{name: value}) for value in values), key=error)
@@ -200,29 +200,29 @@ def fit_host(frame: pd.DataFrame, bare: Any) -> Host:
     return host._replace(**dict(zip(("layer", "sequence"), fit(frame, waited), strict=True)))
 
 
-def _told(frame: pd.DataFrame, ours: Any, bare: Any) -> pd.DataFrame:
+def _with_predictions(frame: pd.DataFrame, ours: Any, bare: Any) -> pd.DataFrame:
     """Return points with their predictions, with and without engine: (first token, further tokens) [s]."""
     names = ("our_ttft", "our_tpot", "bare_ttft", "bare_tpot")
     return frame.assign(**dict(zip(names, (*ours, *bare), strict=True)))
 
 
-def _errors(told: pd.DataFrame, **said: Any) -> list[dict[str, Any]]:
+def _errors(predicted: pd.DataFrame, **labels: Any) -> list[dict[str, Any]]:
     """Return the accuracy of points with their predictions: a row for each quantity."""
     return [
         {
-            **said, "quantity": quantity, **statistics(told[f"our_{quantity}"], told[quantity]),
-            "bare_median_ape": statistics(told[f"bare_{quantity}"], told[quantity])["median_ape"],
+            **labels, "quantity": quantity, **statistics(predicted[f"our_{quantity}"], predicted[quantity]),
+            "bare_median_ape": statistics(predicted[f"bare_{quantity}"], predicted[quantity])["median_ape"],
         }
         for quantity in ("ttft", "tpot")
     ]  # fmt: skip
 
 
-def _rows(told: pd.DataFrame, **said: Any) -> list[dict[str, Any]]:
+def _rows(predicted: pd.DataFrame, **labels: Any) -> list[dict[str, Any]]:
     """Return the accuracy of points by model, device and bits."""
     return [
         row
-        for (model, device, bits), group in told.groupby(["model", "device", "bits"])
-        for row in _errors(group, device=device, model=model, precision=f"{bits:g} bit", **said)
+        for (model, device, bits), group in predicted.groupby(["model", "device", "bits"])
+        for row in _errors(group, device=device, model=model, precision=f"{bits:g} bit", **labels)
     ]
 
 
@@ -232,11 +232,11 @@ def _whole(parts: list[pd.DataFrame], mode: str, split: str) -> list[dict[str, A
 
     if not parts:
         return []
-    said = dict.fromkeys(("device", "model", "source", "precision"), "all")
+    labels = dict.fromkeys(("device", "model", "source", "precision"), "all")
     return [
         row
         for kind, group in pd.concat(parts).groupby("kind")
-        for row in _errors(group, **said, kind=kind, mode=mode, split=split)
+        for row in _errors(group, **labels, kind=kind, mode=mode, split=split)
     ]
 
 
@@ -260,9 +260,9 @@ def handed_over_rows(hosts: dict[tuple[str, str], Host]) -> list[dict[str, Any]]
         bare = predict_handed_over(frame, {})
         ours = predict_handed_over(frame, {str(engine): host}) if host else bare
         split = "fitted to aggregated serving" if host else "not fitted"
-        said = {"kind": kind, "source": engine, "mode": "disaggregated", "split": split, **_constants(host or Host())}
-        parts.append(_told(frame, ours, bare))
-        found += _rows(parts[-1], **said)
+        labels = {"kind": kind, "source": engine, "mode": "disaggregated", "split": split, **_constants(host or Host())}
+        parts.append(_with_predictions(frame, ours, bare))
+        found += _rows(parts[-1], **labels)
     return _whole(parts, "disaggregated", "not fitted") + found
 
 
@@ -293,9 +293,9 @@ def table(progress: Progress | None = None) -> list[dict[str, Any]]:
         hosts[str(engine), str(kind)] = host = fit_host(frame[seen], bare[1][seen])
         held = frame[~seen]
         ours = predict(held, {str(engine): host})
-        said = {"kind": kind, "source": engine, "mode": "aggregated", "split": "held-out", **_constants(host)}
-        parts.append(_told(held, ours, [each[~seen] for each in bare]))
-        found += _rows(parts[-1], **said)
+        labels = {"kind": kind, "source": engine, "mode": "aggregated", "split": "held-out", **_constants(host)}
+        parts.append(_with_predictions(held, ours, [each[~seen] for each in bare]))
+        found += _rows(parts[-1], **labels)
     if progress:
         progress("disaggregated")
     return _whole(parts, "aggregated", "held-out") + found + handed_over_rows(hosts)

@@ -345,9 +345,9 @@ def test_fused_product_against_a_pipeline_of_pieces(matmul, start_up, hops, wire
 @given(MESSAGES, st.integers(2, 16), MACHINES)
 def test_inside_compiled_equals_python(message, ranks, machine):
     # what is compiled in one piece against the laws called one by one
-    ways = {name: each.py_func(message, float(ranks), machine) for name, each in ALL_REDUCES.items()}
-    best = min(ways, key=lambda name: ways[name].rank)
-    way, code = all_reduce_inside(message, float(ranks), machine)
+    costs = {name: each.py_func(message, float(ranks), machine) for name, each in ALL_REDUCES.items()}
+    best = min(costs, key=lambda name: costs[name].order)
+    found, code = all_reduce_inside(message, float(ranks), machine)
     # 1e-9: the compiler may contract a multiply and an add
-    assert way == pytest.approx(ways[best], rel=1e-9)
-    assert way == pytest.approx(ways[ALGORITHMS[int(code)]], rel=1e-9)
+    assert found == pytest.approx(costs[best], rel=1e-9)
+    assert found == pytest.approx(costs[ALGORITHMS[int(code)]], rel=1e-9)

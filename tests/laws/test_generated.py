@@ -16,39 +16,53 @@ import pytest
 import accelmodel as am
 from accelmodel.laws import kinds, types
 from accelmodel.laws.collectives import COLLECTIVES
-from accelmodel.laws.generated import Way, by_kind, least, named, reader
+from accelmodel.laws.generated import AlgorithmCost, by_kind, least, reader
 from accelmodel.laws.jit import law
 from accelmodel.laws.types import ALGORITHMS
 from accelmodel.specs.facts import root as root_of_facts
 
 
-def way(rank):
-    """Law of an algorithm that is chosen by ``rank`` times its message and takes ``rank`` for its start."""
+def algorithm(order):
+    """Law of an algorithm that is chosen by ``order`` times its message and takes ``order`` for its start."""
 
     def taken(message, ranks, machine):
-        return Way(rank * message, rank, 0.0, 0.0, 0.0)
+        return AlgorithmCost(order * message, order, 0.0, 0.0, 0.0)
 
-    return law(named(taken, "way", str(int(10 * rank))))
+    taken.__name__ = f"algorithm_{int(10 * order)}"
+    return law(taken)
 
 
-@pytest.mark.parametrize("ranks", [(1.0,), (2.0, 1.0), (3.0, 1.0, 2.0), (1.0, 2.0, 3.0), (5.0, 4.0, 3.0, 2.0, 1.0)])
-def test_the_least_is_taken_and_named(ranks):
-    laws = dict(zip(ALGORITHMS, map(way, ranks), strict=False))
+@pytest.mark.parametrize("orders", [(1.0,), (2.0, 1.0), (3.0, 1.0, 2.0), (1.0, 2.0, 3.0), (5.0, 4.0, 3.0, 2.0, 1.0)])
+def test_the_least_is_taken_and_named(orders):
+    laws = dict(zip(ALGORITHMS, map(algorithm, orders), strict=False))
     taken, code = least("chosen", laws)(10.0, 8.0, 0.0)
-    assert taken.start == min(ranks)
-    assert taken.rank == 10.0 * min(ranks)
-    assert code == ranks.index(min(ranks))
+    assert taken.start == min(orders)
+    assert taken.order == 10.0 * min(orders)
+    assert code == orders.index(min(orders))
 
 
 def test_of_those_alike_the_first_is_taken():
-    laws = {"tree": way(2.0), "ring": way(2.5), "two-shot": way(2.0)}
+    same = algorithm(2.0)
+    laws = {"tree": same, "ring": algorithm(2.5), "two-shot": same}
     _, code = least("first", laws)(1.0, 8.0, 0.0)
     assert ALGORITHMS[int(code)] == "tree"
 
 
 def test_an_algorithm_without_a_name_for_answers_is_refused():
     with pytest.raises(ValueError, match="butterfly"):
-        least("unknown", {"ring": way(1.0), "butterfly": way(2.0)})
+        least("unknown", {"ring": algorithm(1.0), "butterfly": algorithm(2.0)})
+
+
+def test_two_laws_of_one_name_are_refused():
+    with pytest.raises(ValueError, match="'tree'.*'algorithm_20'"):
+        least("twice", {"ring": algorithm(2.0), "tree": algorithm(2.0)})
+    with pytest.raises(ValueError, match="1.0.*'algorithm_20'"):
+        by_kind("twice", {0.0: algorithm(2.0), 1.0: algorithm(2.0)}, "x")
+
+
+def test_a_law_may_stand_for_two_kinds():
+    shared = algorithm(2.0)
+    assert by_kind("shared", {0.0: shared, 1.0: shared}, "message", "ranks", "machine")(1.0, 3.0, 8.0, 0.0).wire == 0.0
 
 
 class Record(NamedTuple):
@@ -89,10 +103,10 @@ def test_constants_are_the_places_in_the_dicts():
 
 SWING = '''
 @law
-def swing(message: float, ranks: float, machine: Machine) -> Way:
+def swing(message: float, ranks: float, machine: Machine) -> AlgorithmCost:
     """No hops, half the message, by the library."""
     wire = 0.5 * message / group_rate(ranks, machine)
-    return Way(offered_time(machine.swing, machine.start_up + wire), machine.start_up, 0.0, wire, 0.5)
+    return AlgorithmCost(offered_time(machine.swing, machine.start_up + wire), machine.start_up, 0.0, wire, 0.5)
 
 
 ALL_REDUCES = {"swing": swing, '''

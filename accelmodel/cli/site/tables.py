@@ -68,9 +68,9 @@ def _default(spec_type: Any, name: str) -> str:
 def fields(kind: str) -> str:
     """Return the fields of a kind of specification: name, SI unit, default, meaning."""
     spec_type = TYPES[kind][1]
-    said = meanings(kind)
+    described = meanings(kind)
     rows = [
-        [f"`{name}`", unit, _default(spec_type, name), said.get(name, "")]
+        [f"`{name}`", unit, _default(spec_type, name), described.get(name, "")]
         for name, unit in field_units(spec_type).items()
         if name != "name"
     ]
@@ -109,10 +109,10 @@ def options(name: str) -> str:
         given = [word for word in (info.default, *(info.param_decls or ())) if str(word).startswith("-")]
         shown = ", ".join(f"`{word}`" for word in given or [each.name.upper()])
         default = each.default
-        told = "" if default in (None, "", False) else f"`{default}`"
+        default_text = "" if default in (None, "", False) else f"`{default}`"
         if default is each.empty:
-            told = "needed"
-        rows.append([shown, _type_name(annotation), told, info.help or ""])
+            default_text = "needed"
+        rows.append([shown, _type_name(annotation), default_text, info.help or ""])
     return table(["option", "type", "default", "meaning"], rows)
 
 

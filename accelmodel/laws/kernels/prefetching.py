@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from accelmodel.laws.jit import glue, kernel
+from accelmodel.laws.jit import glue, inner_kernel
 from accelmodel.laws.kernels.block import COUNT, KIND, L2_BYTES, PREFETCH, RANKS, Block, machine_at
 from accelmodel.laws.l2cache import mean_resident_share
 from accelmodel.laws.matmul import exposed_share
@@ -17,7 +17,7 @@ from accelmodel.laws.types import COLLECTIVE, Operator
 BEST_FIT = RULES["best-fit"]
 
 
-@kernel
+@inner_kernel
 def window_end(table: Any, opener: int, w: int) -> int:
     """First row after the window that row ``opener`` opens."""
     row = opener + 1
@@ -65,7 +65,7 @@ def admit_window(b: Block, opener: int, end: int) -> None:
             place += b.admitted[row, j]
 
 
-@kernel
+@inner_kernel
 def survive(b: Block, op: Operator, r: int, opener: int) -> None:
     """Fill ``survival``: the share of the row's fetched bytes that L2 still holds when it reads them.
 

@@ -13,7 +13,7 @@ import numba
 import numpy as np
 
 from accelmodel.laws.collectives import fused_time
-from accelmodel.laws.jit import glue, kernel, parallel_kernel
+from accelmodel.laws.jit import glue, inner_kernel, kernel, parallel_kernel
 from accelmodel.laws.kernels.block import BLOCK, COUNT, FEEDS, KIND, RANKS, Block, machine_at, new_block, operator_at
 from accelmodel.laws.kernels.costs import fill_costs, fill_exchanges
 from accelmodel.laws.kernels.prefetching import admit_window, survive, window_end
@@ -32,7 +32,7 @@ def _run_collective(b: Block, r: int) -> None:
     op = operator_at(b.table, r, b.w)
     buffers = 2.0 * op.message_bytes
     b.touched[r] = buffers
-    fill_exchanges(op.kind, b, op)
+    fill_exchanges(b, op)
     for j in range(b.width):
         machine = machine_at(b.machines, j)
         time = op.stretch * (b.starts[j] + b.hops[j] + b.wires[j])
@@ -59,7 +59,7 @@ def _run_collective(b: Block, r: int) -> None:
 def _run_operator(b: Block, r: int, opener: int) -> None:
     """Time one operator: what was prefetched and survived is read at L2 speed, the lane goes on beside it."""
     op = operator_at(b.table, r, b.w)
-    fill_costs(op.kind, b, op)
+    fill_costs(b, op)
     passed = op.input_bytes + op.weight_bytes + op.output_bytes
     if opener >= 0:
         b.touched[r] = b.touched[r - 1] + passed
@@ -95,7 +95,7 @@ def _run_operator(b: Block, r: int, opener: int) -> None:
         _describe_operator(b, r)
 
 
-@kernel
+@inner_kernel
 def _describe_operator(b: Block, r: int) -> None:
     """Write down one operator's bound, bytes, hits and what the lane did beside it."""
     for j in range(b.width):
@@ -114,7 +114,7 @@ def _describe_operator(b: Block, r: int) -> None:
             b.detail[field, r, b.w, b.start + j] = row[field]
 
 
-@kernel
+@inner_kernel
 def _fuse(b: Block, r: int) -> None:
     """Overlap row ``r`` with the collective that reduces it; the gain is booked on the collective."""
     into = int(b.table[FEEDS, r, b.w])
@@ -123,7 +123,7 @@ def _fuse(b: Block, r: int) -> None:
         return
     count = b.table[COUNT, r, b.w]
     longer = reducer.stretch
-    fill_exchanges(reducer.kind, b, reducer)
+    fill_exchanges(b, reducer)
     for j in range(b.width):
         matmul = b.times[r, j]
         together = fused_time(matmul, longer * b.starts[j], longer * b.hops[j], longer * b.wires[j])

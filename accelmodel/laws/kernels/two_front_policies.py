@@ -25,7 +25,7 @@ from accelmodel.laws.kernels.two_fronts import (
     steps_time,
 )
 
-#: policies in the order of the kernel's output, behind ``fronts.MEETING``
+#: policies in the order of the kernel's output, behind ``two_fronts.MEETING``
 POLICY_TIMES = (
     "compute_only", "load_only", "fixed_split", "planned_split", "oracle", "layerwise", "token_layer",
 )  # fmt: skip

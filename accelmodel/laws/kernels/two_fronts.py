@@ -253,7 +253,10 @@ def meet_traced(
     ``computed`` and ``loaded`` (event, 2) receive time and position of each front while they have rows; the
     numbers of events are returned.  Time is infinite where a trace ends before the fronts meet.
     """
-    time, place, ahead, front = 0.0, 0.0, 0.0, loader.stored
+    time = 0.0
+    place = 0.0
+    ahead = 0.0
+    front = loader.stored
     i, k, n = 0, 0, 0
     crumb, io = CRUMB * loader.io, loader.io
     ready, j = transfer(loader.latency, min(io, front) * loader.token, 0, rate)

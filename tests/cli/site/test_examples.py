@@ -23,16 +23,7 @@ TEXTS = pages.texts()
 ELSEWHERE = ("explore", "benchmark", "docs")
 #: words of commands that need the measured kernels: minutes with them, an error that says so without
 MEASURED = ("--hybrid", "--transfer", "--end-to-end")
-#: pages that wait for a command or an option of this version
-PENDING = {
-    page
-    for page, there in (
-        ("howto/device", "new" in COMMANDS),
-        ("howto/instance", "`--instance`" in tables.options("instances")),
-    )
-    if not there
-}
-RUN = [name for name, text in TEXTS.items() if examples.blocks(text) and name not in PENDING]
+RUN = [name for name, text in TEXTS.items() if examples.blocks(text)]
 STUDY = TEXTS["tutorials/architect"]
 
 
@@ -78,7 +69,7 @@ def test_examples_run(name, newcomer, warm):
 @pytest.mark.parametrize("name", TEXTS)
 def test_commands_that_are_not_run_exist_with_their_options(name):
     for block in examples.blocks(TEXTS[name]):
-        for argv in examples.commands(block) if block.language == "sh" and name not in PENDING else []:
+        for argv in examples.commands(block) if block.language == "sh" else []:
             known = set(words(tables.options(argv[1])))
             given = {word.partition("=")[0] for word in argv[2:] if word.startswith("--")}
             spelled = {option for word in known for option in word.split("/")}

@@ -15,13 +15,11 @@ from accelmodel.cli.site.markdown import tables as tables_of
 from accelmodel.cli.site.markdown import words
 from accelmodel.dse import study
 from accelmodel.errors import SpecError
-from accelmodel.specs import facts, prices
+from accelmodel.specs import prices
 from accelmodel.specs.load import TYPES, field_units
 from accelmodel.units import NOMENCLATURE
 
 TEXTS = pages.texts()
-#: what a README of hwspecs says that does not have the fields of engines as they are called now
-FORMER = "| `chunk` | token |"
 #: kinds of files that are no table of facts
 OTHERS = ("architecture", "prices", "study", "published")
 
@@ -60,8 +58,6 @@ def test_each_kind_of_file_has_a_page(kind):
 @pytest.mark.parametrize("kind", [kind for kind in TYPES if kind != "architecture"])
 def test_each_field_is_named_and_described(kind):
     text = pages.fill(TEXTS[f"schemas/{kind}"])
-    if kind == "engine" and FORMER in (facts.root() / "README.md").read_text(encoding="utf-8"):
-        pytest.skip("hwspecs/README.md has the former names of an engine's fields")
     for name in set(field_units(TYPES[kind][1])) - {"name"}:
         rows = re.findall(rf"^\|(?=[^|]*`{re.escape(name)}`)(.*)\|\s*$", text, flags=re.MULTILINE)
         assert any(row.split("|")[-1].strip() for row in rows), f"{kind}.{name} has no meaning in hwspecs/README.md"
