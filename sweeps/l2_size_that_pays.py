@@ -13,7 +13,7 @@ import xarray as xr
 
 from accelmodel.dse.enumeration import evaluate, parts_of_study
 from accelmodel.dse.study import load_study
-from accelmodel.specs.load import override
+from accelmodel.specs.given import override
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--quick", action="store_true", help="three densities and every fourth size")

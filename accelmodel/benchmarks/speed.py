@@ -25,7 +25,8 @@ from accelmodel.inference.policies import policy
 from accelmodel.inference.step import prepare
 from accelmodel.laws.kernels import step
 from accelmodel.laws.types import TOTALS, Machine, Policy
-from accelmodel.specs.load import cluster, load, workload
+from accelmodel.specs.given import cluster, workload
+from accelmodel.specs.load import load
 
 Progress = Callable[[str], None]
 MODEL, DEVICE, TECHNIQUE = "llama-3-70b", "ascend-910b2", "preserve"

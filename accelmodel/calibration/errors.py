@@ -8,8 +8,9 @@ import numpy as np
 
 from accelmodel.calibration import fit
 from accelmodel.measured import aiconfigurator
+from accelmodel.specs.given import cluster
 from accelmodel.specs.hardware import Cluster, Device
-from accelmodel.specs.load import cluster, load
+from accelmodel.specs.load import load
 
 if TYPE_CHECKING:
     pass

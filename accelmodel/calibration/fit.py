@@ -24,8 +24,8 @@ from accelmodel.measured.conditions import (
     matmul_times,
 )
 from accelmodel.specs.base import Residual, value_of
+from accelmodel.specs.given import override
 from accelmodel.specs.hardware import Cluster, Device
-from accelmodel.specs.load import override
 from accelmodel.specs.names import dotted
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from accelmodel.inference.step import Inputs
 from accelmodel.laws.types import ATTENTION, MATMUL, Operator
 from accelmodel.measured import aiconfigurator
 from accelmodel.specs.base import Residual
+from accelmodel.specs.given import cluster
 from accelmodel.specs.hardware import Cluster, Device
-from accelmodel.specs.load import cluster
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -19,8 +19,9 @@ from accelmodel.inference.kernel_library import library_times
 from accelmodel.measured import aiconfigurator
 from accelmodel.measured.conditions import matmul_warmth
 from accelmodel.specs.cloud import KernelLibrary
+from accelmodel.specs.given import cluster, override
 from accelmodel.specs.hardware import Cluster
-from accelmodel.specs.load import cluster, field_units, load, override
+from accelmodel.specs.load import field_units, load
 
 #: constant → span in which it makes sense
 CONSTANTS = {

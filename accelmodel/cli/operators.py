@@ -13,7 +13,8 @@ from accelmodel.cli.terminal import print_table, say_notes
 from accelmodel.errors import SpecError
 from accelmodel.inference import single
 from accelmodel.inference.single import Kind
-from accelmodel.specs.load import cluster, load
+from accelmodel.specs.given import cluster
+from accelmodel.specs.load import load
 from accelmodel.specs.workload import Phase
 from accelmodel.units import parse, show
 

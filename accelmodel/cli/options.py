@@ -11,8 +11,9 @@ import typer
 from accelmodel.dse.chip import with_cores
 from accelmodel.errors import SpecError, unknown
 from accelmodel.specs.base import sections
+from accelmodel.specs.given import cluster, override
 from accelmodel.specs.hardware import FLAT, Cluster, Device, Link
-from accelmodel.specs.load import cluster, field_units, load, override
+from accelmodel.specs.load import field_units, load
 from accelmodel.specs.names import canonical, dotted
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")]

@@ -12,8 +12,9 @@ from accelmodel.inference.policies import Technique, policy
 from accelmodel.inference.request import RequestPhase, speedups
 from accelmodel.inference.step import evaluate, prepare
 from accelmodel.specs.base import Spec
+from accelmodel.specs.given import workload
 from accelmodel.specs.hardware import Cluster
-from accelmodel.specs.load import load, workload
+from accelmodel.specs.load import load
 from accelmodel.units import show
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ from typing import Any
 from accelmodel.laws import cost
 from accelmodel.laws.numeric import Number
 from accelmodel.specs.base import value_of
+from accelmodel.specs.given import cluster, override
 from accelmodel.specs.hardware import BillOfMaterials, Cluster, Device, Link, Process
-from accelmodel.specs.load import cluster, load, override
+from accelmodel.specs.load import load
 
 #: what cores bring
 PER_CORE = (

@@ -14,8 +14,8 @@ from accelmodel.dse.study import Study
 from accelmodel.inference.intervals import KINDS, factors
 from accelmodel.inference.request import BASELINE
 from accelmodel.specs.facts import Fact
+from accelmodel.specs.given import override
 from accelmodel.specs.hardware import Cluster
-from accelmodel.specs.load import override
 from accelmodel.specs.names import flat
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from accelmodel.inference.operator_time import matmul, pointwise, time_columns
 from accelmodel.inference.step import Inputs
 from accelmodel.laws.types import MATMUL, Operator
 from accelmodel.specs.cloud import KernelLibrary
+from accelmodel.specs.given import override
 from accelmodel.specs.hardware import Cluster
-from accelmodel.specs.load import override
 
 _STRETCH = Operator._fields.index("stretch")
 

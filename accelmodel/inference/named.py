@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from accelmodel.errors import SpecError, brief
+from accelmodel.specs.given import cluster, workload
 from accelmodel.specs.hardware import Cluster, Device
 from accelmodel.specs.language_model import LanguageModel
-from accelmodel.specs.load import cluster, load, workload
+from accelmodel.specs.load import load
 from accelmodel.specs.workload import Fields, Workload
 
 #: what stands for a model: name, path of a TOML file or of a Hugging Face ``config.json``, or the model itself

@@ -17,9 +17,9 @@ from accelmodel.inference.policies import Technique, chosen
 from accelmodel.inference.preserve import prompt_length
 from accelmodel.inference.step import Inputs, prepare, totals
 from accelmodel.laws.numeric import Number
+from accelmodel.specs.given import workload
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
-from accelmodel.specs.load import workload
 from accelmodel.specs.workload import Phase
 
 if TYPE_CHECKING:

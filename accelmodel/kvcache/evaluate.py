@@ -20,9 +20,9 @@ from accelmodel.kvcache.policies import POLICIES, fronts_over_time, meet
 from accelmodel.kvcache.prompt import Computing, Loading, Prompt, check_above_zero, chunk_times, loading
 from accelmodel.kvcache.traces import Array, Trace, read_chunk_times
 from accelmodel.specs.facts import weakest
+from accelmodel.specs.given import workload
 from accelmodel.specs.hardware import Cluster, Storage
 from accelmodel.specs.language_model import LanguageModel
-from accelmodel.specs.load import workload
 from accelmodel.specs.workload import Workload
 from accelmodel.units import show
 

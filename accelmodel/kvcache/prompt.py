@@ -19,8 +19,9 @@ from accelmodel.inference.memory import kv_bytes_per_token
 from accelmodel.inference.named import ClusterLike, ModelLike, as_cluster, as_model
 from accelmodel.inference.step import prepare, totals
 from accelmodel.kvcache.traces import Array, Trace
+from accelmodel.specs.given import workload
 from accelmodel.specs.hardware import Storage
-from accelmodel.specs.load import load, workload
+from accelmodel.specs.load import load
 from accelmodel.specs.workload import Cut
 
 #: engine steps that one prompt may take; a smaller share of the budget is refused

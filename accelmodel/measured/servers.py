@@ -14,7 +14,8 @@ import numpy as np
 
 from accelmodel.inference.memory import memory_per_device
 from accelmodel.measured import aiconfigurator
-from accelmodel.specs.load import load, workload
+from accelmodel.specs.given import workload
+from accelmodel.specs.load import load
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,7 +15,8 @@ from accelmodel.measured import aiconfigurator
 from accelmodel.report import html
 from accelmodel.report.style import FAINT, axis
 from accelmodel.report.style import figure as blank
-from accelmodel.specs.load import cluster, load
+from accelmodel.specs.given import cluster
+from accelmodel.specs.load import load
 from accelmodel.validation import operators, table
 
 if TYPE_CHECKING:

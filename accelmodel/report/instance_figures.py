@@ -14,7 +14,7 @@ from accelmodel.cloud.ranking import Inputs
 from accelmodel.inference.step import time_step
 from accelmodel.report.style import FAINT, INK, axis
 from accelmodel.report.style import figure as blank
-from accelmodel.specs.load import override, workload
+from accelmodel.specs.given import override, workload
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -11,9 +11,10 @@ from accelmodel.dse.study import Study
 from accelmodel.inference.policies import Technique
 from accelmodel.inference.request import BASELINE
 from accelmodel.inference.step import time_step
+from accelmodel.specs.given import workload
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
-from accelmodel.specs.load import load, workload
+from accelmodel.specs.load import load
 from accelmodel.specs.workload import Workload
 from accelmodel.units import show
 

@@ -17,9 +17,9 @@ from accelmodel.laws.kernels.batching import Rules, Times, Traffic, curve, serve
 from accelmodel.laws.numeric import Array, Number
 from accelmodel.serving.step_times import axis, split_times
 from accelmodel.specs.cloud import Engine
+from accelmodel.specs.given import workload
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
-from accelmodel.specs.load import workload
 
 #: share of the requests at the beginning, and at the end of a closed loop, that are not counted
 WARM_UP = 0.1

@@ -317,7 +317,7 @@ class Cluster:
 
     Examples
     --------
-    >>> from accelmodel.specs.load import cluster
+    >>> from accelmodel.specs.given import cluster
     >>> cluster("h100-sxm", devices=16).device.name
     'h100-sxm'
     """

@@ -148,7 +148,8 @@ def doubts(device: Device, process: Process | None) -> tuple[str, ...]:
 
     Examples
     --------
-    >>> from accelmodel.specs.load import load, override
+    >>> from accelmodel.specs.given import override
+    >>> from accelmodel.specs.load import load
     >>> n7 = load("process", "n7")
     >>> doubts(load("device", "a100-sxm-80gb"), n7)
     ()

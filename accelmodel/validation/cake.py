@@ -22,7 +22,8 @@ from accelmodel.kvcache.policies import cake, compute_only, load_only, meet
 from accelmodel.kvcache.prompt import Computing, Loading, Prompt, chunk_times
 from accelmodel.kvcache.traces import Array, random_trace
 from accelmodel.specs import facts
-from accelmodel.specs.load import cluster, load
+from accelmodel.specs.given import cluster
+from accelmodel.specs.load import load
 from accelmodel.validation.claims import claims, evaluate
 
 #: bytes per second of one Gibit/s, the "Gbps" of the paper, and of one Mibit/s [B/s]

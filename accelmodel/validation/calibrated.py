@@ -11,8 +11,9 @@ from accelmodel.calibration import file, libraries
 from accelmodel.calibration import fit as calibration
 from accelmodel.errors import SpecError
 from accelmodel.measured import aiconfigurator
+from accelmodel.specs.given import cluster
 from accelmodel.specs.hardware import Device, Link
-from accelmodel.specs.load import calibrated_path, cluster, field_units, load, path_of
+from accelmodel.specs.load import calibrated_path, field_units, load, path_of
 from accelmodel.specs.names import flat
 from accelmodel.validation import operators
 

@@ -25,7 +25,8 @@ from accelmodel.inference.request import speedups
 from accelmodel.inference.step import time_step
 from accelmodel.laws.l2cache import resident_share
 from accelmodel.specs import facts
-from accelmodel.specs.load import cluster, load, override, workload
+from accelmodel.specs.given import cluster, override, workload
+from accelmodel.specs.load import load
 from accelmodel.validation import infersave
 
 if TYPE_CHECKING:

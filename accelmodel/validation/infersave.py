@@ -26,8 +26,9 @@ from accelmodel.serving.simulate import closed_loop, rules_of, simulate, step_ta
 from accelmodel.serving.step_times import axis, device_times, split_times
 from accelmodel.specs import facts
 from accelmodel.specs.cloud import Instance
+from accelmodel.specs.given import cluster, override, workload
 from accelmodel.specs.language_model import LanguageModel
-from accelmodel.specs.load import cluster, load, override, workload
+from accelmodel.specs.load import load
 from accelmodel.specs.parameters import parameters
 
 MODEL, BATCH, ENGINE = "opt-2.7b", 32, "flexgen"

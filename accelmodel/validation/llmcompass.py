@@ -16,7 +16,8 @@ from accelmodel.errors import SpecError, unknown
 from accelmodel.inference import operator_time
 from accelmodel.laws.roofline import roofline
 from accelmodel.specs import facts
-from accelmodel.specs.load import cluster, load
+from accelmodel.specs.given import cluster
+from accelmodel.specs.load import load
 from accelmodel.validation.operators import FIELD_SHARE
 
 Points = Annotated[list[Annotated[float, Field(gt=0.0)]], Field(min_length=1)]

@@ -18,8 +18,9 @@ from accelmodel.cloud.ctcf import line
 from accelmodel.inference.intervals import MEASURED
 from accelmodel.laws.roofline import roofline
 from accelmodel.measured import aiconfigurator, mla_and_moe
+from accelmodel.specs.given import cluster
 from accelmodel.specs.hardware import Cluster, Device, dense_peaks
-from accelmodel.specs.load import cluster, load
+from accelmodel.specs.load import load
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -21,8 +21,9 @@ from accelmodel.laws.roofline import memory_time, roofline
 from accelmodel.laws.types import ALL_REDUCE, MATMUL, Machine, Operator, Policy
 from accelmodel.measured.rawtable import BITS, Run, operators_of, runs
 from accelmodel.specs.facts import root
+from accelmodel.specs.given import cluster
 from accelmodel.specs.hardware import Device
-from accelmodel.specs.load import cluster, load
+from accelmodel.specs.load import load
 
 #: rows of these kinds come from the raw tables
 KINDS = ("matmul-cold", "matmul-hot", "bandwidth", "occupancy", "preserve", "preserve-evict-last", "preserve-speedup")

@@ -22,7 +22,8 @@ from accelmodel.laws.kernels.batching import Rules, Times, Traffic, curve, surfa
 from accelmodel.laws.kernels.disaggregated import serve_disaggregated
 from accelmodel.measured.servers import SERVER, handed_over, kv_bits, launch, points
 from accelmodel.serving import simulate
-from accelmodel.specs.load import cluster, load
+from accelmodel.specs.given import cluster
+from accelmodel.specs.load import load
 
 if TYPE_CHECKING:
     import pandas as pd

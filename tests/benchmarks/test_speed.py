@@ -12,7 +12,7 @@ from accelmodel.benchmarks import c_twin, cake_fronts, numpy_twin, peers, python
 from accelmodel.inference.policies import policy
 from accelmodel.inference.step import prepare, run_kernel
 from accelmodel.laws.types import Machine, Operator
-from accelmodel.specs import load
+from accelmodel.specs import given, load
 
 #: relative; the twins add up in another order, nothing else
 TOLERANCE = 1e-9
@@ -43,9 +43,9 @@ PHASES = [
 def asked(model: str, **work):
     """Return the table (column, row) and the machine (field,) of a step on a 910B2 cluster."""
     bits = {"weight_bits": 8, "activation_bits": 8, "kv_bits": 8}
-    chip = load.override(load.load("device", "ascend-910b2"), hbm_capacity=4e12)
-    cluster = load.cluster(chip, 64)
-    prepared = prepare(load.load("model", model), cluster, load.workload(**{**bits, **work}))
+    chip = given.override(load.load("device", "ascend-910b2"), hbm_capacity=4e12)
+    cluster = given.cluster(chip, 64)
+    prepared = prepare(load.load("model", model), cluster, given.workload(**{**bits, **work}))
     return prepared.operators[:, :, 0], prepared.machines[:, 0, 0]
 
 

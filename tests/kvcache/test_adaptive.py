@@ -11,6 +11,7 @@ from prompts import ROUNDING, prompt_of
 from accelmodel.errors import SpecError
 from accelmodel.kvcache.adaptive import Request, adaptive_scheduling, batch_times
 from accelmodel.kvcache.policies import POLICIES
+from accelmodel.specs import given
 from accelmodel.specs import load as library
 
 
@@ -47,11 +48,11 @@ def test_late_requests_are_waited_for():
 
 @pytest.fixture(scope="module")
 def a100():
-    return library.cluster(library.load("device", "a100-sxm-80gb"), 1)
+    return given.cluster(library.load("device", "a100-sxm-80gb"), 1)
 
 
 def test_step_time_against_batch_has_a_floor():
-    a100 = library.cluster(library.load("device", "a100-sxm-80gb"), 1)
+    a100 = given.cluster(library.load("device", "a100-sxm-80gb"), 1)
     sizes, times = batch_times(library.load("model", "longalpaca-7b"), a100, [16, 32, 512])
     assert times[1] < 1.1 * times[0]
     assert times[2] > times[1]

@@ -11,12 +11,13 @@ from prompts import CURVE, prompt_of
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.kvcache import prompt as cake
 from accelmodel.kvcache.traces import Trace
+from accelmodel.specs import given
 from accelmodel.specs import load as library
 
 
 @pytest.fixture(scope="module")
 def a100():
-    return library.cluster(library.load("device", "a100-sxm-80gb"), 1)
+    return given.cluster(library.load("device", "a100-sxm-80gb"), 1)
 
 
 def test_chunk_times_of_the_step_model_grow_with_position(a100):

@@ -14,7 +14,7 @@ from accelmodel.inference.layers import mean_keys
 from accelmodel.laws.attention import KEY_CHUNK, attention, dealt
 from accelmodel.laws.roofline import body_time
 from accelmodel.laws.types import ATTENTION
-from accelmodel.specs.load import workload
+from accelmodel.specs.given import workload
 
 
 def scores(groups, m, n, width, cache, **other):

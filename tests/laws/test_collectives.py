@@ -31,7 +31,8 @@ from accelmodel.laws.types import (
     REDUCE_SCATTER,
     Machine,
 )
-from accelmodel.specs.load import cluster, load
+from accelmodel.specs.given import cluster
+from accelmodel.specs.load import load
 
 #: algorithms of an all-reduce inside a node, as fields of a machine
 INSIDE = tuple(name.replace("-", "_") for name in ALL_REDUCES)

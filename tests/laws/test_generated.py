@@ -139,7 +139,8 @@ from accelmodel.laws import kinds
 from accelmodel.laws.collectives import collective
 from accelmodel.laws.kernels import step
 from accelmodel.laws.types import ALGORITHMS, ALL_REDUCE, DETAIL, TOTALS, Machine, Operator
-from accelmodel.specs.load import cluster, load
+from accelmodel.specs.given import cluster
+from accelmodel.specs.load import load
 
 known = cluster(load("device", "h100-sxm"))
 offering = replace(known, link=replace(known.link, algorithms=["ring", "swing"]))

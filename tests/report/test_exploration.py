@@ -25,7 +25,7 @@ from accelmodel.report import (
     timeline_figures,
     timeline_points,
 )
-from accelmodel.specs.load import override
+from accelmodel.specs.given import override
 from accelmodel.validation import claims
 
 STUDY = """

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from accelmodel.errors import SpecError
 from accelmodel.specs import facts, huggingface, load
+from accelmodel.specs.given import override
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.parameters import (
     active_parameters,
@@ -290,7 +291,7 @@ def test_latent_attention_counted_by_hand():
 
 
 def test_latent_attention_without_query_compression():
-    model = load.override(load.load("model", "deepseek-v3"), q_lora_rank=0)
+    model = override(load.load("model", "deepseek-v3"), q_lora_rank=0)
     compressed = 7168 * 1536 + 1536 + 1536 * 128 * 192
     assert attention_parameters(model) == 187_107_328 - compressed + 7168 * 128 * 192
 

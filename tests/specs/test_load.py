@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from accelmodel.errors import SpecError
-from accelmodel.specs import facts, load, prices
+from accelmodel.specs import facts, given, load, prices
 
 HARDWARE = ("device", "link", "process", "bill")
 EXPECTED = {
@@ -243,7 +243,7 @@ def test_what_is_neither_name_nor_path_is_refused(name):
 
 
 def test_a_name_in_place_of_a_spec_is_answered_with_how_to_load_it():
-    for call in (load.provenance, load.override):
+    for call in (load.provenance, given.override):
         with pytest.raises(SpecError, match=r"'h100-sxm' is no specification; load it first"):
             call("h100-sxm")
 

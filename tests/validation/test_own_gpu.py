@@ -18,7 +18,8 @@ from accelmodel.inference.step import NONE, run_kernel
 from accelmodel.laws.l2cache import resident_share
 from accelmodel.laws.types import DETAIL, MATMUL, Machine, Operator
 from accelmodel.measured.rawtable import read_run
-from accelmodel.specs.load import cluster, load
+from accelmodel.specs.given import cluster
+from accelmodel.specs.load import load
 from accelmodel.validation.own_gpu import KINDS, bare_time, matmul, measured_rows, window_time
 
 DEVICE = load("device", "h100-sxm")

@@ -14,8 +14,9 @@ from accelmodel.errors import Infeasible
 from accelmodel.inference.operators import operator_table
 from accelmodel.laws.types import MATMUL
 from accelmodel.measured.rawtable import BITS, operators_of, operators_text
+from accelmodel.specs.given import workload
 from accelmodel.specs.hardware import Device
-from accelmodel.specs.load import load, workload
+from accelmodel.specs.load import load
 from accelmodel.units import show
 
 Row = dict[str, Any]

@@ -1,0 +1,195 @@
+"""What a caller gives: overridden fields, clusters, workloads; lists and arrays become labelled axes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, TypeVar, Unpack, cast
+
+from accelmodel.errors import SpecError, brief
+from accelmodel.specs import facts
+from accelmodel.specs.base import field_types, field_units, need_spec, sections, value_of
+from accelmodel.specs.build import build
+from accelmodel.specs.hardware import Cluster, Device, Link
+from accelmodel.specs.inherit import origins
+from accelmodel.specs.load import implausible, load
+from accelmodel.specs.names import dotted, flat, word
+from accelmodel.specs.quantities import Values, labelled
+from accelmodel.specs.workload import Fields, Workload
+from accelmodel.units import parse
+
+S = TypeVar("S")
+
+
+def _with_notes_of_today(before: Device, after: Device) -> Device:
+    """Return a changed device with the notes that its values and facts give, in place of those before the change."""
+    taken = origins(before.facts)
+    said = {*taken, *implausible(before)}
+    kept = tuple(note for note in before.notes if note not in said)
+    heir = origins(after.facts) if set(taken) <= set(before.notes) else ()  # shipped devices do not say it
+    notes = (*kept, *heir, *implausible(after))
+    return after if notes == after.notes else dataclasses.replace(after, notes=notes)
+
+
+def _with_axes(spec_type: type, values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return what a caller gave, lists and arrays for numbers as labelled axes; a file holds one number a field."""
+    found = dict(values)
+    for name, kind in field_types(spec_type).items():
+        if name in found and kind.quantity:
+            try:
+                found[name] = labelled(flat(spec_type, name), found[name])
+            except ValueError as error:
+                raise SpecError(f"{where}: {name}: {error}") from None
+    return found
+
+
+def override(spec: S, changes: Mapping[str, Any] | None = None, /, **fields: Any) -> S:
+    """Return the spec with some fields replaced; text is parsed in the field's unit.
+
+    Parameters
+    ----------
+    spec : Spec
+        Left as it is.
+    changes : mapping, optional
+        Dotted name of a field → float in SI, text such as ``"104MB"``, or what adds a labelled axis: a list or array
+        (the axis has the field's name), or a DataArray.
+    **fields
+        The same by names of one word.
+
+    Returns
+    -------
+    Spec
+        Of the same type, with the facts and notes of the new values, and without residuals: what was measured of one
+        chip says less of another.
+
+    Raises
+    ------
+    SpecError
+        If a field is unknown or given twice, or its value not allowed.
+
+    Examples
+    --------
+    >>> chip = load("device", "a100-sxm-80gb")
+    >>> override(chip, {"l2.capacity": "104MB"}) == override(chip, l2_capacity=104e6)
+    True
+    >>> override(chip, hbm_bandwidth=[2e12, 3e12]).hbm.bandwidth.dims
+    ('hbm_bandwidth',)
+    """
+    need_spec(spec)
+    spec_type = type(spec)
+    units, parts = field_units(spec_type), sections(spec_type)
+    sourced = dict(getattr(spec, "facts", {}))
+    values: dict[str, Any] = {}
+    spelt: dict[str, str] = {}
+    for name, value in [*(changes or {}).items(), *fields.items()]:
+        field = dotted(spec_type, name)
+        if field in spelt:
+            raise SpecError(f"{field}: is given twice, as {spelt[field]} and as {name}; leave one out")
+        spelt[field] = name
+        if isinstance(value, str) and not isinstance(value_of(spec, field), str):
+            value = parse(value, units[field], what=name)
+        values[field] = word(spec_type, value)
+        sourced[field] = facts.given(sourced.get(field), value, units[field])
+    whole = {f.name: getattr(spec, f.name) for f in dataclasses.fields(cast(Any, spec_type))}
+    for section in {name.partition(".")[0] for name in values} & parts.keys():
+        kept = whole.pop(section)
+        for each in dataclasses.fields(kept):
+            whole[f"{section}.{each.name}"] = getattr(kept, each.name)
+    if "facts" in whole:
+        # what was measured of one chip says less of another
+        whole |= {"facts": sourced, "residuals": ()}
+    where = getattr(spec, "name", spec_type.__name__)
+    changed = build(spec_type, {**whole, **_with_axes(spec_type, values, where)}, where)
+    if isinstance(spec, Device) and isinstance(changed, Device):
+        return cast(S, _with_notes_of_today(spec, changed))
+    return changed
+
+
+def cluster(
+    device: Device | str,
+    devices: Values | None = None,
+    link: Link | str | None = None,
+    scale_out: Link | str | None = None,
+) -> Cluster:
+    """Return the cluster a device usually stands in, as many devices as asked or one full node.
+
+    Parameters
+    ----------
+    device : Device or str
+        Itself, its name, or the path of its file.
+    devices : float, optional
+        How many; a full node by default [1].
+    link, scale_out : Link or str, optional
+        What joins devices inside a node, and between nodes; the device's own by default.
+
+    Returns
+    -------
+    Cluster
+
+    Raises
+    ------
+    SpecError
+        If a name is unknown or a value not allowed.
+
+    Examples
+    --------
+    >>> cluster("h100-sxm").devices
+    8.0
+    >>> cluster("h100-sxm", devices=16, link="nvlink4-switch").devices
+    16.0
+    """
+    if not isinstance(device, str | Device):
+        raise SpecError(f"device must be a name, a path as text or load('device', name), not {brief(device)}")
+    chip = load("device", device) if isinstance(device, str) else device
+    inner, outer = link or chip.link, scale_out or chip.scale_out
+    for what, each in (("link", inner), ("scale_out", outer)):
+        if not isinstance(each, str | Link):
+            raise SpecError(f"{what} must be a name, a path as text or load('link', name), not {brief(each)}")
+    inner = load("link", inner) if isinstance(inner, str) else inner
+    outer = load("link", outer) if isinstance(outer, str) else outer
+    return build(
+        Cluster,
+        {
+            "device": chip,
+            "link": inner,
+            "scale_out": outer,
+            "devices": inner.devices if devices is None else labelled("devices", devices),
+        },
+        f"cluster of {chip.name}",
+    )
+
+
+def workload(**fields: Unpack[Fields]) -> Workload:
+    """Return what is asked of a cluster in one step, checked.
+
+    Parameters
+    ----------
+    phase : {"prefill", "decode"}
+    batch : float
+        Sequences in the step, over all data-parallel ranks and pipeline stages [1].
+    context : float
+        Tokens each sequence has when the step ends [token].
+    prefix : float
+        Tokens of each prompt whose KV is already there (chunked prefill) [token]; 0 by default.
+    tp, pp, ep, dp : float
+        Degrees of tensor, pipeline and expert parallelism and of data-parallel attention [1]; 1 by default.
+    weight_bits, activation_bits, kv_bits : float
+        Precisions [bit]; 16 by default.
+
+    Returns
+    -------
+    Workload
+        A list or an array for a number is a labelled axis of that name; a DataArray brings its own.
+
+    Raises
+    ------
+    SpecError
+        If a field is unknown or missing, or a value not allowed.
+
+    Examples
+    --------
+    >>> work = workload(phase="decode", batch=[1, 2, 4], context=4096, tp=8)
+    >>> work.batch.dims, work.kv_bits
+    (('batch',), 16.0)
+    """
+    return build(Workload, _with_axes(Workload, fields, "workload"), "workload")
