@@ -4,7 +4,7 @@ Compiled code has to see each variant written out: a loop over a dict of functio
 compiled functions is called through pointers and no longer vectorises, and ``Machine(*numbers)`` reads 40 times slower
 than ``Machine(x[0, d], x[1, d], ...)``.  What one would otherwise write by hand is therefore made when the module is
 imported: the ladder that takes the best of several laws, the ladder over kinds, the reader of a record's fields.
-Measured in the step kernel: equal to the hand-written ones to the last bit, at 0.97 to 1.02 of their time (0.91 where
+Measured in the step kernel: equal to the hand-written ones to the last bit, at 0.98 to 1.02 of their time (0.88 where
 matmuls are fused), and compiled in 5 to 8 % more.
 
 What is made here has no file of its own and is not cached for itself: it is compiled into kernels that have one, and
