@@ -10,7 +10,7 @@ import typer
 
 from accelmodel.dse.chip import with_cores
 from accelmodel.errors import SpecError, unknown
-from accelmodel.specs.base import sections
+from accelmodel.specs.base import Spec, sections
 from accelmodel.specs.given import cluster, override
 from accelmodel.specs.hardware import FLAT, Cluster, Device, Link
 from accelmodel.specs.load import field_units, load
@@ -79,35 +79,42 @@ NAMED = {
 }
 
 
-def _owner(name: str, targets: dict[str, Any]) -> tuple[str, str]:
+#: part of a cluster → what it is
+KINDS: dict[str, type[Spec]] = {"device": Device, "link": Link, "scale_out": Link}
+
+
+def _owner(name: str) -> tuple[str, str]:
     """Return which part of the cluster a ``--set`` name belongs to, and the field by its dotted name.
 
     ``l2.capacity`` and ``l2_capacity`` are the device's, ``link.share`` is the link's.
     """
     part, dot, field = name.partition(".")
-    if dot and part in targets:
-        return part, dotted(type(targets[part]), field)
+    if dot and part in KINDS:
+        return part, dotted(KINDS[part], field)
     if dot and part not in sections(Device):
-        raise unknown("part", part, {*targets, *sections(Device)})
-    found = {key: canonical(type(spec), name) for key, spec in targets.items()}
+        raise unknown("part", part, {*KINDS, *sections(Device)})
+    found = {key: canonical(kind, name) for key, kind in KINDS.items()}
     owners = [(key, field) for key, field in found.items() if field is not None]
     if len(owners) == 1:
         return owners[0]
     device = {*field_units(Device), *FLAT}
-    raise unknown("field", name, device | {f"{key}.{f}" for key, s in targets.items() for f in field_units(type(s))})
+    raise unknown("field", name, device | {f"{key}.{f}" for key, kind in KINDS.items() for f in field_units(kind)})
 
 
-def _settings(settings: list[str], targets: dict[str, Any]) -> dict[str, dict[str, str]]:
-    """Return what ``--set`` changes: part of the cluster → field by its dotted name → text."""
-    found: dict[str, dict[str, str]] = {part: {} for part in targets}
+def _settings(settings: list[str], taken: list[tuple[str, str]]) -> dict[str, dict[str, str]]:
+    """Return what ``--set`` changes: part of the cluster → field by its dotted name → text.
+
+    ``taken`` are the fields that options of their own set already.
+    """
+    found: dict[str, dict[str, str]] = {part: {} for part in KINDS}
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not equals:
             raise SpecError(f"--set {setting!r}: write FIELD=VALUE, for example --set l2.usable=0.8")
-        part, field = _owner(name.strip(), targets)
+        part, field = _owner(name.strip())
         if part == "device" and field in NAMED:
             raise SpecError(f"--set {setting!r}: {field} names a file whose numbers are read already; {NAMED[field]}")
-        if field in found[part]:
+        if field in found[part] or (part, field) in taken:
             raise SpecError(f"--set {setting!r}: {part}.{field} is set twice; set it once")
         found[part][field] = value.strip()
     return {part: changes for part, changes in found.items() if changes}
@@ -146,11 +153,13 @@ def hardware(
     wires: Link = load("link", link or chip.link)
     outer: Link = load("link", chip.scale_out)
     given = {name: text for name, text in (shortcuts or {}).items() if text is not None}
+    twice = [_owner("link.bandwidth" if name == "link_bandwidth" else f"device.{name}") for name in given]
+    changed = _settings(settings or [], twice)
     if "cores" in given:
         chip = with_cores(chip, given.pop("cores"))
     if "link_bandwidth" in given:
         wires = override(wires, bandwidth=given.pop("link_bandwidth"))
     targets: dict[str, Any] = {"device": override(chip, **given), "link": wires, "scale_out": outer}
-    for part, changes in _settings(settings or [], targets).items():
+    for part, changes in changed.items():
         targets[part] = override(targets[part], changes)
     return cluster(targets["device"], devices, link=targets["link"], scale_out=targets["scale_out"])

@@ -204,3 +204,13 @@ def test_a_hugging_face_folder_is_a_model(folder, run, unreported):
 def test_a_setting_that_would_change_nothing_or_be_lost_is_refused(settings, says):
     with pytest.raises(SpecError, match=re.escape(says)):
         options.hardware("h100-sxm", None, settings=settings)
+
+
+def test_an_option_and_a_setting_of_one_field_are_refused():
+    for shortcut, setting in (
+        ("l2_capacity", "l2.capacity=2MB"),
+        ("cores", "cores=9"),
+        ("link_bandwidth", "link.bandwidth=1GB/s"),
+    ):
+        with pytest.raises(SpecError, match="is set twice"):
+            options.hardware("h100-sxm", None, shortcuts={shortcut: "1"}, settings=[setting])
