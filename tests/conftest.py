@@ -26,6 +26,8 @@ def warm():
     from builders import machines_of, make_machine, make_operator, table_of
 
     from accelmodel.inference.step import NONE, run_kernel
+    from accelmodel.laws.jit import running
 
-    run_kernel(table_of([make_operator()]), machines_of(make_machine()), NONE, detail=True)
+    with running("compiled"):
+        run_kernel(table_of([make_operator()]), machines_of(make_machine()), NONE, detail=True)
     return run_kernel

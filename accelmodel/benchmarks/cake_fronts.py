@@ -67,12 +67,12 @@ def evaluate_inputs(inputs: Mapping[str, Any]) -> tuple[Any, float]:
     if "curves" in inputs:
         asked = (inputs["curves"], inputs["curve"], given)
         start = time.perf_counter()
-        two_fronts.meet_many(*asked, out)
+        two_fronts.meet_many.compiled()(*asked, out)
         return out, time.perf_counter() - start
     engine = Engine(inputs["times"], CHUNK)
     budgets, rates = (Rate(inputs["at"], inputs[name], math.inf) for name in ("budgets", "rates"))
     start = time.perf_counter()
-    two_fronts.meet_traced_many(engine, given, budgets, rates, out)
+    two_fronts.meet_traced_many.compiled()(engine, given, budgets, rates, out)
     return out, time.perf_counter() - start
 
 

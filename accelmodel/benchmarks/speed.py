@@ -76,7 +76,7 @@ def designs(base: Any, count: int, seed: int = 0) -> Any:
 
 def _kernel(parallel: bool) -> Callable[[Any, Any, Policy], Any]:
     """Return the fused kernel, called as the twins are."""
-    whole = step.evaluate_parallel if parallel else step.evaluate
+    whole = (step.evaluate_parallel if parallel else step.evaluate).compiled()
     blank = np.zeros((0, 0, 0, 0))
 
     def run(table: Any, machines: Any, rule: Policy) -> Any:

@@ -17,7 +17,7 @@ import accelmodel as am
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.inference.policies import TECHNIQUES, policy
 from accelmodel.inference.step import run_kernel
-from accelmodel.laws.jit import source_digest
+from accelmodel.laws.compile_cache import source_digest
 from accelmodel.laws.kernels import step as step_kernel
 from accelmodel.laws.types import ALGORITHMS, ALL_REDUCE, BOUNDS, DETAIL, TOTALS
 
@@ -156,7 +156,7 @@ def test_serial_and_parallel_kernels_agree(warm):
     machines = machines_of(*(make_machine(l2_bytes=size) for size in sizes))
     for name in TECHNIQUES:
         answers = []
-        for kernel in (step_kernel.evaluate, step_kernel.evaluate_parallel):
+        for kernel in (step_kernel.evaluate.compiled(), step_kernel.evaluate_parallel.compiled()):
             totals, detail = np.zeros((len(TOTALS), 1, 300)), np.zeros((len(DETAIL), 3, 1, 300))
             kernel(table_of(rows), machines, policy(name).numbers, totals, detail)
             answers.append((totals, detail))
@@ -175,12 +175,12 @@ TINY_KERNEL = """
 from accelmodel.laws.jit import kernel
 from accelmodel.laws.roofline import memory_time
 
-@kernel
+@kernel(lambda size: 0.0)
 def transfer(size):
     return memory_time(size, size, 2.0, 4.0)
 
-value = transfer(4.0)
-hits = sum(transfer.stats.cache_hits.values())
+value = transfer.compiled()(4.0)
+hits = sum(transfer.compiled().stats.cache_hits.values())
 """
 
 #: compiles, then reads what was compiled back from the cache

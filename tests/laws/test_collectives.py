@@ -22,6 +22,7 @@ from accelmodel.laws.collectives import (
     group_rate,
     rounds,
 )
+from accelmodel.laws.jit import compiled
 from accelmodel.laws.types import (
     ALGORITHMS,
     ALL_GATHER,
@@ -290,8 +291,8 @@ def test_compiled_equals_python(kind, message, ranks, machine):
     ranks = float(ranks if ranks <= machine.node else machine.node * (ranks // machine.node))
     ranks = max(ranks, 2.0)
     # 1e-9: the compiler may contract a multiply and an add
-    expected = collective.py_func(kind, message, ranks, machine)
-    assert collective(kind, message, ranks, machine) == pytest.approx(expected, rel=1e-9)
+    expected = collective(kind, message, ranks, machine)
+    assert compiled(collective)(kind, message, ranks, machine) == pytest.approx(expected, rel=1e-9)
 
 
 @given(KINDS, MESSAGES, st.integers(1, 8), MACHINES, st.floats(1.0, 4.0))
@@ -346,7 +347,7 @@ def test_fused_product_against_a_pipeline_of_pieces(matmul, start_up, hops, wire
 @given(MESSAGES, st.integers(2, 16), MACHINES)
 def test_inside_compiled_equals_python(message, ranks, machine):
     # what is compiled in one piece against the laws called one by one
-    costs = {name: each.py_func(message, float(ranks), machine) for name, each in ALL_REDUCES.items()}
+    costs = {name: each(message, float(ranks), machine) for name, each in ALL_REDUCES.items()}
     best = min(costs, key=lambda name: costs[name].order)
     found, code = all_reduce_inside(message, float(ranks), machine)
     # 1e-9: the compiler may contract a multiply and an add

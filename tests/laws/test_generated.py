@@ -17,7 +17,7 @@ import accelmodel as am
 from accelmodel.laws import kinds, types
 from accelmodel.laws.collectives import COLLECTIVES
 from accelmodel.laws.generated import AlgorithmCost, by_kind, least, reader
-from accelmodel.laws.jit import law
+from accelmodel.laws.jit import compiled, law
 from accelmodel.laws.types import ALGORITHMS
 from accelmodel.specs.facts import root as root_of_facts
 
@@ -77,7 +77,7 @@ def test_a_reader_reads_the_fields_in_order():
     for row in range(4):
         for column in range(2):
             assert read(numbers, row, column) == Record(*numbers[:, row, column])
-            assert read.py_func(numbers, row, column) == Record(*numbers[:, row, column])
+            assert compiled(read)(numbers, row, column) == Record(*numbers[:, row, column])
 
 
 def test_a_kind_calls_its_law_and_the_last_law_is_for_the_rest():

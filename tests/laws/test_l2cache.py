@@ -13,6 +13,7 @@ from scipy.stats import poisson
 from twins.l2_simulator import Row, simulate
 
 from accelmodel.inference.policies import policy
+from accelmodel.laws.jit import compiled
 from accelmodel.laws.l2cache import normal_cdf, resident_share
 from accelmodel.laws.types import ALL_REDUCE, DETAIL
 
@@ -62,8 +63,8 @@ def test_limits(capacity, ways):
 @given(st.floats(0.0, 1e9), st.floats(0.0, 1e9), st.floats(8.0, 64.0))
 def test_compiled_equals_python(distance, capacity, ways):
     # 1e-12: the compiler may contract a multiply and an add
-    expected = resident_share.py_func(distance, capacity, ways)
-    assert resident_share(distance, capacity, ways) == pytest.approx(expected, abs=1e-12)
+    expected = resident_share(distance, capacity, ways)
+    assert compiled(resident_share)(distance, capacity, ways) == pytest.approx(expected, abs=1e-12)
 
 
 @st.composite

@@ -12,6 +12,7 @@ from twins import lanes
 from accelmodel.inference import preserve as technique
 from accelmodel.inference.policies import policy
 from accelmodel.inference.step import NONE
+from accelmodel.laws.jit import compiled
 from accelmodel.laws.prefetch import RULES, admit, lane_progress
 from accelmodel.laws.roofline import memory_time
 from accelmodel.laws.types import ALL_REDUCE, ATTENTION, DETAIL, Operator
@@ -114,14 +115,14 @@ def test_no_rule_admits_more_than_its_cap(sizes, cap):
 
 @given(st.sampled_from(sorted(RULES.values())), SIZES, SIZES, st.sampled_from([0.0, 1.0]), SIZES)
 def test_admission_compiled_equals_python(rule, size, used, closed, cap):
-    assert admit(rule, size, used, closed, cap) == admit.py_func(rule, size, used, closed, cap)
+    assert compiled(admit)(rule, size, used, closed, cap) == admit(rule, size, used, closed, cap)
 
 
 @given(SIZES, st.floats(0.0, 1e-3), SIZES, st.floats(1e11, 1e13))
 def test_lane_compiled_equals_python(backlog, duration, cold, rate):
-    expected = lane_progress.py_func(backlog, duration, cold, rate)
+    expected = lane_progress(backlog, duration, cold, rate)
     # 1e-9, and a byte: the compiler may contract a multiply and an add before a difference
-    assert lane_progress(backlog, duration, cold, rate) == pytest.approx(expected, rel=1e-9, abs=1.0)
+    assert compiled(lane_progress)(backlog, duration, cold, rate) == pytest.approx(expected, rel=1e-9, abs=1.0)
 
 
 # ---- whole steps ---------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import accelmodel as am
 from accelmodel.errors import Infeasible, SpecError
+from accelmodel.laws.jit import running
 from accelmodel.laws.kernels.batching import Rules, curve, serve, surface
 from accelmodel.serving.simulate import closed_loop, open_loop, rules_of, simulate, steady, step_tables, summary
 from accelmodel.specs.load import load
@@ -142,10 +143,11 @@ def test_compiled_is_plain_and_every_token_is_served(users, chunk, patience, roo
     rules = rules._replace(
         entry=0.003 * (seed % 3), entry_token=1e-4, gather=seed % 4, apart=bool(seed % 5), poll=seed % 3
     )
-    served = simulate(LINEAR, rules, traffic)
+    with running("compiled"):
+        served = simulate(LINEAR, rules, traffic)
     first, finish, gaps = np.zeros(30), np.zeros(30), np.zeros(int(traffic.answer.sum()))
     plain = traffic._replace(arrival=traffic.arrival.copy())
-    count = serve.py_func(plain, LINEAR, rules, first, finish, gaps)
+    count = serve.plain(plain, LINEAR, rules, first, finish, gaps)
     assert finish == pytest.approx(served.finish, rel=1e-12)
     assert gaps[:count] == pytest.approx(served.gaps, rel=1e-12)
     assert len(served.gaps) == traffic.answer.sum() - 30

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
 from accelmodel.laws.collectives import fused_time
-from accelmodel.laws.jit import glue, inner_kernel, kernel, parallel_kernel
+from accelmodel.laws.jit import glue, inner_kernel, kernel, parallel_kernel, prange
 from accelmodel.laws.kernels.block import BLOCK, COUNT, FEEDS, KIND, RANKS, Block, machine_at, new_block, operator_at
 from accelmodel.laws.kernels.costs import fill_costs, fill_exchanges
 from accelmodel.laws.kernels.prefetching import admit_window, survive, window_end
@@ -133,7 +132,7 @@ def _fuse(b: Block, r: int) -> None:
             b.detail[0, into, b.w, b.start + j] -= gain * count / reducer.count
 
 
-@kernel
+@inner_kernel
 def _steps(table: Any, machines: Any, policy: Policy, w: int, start: int, totals: Any, detail: Any) -> None:
     """One block of designs through all rows of one workload."""
     rows = table.shape[1]
@@ -158,7 +157,12 @@ def _steps(table: Any, machines: Any, policy: Policy, w: int, start: int, totals
                 _fuse(b, r)
 
 
-@kernel
+def _interpreting(table: Any, machines: Any, *_: Any) -> float:
+    """Time that the interpreter takes for whole steps [s]: 50 us a row."""
+    return 5e-5 * table.shape[1] * table.shape[2] * machines.shape[2]
+
+
+@kernel(_interpreting)
 def evaluate(table: Any, machines: Any, policy: Policy, totals: Any, detail: Any) -> None:
     """Time whole steps on one core.
 
@@ -178,11 +182,11 @@ def evaluate(table: Any, machines: Any, policy: Policy, totals: Any, detail: Any
             _steps(table, machines, policy, w, start, totals, detail)
 
 
-@parallel_kernel
+@parallel_kernel(_interpreting)
 def evaluate_parallel(table: Any, machines: Any, policy: Policy, totals: Any, detail: Any) -> None:
     """As ``evaluate``, on all cores."""
     blocks = (machines.shape[2] + BLOCK - 1) // BLOCK
-    for task in numba.prange(table.shape[2] * blocks):
+    for task in prange(table.shape[2] * blocks):
         w = task // blocks
         start = task % blocks * BLOCK
         _steps(table, machines, policy, w, start, totals, detail)

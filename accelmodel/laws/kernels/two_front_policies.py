@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
-from accelmodel.laws.jit import kernel, parallel_kernel
+from accelmodel.laws.jit import inner_kernel, parallel_kernel, prange
 from accelmodel.laws.kernels.two_fronts import (
+    STEP,
     Engine,
     Loader,
     arrival,
@@ -31,7 +31,7 @@ POLICY_TIMES = (
 )  # fmt: skip
 
 
-@kernel
+@inner_kernel
 def crossing(finish: Any, per_step: float, loader: Loader) -> int:
     """Return the fewest steps that take at least as long as loading the rest."""
     low, high = 0, count(loader.stored, per_step)
@@ -44,13 +44,13 @@ def crossing(finish: Any, per_step: float, loader: Loader) -> int:
     return low
 
 
-@kernel
+@inner_kernel
 def split_time(steps: int, finish: Any, per_step: float, loader: Loader) -> float:
     """Time of a split decided in advance: so many steps are computed, the rest of the prefix is loaded [s]."""
     return max(finish[steps], load_time(loader.stored - steps * per_step, loader))
 
 
-@kernel
+@inner_kernel
 def best_split(finish: Any, per_step: float, loader: Loader) -> int:
     """Return the best number of steps of ``split_time``: one of the two about the crossing."""
     n = crossing(finish, per_step, loader)
@@ -59,7 +59,7 @@ def best_split(finish: Any, per_step: float, loader: Loader) -> int:
     return n
 
 
-@kernel
+@inner_kernel
 def layers_of_step(n: int, finish: Any, per_step: float, loader: Loader, layers: float) -> float:
     """Layers of step ``n`` that are worth computing after the whole steps before it, by bisection."""
     tokens, cost = min(per_step, loader.stored - n * per_step), finish[n + 1] - finish[n]
@@ -74,7 +74,7 @@ def layers_of_step(n: int, finish: Any, per_step: float, loader: Loader, layers:
     return low
 
 
-@kernel
+@inner_kernel
 def token_layer_part(n: int, finish: Any, per_step: float, loader: Loader, layers: float) -> float:
     """Return the best share of step ``n`` in whole layers: one of the two about the crossing."""
     most = layers_of_step(n, finish, per_step, loader, layers)
@@ -86,7 +86,7 @@ def token_layer_part(n: int, finish: Any, per_step: float, loader: Loader, layer
     return (less if lower <= upper else most) / layers
 
 
-@kernel
+@inner_kernel
 def token_layer_time(finish: Any, per_step: float, loader: Loader, layers: float) -> tuple[float, float]:
     """Time of CacheFlow's token x layer plan, and steps that it computes, the last in part [s], [1].
 
@@ -104,7 +104,7 @@ def token_layer_time(finish: Any, per_step: float, loader: Loader, layers: float
     return max(finish[n - 1] + part * cost, load_time(left, loader)), n - 1 + part
 
 
-@kernel
+@inner_kernel
 def pipeline_time(load: float, compute: float, layers: float) -> float:
     """Time of layer-wise overlapped loading: layer l + 1 is loaded while layer l is computed [s].
 
@@ -114,13 +114,13 @@ def pipeline_time(load: float, compute: float, layers: float) -> float:
     return max(load + compute / layers, load / layers + compute)
 
 
-@kernel
+@inner_kernel
 def fluid_load(tokens: float, loader: Loader) -> float:
     """Time to load ``tokens`` if requests could be cut at will: at most ``load_time`` [s]."""
     return max(tokens, 0.0) * (loader.token + loader.latency / loader.io)
 
 
-@kernel
+@inner_kernel
 def least_time(cheapest: Any, per_step: float, loader: Loader, rest: float) -> float:
     """Return the least time that any plan takes, tail apart: the oracle [s].
 
@@ -145,7 +145,7 @@ def least_time(cheapest: Any, per_step: float, loader: Loader, rest: float) -> f
     return cheapest[low - 1] + rest + part * cost
 
 
-@kernel
+@inner_kernel
 def cheapest_sums(finish: Any, k: int) -> Any:
     """Return the sums of the 0, 1, … cheapest of the first ``k`` steps [s]."""
     costs = np.empty(k)
@@ -158,7 +158,7 @@ def cheapest_sums(finish: Any, k: int) -> Any:
     return sums
 
 
-@kernel
+@inner_kernel
 def policies_at(
     finish: Any, cheapest: Any, per_step: float, loader: Loader, layers: float, tail: float, suffix: float, out: Any
 ) -> None:
@@ -190,7 +190,7 @@ def policies_at(
     out[11] = min(compute_only, two + suffix + tail)
 
 
-@kernel
+@inner_kernel
 def policies_of(engine: Engine, length: Any, per_step: float, token_times: Any, setting: Any, out: Any) -> None:
     """Fill ``out`` (bandwidth, precision, figure) of one prompt, whose steps are added up once."""
     _, io, latency, layers, tail = setting
@@ -205,7 +205,14 @@ def policies_of(engine: Engine, length: Any, per_step: float, token_times: Any, 
             policies_at(finish, cheapest, per_step, loader, layers, tail, suffix, out[b, q])
 
 
-@parallel_kernel
+def _deciding(curves: Any, lengths: Any, shares: Any, token_times: Any, setting: Any, out: Any) -> float:
+    """Time that the interpreter takes [s]: the steps of each prompt, and a few bisections at each rate."""
+    steps = float(np.sum(lengths[:, 0]) * np.sum(1.0 / shares)) / setting[0]
+    plans = len(lengths) * len(shares) * token_times.size
+    return len(curves) * STEP * (2.0 * steps + 50.0 * plans)
+
+
+@parallel_kernel(_deciding)
 def policies_grid(curves: Any, lengths: Any, shares: Any, token_times: Any, setting: Any, out: Any) -> None:
     """Fill a grid of prompts, devices and rates, on all cores.
 
@@ -226,6 +233,6 @@ def policies_grid(curves: Any, lengths: Any, shares: Any, token_times: Any, sett
     """
     chunk = setting[0]
     devices, prompts, parts = curves.shape[0], lengths.shape[0], shares.shape[0]
-    for job in numba.prange(devices * prompts * parts):
+    for job in prange(devices * prompts * parts):
         d, t, u = job // (prompts * parts), job // parts % prompts, job % parts
         policies_of(Engine(curves[d], chunk), lengths[t], shares[u] * chunk, token_times, setting, out[d, t, u])

@@ -14,15 +14,16 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
-from accelmodel.laws.jit import kernel, law, parallel_kernel
+from accelmodel.laws.jit import inner_kernel, kernel, law, parallel_kernel, prange
 
 #: part of a chunk that counts as nothing: positions are sums of rounded matmuls
 CRUMB = 1e-9
 #: engine steps after which a run with traces is given up: a budget that stays at nothing
 MOST_STEPS = 10_000_000
+#: time that the interpreter takes for a step of one of the fronts, or a row of a trace [s]
+STEP = 3e-6
 #: what a meeting tells, in the order of the kernels' outputs
 MEETING = ("time", "meet_token", "computed_tokens", "loaded_tokens", "waste")
 
@@ -138,7 +139,12 @@ def describe(time: float, reached: float, stored: float, loaded: float, out: Any
     out[4] = max(min(reached, stored) + loaded - stored, 0.0)
 
 
-@parallel_kernel
+def _meeting_many(curves: Any, curve: Any, given: Any, out: Any) -> float:
+    """Time that the interpreter takes for them [s]: no more steps than the stored tokens have."""
+    return STEP * float(np.sum(given[:, 2] / (given[:, 0] * given[:, 1])))
+
+
+@parallel_kernel(_meeting_many)
 def meet_many(curves: Any, curve: Any, given: Any, out: Any) -> None:
     """Where the fronts of many prompts meet at constant rates (Cake, appendix A), each on its own curve.
 
@@ -156,7 +162,7 @@ def meet_many(curves: Any, curve: Any, given: Any, out: Any) -> None:
     out : ndarray (decision, MEETING)
         Filled; the time includes the tail where anything was loaded.
     """
-    for d in numba.prange(given.shape[0]):
+    for d in prange(given.shape[0]):
         times, share, tail = curves[curve[d]], given[d, 0], given[d, 6]
         per_step = share * given[d, 1]
         loader = Loader(given[d, 2], given[d, 3], given[d, 4], given[d, 5])
@@ -169,7 +175,7 @@ def meet_many(curves: Any, curve: Any, given: Any, out: Any) -> None:
         describe(time + (tail if loaded > 0.0 else 0.0), k * per_step, loader.stored, loaded, out[d])
 
 
-@kernel
+@inner_kernel
 def transfer(start: float, amount: float, cursor: int, rate: Rate) -> tuple[float, int]:
     """When ``amount`` has passed at a rate given over time, from ``start`` on; infinite where the trace ends first.
 
@@ -190,7 +196,13 @@ def transfer(start: float, amount: float, cursor: int, rate: Rate) -> tuple[floa
     return (time if time <= rate.end else math.inf), i
 
 
-@kernel
+def _looking(rate: Rate, span: float, times: Any) -> float:
+    """Time that the interpreter takes for the values within each span [s]."""
+    within = np.searchsorted(rate.at, times, side="right") - np.searchsorted(rate.at, times - span)
+    return 0.1 * STEP * float(np.sum(within + 2))
+
+
+@kernel(_looking)
 def largest_within(rate: Rate, span: float, times: Any) -> Any:
     """Return the largest value that a rate had at any moment from ``span`` before each of some rising times on [s]."""
     out = np.zeros(times.shape[0])
@@ -206,7 +218,12 @@ def largest_within(rate: Rate, span: float, times: Any) -> Any:
     return out
 
 
-@kernel
+def _loading(tokens: float, loader: Loader, rate: Rate) -> float:
+    """Time that the interpreter takes for the requests, and the trace that they cross [s]."""
+    return STEP * (tokens / loader.io + len(rate.at))
+
+
+@kernel(_loading)
 def load_traced(tokens: float, loader: Loader, rate: Rate) -> float:
     """Time to load exactly ``tokens`` at a rate given over time, the last request being short [s]."""
     time, left, i = 0.0, tokens, 0
@@ -216,7 +233,18 @@ def load_traced(tokens: float, loader: Loader, rate: Rate) -> float:
     return time
 
 
-@kernel
+def _steps_of(tokens: float, engine: Engine, budget: Rate) -> float:
+    """Return about how many steps compute so many tokens, at the mean share of the budget."""
+    share = max(float(np.mean(budget.value)), CRUMB)
+    return min(tokens / (share * engine.chunk), MOST_STEPS) + len(budget.at)
+
+
+def _running(engine: Engine, place: float, start: float, target: float, whole: bool, budget: Rate) -> float:
+    """Time that the interpreter takes for the steps [s]."""
+    return STEP * _steps_of(target - place, engine, budget)
+
+
+@kernel(_running)
 def run_steps(
     engine: Engine, place: float, start: float, target: float, whole: bool, budget: Rate
 ) -> tuple[float, float]:
@@ -244,7 +272,13 @@ def run_steps(
     return math.inf, place
 
 
-@kernel
+def _meeting(engine: Engine, loader: Loader, budget: Rate, rate: Rate, *_: Any) -> float:
+    """Time that the interpreter takes for one prompt, both fronts [s]."""
+    requests = loader.stored / loader.io + len(rate.at)
+    return STEP * (_steps_of(loader.stored, engine, budget) + requests)
+
+
+@kernel(_meeting)
 def meet_traced(
     engine: Engine, loader: Loader, budget: Rate, rate: Rate, computed: Any, loaded: Any, out: Any
 ) -> tuple[int, int]:
@@ -286,13 +320,21 @@ def meet_traced(
     return k, n
 
 
-@parallel_kernel
+def _meeting_traced(engine: Engine, given: Any, budgets: Rate, rates: Rate, out: Any) -> float:
+    """Time that the interpreter takes for many prompts, of which the first is like the others [s]."""
+    loader = Loader(*given[0])
+    budget = Rate(budgets.at[0], budgets.value[0], budgets.end)
+    rate = Rate(rates.at[0], rates.value[0], rates.end)
+    return len(given) * _meeting(engine, loader, budget, rate)
+
+
+@parallel_kernel(_meeting_traced)
 def meet_traced_many(engine: Engine, given: Any, budgets: Rate, rates: Rate, out: Any) -> None:
     """Decide many prompts on one engine, each with its own row of budgets and of rates (decision, time).
 
     ``given`` (decision, 4) is stored tokens, I/O chunk [token], latency [s], bytes of a token [B].
     """
-    for d in numba.prange(given.shape[0]):
+    for d in prange(given.shape[0]):
         nothing = np.empty((0, 2))
         loader = Loader(given[d, 0], given[d, 1], given[d, 2], given[d, 3])
         budget = Rate(budgets.at[d], budgets.value[d], budgets.end)

@@ -39,6 +39,7 @@ def test_a_worker_for_each_user_makes_nobody_wait():
 
 def test_compiled_is_plain_and_more_workers_are_never_slower():
     step = 0.01 + 0.001 * np.arange(12)
-    few, plain = served(12, 60, 30, step, [2, 1]), served(12, 60, 30, step, [2, 1], law=serve_disaggregated.py_func)
+    few = served(12, 60, 30, step, [2, 1], law=serve_disaggregated.compiled())
+    plain = served(12, 60, 30, step, [2, 1], law=serve_disaggregated.plain)
     assert few[2] == pytest.approx(plain[2], rel=1e-12)
     assert served(12, 60, 30, step, [3, 2])[2].max() < few[2].max()
