@@ -13,13 +13,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from accelmodel.benchmarks import c_twin, cake_fronts, numpy_twin, python_twin
+from accelmodel.benchmarks.growth import growth
 from accelmodel.benchmarks.peers import known, measured
 from accelmodel.inference.policies import policy
 from accelmodel.inference.step import prepare
@@ -262,6 +263,7 @@ def benchmark(
     peers: bool = False,
     full: bool = False,
     cold: bool = True,
+    checkouts: Mapping[str, Path] | None = None,
     progress: Progress = no_progress,
 ) -> dict[str, Any]:
     """Measure speed on this machine.
@@ -276,6 +278,8 @@ def benchmark(
         Enumerate all of the 10⁸ designs.
     cold : bool
         Also measure the first answer with an empty compile cache: about half a minute.
+    checkouts : mapping of str to Path, optional
+        Peer → folder that holds its repository already (``peers.measured``).
     progress : callable
         Called with a line on what is measured next.
 
@@ -284,14 +288,15 @@ def benchmark(
     dict
         ``machine``; ``rates`` name → steps/s or None; ``ratios`` name → ratio [1] or None; ``peers`` list of
         ``name``, ``steps_per_s``, ``what``, ``measured``, ``kind``, ``note``; ``cake`` (decisions/s, see
-        ``cake_fronts``); ``startup_s`` [s]; ``exhaustive`` (see there); ``notes``.  Fit for JSON.
+        ``cake_fronts``); ``startup_s`` [s]; ``growth`` and ``exhaustive`` (see there); ``notes``.
+        Fit for JSON.
     """
     asked = inputs()
     progress("enumeration")
     # first, so that the peak of memory is its own
     whole = exhaustive(asked, _ENUMERATION * seconds, full=full, progress=progress)
     found, notes = rates(asked, seconds, progress)
-    others = known() + (measured(progress) if peers else [])
+    others = known() + (measured(progress, checkouts) if peers else [])
     notes.append(f"one step: {MODEL}, TP 8, {DEVICE}, {TECHNIQUE}, {asked[0].shape[1]} rows of operators; numbers only")
     return {
         "machine": machine(),
@@ -300,6 +305,7 @@ def benchmark(
         "peers": others,
         "cake": cake_fronts.measure(seconds, progress),
         "startup_s": startup(cold=cold, progress=progress),
+        "growth": growth(progress, min(1.0, seconds)),
         "exhaustive": whole,
         "notes": notes,
     }

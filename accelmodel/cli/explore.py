@@ -9,11 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from accelmodel.benchmarks import speed
+from accelmodel.benchmarks.peers import checked_out
 from accelmodel.cli.options import Json, emit
 from accelmodel.cli.terminal import print_table, progress_bars, say
 from accelmodel.dse import explore as exploration
 from accelmodel.dse.explore import summary
 from accelmodel.dse.study import load_study
+from accelmodel.errors import SpecError
 from accelmodel.inference.request import BASELINE
 from accelmodel.units import show
 
@@ -61,6 +63,26 @@ def print_benchmark(data: dict[str, Any]) -> None:
         [name, "not measured" if value is None else f"{value:,.0f}"] for name, value in data["cake"]["rates"].items()
     ]
     print_table("Cake decisions per second", ["form", "decisions/s"], cake)
+    rows = [
+        [
+            what,
+            row["model"],
+            *(f"{row[key]:,.0f}" for key in ("designs", "operators", "layers", "steps_per_s")),
+            f"{row['bytes_per_step']:.0f} B",
+        ]
+        for what, group in data["growth"].items()
+        for row in group
+    ]
+    columns = ["growth with", "model", "designs", "operators", "layers", "steps/s", "memory a step"]
+    print_table("Whole steps as total_time answers them, on all cores", columns, rows, 2)
+    waits = [
+        [name.replace("_", " "), "not measured" if wait is None else f"{wait:.2f} s"]
+        for name, wait in data["startup_s"].items()
+    ]
+    print_table("What a user waits for", ["", "time"], waits)
+    whole = data["exhaustive"]
+    taken = f"{whole['whole_s']:.3g} s ({whole['kind']})"
+    say(f"{whole['designs']:.3g} designs in {taken}, {whole['designs_per_s']:,.0f} a second")
 
 
 @app.command()
@@ -96,10 +118,17 @@ def explore(
 @app.command()
 def benchmark(
     peers: Annotated[bool, typer.Option("--peers", help="Install and time the peers that can be.")] = False,
+    checkout: Annotated[
+        list[str] | None,
+        typer.Option("--checkout", help="PEER=FOLDER that holds its repository, which --peers else clones."),
+    ] = None,
     full: Annotated[bool, typer.Option("--full", help="Enumerate all of 1e8 designs instead of a part.")] = False,
     as_json: Json = False,
 ) -> None:
     """Speed on this machine, as ratios: fused kernel, its twins, and the peers."""
+    folders = checked_out(checkout or [])
+    if folders and not peers:
+        raise SpecError("--checkout says where a peer is that --peers measures; give --peers as well")
     with progress_bars() as advance:
-        data = speed.benchmark(peers=peers, full=full, progress=lambda stage: advance(stage, 1, 1))
+        data = speed.benchmark(peers=peers, full=full, checkouts=folders, progress=lambda stage: advance(stage, 1, 1))
     emit(data) if as_json else print_benchmark(data)

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from accelmodel.benchmarks import c_twin, cake_fronts, numpy_twin, peers, python_twin, speed
+from accelmodel.benchmarks.growth import growth
+from accelmodel.errors import SpecError
 from accelmodel.inference.policies import policy
 from accelmodel.inference.step import prepare, run_kernel
 from accelmodel.laws.types import Machine, Operator
@@ -183,7 +185,7 @@ def test_peers_are_figures_with_a_source():
 
 
 def test_a_peer_that_fails_is_not_measured_and_says_why(monkeypatch):
-    def refuse(package, script, folder):
+    def refuse(peer, folder, checkout):
         raise OSError("no network")
 
     monkeypatch.setattr(peers, "_measure", refuse)
@@ -193,10 +195,43 @@ def test_a_peer_that_fails_is_not_measured_and_says_why(monkeypatch):
     assert all(row["steps_per_s"] is None and row["note"] == "not measured: OSError: no network" for row in rows)
 
 
+def test_a_peer_is_timed_in_an_environment_of_its_own(tmp_path):
+    checkout = tmp_path / "checkout"
+    checkout.mkdir()
+    (checkout / "rival.py").write_text("def step():\n    return 1.0\n", encoding="utf-8")
+    script = (
+        "import rival\nassert sys.prefix != sys.base_prefix\nrate(lambda: [rival.step() for _ in range(1000)], 1000)"
+    )
+    peer = peers.Peer("steps", script, ("pip",), "https://example.org/rival")
+    assert peers._measure(peer, tmp_path, checkout) > 1000.0
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("Calculon", "write NAME=FOLDER"),
+        ("Calculn=.", "did you mean 'Calculon'"),
+        ("GenZ=.", "unknown peer with a repository"),
+        ("Calculon=nowhere", "there is no folder nowhere"),
+    ],
+)
+def test_a_checkout_that_is_not_there_is_refused(given, said):
+    with pytest.raises(SpecError, match=said):
+        peers.checked_out([given])
+
+
+def test_growth_counts_what_it_grows_with(warm):
+    rows = growth(speed.no_progress, 0.001)
+    assert [row["designs"] for row in rows["designs"]] == [10.0, 100.0, 1000.0]
+    assert rows["layers"][2]["layers"] == 4.0 * rows["layers"][0]["layers"]
+    assert rows["layers"][2]["operators"] == rows["layers"][0]["operators"]
+    assert all(row["steps_per_s"] > 0.0 and row["bytes_per_step"] > 0.0 for group in rows.values() for row in group)
+
+
 def test_benchmark_returns_the_documented_keys(warm):
     stages = []
     data = speed.benchmark(seconds=0.02, cold=False, progress=stages.append)
-    assert set(data) == {"machine", "rates", "ratios", "peers", "cake", "startup_s", "exhaustive", "notes"}
+    assert set(data) == {"machine", "rates", "ratios", "peers", "cake", "startup_s", "growth", "exhaustive", "notes"}
     assert set(data["machine"]) == {"cpu", "cores", "system", "python", "numba", "numpy"}
     assert set(data["startup_s"]) == {"import", "first_answer_warm", "first_answer_cold"}
     assert data["startup_s"]["first_answer_cold"] is None
