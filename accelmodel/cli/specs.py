@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from accelmodel.cli.completion import name_of, one_of
 from accelmodel.cli.options import Json, emit
 from accelmodel.cli.terminal import print_table, say
 from accelmodel.errors import SpecError, begun, unknown
@@ -120,7 +121,11 @@ def print_specification(found: dict[str, Any]) -> None:
 @app.command("list")
 def list_command(
     kind: Annotated[
-        str, typer.Argument(help="devices, links, models, processes, bills, storage or studies; all by default.")
+        str,
+        typer.Argument(
+            help="devices, links, models, instances, engines, processes, bills, storage or studies; all by default.",
+            autocompletion=one_of(*FOLDERS.values()),
+        ),
     ] = "",
     as_json: Json = False,
 ) -> None:
@@ -131,7 +136,13 @@ def list_command(
 
 @app.command("show")
 def show_command(
-    name: Annotated[str, typer.Argument(help="Name of a device, architecture, link, model, instance …, or a path.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Name such as h100-sxm of a device, architecture, link, model, instance …, or a path.",
+            autocompletion=name_of(*TYPES, ARCHITECTURE),
+        ),
+    ],
     as_json: Json = False,
 ) -> None:
     """One specification with the unit, kind and source of every value."""

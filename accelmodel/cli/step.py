@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from accelmodel.cli.completion import name_of, one_of, several
 from accelmodel.cli.options import counts, hardware, names
 from accelmodel.inference.policies import Technique, policy
 from accelmodel.inference.request import RequestPhase, speedups
@@ -133,7 +134,9 @@ def print_speedups(data: dict[str, Any]) -> None:
     say(f"speed-up from {data['min_speedup']:.3f} to {data['max_speedup']:.3f} where it fits")
 
 
-Devices = Annotated[int | None, typer.Option("--devices", min=1, help="Devices in the cluster; one node by default.")]
+Devices = Annotated[
+    int | None, typer.Option("--devices", min=1, help="Devices in the cluster, such as 8; one node by default.")
+]
 
 
 L2 = Annotated[str | None, typer.Option("--l2", help="L2 capacity, such as 104MB.")]
@@ -145,44 +148,62 @@ HbmBandwidth = Annotated[str | None, typer.Option("--hbm-bandwidth", help="Such 
 HbmCapacity = Annotated[str | None, typer.Option("--hbm-capacity", help="Such as 80GB.")]
 
 
-LinkBandwidth = Annotated[str | None, typer.Option("--link-bandwidth", help="One way, all links of a device.")]
+LinkBandwidth = Annotated[
+    str | None, typer.Option("--link-bandwidth", help="One way, all links of a device, such as 450GB/s.")
+]
 
 
 L2Bandwidth = Annotated[str | None, typer.Option("--l2-bandwidth", help="Such as 7TB/s.")]
 
 
-Cores = Annotated[str | None, typer.Option("--cores", help="Cores; the rates scale with them.")]
+Cores = Annotated[str | None, typer.Option("--cores", help="Such as 132; the rates scale with them.")]
 
 
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", help="FIELD=VALUE of the device, link.… or scale_out.…; repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--set", help="FIELD=VALUE of the device, link.… or scale_out.…, such as link.start_up=40us; repeatable."
+    ),
 ]
 
 
 Hybrid = Annotated[
     str | None,
-    typer.Option("--hybrid", help="Correct the laws by installed tables of the device: TensorRT-LLM, vLLM or SGLang."),
+    typer.Option(
+        "--hybrid",
+        help="Correct the laws by installed tables of the device: TensorRT-LLM, vLLM or SGLang.",
+        autocompletion=one_of("TensorRT-LLM", "vLLM", "SGLang"),
+    ),
 ]
 
 
 Library = Annotated[
-    str | None, typer.Option("--library", help="A framework's own 8 or 4 bit matmuls, such as vllm-8bit.")
+    str | None,
+    typer.Option(
+        "--library", help="A framework's own 8 or 4 bit matmuls, such as vllm-8bit.", autocompletion=name_of("library")
+    ),
 ]
 
 
-ActivationBits = Annotated[float, typer.Option("--activation-bits", help="Precision of activations.")]
+ActivationBits = Annotated[float, typer.Option("--activation-bits", help="Precision of activations, such as 8.")]
 
 
-KvBits = Annotated[float, typer.Option("--kv-bits", help="Precision of the KV cache.")]
+KvBits = Annotated[float, typer.Option("--kv-bits", help="Precision of the KV cache, such as 8.")]
 
 
 Threshold = Annotated[
-    float | None, typer.Option("--threshold", help="Share of usable L2 that prefetches may fill; 1 by default.")
+    float | None,
+    typer.Option("--threshold", help="Share of usable L2 that prefetches may fill, such as 0.8; 1 by default."),
 ]
 
 
 Rule = Annotated[
-    str | None, typer.Option("--rule", help="Admission: paper, partial or best-fit; the paper's by default.")
+    str | None,
+    typer.Option(
+        "--rule",
+        help="Admission: paper, partial or best-fit; the paper's by default.",
+        autocompletion=one_of("paper", "partial", "best-fit"),
+    ),
 ]
 
 
@@ -212,20 +233,30 @@ def step(
     device: DeviceName = "ascend-910b2",
     devices: Devices = None,
     link: LinkName = None,
-    phase: Annotated[str, typer.Option("--phase", help="prefill or decode.")] = "decode",
-    batch: Annotated[int, typer.Option("--batch", min=1, help="Sequences.")] = 1,
+    phase: Annotated[
+        str, typer.Option("--phase", help="prefill or decode.", autocompletion=one_of("prefill", "decode"))
+    ] = "decode",
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Sequences, such as 16.")] = 1,
     context: Annotated[
-        int, typer.Option("--context", min=1, help="Tokens of each sequence when the step ends.")
+        int, typer.Option("--context", min=1, help="Tokens of each sequence when the step ends, such as 8192.")
     ] = 2048,
-    prefix: Annotated[int, typer.Option("--prefix", min=0, help="Tokens whose KV is already there.")] = 0,
-    tp: Annotated[int, typer.Option("--tp", min=1, help="Tensor parallelism.")] = 1,
-    pp: Annotated[int, typer.Option("--pp", min=1, help="Pipeline parallelism.")] = 1,
-    ep: Annotated[int, typer.Option("--ep", min=1, help="Expert parallelism.")] = 1,
-    dp: Annotated[int, typer.Option("--dp", min=1, help="Data-parallel attention.")] = 1,
+    prefix: Annotated[int, typer.Option("--prefix", min=0, help="Tokens whose KV is already there, such as 1024.")] = 0,
+    tp: Annotated[
+        int,
+        typer.Option("--tp", min=1, help="Tensor parallelism, such as 8; the smallest of a node that fits by default."),
+    ] = 1,
+    pp: Annotated[int, typer.Option("--pp", min=1, help="Pipeline parallelism, such as 2.")] = 1,
+    ep: Annotated[int, typer.Option("--ep", min=1, help="Expert parallelism, such as 8.")] = 1,
+    dp: Annotated[int, typer.Option("--dp", min=1, help="Data-parallel attention, such as 8.")] = 1,
     weight_bits: WeightBits = 16,
     activation_bits: ActivationBits = 16,
     kv_bits: KvBits = 16,
-    technique: Annotated[str, typer.Option("--technique", help="none, fused or preserve.")] = "none",
+    technique: Annotated[
+        str,
+        typer.Option(
+            "--technique", help="none, fused or preserve.", autocompletion=one_of("none", "fused", "preserve")
+        ),
+    ] = "none",
     threshold: Threshold = None,
     rule: Rule = None,
     hybrid: Hybrid = None,
@@ -272,12 +303,22 @@ def preserve(
     device: DeviceName = "ascend-910b2",
     devices: Devices = None,
     link: LinkName = None,
-    models: Annotated[str, typer.Option("--models", "--model", help="Comma-separated.")] = "llama-3-8b,llama-3-70b",
+    models: Annotated[
+        str,
+        typer.Option(
+            "--models", "--model", help="Such as llama-3-8b,llama-3-70b.", autocompletion=several(name_of("model"))
+        ),
+    ] = "llama-3-8b,llama-3-70b",
     tp: Annotated[str, typer.Option("--tp", help="Such as 2,4,8.")] = "8",
     batch: Annotated[str, typer.Option("--batch", help="Such as 1,4 or 1:64 (powers of two).")] = "4",
     context: Annotated[str, typer.Option("--context", help="Total length; such as 2048:32768.")] = "16384",
     phase: Annotated[
-        str, typer.Option("--phase", help="end-to-end (the paper's mix), decode or prefill.")
+        str,
+        typer.Option(
+            "--phase",
+            help="end-to-end (the paper's mix), decode or prefill.",
+            autocompletion=one_of("end-to-end", "decode", "prefill"),
+        ),
     ] = "end-to-end",
     weight_bits: WeightBits = 8,
     activation_bits: ActivationBits = 8,
