@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from accelmodel import __version__
 from accelmodel.cli.completion import name_of
 from accelmodel.dse.chip import with_cores
 from accelmodel.errors import SpecError, unknown
@@ -42,7 +43,8 @@ WeightBits = Annotated[float, typer.Option("--weight-bits", help="Precision of w
 
 
 def emit(data: dict[str, Any]) -> None:
-    """Print one JSON document."""
+    """Print one JSON document, with the version that answered."""
+    data = {**data, "accelmodel_version": __version__}
     sys.stdout.write(json.dumps(data, indent=2, allow_nan=False) + "\n")
 
 

@@ -9,6 +9,8 @@ import numpy as np
 
 from accelmodel.cli.completion import name_of, one_of, several
 from accelmodel.cli.options import counts, hardware, names
+from accelmodel.inference.attributes import BITS, DEGREES
+from accelmodel.inference.degree import smallest_degree
 from accelmodel.inference.policies import Technique, policy
 from accelmodel.inference.request import RequestPhase, speedups
 from accelmodel.inference.step import evaluate, prepare
@@ -42,6 +44,8 @@ def step_data(result: xr.Dataset) -> dict[str, Any]:
                 "name": name,
                 "count": float(row["count"]),
                 "time_s": float(row.time),
+                "lower_s": float(row.lower),
+                "upper_s": float(row.upper),
                 "bound": str(row.bound.item()),
                 "algorithm": str(row.algorithm.item()),
                 "flops": float(row.flops),
@@ -52,9 +56,15 @@ def step_data(result: xr.Dataset) -> dict[str, Any]:
             }
         )
     totals = {f"{name}_s": float(result[name]) for name in ("tpot", "ttft") if name in result}
+    asked = {**json.loads(result.attrs["sizes"]), **json.loads(result.attrs["degrees"])}
     return {
         **{key: result.attrs[key] for key in ("model", "device", "link", "technique", "phase")},
+        "devices": int(float(result.attrs["devices"])),
+        **{key: int(value) for key, value in asked.items()},
+        **json.loads(result.attrs["bits"]),
         "time_s": float(result.step_time),
+        "lower_s": float(result.step_time_lower),
+        "upper_s": float(result.step_time_upper),
         **totals,
         "tokens_per_s": float(result.tokens_per_s),
         "prefetched_bytes": float(result.prefetched_bytes),
@@ -71,7 +81,7 @@ def print_step(data: dict[str, Any]) -> None:
         [
             row["name"],
             f"{row['count']:g}",
-            show(row["time_s"], "s", 3),
+            *(show(row[key], "s", 3) for key in ("time_s", "lower_s", "upper_s")),
             f"{row['time_s'] / data['time_s']:.1%}",
             row["bound"] + (f" ({row['algorithm']})" if row["algorithm"] != "none" else ""),
             show(row["flops"], "FLOP", 3),
@@ -81,11 +91,20 @@ def print_step(data: dict[str, Any]) -> None:
         ]
         for row in data["operators"]
     ]
-    columns = ["operator", "count", "time", "share", "bound", "FLOPs", "HBM", "L2 hits", "link"]
-    print_table(f"{data['phase']} step of {data['model']} on {data['device']}, {data['technique']}", columns, rows)
+    columns = ["operator", "count", "time", "lower", "upper", "share", "bound", "FLOPs", "HBM", "L2 hits", "link"]
+    where = f"{data['devices']} x {data['device']}"
+    print_table(f"{data['phase']} step of {data['model']} on {where}, technique {data['technique']}", columns, rows)
     say(
-        f"step {show(data['time_s'], 's')}, {data['tokens_per_s']:.4g} tokens/s, memory per device "
-        f"{show(data['memory_bytes'], 'B')}, prefetched {show(data['prefetched_bytes'], 'B')}; "
+        ", ".join(
+            f"{name.replace('_', ' ')} {data[name]:g}" for name in ("batch", "context", "prefix", *DEGREES, *BITS)
+        )
+    )
+    say(
+        f"step {show(data['time_s'], 's')}, nine of ten measured between {show(data['lower_s'], 's')} and "
+        f"{show(data['upper_s'], 's')}; {data['tokens_per_s']:.4g} tokens/s"
+    )
+    say(
+        f"memory per device {show(data['memory_bytes'], 'B')}, prefetched {show(data['prefetched_bytes'], 'B')}; "
         f"weakest fact behind it: {data['weakest_fact']}"
     )
 
@@ -242,9 +261,9 @@ def step(
     ] = 2048,
     prefix: Annotated[int, typer.Option("--prefix", min=0, help="Tokens whose KV is already there, such as 1024.")] = 0,
     tp: Annotated[
-        int,
+        int | None,
         typer.Option("--tp", min=1, help="Tensor parallelism, such as 8; the smallest of a node that fits by default."),
-    ] = 1,
+    ] = None,
     pp: Annotated[int, typer.Option("--pp", min=1, help="Pipeline parallelism, such as 2.")] = 1,
     ep: Annotated[int, typer.Option("--ep", min=1, help="Expert parallelism, such as 8.")] = 1,
     dp: Annotated[int, typer.Option("--dp", min=1, help="Data-parallel attention, such as 8.")] = 1,
@@ -276,10 +295,12 @@ def step(
     )
     chosen = _technique(technique, threshold, rule)
     cluster = _hardware(device, devices, link, shortcuts, settings)
-    parallel = {"tp": tp, "pp": pp, "ep": ep, "dp": dp}
-    sizes: dict[str, Any] = {"phase": phase, "batch": batch, "context": context, "prefix": prefix, **parallel}
-    bits: dict[str, Any] = {"weight_bits": weight_bits, "activation_bits": activation_bits, "kv_bits": kv_bits}
-    inputs = prepare(load("model", model), cluster, workload(**sizes, **bits))
+    asked = load("model", model)
+    work: dict[str, Any] = {"phase": phase, "batch": batch, "context": context, "prefix": prefix}
+    work |= {"pp": pp, "ep": ep, "dp": dp}
+    work |= {"weight_bits": weight_bits, "activation_bits": activation_bits, "kv_bits": kv_bits}
+    taken = tp or smallest_degree(asked, cluster, **work)
+    inputs = prepare(asked, cluster, workload(**work, tp=taken))
     if hybrid:
         from accelmodel.calibration.hybrid import corrected
 
@@ -288,12 +309,14 @@ def step(
         from accelmodel.inference.kernel_library import on_library
 
         inputs = on_library(inputs, load("library", library))
-    result = evaluate(inputs, chosen)
+    data = step_data(evaluate(inputs, chosen))
+    said = [] if tp or taken == 1 else [f"tp {taken} is the smallest of a node that fits; --tp takes another"]
+    data["notes"] = "; ".join(filter(None, [*said, data["notes"]]))
     if as_json:
-        emit(step_data(result))
+        emit(data)
         return
-    print_step(step_data(result))
-    for note in inputs.table.notes:
+    print_step(data)
+    for note in [*said, *inputs.table.notes]:
         say(note)
     say_notes({model: inputs.model, **_shown(device, cluster)})
 

@@ -1,0 +1,47 @@
+"""The tensor-parallel degree of a step where nobody named one: the smallest that fits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from accelmodel.inference.memory import memory_per_device
+from accelmodel.specs.given import workload
+from accelmodel.specs.hardware import Cluster
+from accelmodel.specs.language_model import LanguageModel
+
+_DEGREES = tuple(2**i for i in range(11))
+
+
+def smallest_degree(model: LanguageModel, cluster: Cluster, **work: Any) -> int:
+    """Return the smallest tensor-parallel degree, 1 or a power of two within a node, at which a step fits.
+
+    Parameters
+    ----------
+    model, cluster
+        What runs where; its fields are numbers, not axes.
+    **work
+        Fields of ``Workload`` other than ``tp``.
+
+    Returns
+    -------
+    int
+        Where none fits the largest that was tried, whose need of memory is the least.
+
+    Raises
+    ------
+    SpecError
+        If a value is not allowed.
+
+    Examples
+    --------
+    >>> from accelmodel.specs.given import cluster
+    >>> from accelmodel.specs.load import load
+    >>> smallest_degree(load("model", "llama-3-70b"), cluster("h100-sxm"), phase="decode", batch=1, context=2048)
+    2
+    """
+    capacity = float(cluster.device.hbm.capacity)
+    pp, dp, ep = (int(work.get(name, 1)) for name in ("pp", "dp", "ep"))
+    most = min(int(cluster.devices) // (pp * dp), int(cluster.link.devices), int(model.heads))
+    able = [tp for tp in _DEGREES if tp <= most and tp * dp % ep == 0] or [1]
+    held = {tp: sum(memory_per_device(model, workload(**work, tp=tp)).values()) for tp in able}
+    return next((tp for tp, needed in held.items() if needed <= capacity), able[-1])
