@@ -10,7 +10,7 @@ import numpy as np
 from accelmodel.cli.completion import name_of, one_of, several
 from accelmodel.cli.options import counts, hardware, names
 from accelmodel.inference.attributes import BITS, DEGREES
-from accelmodel.inference.degree import smallest_degree
+from accelmodel.inference.degree import largest_degree, smallest_degree
 from accelmodel.inference.policies import Technique, policy
 from accelmodel.inference.request import RequestPhase, speedups
 from accelmodel.inference.step import evaluate, prepare
@@ -226,6 +226,8 @@ Rule = Annotated[
 ]
 
 
+#: tensor-parallel degree of the paper on PRESERVE
+PAPER_DEGREE = 8
 #: fields of the device and its link that have an option of their own
 SHORTCUTS = ("l2_capacity", "hbm_bandwidth", "hbm_capacity", "l2_bandwidth", "link_bandwidth", "cores")
 
@@ -332,7 +334,9 @@ def preserve(
             "--models", "--model", help="Such as llama-3-8b,llama-3-70b.", autocompletion=several(name_of("model"))
         ),
     ] = "llama-3-8b,llama-3-70b",
-    tp: Annotated[str, typer.Option("--tp", help="Such as 2,4,8.")] = "8",
+    tp: Annotated[
+        str | None, typer.Option("--tp", help="Such as 2,4,8; 8, or all of a smaller cluster, by default.")
+    ] = None,
     batch: Annotated[str, typer.Option("--batch", help="Such as 1,4 or 1:64 (powers of two).")] = "4",
     context: Annotated[str, typer.Option("--context", help="Total length; such as 2048:32768.")] = "16384",
     phase: Annotated[
@@ -366,7 +370,7 @@ def preserve(
     result = speedups(
         list(compared.values()),
         cluster,
-        counts(tp, "tp"),
+        counts(tp, "tp") if tp else [min(PAPER_DEGREE, largest_degree(cluster))],
         counts(batch, "batch"),
         counts(context, "context"),
         phase=cast("RequestPhase", phase),

@@ -9,6 +9,7 @@ from accelmodel.specs.given import workload
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
 
+#: degrees that are tried
 _DEGREES = tuple(2**i for i in range(11))
 
 
@@ -41,7 +42,20 @@ def smallest_degree(model: LanguageModel, cluster: Cluster, **work: Any) -> int:
     """
     capacity = float(cluster.device.hbm.capacity)
     pp, dp, ep = (int(work.get(name, 1)) for name in ("pp", "dp", "ep"))
-    most = min(int(cluster.devices) // (pp * dp), int(cluster.link.devices), int(model.heads))
+    most = min(int(float(cluster.devices)) // (pp * dp), int(float(cluster.link.devices)), int(float(model.heads)))
     able = [tp for tp in _DEGREES if tp <= most and tp * dp % ep == 0] or [1]
     held = {tp: sum(memory_per_device(model, workload(**work, tp=tp)).values()) for tp in able}
-    return next((tp for tp, needed in held.items() if needed <= capacity), able[-1])
+    return int(next((tp for tp, needed in held.items() if needed <= capacity), able[-1]))
+
+
+def largest_degree(cluster: Cluster) -> int:
+    """Return the largest tensor-parallel degree, 1 or a power of two, that a node of the cluster has devices for.
+
+    Examples
+    --------
+    >>> from accelmodel.specs.given import cluster
+    >>> largest_degree(cluster("h100-sxm", devices=6))
+    4
+    """
+    most = max(1, min(int(float(cluster.devices)), int(float(cluster.link.devices))))
+    return max(tp for tp in _DEGREES if tp <= most)
