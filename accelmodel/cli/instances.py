@@ -205,31 +205,41 @@ def _or_dash(value: float | None, unit: str = "") -> str:
     return show(value, unit, 3) if unit else f"{value:.4g}"
 
 
+def _count(detail: dict[str, Any]) -> str:
+    """Return how many instances it takes; more than allowed where all that are miss the service level."""
+    return f"> {detail['instances']}" if detail["capped"] else str(detail["instances"])
+
+
+def _between(time: float | None, detail: dict[str, Any], name: str) -> str:
+    """Return a time with its interval, where it has one."""
+    low, high = (detail[f"{name}_{end}_s"] for end in ("lower", "upper"))
+    told = _or_dash(time, "s")
+    return told if low is None else f"{told} ({show(low, 's', 3)} to {show(high, 's', 3)})"
+
+
 def print_instances(data: dict[str, Any]) -> None:
     """Print the ranking, the choice, and what fewer bits save."""
     rows = [
         [
-            row["instance"], f"{row['gpus']} {row['gpu']}", str(row["detail"]["instances"]),
+            row["instance"], f"{row['gpus']} {row['gpu']}", _count(row["detail"]), str(row["detail"]["tp"]),
+            _or_dash(row["detail"]["batch"]),
             f"{row['detail']['weight_bits']:g}/{row['detail']['kv_bits']:g}", f"{row['price_usd_per_hour']:.4g}",
-            f"{row['offload_ratio']:.0%}", _or_dash(row["tps_total"]), _or_dash(row["ttft_s"], "s"),
-            _or_dash(row["tpot_s"], "s"), _or_dash(row["cost_usd_per_million_tokens"]), row["reason"],
+            f"{row['offload_ratio']:.0%}", _or_dash(row["tps_total"]),
+            _between(row["ttft_s"], row["detail"], "ttft"), _between(row["tpot_s"], row["detail"], "tpot"),
+            row["detail"]["bound"] or "–",
+            _or_dash(None if row["detail"]["capped"] else row["cost_usd_per_million_tokens"]), row["reason"],
         ]
         for row in data["rows"]
     ]  # fmt: skip
     columns = [
-        "instance",
-        "GPUs",
-        "count",
-        "bits",
-        "USD/h",
-        "offloaded",
-        "tokens/s",
-        "TTFT",
-        "TPOT",
-        "USD/M tokens",
-        "",
-    ]
+        "instance", "GPUs", "count", "TP", "batch", "bits", "USD/h", "offload", "tokens/s", "TTFT", "TPOT", "bound",
+        "USD/M tokens", "",
+    ]  # fmt: skip
     print_table(f"Instances for {data['model']}, {data['time_model']} time, engine {data['engine']}", columns, rows, 2)
+    say(
+        "in brackets: between them lie nine of ten measured times; batch: decoded at once on one instance; "
+        "bound: what takes most of a decode step"
+    )
     best = data["choice"]
     cost = _or_dash(best["cost_usd_per_million_tokens"])
     say(f"choice: {best['detail']['instances']} x {best['instance']}, {cost} USD per million input and output tokens")
@@ -239,6 +249,8 @@ def print_instances(data: dict[str, Any]) -> None:
             f"{fewer['weight_bits']:g}-bit weights and {fewer['kv_bits']:g}-bit KV cache save {fewer['saving']:.0%} "
             f"over {fewer['instance_at_most_bits']} at full precision"
         )
+    for note in data["notes"]:
+        say(note)
     if data["prices"]["note"]:
         say(f"{data['prices']['stale']} prices are stale (oldest {data['prices']['oldest']}): {data['prices']['note']}")
 
@@ -252,3 +264,5 @@ def print_fleet(data: dict[str, Any]) -> None:
     )
     saving = f", saving {data['saving']:.1%}" if best else "; no single type serves every bucket"
     say(f"{data['cost_usd_per_hour']:.4g} USD/h{single}{saving}")
+    for note in data["notes"]:
+        say(note)

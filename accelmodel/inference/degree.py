@@ -10,7 +10,7 @@ from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
 
 #: degrees that are tried
-_DEGREES = tuple(2**i for i in range(11))
+_DEGREES = tuple(1 << i for i in range(11))
 
 
 def smallest_degree(model: LanguageModel, cluster: Cluster, **work: Any) -> int:
