@@ -39,14 +39,17 @@ def unknown(what: str, given: object, allowed: Iterable[str]) -> SpecError:
 
 
 def begun(text: str, names: Iterable[str], most: int = 5) -> list[str]:
-    """Return the names that begin with a text, whatever their case; none where there are more than can be meant.
+    """Return the names that begin with a text, whatever their case, the shortest first; none where there are many.
 
     Examples
     --------
     >>> begun("h100", ["a100-pcie", "h100-pcie", "h100-sxm"])
-    ['h100-pcie', 'h100-sxm']
+    ['h100-sxm', 'h100-pcie']
     """
-    found = sorted(name for name in names if text and name.lower().startswith(text.lower()))
+    low = text.lower()
+    found = sorted(
+        (name for name in names if text and name.lower().startswith(low)), key=lambda name: (len(name), name)
+    )
     return found if len(found) <= most else []
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,11 +11,9 @@ from accelmodel.cli.completion import name_of, one_of, several
 from accelmodel.cli.options import DeviceName, Json, LinkName, ModelName, WeightBits, counts, emit, hardware, names
 from accelmodel.cli.terminal import print_table, say
 from accelmodel.errors import SpecError
-from accelmodel.inference.degree import smallest_degree
 from accelmodel.kvcache.evaluate import HEADINGS, Inputs, bandwidth_words, evaluate
 from accelmodel.kvcache.policies import POLICIES
 from accelmodel.kvcache.traces import BANDWIDTH, budget, random_trace, read_trace
-from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.load import load
 from accelmodel.units import parse, show
 
@@ -54,10 +50,7 @@ Policies = Annotated[
 ]
 KvBits = Annotated[str, typer.Option("--kv-bits", help="Precision of the KV cache; a list such as 16,8.")]
 TensorParallel = Annotated[
-    int | None,
-    typer.Option(
-        "--tp", min=1, help="Devices that work on the prompt, such as 2; by default the fewest of a node that hold it."
-    ),
+    int, typer.Option("--tp", min=1, help="Devices that work on the prompt, tensor parallel, such as 2.")
 ]
 ComputeChunk = Annotated[int, typer.Option("--compute-chunk", min=1, help="Token budget of a step, such as 512.")]
 IoChunk = Annotated[int, typer.Option("--io-chunk", min=1, help="Tokens of one request to the storage, such as 128.")]
@@ -126,19 +119,10 @@ def _policies(text: str | None) -> list[str]:
     return list(POLICIES) if wanted == ["all"] else wanted
 
 
-def _on_enough(inputs: Inputs, node: Cluster) -> Inputs:
-    """Return what is asked on the fewest devices of a node that hold the longest prompt while its last chunk runs."""
-    length = max(inputs.tokens)
-    last = 0 if inputs.curve else inputs.compute_chunk * (math.ceil(length / inputs.compute_chunk) - 1)
-    work = {"context": length, "prefix": last, "weight_bits": inputs.weight_bits, "kv_bits": max(inputs.kv_bits)}
-    taken = smallest_degree(inputs.model, node, phase="prefill", batch=1, **work)
-    return replace(inputs, tp=taken, cluster=replace(node, devices=float(taken)))
-
-
 @app.command("cake")
 def cake_command(
     device: DeviceName = "a100-sxm-80gb",
-    tp: TensorParallel = None,
+    tp: TensorParallel = 1,
     link: LinkName = None,
     model: ModelName = "longalpaca-13b",
     tokens: Tokens = "16384",
@@ -167,13 +151,13 @@ def cake_command(
     storage = load("storage", tier)
     inputs = Inputs(
         model=load("model", model),
-        cluster=hardware(device, tp or 1, link=link),
+        cluster=hardware(device, tp, link=link),
         storage=storage,
         tokens=counts(tokens, "tokens"),
         bandwidth=_quantities(bandwidth, "B/s", "--bandwidth") if bandwidth else [float(storage.bandwidth)],
         utilisation=_quantities(utilisation, "1", "--utilisation"),
         kv_bits=_quantities(kv_bits, "1", "--kv-bits"),
-        tp=tp or 1,
+        tp=tp,
         weight_bits=weight_bits,
         compute_chunk=compute_chunk,
         io_chunk=io_chunk,
@@ -184,11 +168,7 @@ def cake_command(
         stored=stored,
         loads=_loads(tail=tail, latency=latency, compression=compression, decompression_rate=decompression_rate),
     )
-    if tp is None:
-        inputs = _on_enough(inputs, hardware(device, None, link=link))
     data = evaluate(inputs)
-    if tp is None and inputs.tp > 1:
-        data["notes"].append(f"tp {inputs.tp} is the smallest of a node that holds the prompt; --tp takes another")
     if report is not None:
         from accelmodel.report.cake import write_report
 
