@@ -214,7 +214,7 @@ def _between(time: float | None, detail: dict[str, Any], name: str) -> str:
     """Return a time with its interval, where it has one."""
     low, high = (detail[f"{name}_{end}_s"] for end in ("lower", "upper"))
     told = _or_dash(time, "s")
-    return told if low is None else f"{told} ({show(low, 's', 3)} to {show(high, 's', 3)})"
+    return told if time is None or low is None else f"{told} {low / time - 1.0:+.0%}/{high / time - 1.0:+.0%}"
 
 
 def print_instances(data: dict[str, Any]) -> None:
@@ -235,11 +235,11 @@ def print_instances(data: dict[str, Any]) -> None:
         "instance", "GPUs", "count", "TP", "batch", "bits", "USD/h", "offload", "tokens/s", "TTFT", "TPOT", "bound",
         "USD/M tokens", "",
     ]  # fmt: skip
-    print_table(f"Instances for {data['model']}, {data['time_model']} time, engine {data['engine']}", columns, rows, 2)
-    say(
-        "in brackets: between them lie nine of ten measured times; batch: decoded at once on one instance; "
-        "bound: what takes most of a decode step"
-    )
+    title = f"Instances for {data['model']}, {data['time_model']} time, engine {data['engine']}"
+    print_table(title, columns, rows, 2, spare=["bits", "offload", "GPUs", "tokens/s", "USD/h"])
+    say("batch: requests decoded at once on one instance; bound: what takes most of a decode step")
+    if data["rows"][0]["detail"]["tpot_lower_s"] is not None:
+        say("behind a time: within how much of it nine of ten measured times lie")
     best = data["choice"]
     cost = _or_dash(best["cost_usd_per_million_tokens"])
     say(f"choice: {best['detail']['instances']} x {best['instance']}, {cost} USD per million input and output tokens")

@@ -93,7 +93,8 @@ def print_step(data: dict[str, Any]) -> None:
     ]
     columns = ["operator", "count", "time", "lower", "upper", "share", "bound", "FLOPs", "HBM", "L2 hits", "link"]
     where = f"{data['devices']} x {data['device']}"
-    print_table(f"{data['phase']} step of {data['model']} on {where}, technique {data['technique']}", columns, rows)
+    title = f"{data['phase']} step of {data['model']} on {where}, technique {data['technique']}"
+    print_table(title, columns, rows, spare=["link", "L2 hits", "FLOPs", "HBM", "count", "share"])
     say(
         ", ".join(
             f"{name.replace('_', ' ')} {data[name]:g}" for name in ("batch", "context", "prefix", *DEGREES, *BITS)

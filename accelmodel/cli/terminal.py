@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,22 +12,50 @@ from accelmodel.errors import SpecError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from accelmodel.specs.base import Spec
 
 
-def print_table(title: str, columns: list[str], rows: list[list[str]], left: int = 1) -> None:
-    """Print a table; the first ``left`` columns are words."""
+#: characters of a line that no table reaches
+_WIDEST = 10_000
+
+
+def print_table(
+    title: str, columns: list[str], rows: list[list[str]], left: int = 1, spare: Sequence[str] = ()
+) -> None:
+    """Print a table; the first ``left`` columns are words.
+
+    Where the terminal is too narrow the ``spare`` columns are left out, in order, and a line says which.
+    """
+    console = _console()
+    shown = list(columns)
+    table = _table(title, columns, rows, left, shown)
+    missing = []
+    for name in spare:
+        if console.measure(table, options=console.options.update(max_width=_WIDEST)).maximum <= console.width:
+            break
+        shown.remove(name)
+        missing.append(name)
+        table = _table(title, columns, rows, left, shown)
+    console.print(table)
+    if missing:
+        say(f"left out, since the terminal is narrow: {', '.join(missing)}; --json has them")
+
+
+def _table(title: str, columns: list[str], rows: list[list[str]], left: int, shown: list[str]) -> Table:
+    """Return a table with the columns that are shown."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for i, column in enumerate(columns):
-        table.add_column(column, justify="left" if i < left else "right", overflow="fold")
+    places = [i for i, column in enumerate(columns) if column in shown]
+    for i in places:
+        table.add_column(columns[i], justify="left" if i < left else "right", overflow="fold")
     for row in rows:
-        table.add_row(*(escape(cell) for cell in row))
-    _console().print(table)
+        table.add_row(*(escape(row[i]) for i in places))
+    return table
 
 
 def _console() -> Console:
