@@ -9,7 +9,7 @@ import typer
 
 from accelmodel.cli.completion import name_of, one_of, several
 from accelmodel.cli.options import DeviceName, Json, LinkName, ModelName, WeightBits, counts, emit, hardware, names
-from accelmodel.cli.terminal import print_table, say
+from accelmodel.cli.terminal import print_table, say, say_intervals
 from accelmodel.errors import SpecError
 from accelmodel.kvcache.evaluate import HEADINGS, Inputs, bandwidth_words, evaluate
 from accelmodel.kvcache.policies import POLICIES
@@ -205,6 +205,8 @@ def print_answer(data: dict[str, Any]) -> None:
         ends = dict.fromkeys(bandwidth_words(value) for value in (min(crossings), max(crossings)))
         say(f"loading alone beats computing alone above {' to '.join(ends)}")
     say(f"chunk times: {data['chunk_times']}; tail {show(data['tail_s'], 's')}; weakest fact: {data['weakest_fact']}")
+    if data["operator_intervals"]:
+        say_intervals(data["operator_intervals"])
     for note in data["notes"]:
         say(note)
     for fronts in data.get("fronts", []):

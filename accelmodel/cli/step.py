@@ -11,6 +11,7 @@ from accelmodel.cli.completion import name_of, one_of, several
 from accelmodel.cli.options import counts, hardware, names
 from accelmodel.inference.attributes import BITS, DEGREES
 from accelmodel.inference.degree import largest_degree, smallest_degree
+from accelmodel.inference.intervals import by_kind
 from accelmodel.inference.policies import Technique, policy
 from accelmodel.inference.request import RequestPhase, speedups
 from accelmodel.inference.step import evaluate, prepare
@@ -27,7 +28,7 @@ from typing import Annotated
 import typer
 
 from accelmodel.cli.options import DeviceName, Json, LinkName, ModelName, WeightBits, emit
-from accelmodel.cli.terminal import print_table, say, say_notes
+from accelmodel.cli.terminal import print_table, say, say_intervals, say_notes
 
 app = typer.Typer(add_completion=False)
 
@@ -152,6 +153,7 @@ def print_speedups(data: dict[str, Any]) -> None:
     columns = ["model", "tp", "batch", "context", "baseline", "fused", "PRESERVE", "speed-up", "prefetched"]
     print_table(f"PRESERVE on {data['device']}, {data['phase']}", columns, rows)
     say(f"speed-up from {data['min_speedup']:.3f} to {data['max_speedup']:.3f} where it fits")
+    say_intervals(data["operator_intervals"])
 
 
 Devices = Annotated[
@@ -378,8 +380,10 @@ def preserve(
         prefetch=_technique("preserve", threshold, rule),
         precision={"weight_bits": weight_bits, "activation_bits": activation_bits, "kv_bits": kv_bits},
     )
+    data = speedup_data(result)
+    data["operator_intervals"] = by_kind(cluster, "", max(weight_bits, activation_bits), kv_bits)
     if as_json:
-        emit(speedup_data(result))
+        emit(data)
         return
-    print_speedups(speedup_data(result))
+    print_speedups(data)
     say_notes({**compared, **_shown(device, cluster)})

@@ -78,6 +78,12 @@ def say_notes(specs: Mapping[str, Spec]) -> None:
             say(f"{many} on {spec.name}: accelmodel show {name}")
 
 
+def say_intervals(factors: Mapping[str, Sequence[float]]) -> None:
+    """Print between which factors of the model's times nine of ten measured operators of each kind lie."""
+    kinds = ", ".join(f"{kind} {low - 1.0:+.0%}/{high - 1.0:+.0%}" for kind, (low, high) in factors.items())
+    say(f"how far single operators may be off (nine of ten measured): {kinds}")
+
+
 @contextmanager
 def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
     """Give a callable (stage, total, done) that draws progress bars on standard error."""
