@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from accelmodel import __version__
-from accelmodel.cli.examples import epilog
+from accelmodel.cli.examples import EXAMPLES, epilog
 from accelmodel.cli.usage import said
 from accelmodel.errors import Infeasible, SpecError, unknown
 
@@ -51,6 +51,7 @@ app = typer.Typer(
     name="accelmodel",
     cls=Commands,
     help="Performance model and design-space explorer for the accelerators that serve large language models.",
+    epilog=f"\b\nExamples:\n  {EXAMPLES['list'][0]}\n  {EXAMPLES['step'][0]}\n  accelmodel step --help",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

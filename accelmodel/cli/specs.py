@@ -97,6 +97,8 @@ def _kind_of(name: str) -> tuple[str, str]:
     for kind in (*TYPES, ARCHITECTURE):
         if is_known(kind, name):
             return kind, name
+    if name in available("study"):
+        raise SpecError(f"{name} is a study, a question and no specification; accelmodel new study NAME --like {name}")
     owners = {each: kind for kind in (*TYPES, ARCHITECTURE) for each in available(kind)}
     meant = begun(name, owners)
     if len(meant) != 1:

@@ -9,8 +9,25 @@ import numpy as np
 
 from accelmodel.cli.completion import name_of, one_of, several
 from accelmodel.cli.options import counts, hardware, names
+from accelmodel.cli.step_options import (
+    L2,
+    ActivationBits,
+    AnyModelName,
+    Cores,
+    Devices,
+    HbmBandwidth,
+    HbmCapacity,
+    Hybrid,
+    KvBits,
+    L2Bandwidth,
+    Library,
+    LinkBandwidth,
+    Rule,
+    Settings,
+    Threshold,
+)
 from accelmodel.inference.attributes import BITS, DEGREES
-from accelmodel.inference.degree import largest_degree, smallest_degree
+from accelmodel.inference.degree import holds, largest_degree, smallest_degree
 from accelmodel.inference.intervals import by_kind
 from accelmodel.inference.policies import Technique, policy
 from accelmodel.inference.request import RequestPhase, speedups
@@ -27,7 +44,7 @@ from typing import Annotated
 
 import typer
 
-from accelmodel.cli.options import DeviceName, Json, LinkName, ModelName, WeightBits, emit
+from accelmodel.cli.options import DeviceName, Json, LinkName, WeightBits, emit
 from accelmodel.cli.terminal import print_table, say, say_intervals, say_notes
 
 app = typer.Typer(add_completion=False)
@@ -156,79 +173,8 @@ def print_speedups(data: dict[str, Any]) -> None:
     say_intervals(data["operator_intervals"])
 
 
-Devices = Annotated[
-    int | None, typer.Option("--devices", min=1, help="Devices in the cluster, such as 8; one node by default.")
-]
-
-
-L2 = Annotated[str | None, typer.Option("--l2", help="L2 capacity, such as 104MB.")]
-
-
-HbmBandwidth = Annotated[str | None, typer.Option("--hbm-bandwidth", help="Such as 3.35TB/s.")]
-
-
-HbmCapacity = Annotated[str | None, typer.Option("--hbm-capacity", help="Such as 80GB.")]
-
-
-LinkBandwidth = Annotated[
-    str | None, typer.Option("--link-bandwidth", help="One way, all links of a device, such as 450GB/s.")
-]
-
-
-L2Bandwidth = Annotated[str | None, typer.Option("--l2-bandwidth", help="Such as 7TB/s.")]
-
-
-Cores = Annotated[str | None, typer.Option("--cores", help="Such as 132; the rates scale with them.")]
-
-
-Settings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", help="FIELD=VALUE of the device, link.… or scale_out.…, such as link.start_up=40us; repeatable."
-    ),
-]
-
-
-Hybrid = Annotated[
-    str | None,
-    typer.Option(
-        "--hybrid",
-        help="Correct the laws by installed tables of the device: TensorRT-LLM, vLLM or SGLang.",
-        autocompletion=one_of("TensorRT-LLM", "vLLM", "SGLang"),
-    ),
-]
-
-
-Library = Annotated[
-    str | None,
-    typer.Option(
-        "--library", help="A framework's own 8 or 4 bit matmuls, such as vllm-8bit.", autocompletion=name_of("library")
-    ),
-]
-
-
-ActivationBits = Annotated[float, typer.Option("--activation-bits", help="Precision of activations, such as 8.")]
-
-
-KvBits = Annotated[float, typer.Option("--kv-bits", help="Precision of the KV cache, such as 8.")]
-
-
-Threshold = Annotated[
-    float | None,
-    typer.Option("--threshold", help="Share of usable L2 that prefetches may fill, such as 0.8; 1 by default."),
-]
-
-
-Rule = Annotated[
-    str | None,
-    typer.Option(
-        "--rule",
-        help="Admission: paper, partial or best-fit; the paper's by default.",
-        autocompletion=one_of("paper", "partial", "best-fit"),
-    ),
-]
-
-
+#: models of a step where none is named, the first that fits
+MODELS = ("llama-3-70b", "llama-3-8b")
 #: tensor-parallel degree of the paper on PRESERVE
 PAPER_DEGREE = 8
 #: fields of the device and its link that have an option of their own
@@ -245,6 +191,17 @@ def _hardware(device: str, devices: int | None, link: str | None, shortcuts: dic
     return hardware(device, devices, link=link, shortcuts=shortcuts, settings=settings)
 
 
+def _default_model(cluster: Cluster, work: dict[str, Any], tp: int | None) -> str:
+    """Return the model of a step where none is named: the first that the devices hold, or else the first of all."""
+    known = {name: load("model", name) for name in MODELS}
+    fits = (
+        name
+        for name, spec in known.items()
+        if holds(spec, cluster, tp=tp or smallest_degree(spec, cluster, **work), **work)
+    )
+    return next(fits, MODELS[0])
+
+
 def _shown(device: str, cluster: Cluster) -> dict[str, Spec]:
     """Return the specifications of a cluster by the names under which ``show`` tells of them."""
     links = {spec.name: spec for spec in (cluster.link, cluster.scale_out)}
@@ -253,7 +210,7 @@ def _shown(device: str, cluster: Cluster) -> dict[str, Spec]:
 
 @app.command()
 def step(
-    model: ModelName = "llama-3-70b",
+    model: AnyModelName = None,
     device: DeviceName = "ascend-910b2",
     devices: Devices = None,
     link: LinkName = None,
@@ -300,10 +257,12 @@ def step(
     )
     chosen = _technique(technique, threshold, rule)
     cluster = _hardware(device, devices, link, shortcuts, settings)
-    asked = load("model", model)
     work: dict[str, Any] = {"phase": phase, "batch": batch, "context": context, "prefix": prefix}
     work |= {"pp": pp, "ep": ep, "dp": dp}
     work |= {"weight_bits": weight_bits, "activation_bits": activation_bits, "kv_bits": kv_bits}
+    named = model
+    model = named or _default_model(cluster, work, tp)
+    asked = load("model", model)
     taken = tp or smallest_degree(asked, cluster, **work)
     inputs = prepare(asked, cluster, workload(**work, tp=taken))
     if hybrid:
@@ -316,6 +275,8 @@ def step(
         inputs = on_library(inputs, load("library", library))
     data = step_data(evaluate(inputs, chosen))
     said = [] if tp or taken == 1 else [f"tp {taken} is the smallest of a node that fits; --tp takes another"]
+    if named != model and model != MODELS[0]:
+        said.append(f"{model}, since {MODELS[0]} does not fit; --model takes another")
     data["notes"] = "; ".join(filter(None, [*said, data["notes"]]))
     if as_json:
         emit(data)

@@ -40,12 +40,24 @@ def smallest_degree(model: LanguageModel, cluster: Cluster, **work: Any) -> int:
     >>> smallest_degree(load("model", "llama-3-70b"), cluster("h100-sxm"), phase="decode", batch=1, context=2048)
     2
     """
-    capacity = float(cluster.device.hbm.capacity)
     pp, dp, ep = (int(work.get(name, 1)) for name in ("pp", "dp", "ep"))
     most = min(int(float(cluster.devices)) // (pp * dp), int(float(cluster.link.devices)), int(float(model.heads)))
     able = [tp for tp in _DEGREES if tp <= most and tp * dp % ep == 0] or [1]
-    held = {tp: sum(memory_per_device(model, workload(**work, tp=tp)).values()) for tp in able}
-    return int(next((tp for tp, needed in held.items() if needed <= capacity), able[-1]))
+    return next((tp for tp in able if holds(model, cluster, tp=tp, **work)), able[-1])
+
+
+def holds(model: LanguageModel, cluster: Cluster, **work: Any) -> bool:
+    """Return whether the memory of each device holds its part of a step.
+
+    Examples
+    --------
+    >>> from accelmodel.specs.given import cluster
+    >>> from accelmodel.specs.load import load
+    >>> holds(load("model", "llama-3-70b"), cluster("h100-sxm"), phase="decode", batch=1, context=2048, tp=1)
+    False
+    """
+    needed = sum(memory_per_device(model, workload(**work)).values())
+    return bool(needed <= float(cluster.device.hbm.capacity))
 
 
 def largest_degree(cluster: Cluster) -> int:

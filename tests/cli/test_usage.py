@@ -72,6 +72,7 @@ def test_a_command_alone_answers_or_says_what_to_give(run, command):
         ("step --link NVLINK3", "did you mean 'nvlink3-mesh-4' or 'nvlink3-switch'?"),
         ("instances --batch 1 --instance p4", "did you mean 'p4d.24xlarge' or 'p4de.24xlarge'?"),
         ("step --tech", "did you mean '--technique'?"),
+        ("show preserve-l2", "preserve-l2 is a study"),
         ("show l", "unknown specification 'l'"),
     ],
 )
