@@ -26,21 +26,29 @@ def print_table(
 ) -> None:
     """Print a table; the first ``left`` columns are words.
 
-    Where the terminal is too narrow the ``spare`` columns are left out, in order, and a line says which.
+    Where the terminal is too narrow the ``spare`` columns are left out, in order, and a line says which; a file or a
+    pipe gets them all.
     """
     console = _console()
     shown = list(columns)
     table = _table(title, columns, rows, left, shown)
     missing = []
-    for name in spare:
-        if console.measure(table, options=console.options.update(max_width=_WIDEST)).maximum <= console.width:
+    for name in spare if console.is_terminal else ():
+        if _width(console, table) <= console.width:
             break
         shown.remove(name)
         missing.append(name)
         table = _table(title, columns, rows, left, shown)
+    if spare and not console.is_terminal:
+        console.width = max(console.width, _width(console, table))
     console.print(table)
     if missing:
         say(f"left out, since the terminal is narrow: {', '.join(missing)}; --json has them")
+
+
+def _width(console: Console, table: Table) -> int:
+    """Return the width that a table needs [characters]."""
+    return console.measure(table, options=console.options.update(max_width=_WIDEST)).maximum
 
 
 def _table(title: str, columns: list[str], rows: list[list[str]], left: int, shown: list[str]) -> Table:

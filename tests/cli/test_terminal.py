@@ -25,7 +25,7 @@ def test_a_table_that_cannot_be_written(tmp_path):
     ],
 )
 def test_a_narrow_terminal_has_fewer_columns_and_whole_words(monkeypatch, width, shown, missing):
-    console = Console(width=width, file=io.StringIO())
+    console = Console(width=width, file=io.StringIO(), force_terminal=True, color_system=None)
     monkeypatch.setattr(terminal, "_console", lambda: console)
     row = ["attention", "1.5 ms", "12 GB", "40%"]
     terminal.print_table("", ["name", "time", "bytes", "share"], [row], spare=["share", "bytes"])
@@ -35,3 +35,10 @@ def test_a_narrow_terminal_has_fewer_columns_and_whole_words(monkeypatch, width,
     assert " ".join(row[: len(shown)]) in " ".join(printed.split())
     told = " ".join(printed.split()).partition("narrow: ")[2]
     assert told == (f"{missing}; --json has them" if missing else "")
+
+
+def test_a_pipe_gets_all_columns_on_one_line(monkeypatch):
+    console = Console(width=20, file=io.StringIO())
+    monkeypatch.setattr(terminal, "_console", lambda: console)
+    terminal.print_table("", ["name", "reason"], [["attention", "for " * 40 + "this"]], spare=["reason"])
+    assert any("attention" in line and "this" in line for line in console.file.getvalue().splitlines())
