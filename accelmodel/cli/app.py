@@ -52,6 +52,7 @@ app = typer.Typer(
     cls=Commands,
     help="Performance model and design-space explorer for the accelerators that serve large language models.",
     epilog=f"\b\nExamples:\n  {EXAMPLES['list'][0]}\n  {EXAMPLES['step'][0]}\n  accelmodel step --help",
+    context_settings={"help_option_names": ["--help", "-h"]},
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
