@@ -6,6 +6,7 @@ import pytest
 
 from accelmodel.cli.app import COMMANDS, Commands
 from accelmodel.cli.examples import EXAMPLES
+from accelmodel.errors import begun, unknown
 
 
 @pytest.mark.parametrize(
@@ -85,3 +86,22 @@ def test_show_answers_for_the_only_name_that_begins_so(answer):
     assert answer("show H200")["name"] == "h200-sxm"
     assert answer("show hop")["kind"] == "architecture"
     assert answer("show a100")["kind"] == "bill"  # a name in full, although others begin with it
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("h100", "'h100-sxm' or 'h100-pcie'"),
+        ("H100-P", "'h100-pcie'"),
+        ("h10-sxm", "'h100-sxm'"),
+        ("l4", "'l4-x'"),
+    ],
+)
+def test_who_was_meant(given, meant):
+    assert f", did you mean {meant}?" in str(unknown("device", given, ["h100-sxm", "h100-pcie", "l4-x", "t4"]))
+
+
+def test_nothing_and_too_many_mean_nobody():
+    assert begun("", ["a"]) == []
+    assert begun("a", [f"a{i}" for i in range(6)]) == []
+    assert begun("a", [f"a{i}" for i in range(5)]) == [f"a{i}" for i in range(5)]
