@@ -32,9 +32,25 @@ def unknown(what: str, given: object, allowed: Iterable[str]) -> SpecError:
     """Return the error for a name that is not in a closed list, with the closest match."""
     names = sorted(allowed)
     small = {name.lower(): name for name in reversed(names)}
-    close = get_close_matches(str(given).lower(), small, n=1, cutoff=0.5)
-    hint = f", did you mean {small[close[0]]!r}?" if close else "."
+    text = str(given).lower()
+    close = begun(text, small) or get_close_matches(text, small, n=1, cutoff=0.5)
+    hint = f", did you mean {' or '.join(repr(small[each]) for each in close)}?" if close else "."
     return SpecError(f"unknown {what} {given!r}{hint} Allowed: {', '.join(names)}")
+
+
+def begun(text: str, names: Iterable[str], most: int = 5) -> list[str]:
+    """Return the names that begin with a text, whatever their case, the shortest first; none where there are many.
+
+    Examples
+    --------
+    >>> begun("h100", ["a100-pcie", "h100-pcie", "h100-sxm"])
+    ['h100-sxm', 'h100-pcie']
+    """
+    low = text.lower()
+    found = sorted(
+        (name for name in names if text and name.lower().startswith(low)), key=lambda name: (len(name), name)
+    )
+    return found if len(found) <= most else []
 
 
 def listed(lines: Sequence[str], most: int = 10) -> SpecError:

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from accelmodel.cli.completion import name_of
+from accelmodel.cli.examples import needs
 from accelmodel.cli.options import Json, emit
 from accelmodel.cli.terminal import print_table, progress_bars, say, write_text
 from accelmodel.errors import SpecError
@@ -20,19 +22,29 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def calibrate(
-    device: Annotated[str | None, typer.Argument(help="Name, or path of a TOML file.")] = None,
-    measurements: Annotated[
-        Path | None, typer.Option("--measurements", help="CSV of your own: kind, shape, bits, time_s.")
+    device: Annotated[
+        str | None, typer.Argument(help="Name such as h100-sxm, or a TOML file.", autocompletion=name_of("device"))
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", help="TOML file; beside the device's by default.")] = None,
+    measurements: Annotated[
+        Path | None, typer.Option("--measurements", help="CSV of your own such as rows.csv: kind, shape, bits, time_s.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", help="TOML file such as my.calibrated.toml; beside the device's by default."),
+    ] = None,
     library: Annotated[
-        str | None, typer.Option("--library", help="Fit a framework's own matmuls over all devices instead.")
+        str | None,
+        typer.Option(
+            "--library",
+            help="Fit a framework's own matmuls, such as vllm-8bit, over all devices instead.",
+            autocompletion=name_of("library"),
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Fit the constants that no data sheet gives to measured kernels, and write them beside the device."""
     if (device is None) == (library is None):
-        raise SpecError("accelmodel calibrate fits a DEVICE or a --library; give one of them")
+        raise SpecError(needs("calibrate", "either a DEVICE or a --library"))
     with progress_bars() as advance:
 
         def stage_done(stage: str) -> None:
@@ -55,8 +67,12 @@ def validate(
     ] = False,
     hybrid: Annotated[bool, typer.Option("--hybrid", help="Law times interpolated residual, leave one out.")] = False,
     claims: Annotated[bool, typer.Option("--claims", help="Published claims alone, no measured kernels.")] = False,
-    output: Annotated[Path | None, typer.Option("--output", help="Also write the tables as Markdown.")] = None,
-    report: Annotated[Path | None, typer.Option("--report", help="Also write pictures, as one HTML file.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Also write the tables as Markdown, such as accuracy.md.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Also write pictures, as one HTML file such as accuracy.html.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """The accuracy table: what others published and measured, beside the model."""

@@ -9,7 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from accelmodel import __version__
-from accelmodel.errors import Infeasible, SpecError
+from accelmodel.cli.examples import EXAMPLES, epilog
+from accelmodel.cli.usage import said
+from accelmodel.errors import Infeasible, SpecError, unknown
 
 #: command → the module that defines it, loaded when the command or the help asks for it
 COMMANDS = {
@@ -32,15 +34,26 @@ class Commands(typer.core.TyperGroup):
         if cmd_name not in COMMANDS:
             return None
         found = typer.main.get_command(import_module(f"accelmodel.cli.{COMMANDS[cmd_name]}").app)
-        return getattr(found, "commands", {cmd_name: found})[cmd_name]
+        command = getattr(found, "commands", {cmd_name: found})[cmd_name]
+        command.epilog = epilog(cmd_name)
+        command.rich_markup_mode = None  # plain, so that the examples of the help stay on their lines
+        return command
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return what a name stands for; SpecError with the closest where there is no such command."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
+            raise unknown("command", name, COMMANDS)
+        return super().resolve_command(ctx, args)
 
 
 app = typer.Typer(
     name="accelmodel",
     cls=Commands,
     help="Performance model and design-space explorer for the accelerators that serve large language models.",
+    epilog=f"\b\nExamples:\n  {EXAMPLES['list'][0]}\n  {EXAMPLES['step'][0]}\n  accelmodel step --help",
+    context_settings={"help_option_names": ["--help", "-h"]},
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -66,15 +79,14 @@ def _usage(error: Exception) -> int:
     if len(sys.argv) < 2:
         error.show()  # type: ignore[attr-defined]
     else:
-        reason = " ".join(error.format_message().split())  # type: ignore[attr-defined]
-        sys.stderr.write(f"accelmodel: {reason.rstrip('.')}; see --help\n")
+        sys.stderr.write(f"accelmodel: {said(error, sys.argv)}\n")
     return 2
 
 
 def main() -> None:
     """Run the command line: exit code 0 done, 2 wrong input, 1 our fault, 130 interrupted."""
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name="accelmodel")
     except (SpecError, Infeasible) as error:
         for line in str(error).splitlines() or [""]:
             sys.stderr.write(f"accelmodel: {' '.join(line.split())}\n")

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from accelmodel.cli.completion import name_of, one_of, several
 from accelmodel.cli.options import DeviceName, Json, LinkName, ModelName, WeightBits, counts, emit, hardware, names
-from accelmodel.cli.terminal import print_table, say
+from accelmodel.cli.terminal import print_table, say, say_intervals
 from accelmodel.errors import SpecError
 from accelmodel.kvcache.evaluate import HEADINGS, Inputs, bandwidth_words, evaluate
 from accelmodel.kvcache.policies import POLICIES
@@ -18,7 +19,7 @@ from accelmodel.units import parse, show
 
 app = typer.Typer(add_completion=False)
 
-Tokens = Annotated[str, typer.Option("--tokens", help="Length of the prompt; a list such as 4096,8192 or 4096:32768.")]
+Tokens = Annotated[str, typer.Option("--tokens", help="Length of the prompt, such as 16384, 4096,8192 or 4096:32768.")]
 Bandwidth = Annotated[
     str | None, typer.Option("--bandwidth", help="A list such as 7Gibps,32Gbps,4GB/s; that of the tier by default.")
 ]
@@ -28,36 +29,60 @@ Utilisation = Annotated[
 BandwidthTrace = Annotated[
     str | None,
     typer.Option(
-        "--bandwidth-trace", help="CSV with time_s,bandwidth_bytes_per_s, or random:LOW:HIGH:INTERVAL with --seed."
+        "--bandwidth-trace",
+        help="CSV with time_s,bandwidth_bytes_per_s, or LOW:HIGH:INTERVAL such as random:0Gibps:25Gibps:100ms.",
     ),
 ]
 BudgetTrace = Annotated[
     str | None,
     typer.Option(
-        "--budget-trace", help="CSV with time_s,utilisation or time_s,budget_tokens, or random:LOW:HIGH:INTERVAL."
+        "--budget-trace",
+        help="CSV with time_s,utilisation or time_s,budget_tokens, or LOW:HIGH:INTERVAL such as random:0.2:1:50ms.",
     ),
 ]
-Policies = Annotated[str | None, typer.Option("--policies", help="all, or a list such as planned_split,layerwise.")]
+Policies = Annotated[
+    str | None,
+    typer.Option(
+        "--policies",
+        help="all, or a list such as planned_split,layerwise.",
+        autocompletion=several(one_of("all", *POLICIES)),
+    ),
+]
 KvBits = Annotated[str, typer.Option("--kv-bits", help="Precision of the KV cache; a list such as 16,8.")]
-TensorParallel = Annotated[int, typer.Option("--tp", min=1, help="Devices that work on the prompt, tensor parallel.")]
-ComputeChunk = Annotated[int, typer.Option("--compute-chunk", min=1, help="Token budget of a step.")]
-IoChunk = Annotated[int, typer.Option("--io-chunk", min=1, help="Tokens of one request to the storage.")]
+TensorParallel = Annotated[
+    int, typer.Option("--tp", min=1, help="Devices that work on the prompt, tensor parallel, such as 2.")
+]
+ComputeChunk = Annotated[int, typer.Option("--compute-chunk", min=1, help="Token budget of a step, such as 512.")]
+IoChunk = Annotated[int, typer.Option("--io-chunk", min=1, help="Tokens of one request to the storage, such as 128.")]
 ChunkTimes = Annotated[
-    str | None, typer.Option("--chunk-times", help="CSV with chunk_index,time_s: measured, not modelled.")
+    str | None,
+    typer.Option("--chunk-times", help="CSV such as chunks.csv with chunk_index,time_s: measured, not modelled."),
 ]
 Hold = Annotated[bool, typer.Option("--hold", help="The last value of a trace goes on for ever.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Of random traces.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Of random traces, such as 3.")]
 Stored = Annotated[
-    int | None, typer.Option("--stored", min=0, help="Tokens that lie in storage, from the start; all by default.")
+    int | None,
+    typer.Option("--stored", min=0, help="Tokens that lie in storage, from the start, such as 8192; all by default."),
 ]
-Tier = Annotated[str, typer.Option("--tier", help="Storage tier, name or path.")]
-Tail = Annotated[str | None, typer.Option("--tail", help="Fixed time behind a load; that of the tier.")]
-Latency = Annotated[str | None, typer.Option("--latency", help="Of one request; that of the tier.")]
-Compression = Annotated[float | None, typer.Option("--compression", help="Bytes needed / bytes stored, at least 1.")]
+Tier = Annotated[
+    str,
+    typer.Option("--tier", help="Storage tier, name such as nvme, or a TOML file.", autocompletion=name_of("storage")),
+]
+Tail = Annotated[
+    str | None, typer.Option("--tail", help="Fixed time behind a load, such as 50ms; that of the tier by default.")
+]
+Latency = Annotated[
+    str | None, typer.Option("--latency", help="Of one request, such as 2ms; that of the tier by default.")
+]
+Compression = Annotated[
+    float | None, typer.Option("--compression", help="Bytes needed / bytes stored, such as 2; at least 1.")
+]
 DecompressionRate = Annotated[
     str | None, typer.Option("--decompression-rate", help="Bytes out, such as 20GB/s; no limit by default.")
 ]
-Report = Annotated[Path | None, typer.Option("--report", help="Also write pictures, as one HTML file.")]
+Report = Annotated[
+    Path | None, typer.Option("--report", help="Also write pictures, as one HTML file such as cake.html.")
+]
 #: intervals that a generated trace has
 INTERVALS = 10_000
 
@@ -180,6 +205,8 @@ def print_answer(data: dict[str, Any]) -> None:
         ends = dict.fromkeys(bandwidth_words(value) for value in (min(crossings), max(crossings)))
         say(f"loading alone beats computing alone above {' to '.join(ends)}")
     say(f"chunk times: {data['chunk_times']}; tail {show(data['tail_s'], 's')}; weakest fact: {data['weakest_fact']}")
+    if data["operator_intervals"]:
+        say_intervals(data["operator_intervals"])
     for note in data["notes"]:
         say(note)
     for fronts in data.get("fronts", []):

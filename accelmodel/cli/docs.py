@@ -19,7 +19,7 @@ app = typer.Typer(add_completion=False)
 @app.command("docs")
 def docs_command(
     output: Annotated[
-        Path | None, typer.Option("--output", help="Folder to write; by default one in the user's cache.")
+        Path | None, typer.Option("--output", help="Folder to write, such as site; by default one in the user's cache.")
     ] = None,
     show: Annotated[bool, typer.Option("--open/--no-open", help="Open the start page in a browser.")] = True,
     strict: Annotated[bool, typer.Option("--fail-on-warning", help="Warnings of Sphinx are errors.")] = False,

@@ -10,6 +10,7 @@ import typer
 
 from accelmodel.benchmarks import speed
 from accelmodel.benchmarks.peers import checked_out
+from accelmodel.cli.completion import name_of, one_of
 from accelmodel.cli.options import Json, emit
 from accelmodel.cli.terminal import print_table, progress_bars, say
 from accelmodel.dse import explore as exploration
@@ -87,14 +88,32 @@ def print_benchmark(data: dict[str, Any]) -> None:
 
 @app.command()
 def explore(
-    study: Annotated[str, typer.Option("--study", help="Shipped name, or path of a TOML file.")] = "preserve-l2",
-    trials: Annotated[int | None, typer.Option("--trials", min=1, help="Optuna trials for each technique.")] = None,
-    storage: Annotated[Path | None, typer.Option("--storage", help="Optuna journal; resumed if it is there.")] = None,
+    study: Annotated[
+        str,
+        typer.Option(
+            "--study", help="Shipped name such as preserve-l2, or a TOML file.", autocompletion=name_of("study")
+        ),
+    ] = "preserve-l2",
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            "--trials", min=1, help="Optuna trials for each technique, such as 500; the study's own by default."
+        ),
+    ] = None,
+    storage: Annotated[
+        Path | None, typer.Option("--storage", help="Optuna journal such as my.journal; resumed if it is there.")
+    ] = None,
     objective: Annotated[
         str | None,
-        typer.Option("--objective", help="throughput_per_area or tokens_per_dollar; the study's own by default."),
+        typer.Option(
+            "--objective",
+            help="throughput_per_area or tokens_per_dollar; the study's own by default.",
+            autocompletion=one_of("throughput_per_area", "tokens_per_dollar"),
+        ),
     ] = None,
-    output: Annotated[Path, typer.Option("--output", help="HTML report to write.")] = Path("accelmodel-report.html"),
+    output: Annotated[Path, typer.Option("--output", help="HTML report to write, such as report.html.")] = Path(
+        "accelmodel-report.html"
+    ),
     as_json: Json = False,
 ) -> None:
     """The design-space search: which chip gives the most performance per cost, with each technique of the study."""

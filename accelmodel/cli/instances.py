@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from accelmodel.cli.completion import name_of, one_of
+from accelmodel.cli.examples import needs
 from accelmodel.cli.options import Json, counts, emit, names
 from accelmodel.cli.options import ModelName as Model
 from accelmodel.cli.terminal import print_table, say
@@ -22,18 +24,31 @@ from accelmodel.specs.load import load
 from accelmodel.units import parse, show
 
 Region = Annotated[str, typer.Option("--region", help="One or several, such as us-east-1,eastus.")]
-PriceKind = Annotated[str, typer.Option("--price-kind", help="on-demand, spot or reserved.")]
-Prices = Annotated[Path | None, typer.Option("--prices", help="CSV that replaces the shipped prices.")]
+PriceKind = Annotated[
+    str,
+    typer.Option(
+        "--price-kind", help="on-demand, spot or reserved.", autocompletion=one_of("on-demand", "spot", "reserved")
+    ),
+]
+Prices = Annotated[
+    Path | None, typer.Option("--prices", help="CSV such as prices.csv that replaces the shipped prices.")
+]
 Own = Annotated[
     list[str] | None,
-    typer.Option("--instance", help="One of your own, name or path; beside the others, as often as needed."),
+    typer.Option(
+        "--instance",
+        help="Name such as g6.xlarge, or a file of your own; beside the others, as often as needed.",
+        autocompletion=name_of("instance"),
+    ),
 ]
 Only = Annotated[bool, typer.Option("--only", help="Offer the instances of --instance alone.")]
-MaxPrice = Annotated[float, typer.Option("--max-price", help="USD per hour of one instance.")]
-Engine = Annotated[str, typer.Option("--engine", help="flexgen, tgis, in-flight, or a TOML file.")]
+MaxPrice = Annotated[float, typer.Option("--max-price", help="USD per hour of one instance, such as 3.0.")]
+Engine = Annotated[
+    str, typer.Option("--engine", help="Name such as in-flight, or a TOML file.", autocompletion=name_of("engine"))
+]
 Ttft = Annotated[str, typer.Option("--slo-ttft", help="Longest time to first token, such as 500ms.")]
 Tpot = Annotated[str, typer.Option("--slo-tpot", help="Longest time per output token, such as 50ms.")]
-Latency = Annotated[str, typer.Option("--slo-latency", help="Longest time from arrival to last token.")]
+Latency = Annotated[str, typer.Option("--slo-latency", help="Longest time from arrival to last token, such as 5s.")]
 app = typer.Typer(add_completion=False)
 #: instances that may share an arrival rate by default
 MOST = 100
@@ -61,35 +76,71 @@ def _bits(text: str, what: str) -> list[float]:
 @app.command("instances")
 def instances(
     model: Model = "opt-2.7b",
-    input_tokens: Annotated[int, typer.Option("--input", min=1, help="Tokens of a prompt.")] = 128,
-    output_tokens: Annotated[int, typer.Option("--output", min=1, help="Tokens of an answer.")] = 512,
-    batch: Annotated[int, typer.Option("--batch", min=0, help="Requests at once.")] = 0,
-    rate: Annotated[float, typer.Option("--rate", help="Requests per second that arrive, instead of --batch.")] = 0.0,
-    requests: Annotated[int, typer.Option("--requests", min=0, help="Requests of the whole job.")] = 0,
-    slo_tps: Annotated[float, typer.Option("--slo-tps", help="Least input + output tokens per second.")] = 0.0,
-    slo_tps_output: Annotated[float, typer.Option("--slo-tps-output", help="Least output tokens per second.")] = 0.0,
+    input_tokens: Annotated[int, typer.Option("--input", min=1, help="Tokens of a prompt, such as 1024.")] = 128,
+    output_tokens: Annotated[int, typer.Option("--output", min=1, help="Tokens of an answer, such as 256.")] = 512,
+    batch: Annotated[int, typer.Option("--batch", min=0, help="Requests at once, such as 32.")] = 0,
+    rate: Annotated[
+        float, typer.Option("--rate", help="Requests per second that arrive, such as 2.0, instead of --batch.")
+    ] = 0.0,
+    requests: Annotated[int, typer.Option("--requests", min=0, help="Requests of the whole job, such as 1000.")] = 0,
+    slo_tps: Annotated[
+        float, typer.Option("--slo-tps", help="Least input + output tokens per second, such as 400.")
+    ] = 0.0,
+    slo_tps_output: Annotated[
+        float, typer.Option("--slo-tps-output", help="Least output tokens per second, such as 300.")
+    ] = 0.0,
     slo_ttft: Ttft = "",
     slo_tpot: Tpot = "",
     slo_latency: Latency = "",
     deadline: Annotated[str, typer.Option("--deadline", help="For all --requests, such as 2h.")] = "",
-    percentile: Annotated[float, typer.Option("--percentile", help="At which a rate's users are asked.")] = 95.0,
+    percentile: Annotated[
+        float, typer.Option("--percentile", help="At which a rate's users are asked, such as 99.")
+    ] = 95.0,
     region: Region = "us-east-1",
     price_kind: PriceKind = "on-demand",
     prices: Prices = None,
     instance: Own = None,
     only: Only = False,
     max_price: MaxPrice = math.inf,
-    most_instances: Annotated[int, typer.Option("--most-instances", min=0, help="1 for a batch, 100 for a rate.")] = 0,
-    offload: Annotated[str, typer.Option("--offload", help="none, infersave, flexgen or kvpr.")] = "infersave",
-    time_model: Annotated[str, typer.Option("--time-model", help="physical or as-published.")] = "physical",
-    memory_rule: Annotated[str, typer.Option("--memory-rule", help="The paper's algorithm-1 or released-code.")] = "",
+    most_instances: Annotated[
+        int,
+        typer.Option(
+            "--most-instances", min=0, help="Of one kind, such as 4; by default 1 for a batch, 100 for a rate."
+        ),
+    ] = 0,
+    offload: Annotated[
+        str,
+        typer.Option(
+            "--offload",
+            help="none, infersave, flexgen or kvpr.",
+            autocompletion=one_of("none", "infersave", "flexgen", "kvpr"),
+        ),
+    ] = "infersave",
+    time_model: Annotated[
+        str,
+        typer.Option(
+            "--time-model", help="physical or as-published.", autocompletion=one_of("physical", "as-published")
+        ),
+    ] = "physical",
+    memory_rule: Annotated[
+        str,
+        typer.Option(
+            "--memory-rule",
+            help="The paper's: algorithm-1 or released-code.",
+            autocompletion=one_of("algorithm-1", "released-code"),
+        ),
+    ] = "",
     engine: Engine = "",
     weight_bits: Annotated[str, typer.Option("--weight-bits", help="Such as 16,8,4.")] = "16",
     kv_bits: Annotated[str, typer.Option("--kv-bits", help="Such as 16,8.")] = "16",
-    report: Annotated[Path | None, typer.Option("--report", help="HTML report to write.")] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="HTML report to write, such as instances.html.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Rank cloud instances by cost for a workload and a service level, KV cache offloaded where it must be."""
+    if not batch and not rate:
+        raise SpecError(needs("instances", "--batch (requests at once) or --rate (requests per second)"))
     if not 0.0 < percentile < 100.0:
         raise SpecError(f"percentile {percentile:g} must be between 0 and 100")
     levels = [_above(slo_tps, "slo-tps"), _above(slo_tps_output, "slo-tps-output")]
@@ -117,7 +168,9 @@ def instances(
 @app.command("fleet")
 def fleet(
     model: Model = "llama-3.1-8b",
-    workload: Annotated[Path, typer.Option("--workload", help="CSV: input,output,rate.")] = Path("mix.csv"),
+    workload: Annotated[
+        Path | None, typer.Option("--workload", help="CSV such as mix.csv with the columns input,output,rate.")
+    ] = None,
     slo_ttft: Ttft = "",
     slo_tpot: Tpot = "",
     slo_latency: Latency = "",
@@ -128,11 +181,13 @@ def fleet(
     only: Only = False,
     max_price: MaxPrice = math.inf,
     engine: Engine = STREAM,
-    weight_bits: Annotated[float, typer.Option("--weight-bits", help="Precision of weights.")] = 16,
-    kv_bits: Annotated[float, typer.Option("--kv-bits", help="Precision of the KV cache.")] = 16,
+    weight_bits: Annotated[float, typer.Option("--weight-bits", help="Precision of weights, such as 8.")] = 16,
+    kv_bits: Annotated[float, typer.Option("--kv-bits", help="Precision of the KV cache, such as 8.")] = 16,
     as_json: Json = False,
 ) -> None:
     """The cheapest combination of instance types for a mix of request sizes."""
+    if workload is None:
+        raise SpecError(needs("fleet", "--workload, a CSV file with a line input,output,rate for each size of request"))
     slo = Slo(
         ttft=_seconds(slo_ttft, "slo-ttft"), tpot=_seconds(slo_tpot, "slo-tpot"),
         latency=_seconds(slo_latency, "slo-latency"),
@@ -150,31 +205,41 @@ def _or_dash(value: float | None, unit: str = "") -> str:
     return show(value, unit, 3) if unit else f"{value:.4g}"
 
 
+def _count(detail: dict[str, Any]) -> str:
+    """Return how many instances it takes; more than allowed where all that are miss the service level."""
+    return f"> {detail['instances']}" if detail["capped"] else str(detail["instances"])
+
+
+def _between(time: float | None, detail: dict[str, Any], name: str) -> str:
+    """Return a time with its interval, where it has one."""
+    low, high = (detail[f"{name}_{end}_s"] for end in ("lower", "upper"))
+    told = _or_dash(time, "s")
+    return told if time is None or low is None else f"{told} {low / time - 1.0:+.0%}/{high / time - 1.0:+.0%}"
+
+
 def print_instances(data: dict[str, Any]) -> None:
     """Print the ranking, the choice, and what fewer bits save."""
     rows = [
         [
-            row["instance"], f"{row['gpus']} {row['gpu']}", str(row["detail"]["instances"]),
+            row["instance"], f"{row['gpus']} {row['gpu']}", _count(row["detail"]), str(row["detail"]["tp"]),
+            _or_dash(row["detail"]["batch"]),
             f"{row['detail']['weight_bits']:g}/{row['detail']['kv_bits']:g}", f"{row['price_usd_per_hour']:.4g}",
-            f"{row['offload_ratio']:.0%}", _or_dash(row["tps_total"]), _or_dash(row["ttft_s"], "s"),
-            _or_dash(row["tpot_s"], "s"), _or_dash(row["cost_usd_per_million_tokens"]), row["reason"],
+            f"{row['offload_ratio']:.0%}", _or_dash(row["tps_total"]),
+            _between(row["ttft_s"], row["detail"], "ttft"), _between(row["tpot_s"], row["detail"], "tpot"),
+            row["detail"]["bound"] or "–",
+            _or_dash(None if row["detail"]["capped"] else row["cost_usd_per_million_tokens"]), row["reason"],
         ]
         for row in data["rows"]
     ]  # fmt: skip
     columns = [
-        "instance",
-        "GPUs",
-        "count",
-        "bits",
-        "USD/h",
-        "offloaded",
-        "tokens/s",
-        "TTFT",
-        "TPOT",
-        "USD/M tokens",
-        "",
-    ]
-    print_table(f"Instances for {data['model']}, {data['time_model']} time, engine {data['engine']}", columns, rows, 2)
+        "instance", "GPUs", "count", "TP", "batch", "bits", "USD/h", "offload", "tokens/s", "TTFT", "TPOT", "bound",
+        "USD/M tokens", "",
+    ]  # fmt: skip
+    title = f"Instances for {data['model']}, {data['time_model']} time, engine {data['engine']}"
+    print_table(title, columns, rows, 2, spare=["bits", "offload", "GPUs", "tokens/s", "USD/h"])
+    say("batch: requests decoded at once on one instance; bound: what takes most of a decode step")
+    if data["rows"][0]["detail"]["tpot_lower_s"] is not None:
+        say("behind a time: within how much of it nine of ten measured times lie")
     best = data["choice"]
     cost = _or_dash(best["cost_usd_per_million_tokens"])
     say(f"choice: {best['detail']['instances']} x {best['instance']}, {cost} USD per million input and output tokens")
@@ -184,6 +249,8 @@ def print_instances(data: dict[str, Any]) -> None:
             f"{fewer['weight_bits']:g}-bit weights and {fewer['kv_bits']:g}-bit KV cache save {fewer['saving']:.0%} "
             f"over {fewer['instance_at_most_bits']} at full precision"
         )
+    for note in data["notes"]:
+        say(note)
     if data["prices"]["note"]:
         say(f"{data['prices']['stale']} prices are stale (oldest {data['prices']['oldest']}): {data['prices']['note']}")
 
@@ -197,3 +264,5 @@ def print_fleet(data: dict[str, Any]) -> None:
     )
     saving = f", saving {data['saving']:.1%}" if best else "; no single type serves every bucket"
     say(f"{data['cost_usd_per_hour']:.4g} USD/h{single}{saving}")
+    for note in data["notes"]:
+        say(note)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from accelmodel.cli.completion import one_of
 from accelmodel.cli.options import Json, emit
 from accelmodel.cli.terminal import say, write_text
 from accelmodel.errors import SpecError, unknown
@@ -27,9 +28,13 @@ _USE = {
 
 @app.command("new")
 def new_command(
-    kind: Annotated[str, typer.Argument(help="device, link, model, instance, storage, study …")],
-    name: Annotated[str, typer.Argument(help="Name of the file to write, without .toml.")],
-    like: Annotated[str, typer.Option("--like", help="The nearest that is known, name or path.")] = "",
+    kind: Annotated[
+        str, typer.Argument(help="device, link, model, instance, storage, study …", autocompletion=one_of(*KINDS))
+    ],
+    name: Annotated[str, typer.Argument(help="Name of the file to write, such as my-chip for my-chip.toml.")],
+    like: Annotated[
+        str, typer.Option("--like", help="The nearest that is known, name such as h100-sxm, or path.")
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Write NAME.toml, a commented file to fill in that loads at once."""
@@ -51,7 +56,13 @@ def new_command(
 
 @app.command("schema")
 def schema_command(
-    kind: Annotated[str, typer.Argument(help="device, architecture, link, model, instance, engine, storage, study …")],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            help="device, architecture, link, model, instance, engine, storage, study …",
+            autocompletion=one_of(*KINDS, "architecture"),
+        ),
+    ],
     as_json: Json = False,
 ) -> None:
     """Print the JSON schema of a file, which editors complete and check TOML by."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from accelmodel.cli.completion import name_of, one_of
 from accelmodel.cli.options import DeviceName, Json, LinkName, counts, emit
 from accelmodel.cli.terminal import print_table, say_notes
 from accelmodel.errors import SpecError
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False)
 
 Bits = Annotated[float, typer.Option("--bits", help="Precision of both operands: 16, 8 or 4.")]
-List = "a list such as 1,16,4096, or 1:4096 for powers of two."
+List = "such as 1,16,4096, or 1:4096 for powers of two."
 
 
 @app.command()
@@ -35,7 +36,12 @@ def matmul(
     device: DeviceName = "h100-sxm",
     bits: Bits = 16,
     library: Annotated[
-        str | None, typer.Option("--library", help="A framework's own 8 or 4 bit matmuls, such as vllm-8bit.")
+        str | None,
+        typer.Option(
+            "--library",
+            help="A framework's own 8 or 4 bit matmuls, such as vllm-8bit.",
+            autocompletion=name_of("library"),
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -49,13 +55,17 @@ def matmul(
 @app.command()
 def attention(
     batch: Annotated[str, typer.Option("--batch", help=f"Sequences; {List}")] = "1",
-    heads: Annotated[int, typer.Option("--heads", min=1, help="Query heads on the device.")] = 32,
-    kv_heads: Annotated[int, typer.Option("--kv-heads", min=1, help="Key-value heads on the device.")] = 8,
-    head_dim: Annotated[int, typer.Option("--head-dim", min=1, help="Width of a head.")] = 128,
+    heads: Annotated[int, typer.Option("--heads", min=1, help="Query heads on the device, such as 64.")] = 32,
+    kv_heads: Annotated[int, typer.Option("--kv-heads", min=1, help="Key-value heads on the device, such as 8.")] = 8,
+    head_dim: Annotated[int, typer.Option("--head-dim", min=1, help="Width of a head, such as 128.")] = 128,
     context: Annotated[str, typer.Option("--context", help=f"Tokens of each sequence; {List}")] = "4096",
-    window: Annotated[int, typer.Option("--window", min=0, help="Reach of a sliding window; 0 is none.")] = 0,
-    phase: Annotated[str, typer.Option("--phase", help="prefill or decode.")] = "decode",
-    kv_bits: Annotated[float, typer.Option("--kv-bits", help="Precision of the KV cache.")] = 16,
+    window: Annotated[
+        int, typer.Option("--window", min=0, help="Reach of a sliding window, such as 1024; 0 is none.")
+    ] = 0,
+    phase: Annotated[
+        str, typer.Option("--phase", help="prefill or decode.", autocompletion=one_of("prefill", "decode"))
+    ] = "decode",
+    kv_bits: Annotated[float, typer.Option("--kv-bits", help="Precision of the KV cache, such as 8.")] = 16,
     device: DeviceName = "h100-sxm",
     as_json: Json = False,
 ) -> None:
@@ -68,10 +78,15 @@ def attention(
 
 @app.command()
 def collective(
-    size: Annotated[str, typer.Option("--bytes", help="Of the whole message; 64KB,1MB or 1KB:1GB, doubling.")],
-    devices: Annotated[int, typer.Option("--devices", min=2, help="Devices that take part.")] = 8,
+    size: Annotated[str, typer.Option("--bytes", help="Of the whole message, such as 64KB,1MB, or 1KB:1GB doubling.")],
+    devices: Annotated[int, typer.Option("--devices", min=2, help="Devices that take part, such as 8.")] = 8,
     kind: Annotated[
-        str, typer.Option("--kind", help="all-reduce, all-gather, reduce-scatter or all-to-all.")
+        str,
+        typer.Option(
+            "--kind",
+            help="all-reduce, all-gather, reduce-scatter or all-to-all.",
+            autocompletion=one_of("all-reduce", "all-gather", "reduce-scatter", "all-to-all"),
+        ),
     ] = "all-reduce",
     device: DeviceName = "h100-sxm",
     link: LinkName = None,

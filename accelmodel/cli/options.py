@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from accelmodel import __version__
+from accelmodel.cli.completion import name_of
 from accelmodel.dse.chip import with_cores
 from accelmodel.errors import SpecError, unknown
 from accelmodel.specs.base import Spec, sections
@@ -17,14 +19,32 @@ from accelmodel.specs.load import field_units, load
 from accelmodel.specs.names import canonical, dotted
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")]
-DeviceName = Annotated[str, typer.Option("--device", help="Name, or path of a TOML file.")]
-LinkName = Annotated[str | None, typer.Option("--link", help="Interconnect inside the node, name or path.")]
-ModelName = Annotated[str, typer.Option("--model", help="Name, TOML file, or Hugging Face config.json.")]
-WeightBits = Annotated[float, typer.Option("--weight-bits", help="Precision of weights.")]
+DeviceName = Annotated[
+    str,
+    typer.Option("--device", help="Name such as h100-sxm, or a TOML file.", autocompletion=name_of("device")),
+]
+LinkName = Annotated[
+    str | None,
+    typer.Option(
+        "--link",
+        help="Interconnect inside the node, name such as nvlink4-switch, or a TOML file; the device's own by default.",
+        autocompletion=name_of("link"),
+    ),
+]
+ModelName = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        help="Name such as llama-3-70b, a TOML file, or a Hugging Face config.json.",
+        autocompletion=name_of("model"),
+    ),
+]
+WeightBits = Annotated[float, typer.Option("--weight-bits", help="Precision of weights, such as 8.")]
 
 
 def emit(data: dict[str, Any]) -> None:
-    """Print one JSON document."""
+    """Print one JSON document, with the version that answered."""
+    data = {**data, "accelmodel_version": __version__}
     sys.stdout.write(json.dumps(data, indent=2, allow_nan=False) + "\n")
 
 

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
+from accelmodel.cli.completion import name_of, one_of
 from accelmodel.cli.options import Json, emit
 from accelmodel.cli.terminal import print_table, say
-from accelmodel.errors import SpecError, unknown
+from accelmodel.errors import SpecError, begun, unknown
 from accelmodel.specs import facts
 from accelmodel.specs.base import value_of
 from accelmodel.specs.find import FOLDERS, is_known, is_path, kind_of, path_of
@@ -52,8 +53,11 @@ def print_known(found: dict[str, list[str]]) -> None:
 
 
 def specification(name: str) -> dict[str, Any]:
-    """Return one specification with the facts behind it, whatever its kind."""
-    kind = _kind_of(name)
+    """Return one specification with the facts behind it, whatever its kind.
+
+    The beginning of a name stands for it where no other begins so.
+    """
+    kind, name = _kind_of(name)
     if kind == ARCHITECTURE:
         return _architecture(path_of(kind, name))
     spec = load(kind, name)
@@ -77,23 +81,29 @@ def _architecture(path: Path) -> dict[str, Any]:
     return {"name": path.stem, "kind": ARCHITECTURE, "digest": file.digest, "notes": notes, "fields": rows}
 
 
-def _kind_of(name: str) -> str:
-    """Return the kind of the specification that a name or a path stands for."""
+def _kind_of(name: str) -> tuple[str, str]:
+    """Return the kind of the specification that a name or a path stands for, and its name in full."""
     for kind in (*TYPES, ARCHITECTURE):
         if name in available(kind):
-            return kind
+            return kind, name
     if is_path(name):
         found = "model" if name.endswith(".json") else kind_of(Path(name))
         if found in (*TYPES, ARCHITECTURE):
-            return str(found)
+            return str(found), name
         facts.read_toml(Path(name))  # says why, where it cannot be read
         raise SpecError(
             f"{name}: has none of the tables {', '.join(f'[{kind}]' for kind in TYPES)}; see hwspecs/README.md"
         )
     for kind in (*TYPES, ARCHITECTURE):
         if is_known(kind, name):
-            return kind
-    raise unknown("specification", name, [each for kind in TYPES for each in available(kind)])
+            return kind, name
+    if name in available("study"):
+        raise SpecError(f"{name} is a study, a question and no specification; accelmodel new study NAME --like {name}")
+    owners = {each: kind for kind in (*TYPES, ARCHITECTURE) for each in available(kind)}
+    meant = begun(name, owners)
+    if len(meant) != 1:
+        raise unknown("specification", name, owners)
+    return owners[meant[0]], meant[0]
 
 
 def print_specification(found: dict[str, Any]) -> None:
@@ -113,7 +123,11 @@ def print_specification(found: dict[str, Any]) -> None:
 @app.command("list")
 def list_command(
     kind: Annotated[
-        str, typer.Argument(help="devices, links, models, processes, bills, storage or studies; all by default.")
+        str,
+        typer.Argument(
+            help="devices, links, models, instances, engines, processes, bills, storage or studies; all by default.",
+            autocompletion=one_of(*FOLDERS.values()),
+        ),
     ] = "",
     as_json: Json = False,
 ) -> None:
@@ -124,7 +138,13 @@ def list_command(
 
 @app.command("show")
 def show_command(
-    name: Annotated[str, typer.Argument(help="Name of a device, architecture, link, model, instance …, or a path.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Name such as h100-sxm of a device, architecture, link, model, instance …, or a path.",
+            autocompletion=name_of(*TYPES, ARCHITECTURE),
+        ),
+    ],
     as_json: Json = False,
 ) -> None:
     """One specification with the unit, kind and source of every value."""

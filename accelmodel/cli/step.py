@@ -7,7 +7,28 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from accelmodel.cli.completion import name_of, one_of, several
 from accelmodel.cli.options import counts, hardware, names
+from accelmodel.cli.step_options import (
+    L2,
+    ActivationBits,
+    AnyModelName,
+    Cores,
+    Devices,
+    HbmBandwidth,
+    HbmCapacity,
+    Hybrid,
+    KvBits,
+    L2Bandwidth,
+    Library,
+    LinkBandwidth,
+    Rule,
+    Settings,
+    Threshold,
+)
+from accelmodel.inference.attributes import BITS, DEGREES
+from accelmodel.inference.degree import holds, largest_degree, smallest_degree
+from accelmodel.inference.intervals import by_kind
 from accelmodel.inference.policies import Technique, policy
 from accelmodel.inference.request import RequestPhase, speedups
 from accelmodel.inference.step import evaluate, prepare
@@ -23,8 +44,8 @@ from typing import Annotated
 
 import typer
 
-from accelmodel.cli.options import DeviceName, Json, LinkName, ModelName, WeightBits, emit
-from accelmodel.cli.terminal import print_table, say, say_notes
+from accelmodel.cli.options import DeviceName, Json, LinkName, WeightBits, emit
+from accelmodel.cli.terminal import print_table, say, say_intervals, say_notes
 
 app = typer.Typer(add_completion=False)
 
@@ -41,6 +62,8 @@ def step_data(result: xr.Dataset) -> dict[str, Any]:
                 "name": name,
                 "count": float(row["count"]),
                 "time_s": float(row.time),
+                "lower_s": float(row.lower),
+                "upper_s": float(row.upper),
                 "bound": str(row.bound.item()),
                 "algorithm": str(row.algorithm.item()),
                 "flops": float(row.flops),
@@ -51,9 +74,15 @@ def step_data(result: xr.Dataset) -> dict[str, Any]:
             }
         )
     totals = {f"{name}_s": float(result[name]) for name in ("tpot", "ttft") if name in result}
+    asked = {**json.loads(result.attrs["sizes"]), **json.loads(result.attrs["degrees"])}
     return {
         **{key: result.attrs[key] for key in ("model", "device", "link", "technique", "phase")},
+        "devices": int(float(result.attrs["devices"])),
+        **{key: int(value) for key, value in asked.items()},
+        **json.loads(result.attrs["bits"]),
         "time_s": float(result.step_time),
+        "lower_s": float(result.step_time_lower),
+        "upper_s": float(result.step_time_upper),
         **totals,
         "tokens_per_s": float(result.tokens_per_s),
         "prefetched_bytes": float(result.prefetched_bytes),
@@ -70,7 +99,7 @@ def print_step(data: dict[str, Any]) -> None:
         [
             row["name"],
             f"{row['count']:g}",
-            show(row["time_s"], "s", 3),
+            *(show(row[key], "s", 3) for key in ("time_s", "lower_s", "upper_s")),
             f"{row['time_s'] / data['time_s']:.1%}",
             row["bound"] + (f" ({row['algorithm']})" if row["algorithm"] != "none" else ""),
             show(row["flops"], "FLOP", 3),
@@ -80,11 +109,21 @@ def print_step(data: dict[str, Any]) -> None:
         ]
         for row in data["operators"]
     ]
-    columns = ["operator", "count", "time", "share", "bound", "FLOPs", "HBM", "L2 hits", "link"]
-    print_table(f"{data['phase']} step of {data['model']} on {data['device']}, {data['technique']}", columns, rows)
+    columns = ["operator", "count", "time", "lower", "upper", "share", "bound", "FLOPs", "HBM", "L2 hits", "link"]
+    where = f"{data['devices']} x {data['device']}"
+    title = f"{data['phase']} step of {data['model']} on {where}, technique {data['technique']}"
+    print_table(title, columns, rows, spare=["link", "L2 hits", "FLOPs", "HBM", "count", "share"])
     say(
-        f"step {show(data['time_s'], 's')}, {data['tokens_per_s']:.4g} tokens/s, memory per device "
-        f"{show(data['memory_bytes'], 'B')}, prefetched {show(data['prefetched_bytes'], 'B')}; "
+        ", ".join(
+            f"{name.replace('_', ' ')} {data[name]:g}" for name in ("batch", "context", "prefix", *DEGREES, *BITS)
+        )
+    )
+    say(
+        f"step {show(data['time_s'], 's')}, nine of ten measured between {show(data['lower_s'], 's')} and "
+        f"{show(data['upper_s'], 's')}; {data['tokens_per_s']:.4g} tokens/s"
+    )
+    say(
+        f"memory per device {show(data['memory_bytes'], 'B')}, prefetched {show(data['prefetched_bytes'], 'B')}; "
         f"weakest fact behind it: {data['weakest_fact']}"
     )
 
@@ -131,61 +170,13 @@ def print_speedups(data: dict[str, Any]) -> None:
     columns = ["model", "tp", "batch", "context", "baseline", "fused", "PRESERVE", "speed-up", "prefetched"]
     print_table(f"PRESERVE on {data['device']}, {data['phase']}", columns, rows)
     say(f"speed-up from {data['min_speedup']:.3f} to {data['max_speedup']:.3f} where it fits")
+    say_intervals(data["operator_intervals"])
 
 
-Devices = Annotated[int | None, typer.Option("--devices", min=1, help="Devices in the cluster; one node by default.")]
-
-
-L2 = Annotated[str | None, typer.Option("--l2", help="L2 capacity, such as 104MB.")]
-
-
-HbmBandwidth = Annotated[str | None, typer.Option("--hbm-bandwidth", help="Such as 3.35TB/s.")]
-
-
-HbmCapacity = Annotated[str | None, typer.Option("--hbm-capacity", help="Such as 80GB.")]
-
-
-LinkBandwidth = Annotated[str | None, typer.Option("--link-bandwidth", help="One way, all links of a device.")]
-
-
-L2Bandwidth = Annotated[str | None, typer.Option("--l2-bandwidth", help="Such as 7TB/s.")]
-
-
-Cores = Annotated[str | None, typer.Option("--cores", help="Cores; the rates scale with them.")]
-
-
-Settings = Annotated[
-    list[str] | None, typer.Option("--set", help="FIELD=VALUE of the device, link.… or scale_out.…; repeatable.")
-]
-
-
-Hybrid = Annotated[
-    str | None,
-    typer.Option("--hybrid", help="Correct the laws by installed tables of the device: TensorRT-LLM, vLLM or SGLang."),
-]
-
-
-Library = Annotated[
-    str | None, typer.Option("--library", help="A framework's own 8 or 4 bit matmuls, such as vllm-8bit.")
-]
-
-
-ActivationBits = Annotated[float, typer.Option("--activation-bits", help="Precision of activations.")]
-
-
-KvBits = Annotated[float, typer.Option("--kv-bits", help="Precision of the KV cache.")]
-
-
-Threshold = Annotated[
-    float | None, typer.Option("--threshold", help="Share of usable L2 that prefetches may fill; 1 by default.")
-]
-
-
-Rule = Annotated[
-    str | None, typer.Option("--rule", help="Admission: paper, partial or best-fit; the paper's by default.")
-]
-
-
+#: models of a step where none is named, the first that fits
+MODELS = ("llama-3-70b", "llama-3-8b")
+#: tensor-parallel degree of the paper on PRESERVE
+PAPER_DEGREE = 8
 #: fields of the device and its link that have an option of their own
 SHORTCUTS = ("l2_capacity", "hbm_bandwidth", "hbm_capacity", "l2_bandwidth", "link_bandwidth", "cores")
 
@@ -200,6 +191,17 @@ def _hardware(device: str, devices: int | None, link: str | None, shortcuts: dic
     return hardware(device, devices, link=link, shortcuts=shortcuts, settings=settings)
 
 
+def _default_model(cluster: Cluster, work: dict[str, Any], tp: int | None) -> str:
+    """Return the model of a step where none is named: the first that the devices hold, or else the first of all."""
+    known = {name: load("model", name) for name in MODELS}
+    fits = (
+        name
+        for name, spec in known.items()
+        if holds(spec, cluster, tp=tp or smallest_degree(spec, cluster, **work), **work)
+    )
+    return next(fits, MODELS[0])
+
+
 def _shown(device: str, cluster: Cluster) -> dict[str, Spec]:
     """Return the specifications of a cluster by the names under which ``show`` tells of them."""
     links = {spec.name: spec for spec in (cluster.link, cluster.scale_out)}
@@ -208,24 +210,34 @@ def _shown(device: str, cluster: Cluster) -> dict[str, Spec]:
 
 @app.command()
 def step(
-    model: ModelName = "llama-3-70b",
+    model: AnyModelName = None,
     device: DeviceName = "ascend-910b2",
     devices: Devices = None,
     link: LinkName = None,
-    phase: Annotated[str, typer.Option("--phase", help="prefill or decode.")] = "decode",
-    batch: Annotated[int, typer.Option("--batch", min=1, help="Sequences.")] = 1,
+    phase: Annotated[
+        str, typer.Option("--phase", help="prefill or decode.", autocompletion=one_of("prefill", "decode"))
+    ] = "decode",
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Sequences, such as 16.")] = 1,
     context: Annotated[
-        int, typer.Option("--context", min=1, help="Tokens of each sequence when the step ends.")
+        int, typer.Option("--context", min=1, help="Tokens of each sequence when the step ends, such as 8192.")
     ] = 2048,
-    prefix: Annotated[int, typer.Option("--prefix", min=0, help="Tokens whose KV is already there.")] = 0,
-    tp: Annotated[int, typer.Option("--tp", min=1, help="Tensor parallelism.")] = 1,
-    pp: Annotated[int, typer.Option("--pp", min=1, help="Pipeline parallelism.")] = 1,
-    ep: Annotated[int, typer.Option("--ep", min=1, help="Expert parallelism.")] = 1,
-    dp: Annotated[int, typer.Option("--dp", min=1, help="Data-parallel attention.")] = 1,
+    prefix: Annotated[int, typer.Option("--prefix", min=0, help="Tokens whose KV is already there, such as 1024.")] = 0,
+    tp: Annotated[
+        int | None,
+        typer.Option("--tp", min=1, help="Tensor parallelism, such as 8; the smallest of a node that fits by default."),
+    ] = None,
+    pp: Annotated[int, typer.Option("--pp", min=1, help="Pipeline parallelism, such as 2.")] = 1,
+    ep: Annotated[int, typer.Option("--ep", min=1, help="Expert parallelism, such as 8.")] = 1,
+    dp: Annotated[int, typer.Option("--dp", min=1, help="Data-parallel attention, such as 8.")] = 1,
     weight_bits: WeightBits = 16,
     activation_bits: ActivationBits = 16,
     kv_bits: KvBits = 16,
-    technique: Annotated[str, typer.Option("--technique", help="none, fused or preserve.")] = "none",
+    technique: Annotated[
+        str,
+        typer.Option(
+            "--technique", help="none, fused or preserve.", autocompletion=one_of("none", "fused", "preserve")
+        ),
+    ] = "none",
     threshold: Threshold = None,
     rule: Rule = None,
     hybrid: Hybrid = None,
@@ -245,10 +257,14 @@ def step(
     )
     chosen = _technique(technique, threshold, rule)
     cluster = _hardware(device, devices, link, shortcuts, settings)
-    parallel = {"tp": tp, "pp": pp, "ep": ep, "dp": dp}
-    sizes: dict[str, Any] = {"phase": phase, "batch": batch, "context": context, "prefix": prefix, **parallel}
-    bits: dict[str, Any] = {"weight_bits": weight_bits, "activation_bits": activation_bits, "kv_bits": kv_bits}
-    inputs = prepare(load("model", model), cluster, workload(**sizes, **bits))
+    work: dict[str, Any] = {"phase": phase, "batch": batch, "context": context, "prefix": prefix}
+    work |= {"pp": pp, "ep": ep, "dp": dp}
+    work |= {"weight_bits": weight_bits, "activation_bits": activation_bits, "kv_bits": kv_bits}
+    named = model
+    model = named or _default_model(cluster, work, tp)
+    asked = load("model", model)
+    taken = tp or smallest_degree(asked, cluster, **work)
+    inputs = prepare(asked, cluster, workload(**work, tp=taken))
     if hybrid:
         from accelmodel.calibration.hybrid import corrected
 
@@ -257,12 +273,16 @@ def step(
         from accelmodel.inference.kernel_library import on_library
 
         inputs = on_library(inputs, load("library", library))
-    result = evaluate(inputs, chosen)
+    data = step_data(evaluate(inputs, chosen))
+    said = [] if tp or taken == 1 else [f"tp {taken} is the smallest of a node that fits; --tp takes another"]
+    if named != model and model != MODELS[0]:
+        said.append(f"{model}, since {MODELS[0]} does not fit; --model takes another")
+    data["notes"] = "; ".join(filter(None, [*said, data["notes"]]))
     if as_json:
-        emit(step_data(result))
+        emit(data)
         return
-    print_step(step_data(result))
-    for note in inputs.table.notes:
+    print_step(data)
+    for note in [*said, *inputs.table.notes]:
         say(note)
     say_notes({model: inputs.model, **_shown(device, cluster)})
 
@@ -272,12 +292,24 @@ def preserve(
     device: DeviceName = "ascend-910b2",
     devices: Devices = None,
     link: LinkName = None,
-    models: Annotated[str, typer.Option("--models", "--model", help="Comma-separated.")] = "llama-3-8b,llama-3-70b",
-    tp: Annotated[str, typer.Option("--tp", help="Such as 2,4,8.")] = "8",
+    models: Annotated[
+        str,
+        typer.Option(
+            "--models", "--model", help="Such as llama-3-8b,llama-3-70b.", autocompletion=several(name_of("model"))
+        ),
+    ] = "llama-3-8b,llama-3-70b",
+    tp: Annotated[
+        str | None, typer.Option("--tp", help="Such as 2,4,8; 8, or all of a smaller cluster, by default.")
+    ] = None,
     batch: Annotated[str, typer.Option("--batch", help="Such as 1,4 or 1:64 (powers of two).")] = "4",
     context: Annotated[str, typer.Option("--context", help="Total length; such as 2048:32768.")] = "16384",
     phase: Annotated[
-        str, typer.Option("--phase", help="end-to-end (the paper's mix), decode or prefill.")
+        str,
+        typer.Option(
+            "--phase",
+            help="end-to-end (the paper's mix), decode or prefill.",
+            autocompletion=one_of("end-to-end", "decode", "prefill"),
+        ),
     ] = "end-to-end",
     weight_bits: WeightBits = 8,
     activation_bits: ActivationBits = 8,
@@ -302,15 +334,17 @@ def preserve(
     result = speedups(
         list(compared.values()),
         cluster,
-        counts(tp, "tp"),
+        counts(tp, "tp") if tp else [min(PAPER_DEGREE, largest_degree(cluster))],
         counts(batch, "batch"),
         counts(context, "context"),
         phase=cast("RequestPhase", phase),
         prefetch=_technique("preserve", threshold, rule),
         precision={"weight_bits": weight_bits, "activation_bits": activation_bits, "kv_bits": kv_bits},
     )
+    data = speedup_data(result)
+    data["operator_intervals"] = by_kind(cluster, "", max(weight_bits, activation_bits), kv_bits)
     if as_json:
-        emit(speedup_data(result))
+        emit(data)
         return
-    print_speedups(speedup_data(result))
+    print_speedups(data)
     say_notes({**compared, **_shown(device, cluster)})

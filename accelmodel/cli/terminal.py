@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,22 +12,58 @@ from accelmodel.errors import SpecError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from accelmodel.specs.base import Spec
 
 
-def print_table(title: str, columns: list[str], rows: list[list[str]], left: int = 1) -> None:
-    """Print a table; the first ``left`` columns are words."""
+#: characters of a line that no table reaches
+_WIDEST = 10_000
+
+
+def print_table(
+    title: str, columns: list[str], rows: list[list[str]], left: int = 1, spare: Sequence[str] = ()
+) -> None:
+    """Print a table; the first ``left`` columns are words.
+
+    Where the terminal is too narrow the ``spare`` columns are left out, in order, and a line says which; a file or a
+    pipe gets them all.
+    """
+    console = _console()
+    shown = list(columns)
+    table = _table(title, columns, rows, left, shown)
+    missing = []
+    for name in spare if console.is_terminal else ():
+        if _width(console, table) <= console.width:
+            break
+        shown.remove(name)
+        missing.append(name)
+        table = _table(title, columns, rows, left, shown)
+    if spare and not console.is_terminal:
+        console.width = max(console.width, _width(console, table))
+    console.print(table)
+    if missing:
+        say(f"left out, since the terminal is narrow: {', '.join(missing)}; --json has them")
+
+
+def _width(console: Console, table: Table) -> int:
+    """Return the width that a table needs [characters]."""
+    return console.measure(table, options=console.options.update(max_width=_WIDEST)).maximum
+
+
+def _table(title: str, columns: list[str], rows: list[list[str]], left: int, shown: list[str]) -> Table:
+    """Return a table with the columns that are shown."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for i, column in enumerate(columns):
-        table.add_column(column, justify="left" if i < left else "right", overflow="fold")
+    places = [i for i, column in enumerate(columns) if column in shown]
+    for i in places:
+        table.add_column(columns[i], justify="left" if i < left else "right", overflow="fold")
     for row in rows:
-        table.add_row(*(escape(cell) for cell in row))
-    _console().print(table)
+        table.add_row(*(escape(row[i]) for i in places))
+    return table
 
 
 def _console() -> Console:
@@ -48,6 +84,12 @@ def say_notes(specs: Mapping[str, Spec]) -> None:
         if spec.notes:
             many = "1 note" if len(spec.notes) == 1 else f"{len(spec.notes)} notes"
             say(f"{many} on {spec.name}: accelmodel show {name}")
+
+
+def say_intervals(factors: Mapping[str, Sequence[float]]) -> None:
+    """Print between which factors of the model's times nine of ten measured operators of each kind lie."""
+    kinds = ", ".join(f"{kind} {low - 1.0:+.0%}/{high - 1.0:+.0%}" for kind, (low, high) in factors.items())
+    say(f"how far single operators may be off (nine of ten measured): {kinds}")
 
 
 @contextmanager

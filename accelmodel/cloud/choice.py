@@ -10,10 +10,11 @@ from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
-from accelmodel.cloud.hosting import Setup
+from accelmodel.cloud.hosting import Setup, standing
 from accelmodel.cloud.infersave import HOUR, billed_hours
 from accelmodel.cloud.offers import Offers, OffersLike, as_offers
 from accelmodel.cloud.ranking import STATIC, STREAM, Inputs, Row, Slo, efficiency, rank
+from accelmodel.cloud.steps import bound_of, span, steps_of
 from accelmodel.errors import unknown
 from accelmodel.inference.named import ModelLike, as_model
 from accelmodel.specs.load import load
@@ -46,6 +47,7 @@ def row_data(inputs: Inputs, row: Row, today: date) -> dict[str, Any]:
         "reason": row.reason,
         "detail": {
             "instances": row.copies,
+            "capped": fits and bool(row.misses) and row.copies == inputs.most_instances > 1,
             "tp": int(row.tp),
             "weight_bits": row.setup.weight_bits,
             "kv_bits": row.setup.kv_bits,
@@ -56,8 +58,33 @@ def row_data(inputs: Inputs, row: Row, today: date) -> dict[str, Any]:
             "price_kind": row.price.kind,
             "price_date": row.price.day.isoformat(),
             "price_stale": stale(row.price, today),
+            **_steps(inputs, row, fits),
         },
     }
+
+
+#: times of a row that have an interval
+_SPANS = ("ttft", "tpot")
+
+
+def _steps(inputs: Inputs, row: Row, fits: bool) -> dict[str, Any]:
+    """Return the requests decoded at once on an instance, what bounds a decode step of them, and intervals of a batch.
+
+    Under a rate the times hold waiting and other users' prompts, whose error nobody knows: they have no interval.
+    """
+    ends: dict[str, float | None] = {f"{name}_{end}_s": None for name in _SPANS for end in ("lower", "upper")}
+    if not fits:
+        return {"batch": None, "bound": None, **ends}
+    at = row.reached
+    if inputs.time_model != "physical":
+        return {"batch": at["running"], "bound": None, **ends}
+    asked = {"tp": row.tp, "batch": at["running"]}
+    first, later = steps_of(inputs.model, row.instance, row.setup, (inputs.input, inputs.output), asked)
+    if inputs.rate:
+        return {"batch": at["running"], "bound": bound_of(later, later.time, 0.0), **ends}
+    spans = {"ttft": span(first, at["ttft_s"]), "tpot": span(later, at["tpot_s"])}
+    ends = {f"{name}_{end}_s": spans[name][i] for name in _SPANS for i, end in enumerate(("lower", "upper"))}
+    return {"batch": at["running"], "bound": bound_of(later, at["tpot_s"], at["loads_s"]), **ends}
 
 
 def less_bits(inputs: Inputs, rows: list[Row]) -> dict[str, Any] | None:
@@ -184,4 +211,5 @@ def ranking(inputs: Inputs, offered: Offers, setups: list[Setup], today: date) -
             "stale": len(np.unique(old)),
             "note": "stale prices are older than 180 days; give current ones with --prices" if old else "",
         },
+        **standing(inputs.model, [each for each, _ in offered], setups[0]),
     }

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from accelmodel.cloud.hosting import DEGREES, Setup
+from accelmodel.cloud.hosting import DEGREES, Setup, standing
 from accelmodel.cloud.offers import Offers, OffersLike, as_offers
 from accelmodel.cloud.ranking import STREAM, Slo
 from accelmodel.cloud.replicas import replicas
@@ -276,4 +276,5 @@ def _plan(
             {**bucket._asdict(), "served_per_s": {kinds[g].name: float(row[g]) for g, n in enumerate(counts) if n}}
             for bucket, row in zip(mix, served, strict=True)
         ],
+        **standing(model, kinds, setup),
     }

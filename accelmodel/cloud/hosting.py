@@ -17,7 +17,7 @@ from accelmodel.cloud import infersave
 from accelmodel.cloud.infersave import Ctcf, Server, Shape, Task
 from accelmodel.cloud.offload import POLICIES, Need, Offer, Placed
 from accelmodel.errors import SpecError, unknown
-from accelmodel.inference.attributes import behind
+from accelmodel.inference.attributes import behind, noted
 from accelmodel.inference.memory import kv_bytes_per_token, memory_per_device
 from accelmodel.laws.kernels.batching import step_time
 from accelmodel.serving.simulate import rules_of
@@ -282,17 +282,28 @@ def host(
     return label(answer.isel(ratio=0) if more.get("ratio") is None else answer.assign_coords(ratio=more["ratio"]))
 
 
-def _attributes(
-    model: LanguageModel, instances: list[Instance], task: Task, setup: Setup, time_model: str
-) -> dict[str, str]:
-    """Return what an answer says of the question behind it."""
+def _parts(model: LanguageModel, instances: list[Instance], setup: Setup) -> dict[str, Spec]:
+    """Return the specifications behind an answer by the part they play."""
     parts: dict[str, Spec] = {"model": model, "engine": setup.engine}
     for each in instances:
         parts[f"instance {each.name}"] = each
         parts[f"device {each.device}"] = load("device", each.device)
         parts[f"link {each.link}"] = load("link", each.link)
+    return parts
+
+
+def standing(model: LanguageModel, instances: list[Instance], setup: Setup) -> dict[str, Any]:
+    """Return for JSON the ``notes`` of the specifications behind an answer, and the ``weakest_fact`` among them."""
+    parts = _parts(model, instances, setup)
+    return {"notes": noted(parts), "weakest_fact": behind(parts)["weakest_fact"]}
+
+
+def _attributes(
+    model: LanguageModel, instances: list[Instance], task: Task, setup: Setup, time_model: str
+) -> dict[str, str]:
+    """Return what an answer says of the question behind it."""
     return {
-        **behind(parts),
+        **behind(_parts(model, instances, setup)),
         "model": model.name,
         "time_model": time_model,
         "engine": setup.engine.name,

@@ -168,6 +168,7 @@ def _batch_rows(inputs: Inputs, offered: Offers, setup: Setup) -> list[Row]:
         reached = {
             "tps_total": at["tps_total"], "tps_output": at["tps_output"], "ttft_s": at["prefill"],
             "tpot_s": at["decode"], "latency_s": at["prefill"] + at["decode"] * (inputs.output - 1),
+            "running": float(inputs.batch), "loads_s": at["loads"],
         }  # fmt: skip
         if at["feasible"] < 0.5:
             short = f"does not fit: {show(at['short'], 'B')} of device memory short"

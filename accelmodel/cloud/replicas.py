@@ -39,6 +39,7 @@ def seen(replica: Replica, rate: float, prompt: int, answer: int, percentile: fl
     return {
         "ttft_s": found["ttft_s"], "tpot_s": found["tpot_s"], "latency_s": found["latency_s"],
         "tps_output": found["tokens_per_s"], "tps_total": found["tokens_per_s"] * (prompt + answer) / answer,
+        "running": found["tokens_per_s"] * summary(served)["tpot_s"],  # Little's law
     }  # fmt: skip
 
 
@@ -101,7 +102,8 @@ def _served(
 
     def look(count: int) -> dict[str, float]:
         at = seen(replica, rate / (copies * count), *lengths, percentile)
-        return at | {name: at[name] * copies * count for name in ("tps_output", "tps_total")}
+        whole = {name: at[name] * copies * count for name in ("tps_output", "tps_total")}
+        return at | whole | {"running": at["running"] * copies}
 
     reached = look(1)
     if met(reached) or most == 1:

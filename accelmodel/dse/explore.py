@@ -15,6 +15,7 @@ from accelmodel.dse.sensitivity import sensitivity
 from accelmodel.dse.study import Study, load_study
 from accelmodel.inference.request import BASELINE
 from accelmodel.specs.facts import weakest
+from accelmodel.specs.load import load
 
 #: called with a stage's name, its total, and how many more are done
 Progress = Callable[[str, int, int], None]
@@ -145,6 +146,7 @@ def summary(result: Exploration, report: str) -> dict[str, Any]:
     """
     study, objective = result.study, result.study.study.objective
     candidate = study.candidate
+    models = [load("model", name) for name in study.workload.models]
     specs = (result.parts.device, result.parts.link, result.parts.bill, result.parts.process)
     missed = {
         name: regret(found.best[objective], result.every.best[name][objective]) for name, found in result.found.items()
@@ -179,5 +181,6 @@ def summary(result: Exploration, report: str) -> dict[str, Any]:
         "report": report,
         "storage": next(iter(result.found.values())).storage,
         "accelmodel_version": __version__,
+        "notes": [f"{spec.name}: {note}" for spec in (*specs, *models) for note in spec.notes],
         "weakest_fact": weakest(fact.standing for spec in specs for fact in spec.facts.values()),
     }

@@ -89,6 +89,20 @@ def factors(cluster: Cluster, phase: str = "", bits: float = 16.0, kv_bits: floa
     return np.array(found)
 
 
+def by_kind(cluster: Cluster, phase: str = "", bits: float = 16.0, kv_bits: float = 16.0) -> dict[str, list[float]]:
+    """Return ``factors`` by kind of operator: ``{kind: [lower, upper]}`` [1].
+
+    Examples
+    --------
+    >>> from accelmodel.specs.given import cluster
+    >>> low, high = by_kind(cluster("h100-sxm"))["matmul"]
+    >>> low < 1.0 < high
+    True
+    """
+    found = factors(cluster, phase, bits, kv_bits)
+    return {kind: [float(low), float(high)] for kind, (low, high) in zip(KINDS, found, strict=True)}
+
+
 def interval(times: Any, codes: Any, ends: Any) -> tuple[Any, Any]:
     """Return the ends of the interval of a sum of operators [s].
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from accelmodel.errors import SpecError, unknown
+from accelmodel.inference.intervals import by_kind
 from accelmodel.inference.operators import check
 from accelmodel.inference.step import prepare
 from accelmodel.kvcache.grid import BASE_BITS, ttft_grid
@@ -295,6 +296,14 @@ def curves_of(inputs: Inputs) -> dict[float, Array]:
     return {bits: step_curve(inputs, bits) for bits in inputs.kv_bits}
 
 
+def _operator_intervals(inputs: Inputs) -> dict[str, list[float]]:
+    """Return the factors between which measured operators of a chunk lie, by kind; none where chunks were measured."""
+    if inputs.curve is not None:
+        return {}
+    found = by_kind(inputs.cluster, "prefill", max(inputs.weight_bits, 16.0), max(inputs.kv_bits))
+    return found if inputs.tp > 1 else {kind: ends for kind, ends in found.items() if kind != "collective"}
+
+
 def evaluate(inputs: Inputs) -> dict[str, Any]:
     """Return the answer as JSON-ready data.
 
@@ -327,6 +336,7 @@ def evaluate(inputs: Inputs) -> dict[str, Any]:
             *check(inputs.model, longest(inputs, inputs.kv_bits[0])),
             *(f"{spec.name}: {note}" for spec in behind for note in spec.notes),
         ],
+        "operator_intervals": _operator_intervals(inputs),
         "rows": rows,
         "details": details,
     }

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accelmodel.cloud.hosting import Setup, devices_of, host
+from accelmodel.cloud.hosting import Setup, host
 from accelmodel.cloud.infersave import HOUR, Task
 from accelmodel.cloud.offers import Offers
 from accelmodel.cloud.ranking import Inputs
-from accelmodel.inference.step import time_step
+from accelmodel.cloud.steps import DeviceStep, sequences, steps_of
 from accelmodel.report.style import FAINT, INK, axis
 from accelmodel.report.style import figure as blank
-from accelmodel.specs.given import override, workload
+from accelmodel.specs.cloud import Instance
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -26,7 +25,7 @@ PALETTE = (
 )  # fmt: skip
 PART_COLOURS = {
     "Compute": "#009e73", "Device memory": "#cc79a7", "Links between GPUs": "#56b4e9", "Launches": "#f0c35a",
-    "Engine on the host": "#8a8a8a", "Host link": "#d55e00",
+    "Engine on the host": "#8a8a8a", "Host link": "#d55e00", "Waiting and others' prompts": "#b9a3d6",
 }  # fmt: skip
 MET, MISSED = "#0072b2", "#b5b5b5"
 
@@ -59,14 +58,15 @@ def figure_cost(points: dict[str, Any]) -> go.Figure:
     return figure
 
 
-def figure_step(points: dict[str, Any]) -> go.Figure:
-    """Draw a decode step of each instance as a bar of its parts."""
+def figure_step(points: dict[str, Any], time: str) -> go.Figure:
+    """Draw a time of each instance, ``ttft`` or ``tpot``, as a bar of its parts."""
     names = points["instances"]
+    titles = {"ttft": "Time to first token [ms]", "tpot": "Time per output token [ms]"}
     figure = blank(
-        140 + 34 * len(names), barmode="stack", xaxis=axis("Time of a decode step [ms]"),
+        140 + 34 * len(names), barmode="stack", xaxis=axis(titles[time]),
         yaxis=axis("", autorange="reversed", showgrid=False), margin={"l": 150, "r": 24, "t": 64, "b": 64},
     )  # fmt: skip
-    for part, values in points["parts"].items():
+    for part, values in points[time].items():
         if any(values):
             hover = "%{y}: %{x:.3g} ms<extra>" + part + "</extra>"
             figure.add_bar(
@@ -119,15 +119,37 @@ PARTS = {
     "compute": "Compute", "hbm": "Device memory", "l2": "Device memory", "link": "Links between GPUs",
     "latency": "Launches",
 }  # fmt: skip
+#: parts of the break-down beside the device
+ENGINE, HOST_LINK, WAITING = "Engine on the host", "Host link", "Waiting and others' prompts"
 
 
-def cost_points(inputs: Inputs, data: dict[str, Any]) -> dict[str, Any]:
+#: what performance is measured by → title of its axis
+_TITLES = {
+    "tps_total": "Input and output tokens per second",
+    "tpot": "Time per output token",
+    "ttft": "Time to first token",
+}
+
+
+def measures(inputs: Inputs) -> list[str]:
+    """Return what performance is measured by: a rate sets the throughput, so that times are what differs."""
+    if inputs.rate:
+        return ["tpot", "ttft"]
+    return ["tps_total", *(name for name in ("tpot", "ttft") if getattr(inputs.slo, name))]
+
+
+def drawn(data: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows that say something of an instance: not those that stand for the most that may be rented."""
+    return [row for row in data["rows"] if row["tps_total"] and not row["detail"]["capped"]]
+
+
+def cost_points(inputs: Inputs, data: dict[str, Any], measure: str = "") -> dict[str, Any]:
     """Return hourly price and performance of each row that fits, those on the Pareto front, the SLO and the choice.
 
-    Performance is throughput [token/s] for a batch, and time per token [ms] for an arrival rate, which sets the
-    throughput.
+    ``measure`` is one of ``measures``, the first of them by default: throughput [token/s], or a time [ms].
     """
-    chosen, by_time = data["choice"], bool(inputs.rate)
+    measure = measure or measures(inputs)[0]
+    chosen, by_time = data["choice"], measure != "tps_total"
     spots = [
         {
             "choice": row is chosen,
@@ -135,12 +157,11 @@ def cost_points(inputs: Inputs, data: dict[str, Any]) -> dict[str, Any]:
             "instance": row["instance"],
             "gpu": f"{row['gpus']} x {row['gpu']}",
             "bits": f"{row['detail']['weight_bits']:g}/{row['detail']['kv_bits']:g}",
-            "reached": row["tpot_s"] * 1e3 if by_time else row["tps_total"],
+            "reached": row[f"{measure}_s"] * 1e3 if by_time else row["tps_total"],
             "price": row["price_usd_per_hour"] * row["detail"]["instances"],
             "feasible": row["feasible"],
         }
-        for row in data["rows"]
-        if row["tps_total"]
+        for row in drawn(data)
     ]
     better = -1.0 if by_time else 1.0
     front: list[dict[str, Any]] = []
@@ -151,44 +172,73 @@ def cost_points(inputs: Inputs, data: dict[str, Any]) -> dict[str, Any]:
     for spot in front:
         if spot["price"] > LABELS_APART * labelled:
             spot["label"], labelled = spot["instance"], spot["price"]
-    slo = inputs.slo.tpot * 1e3 if by_time and inputs.slo.tpot else None if by_time else inputs.slo.tps
-    times = f"Time per output token, percentile {inputs.percentile:g} [ms]"
-    title = times if by_time else "Input and output tokens per second"
+    asked = getattr(inputs.slo, measure.removesuffix("_total"))
+    slo = asked * 1e3 if by_time and asked else asked
+    at = f", percentile {inputs.percentile:g}" if inputs.rate else ""
+    title = f"{_TITLES[measure]}{at} [ms]" if by_time else _TITLES[measure]
     return {"spots": spots, "front": front, "slo": slo, "title": title, "by_time": by_time}
 
 
 def step_points(inputs: Inputs, offered: Offers, data: dict[str, Any], setup: Setup) -> dict[str, Any]:
-    """Return what a decode step in the middle of the answer spends on each instance [ms], by part.
+    """Return what the times to first token and per output token of each instance are made of [ms], by part.
 
-    Operators count to what bounds them; the host adds its launches, and what it loads over its link.
+    Of a batch, ``ttft`` is its prefill and ``tpot`` a decode step in the middle of the answer; operators count to what
+    bounds them, and the host adds its launches and what it loads over its link.  Of a rate, steps are those of one
+    prompt and of the mean number of requests that are decoded at once; the rest of the times that users see is
+    waiting.
     """
-    batch = inputs.batch or 1
-    task = Task(float(batch), float(inputs.input), float(inputs.output))
-    shown = [row for row in data["rows"] if row["tps_total"]]
-    names = list(dict.fromkeys(row["instance"] for row in shown))[:MOST]
-    known = {instance.name: instance for instance, _ in offered}
-    instances = [known[name] for name in names]
-    found = host(inputs.model, instances, task, setup).isel(batch=0)
-    parts: dict[str, list[float]] = {
-        name: [0.0] * len(names) for name in (*dict.fromkeys(PARTS.values()), "Engine on the host", "Host link")
+    bits = (setup.weight_bits, setup.kv_bits)
+    rows = {
+        row["instance"]: row for row in drawn(data) if (row["detail"]["weight_bits"], row["detail"]["kv_bits"]) == bits
     }
-    for i, instance in enumerate(instances):
-        tp = int(found.tp.values[i]) or 1
-        shared = float(np.ceil(batch / (instance.devices / tp)))
-        context = round(inputs.input + inputs.output / 2.0)
-        work = workload(phase="decode", batch=shared, context=context, tp=tp, **setup.bits)
-        # room for all of it: what is offloaded leaves the device's own time as it is
-        roomy = replace(joined := devices_of(instance, tp), device=override(joined.device, hbm_capacity=1e18))
-        step = time_step(inputs.model, roomy, work)
-        for time, bound, name in zip(step.time.values, step.bound.values, step.operator.values, strict=True):
-            factor = (
-                float(setup.engine.attention_factor) if name.startswith("attention") and "norm" not in name else 1.0
-            )
-            if bound in PARTS:
-                parts[PARTS[str(bound)]][i] += float(time) * factor * 1e3
-        parts["Engine on the host"][i] = float(found.host.values[i]) * 1e3
-        parts["Host link"][i] = float(found.loads.values[i]) * 1e3
-    return {"instances": names, "parts": parts, "batch": batch, "overlapped": setup.engine.host == "overlapped"}
+    names = list(rows)[:MOST]
+    known = {instance.name: instance for instance, _ in offered}
+    times: dict[str, dict[str, list[float]]] = {name: {part: [] for part in PART_COLOURS} for name in ("ttft", "tpot")}
+    for name in names:
+        whole = _parts_of_rate if inputs.rate else _parts_of_batch
+        for time, parts in whole(inputs, known[name], rows[name], setup).items():
+            for part, values in times[time].items():
+                values.append(parts.get(part, 0.0) * 1e3)
+    return {"instances": names, **times, "overlapped": setup.engine.host == "overlapped"}
+
+
+def _on_device(step: DeviceStep) -> dict[str, float]:
+    """Return the time of a step on the device by part of the break-down [s]."""
+    parts = dict.fromkeys(PARTS.values(), 0.0)
+    for bound, time in step.parts.items():
+        parts[PARTS[bound]] += time
+    return parts
+
+
+def _parts_of_batch(
+    inputs: Inputs, instance: Instance, row: dict[str, Any], setup: Setup
+) -> dict[str, dict[str, float]]:
+    """Return what the prefill and a decode step of a batch spend on an instance [s]."""
+    lengths = inputs.input, inputs.output
+    task = Task(float(inputs.batch), float(inputs.input), float(inputs.output))
+    found = host(inputs.model, [instance], task, setup).isel(instance=0, batch=0)
+    at = {"tp": float(found.tp) or 1.0, "batch": float(inputs.batch)}
+    first, later = (_on_device(step) for step in steps_of(inputs.model, instance, setup, lengths, at))
+    rest = HOST_LINK if row["offload_ratio"] else ENGINE
+    first |= {rest: max(float(found.prefill) - sum(first.values()), 0.0)}
+    return {"ttft": first, "tpot": later | {ENGINE: float(found.host), HOST_LINK: float(found.loads)}}
+
+
+def _parts_of_rate(
+    inputs: Inputs, instance: Instance, row: dict[str, Any], setup: Setup
+) -> dict[str, dict[str, float]]:
+    """Return what the times that users see under a rate are made of on an instance [s]."""
+    tp, running = row["detail"]["tp"], row["detail"]["batch"]
+    at = {"tp": tp, "batch": running, "prompts": 1.0}
+    steps = steps_of(inputs.model, instance, setup, (inputs.input, inputs.output), at)
+    first, later = (_on_device(step) for step in steps)
+    engine = setup.engine
+    later |= {
+        ENGINE: float(engine.layer_time * inputs.model.layers + engine.sequence_time * sequences(instance, tp, running))
+    }
+    for parts, seen in ((first, row["ttft_s"]), (later, row["tpot_s"])):
+        parts[WAITING] = max(seen - sum(parts.values()), 0.0)
+    return {"ttft": first, "tpot": later}
 
 
 def winner_points(inputs: Inputs, offered: Offers, setup: Setup) -> dict[str, Any]:

@@ -120,8 +120,10 @@ def test_tables_are_printed_for_people(run):
         (OFFLINE + " --kv-bits 8", "the paper's equations have one precision"),
         (RATE.replace("500ms", "1us") + " --prices few.csv --region few", "no instance meets the SLO; nearest is"),
         ("fleet --workload missing.csv", "cannot be read"),
-        ("fleet --slo-tpot 1us", "serves requests of"),
-        ("fleet --region mars", "unknown region 'mars'"),
+        ("fleet", "needs --workload, a CSV file"),
+        ("instances", "needs --batch (requests at once) or --rate (requests per second); for example: accelmodel inst"),
+        ("fleet --workload mix.csv --slo-tpot 1us", "serves requests of"),
+        ("fleet --workload mix.csv --region mars", "unknown region 'mars'"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(run, command, told):
@@ -161,7 +163,7 @@ def test_own_prices_replace_the_shipped(run, tmp_path):
 
 def test_an_empty_mix_is_refused(run, tmp_path):
     (tmp_path / "mix.csv").write_text("input,output,rate\n", encoding="utf-8")
-    code, _, err = run("fleet")
+    code, _, err = run("fleet --workload mix.csv")
     assert code == 2
     assert "has 0 buckets" in err
 
@@ -171,7 +173,8 @@ def test_report_opens_offline_and_says_the_choice(run, tmp_path):
     assert code == 0
     page = (tmp_path / json.loads(out)["report"]).read_text(encoding="utf-8")
     assert "g4dn.xlarge (1 T4) is the cheapest way to serve opt-2.7b as asked: 0.526 USD/h." in page
-    assert page.count('<div id="figure-') == 3
+    drawn = [name for name in ("cost-tps_total", "tpot", "ttft", "winner") if f'<div id="figure-{name}"' in page]
+    assert len(drawn) == page.count('<div id="figure-') == 4
     assert "<script src" not in page
     assert "http://" not in page.split("<body>")[1].split("<script")[0]
     code, _, err = run(ONLINE, "--report", "no/such/folder/r.html")

@@ -18,6 +18,7 @@ CONFIG = {
 
 def test_list(answer, run):
     everything = answer("list")
+    assert everything.pop("accelmodel_version") == am.__version__
     assert everything.pop("kernels") == everything["kernel_libraries"]  # as it was called
     assert set(everything) == {
         "devices", "links", "models", "processes", "bills", "storage", "instances", "engines", "kernel_libraries",
@@ -25,7 +26,7 @@ def test_list(answer, run):
     }  # fmt: skip
     assert everything["devices"] == am.available("device")
     assert everything["studies"] == ["preserve-l2"]
-    assert answer("list models") == {"models": am.available("model")}
+    assert answer("list models") == {"models": am.available("model"), "accelmodel_version": am.__version__}
     code, out, _ = run("list")
     assert code == 0
     assert "ascend-910b2" in out

@@ -75,6 +75,14 @@ def test_preserve(answer):
     assert data["min_speedup"] == min(fitting)
 
 
+def test_preserve_takes_what_a_smaller_cluster_has(answer):
+    small = answer("preserve --models llama-3-8b --devices 2")
+    assert [row["tp"] for row in small["rows"]] == [2]
+    assert [row["tp"] for row in answer("preserve --models llama-3-8b")["rows"]] == [8]
+    for low, high in small["operator_intervals"].values():
+        assert 0.0 < low < 1.0 < high
+
+
 def test_preserve_says_which_models_it_skips(answer):
     data = answer("preserve --models llama-3-8b,deepseek-v3 --tp 2 --batch 1 --context 2048")
     assert [row["model"] for row in data["rows"]] == ["llama-3-8b"]
@@ -139,6 +147,42 @@ def test_device_and_model_by_path(answer, tmp_path):
     hub = answer("step --device chip.toml --model ./config.json --tp 8")
     assert mine["device"] == "chip"
     assert mine["time_s"] == shipped["time_s"] == hub["time_s"]
+
+
+@pytest.mark.parametrize(
+    ("options", "model", "tp"),
+    [
+        ("", "llama-3-70b", 4),  # 141 GB on 69 GB a device
+        ("--device h100-sxm", "llama-3-70b", 2),
+        ("--device t4", "llama-3-8b", 2),  # 17.6 GB of 70B on each of eight, 16 GB each
+        ("--device h100-sxm --devices 1", "llama-3-8b", 1),
+        ("--device h100-sxm --model llama-3-8b", "llama-3-8b", 1),
+        ("--device l4 --model llama-3-8b --batch 64", "llama-3-8b", 2),  # 16 GB of weights, 17 GB of KV cache
+    ],
+)
+def test_what_nobody_named_is_chosen_so_that_it_fits(answer, run, options, model, tp):
+    data = answer(f"step {options}")
+    assert (data["model"], data["tp"]) == (model, tp)
+    assert (f"tp {tp} is the smallest" in data["notes"]) == (tp > 1)
+    assert ("llama-3-70b does not fit" in data["notes"]) == (model == "llama-3-8b" and "--model" not in options)
+    assert (f"tp {tp} is the smallest" in run(f"step {options}")[1]) == (tp > 1)
+    named = answer(f"step {options} --model {model} --tp {tp}".replace(f"--model {model} ", "", "--model" in options))
+    assert named["time_s"] == data["time_s"]
+    assert "smallest" not in named["notes"]
+
+
+def test_a_step_tells_how_far_it_may_be_off(answer, run):
+    data = answer(STEP)
+    assert 0.0 < data["lower_s"] < data["time_s"] < data["upper_s"]
+    for row in data["operators"]:
+        assert row["lower_s"] <= row["time_s"] <= row["upper_s"]
+    # errors of different kinds add up in squares: the whole is closer than its operators
+    assert data["upper_s"] < sum(row["upper_s"] for row in data["operators"])
+    assert (data["devices"], data["tp"], data["batch"], data["context"], data["kv_bits"]) == (8, 8, 4, 16384, 8.0)
+    told = run(STEP)[1]
+    assert "batch 4, context 16384, prefix 0, tp 8, pp 1, ep 1, dp 1, weight bits 8" in told
+    assert "nine of ten measured between" in told
+    assert "on 8 x ascend-910b2" in told
 
 
 ODD = """

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
+from rich.console import Console
 
 import accelmodel as am
 from accelmodel.cli import terminal
@@ -11,3 +14,31 @@ from accelmodel.cli import terminal
 def test_a_table_that_cannot_be_written(tmp_path):
     with pytest.raises(am.SpecError, match="cannot be written"):
         terminal.write_text(tmp_path / "nowhere" / "table.md", "")
+
+
+@pytest.mark.parametrize(
+    ("width", "shown", "missing"),
+    [
+        (60, ["name", "time", "bytes", "share"], ""),
+        (26, ["name", "time", "bytes"], "share"),
+        (19, ["name", "time"], "share, bytes"),
+    ],
+)
+def test_a_narrow_terminal_has_fewer_columns_and_whole_words(monkeypatch, width, shown, missing):
+    console = Console(width=width, file=io.StringIO(), force_terminal=True, color_system=None)
+    monkeypatch.setattr(terminal, "_console", lambda: console)
+    row = ["attention", "1.5 ms", "12 GB", "40%"]
+    terminal.print_table("", ["name", "time", "bytes", "share"], [row], spare=["share", "bytes"])
+    printed = console.file.getvalue()
+    head = next(line for line in printed.splitlines() if "name" in line)
+    assert head.split() == shown
+    assert " ".join(row[: len(shown)]) in " ".join(printed.split())
+    told = " ".join(printed.split()).partition("narrow: ")[2]
+    assert told == (f"{missing}; --json has them" if missing else "")
+
+
+def test_a_pipe_gets_all_columns_on_one_line(monkeypatch):
+    console = Console(width=20, file=io.StringIO())
+    monkeypatch.setattr(terminal, "_console", lambda: console)
+    terminal.print_table("", ["name", "reason"], [["attention", "for " * 40 + "this"]], spare=["reason"])
+    assert any("attention" in line and "this" in line for line in console.file.getvalue().splitlines())

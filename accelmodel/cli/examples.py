@@ -1,0 +1,59 @@
+"""Examples of each command: the last lines of its help, and what a command that lacks something shows."""
+
+from __future__ import annotations
+
+#: command → lines for a shell that answer as they stand; the first is shown where something is missing
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "list": ("accelmodel list devices",),
+    "show": ("accelmodel show h100-sxm",),
+    "step": (
+        "accelmodel step --device h100-sxm --model llama-3-70b --batch 16 --context 8192",
+        "accelmodel step --device ascend-910b2 --tp 8 --technique preserve --l2 104MB --set link.start_up=40us",
+    ),
+    "preserve": ("accelmodel preserve --device ascend-910b2 --models llama-3-8b,llama-3-70b --tp 4,8 --batch 1:4",),
+    "cake": (
+        "accelmodel cake --device a100-sxm-80gb --model longalpaca-13b --tokens 16384 --bandwidth 7Gibps,32Gibps",
+    ),
+    "instances": (
+        "accelmodel instances --model opt-2.7b --input 128 --output 512 --batch 32 --slo-tps 400",
+        "accelmodel instances --model llama-3.1-8b --rate 2 --slo-tpot 50ms --instance g6e.xlarge --only",
+    ),
+    "fleet": (
+        r"printf 'input,output,rate\n128,128,4\n2048,256,1\n' > mix.csv; "
+        "accelmodel fleet --workload mix.csv --slo-tpot 60ms",
+    ),
+    "explore": (
+        "accelmodel explore",
+        "accelmodel explore --study preserve-l2 --trials 100 --output report.html",
+    ),
+    "matmul": ("accelmodel matmul --device h100-sxm --m 1,16,4096 --n 8192 --k 8192",),
+    "attention": ("accelmodel attention --device h100-sxm --batch 32 --heads 64 --kv-heads 8 --context 1024:8192",),
+    "collective": ("accelmodel collective --device h100-sxm --devices 8 --kind all-reduce --bytes 64KB:1MB",),
+    "validate": ("accelmodel validate --claims", "accelmodel validate --report accuracy.html"),
+    "calibrate": (
+        "accelmodel calibrate h100-sxm --output h100-sxm.calibrated.toml",
+        "accelmodel calibrate my-chip.toml --measurements rows.csv",
+    ),
+    "benchmark": ("accelmodel benchmark",),
+    "new": ("accelmodel new device my-chip --like h100-sxm",),
+    "schema": ("accelmodel schema device",),
+    "docs": ("accelmodel docs --output site --no-open",),
+}
+
+
+def epilog(command: str) -> str:
+    """Return the examples of a command as the end of its help."""
+    lines = EXAMPLES.get(command, ())
+    # the form feed keeps the lines below it as they are
+    return "\n".join(["\b", "Example:" if len(lines) == 1 else "Examples:", *(f"  {line}" for line in lines)])
+
+
+def needs(command: str, what: str) -> str:
+    """Return one line that says what a command lacks, and an example that has it.
+
+    Examples
+    --------
+    >>> needs("show", "the name of a specification")
+    'show needs the name of a specification; for example: accelmodel show h100-sxm'
+    """
+    return f"{command} needs {what}; for example: {EXAMPLES[command][0]}"

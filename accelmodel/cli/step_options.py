@@ -1,0 +1,64 @@
+"""Options of the commands about steps: the cluster and its fields, precisions, techniques."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from accelmodel.cli.completion import name_of, one_of
+
+AnyModelName = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="Name such as llama-3-70b, a TOML file, or a Hugging Face config.json; by default that, or "
+        "llama-3-8b where it does not fit.",
+        autocompletion=name_of("model"),
+    ),
+]
+Devices = Annotated[
+    int | None, typer.Option("--devices", min=1, help="Devices in the cluster, such as 8; one node by default.")
+]
+L2 = Annotated[str | None, typer.Option("--l2", help="L2 capacity, such as 104MB.")]
+HbmBandwidth = Annotated[str | None, typer.Option("--hbm-bandwidth", help="Such as 3.35TB/s.")]
+HbmCapacity = Annotated[str | None, typer.Option("--hbm-capacity", help="Such as 80GB.")]
+LinkBandwidth = Annotated[
+    str | None, typer.Option("--link-bandwidth", help="One way, all links of a device, such as 450GB/s.")
+]
+L2Bandwidth = Annotated[str | None, typer.Option("--l2-bandwidth", help="Such as 7TB/s.")]
+Cores = Annotated[str | None, typer.Option("--cores", help="Such as 132; the rates scale with them.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="FIELD=VALUE of the device, link.… or scale_out.…, such as link.start_up=40us; repeatable."
+    ),
+]
+Hybrid = Annotated[
+    str | None,
+    typer.Option(
+        "--hybrid",
+        help="Correct the laws by installed tables of the device: TensorRT-LLM, vLLM or SGLang.",
+        autocompletion=one_of("TensorRT-LLM", "vLLM", "SGLang"),
+    ),
+]
+Library = Annotated[
+    str | None,
+    typer.Option(
+        "--library", help="A framework's own 8 or 4 bit matmuls, such as vllm-8bit.", autocompletion=name_of("library")
+    ),
+]
+ActivationBits = Annotated[float, typer.Option("--activation-bits", help="Precision of activations, such as 8.")]
+KvBits = Annotated[float, typer.Option("--kv-bits", help="Precision of the KV cache, such as 8.")]
+Threshold = Annotated[
+    float | None,
+    typer.Option("--threshold", help="Share of usable L2 that prefetches may fill, such as 0.8; 1 by default."),
+]
+Rule = Annotated[
+    str | None,
+    typer.Option(
+        "--rule",
+        help="Admission: paper, partial or best-fit; the paper's by default.",
+        autocompletion=one_of("paper", "partial", "best-fit"),
+    ),
+]

@@ -1,0 +1,39 @@
+"""What is wrong with a command line, in one line: the option, the closest one, and what to give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from accelmodel.cli.examples import EXAMPLES, needs
+from accelmodel.errors import unknown
+
+
+def said(error: Any, argv: Sequence[str]) -> str:
+    """Return a usage error of the command line's library as one line, whatever version of it raised the error."""
+    context = getattr(error, "ctx", None)
+    options = context.command.params if context is not None else []
+    name = next((word for word in argv[1:] if word in EXAMPLES), "")
+    kind = type(error).__name__
+    if kind == "MissingParameter" and name:
+        *most, last = [_shown(each) for each in options if each.required]
+        return needs(name, f"{', '.join(most)} and {last}" if most else last)
+    reason = " ".join(error.format_message().split()).rstrip(".")
+    if kind == "NoSuchOption" and context is not None and context.parent is None and name:
+        reason = f"{error.option_name} stands before the command; write accelmodel {name} {error.option_name}"
+    elif kind == "NoSuchOption" and options:
+        reason = str(unknown("option", error.option_name, _written(options)))
+    elif "unexpected extra argument" in reason and name:
+        reason = f"{reason}; for example: {EXAMPLES[name][0]}"
+    return f"{reason}; see accelmodel {name} --help" if name else f"{reason}; see accelmodel --help"
+
+
+def _written(options: Iterable[Any]) -> list[str]:
+    """Return the options of a command, as they are written."""
+    found = [word for each in options for word in (*each.opts, *each.secondary_opts)]
+    return [word for word in found if word.startswith("--")]
+
+
+def _shown(parameter: Any) -> str:
+    """Return how a user writes a parameter."""
+    return str(parameter.opts[0]) if parameter.opts[0].startswith("-") else str(parameter.name).upper()
