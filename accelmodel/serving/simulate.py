@@ -119,9 +119,10 @@ def simulate(times: Times, rules: Rules, traffic: Traffic, *, gaps: bool = True)
         )
     traffic = traffic._replace(arrival=traffic.arrival.astype(float))
     first, finish = (np.zeros(len(traffic.arrival)) for _ in range(2))
-    between = np.zeros(int(traffic.answer.sum()) if gaps else 0)
+    between = np.empty((2, int(traffic.answer.sum()) if gaps else 0))
     count = serve(traffic, times, rules, first, finish, between)
-    return Served(traffic, first, finish, between[:count])
+    time, alike = between[:, :count]
+    return Served(traffic, first, finish, np.repeat(time, alike.astype(np.int64)))
 
 
 def summary(served: Served, percentile: float = 50.0) -> dict[str, float]:
