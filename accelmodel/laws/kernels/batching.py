@@ -114,20 +114,35 @@ def release(ready: Any, released: int, now: float, traffic: Traffic, rules: Rule
     return released + 1
 
 
+class Waits(NamedTuple):
+    """What holds the queue back, counted in steps."""
+
+    since: int  #: decode steps since the last admission
+    held: int  #: steps that the first of the queue has waited
+    looked: int  #: decode steps since the last look at the queue
+
+
+@law
+def looks(waits: Waits, rules: Rules) -> bool:
+    """Whether the rules let the engine look at the queue now."""
+    return waits.since >= rules.patience and waits.held >= rules.gather and waits.looked >= rules.poll
+
+
+@law
+def fits(queue: int, active: int, used: float, traffic: Traffic, rules: Rules) -> bool:
+    """Whether there are sequences and KV cache left for the first of the queue, if there is one."""
+    if queue == traffic.arrival.shape[0] or active >= rules.max_num_seqs:
+        return False
+    return used + traffic.prompt[queue] + traffic.answer[queue] <= rules.room
+
+
 @law
 def admit(
     traffic: Traffic, rules: Rules, ready: Any, active: int, queue: int, used: float, now: float
 ) -> tuple[int, float]:
-    """Admit waiting requests in order while sequences and KV cache last; return queue and KV cache in use."""
-    prompt = traffic.prompt
-    answer = traffic.answer
-    while (
-        queue < ready.shape[0]
-        and ready[queue] <= now
-        and active < rules.max_num_seqs
-        and used + prompt[queue] + answer[queue] <= rules.room
-    ):
-        used += prompt[queue] + answer[queue]
+    """Admit waiting requests in order while they fit; return queue and KV cache in use."""
+    while fits(queue, active, used, traffic, rules) and ready[queue] <= now:
+        used += traffic.prompt[queue] + traffic.answer[queue]
         active += 1
         queue += 1
     return queue, used
@@ -222,22 +237,23 @@ def steps_before(ready: float, now: float, sequences: int, there: float, most: i
 
 
 @law
-def steps_held(since: int, held: int, looked: int, waiting: bool, able: bool, rules: Rules) -> int:
-    """Decode steps for which the rules hold the queue back; ``NEVER`` if none can be admitted once they do not."""
-    if since < rules.patience:
-        return rules.patience - since
-    if waiting and held < rules.gather:
-        return rules.gather - held
-    return max(rules.poll - looked, 1) if waiting and able else NEVER
+def steps_held(waits: Waits, waiting: bool, able: bool, rules: Rules) -> int:
+    """Decode steps for which the rules hold the queue back; ``NEVER`` if nobody could be admitted afterwards."""
+    if waits.since < rules.patience:
+        return rules.patience - waits.since
+    if waiting and waits.held < rules.gather:
+        return rules.gather - waits.held
+    return max(rules.poll - waits.looked, 1) if waiting and able else NEVER
 
 
 @law
-def looked_after(looked: int, steps: int, looking: bool, poll: int) -> int:
-    """Decode steps since the last look at the queue after some more, in which nobody is admitted."""
-    until = max(poll - looked, 1)
-    if not looking or steps <= until:
-        return looked + steps
-    return (steps - until - 1) % max(poll, 1) + 1
+def waited(waits: Waits, steps: int, waiting: bool, rules: Rules) -> Waits:
+    """Return the counts after decode steps in which looks at the queue, if there are any, admit nobody."""
+    looked = waits.looked + steps
+    after = steps - max(rules.poll - waits.looked, 1)
+    if after > 0 and waits.since >= rules.patience and waits.held >= rules.gather:
+        looked = (after - 1) % max(rules.poll, 1) + 1
+    return Waits(waits.since + steps, waits.held + steps if waiting else 0, looked)
 
 
 @law
@@ -279,9 +295,9 @@ def serve(traffic: Traffic, times: Times, rules: Rules, first: Any, finish: Any,
     ready, released = arrivals(traffic, rules)
     mixed = rules.max_num_batched_tokens > 0 and not rules.apart
     longest_run = 1 if gaps.shape[1] > 0 else NEVER
-    ends = [
-        NEVER
-    ]  # heap of the sequences that decode: decode step at which it ends x count + request; and one that never does
+    # heap of the sequences that decode: decode step that completes the answer x count + request; the last never ends
+    ends = [NEVER]
+    waits = Waits(0, 0, 0)
     now = 0.0
     last = 0.0  # end of the last decode step
     tick = 0  # decode steps so far
@@ -292,20 +308,13 @@ def serve(traffic: Traffic, times: Times, rules: Rules, first: Any, finish: Any,
     used = 0.0  # tokens of KV cache that are reserved
     there = 0.0  # tokens of KV cache of the sequences that decode
     written = 0
-    since = 0  # decode steps since the last admission
-    held = 0  # steps that the first of the queue has waited
-    looked = 0  # decode steps since the last look at the queue
     while head < count or len(ends) > 1:
         decoding = len(ends) - 1
+        if decoding == 0 or looks(waits, rules):
+            admitted, used = admit(traffic, rules, ready, decoding + queue - head, queue, used, now)
+            waits = Waits(0, 0, 0) if admitted > queue else Waits(waits.since, waits.held, 0)
+            queue = admitted
         active = decoding + queue - head
-        if decoding == 0 or (since >= rules.patience and held >= rules.gather and looked >= rules.poll):
-            admitted, used = admit(traffic, rules, ready, active, queue, used, now)
-            if admitted > queue:
-                since = 0
-                held = 0
-                active += admitted - queue
-                queue = admitted
-            looked = 0
         if active == 0:
             now = max(now, ready[queue])
             continue
@@ -313,25 +322,20 @@ def serve(traffic: Traffic, times: Times, rules: Rules, first: Any, finish: Any,
         before = head
         if head < queue:
             steps = 1 if mixed and decoding > 0 else 0
+            beside = steps * decoding
             budget = token_budget(decoding, mixed, rules)
             head, done, tokens, device = prompts(head, queue, done, traffic.prompt, times, budget)
-            if steps > 0:
-                device += surface(times.decode_attention, decoding, there / decoding + 1.0)
-                tokens += decoding
-            now += step_time(device + curve(times.other, tokens), steps * decoding, head - before, rules)
-            held = held + 1 if waiting else 0
-            looked = rules.poll
+            device += curve(times.other, tokens + beside)
+            device += surface(times.decode_attention, beside, there / max(beside, 1) + 1.0)
+            now += step_time(device, beside, head - before, rules)
+            waits = Waits(waits.since + steps, waits.held + 1 if waiting else 0, rules.poll)
         else:
-            able = queue < count and active < rules.max_num_seqs
-            able = able and used + traffic.prompt[queue] + traffic.answer[queue] <= rules.room
-            steps = min(ends[0] // count - tick, steps_held(since, held, looked, waiting, able, rules), longest_run)
+            held = steps_held(waits, waiting, fits(queue, active, used, traffic, rules), rules)
+            steps = min(ends[0] // count - tick, held, longest_run)
             if queue < count and not waiting:
                 steps = steps_before(ready[queue], now, decoding, there, steps, times, rules)
             now += decode_time(decoding, there, steps, times, rules)
-            looking = since >= rules.patience and (held if waiting else 0) >= rules.gather
-            looked = looked_after(looked, steps, looking, rules.poll)
-            held = held + steps if waiting else 0
-        since += steps
+            waits = waited(waits, steps, waiting, rules)
         tick += steps
         there += steps * decoding
         if steps > 0 and longest_run == 1:
