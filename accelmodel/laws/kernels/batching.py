@@ -325,9 +325,8 @@ def serve(traffic: Traffic, times: Times, rules: Rules, first: Any, finish: Any,
             beside = steps * decoding
             budget = token_budget(decoding, mixed, rules)
             head, done, tokens, device = prompts(head, queue, done, traffic.prompt, times, budget)
-            device += curve(times.other, tokens + beside)
             device += surface(times.decode_attention, beside, there / max(beside, 1) + 1.0)
-            now += step_time(device, beside, head - before, rules)
+            now += step_time(device + curve(times.other, tokens + beside), beside, head - before, rules)
             waits = Waits(waits.since + steps, waits.held + 1 if waiting else 0, rules.poll)
         else:
             held = steps_held(waits, waiting, fits(queue, active, used, traffic, rules), rules)
