@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from accelmodel.cli.options import DeviceName, Json, LinkName, ModelName, WeightBits, counts, emit, hardware, names
+from accelmodel.cli.progress import working
 from accelmodel.cli.terminal import print_table, say
 from accelmodel.errors import SpecError
 from accelmodel.kvcache.evaluate import HEADINGS, Inputs, bandwidth_words, evaluate
@@ -143,7 +144,8 @@ def cake_command(
         stored=stored,
         loads=_loads(tail=tail, latency=latency, compression=compression, decompression_rate=decompression_rate),
     )
-    data = evaluate(inputs)
+    with working("times to first token"):
+        data = evaluate(inputs)
     if report is not None:
         from accelmodel.report.cake import write_report
 

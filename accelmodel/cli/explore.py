@@ -10,7 +10,8 @@ import typer
 
 from accelmodel.benchmarks import speed
 from accelmodel.cli.options import Json, emit
-from accelmodel.cli.terminal import print_table, progress_bars, say
+from accelmodel.cli.progress import in_turn, progress_bars
+from accelmodel.cli.terminal import print_table, say
 from accelmodel.dse import explore as exploration
 from accelmodel.dse.explore import summary
 from accelmodel.dse.study import load_study
@@ -100,6 +101,6 @@ def benchmark(
     as_json: Json = False,
 ) -> None:
     """Speed on this machine, as ratios: fused kernel, its twins, and the peers."""
-    with progress_bars() as advance:
-        data = speed.benchmark(peers=peers, full=full, progress=lambda stage: advance(stage, 1, 1))
+    with in_turn() as begin:
+        data = speed.benchmark(peers=peers, full=full, progress=begin)
     emit(data) if as_json else print_benchmark(data)
