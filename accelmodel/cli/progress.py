@@ -97,5 +97,5 @@ def _lines(stages: Stages, over: threading.Event) -> None:
         wait = LINE
         for name, stage in list(stages.items())[-1:]:
             parts = f" {stage.done} of {stage.total}," if stage.total > 1 else ""
-            sys.stderr.write(f"accelmodel: {name},{parts} {time.monotonic() - begun:.0f} s\n")
+            sys.stderr.write(f"{name},{parts} {time.monotonic() - begun:.0f} s\n")
             sys.stderr.flush()

@@ -66,7 +66,7 @@ def test_lines_off_a_terminal(watched, capsys):
         wait_for(stream, "\n")
     lines = stream.getvalue().splitlines()
     assert lines
-    assert all(re.fullmatch(r"accelmodel: designs, 3 of 8, \d+ s", line) for line in lines)
+    assert all(re.fullmatch(r"designs, 3 of 8, \d+ s", line) for line in lines)
     assert capsys.readouterr().out == ""
 
 
