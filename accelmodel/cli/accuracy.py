@@ -10,7 +10,8 @@ import typer
 from accelmodel.cli.completion import name_of
 from accelmodel.cli.examples import needs
 from accelmodel.cli.options import Json, emit
-from accelmodel.cli.terminal import print_table, progress_bars, say, write_text
+from accelmodel.cli.progress import in_turn
+from accelmodel.cli.terminal import print_table, say, write_text
 from accelmodel.errors import SpecError
 from accelmodel.specs.names import FORMER
 from accelmodel.units import show
@@ -45,15 +46,11 @@ def calibrate(
     """Fit the constants that no data sheet gives to measured kernels, and write them beside the device."""
     if (device is None) == (library is None):
         raise SpecError(needs("calibrate", "either a DEVICE or a --library"))
-    with progress_bars() as advance:
-
-        def stage_done(stage: str) -> None:
-            advance(stage, 1, 1)
-
+    with in_turn() as begin:
         if library:
-            data = calibrated.calibrate_library(library, output, stage_done)
+            data = calibrated.calibrate_library(library, output, begin)
         else:
-            data = calibrated.calibrate(str(device), measurements, output, stage_done)
+            data = calibrated.calibrate(str(device), measurements, output, begin)
     emit(with_former_names(data)) if as_json else print_calibration(data)
 
 
@@ -78,11 +75,8 @@ def validate(
     """The accuracy table: what others published and measured, beside the model."""
     wanted = {"transfer": transfer, "end_to_end": end_to_end, "hybrid": hybrid, "claims": claims}
     chosen = [name for name, asked in wanted.items() if asked]
-    if chosen == ["claims"]:
-        data = table.validate(*chosen)
-    else:
-        with progress_bars() as advance:
-            data = table.validate(*chosen, progress=lambda stage: advance(stage, 1, 1))
+    with in_turn() as begin:
+        data = table.validate(*chosen, progress=begin)
     if output:
         write_text(output, validation_markdown(data))
     if report:

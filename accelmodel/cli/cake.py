@@ -9,6 +9,7 @@ import typer
 
 from accelmodel.cli.completion import name_of, one_of, several
 from accelmodel.cli.options import DeviceName, Json, LinkName, ModelName, WeightBits, counts, emit, hardware, names
+from accelmodel.cli.progress import working
 from accelmodel.cli.terminal import print_table, say, say_intervals
 from accelmodel.errors import SpecError
 from accelmodel.kvcache.evaluate import HEADINGS, Inputs, bandwidth_words, evaluate
@@ -168,7 +169,8 @@ def cake_command(
         stored=stored,
         loads=_loads(tail=tail, latency=latency, compression=compression, decompression_rate=decompression_rate),
     )
-    data = evaluate(inputs)
+    with working("times to first token"):
+        data = evaluate(inputs)
     if report is not None:
         from accelmodel.report.cake import write_report
 

@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 
 from accelmodel.cli.options import Json, emit
-from accelmodel.cli.terminal import progress_bars, say
+from accelmodel.cli.progress import progress_bars
+from accelmodel.cli.terminal import say
 
 app = typer.Typer(add_completion=False)
 

@@ -12,7 +12,8 @@ from accelmodel.benchmarks import speed
 from accelmodel.benchmarks.peers import checked_out
 from accelmodel.cli.completion import name_of, one_of
 from accelmodel.cli.options import Json, emit
-from accelmodel.cli.terminal import print_table, progress_bars, say
+from accelmodel.cli.progress import in_turn, progress_bars
+from accelmodel.cli.terminal import print_table, say
 from accelmodel.dse import explore as exploration
 from accelmodel.dse.explore import summary
 from accelmodel.dse.study import load_study
@@ -148,6 +149,6 @@ def benchmark(
     folders = checked_out(checkout or [])
     if folders and not peers:
         raise SpecError("--checkout says where a peer is that --peers measures; give --peers as well")
-    with progress_bars() as advance:
-        data = speed.benchmark(peers=peers, full=full, checkouts=folders, progress=lambda stage: advance(stage, 1, 1))
+    with in_turn() as begin:
+        data = speed.benchmark(peers=peers, full=full, checkouts=folders, progress=begin)
     emit(data) if as_json else print_benchmark(data)

@@ -13,6 +13,7 @@ from accelmodel.cli.completion import name_of, one_of
 from accelmodel.cli.examples import needs
 from accelmodel.cli.options import Json, counts, emit, names
 from accelmodel.cli.options import ModelName as Model
+from accelmodel.cli.progress import working
 from accelmodel.cli.terminal import print_table, say
 from accelmodel.cloud.choice import precisions, ranking
 from accelmodel.cloud.fleet import plan_fleet
@@ -157,7 +158,8 @@ def instances(
         most_instances or (MOST if rate else 1), time_model,
     )  # fmt: skip
     offered = Market(names(region), price_kind, prices, instance or (), only).offers()
-    data = ranking(inputs, offered, setups, date.today())
+    with working("ranking instances"):
+        data = ranking(inputs, offered, setups, date.today())
     if report:
         from accelmodel.report.instances import write_report
 
@@ -195,7 +197,8 @@ def fleet(
     _above(max_price, "max-price")
     setup = Setup(load("engine", engine), "none", float(weight_bits), float(kv_bits))
     market = Market(names(region), price_kind, prices, instance or (), only)
-    data = plan_fleet(model, workload, slo, setup=setup, offered=market, max_price=max_price)
+    with working("planning the fleet"):
+        data = plan_fleet(model, workload, slo, setup=setup, offered=market, max_price=max_price)
     emit(data) if as_json else print_fleet(data)
 
 

@@ -45,6 +45,7 @@ from typing import Annotated
 import typer
 
 from accelmodel.cli.options import DeviceName, Json, LinkName, WeightBits, emit
+from accelmodel.cli.progress import working
 from accelmodel.cli.terminal import print_table, say, say_intervals, say_notes
 
 app = typer.Typer(add_completion=False)
@@ -331,16 +332,17 @@ def preserve(
     )
     cluster = _hardware(device, devices, link, shortcuts, settings)
     compared = {name: load("model", name) for name in names(models)}
-    result = speedups(
-        list(compared.values()),
-        cluster,
-        counts(tp, "tp") if tp else [min(PAPER_DEGREE, largest_degree(cluster))],
-        counts(batch, "batch"),
-        counts(context, "context"),
-        phase=cast("RequestPhase", phase),
-        prefetch=_technique("preserve", threshold, rule),
-        precision={"weight_bits": weight_bits, "activation_bits": activation_bits, "kv_bits": kv_bits},
-    )
+    with working("speed-ups"):
+        result = speedups(
+            list(compared.values()),
+            cluster,
+            counts(tp, "tp") if tp else [min(PAPER_DEGREE, largest_degree(cluster))],
+            counts(batch, "batch"),
+            counts(context, "context"),
+            phase=cast("RequestPhase", phase),
+            prefetch=_technique("preserve", threshold, rule),
+            precision={"weight_bits": weight_bits, "activation_bits": activation_bits, "kv_bits": kv_bits},
+        )
     data = speedup_data(result)
     data["operator_intervals"] = by_kind(cluster, "", max(weight_bits, activation_bits), kv_bits)
     if as_json:

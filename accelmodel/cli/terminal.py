@@ -1,12 +1,11 @@
-"""Answers as JSON-ready data, and as tables and progress bars for a terminal."""
+"""Answers as JSON-ready data, and as tables for a terminal."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from accelmodel.errors import SpecError
 
@@ -90,24 +89,6 @@ def say_intervals(factors: Mapping[str, Sequence[float]]) -> None:
     """Print between which factors of the model's times nine of ten measured operators of each kind lie."""
     kinds = ", ".join(f"{kind} {low - 1.0:+.0%}/{high - 1.0:+.0%}" for kind, (low, high) in factors.items())
     say(f"how far single operators may be off (nine of ten measured): {kinds}")
-
-
-@contextmanager
-def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
-    """Give a callable (stage, total, done) that draws progress bars on standard error."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bars:
-        tasks: dict[str, Any] = {}
-
-        def advance(stage: str, total: int, done: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
-            bars.advance(tasks[stage], done)
-
-        yield advance
 
 
 def write_text(path: Path, text: str) -> None:

@@ -34,7 +34,7 @@ def replicas(model: LanguageModel, instances: list[Instance], setup: Setup, tp: 
 
 def seen(replica: Replica, rate: float, prompt: int, answer: int, percentile: float) -> dict[str, float]:
     """Return what users of one replica see at an arrival rate: ``serving.simulate.summary`` with total throughput."""
-    served = simulate(replica.times, replica.rules, open_loop(rate, REQUESTS, prompt, answer, SEED))
+    served = simulate(replica.times, replica.rules, open_loop(rate, REQUESTS, prompt, answer, SEED), gaps=False)
     found = summary(served, percentile)
     return {
         "ttft_s": found["ttft_s"], "tpot_s": found["tpot_s"], "latency_s": found["latency_s"],

@@ -16,10 +16,6 @@ from accelmodel.specs.load import available, load
 
 if TYPE_CHECKING:
     import pandas as pd
-if TYPE_CHECKING:
-    import pandas as pd
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 #: share of the bandwidth at which new keys and values go to the paged cache (prefill of vLLM: 0.4 on H100 and B200,
@@ -28,9 +24,11 @@ WRITING = 0.6
 
 
 def held(touched: Any, device: Device) -> Any:
-    """Return the share of bytes that a measurement finds in L2 which touches as many time after time."""
-    found = np.vectorize(resident_share, otypes=[float])
-    return found(touched, float(device.l2.capacity * device.l2.usable), float(device.l2.ways))
+    """Return the share of bytes that a measurement finds in L2 which touches as many [B] time after time."""
+    # a table repeats a few sizes: each is looked at once
+    sizes, places = np.unique(np.asarray(touched, dtype=float), return_inverse=True)
+    shares = np.vectorize(resident_share, otypes=[float])
+    return shares(sizes, float(device.l2.capacity * device.l2.usable), float(device.l2.ways))[places]
 
 
 def writing(size: Any, found: Any, device: Device) -> Any:
@@ -62,12 +60,11 @@ def matmul_warmth(frame: pd.DataFrame, given: operator_time.Columns, device: Dev
 
     As long as all copies fit, the weights are found there; activations that fit are never in HBM anyway.
     """
-    held = np.vectorize(resident_share, otypes=[float])
-    weights, used = np.asarray(given["weight_bytes"], dtype=float), float(device.l2.capacity * device.l2.usable)
+    weights = np.asarray(given["weight_bytes"], dtype=float)
     activations = np.asarray(given["input_bytes"] + given["output_bytes"], dtype=float)
-    copies, ways = float(device.l2.copies), float(device.l2.ways)
-    cold = activations * (1.0 - held(activations * copies, used, ways))
-    return held(aiconfigurator.copies(frame) * weights * copies, used, ways) * weights / (weights + cold)
+    copies = float(device.l2.copies)
+    cold = activations * (1.0 - held(activations * copies, device))
+    return held(aiconfigurator.copies(frame) * weights * copies, device) * weights / (weights + cold)
 
 
 def library_of(source: str, bits: float) -> KernelLibrary | None:

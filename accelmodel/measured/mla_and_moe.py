@@ -9,6 +9,7 @@ collectives are outside.  Tokens are those of all ranks; rank 0 is the busiest (
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -80,18 +81,21 @@ def _absorbing(device: str) -> Any:
     return aiconfigurator.joined(parts, ("dtype", *SHAPES["mla products"])).assign(bits=16.0), left_out
 
 
-def _kernels_of(frame: Any) -> Any:
-    found = np.full(len(frame), "", dtype=object)
-    for word, name in _EXPERT_KERNELS.items():
-        found[frame["kernel_source"].str.contains(word, regex=False).to_numpy() & (found == "")] = name
-    return found
+def _kernel_of(source: str) -> str:
+    return next((name for word, name in _EXPERT_KERNELS.items() if word in source), "")
+
+
+def _exponent_of(distribution: str) -> float:
+    found = re.search(r"([\d.]+)$", distribution)
+    return float(found[1]) if found else 0.0
 
 
 def _usable(path: Path) -> tuple[Any, int]:
     """Return the rows of a table of experts with a law, and how many others there are."""
     frame = aiconfigurator.read(path).rename(columns={"moe_dtype": "dtype"})
-    frame["kernel"] = _kernels_of(frame)
-    frame["exponent"] = frame["distribution"].str.extract(r"([\d.]+)$", expand=False).astype(float).fillna(0.0)
+    # a table repeats a few words: each is looked at once
+    for column, words, meaning in (("kernel", "kernel_source", _kernel_of), ("exponent", "distribution", _exponent_of)):
+        frame[column] = frame[words].map({word: meaning(word) for word in frame[words].unique()})
     usable = frame["dtype"].isin(_EXPERT_BITS) & (frame["kernel"] != "")
     return frame[usable], int((~usable).sum())
 

@@ -36,7 +36,8 @@ class Served:
 
 
 def _lengths(tokens: npt.ArrayLike, requests: int) -> npt.NDArray[np.int64]:
-    return np.ascontiguousarray(np.broadcast_to(np.asarray(tokens, np.int64), requests))
+    # a copy of its own: the kernel would be compiled anew for arrays that cannot be written
+    return np.array(np.broadcast_to(np.asarray(tokens, np.int64), requests))
 
 
 def open_loop(rate: float, requests: int, prompt: npt.ArrayLike, answer: npt.ArrayLike, seed: int = 1) -> Traffic:
@@ -86,7 +87,8 @@ def step_tables(
     other = np.concatenate([lean[:, : sizes.size, 0], wide[:, batches.size :]], axis=1)
     part = workload(phase="prefill", batch=1, context=news + befores, prefix=befores + 0.0 * news, **work)
     prompts, _ = split_times(model, clusters, part, [news, befores])
-    return [Times(*each) for each in zip(other, decode, prompts, strict=True)]
+    # contiguous: the kernel would be compiled anew for strided tables
+    return [Times(*map(np.ascontiguousarray, each)) for each in zip(other, decode, prompts, strict=True)]
 
 
 def rules_of(engine: Engine, layers: Number, room: Number) -> Rules:
@@ -119,9 +121,10 @@ def simulate(times: Times, rules: Rules, traffic: Traffic, *, gaps: bool = True)
         )
     traffic = traffic._replace(arrival=traffic.arrival.astype(float))
     first, finish = (np.zeros(len(traffic.arrival)) for _ in range(2))
-    between = np.zeros(int(traffic.answer.sum()) if gaps else 0)
+    between = np.empty((2, int(traffic.answer.sum()) if gaps else 0))
     count = serve(traffic, times, rules, first, finish, between)
-    return Served(traffic, first, finish, between[:count])
+    time, alike = between[:, :count]
+    return Served(traffic, first, finish, np.repeat(time, alike.astype(np.int64)))
 
 
 def summary(served: Served, percentile: float = 50.0) -> dict[str, float]:

@@ -55,7 +55,8 @@ def dense_peaks(compute: Compute, bits: Any) -> Any:
         4, 8 (floating point) or 16 [bit].
     """
     peaks = {16.0: compute.peak_16bit, 8.0: compute.peak_8bit_float, 4.0: compute.peak_4bit}
-    return np.array([peaks[each] or compute.peak_16bit for each in np.asarray(bits)])
+    different, places = np.unique(np.asarray(bits), return_inverse=True)
+    return np.array([peaks[each] or compute.peak_16bit for each in different])[places]
 
 
 @dataclass(frozen=True, config=CONFIG)

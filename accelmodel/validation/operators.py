@@ -143,7 +143,7 @@ def uncalibrated(progress: Progress | None = None) -> dict[str, tuple[float, flo
     ratios: dict[tuple[str, str], list[Any]] = {}
     for name in fitted():
         if progress:
-            progress(name)
+            progress(f"{name} as a chip that was not measured")
         device = load("device", name)
         model, _ = transferred(device)
         for kind, group in MEASURED.items():

@@ -175,6 +175,7 @@ def fit_entry(frame: pd.DataFrame, host: Host) -> Host:
     chosen = frame.iloc[order[:: -(-len(order) // ENOUGH)]]
     measured = chosen["ttft"].to_numpy()
 
+    @cache
     def error(candidate: Host) -> float:
         predicted = predict(chosen, dict.fromkeys(chosen["engine"], candidate))[0]
         return float(np.mean(np.abs(np.log(predicted / measured))))

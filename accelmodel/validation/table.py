@@ -80,6 +80,15 @@ def _region() -> dict[str, Any]:
     return {"tested": int(holds.size), "holds": len(points), "points": points}
 
 
+def _claims(progress: Progress | None) -> dict[str, Any]:
+    if progress:
+        progress("published claims")
+    rows = [*claim_rows(), *operator_rows(), *own_rows()]
+    if progress:
+        progress("constants for which all claims of PRESERVE hold")
+    return {"rows": rows, "region": _region()}
+
+
 def _transfer(progress: Progress | None) -> dict[str, Any]:
     factors = operators.uncalibrated(progress)
     # "untuned" is what earlier versions called it
@@ -99,7 +108,7 @@ QUESTIONS: dict[str, Callable[[Progress | None], dict[str, Any]]] = {
     "transfer": _transfer,
     "end_to_end": _end_to_end,
     "hybrid": lambda progress: {"rows": hybrid_rows(progress)},
-    "claims": lambda _: {"rows": [*claim_rows(), *operator_rows(), *own_rows()], "region": _region()},
+    "claims": _claims,
 }
 
 

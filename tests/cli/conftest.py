@@ -7,7 +7,13 @@ import sys
 
 import pytest
 
-from accelmodel.cli import app
+from accelmodel.cli import app, progress
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch):
+    """However slow the machine is, no progress among what a command says."""
+    monkeypatch.setattr(progress, "QUIET", 3600.0)
 
 
 @pytest.fixture

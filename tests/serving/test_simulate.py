@@ -9,11 +9,12 @@ import pytest
 from builders import FLAT, LINEAR, RULES
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twins.batching import served as served_one_by_one
 
 import accelmodel as am
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.laws.jit import running
-from accelmodel.laws.kernels.batching import Rules, curve, serve, surface
+from accelmodel.laws.kernels.batching import Rules, Times, curve, serve, surface
 from accelmodel.serving.simulate import closed_loop, open_loop, rules_of, simulate, steady, step_tables, summary
 from accelmodel.specs.load import load
 
@@ -133,30 +134,71 @@ def test_kv_cache_limits_who_is_admitted():
         simulate(FLAT, RULES._replace(room=20.0), closed_loop(1, 1, 16, 10))
 
 
-@given(st.integers(1, 40), st.integers(0, 64), st.integers(0, 6), st.integers(60, 400), st.integers(0, 10**6))
-@settings(max_examples=40)
-def test_compiled_is_plain_and_every_token_is_served(users, chunk, patience, room, seed):
-    """The same code without compilation gives the same times; tokens, order and causality hold."""
+#: how an engine makes up steps, and when it looks at the queue
+ENGINES = st.builds(
+    Rules,
+    max_num_seqs=st.integers(1, 9),
+    room=st.integers(60, 400).map(float),
+    max_num_batched_tokens=st.sampled_from([0, 0, 1, 7, 30]),
+    patience=st.sampled_from([0, 0, 3, 20]),
+    fixed=st.sampled_from([0.0, 0.0011, 0.01]),
+    each=st.sampled_from([0.0, 0.0003]),
+    prompt=st.sampled_from([0.0, 0.002]),
+    overlapped=st.booleans(),
+    entry=st.sampled_from([0.0, 0.0031]),
+    entry_token=st.sampled_from([0.0, 1.3e-4]),
+    gather=st.sampled_from([0, 0, 2, 15]),
+    apart=st.booleans(),
+    poll=st.sampled_from([0, 0, 4, 25]),
+)
+
+
+@given(ENGINES, st.booleans(), st.integers(0, 10**6))
+@settings(max_examples=60)
+def test_events_are_the_steps_one_by_one(rules, closed, seed):
+    """Sums of runs of steps, steps one by one in the same code, and the twin: the same times of every token."""
     draw = np.random.default_rng(seed)
-    traffic = closed_loop(min(users, 30), 30, draw.integers(1, 40, 30), draw.integers(1, 20, 30))
-    rules = Rules(8, float(room), chunk, patience, 0.001, 0.0005, 0.002, bool(seed % 2))
-    rules = rules._replace(
-        entry=0.003 * (seed % 3), entry_token=1e-4, gather=seed % 4, apart=bool(seed % 5), poll=seed % 3
-    )
+    prompt, answer = draw.integers(1, 30, 20), draw.integers(1, draw.integers(2, 32), 20)
+    traffic = closed_loop(int(draw.integers(1, 21)), 20, prompt, answer)
+    if not closed:
+        traffic = open_loop(float(draw.choice([3.0, 30.0, 300.0])), 20, prompt, answer, seed)
+    times = Times(*(draw.random(shape) * 0.01 for shape in ((20,), (12, 20), (20, 20))))
+    events, steps = (simulate(times, rules, traffic, gaps=gaps) for gaps in (False, True))
+    twin = served_one_by_one(traffic, times, rules)
+    for found in (events, steps):
+        assert found.first == pytest.approx([each.tokens[0] for each in twin], rel=1e-12)
+        assert found.finish == pytest.approx([each.tokens[-1] for each in twin], rel=1e-12)
+        assert found.traffic.arrival == pytest.approx([each.arrival for each in twin], rel=1e-12)
+    between = np.concatenate([np.diff(each.tokens) for each in twin])
+    assert np.sort(steps.gaps) == pytest.approx(np.sort(between), rel=1e-9, abs=1e-12)
+    assert len(events.gaps) == 0
+
+
+@given(ENGINES, st.integers(0, 10**6))
+@settings(max_examples=20)
+def test_compiled_is_plain_and_tokens_come_in_order(rules, seed):
+    """The same code without compilation gives the same times; order and causality hold."""
+    draw = np.random.default_rng(seed)
+    traffic = closed_loop(20, 30, draw.integers(1, 30, 30), draw.integers(1, 30, 30))
     with running("compiled"):
         served = simulate(LINEAR, rules, traffic)
-    first, finish, gaps = np.zeros(30), np.zeros(30), np.zeros(int(traffic.answer.sum()))
+    first, finish, gaps = np.zeros(30), np.zeros(30), np.zeros((2, int(traffic.answer.sum())))
     plain = traffic._replace(arrival=traffic.arrival.copy())
     count = serve.plain(plain, LINEAR, rules, first, finish, gaps)
     assert finish == pytest.approx(served.finish, rel=1e-12)
-    assert gaps[:count] == pytest.approx(served.gaps, rel=1e-12)
-    assert len(served.gaps) == traffic.answer.sum() - 30
-    lean = simulate(LINEAR, rules, traffic, gaps=False)
-    assert (lean.finish == served.finish).all()
-    assert len(lean.gaps) == 0
+    assert np.repeat(gaps[0, :count], gaps[1, :count].astype(int)) == pytest.approx(served.gaps, rel=1e-12)
     assert (served.first > served.traffic.arrival).all()
     assert (served.finish >= served.first).all()
     assert (np.diff(served.first) >= -1e-12).all()
+
+
+def test_a_million_steps_are_an_arithmetic_series():
+    """Two users in step, steps of 8 ms and 1 us for each token of context."""
+    line = 2.0 ** np.arange(25) * 1e-6
+    times = Times(np.full(25, 0.008), np.broadcast_to(line, (12, 25)).copy(), np.zeros((25, 25)))
+    served = simulate(times, RULES, closed_loop(2, 2, 100, 1_000_001), gaps=False)
+    contexts = 100 + 1 + np.arange(1, 1_000_001)
+    assert served.finish - served.first == pytest.approx([0.008 * 1_000_000 + 1e-6 * contexts.sum()] * 2, rel=1e-12)
 
 
 def test_tables_are_the_step_model(warm):

@@ -1,10 +1,12 @@
-"""Continuous batching, step by step: the event simulation of one server, compiled since a step needs the one before.
+"""Continuous batching: the event simulation of one server, compiled since an event needs the one before.
 
-Compiled, 2,000 requests of 256 tokens take some 5 ms; the same code as plain Python some 1,000 times as long.
+Compiled, 2,000 requests of 256 tokens or 600 of 20,000 take some 0.3 ms; the same code as plain Python some 17 ms.
 """
 
 from __future__ import annotations
 
+import heapq
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,14 +49,14 @@ class Rules(NamedTuple):
     poll: int = 0  #: decode steps between looks at the queue; it is also looked at after a step with prompts
 
 
-#: decode step at which a sequence ends whose prompt is not computed
+#: more decode steps than there are
 NEVER = 2**62
 
 
 @law
 def place(x: float, points: int) -> tuple[int, float]:
     """Index of the power of two below x >= 1, and how far x is on the way to the next; beyond the last, on from it."""
-    index = min(int(np.floor(np.log2(x))), points - 2)
+    index = min(math.frexp(x)[1] - 1, points - 2)
     return index, x / 2.0**index - 1.0
 
 
@@ -85,15 +87,6 @@ def step_time(device: float, sequences: float, prompts: float, rules: Rules) -> 
     return base + rules.each * sequences + rules.prompt * prompts
 
 
-class Slots(NamedTuple):
-    """The sequences at work, in order of admission; those whose prompts are not computed are the last of them."""
-
-    who: Any  #: request
-    done: Any  #: tokens of its prompt that are computed
-    ends: Any  #: decode step that completes its answer, counted from the start
-    last: Any  #: time of its last token [s]
-
-
 @law
 def enter(ready: Any, r: int, traffic: Traffic, rules: Rules) -> None:
     """Set when a request that has arrived is in the queue: the host reads one prompt after another [s]."""
@@ -121,105 +114,38 @@ def release(ready: Any, released: int, now: float, traffic: Traffic, rules: Rule
     return released + 1
 
 
+class Waits(NamedTuple):
+    """What holds the queue back, counted in steps."""
+
+    since: int  #: decode steps since the last admission
+    held: int  #: steps that the first of the queue has waited
+    looked: int  #: decode steps since the last look at the queue
+
+
+@law
+def looks(waits: Waits, rules: Rules) -> bool:
+    """Whether the rules let the engine look at the queue now."""
+    return waits.since >= rules.patience and waits.held >= rules.gather and waits.looked >= rules.poll
+
+
+@law
+def fits(queue: int, active: int, used: float, traffic: Traffic, rules: Rules) -> bool:
+    """Whether there are sequences and KV cache left for the first of the queue, if there is one."""
+    if queue == traffic.arrival.shape[0] or active >= rules.max_num_seqs:
+        return False
+    return used + traffic.prompt[queue] + traffic.answer[queue] <= rules.room
+
+
 @law
 def admit(
-    slots: Slots, traffic: Traffic, rules: Rules, ready: Any, active: int, queue: int, used: float, now: float
-) -> tuple[int, int, float]:
-    """Admit waiting requests in order while slots and KV cache last; return active, queue and KV cache in use."""
-    prompt = traffic.prompt
-    answer = traffic.answer
-    while (
-        queue < ready.shape[0]
-        and ready[queue] <= now
-        and active < rules.max_num_seqs
-        and used + prompt[queue] + answer[queue] <= rules.room
-    ):
-        slots.who[active] = queue
-        slots.done[active] = 0
-        slots.ends[active] = NEVER
-        used += prompt[queue] + answer[queue]
+    traffic: Traffic, rules: Rules, ready: Any, active: int, queue: int, used: float, now: float
+) -> tuple[int, float]:
+    """Admit waiting requests in order while they fit; return queue and KV cache in use."""
+    while fits(queue, active, used, traffic, rules) and ready[queue] <= now:
+        used += traffic.prompt[queue] + traffic.answer[queue]
         active += 1
         queue += 1
-    return active, queue, used
-
-
-@law
-def prompts(slots: Slots, begin: int, end: int, prompt: Any, times: Times, budget: int) -> tuple[int, int, float]:
-    """Compute prompts from one slot to another; tokens, prompts that it finishes, time of their attention [s]."""
-    tokens = 0
-    finished = 0
-    device = 0.0
-    for s in range(begin, end):
-        r = slots.who[s]
-        taken = min(prompt[r] - slots.done[s], budget - tokens)
-        if taken == 0:
-            break
-        device += surface(times.prompt_attention, taken, slots.done[s] + 1.0)
-        slots.done[s] += taken
-        tokens += taken
-        finished += 1 if slots.done[s] == prompt[r] else 0
-    return tokens, finished, device
-
-
-@law
-def begin(slots: Slots, start: int, end: int, now: float, tick: int, traffic: Traffic, first: Any) -> tuple[float, int]:
-    """Give sequences their first token, with the end of their prompts; return their tokens, and when one first ends."""
-    tokens = 0.0
-    soonest = NEVER
-    for s in range(start, end):
-        r = slots.who[s]
-        first[r] = now
-        slots.last[s] = now
-        slots.ends[s] = tick + traffic.answer[r] - 1
-        soonest = min(soonest, slots.ends[s])
-        tokens += traffic.prompt[r] + 1.0
-    return tokens, soonest
-
-
-@law
-def note(slots: Slots, decoding: int, now: float, gaps: Any, written: int) -> int:
-    """Write the times between tokens of a decode step that ends now, if asked for; return how many are written."""
-    if gaps.shape[0] == 0:
-        return written
-    for s in range(decoding):
-        gaps[written + s] = now - slots.last[s]
-        slots.last[s] = now
-    return written + decoding
-
-
-@law
-def move(slots: Slots, s: int, to: int) -> None:
-    """Move a sequence to another slot."""
-    slots.who[to] = slots.who[s]
-    slots.done[to] = slots.done[s]
-    slots.ends[to] = slots.ends[s]
-    slots.last[to] = slots.last[s]
-
-
-@law
-def depart(slots: Slots, active: int, tick: int, gone: Any) -> tuple[int, int, int]:
-    """Take out the sequences that have ended, and note who they are; return how many stay and go, and the next end."""
-    stay = 0
-    leave = 0
-    soonest = NEVER
-    for s in range(active):
-        if slots.ends[s] > tick:
-            move(slots, s, stay)
-            soonest = min(soonest, slots.ends[s])
-            stay += 1
-        else:
-            gone[leave] = slots.who[s]
-            leave += 1
-    return stay, leave, soonest
-
-
-@law
-def empty_slots(count: int) -> Slots:
-    """Return slots for so many sequences."""
-    return Slots(
-        who=np.zeros(count, np.int64), done=np.zeros(count, np.int64), ends=np.zeros(count, np.int64),
-        last=np.zeros(count),
-    )  # fmt: skip
+    return queue, used
 
 
 @law
@@ -230,16 +156,135 @@ def token_budget(decoding: int, mixed: bool, rules: Rules) -> int:
     return max(rules.max_num_batched_tokens - (decoding if mixed else 0), 1)
 
 
-def _serving(traffic: Traffic, times: Times, rules: Rules, *_: Any) -> float:
-    """Time that the interpreter takes [s]: a sequence at a time, for each of its tokens."""
-    return 1e-5 * float(np.sum(traffic.answer))
+@law
+def prompts(head: int, queue: int, done: int, prompt: Any, times: Times, budget: int) -> tuple[int, int, int, float]:
+    """Compute prompts in order of admission, of the first of which some tokens are computed.
+
+    Returns
+    -------
+    tuple
+        The next request whose prompt is not computed, its tokens that are; tokens of the step, time of their attention
+        [s].
+    """
+    tokens = 0
+    device = 0.0
+    while head < queue and tokens < budget:
+        taken = min(prompt[head] - done, budget - tokens)
+        device += surface(times.prompt_attention, taken, done + 1.0)
+        done += taken
+        tokens += taken
+        if done == prompt[head]:
+            head += 1
+            done = 0
+    return head, done, tokens, device
+
+
+@law
+def series(near: float, far: float, count: int, least: float) -> float:
+    """Sum of an arithmetic series from its first and last term, each of them taken as ``least`` at least."""
+    if near > far:
+        near, far = far, near
+    if near >= least:
+        return count * (near + far) / 2.0
+    if far <= least:
+        return count * least
+    step = (far - near) / (count - 1)
+    below = min(int((least - near) / step) + 1, count - 1)
+    return below * least + (count - below) * (near + below * step + far) / 2.0
+
+
+@law
+def decode_time(sequences: int, there: float, steps: int, times: Times, rules: Rules) -> float:
+    """Time of decode steps of the same sequences [s], of which the KV cache holds ``there`` tokens before.
+
+    Every context grows by a token a step, and the time of a step is linear between powers of two of the mean context:
+    an arithmetic series from each to the next.
+    """
+    table = times.decode_attention
+    row, part = place(sequences, table.shape[0])
+    other = curve(times.other, sequences)
+    last = table.shape[1] - 2
+    context = there / sequences + 1.0
+    total = 0.0
+    left = steps
+    while left > 0:
+        i, _ = place(context, table.shape[1])
+        start = 2.0**i
+        count = left if i == last else min(left, int(np.ceil(2.0 * start - context)))
+        near = table[row, i] * (1.0 - part) + table[row + 1, i] * part
+        slope = (table[row, i + 1] * (1.0 - part) + table[row + 1, i + 1] * part - near) / start
+        near += other + slope * (context - start)
+        total += series(near, near + slope * (count - 1), count, rules.fixed if rules.overlapped else 0.0)
+        context += count
+        left -= count
+    return total + steps * (rules.each * sequences + (0.0 if rules.overlapped else rules.fixed))
+
+
+@law
+def steps_before(ready: float, now: float, sequences: int, there: float, most: int, times: Times, rules: Rules) -> int:
+    """Decode steps after which a request is ready, ``most`` at most."""
+    if most == 1 or now + decode_time(sequences, there, most, times, rules) < ready:
+        return most
+    low = 0
+    high = most
+    while high - low > 1:
+        middle = (low + high) // 2
+        if now + decode_time(sequences, there, middle, times, rules) < ready:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+@law
+def steps_held(waits: Waits, waiting: bool, able: bool, rules: Rules) -> int:
+    """Decode steps for which the rules hold the queue back; ``NEVER`` if nobody could be admitted afterwards."""
+    if waits.since < rules.patience:
+        return rules.patience - waits.since
+    if waiting and waits.held < rules.gather:
+        return rules.gather - waits.held
+    return max(rules.poll - waits.looked, 1) if waiting and able else NEVER
+
+
+@law
+def waited(waits: Waits, steps: int, waiting: bool, rules: Rules) -> Waits:
+    """Return the counts after decode steps in which looks at the queue, if there are any, admit nobody."""
+    looked = waits.looked + steps
+    after = steps - max(rules.poll - waits.looked, 1)
+    if after > 0 and waits.since >= rules.patience and waits.held >= rules.gather:
+        looked = (after - 1) % max(rules.poll, 1) + 1
+    return Waits(waits.since + steps, waits.held + steps if waiting else 0, looked)
+
+
+@law
+def note(now: float, last: float, decoding: int, begun: Any, answer: Any, gaps: Any) -> int:
+    """Write the times between tokens of a decode step, and how many are alike; return how many are written.
+
+    Sequences that have begun since the decode step before, at the times ``begun``, are the last of those that decode.
+    """
+    written = 1
+    for i in range(begun.shape[0]):
+        if answer[i] > 1:
+            gaps[0, written] = now - begun[i]
+            gaps[1, written] = 1.0
+            written += 1
+    gaps[0, 0] = now - last
+    gaps[1, 0] = decoding + 1 - written
+    return written
+
+
+def _serving(traffic: Traffic, times: Times, rules: Rules, first: Any, finish: Any, gaps: Any) -> float:
+    """Time that the interpreter takes [s]: for each request, or where gaps are asked for, for each of its tokens."""
+    return 1e-5 * float(np.sum(traffic.answer)) if gaps.size else 2e-5 * len(traffic.answer)
 
 
 @kernel(_serving)
 def serve(traffic: Traffic, times: Times, rules: Rules, first: Any, finish: Any, gaps: Any) -> int:
     """Serve requests in order of arrival; return how many gaps between tokens were written.
 
-    A request is admitted when KV cache for its whole length is free: no preemption.
+    A request is admitted when KV cache for its whole length is free: no preemption.  Decode steps between two events
+    (a sequence ends, a request is ready, the queue is looked at to some effect) are summed in closed form, which is
+    exact but for rounding.
 
     Parameters
     ----------
@@ -248,64 +293,68 @@ def serve(traffic: Traffic, times: Times, rules: Rules, first: Any, finish: Any,
         comes with the end of its prompt.
     first, finish : ndarray (request)
         Filled with the times of the first and the last token [s].
-    gaps : ndarray (tokens of all answers, or none)
-        Filled with the times between tokens of a sequence [s], unless it is empty.
+    gaps : ndarray (2, tokens of all answers, or none)
+        Filled with the times between tokens of a sequence [s] and how many are alike, step by step, unless it is empty.
     """
-    length = traffic.prompt + traffic.answer
-    slots = empty_slots(rules.max_num_seqs)
-    gone = np.zeros(rules.max_num_seqs, np.int64)
+    count = traffic.arrival.shape[0]
     ready, released = arrivals(traffic, rules)
     mixed = rules.max_num_batched_tokens > 0 and not rules.apart
+    longest_run = 1 if gaps.shape[1] > 0 else NEVER
+    # heap of the sequences that decode: decode step that completes the answer x count + request; the last never ends
+    ends = [NEVER]
+    waits = Waits(0, 0, 0)
     now = 0.0
+    last = 0.0  # end of the last decode step
     tick = 0  # decode steps so far
     queue = 0  # next request to admit
-    active = 0  # sequences in slots
-    pending = 0  # of them, those whose prompts are not computed
+    head = 0  # next request whose prompt is not computed
+    done = 0  # tokens of it that are
+    fresh = 0  # requests that had begun at the last decode step
     used = 0.0  # tokens of KV cache that are reserved
     there = 0.0  # tokens of KV cache of the sequences that decode
-    soonest = NEVER  # decode step at which the next sequence ends
-    ended = 0
     written = 0
-    since = 0  # decode steps since the last admission
-    held = 0  # steps that the first of the queue has waited
-    looked = 0  # decode steps since the last look at the queue
-    while ended < ready.shape[0]:
-        decoding = active - pending
-        if decoding == 0 or (since >= rules.patience and held >= rules.gather and looked >= rules.poll):
-            active, queue, used = admit(slots, traffic, rules, ready, active, queue, used, now)
-            if active > decoding + pending:
-                since = 0
-                held = 0
-            pending = active - decoding
-            looked = 0
+    while head < count or len(ends) > 1:
+        decoding = len(ends) - 1
+        if decoding == 0 or looks(waits, rules):
+            admitted, used = admit(traffic, rules, ready, decoding + queue - head, queue, used, now)
+            waits = Waits(0, 0, 0) if admitted > queue else Waits(waits.since, waits.held, 0)
+            queue = admitted
+        active = decoding + queue - head
         if active == 0:
             now = max(now, ready[queue])
             continue
-        held = held + 1 if queue < ready.shape[0] and ready[queue] <= now else 0
-        budget = token_budget(decoding, mixed, rules)
-        tokens, finished, device = prompts(slots, decoding, active, traffic.prompt, times, budget)
-        looked = looked + 1 if tokens == 0 else rules.poll
-        decodes = decoding > 0 and (mixed or tokens == 0)
-        if decodes:
-            tokens += decoding
-            since += 1
-            tick += 1
-            there += decoding
-            device += surface(times.decode_attention, decoding, there / decoding)
-        now += step_time(device + curve(times.other, tokens), decoding if decodes else 0.0, finished, rules)
-        written = note(slots, decoding if decodes else 0, now, gaps, written)
-        begun, end = begin(slots, decoding, decoding + finished, now, tick, traffic, first)
-        there += begun
-        soonest = min(soonest, end)
-        pending -= finished
-        if soonest > tick:
-            continue
-        active, leaving, soonest = depart(slots, active, tick, gone)
-        ended += leaving
-        for s in range(leaving):
-            r = gone[s]
+        waiting = queue < count and ready[queue] <= now
+        before = head
+        if head < queue:
+            steps = 1 if mixed and decoding > 0 else 0
+            beside = steps * decoding
+            budget = token_budget(decoding, mixed, rules)
+            head, done, tokens, device = prompts(head, queue, done, traffic.prompt, times, budget)
+            device += surface(times.decode_attention, beside, there / max(beside, 1) + 1.0)
+            now += step_time(device + curve(times.other, tokens + beside), beside, head - before, rules)
+            waits = Waits(waits.since + steps, waits.held + 1 if waiting else 0, rules.poll)
+        else:
+            held = steps_held(waits, waiting, fits(queue, active, used, traffic, rules), rules)
+            steps = min(ends[0] // count - tick, held, longest_run)
+            if queue < count and not waiting:
+                steps = steps_before(ready[queue], now, decoding, there, steps, times, rules)
+            now += decode_time(decoding, there, steps, times, rules)
+            waits = waited(waits, steps, waiting, rules)
+        tick += steps
+        there += steps * decoding
+        if steps > 0 and longest_run == 1:
+            written += note(now, last, decoding, first[fresh:before], traffic.answer[fresh:before], gaps[:, written:])
+        if steps > 0:
+            last = now
+            fresh = before
+        for r in range(before, head):
+            first[r] = now
+            there += traffic.prompt[r] + 1.0
+            heapq.heappush(ends, (tick + traffic.answer[r] - 1) * count + r)
+        while ends[0] // count <= tick:
+            r = heapq.heappop(ends) % count
             finish[r] = now
-            used -= length[r]
-            there -= length[r]
+            used -= traffic.prompt[r] + traffic.answer[r]
+            there -= traffic.prompt[r] + traffic.answer[r]
             released = release(ready, released, now, traffic, rules)
     return written
