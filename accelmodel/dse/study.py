@@ -280,8 +280,9 @@ def load_study(name: str = "preserve-l2", objective: str | None = None) -> Study
     try:
         study = Study.model_validate({**_named(content, path), "name": path.stem, "digest": digest})
     except pydantic.ValidationError as error:
-        places = [(".".join(str(part) for part in item["loc"]), item["msg"]) for item in error.errors()]
-        raise listed([f"{path}: {place}: {message}" for place, message in places]) from None
+        place = facts.places(path, "study")
+        faults = [(".".join(str(part) for part in item["loc"]), item["msg"]) for item in error.errors()]
+        raise listed([f"{place(name)}: {name}: {message}" for name, message in faults]) from None
     if objective:
         study = study.model_copy(update={"study": study.study.model_copy(update={"objective": objective})})
     return _check(study, str(path))

@@ -86,8 +86,9 @@ def override(spec: S, changes: Mapping[str, Any] | None = None, /, **fields: Any
         if field in spelt:
             raise SpecError(f"{field}: is given twice, as {spelt[field]} and as {name}; leave one out")
         spelt[field] = name
-        if isinstance(value, str) and not isinstance(value_of(spec, field), str):
-            value = parse(value, units[field], what=name)
+        now = value_of(spec, field)
+        if isinstance(value, str) and not isinstance(now, str):
+            value = parse(value, units[field], what=name, near=now if isinstance(now, float) else 0.0)
         values[field] = word(spec_type, value)
         sourced[field] = facts.given(sourced.get(field), value, units[field])
     whole = {f.name: getattr(spec, f.name) for f in dataclasses.fields(cast(Any, spec_type))}

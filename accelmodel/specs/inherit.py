@@ -217,7 +217,7 @@ def _sound(file: FactFile) -> FactFile:
 def refused(file: FactFile) -> SpecError:
     """Return the error that says what is wrong in a file; where its table is missing, only that."""
     missing = {name: text for name, text in file.faults.items() if text.startswith("needs a table")}
-    return listed([f"{file.path}: {name}: {text}" for name, text in (missing or file.faults).items()])
+    return listed([f"{file.place(name)}: {name}: {text}" for name, text in (missing or file.faults).items()])
 
 
 def fitted_facts(path: Path) -> FactFile | None:

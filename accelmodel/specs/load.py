@@ -83,7 +83,8 @@ def _from_file(kind: str, path: Path, fitted: bool = True) -> Spec:
         notes = (*notes, *origins(found))
     values = {name: fact.value for name, fact in found.items()}
     about = {"name": file.name, "facts": found, "digest": _digest(digests), "residuals": residuals, "notes": notes}
-    spec = build(spec_type, {**values, **about}, str(path), file.faults, [field for _, field, *_ in DERIVE.values()])
+    follow = [field for _, field, *_ in DERIVE.values()]
+    spec = build(spec_type, {**values, **about}, str(path), file.faults, follow, file.place)
     if isinstance(spec, Device):
         spec = dataclasses.replace(spec, notes=(*notes, *implausible(spec)))
     return spec
@@ -175,7 +176,7 @@ def load(kind: str, name: Name, *, fitted: bool = True) -> Any:
     elif isinstance(name, str):
         path = path_of(kind, name)
     else:
-        raise SpecError(f"{kind} {brief(name)}: is neither a name nor a path; allowed: {', '.join(available(kind))}")
+        raise SpecError(f"{kind} {brief(name)}: is neither a name nor a path; give for example {available(kind)[0]!r}")
     if name in available(kind):
         return _shipped(kind, path, fitted)
     if path.suffix == ".json" and kind == "model":
