@@ -21,6 +21,9 @@ class SpecError(ValueError):
     accelmodel.errors.SpecError: unknown device 'h100-sxn', did you mean 'h100-sxm'? Allowed: h100-sxm, mi300x
     """
 
+    #: what is wrong, a line each, where it is several things
+    lines: tuple[str, ...] = ()
+
 
 class Infeasible(ValueError):
     """The input is well formed but cannot exist: it does not fit, or no choice meets the constraints.
@@ -55,7 +58,14 @@ def listed(lines: Sequence[str], most: int = 10) -> SpecError:
     'a: is missing\\nb: is missing\\nand 1 more'
     """
     more = [f"and {len(lines) - most} more"] if len(lines) > most else []
-    return SpecError("\n".join([*lines[:most], *more]))
+    error = SpecError("\n".join([*lines[:most], *more]))
+    error.lines = (*lines[:most], *more)
+    return error
+
+
+def inside(where: str, error: SpecError) -> SpecError:
+    """Return an error with the place in which the file that it speaks of was named, before each of its lines."""
+    return listed([f"{where}: {line}" for line in error.lines or [str(error)]], most=len(error.lines) or 1)
 
 
 def brief(value: object) -> str:

@@ -11,7 +11,9 @@ import math
 import re
 from typing import Any, NamedTuple, TypeVar
 
-from accelmodel.errors import SpecError, brief
+import numpy as np
+
+from accelmodel.errors import Infeasible, SpecError, brief
 from accelmodel.symbols import UNITS, meant, unit_factor, written
 
 _QUANTITY = re.compile(r"^\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*$")
@@ -163,6 +165,10 @@ NOMENCLATURE: dict[str, Term] = {
 }
 
 
+#: variables that are infinite where what they tell of never happens; JSON has null there
+NEVER = ("crossover_bandwidth",)
+
+
 def described(name: str) -> dict[str, str]:
     """Return the attributes of a variable or a coordinate of an answer: ``units``, ``long_name``, ``description``.
 
@@ -175,11 +181,55 @@ def described(name: str) -> dict[str, str]:
     return {"units": term.unit, "long_name": name.replace("_", " "), "description": term.meaning}
 
 
+def need_finite(value: Any, where: str = "answer") -> None:
+    """Raise Infeasible if a number of an answer is not finite: every answer passes here, and so no such number leaves.
+
+    Parameters
+    ----------
+    value : float, array, list or mapping
+        Nested as deep as it may be; what is absent is None, and words pass.
+    where : str
+        What the error names.
+
+    Examples
+    --------
+    >>> need_finite({"rows": [{"time_s": 1.0, "ttft_s": None}]})
+    >>> need_finite({"rows": [{"time_s": math.nan}]})
+    Traceback (most recent call last):
+    ...
+    accelmodel.errors.Infeasible: answer.rows.0.time_s is nan: the question has no finite answer; look for a value \
+that is 0, or far too small or large
+    """
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            need_finite(inner, f"{where}.{name}")
+    elif isinstance(value, list | tuple):
+        for place, inner in enumerate(value):
+            need_finite(inner, f"{where}.{place}")
+    elif isinstance(value, float | np.floating | np.ndarray):
+        numbers = np.asarray(value)
+        if numbers.dtype.kind == "f" and not np.isfinite(numbers).all():
+            worst = numbers[~np.isfinite(numbers)].flat[0]
+            raise Infeasible(
+                f"{where} is {worst}: the question has no finite answer; look for a value that is 0, or far too small "
+                "or large"
+            )
+
+
 def label(dataset: Labelled) -> Labelled:
     """Return the dataset, each of its variables described; what a coordinate already says of itself stays.
 
     Coordinates whose name is not in ``NOMENCLATURE`` are the caller's own and left as they are.
+
+    Raises
+    ------
+    Infeasible
+        If a number where the answer is feasible is not finite, see ``need_finite``.
     """
+    for name, variable in dataset.data_vars.items():
+        if name not in NEVER and isinstance(variable.data, np.ndarray):  # not what is yet to be computed
+            told = variable.where(dataset["feasible"], 0.0) if _masked(dataset, variable) else variable
+            need_finite(told.values, str(name))
     for name in dataset.data_vars:
         dataset[name].attrs = described(name)
     for name, coordinate in dataset.coords.items():
@@ -229,7 +279,9 @@ def parse(text: str | float, unit: str, *, what: str = "quantity", near: float =
     shown, example = brief(text), "1.5" if unit == "1" else written(1.5, unit, near)
     match = _QUANTITY.match(text if isinstance(text, str) else _in_digits(text))
     if match is None:
-        raise SpecError(f"{what}: {shown} is not a number{' with a unit' * (unit != '1')}; give for example '{example}'")
+        raise SpecError(
+            f"{what}: {shown} is not a number{' with a unit' * (unit != '1')}; give for example '{example}'"
+        )
     number, symbol = float(match[1]), match[2]
     if not math.isfinite(number):
         raise SpecError(f"{what}: {shown} is not a finite number")
@@ -247,6 +299,11 @@ def parse(text: str | float, unit: str, *, what: str = "quantity", near: float =
     if not math.isfinite(value):
         raise SpecError(f"{what}: {shown} is not a finite number")
     return value
+
+
+def _masked(dataset: Any, variable: Any) -> bool:
+    """Tell whether a variable says nothing where the answer is not feasible."""
+    return "feasible" in dataset and variable.dtype.kind == "f" and set(dataset["feasible"].dims) <= set(variable.dims)
 
 
 def _in_digits(value: object) -> str:

@@ -19,6 +19,7 @@ FLOORS = (
     ("accelmodel", "errors"),
     ("symbols",),
     ("units",),
+    ("estimates",),
     ("laws",),
     ("specs",),
     ("inference",),

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accelmodel.errors import SpecError
-from accelmodel.units import NOMENCLATURE, label, parse, show, unit_factor
+from accelmodel.symbols import unit_factor
+from accelmodel.units import NOMENCLATURE, label, parse, show
 
 #: every SI unit that a field of a specification or an answer has
 SHOWN = (

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from accelmodel.cli.options import Json, emit
+from accelmodel.cli.options import Json, answer
 from accelmodel.cli.terminal import print_table, progress_bars, say, write_text
 from accelmodel.errors import SpecError
 from accelmodel.specs.names import FORMER
@@ -42,7 +42,7 @@ def calibrate(
             data = calibrated.calibrate_library(library, output, stage_done)
         else:
             data = calibrated.calibrate(str(device), measurements, output, stage_done)
-    emit(with_former_names(data)) if as_json else print_calibration(data)
+    answer(with_former_names(data), as_json, print_calibration)
 
 
 @app.command()
@@ -73,7 +73,7 @@ def validate(
         from accelmodel.report.accuracy import write_report
 
         write_report(data, report)
-    emit(data) if as_json else print_validation(data)
+    answer(data, as_json, print_validation)
 
 
 def print_accuracy(rows: list[dict[str, Any]], title: str) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from accelmodel.benchmarks import speed
-from accelmodel.cli.options import Json, emit
+from accelmodel.cli.options import Json, answer
 from accelmodel.cli.terminal import print_table, progress_bars, say
 from accelmodel.dse import explore as exploration
 from accelmodel.dse.explore import summary
@@ -90,7 +90,7 @@ def explore(
         sys.stderr.write(f"stopped; {journal} keeps every finished batch, run the same command again to go on\n")
         raise typer.Exit(130) from None
     data = summary(result, str(written))
-    emit(data) if as_json else print_exploration(data)
+    answer(data, as_json, print_exploration)
 
 
 @app.command()
@@ -102,4 +102,4 @@ def benchmark(
     """Speed on this machine, as ratios: fused kernel, its twins, and the peers."""
     with progress_bars() as advance:
         data = speed.benchmark(peers=peers, full=full, progress=lambda stage: advance(stage, 1, 1))
-    emit(data) if as_json else print_benchmark(data)
+    answer(data, as_json, print_benchmark)

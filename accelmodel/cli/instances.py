@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from accelmodel.cli.options import Json, counts, emit, names
+from accelmodel.cli.options import Json, answer, counts, names
 from accelmodel.cli.options import ModelName as Model
 from accelmodel.cli.terminal import print_table, say
 from accelmodel.cloud.choice import precisions, ranking
@@ -111,7 +111,7 @@ def instances(
         from accelmodel.report.instances import write_report
 
         data["report"] = str(write_report(inputs, offered, setups, data, report))
-    emit(data) if as_json else print_instances(data)
+    answer(data, as_json, print_instances)
 
 
 @app.command("fleet")
@@ -141,7 +141,7 @@ def fleet(
     setup = Setup(load("engine", engine), "none", float(weight_bits), float(kv_bits))
     market = Market(names(region), price_kind, prices, instance or (), only)
     data = plan_fleet(model, workload, slo, setup=setup, offered=market, max_price=max_price)
-    emit(data) if as_json else print_fleet(data)
+    answer(data, as_json, print_fleet)
 
 
 def _or_dash(value: float | None, unit: str = "") -> str:

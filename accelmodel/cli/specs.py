@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from accelmodel.cli.options import Json, emit
+from accelmodel.cli.options import Json, answer
 from accelmodel.cli.terminal import print_table, say
 from accelmodel.errors import SpecError, unknown
 from accelmodel.specs import facts
@@ -119,7 +119,7 @@ def list_command(
 ) -> None:
     """What is known."""
     found = known(kind)
-    emit(found) if as_json else print_known(found)
+    answer(found, as_json, print_known)
 
 
 @app.command("show")
@@ -129,4 +129,4 @@ def show_command(
 ) -> None:
     """One specification with the unit, kind and source of every value."""
     found = specification(name)
-    emit(found) if as_json else print_specification(found)
+    answer(found, as_json, print_specification)

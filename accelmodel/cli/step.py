@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from accelmodel.cli.options import counts, hardware, names
+from accelmodel.estimates import need_affordable
 from accelmodel.inference.policies import Technique, policy
 from accelmodel.inference.request import RequestPhase, speedups
 from accelmodel.inference.step import evaluate, prepare
@@ -23,7 +24,7 @@ from typing import Annotated
 
 import typer
 
-from accelmodel.cli.options import DeviceName, Json, LinkName, ModelName, WeightBits, emit
+from accelmodel.cli.options import DeviceName, Json, LinkName, ModelName, WeightBits, answer
 from accelmodel.cli.terminal import print_table, say, say_notes
 
 app = typer.Typer(add_completion=False)
@@ -186,6 +187,8 @@ Rule = Annotated[
 ]
 
 
+#: time [s] and memory [B] of a printed comparison
+_SECONDS, _ROOM = 3e-3, 2e4
 #: fields of the device and its link that have an option of their own
 SHORTCUTS = ("l2_capacity", "hbm_bandwidth", "hbm_capacity", "l2_bandwidth", "link_bandwidth", "cores")
 
@@ -258,13 +261,14 @@ def step(
 
         inputs = on_library(inputs, load("library", library))
     result = evaluate(inputs, chosen)
-    if as_json:
-        emit(step_data(result))
-        return
-    print_step(step_data(result))
-    for note in inputs.table.notes:
-        say(note)
-    say_notes({model: inputs.model, **_shown(device, cluster)})
+
+    def printed(data: dict[str, Any]) -> None:
+        print_step(data)
+        for note in inputs.table.notes:
+            say(note)
+        say_notes({model: inputs.model, **_shown(device, cluster)})
+
+    answer(step_data(result), as_json, printed)
 
 
 @app.command()
@@ -299,18 +303,20 @@ def preserve(
     )
     cluster = _hardware(device, devices, link, shortcuts, settings)
     compared = {name: load("model", name) for name in names(models)}
+    axes = {"tp": counts(tp, "tp"), "batch": counts(batch, "batch"), "context": counts(context, "context")}
+    sizes = {"models": len(compared), **{name: len(values) for name, values in axes.items()}}
+    need_affordable("preserve", sizes, seconds=_SECONDS, room=_ROOM)
     result = speedups(
         list(compared.values()),
         cluster,
-        counts(tp, "tp"),
-        counts(batch, "batch"),
-        counts(context, "context"),
+        *axes.values(),
         phase=cast("RequestPhase", phase),
         prefetch=_technique("preserve", threshold, rule),
         precision={"weight_bits": weight_bits, "activation_bits": activation_bits, "kv_bits": kv_bits},
     )
-    if as_json:
-        emit(speedup_data(result))
-        return
-    print_speedups(speedup_data(result))
-    say_notes({**compared, **_shown(device, cluster)})
+
+    def printed(data: dict[str, Any]) -> None:
+        print_speedups(data)
+        say_notes({**compared, **_shown(device, cluster)})
+
+    answer(speedup_data(result), as_json, printed)

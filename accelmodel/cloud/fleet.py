@@ -76,7 +76,9 @@ def _bucket(row: dict[str, str], where: str) -> Bucket:
         size = Bucket(int(row["input"]), int(row["output"]), float(row["rate"]))
     except ValueError:
         given = brief(",".join(row.values()))
-        raise SpecError(f"{where}: {given} is not two whole numbers and a rate; write for example 512,128,2.5") from None
+        raise SpecError(
+            f"{where}: {given} is not two whole numbers and a rate; write for example 512,128,2.5"
+        ) from None
     if min(size.input, size.output) < 1 or max(size.input, size.output) > 10**7 or not 0.0 < size.rate < 1e9:
         raise SpecError(f"{where}: input and output must be 1 to 10 million tokens, and rate above 0 requests/s")
     return size

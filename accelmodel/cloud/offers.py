@@ -114,7 +114,7 @@ def _by_name(instances: Iterable[Instance]) -> dict[str, Instance]:
 
 
 def _check_names(listed: Iterable[Price], own: Iterable[str]) -> None:
-    """Raise SpecError if a price is of an instance that nobody knows, wherever it is asked; the shipped lists are right.
+    """Raise SpecError if a price is of an instance that nobody knows, in whatever region.
 
     A name with a slip would be left out without a word where another region is asked for, or only one's own.
     """

@@ -225,7 +225,9 @@ def _check_header(path: Path, header: Mapping[str, Any]) -> None:
 def _read_table(path: Path, name: str) -> list[dict[str, Any]]:
     columns = TABLES[name]
     try:
-        reader = csv.reader(io.StringIO(files.as_text(path, files.read_bytes(path, _MOST_BYTES)), newline=""), strict=True)
+        reader = csv.reader(
+            io.StringIO(files.as_text(path, files.read_bytes(path, _MOST_BYTES)), newline=""), strict=True
+        )
         head = next(reader, [])
         if head != [column.name for column in columns]:
             raise SpecError(f"{path}: columns are {brief(head)}, expected {','.join(c.name for c in columns)}")

@@ -18,7 +18,7 @@ from typing import Any
 
 from accelmodel.errors import SpecError, brief, unknown
 from accelmodel.specs import files
-from accelmodel.units import unit_factor
+from accelmodel.symbols import unit_factor
 
 #: from the firmest to the weakest; an answer is as firm as the weakest fact behind it
 KINDS = ("given", "datasheet", "measured", "paper", "derived", "price", "calibrated", "assumed")

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from accelmodel.errors import brief
+from accelmodel.errors import SpecError, brief
 from accelmodel.laws.numeric import Number
 from accelmodel.units import show
 
@@ -57,7 +57,7 @@ def labelled(name: str, value: Any) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class Quantity:
-    """What a numeric field may hold: its SI unit, bounds, whether it counts things, and whether 0 is allowed below its least."""
+    """What a numeric field may hold: unit, bounds, whether it counts things, whether 0 is allowed as well."""
 
     unit: str = "1"
     gt: float | None = None
@@ -107,6 +107,20 @@ class Quantity:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self.check)
+
+
+def checked(name: str, value: Any, quantity: Quantity) -> Any:
+    """Return a number that a caller gave, or a list or an array of them as a labelled axis; SpecError if not allowed.
+
+    Examples
+    --------
+    >>> checked("batch", 4, Quantity(ge=1.0, whole=True))
+    4.0
+    """
+    try:
+        return quantity.check(labelled(name, value))
+    except ValueError as error:
+        raise SpecError(f"{name}: {error}") from None
 
 
 # Below the least no such thing is built: a number there is a slip of the unit, or of the keyboard.

@@ -10,7 +10,7 @@ from accelmodel.specs import facts, find
 from accelmodel.specs.base import Spec, field_units, sections
 from accelmodel.specs.facts import Fact, FactFile
 from accelmodel.specs.names import FORMER_FIELDS, canonical, no_field, word
-from accelmodel.units import written
+from accelmodel.symbols import written
 
 #: kind of specification → fields that name another one, and of what kind it is
 NAMES = {

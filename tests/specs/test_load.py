@@ -277,7 +277,7 @@ def test_default_table_and_own_sources(tmp_path):
         ("bandwith", f'{{ value = 32, unit = "GB/s", {FIRM} }}', "bandwidth"),
         ("bandwidth", f'{{ value = 32, unit = "GB", {FIRM} }}', "expected B/s"),
         ("bandwidth", f'{{ value = 32, unit = "furlong/s", {FIRM} }}', "unknown unit"),
-        ("bandwidth", f'{{ value = -32, unit = "GB/s", {FIRM} }}', "above 0"),
+        ("bandwidth", f'{{ value = -32, unit = "GB/s", {FIRM} }}', "at least 1 kB/s"),
         ("bandwidth", f'{{ value = nan, unit = "GB/s", {FIRM} }}', "finite"),
         ("bandwidth", f'{{ value = inf, unit = "GB/s", {FIRM} }}', "finite"),
         ("bandwidth", f'{{ value = "fast", {FIRM} }}', "not a number"),
@@ -318,7 +318,7 @@ def test_unknown_topology_and_algorithm_are_refused(tmp_path):
 def test_duplicate_key_is_refused_naming_file_and_line(tmp_path):
     path = link_file(tmp_path)
     path.write_text(path.read_text(encoding="utf-8") + f"devices = {GOOD['devices']}\n", encoding="utf-8")
-    with pytest.raises(SpecError, match=r"my-link\.toml: is not valid TOML: .*line 10"):
+    with pytest.raises(SpecError, match=r"my-link\.toml:10: is not valid TOML"):
         load.load("link", str(path))
 
 
@@ -351,7 +351,7 @@ def test_missing_file_huge_file_and_binary_file_are_refused(tmp_path):
         load.load("link", str(huge))
     binary = tmp_path / "binary.toml"
     binary.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(SpecError, match=r"binary\.toml: is not UTF-8"):
+    with pytest.raises(SpecError, match=r"binary\.toml:\d+: is not UTF-8"):
         load.load("link", str(binary))
 
 
