@@ -165,8 +165,9 @@ NOMENCLATURE: dict[str, Term] = {
 }
 
 
-#: variables that are infinite where what they tell of never happens; JSON has null there
-NEVER = ("crossover_bandwidth",)
+#: variables that are infinite where what they tell of never happens, or NaN behind the end of the shorter of two rows;
+#: JSON has null there, or nothing
+ABSENT = ("crossover_bandwidth", "step_start", "step_tokens", "step_cake_tokens")
 
 
 def described(name: str) -> dict[str, str]:
@@ -227,7 +228,7 @@ def label(dataset: Labelled) -> Labelled:
         If a number where the answer is feasible is not finite, see ``need_finite``.
     """
     for name, variable in dataset.data_vars.items():
-        if name not in NEVER and isinstance(variable.data, np.ndarray):  # not what is yet to be computed
+        if name not in ABSENT and isinstance(variable.data, np.ndarray):  # not what is yet to be computed
             told = variable.where(dataset["feasible"], 0.0) if _masked(dataset, variable) else variable
             need_finite(told.values, str(name))
     for name in dataset.data_vars:

@@ -45,10 +45,10 @@ def test_our_own_fault_exits_1_in_one_line(run, monkeypatch):
         ("step --device ./nowhere.toml", "nowhere.toml: cannot be read"),
         ("step --model llama-3-80b", "did you mean 'llama-3-"),
         ("step --link hccs-mash-8", "did you mean 'hccs-mesh-8'"),
-        ("step --l2 5parsecs", "l2_capacity: unknown unit 'parsecs'"),
+        ("step --l2 5parsecs", "--l2: unknown unit 'parsecs'"),
         ("step --l2 -1MB", "l2.capacity"),
         ("step --l2 5MB/s", "is in B/s, expected B"),
-        ("step --l2 nan", "l2_capacity: 'nan' is not a number"),
+        ("step --l2 nan", "--l2: 'nan' is not a number"),
         ("step --hbm-bandwidth 0TB/s", "hbm.bandwidth"),
         ("step --hbm-bandwidth 3TB", "is in B, expected B/s"),
         ("step --link-bandwidth -5GB/s", "bandwidth"),
@@ -104,14 +104,15 @@ def test_wrong_input_is_told_in_one_line(refused, command, says):
 
 def test_broken_files_are_told_in_one_line(refused, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(CONFIG)[:50], encoding="utf-8")
-    assert "config.json: is not valid JSON" in refused("step --model ./config.json")
+    assert "config.json:1: is not valid JSON" in refused("step --model ./config.json")
     (tmp_path / "config.json").write_text("{}", encoding="utf-8")
     assert "config.json" in refused("step --model ./config.json")
     device = (facts.root() / "devices" / "ascend-910b2.toml").read_text(encoding="utf-8")
     (tmp_path / "twice.toml").write_text(device + "capacity = 1\n", encoding="utf-8")
-    assert "twice.toml: is not valid TOML" in refused("step --device ./twice.toml")
+    last = device.count("\n") + 1
+    assert f"twice.toml:{last}: is not valid TOML" in refused("step --device ./twice.toml")
     (tmp_path / "binary.toml").write_bytes(bytes(range(256)))
-    assert "binary.toml: is not UTF-8" in refused("show ./binary.toml")
+    assert "binary.toml:2: is not UTF-8" in refused("show ./binary.toml")
     (tmp_path / "empty.toml").touch()
     assert "empty.toml" in refused("show ./empty.toml")
     assert "empty.toml" in refused("explore --study ./empty.toml")
