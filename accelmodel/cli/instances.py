@@ -17,7 +17,7 @@ from accelmodel.cloud.fleet import plan_fleet
 from accelmodel.cloud.hosting import Setup
 from accelmodel.cloud.offers import Market
 from accelmodel.cloud.ranking import STATIC, STREAM, Inputs, Slo
-from accelmodel.errors import SpecError
+from accelmodel.errors import SpecError, brief
 from accelmodel.specs.load import load
 from accelmodel.units import parse, show
 
@@ -37,20 +37,24 @@ Latency = Annotated[str, typer.Option("--slo-latency", help="Longest time from a
 app = typer.Typer(add_completion=False)
 #: instances that may share an arrival rate by default
 MOST = 100
+#: what long times usually are, by which a number without a unit is answered [s]
+_USUAL = {"deadline": 3600.0, "slo-latency": 10.0}
+#: no rate, throughput or price is as large
+_MOST_LEVEL = 1e9
 
 
 def _seconds(text: str, what: str) -> float | None:
     if not text:
         return None
-    value = parse(text, "s", what=what)
+    value = parse(text, "s", what=what, near=_USUAL.get(what, 0.0))
     if value <= 0.0:
-        raise SpecError(f"{what}: {text} must be above 0")
+        raise SpecError(f"{what}: {brief(text)} must be above 0")
     return value
 
 
 def _above(value: float, what: str) -> float | None:
-    if value < 0.0 or math.isnan(value):
-        raise SpecError(f"{what} {value:g} must be above 0")
+    if not 0.0 <= value < _MOST_LEVEL and not (what == "max-price" and value == math.inf):
+        raise SpecError(f"{what} {value:g} must be above 0, and below {_MOST_LEVEL:g}")
     return value or None
 
 

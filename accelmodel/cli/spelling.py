@@ -6,6 +6,7 @@ import re
 
 _THOUSANDS = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmM])i?")
 _BITS = re.compile(r"(?:(?:u?int|fp|bf|f|i|w|a|e\dm\d_?fp|float|mxfp|nvfp)_?)(\d+)|(\d+)\s*-?bits?", re.IGNORECASE)
+_UNIT = re.compile(r"([-+]?\d+(?:\.\d+)?)\s*[a-zA-Z/$%].*")
 _POWERS = {"k": 1, "m": 2}
 
 
@@ -36,5 +37,6 @@ def spelling(text: str, many: bool = False) -> str:
     try:
         number = float(text.replace("_", ""))
     except ValueError:
-        return ""
+        unit = _UNIT.fullmatch(text)
+        return f"its unit is the one that --help names; write {unit[1]}" if unit else ""
     return f"write {number:.0f}" if number.is_integer() and abs(number) < 1e15 else "write a whole number"

@@ -97,15 +97,21 @@ def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bars:
-        tasks: dict[str, Any] = {}
+    bars = Progress(*columns, console=Console(stderr=True))
+    tasks: dict[str, Any] = {}
 
-        def advance(stage: str, total: int, done: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(plain(stage), total=total)
-            bars.advance(tasks[stage], done)
+    def advance(stage: str, total: int, done: int) -> None:
+        if not tasks:
+            bars.start()  # not before: what is refused at once leaves no empty bar
+        if stage not in tasks:
+            tasks[stage] = bars.add_task(plain(stage), total=total)
+        bars.advance(tasks[stage], done)
 
+    try:
         yield advance
+    finally:
+        if tasks:
+            bars.stop()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, Unpack
 
 import numpy as np
 
-from accelmodel.errors import SpecError, unknown
+from accelmodel.errors import SpecError, brief, unknown
 from accelmodel.estimates import need_affordable
 from accelmodel.inference import operator_time
 from accelmodel.inference.attributes import behind, json_value, on_cluster, parts_of
@@ -160,6 +160,8 @@ def matmul(
     """
     chip = as_cluster(cluster)
     own = load("library", library) if isinstance(library, str) else library
+    if own is not None and not isinstance(own, KernelLibrary):
+        raise SpecError(f"library must be a name, a path as text or load('library', name), not {brief(library)}")
     width = float(own.bits) if own else float(checked("bits", bits, _BITS))
     if width not in PRECISIONS:
         raise SpecError(f"bits {width:g}: matmuls are modelled at 16, 8 and 4 bit; give one of them")

@@ -16,9 +16,12 @@ from typing import Any
 import numpy as np
 
 from accelmodel.errors import SpecError
+from accelmodel.estimates import need_affordable
 from accelmodel.specs import files
+from accelmodel.specs.quantities import Quantity, one, several
 
 Array = np.ndarray[Any, Any]
+_VALUE = Quantity(ge=0.0, le=1e18)
 #: column of a bandwidth trace → factor to B/s
 BANDWIDTH = {"value": 1.0, "bandwidth_bytes_per_s": 1.0, "bandwidth_gibps": 2.0**30 / 8.0, "bandwidth_gbps": 1.25e8}
 
@@ -45,11 +48,9 @@ class Trace:
     name: str = "trace"
 
     def __post_init__(self) -> None:
-        time, value = np.asarray(self.time, dtype=float), np.asarray(self.value, dtype=float)
+        time, value = (several(self.name, each, Quantity(le=1e18)) for each in (self.time, self.value))
         if time.ndim != 1 or time.shape != value.shape or not len(time):
             raise SpecError(f"{self.name}: needs as many times as values, at least one row")
-        if not (np.isfinite(time).all() and np.isfinite(value).all()):
-            raise SpecError(f"{self.name}: holds a number that is not finite; correct that row")
         if time[0] != 0.0 or (np.diff(time) <= 0.0).any():
             raise SpecError(f"{self.name}: time_s must start at 0 and increase from row to row")
         if (value < 0.0).any():
@@ -202,11 +203,15 @@ def random_trace(low: float, high: float, interval: float, duration: float, seed
     >>> 1e9 <= trace.mean <= 2e9
     True
     """
+    low, high = (one(name, value, _VALUE) for name, value in (("low", low), ("high", high)))
+    interval, duration = (one(name, each, _VALUE) for name, each in (("interval", interval), ("duration", duration)))
+    one("seed", seed, Quantity(ge=0.0, le=2.0**32, whole=True))
     if not 0.0 <= low <= high or not 0.0 < interval <= duration:
         raise SpecError(
             f"random trace: needs 0 <= low <= high and 0 < interval <= duration, "
             f"not {low:g}, {high:g}, {interval:g}, {duration:g}"
         )
+    need_affordable("random trace", {"interval": math.ceil(duration / interval)}, seconds=1e-7, room=100.0)
     time = np.arange(0.0, duration + interval, interval)
     return Trace(time, np.random.default_rng(seed).uniform(low, high, len(time)), name=f"random trace (seed {seed})")
 

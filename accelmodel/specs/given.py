@@ -14,7 +14,7 @@ from accelmodel.specs.hardware import Cluster, Device, Link
 from accelmodel.specs.inherit import origins
 from accelmodel.specs.load import implausible, load
 from accelmodel.specs.names import dotted, flat, word
-from accelmodel.specs.quantities import Values, labelled
+from accelmodel.specs.quantities import Quantity, Values, checked, labelled
 from accelmodel.specs.workload import Fields, Workload
 from accelmodel.units import parse
 
@@ -142,7 +142,8 @@ def cluster(
     if not isinstance(device, str | Device):
         raise SpecError(f"device must be a name, a path as text or load('device', name), not {brief(device)}")
     chip = load("device", device) if isinstance(device, str) else device
-    inner, outer = link or chip.link, scale_out or chip.scale_out
+    inner = chip.link if link is None else link
+    outer = chip.scale_out if scale_out is None else scale_out
     for what, each in (("link", inner), ("scale_out", outer)):
         if not isinstance(each, str | Link):
             raise SpecError(f"{what} must be a name, a path as text or load('link', name), not {brief(each)}")
@@ -154,7 +155,7 @@ def cluster(
             "device": chip,
             "link": inner,
             "scale_out": outer,
-            "devices": inner.devices if devices is None else labelled("devices", devices),
+            "devices": inner.devices if devices is None else checked("devices", devices, Quantity()),
         },
         f"cluster of {chip.name}",
     )

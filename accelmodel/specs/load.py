@@ -168,7 +168,7 @@ def load(kind: str, name: Name, *, fitted: bool = True) -> Any:
     >>> load("device", "a100-sxm-80gb").l2_capacity
     40000000.0
     """
-    if kind not in TYPES:
+    if str(kind) not in TYPES:
         raise unknown("kind of specification", kind, TYPES)
     if isinstance(name, os.PathLike):
         path, name = Path(name), ""

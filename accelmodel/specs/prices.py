@@ -108,9 +108,7 @@ def _per_hour(text: str, where: str) -> float:
         price = 0.0
     if not price > 0.0:
         ends = " to ".join(f"{(end or 0.0) * HOUR:.6g}" for end in (quantity.ge, quantity.le))
-        raise SpecError(
-            f"{where}: price_per_hour {brief(text)} must be USD from {ends}; write for example 3.06"
-        )
+        raise SpecError(f"{where}: price_per_hour {brief(text)} must be USD from {ends}; write for example 3.06")
     return price
 
 

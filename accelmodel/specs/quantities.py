@@ -40,7 +40,10 @@ def labelled(name: str, value: Any) -> Any:
     """
     if hasattr(value, "dims") or not isinstance(value, list | tuple | np.ndarray | np.generic):
         return value
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError:  # rows of different lengths
+        raise ValueError(f"{brief(value)} holds what is not a number") from None
     if array.dtype.kind not in "iuf":
         raise ValueError(f"{brief(value)} holds what is not a number")
     if array.ndim == 0:
@@ -121,6 +124,38 @@ def checked(name: str, value: Any, quantity: Quantity) -> Any:
         return quantity.check(labelled(name, value))
     except ValueError as error:
         raise SpecError(f"{name}: {error}") from None
+
+
+def one(name: str, value: Any, quantity: Quantity) -> float:
+    """Return a number that a caller gave; SpecError if it is not allowed, or several.
+
+    Examples
+    --------
+    >>> one("percentile", 95, Quantity(ge=0.0, le=100.0))
+    95.0
+    """
+    found = checked(name, value, quantity)
+    if hasattr(found, "dims") and found.dims:
+        raise SpecError(f"{name}: {brief(value)} is an axis; give one number")
+    return float(found)
+
+
+def several(name: str, values: Any, quantity: Quantity) -> npt.NDArray[np.float64]:
+    """Return numbers that a caller gave as a list, an array or one number; SpecError if one is not allowed.
+
+    Examples
+    --------
+    >>> several("tokens", [512, 1024], Quantity(ge=1.0)).tolist()
+    [512.0, 1024.0]
+    """
+    found = checked(name, values if hasattr(values, "dims") else _listed(values), quantity)
+    if len(found.dims) > 1:
+        raise SpecError(f"{name}: an array of shape {found.shape}; give a list")
+    return np.atleast_1d(np.asarray(found.values, dtype=float))
+
+
+def _listed(values: Any) -> Any:
+    return values if isinstance(values, list | tuple | np.ndarray) and np.ndim(values) else [values]
 
 
 # Below the least no such thing is built: a number there is a slip of the unit, or of the keyboard.
