@@ -38,7 +38,7 @@ class Infeasible(ValueError):
 def unknown(what: str, given: object, allowed: Iterable[str]) -> SpecError:
     """Return the error for a name that is not in a closed list, with the closest match; of many names the closest."""
     names = sorted(allowed)
-    text = str(given)[:_MOST_LETTERS].lower()
+    text = (given if isinstance(given, str) else brief(given))[:_MOST_LETTERS].lower()
     small = {name.lower(): name for name in reversed(names)}
     close = get_close_matches(text, small, n=1, cutoff=0.5)
     hint = f", did you mean {small[close[0]]!r}?" if close else "."

@@ -10,6 +10,7 @@ import typer
 from accelmodel.cli.options import Json, answer
 from accelmodel.cli.terminal import say, write_text
 from accelmodel.errors import SpecError, unknown
+from accelmodel.specs import files
 from accelmodel.specs.find import available
 from accelmodel.specs.load import TYPES
 from accelmodel.specs.schema import file_schema
@@ -38,7 +39,7 @@ def new_command(
     path = Path(name if name.endswith(".toml") else f"{name}.toml")
     if path.stem in available(kind):
         raise SpecError(f"{path.stem}: is the name of a shipped {kind}, which it would mean; choose another name")
-    if path.exists():
+    if files.is_file(path) or files.is_folder(path):
         raise SpecError(f"{path}: is there already; choose another name, or remove it")
     write_text(path, new_file(kind, path.stem, like))
     here = path.parent.resolve() == Path().resolve()

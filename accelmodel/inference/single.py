@@ -23,7 +23,7 @@ from accelmodel.specs.base import Spec
 from accelmodel.specs.cloud import KernelLibrary
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.load import load
-from accelmodel.specs.quantities import Quantity, Values, checked
+from accelmodel.specs.quantities import Quantity, Values, checked, one
 from accelmodel.specs.workload import Phase
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 #: collectives, as type checkers know them; ``operator_time.COLLECTIVES`` has their codes
 Kind: TypeAlias = Literal["all-reduce", "all-gather", "reduce-scatter", "all-to-all"]
 #: what any size may be: below 1e9 no law leaves the numbers that a float has
-_SIZE = Quantity(ge=0.0, le=1e9)
-_SIZES = {"size": Quantity("B", ge=0.0, le=1e18)}
+_SIZE = Quantity(ge=1e-3, le=1e9, or_zero=True)
+_SIZES = {"size": Quantity("B", ge=1e-3, le=1e18, or_zero=True)}
 _BITS = Quantity(ge=1.0, le=64.0)
 PRECISIONS = (16.0, 8.0, 4.0)
 #: what the shape of an attention is where nothing is said: a layer of Llama-3-8B
@@ -162,7 +162,7 @@ def matmul(
     own = load("library", library) if isinstance(library, str) else library
     if own is not None and not isinstance(own, KernelLibrary):
         raise SpecError(f"library must be a name, a path as text or load('library', name), not {brief(library)}")
-    width = float(own.bits) if own else float(checked("bits", bits, _BITS))
+    width = float(own.bits) if own else one("bits", bits, _BITS)
     if width not in PRECISIONS:
         raise SpecError(f"bits {width:g}: matmuls are modelled at 16, 8 and 4 bit; give one of them")
     grid, flat = _shapes(m=m, n=n, k=k)
@@ -225,15 +225,13 @@ def attention(cluster: ClusterLike, phase: Phase = "decode", **shape: Unpack[Att
     (('context',), 'hbm')
     """
     chip = as_cluster(cluster)
-    if phase not in ("prefill", "decode"):
+    if str(phase) not in ("prefill", "decode"):
         raise unknown("phase", phase, ("prefill", "decode"))
     for name in shape:
         if name not in _ATTENTION:
             raise unknown("size of an attention", name, _ATTENTION)
     asked: dict[str, Any] = {**_ATTENTION, **shape}
-    kv_bits = checked("kv_bits", asked.pop("kv_bits"), _BITS)
-    if hasattr(kv_bits, "dims"):
-        raise SpecError("kv_bits: one precision at a time; call once for each")
+    kv_bits = one("kv_bits", asked.pop("kv_bits"), _BITS)
     grid, flat = _shapes(**asked)
     _above_zero(grid, "batch", "heads", "kv_heads", "head_dim", "context")
     if (flat["heads"] % flat["kv_heads"]).any():
@@ -296,7 +294,7 @@ def collective(
     ['latency', 'link']
     """
     chip = as_cluster(cluster)
-    if kind not in operator_time.COLLECTIVES:
+    if str(kind) not in operator_time.COLLECTIVES:
         raise unknown("collective", kind, operator_time.COLLECTIVES)
     grid, flat = _shapes(size=size, devices=chip.devices if devices is None else devices)
     _above_zero(grid, "size")

@@ -142,6 +142,17 @@ class Loading:
         for name in ("tail", "latency"):
             one(name, getattr(self, name), _TIME)
         one("compression", self.compression, _COMPRESSION)
+        for name in (
+            "kv_bytes",
+            "bandwidth",
+            "layers",
+            "tail",
+            "latency",
+            "io_chunk",
+            "compression",
+            "decompression_rate",
+        ):
+            object.__setattr__(self, name, float(getattr(self, name)))
 
     @property
     def stored_bytes(self) -> float:
@@ -289,6 +300,9 @@ def chunk_times(
 
     check_above_zero("tokens", tokens, "token")
     check_above_zero("compute chunk", chunk, "token")
+    check_steps(tokens, chunk)
+    for name, value in cut.items():
+        one(name, value, Quantity(ge=1.0, le=1e9))
     starts = np.arange(math.ceil(tokens / chunk)) * chunk
     ends = xr.DataArray(np.minimum(starts + chunk, tokens), dims="position", coords={"position": starts})
     before = np.maximum(ends - chunk, 0.0)

@@ -205,7 +205,7 @@ def random_trace(low: float, high: float, interval: float, duration: float, seed
     """
     low, high = (one(name, value, _VALUE) for name, value in (("low", low), ("high", high)))
     interval, duration = (one(name, each, _VALUE) for name, each in (("interval", interval), ("duration", duration)))
-    one("seed", seed, Quantity(ge=0.0, le=2.0**32, whole=True))
+    seed = int(one("seed", seed, Quantity(ge=0.0, le=2.0**32, whole=True)))
     if not 0.0 <= low <= high or not 0.0 < interval <= duration:
         raise SpecError(
             f"random trace: needs 0 <= low <= high and 0 < interval <= duration, "

@@ -43,19 +43,40 @@ def read_bytes(path: Path, most: int = SPECIFICATION) -> bytes:
     """
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with open(handle, "rb") as file:
-            about = os.fstat(handle)
-            if not stat.S_ISREG(about.st_mode):
-                kind = _KINDS.get(stat.S_IFMT(about.st_mode), "is something else")
-                raise SpecError(f"{path}: cannot be read ({kind}, no file); give a plain file")
-            raw = b"" if about.st_size > most else file.read(most + 1)
     except OSError as error:
         raise SpecError(f"{path}: cannot be read ({error.strerror}); check the path") from None
     except ValueError:  # no file can have that name
         raise SpecError(f"{brief(str(path))}: cannot be read (no file has such a name); check the path") from None
+    try:
+        about = os.fstat(handle)
+        if not stat.S_ISREG(about.st_mode):
+            kind = _KINDS.get(stat.S_IFMT(about.st_mode), "is something else")
+            raise SpecError(f"{path}: cannot be read ({kind}, no file); give a plain file")
+        with open(handle, "rb", closefd=False) as file:
+            raw = b"" if about.st_size > most else file.read(most + 1)
+    except OSError as error:
+        raise SpecError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    finally:
+        os.close(handle)
     if about.st_size > most or len(raw) > most:
         raise SpecError(f"{path}: larger than {most >> 20} MiB; keep what is needed")
     return raw
+
+
+def is_file(path: Path) -> bool:
+    """Tell whether a file is there; a name that no file can have is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Tell whether a folder is there; a name that no folder can have is none."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def as_text(path: Path, raw: bytes) -> str:

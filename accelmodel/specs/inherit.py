@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from accelmodel.errors import SpecError, listed
-from accelmodel.specs import facts, find
+from accelmodel.specs import facts, files, find
 from accelmodel.specs.base import field_types
 from accelmodel.specs.derive import DERIVE, derived
 from accelmodel.specs.facts import Fact, FactFile
@@ -223,7 +223,7 @@ def refused(file: FactFile) -> SpecError:
 def fitted_facts(path: Path) -> FactFile | None:
     """Return the constants that were fitted to a device or architecture; they stand beside its file."""
     beside = find.calibrated_path(path)
-    return read("device", Device, beside, ("residual",)) if beside.is_file() else None
+    return read("device", Device, beside, ("residual",)) if files.is_file(beside) else None
 
 
 def _word(files: list[FactFile]) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, overload
 
 from accelmodel.errors import SpecError, brief, unknown
-from accelmodel.specs import facts, huggingface
+from accelmodel.specs import facts, files, huggingface
 from accelmodel.specs.base import Residual, Spec, field_units, need_spec, value_of
 from accelmodel.specs.build import build
 from accelmodel.specs.cloud import Engine, Instance, KernelLibrary
@@ -71,7 +71,7 @@ def _from_file(kind: str, path: Path, fitted: bool = True) -> Spec:
     digests = [file.digest, *digests]
     residuals: tuple[Residual, ...] = ()
     beside = calibrated_path(path)
-    if fitted and beside.is_file():
+    if fitted and files.is_file(beside):
         more = read(kind, spec_type, beside, ("residual",))
         if more.faults:
             raise refused(more)
@@ -172,7 +172,7 @@ def load(kind: str, name: Name, *, fitted: bool = True) -> Any:
         raise unknown("kind of specification", kind, TYPES)
     if isinstance(name, os.PathLike):
         path, name = Path(name), ""
-        path = path / "config.json" if kind == "model" and path.is_dir() else path
+        path = path / "config.json" if kind == "model" and files.is_folder(path) else path
     elif isinstance(name, str):
         path = path_of(kind, name)
     else:

@@ -155,7 +155,8 @@ def several(name: str, values: Any, quantity: Quantity) -> npt.NDArray[np.float6
 
 
 def _listed(values: Any) -> Any:
-    return values if isinstance(values, list | tuple | np.ndarray) and np.ndim(values) else [values]
+    several_of_them = values.ndim > 0 if isinstance(values, np.ndarray) else isinstance(values, list | tuple)
+    return values if several_of_them else [values]
 
 
 # Below the least no such thing is built: a number there is a slip of the unit, or of the keyboard.
