@@ -12,6 +12,7 @@ from accelmodel.cli.options import DeviceName, Json, LinkName, ModelName, Weight
 from accelmodel.cli.spelling import spelling
 from accelmodel.cli.terminal import print_table, say
 from accelmodel.errors import SpecError, brief
+from accelmodel.estimates import need_affordable
 from accelmodel.kvcache.evaluate import HEADINGS, Inputs, bandwidth_words, evaluate
 from accelmodel.kvcache.policies import POLICIES
 from accelmodel.kvcache.traces import BANDWIDTH, budget, random_trace, read_trace
@@ -62,6 +63,8 @@ DecompressionRate = Annotated[
 Report = Annotated[Path | None, typer.Option("--report", help="Also write pictures, as one HTML file.")]
 #: intervals that a generated trace has
 INTERVALS = 10_000
+#: time [s] and memory [B] of a printed row
+_SECONDS, _ROOM = 2e-3, 2e4
 _NUMBER = re.compile(r"[-+\d.eE%]+")
 
 
@@ -156,6 +159,8 @@ def cake_command(
         stored=stored,
         loads=_loads(tail=tail, latency=latency, compression=compression, decompression_rate=decompression_rate),
     )
+    axes = {name: getattr(inputs, name) for name in ("tokens", "bandwidth", "utilisation", "kv_bits")}
+    need_affordable("cake", {name: len(values) for name, values in axes.items()}, seconds=_SECONDS, room=_ROOM)
     data = evaluate(inputs)
     if report is not None:
         from accelmodel.report.cake import write_report

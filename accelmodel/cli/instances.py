@@ -18,6 +18,7 @@ from accelmodel.cloud.hosting import Setup
 from accelmodel.cloud.offers import Market
 from accelmodel.cloud.ranking import STATIC, STREAM, Inputs, Slo
 from accelmodel.errors import SpecError, brief
+from accelmodel.estimates import need_affordable
 from accelmodel.specs.load import load
 from accelmodel.units import parse, show
 
@@ -39,6 +40,8 @@ app = typer.Typer(add_completion=False)
 MOST = 100
 #: what long times usually are, by which a number without a unit is answered [s]
 _USUAL = {"deadline": 3600.0, "slo-latency": 10.0}
+#: time of an instance at one precision [s]
+_SECONDS = 5e-3
 #: no rate, throughput or price is as large
 _MOST_LEVEL = 1e9
 
@@ -110,6 +113,7 @@ def instances(
         most_instances or (MOST if rate else 1), time_model,
     )  # fmt: skip
     offered = Market(names(region), price_kind, prices, instance or (), only).offers()
+    need_affordable("instances", {"instances": len(offered), "precisions": len(setups)}, seconds=_SECONDS, room=1e4)
     data = ranking(inputs, offered, setups, date.today())
     if report:
         from accelmodel.report.instances import write_report
