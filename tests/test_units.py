@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 
@@ -10,9 +11,9 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accelmodel.errors import SpecError
+from accelmodel.errors import Infeasible, SpecError
 from accelmodel.symbols import unit_factor
-from accelmodel.units import NOMENCLATURE, label, parse, show
+from accelmodel.units import NOMENCLATURE, label, need_finite, parse, show
 
 #: every SI unit that a field of a specification or an answer has
 SHOWN = (
@@ -228,3 +229,24 @@ def test_a_dataset_is_described_and_what_a_coordinate_says_stays():
 def test_a_variable_without_an_entry_is_an_error():
     with pytest.raises(KeyError, match="dream"):
         label(xr.Dataset({"dream": 1.0}))
+
+
+def test_no_number_that_is_not_finite_leaves_where_the_answer_is_feasible():
+    data = {"time": ("batch", [1.0, math.nan]), "feasible": ("batch", [True, False])}
+    assert label(xr.Dataset(data)).time.attrs["units"] == "s"
+    with pytest.raises(Infeasible, match="time is nan: the question has no finite answer"):
+        label(xr.Dataset({**data, "feasible": ("batch", [True, True])}))
+    with pytest.raises(Infeasible, match="ttft is inf"):
+        label(xr.Dataset({"ttft": math.inf}))
+
+
+@given(st.recursive(st.floats() | st.none() | st.text() | st.booleans() | st.integers(),
+                    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))  # fmt: skip
+def test_the_guard_is_as_strict_as_json(answer):
+    try:
+        json.dumps(answer, allow_nan=False)
+    except ValueError:
+        with pytest.raises(Infeasible):
+            need_finite(answer)
+    else:
+        need_finite(answer)
