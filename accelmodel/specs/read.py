@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from accelmodel.errors import SpecError, brief
 from accelmodel.specs import facts, find
-from accelmodel.specs.base import Spec, field_units, sections
+from accelmodel.specs.base import Spec, field_types, field_units, sections
 from accelmodel.specs.facts import Fact, FactFile
 from accelmodel.specs.names import FORMER_FIELDS, canonical, no_field, word
 from accelmodel.symbols import written
+from accelmodel.units import parse, show
 
 #: kind of specification → fields that name another one, and of what kind it is
 NAMES = {
@@ -58,6 +60,8 @@ def read(
             faults[name] = str(no_field(spec_type, name, "key"))
         elif now in found:
             faults[name] = f"stands twice, also by another name ({now}); leave one out"
+        elif isinstance(fact.value, str) and field_types(spec_type)[now].quantity:
+            faults[now] = _as_table(fact.value, units[now])
         elif isinstance(fact.value, float) and fact.unit != units[now]:
             faults[now] = _other_unit(fact, units[now])
         else:
@@ -66,6 +70,17 @@ def read(
         spelt.setdefault(canonical(spec_type, name) or name, name)
     renamed = {canonical(spec_type, name) or name: text for name, text in faults.items()}
     return replace(file, facts=found, faults=renamed, spelt=spelt)
+
+
+def _as_table(text: str, unit: str) -> str:
+    """Return what to say of text where a file holds a number."""
+    try:
+        value = parse(text, unit)
+    except SpecError:
+        return f"{brief(text)} is text, no number; write for example value = 40"
+    number, _, symbol = show(value, unit, 12).partition(" ")
+    part = f', unit = "{symbol.replace("²", "2").replace("µ", "u")}"' if symbol else ""
+    return f"{brief(text)} is text, no number: write {{ value = {number}{part} }} and where it is from"
 
 
 def _other_unit(fact: Fact, unit: str) -> str:

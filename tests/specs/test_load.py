@@ -280,7 +280,7 @@ def test_default_table_and_own_sources(tmp_path):
         ("bandwidth", f'{{ value = -32, unit = "GB/s", {FIRM} }}', "at least 1 kB/s"),
         ("bandwidth", f'{{ value = nan, unit = "GB/s", {FIRM} }}', "finite"),
         ("bandwidth", f'{{ value = inf, unit = "GB/s", {FIRM} }}', "finite"),
-        ("bandwidth", f'{{ value = "fast", {FIRM} }}', "not a number"),
+        ("bandwidth", f'{{ value = "fast", {FIRM} }}', "is text, no number"),
         ("bandwidth", f"{{ value = true, {FIRM} }}", "not a number"),
         ("bandwidth", f"{{ value = [1.0, 2.0], {FIRM} }}", "not a number"),
         ("bandwidth", '{ value = 32, unit = "GB/s", kind = "datasheet", locator = "x" }', "missing source"),
@@ -383,3 +383,20 @@ def test_readme_explains_every_field(kind):
     text = (facts.root() / "README.md").read_text(encoding="utf-8")
     names = {name.rpartition(".")[2] for name in load.field_units(load.TYPES[kind][1])} - {"name"}
     assert [name for name in names if f"| `{name}` |" not in text and f"`{name}`," not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("48", 'has no unit: write { value = 48, unit = "MB" } and where it is from'),
+        ('"48MB"', "'48MB' is text, no number: write { value = 48, unit = \"MB\" } and where it is from"),
+        ('"many"', "'many' is text, no number; write for example value = 40"),
+    ],
+)
+def test_a_number_without_its_unit_is_answered_with_what_to_write(tmp_path, written, told):
+    path = tmp_path / "mine.toml"
+    source = '[default]\nkind = "paper"\nsource = "d"\nlocator = "p"\n[sources.d]\ntitle = "t"\n'
+    path.write_text(f'[device]\nlike = "l4"\n\n[l2]\ncapacity = {written}\n{source}', encoding="utf-8")
+    with pytest.raises(SpecError) as error:
+        load.load("device", str(path))
+    assert str(error.value).endswith(f"mine.toml:5: l2.capacity: {told}")
