@@ -11,7 +11,7 @@ from accelmodel.cli.options import Json, answer
 from accelmodel.cli.terminal import print_table, progress_bars, say, write_text
 from accelmodel.errors import SpecError
 from accelmodel.specs.names import FORMER
-from accelmodel.units import show
+from accelmodel.units import need_finite, show
 from accelmodel.validation import calibrated, table
 from accelmodel.validation.table import _ACCURACY, accuracy_cells, parts, validation_markdown
 
@@ -67,6 +67,7 @@ def validate(
     else:
         with progress_bars() as advance:
             data = table.validate(*chosen, progress=lambda stage: advance(stage, 1, 1))
+    need_finite(data)
     if output:
         write_text(output, validation_markdown(data))
     if report:

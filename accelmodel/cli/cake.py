@@ -17,7 +17,7 @@ from accelmodel.kvcache.evaluate import HEADINGS, Inputs, bandwidth_words, evalu
 from accelmodel.kvcache.policies import POLICIES
 from accelmodel.kvcache.traces import BANDWIDTH, budget, random_trace, read_trace
 from accelmodel.specs.load import load
-from accelmodel.units import parse, show
+from accelmodel.units import need_finite, parse, show
 
 app = typer.Typer(add_completion=False)
 
@@ -162,6 +162,7 @@ def cake_command(
     axes = {name: getattr(inputs, name) for name in ("tokens", "bandwidth", "utilisation", "kv_bits")}
     need_affordable("cake", {name: len(values) for name, values in axes.items()}, seconds=_SECONDS, room=_ROOM)
     data = evaluate(inputs)
+    need_finite(data)
     if report is not None:
         from accelmodel.report.cake import write_report
 

@@ -20,7 +20,7 @@ from accelmodel.cloud.ranking import STATIC, STREAM, Inputs, Slo
 from accelmodel.errors import SpecError, brief
 from accelmodel.estimates import need_affordable
 from accelmodel.specs.load import load
-from accelmodel.units import parse, show
+from accelmodel.units import need_finite, parse, show
 
 Region = Annotated[str, typer.Option("--region", help="One or several, such as us-east-1,eastus.")]
 PriceKind = Annotated[str, typer.Option("--price-kind", help="on-demand, spot or reserved.")]
@@ -115,6 +115,7 @@ def instances(
     offered = Market(names(region), price_kind, prices, instance or (), only).offers()
     need_affordable("instances", {"instances": len(offered), "precisions": len(setups)}, seconds=_SECONDS, room=1e4)
     data = ranking(inputs, offered, setups, date.today())
+    need_finite(data)
     if report:
         from accelmodel.report.instances import write_report
 

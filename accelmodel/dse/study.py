@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
-from accelmodel.errors import SpecError, listed, unknown
+from accelmodel.errors import SpecError, inside, listed, unknown
 from accelmodel.inference.policies import TECHNIQUES
 from accelmodel.inference.request import BASELINE, PHASES
 from accelmodel.laws.prefetch import RULES
@@ -186,7 +186,7 @@ def _check_names(study: Study) -> None:
         try:
             load(kind, name)
         except SpecError as error:
-            raise SpecError(f"{field}: {error}") from None
+            raise inside(field, error) from None
     serving, software = study.workload, study.software
     for field, given in (
         ("workload.models", serving.models),
@@ -221,7 +221,8 @@ def _check(study: Study, path: str) -> Study:
         study.constraints.limits()
         _check_names(study)
     except SpecError as error:
-        raise SpecError(f"{path}: {error}") from None
+        place = facts.places(Path(path), "study")(str(error).partition(":")[0])
+        raise inside(place, error) from None
     return study
 
 
