@@ -11,43 +11,11 @@ import math
 import re
 from typing import Any, NamedTuple, TypeVar
 
-from accelmodel.errors import SpecError
+import numpy as np
 
-_DECIMAL = {
-    "": 1.0, "f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "µ": 1e-6, "m": 1e-3,
-    "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18,
-}  # fmt: skip
-_BINARY = {"Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40, "Pi": 2.0**50}
-_LARGE = {name: factor for name, factor in _DECIMAL.items() if factor >= 1.0}
+from accelmodel.errors import Infeasible, SpecError, brief
+from accelmodel.symbols import UNITS, meant, unit_factor, written
 
-#: unit symbol → (dimension, factor to SI, prefixes it may carry)
-_UNITS: dict[str, tuple[str, float, dict[str, float]]] = {
-    "B": ("B", 1.0, {**_LARGE, **_BINARY}),
-    "bit": ("B", 0.125, {**_DECIMAL, **_BINARY}),
-    "b": ("B", 0.125, {**_LARGE, **_BINARY}),
-    "FLOP": ("FLOP", 1.0, _LARGE),
-    "OP": ("FLOP", 1.0, _LARGE),
-    "s": ("s", 1.0, _DECIMAL),
-    "min": ("s", 60.0, {"": 1.0}),
-    "h": ("s", 3600.0, {"": 1.0}),
-    "Hz": ("1/s", 1.0, _LARGE),
-    "W": ("W", 1.0, _DECIMAL),
-    "J": ("J", 1.0, _DECIMAL),
-    "m2": ("m2", 1.0, {"": 1.0}),
-    "cm2": ("m2", 1e-4, {"": 1.0}),
-    "mm2": ("m2", 1e-6, {"": 1.0}),
-    "um2": ("m2", 1e-12, {"": 1.0}),
-    "m": ("m", 1.0, {"": 1.0}),
-    "mm": ("m", 1e-3, {"": 1.0}),
-    "USD": ("USD", 1.0, {"": 1.0, "k": 1e3}),
-    "token": ("token", 1.0, _LARGE),
-    "1": ("1", 1.0, {"": 1.0}),
-    "%": ("1", 0.01, {"": 1.0}),
-}
-#: names that people write for a unit of rate
-_ALIASES = {
-    "bps": "b/s", "Bps": "B/s", "FLOPS": "FLOP/s", "FLOPs": "FLOP", "OPS": "OP/s", "tokens": "token",
-}  # fmt: skip
 _QUANTITY = re.compile(r"^\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*$")
 #: longer prefixes first, so that "Gi" is tried before "G"
 _SHOWN_PREFIXES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
@@ -60,7 +28,6 @@ _SHOWN_AS = {
     "1/s": (1e-9, "GHz"),
     "USD/B": (1e9, "USD/GB"),
 }
-
 #: an ``xarray.Dataset``, which this module does not import
 Labelled = TypeVar("Labelled", bound=Any)
 
@@ -198,6 +165,11 @@ NOMENCLATURE: dict[str, Term] = {
 }
 
 
+#: variables that are infinite where what they tell of never happens, or NaN behind the end of the shorter of two rows;
+#: JSON has null there, or nothing
+ABSENT = ("crossover_bandwidth", "step_start", "step_tokens", "step_cake_tokens")
+
+
 def described(name: str) -> dict[str, str]:
     """Return the attributes of a variable or a coordinate of an answer: ``units``, ``long_name``, ``description``.
 
@@ -210,11 +182,55 @@ def described(name: str) -> dict[str, str]:
     return {"units": term.unit, "long_name": name.replace("_", " "), "description": term.meaning}
 
 
+def need_finite(value: Any, where: str = "answer") -> None:
+    """Raise Infeasible if a number of an answer is not finite: every answer passes here, and so no such number leaves.
+
+    Parameters
+    ----------
+    value : float, array, list or mapping
+        Nested as deep as it may be; what is absent is None, and words pass.
+    where : str
+        What the error names.
+
+    Examples
+    --------
+    >>> need_finite({"rows": [{"time_s": 1.0, "ttft_s": None}]})
+    >>> need_finite({"rows": [{"time_s": math.nan}]})
+    Traceback (most recent call last):
+    ...
+    accelmodel.errors.Infeasible: answer.rows.0.time_s is nan: the question has no finite answer; look for a value \
+that is 0, or far too small or large
+    """
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            need_finite(inner, f"{where}.{name}")
+    elif isinstance(value, list | tuple):
+        for place, inner in enumerate(value):
+            need_finite(inner, f"{where}.{place}")
+    elif isinstance(value, float | np.floating | np.ndarray):
+        numbers = np.asarray(value)
+        if numbers.dtype.kind == "f" and not np.isfinite(numbers).all():
+            worst = numbers[~np.isfinite(numbers)].flat[0]
+            raise Infeasible(
+                f"{where} is {worst}: the question has no finite answer; look for a value that is 0, or far too small "
+                "or large"
+            )
+
+
 def label(dataset: Labelled) -> Labelled:
     """Return the dataset, each of its variables described; what a coordinate already says of itself stays.
 
     Coordinates whose name is not in ``NOMENCLATURE`` are the caller's own and left as they are.
+
+    Raises
+    ------
+    Infeasible
+        If a number where the answer is feasible is not finite, see ``need_finite``.
     """
+    for name, variable in dataset.data_vars.items():
+        if name not in ABSENT and isinstance(variable.data, np.ndarray):  # not what is yet to be computed
+            told = variable.where(dataset["feasible"], 0.0) if _masked(dataset, variable) else variable
+            need_finite(told.values, str(name))
     for name in dataset.data_vars:
         dataset[name].attrs = described(name)
     for name, coordinate in dataset.coords.items():
@@ -223,63 +239,20 @@ def label(dataset: Labelled) -> Labelled:
     return dataset
 
 
-def _factor(symbol: str) -> tuple[str, float]:
-    """Return the dimension and SI factor of one unit symbol without a slash."""
-    for base, (dimension, scale, prefixes) in _UNITS.items():
-        if symbol.endswith(base) and symbol[: len(symbol) - len(base)] in prefixes:
-            return dimension, scale * prefixes[symbol[: len(symbol) - len(base)]]
-    raise SpecError(f"unknown unit {symbol!r}; examples of units: GB, GiB, GB/s, Gbps, TFLOP/s, us, mm2, W, USD")
-
-
-def unit_factor(unit: str) -> tuple[str, float]:
-    """Return the dimension of a unit and the factor that takes it to SI.
-
-    Parameters
-    ----------
-    unit : str
-        For example ``"TB/s"``, ``"Gibps"``, ``"mm2/MB"`` or ``"1"``.
-
-    Returns
-    -------
-    tuple of (str, float)
-        Dimension such as ``"B/s"``, and factor.
-
-    Raises
-    ------
-    SpecError
-        If the unit is not known.
-
-    Examples
-    --------
-    >>> unit_factor("TB/s")
-    ('B/s', 1000000000000.0)
-    >>> unit_factor("Gibps")
-    ('B/s', 134217728.0)
-    """
-    unit = unit.replace("²", "2")
-    for alias, meaning in _ALIASES.items():
-        if unit.endswith(alias) and not unit.endswith("/" + alias):
-            unit = unit[: len(unit) - len(alias)] + meaning
-            break
-    top, slash, bottom = unit.partition("/")
-    dimension, factor = _factor(top or "1")
-    if not slash:
-        return dimension, factor
-    lower, divisor = _factor(bottom)
-    return f"{dimension}/{lower}", factor / divisor
-
-
-def parse(text: str | float, unit: str, *, what: str = "quantity") -> float:
+def parse(text: str | float, unit: str, *, what: str = "quantity", near: float = 0.0) -> float:
     """Return the SI value of ``text``.
 
     Parameters
     ----------
     text : str or float
-        A number with a unit, such as ``"3.35 TB/s"``; a bare number is taken to be in SI.
+        A number with a unit, such as ``"3.35 TB/s"``; a float is in SI.  Text needs a unit, where ``unit`` is one and
+        the number not 0.
     unit : str
         The SI unit expected, such as ``"B/s"``; another dimension is an error.
     what : str
         Name used in the error message.
+    near : float
+        What it is now, by which an error tells the unit that was most likely meant [unit].
 
     Returns
     -------
@@ -289,7 +262,7 @@ def parse(text: str | float, unit: str, *, what: str = "quantity") -> float:
     Raises
     ------
     SpecError
-        If it is no finite number, or its unit is unknown or of another dimension.
+        If it is no finite number, or its unit is missing, unknown or of another dimension.
 
     Examples
     --------
@@ -299,23 +272,47 @@ def parse(text: str | float, unit: str, *, what: str = "quantity") -> float:
     4000000000.0
     >>> parse("104MB", "B")
     104000000.0
+    >>> parse("104", "B", what="--l2", near=40e6)
+    Traceback (most recent call last):
+    ...
+    accelmodel.errors.SpecError: --l2: '104' has no unit: write 104MB
     """
-    match = _QUANTITY.match(str(text))
+    shown, example = brief(text), "1.5" if unit == "1" else written(1.5, unit, near)
+    match = _QUANTITY.match(text if isinstance(text, str) else _in_digits(text))
     if match is None:
-        raise SpecError(f"{what}: {text!r} is not a number with a unit; give for example '1.5{unit.removeprefix('1')}'")
-    number = float(match[1])
-    try:
-        dimension, factor = unit_factor(match[2]) if match[2] else (unit, 1.0)
-    except SpecError as error:
-        raise SpecError(f"{what}: {error}") from None
-    if dimension != unit:
         raise SpecError(
-            f"{what}: {text!r} is in {dimension}, expected {unit}; give for example '1.5{unit.removeprefix('1')}'"
+            f"{what}: {shown} is not a number{' with a unit' * (unit != '1')}; give for example '{example}'"
         )
+    number, symbol = float(match[1]), match[2]
+    if not math.isfinite(number):
+        raise SpecError(f"{what}: {shown} is not a finite number")
+    if isinstance(text, str) and not symbol and unit != "1" and number:
+        raise SpecError(f"{what}: {shown} has no unit: write {written(number, unit, near)}")
+    try:
+        dimension, factor = unit_factor(symbol) if symbol else (unit, 1.0)
+    except SpecError as error:
+        likely = meant(number, symbol, unit)
+        wrong = f"{shown}: unknown unit {brief(symbol)}: write {likely}" if likely else error
+        raise SpecError(f"{what}: {wrong}") from None
+    if dimension != unit:
+        raise SpecError(f"{what}: {shown} is in {dimension}, expected {unit}; give for example '{example}'")
     value = number * factor
     if not math.isfinite(value):
-        raise SpecError(f"{what}: {text!r} is not a finite number")
+        raise SpecError(f"{what}: {shown} is not a finite number")
     return value
+
+
+def _masked(dataset: Any, variable: Any) -> bool:
+    """Tell whether a variable says nothing where the answer is not feasible."""
+    return "feasible" in dataset and variable.dtype.kind == "f" and set(dataset["feasible"].dims) <= set(variable.dims)
+
+
+def _in_digits(value: object) -> str:
+    """Return a number as text, whatever kind of number it is; empty where it is none."""
+    try:
+        return "" if isinstance(value, bool | str) else repr(float(value))  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return ""
 
 
 def show(value: float, unit: str, digits: int = 4) -> str:
@@ -348,7 +345,7 @@ def show(value: float, unit: str, digits: int = 4) -> str:
         return f"{value * factor:.{digits}g} {shown}"
     if unit == "B" and abs(value) < 0.5:
         return "0 B"
-    carried = _UNITS.get(unit.partition("/")[0], ("", 1.0, {}))[2]
+    carried = UNITS.get(unit.partition("/")[0], ("", 1.0, {}))[2]
     small = "µ" in carried and (abs(value) < 1.0 or unit == "s")
     if len(carried) <= 2 or value == 0.0 or not math.isfinite(value):
         return f"{value:.{digits}g} {unit}".removesuffix(" 1").rstrip()

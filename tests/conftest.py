@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -17,7 +18,11 @@ hypothesis.settings.register_profile(
     derandomize=True,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
-hypothesis.settings.load_profile("accelmodel")
+# other inputs each night: pytest --hypothesis-profile=nightly, or HYPOTHESIS_PROFILE=nightly
+hypothesis.settings.register_profile(
+    "nightly", parent=hypothesis.settings.get_profile("accelmodel"), derandomize=False, max_examples=10_000
+)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "accelmodel"))
 
 
 @pytest.fixture(scope="session")

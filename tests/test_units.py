@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 
@@ -10,8 +11,9 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accelmodel.errors import SpecError
-from accelmodel.units import NOMENCLATURE, label, parse, show, unit_factor
+from accelmodel.errors import Infeasible, SpecError
+from accelmodel.symbols import unit_factor
+from accelmodel.units import NOMENCLATURE, label, need_finite, parse, show
 
 #: every SI unit that a field of a specification or an answer has
 SHOWN = (
@@ -59,7 +61,8 @@ SHOWN = (
         ("0.1 W/MiB", "W/B", 0.1 / 2**20),
         ("80%", "1", 0.8),
         ("24", "1", 24.0),
-        ("1e3", "B", 1000.0),
+        ("1e3", "1", 1000.0),
+        ("0", "B", 0.0),
         (" +.5e1 ", "1", 5.0),
         ("-3GB", "B", -3e9),
     ],
@@ -71,6 +74,31 @@ def test_value_by_hand(text, unit, value):
 def test_a_number_is_taken_to_be_in_si():
     assert parse(104e6, "B") == 104e6
     assert parse(7, "1") == 7.0
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "near", "write"),
+    [
+        ("104", "B", 192e6, "104MB"),
+        ("80", "B", 64e9, "80GB"),
+        ("3350", "B/s", 1.6e12, "3350GB/s"),
+        ("3.35", "B/s", 1.6e12, "3.35TB/s"),
+        ("7", "B/s", 4e9, "7GB/s"),
+        ("500", "s", 0.0, "500ms"),
+        ("2", "s", 3600.0, "2h"),
+        ("1.8", "1/s", 0.0, "1.8GHz"),
+        ("665.6", "m2", 0.0, "665.6mm2"),
+        ("20000", "USD", 0.0, "20000USD"),
+        ("104M", "B", 0.0, "104MB"),
+        ("104mb", "B", 0.0, "104MB"),
+        ("3.35t", "B/s", 0.0, "3.35TB/s"),
+    ],
+)
+def test_text_without_a_unit_is_refused_with_what_to_write(text, unit, near, write):
+    with pytest.raises(SpecError, match=re.escape(f": write {write}") + "$") as told:
+        parse(text, unit, what="it", near=near)
+    assert str(told.value).startswith(f"it: {text!r}")
+    parse(write, unit)
 
 
 def test_decimal_and_binary_prefixes_differ():
@@ -201,3 +229,24 @@ def test_a_dataset_is_described_and_what_a_coordinate_says_stays():
 def test_a_variable_without_an_entry_is_an_error():
     with pytest.raises(KeyError, match="dream"):
         label(xr.Dataset({"dream": 1.0}))
+
+
+def test_no_number_that_is_not_finite_leaves_where_the_answer_is_feasible():
+    data = {"time": ("batch", [1.0, math.nan]), "feasible": ("batch", [True, False])}
+    assert label(xr.Dataset(data)).time.attrs["units"] == "s"
+    with pytest.raises(Infeasible, match="time is nan: the question has no finite answer"):
+        label(xr.Dataset({**data, "feasible": ("batch", [True, True])}))
+    with pytest.raises(Infeasible, match="ttft is inf"):
+        label(xr.Dataset({"ttft": math.inf}))
+
+
+@given(st.recursive(st.floats() | st.none() | st.text() | st.booleans() | st.integers(),
+                    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))  # fmt: skip
+def test_the_guard_is_as_strict_as_json(answer):
+    try:
+        json.dumps(answer, allow_nan=False)
+    except ValueError:
+        with pytest.raises(Infeasible):
+            need_finite(answer)
+    else:
+        need_finite(answer)

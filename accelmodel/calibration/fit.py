@@ -7,7 +7,6 @@ squared, so that neither large kernels nor outliers decide.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accelmodel.errors import SpecError, unknown
+from accelmodel.errors import SpecError, brief, unknown
 from accelmodel.inference import operator_time
 from accelmodel.measured import aiconfigurator
 from accelmodel.measured.conditions import (
@@ -23,6 +22,7 @@ from accelmodel.measured.conditions import (
     cache_write,
     matmul_times,
 )
+from accelmodel.specs import files
 from accelmodel.specs.base import Residual, value_of
 from accelmodel.specs.given import override
 from accelmodel.specs.hardware import Cluster, Device
@@ -348,17 +348,13 @@ def read_csv(path: Path) -> dict[str, pd.DataFrame]:
     """
     import pandas as pd
 
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            lines = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SpecError(f"{path}: cannot be read as CSV ({error}); check the path and save it as UTF-8") from None
+    _, lines = files.read_table(path)
     table: dict[str, list[dict[str, float]]] = {}
-    for number, line in enumerate(lines, start=2):
-        kind = (line.get("kind") or "").strip()
+    for number, line in lines:
+        where, kind = f"{path}:{number}", line.get("kind", "")
         if kind not in aiconfigurator.SHAPES:
-            raise SpecError(f"{path}: line {number}: {unknown('kind', kind, aiconfigurator.SHAPES)}")
-        row = {name: _number(line, name, path, number) for name in (*aiconfigurator.SHAPES[kind], "bits", "time_s")}
+            raise SpecError(f"{where}: {unknown('kind', kind, aiconfigurator.SHAPES)}")
+        row = {name: _number(line, name, where) for name in (*aiconfigurator.SHAPES[kind], "bits", "time_s")}
         table.setdefault(kind, []).append(row)
     if not table:
         raise SpecError(f"{path}: holds no rows; give the columns kind, the shape, bits and time_s")
@@ -368,13 +364,13 @@ def read_csv(path: Path) -> dict[str, pd.DataFrame]:
     }
 
 
-def _number(line: Mapping[str, str | None], name: str, path: Path, number: int) -> float:
-    text = (line.get(name) or "").strip()
+def _number(line: Mapping[str, str], name: str, where: str) -> float:
+    text = line.get(name, "")
     try:
         value = float(text)
     except ValueError:
-        raise SpecError(f"{path}: line {number}: {name} is {text!r}; a number is needed") from None
+        raise SpecError(f"{where}: {name} is {brief(text)}; a number is needed") from None
     least = 0.0 if name == "window" else 1e-12
     if not least <= value < 1e15:
-        raise SpecError(f"{path}: line {number}: {name} is {text}; it must be finite and above 0")
+        raise SpecError(f"{where}: {name} is {brief(text)}; it must be finite and above 0")
     return value

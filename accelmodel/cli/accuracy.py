@@ -9,12 +9,12 @@ import typer
 
 from accelmodel.cli.completion import name_of
 from accelmodel.cli.examples import needs
-from accelmodel.cli.options import Json, emit
+from accelmodel.cli.options import Json, answer
 from accelmodel.cli.progress import in_turn
 from accelmodel.cli.terminal import print_table, say, write_text
 from accelmodel.errors import SpecError
 from accelmodel.specs.names import FORMER
-from accelmodel.units import show
+from accelmodel.units import need_finite, show
 from accelmodel.validation import calibrated, table
 from accelmodel.validation.table import _ACCURACY, accuracy_cells, parts, validation_markdown
 
@@ -51,7 +51,7 @@ def calibrate(
             data = calibrated.calibrate_library(library, output, begin)
         else:
             data = calibrated.calibrate(str(device), measurements, output, begin)
-    emit(with_former_names(data)) if as_json else print_calibration(data)
+    answer(with_former_names(data), as_json, print_calibration)
 
 
 @app.command()
@@ -77,13 +77,14 @@ def validate(
     chosen = [name for name, asked in wanted.items() if asked]
     with in_turn() as begin:
         data = table.validate(*chosen, progress=begin)
+    need_finite(data)
     if output:
         write_text(output, validation_markdown(data))
     if report:
         from accelmodel.report.accuracy import write_report
 
         write_report(data, report)
-    emit(data) if as_json else print_validation(data)
+    answer(data, as_json, print_validation)
 
 
 def print_accuracy(rows: list[dict[str, Any]], title: str) -> None:

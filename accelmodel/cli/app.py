@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from importlib import import_module
 from typing import Annotated, Any
@@ -10,8 +11,10 @@ import typer
 
 from accelmodel import __version__
 from accelmodel.cli.examples import EXAMPLES, epilog
+from accelmodel.cli.spelling import spelling
+from accelmodel.cli.terminal import any_encoding, complain
 from accelmodel.cli.usage import said
-from accelmodel.errors import Infeasible, SpecError, unknown
+from accelmodel.errors import Infeasible, SpecError, brief, unknown
 
 #: command → the module that defines it, loaded when the command or the help asks for it
 COMMANDS = {
@@ -20,6 +23,8 @@ COMMANDS = {
     "collective": "operators", "validate": "accuracy", "calibrate": "accuracy", "benchmark": "explore",
     "new": "new", "schema": "new", "docs": "docs",
 }  # fmt: skip
+#: how a message of wrong usage names the option
+_OPTION = re.compile(r"Invalid value for '(--[\w-]+)'")
 
 
 class Commands(typer.core.TyperGroup):
@@ -79,20 +84,36 @@ def _usage(error: Exception) -> int:
     if len(sys.argv) < 2:
         error.show()  # type: ignore[attr-defined]
     else:
-        sys.stderr.write(f"accelmodel: {said(error, sys.argv)}\n")
+        reason = " ".join(error.format_message().split()).rstrip(".")  # type: ignore[attr-defined]
+        option = _OPTION.match(reason)
+        text = _given(option[1]) if option else ""
+        if option and text and (hint := spelling(text)):
+            complain(f"{option[1]}: {brief(text)} is not one number; {hint}; see --help")
+        else:
+            complain(said(error, sys.argv))
     return 2
+
+
+def _given(option: str) -> str:
+    """Return what stands behind an option on the command line; empty where nothing does."""
+    for place, word in enumerate(sys.argv):
+        name, equals, text = word.partition("=")
+        if name == option:
+            return text if equals else (sys.argv[place + 1] if place + 1 < len(sys.argv) else "")
+    return ""
 
 
 def main() -> None:
     """Run the command line: exit code 0 done, 2 wrong input, 1 our fault, 130 interrupted."""
+    any_encoding()
     try:
         code = app(standalone_mode=False, prog_name="accelmodel")
     except (SpecError, Infeasible) as error:
-        for line in str(error).splitlines() or [""]:
-            sys.stderr.write(f"accelmodel: {' '.join(line.split())}\n")
+        for line in getattr(error, "lines", ()) or [str(error)]:
+            complain(line)
         raise SystemExit(2) from None
     except (KeyboardInterrupt, typer.Abort):
-        sys.stderr.write("accelmodel: interrupted\n")
+        complain("interrupted")
         raise SystemExit(130) from None
     except BrokenPipeError:
         sys.stderr.close()
@@ -100,8 +121,6 @@ def main() -> None:
     except Exception as error:
         if hasattr(error, "format_message"):  # wrong usage, however this version of typer calls it
             raise SystemExit(_usage(error)) from None
-        sys.stderr.write(
-            f"accelmodel: internal error ({type(error).__name__}: {error}); please report it with the command you ran\n"
-        )
+        complain(f"internal error ({type(error).__name__}: {error}); please report it with the command you ran")
         raise SystemExit(1) from None
     raise SystemExit(code or 0)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from accelmodel.cli.completion import name_of, one_of, several
-from accelmodel.cli.options import DeviceName, Json, LinkName, ModelName, WeightBits, counts, emit, hardware, names
+from accelmodel.cli.options import DeviceName, Json, LinkName, ModelName, WeightBits, answer, counts, hardware, names
 from accelmodel.cli.progress import working
+from accelmodel.cli.spelling import spelling
 from accelmodel.cli.terminal import print_table, say, say_intervals
-from accelmodel.errors import SpecError
+from accelmodel.errors import SpecError, brief
+from accelmodel.estimates import need_affordable
 from accelmodel.kvcache.evaluate import HEADINGS, Inputs, bandwidth_words, evaluate
 from accelmodel.kvcache.policies import POLICIES
 from accelmodel.kvcache.traces import BANDWIDTH, budget, random_trace, read_trace
 from accelmodel.specs.load import load
-from accelmodel.units import parse, show
+from accelmodel.units import need_finite, parse, show
 
 app = typer.Typer(add_completion=False)
 
@@ -86,10 +89,20 @@ Report = Annotated[
 ]
 #: intervals that a generated trace has
 INTERVALS = 10_000
+#: time [s] and memory [B] of a printed row
+_SECONDS, _ROOM = 2e-3, 2e4
+_NUMBER = re.compile(r"[-+\d.eE%]+")
 
 
-def _quantities(text: str, unit: str, what: str) -> list[float]:
-    return list(dict.fromkeys(parse(each, unit, what=what) for each in names(text)))
+def _quantities(text: str, unit: str, what: str, near: float = 0.0) -> list[float]:
+    """Return the numbers of a list; a precision may be written int8, and is answered with what to write."""
+    found = []
+    for each in names(text):
+        write = spelling(each) if unit == "1" else ""
+        if write and not _NUMBER.fullmatch(each):
+            raise SpecError(f"{what}: {brief(each)} is not a number; {write}")
+        found.append(parse(each, unit, what=what, near=near))
+    return list(dict.fromkeys(found))
 
 
 def _trace(text: str | None, what: str, columns: dict[str, float], hold: bool, seed: int) -> Any:
@@ -100,7 +113,9 @@ def _trace(text: str | None, what: str, columns: dict[str, float], hold: bool, s
         return read_trace(text, columns, hold)
     parts = text.split(":")[1:]
     if len(parts) != 3:
-        raise SpecError(f"{what}: {text!r}: write random:LOW:HIGH:INTERVAL, for example random:0Gibps:25Gibps:100ms")
+        raise SpecError(
+            f"{what}: {brief(text)}: write random:LOW:HIGH:INTERVAL, for example random:0Gibps:25Gibps:100ms"
+        )
     low, high = (parse(part, "B/s" if columns is BANDWIDTH else "1", what=what) for part in parts[:2])
     interval = parse(parts[2], "s", what=what)
     return random_trace(low, high, interval, INTERVALS * interval, seed)
@@ -150,12 +165,13 @@ def cake_command(
 ) -> None:
     """Time to first token of a long prompt whose KV cache is stored: compute it, load it, or both (Cake)."""
     storage = load("storage", tier)
+    rate = float(storage.bandwidth)
     inputs = Inputs(
         model=load("model", model),
         cluster=hardware(device, tp, link=link),
         storage=storage,
         tokens=counts(tokens, "tokens"),
-        bandwidth=_quantities(bandwidth, "B/s", "--bandwidth") if bandwidth else [float(storage.bandwidth)],
+        bandwidth=_quantities(bandwidth, "B/s", "--bandwidth", rate) if bandwidth else [rate],
         utilisation=_quantities(utilisation, "1", "--utilisation"),
         kv_bits=_quantities(kv_bits, "1", "--kv-bits"),
         tp=tp,
@@ -169,13 +185,16 @@ def cake_command(
         stored=stored,
         loads=_loads(tail=tail, latency=latency, compression=compression, decompression_rate=decompression_rate),
     )
+    axes = {name: getattr(inputs, name) for name in ("tokens", "bandwidth", "utilisation", "kv_bits")}
+    need_affordable("cake", {name: len(values) for name, values in axes.items()}, seconds=_SECONDS, room=_ROOM)
     with working("times to first token"):
         data = evaluate(inputs)
+    need_finite(data)
     if report is not None:
         from accelmodel.report.cake import write_report
 
         data["report"] = str(write_report(inputs, data, report))
-    emit(data) if as_json else print_answer(data)
+    answer(data, as_json, print_answer)
 
 
 def print_answer(data: dict[str, Any]) -> None:

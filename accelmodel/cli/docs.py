@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from accelmodel.cli.options import Json, emit
+from accelmodel.cli.options import Json, answer
 from accelmodel.cli.progress import progress_bars
 from accelmodel.cli.terminal import say
 
@@ -37,7 +37,7 @@ def docs_command(
             start = build(folder, advance, strict)
     shown = show and not as_json and _has_display() and webbrowser.open(start.resolve().as_uri())
     data = {"path": str(start.resolve()), "written": written, "opened": bool(shown)}
-    emit(data) if as_json else say(f"documentation: {data['path']}")
+    answer(data, as_json, lambda found: say(f"documentation: {found['path']}"))
 
 
 def _has_display() -> bool:

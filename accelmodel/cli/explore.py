@@ -11,7 +11,7 @@ import typer
 from accelmodel.benchmarks import speed
 from accelmodel.benchmarks.peers import checked_out
 from accelmodel.cli.completion import name_of, one_of
-from accelmodel.cli.options import Json, emit
+from accelmodel.cli.options import Json, answer
 from accelmodel.cli.progress import in_turn, progress_bars
 from accelmodel.cli.terminal import print_table, say
 from accelmodel.dse import explore as exploration
@@ -132,7 +132,7 @@ def explore(
         sys.stderr.write(f"stopped; {journal} keeps every finished batch, run the same command again to go on\n")
         raise typer.Exit(130) from None
     data = summary(result, str(written))
-    emit(data) if as_json else print_exploration(data)
+    answer(data, as_json, print_exploration)
 
 
 @app.command()
@@ -151,4 +151,4 @@ def benchmark(
         raise SpecError("--checkout says where a peer is that --peers measures; give --peers as well")
     with in_turn() as begin:
         data = speed.benchmark(peers=peers, full=full, checkouts=folders, progress=begin)
-    emit(data) if as_json else print_benchmark(data)
+    answer(data, as_json, print_benchmark)

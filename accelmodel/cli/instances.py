@@ -11,7 +11,7 @@ import typer
 
 from accelmodel.cli.completion import name_of, one_of
 from accelmodel.cli.examples import needs
-from accelmodel.cli.options import Json, counts, emit, names
+from accelmodel.cli.options import Json, answer, counts, names
 from accelmodel.cli.options import ModelName as Model
 from accelmodel.cli.progress import working
 from accelmodel.cli.terminal import print_table, say
@@ -20,9 +20,10 @@ from accelmodel.cloud.fleet import plan_fleet
 from accelmodel.cloud.hosting import Setup
 from accelmodel.cloud.offers import Market
 from accelmodel.cloud.ranking import STATIC, STREAM, Inputs, Slo
-from accelmodel.errors import SpecError
+from accelmodel.errors import SpecError, brief
+from accelmodel.estimates import need_affordable
 from accelmodel.specs.load import load
-from accelmodel.units import parse, show
+from accelmodel.units import need_finite, parse, show
 
 Region = Annotated[str, typer.Option("--region", help="One or several, such as us-east-1,eastus.")]
 PriceKind = Annotated[
@@ -53,20 +54,26 @@ Latency = Annotated[str, typer.Option("--slo-latency", help="Longest time from a
 app = typer.Typer(add_completion=False)
 #: instances that may share an arrival rate by default
 MOST = 100
+#: what long times usually are, by which a number without a unit is answered [s]
+_USUAL = {"deadline": 3600.0, "slo-latency": 10.0}
+#: time of an instance at one precision [s]
+_SECONDS = 5e-3
+#: no rate, throughput or price is as large
+_MOST_LEVEL = 1e9
 
 
 def _seconds(text: str, what: str) -> float | None:
     if not text:
         return None
-    value = parse(text, "s", what=what)
+    value = parse(text, "s", what=what, near=_USUAL.get(what, 0.0))
     if value <= 0.0:
-        raise SpecError(f"{what}: {text} must be above 0")
+        raise SpecError(f"{what}: {brief(text)} must be above 0")
     return value
 
 
 def _above(value: float, what: str) -> float | None:
-    if value < 0.0 or math.isnan(value):
-        raise SpecError(f"{what} {value:g} must be above 0")
+    if not 0.0 <= value < _MOST_LEVEL and not (what == "max-price" and value == math.inf):
+        raise SpecError(f"{what} {value:g} must be above 0, and below {_MOST_LEVEL:g}")
     return value or None
 
 
@@ -158,13 +165,15 @@ def instances(
         most_instances or (MOST if rate else 1), time_model,
     )  # fmt: skip
     offered = Market(names(region), price_kind, prices, instance or (), only).offers()
+    need_affordable("instances", {"instances": len(offered), "precisions": len(setups)}, seconds=_SECONDS, room=1e4)
     with working("ranking instances"):
         data = ranking(inputs, offered, setups, date.today())
+    need_finite(data)
     if report:
         from accelmodel.report.instances import write_report
 
         data["report"] = str(write_report(inputs, offered, setups, data, report))
-    emit(data) if as_json else print_instances(data)
+    answer(data, as_json, print_instances)
 
 
 @app.command("fleet")
@@ -199,7 +208,7 @@ def fleet(
     market = Market(names(region), price_kind, prices, instance or (), only)
     with working("planning the fleet"):
         data = plan_fleet(model, workload, slo, setup=setup, offered=market, max_price=max_price)
-    emit(data) if as_json else print_fleet(data)
+    answer(data, as_json, print_fleet)
 
 
 def _or_dash(value: float | None, unit: str = "") -> str:

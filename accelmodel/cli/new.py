@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from accelmodel.cli.completion import one_of
-from accelmodel.cli.options import Json, emit
+from accelmodel.cli.options import Json, answer
 from accelmodel.cli.terminal import say, write_text
 from accelmodel.errors import SpecError, unknown
+from accelmodel.specs import files
 from accelmodel.specs.find import available
 from accelmodel.specs.load import TYPES
 from accelmodel.specs.schema import file_schema
@@ -43,15 +44,13 @@ def new_command(
     path = Path(name if name.endswith(".toml") else f"{name}.toml")
     if path.stem in available(kind):
         raise SpecError(f"{path.stem}: is the name of a shipped {kind}, which it would mean; choose another name")
-    if path.exists():
+    if files.is_file(path) or files.is_folder(path):
         raise SpecError(f"{path}: is there already; choose another name, or remove it")
     write_text(path, new_file(kind, path.stem, like))
-    if as_json:
-        emit({"kind": kind, "path": str(path), "like": like})
-    else:
-        here = path.parent.resolve() == Path().resolve()
-        use = _USE.get(kind, f"name it with --{kind} {{name}}").format(name=path.stem if here else path)
-        say(f"wrote {path}; fill it in, look at it with `accelmodel show {path}`, and {use}")
+    here = path.parent.resolve() == Path().resolve()
+    use = _USE.get(kind, f"name it with --{kind} {{name}}").format(name=path.stem if here else path)
+    told = f"wrote {path}; fill it in, look at it with `accelmodel show {path}`, and {use}"
+    answer({"kind": kind, "path": str(path), "like": like}, as_json, lambda _: say(told))
 
 
 @app.command("schema")
@@ -66,7 +65,7 @@ def schema_command(
     as_json: Json = False,
 ) -> None:
     """Print the JSON schema of a file, which editors complete and check TOML by."""
-    emit(schema_of(kind))
+    answer(schema_of(kind), True, lambda _: None)
 
 
 def schema_of(kind: str) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from accelmodel.cli.completion import name_of, one_of
-from accelmodel.cli.options import DeviceName, Json, LinkName, counts, emit
+from accelmodel.cli.options import DeviceName, Json, LinkName, answer, counts
 from accelmodel.cli.terminal import print_table, say_notes
-from accelmodel.errors import SpecError
+from accelmodel.errors import SpecError, brief
+from accelmodel.estimates import need_affordable
 from accelmodel.inference import single
 from accelmodel.inference.single import Kind
 from accelmodel.specs.given import cluster
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False)
 
+#: time [s] and memory [B] of a printed row
+_SECONDS, _ROOM = 2e-5, 2e3
 Bits = Annotated[float, typer.Option("--bits", help="Precision of both operands: 16, 8 or 4.")]
 List = "such as 1,16,4096, or 1:4096 for powers of two."
 
@@ -100,11 +103,12 @@ def collective(
 
 def _answer(found: xr.Dataset, rows: list[dict[str, Any]], device: str, title: str, as_json: bool) -> None:
     """Print operators as JSON, or as a table and where the notes on their device are told."""
-    if as_json:
-        emit({"rows": rows, **{key: found.attrs[key] for key in ("notes", "weakest_fact")}})
-        return
-    print_kernels(rows, title)
-    say_notes({device: load("device", device)})
+
+    def printed(data: dict[str, Any]) -> None:
+        print_kernels(data["rows"], title)
+        say_notes({device: load("device", device)})
+
+    answer({"rows": rows, **{key: found.attrs[key] for key in ("notes", "weakest_fact")}}, as_json, printed)
 
 
 def _rows(found: xr.Dataset, axes: dict[str, list[Any]], **more: str) -> list[dict[str, Any]]:
@@ -120,6 +124,7 @@ def _matmuls(
 ) -> tuple[xr.Dataset, dict[str, Any]]:
     """Return matmuls and the axes of their sizes."""
     axes: dict[str, Any] = {"m": counts(m, "--m"), "n": counts(n, "--n"), "k": counts(k, "--k")}
+    need_affordable("matmul", {name: len(each) for name, each in axes.items()}, seconds=_SECONDS, room=_ROOM)
     return single.matmul(device, **axes, bits=bits, library=library), axes
 
 
@@ -128,6 +133,7 @@ def _attentions(
 ) -> tuple[xr.Dataset, dict[str, Any]]:
     """Return attention of one layer and the axes of its sizes."""
     axes: dict[str, Any] = {"batch": counts(batch, "--batch"), "context": counts(context, "--context")}
+    need_affordable("attention", {name: len(each) for name, each in axes.items()}, seconds=_SECONDS, room=_ROOM)
     asked: Any = {**axes, **shape}
     return single.attention(device, cast("Phase", phase), **asked), axes
 
@@ -156,7 +162,7 @@ def sizes(text: str) -> list[float]:
         low, high = (parse(end, "B", what="--bytes") for end in text.split(":", 1))
         found = [low * 2.0**i for i in range(64) if low * 2.0**i <= high]
     if not found or not min(found) > 0.0:
-        raise SpecError(f"--bytes {text!r} must be above 0 B, and a range must rise; write 64KB,1MB or 1KB:1GB")
+        raise SpecError(f"--bytes {brief(text)} must be above 0 B, and a range must rise; write 64KB,1MB or 1KB:1GB")
     return found
 
 

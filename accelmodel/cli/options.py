@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 
 from accelmodel import __version__
 from accelmodel.cli.completion import name_of
+from accelmodel.cli.spelling import spelling
 from accelmodel.dse.chip import with_cores
-from accelmodel.errors import SpecError, unknown
-from accelmodel.specs.base import Spec, sections
+from accelmodel.errors import SpecError, brief, unknown
+from accelmodel.specs.base import Spec, sections, value_of
 from accelmodel.specs.given import cluster, override
 from accelmodel.specs.hardware import FLAT, Cluster, Device, Link
 from accelmodel.specs.load import field_units, load
 from accelmodel.specs.names import canonical, dotted
+from accelmodel.units import need_finite, parse
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")]
 DeviceName = Annotated[
@@ -48,7 +52,24 @@ def emit(data: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(data, indent=2, allow_nan=False) + "\n")
 
 
+def answer(data: dict[str, Any], as_json: bool, printed: Callable[[dict[str, Any]], None]) -> None:
+    """Print the answer of a command, as JSON or for people; every command ends here.
+
+    Raises
+    ------
+    Infeasible
+        If a number in it is not finite.
+    """
+    need_finite(data)
+    if as_json:
+        emit(data)
+    else:
+        printed(data)
+
+
 _MOST = 10_000
+#: largest whole number of an option
+_LARGEST = 10**9
 
 
 def names(text: str) -> list[str]:
@@ -61,7 +82,9 @@ def names(text: str) -> list[str]:
     """
     found = [part.strip() for part in text.split(",") if part.strip()]
     if not found:
-        raise SpecError(f"{text!r} names nothing; give for example a,b,c")
+        raise SpecError(f"{brief(text)} names nothing; give for example a,b,c")
+    if len(found) > _MOST:
+        raise SpecError(f"a list of {len(found):,} names; at most {_MOST:,}")
     return list(dict.fromkeys(found))
 
 
@@ -78,13 +101,19 @@ def counts(text: str, what: str) -> list[int]:
     try:
         if ":" in text:
             low, high = (int(end) for end in text.split(":"))
-            found = [low << i for i in range(64) if low > 0 and low << i <= high]
+            found = [low << i for i in range(_LARGEST.bit_length()) if 0 < low << i <= min(high, _LARGEST)]
+            found = [] if high > _LARGEST else found
         else:
             found = [int(part) for part in text.split(",")]
     except ValueError:
-        raise SpecError(f"{what}: {text!r} is not whole numbers; write 1,2,4 or 1:64 (powers of two)") from None
-    if not found or min(found) < 1 or len(found) > _MOST:
-        raise SpecError(f"{what}: {text!r} must be numbers from 1 up, and a range must rise; write 1,2,4 or 1:64")
+        ends = (spelling(part) for part in re.split("[:,]", text))
+        write = spelling(text, many=True) or next(filter(None, ends), "write 1,2,4 or 1:64 (powers of two)")
+        raise SpecError(f"{what}: {brief(text)} is not whole numbers; {write}") from None
+    if not found or min(found) < 1 or max(found) > _LARGEST:
+        allowed = f"numbers from 1 up to {_LARGEST:,}, and a range must rise"
+        raise SpecError(f"{what}: {brief(text)} must be {allowed}; write 1,2,4 or 1:64")
+    if len(found) > _MOST:
+        raise SpecError(f"{what}: a list of {len(found):,} numbers; at most {_MOST:,}")
     return list(dict.fromkeys(found))
 
 
@@ -99,6 +128,8 @@ NAMED = {
 }
 
 
+#: field of a device → its option, where that has another name
+_OPTIONS = {"l2_capacity": "--l2"}
 #: part of a cluster → what it is
 KINDS: dict[str, type[Spec]] = {"device": Device, "link": Link, "scale_out": Link}
 
@@ -130,14 +161,23 @@ def _settings(settings: list[str], taken: list[tuple[str, str]]) -> dict[str, di
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not equals:
-            raise SpecError(f"--set {setting!r}: write FIELD=VALUE, for example --set l2.usable=0.8")
+            raise SpecError(f"--set {brief(setting)}: write FIELD=VALUE, for example --set l2.usable=0.8")
         part, field = _owner(name.strip())
         if part == "device" and field in NAMED:
-            raise SpecError(f"--set {setting!r}: {field} names a file whose numbers are read already; {NAMED[field]}")
+            raise SpecError(
+                f"--set {brief(setting)}: {field} names a file whose numbers are read already; {NAMED[field]}"
+            )
         if field in found[part] or (part, field) in taken:
-            raise SpecError(f"--set {setting!r}: {part}.{field} is set twice; set it once")
+            raise SpecError(f"--set {brief(setting)}: {part}.{field} is set twice; set it once")
         found[part][field] = value.strip()
     return {part: changes for part, changes in found.items() if changes}
+
+
+def _shortcut(name: str, text: str, spec: Spec) -> float:
+    """Return what an option of a field says, in SI."""
+    field = dotted(type(spec), "bandwidth" if isinstance(spec, Link) else name)
+    now, unit = value_of(spec, field), field_units(type(spec))[field]
+    return parse(text, unit, what=_OPTIONS.get(name, f"--{name.replace('_', '-')}"), near=now)
 
 
 def hardware(
@@ -172,9 +212,10 @@ def hardware(
     chip: Device = load("device", device)
     wires: Link = load("link", link or chip.link)
     outer: Link = load("link", chip.scale_out)
-    given = {name: text for name, text in (shortcuts or {}).items() if text is not None}
-    twice = [_owner("link.bandwidth" if name == "link_bandwidth" else f"device.{name}") for name in given]
+    texts = {name: text for name, text in (shortcuts or {}).items() if text is not None}
+    twice = [_owner("link.bandwidth" if name == "link_bandwidth" else f"device.{name}") for name in texts]
     changed = _settings(settings or [], twice)
+    given = {name: _shortcut(name, text, wires if name == "link_bandwidth" else chip) for name, text in texts.items()}
     if "cores" in given:
         chip = with_cores(chip, given.pop("cores"))
     if "link_bandwidth" in given:

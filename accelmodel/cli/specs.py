@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from accelmodel.cli.completion import name_of, one_of
-from accelmodel.cli.options import Json, emit
+from accelmodel.cli.options import Json, answer
 from accelmodel.cli.terminal import print_table, say
 from accelmodel.errors import SpecError, begun, unknown
 from accelmodel.specs import facts
@@ -133,7 +133,7 @@ def list_command(
 ) -> None:
     """What is known."""
     found = known(kind)
-    emit(found) if as_json else print_known(found)
+    answer(found, as_json, print_known)
 
 
 @app.command("show")
@@ -149,4 +149,4 @@ def show_command(
 ) -> None:
     """One specification with the unit, kind and source of every value."""
     found = specification(name)
-    emit(found) if as_json else print_specification(found)
+    answer(found, as_json, print_specification)

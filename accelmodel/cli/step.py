@@ -26,6 +26,7 @@ from accelmodel.cli.step_options import (
     Settings,
     Threshold,
 )
+from accelmodel.estimates import need_affordable
 from accelmodel.inference.attributes import BITS, DEGREES
 from accelmodel.inference.degree import holds, largest_degree, smallest_degree
 from accelmodel.inference.intervals import by_kind
@@ -44,7 +45,7 @@ from typing import Annotated
 
 import typer
 
-from accelmodel.cli.options import DeviceName, Json, LinkName, WeightBits, emit
+from accelmodel.cli.options import DeviceName, Json, LinkName, WeightBits, answer
 from accelmodel.cli.progress import working
 from accelmodel.cli.terminal import print_table, say, say_intervals, say_notes
 
@@ -178,6 +179,8 @@ def print_speedups(data: dict[str, Any]) -> None:
 MODELS = ("llama-3-70b", "llama-3-8b")
 #: tensor-parallel degree of the paper on PRESERVE
 PAPER_DEGREE = 8
+#: time [s] and memory [B] of a printed comparison
+_SECONDS, _ROOM = 3e-3, 2e4
 #: fields of the device and its link that have an option of their own
 SHORTCUTS = ("l2_capacity", "hbm_bandwidth", "hbm_capacity", "l2_bandwidth", "link_bandwidth", "cores")
 
@@ -279,13 +282,14 @@ def step(
     if named != model and model != MODELS[0]:
         said.append(f"{model}, since {MODELS[0]} does not fit; --model takes another")
     data["notes"] = "; ".join(filter(None, [*said, data["notes"]]))
-    if as_json:
-        emit(data)
-        return
-    print_step(data)
-    for note in [*said, *inputs.table.notes]:
-        say(note)
-    say_notes({model: inputs.model, **_shown(device, cluster)})
+
+    def printed(data: dict[str, Any]) -> None:
+        print_step(data)
+        for note in [*said, *inputs.table.notes]:
+            say(note)
+        say_notes({model: inputs.model, **_shown(device, cluster)})
+
+    answer(data, as_json, printed)
 
 
 @app.command()
@@ -332,21 +336,24 @@ def preserve(
     )
     cluster = _hardware(device, devices, link, shortcuts, settings)
     compared = {name: load("model", name) for name in names(models)}
+    degrees = counts(tp, "tp") if tp else [min(PAPER_DEGREE, largest_degree(cluster))]
+    axes = {"tp": degrees, "batch": counts(batch, "batch"), "context": counts(context, "context")}
+    sizes = {"models": len(compared), **{name: len(values) for name, values in axes.items()}}
+    need_affordable("preserve", sizes, seconds=_SECONDS, room=_ROOM)
     with working("speed-ups"):
         result = speedups(
             list(compared.values()),
             cluster,
-            counts(tp, "tp") if tp else [min(PAPER_DEGREE, largest_degree(cluster))],
-            counts(batch, "batch"),
-            counts(context, "context"),
+            *axes.values(),
             phase=cast("RequestPhase", phase),
             prefetch=_technique("preserve", threshold, rule),
             precision={"weight_bits": weight_bits, "activation_bits": activation_bits, "kv_bits": kv_bits},
         )
     data = speedup_data(result)
     data["operator_intervals"] = by_kind(cluster, "", max(weight_bits, activation_bits), kv_bits)
-    if as_json:
-        emit(data)
-        return
-    print_speedups(data)
-    say_notes({**compared, **_shown(device, cluster)})
+
+    def printed(data: dict[str, Any]) -> None:
+        print_speedups(data)
+        say_notes({**compared, **_shown(device, cluster)})
+
+    answer(data, as_json, printed)

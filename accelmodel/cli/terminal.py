@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from accelmodel.errors import SpecError
+from accelmodel.errors import SpecError, plain
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from accelmodel.specs.base import Spec
+
+#: longest message on standard error
+_LONGEST = 1200
+#: how a stream writes what its encoding lacks, and what stands for what people know
+_LIKENESS = "accelmodel.likeness"
+_ALIKE = {"µ": "u", "²": "2", "–": "-", "→": "->", "…": "...", "×": "x", "é": "e", "·": "."}
 
 
 #: characters of a line that no table reaches
@@ -53,15 +62,14 @@ def _width(console: Console, table: Table) -> int:
 def _table(title: str, columns: list[str], rows: list[list[str]], left: int, shown: list[str]) -> Table:
     """Return a table with the columns that are shown."""
     from rich import box
-    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = Table(title=_words(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     places = [i for i, column in enumerate(columns) if column in shown]
     for i in places:
-        table.add_column(columns[i], justify="left" if i < left else "right", overflow="fold")
+        table.add_column(_words(columns[i]), justify="left" if i < left else "right", overflow="fold")
     for row in rows:
-        table.add_row(*(escape(row[i]) for i in places))
+        table.add_row(*(_words(row[i]) for i in places))
     return table
 
 
@@ -74,7 +82,39 @@ def _console() -> Console:
 
 def say(text: str) -> None:
     """Print one line."""
-    _console().print(text, highlight=False, markup=False)
+    _console().print(_words(text), highlight=False)
+
+
+def _words(text: str) -> Text:
+    """Return text as words: nothing in it is markup, an emoji's name or an order to the terminal."""
+    from rich.text import Text
+
+    return Text(plain(text))
+
+
+def complain(text: str) -> None:
+    """Print one line on standard error, shortened where it is longer than anyone reads."""
+    line = plain(" ".join(text.split()))
+    if len(line) > _LONGEST:
+        line = f"{line[: _LONGEST * 3 // 4]} … {line[-_LONGEST // 4 :]}"
+    sys.stderr.write(f"accelmodel: {line}\n")
+
+
+def any_encoding() -> None:
+    """Let standard output and error write every character in whatever encoding they have, by a likeness or an escape.
+
+    Under PYTHONIOENCODING=ascii µs is us.
+    """
+    codecs.register_error(_LIKENESS, _alike)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_LIKENESS)
+
+
+def _alike(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(_ALIKE.get(each, ascii(each)[1:-1]) for each in error.object[error.start : error.end]), error.end
 
 
 def say_notes(specs: Mapping[str, Spec]) -> None:

@@ -6,7 +6,6 @@ loaded beyond the instances rented of it.  What a type serves of a bucket is pre
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,11 +17,12 @@ from accelmodel.cloud.hosting import DEGREES, Setup, standing
 from accelmodel.cloud.offers import Offers, OffersLike, as_offers
 from accelmodel.cloud.ranking import STREAM, Slo
 from accelmodel.cloud.replicas import replicas
-from accelmodel.errors import Infeasible, SpecError
+from accelmodel.errors import Infeasible, SpecError, brief
 from accelmodel.inference.named import ModelLike, as_model
 from accelmodel.laws.numeric import Array
 from accelmodel.serving.serve import Replica
 from accelmodel.serving.simulate import steady
+from accelmodel.specs import files
 from accelmodel.specs.cloud import Instance
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import load
@@ -62,27 +62,23 @@ def read_mix(path: Path) -> list[Bucket]:
     SpecError
         If the file cannot be read, has no rows, other columns, or values that are not above zero.
     """
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.reader(file))
-    except OSError as error:
-        raise SpecError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise SpecError(f"{path}: is not CSV in UTF-8 ({error}); save it so") from None
-    head = [name.strip() for name in rows[0]] if rows else []
+    head, rows = files.read_table(path)
     if sorted(head) != ["input", "output", "rate"]:
-        raise SpecError(f"{path}: columns must be input,output,rate (tokens, tokens, requests/s), not {','.join(head)}")
-    body = [row for row in rows[1:] if any(cell.strip() for cell in row)]
-    if not 0 < len(body) <= _MOST_BUCKETS:
-        raise SpecError(f"{path}: has {len(body)} buckets; give 1 to {_MOST_BUCKETS} lines such as 512,128,2.5")
-    return [_bucket(dict(zip(head, row, strict=False)), f"{path}: line {line}") for line, row in enumerate(body, 2)]
+        names = brief(",".join(head))
+        raise SpecError(f"{path}: columns must be input,output,rate (tokens, tokens, requests/s), not {names}")
+    if not 0 < len(rows) <= _MOST_BUCKETS:
+        raise SpecError(f"{path}: has {len(rows)} buckets; give 1 to {_MOST_BUCKETS} lines such as 512,128,2.5")
+    return [_bucket(row, f"{path}:{line}") for line, row in rows]
 
 
 def _bucket(row: dict[str, str], where: str) -> Bucket:
     try:
         size = Bucket(int(row["input"]), int(row["output"]), float(row["rate"]))
-    except (ValueError, KeyError):
-        raise SpecError(f"{where}: {row} is not two whole numbers and a rate; write for example 512,128,2.5") from None
+    except ValueError:
+        given = brief(",".join(row.values()))
+        raise SpecError(
+            f"{where}: {given} is not two whole numbers and a rate; write for example 512,128,2.5"
+        ) from None
     if min(size.input, size.output) < 1 or max(size.input, size.output) > 10**7 or not 0.0 < size.rate < 1e9:
         raise SpecError(f"{where}: input and output must be 1 to 10 million tokens, and rate above 0 requests/s")
     return size

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from accelmodel.errors import SpecError
+from accelmodel.errors import SpecError, unknown
 from accelmodel.specs.cloud import Instance
+from accelmodel.specs.find import available, is_known
 from accelmodel.specs.load import load
 from accelmodel.specs.prices import Price, check_market, offers, read_prices, shipped, stated
 
@@ -55,6 +56,7 @@ class Market:
         if self.only and not own:
             raise SpecError("only instances of one's own are wanted, and none is given; name one with --instance")
         listed = read_prices(Path(self.prices)) if self.prices is not None else shipped()
+        _check_names(listed, own)
         check_market(listed, self.regions, self.price_kind, [each.price_region for each in own.values()])
         found = [(each, self._price(each, listed)) for each in own.values()]
         if not self.only:
@@ -109,6 +111,18 @@ def _by_name(instances: Iterable[Instance]) -> dict[str, Instance]:
             raise SpecError(f"instance {each.name!r} is given twice; give each once, or another name in its file")
         found[each.name] = each
     return found
+
+
+def _check_names(listed: Iterable[Price], own: Iterable[str]) -> None:
+    """Raise SpecError if a price is of an instance that nobody knows, in whatever region.
+
+    A name with a slip would be left out without a word where another region is asked for, or only one's own.
+    """
+    known = {*available("instance"), *own}
+    for price in listed:
+        if price.where and price.instance not in known and not is_known("instance", price.instance):
+            wrong = unknown("instance", price.instance, known)
+            raise SpecError(f"{price.where}: {wrong}; or give the file of your own with --instance")
 
 
 def candidates(prices: Mapping[str, Price]) -> Offers:

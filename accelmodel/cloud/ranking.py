@@ -19,6 +19,7 @@ from accelmodel.errors import Infeasible, SpecError, brief
 from accelmodel.specs.cloud import Instance
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.prices import Price
+from accelmodel.specs.quantities import Quantity, one
 from accelmodel.units import parse, show
 
 #: engine of a static batch and of an arrival rate
@@ -83,7 +84,7 @@ def _level(name: str, value: object) -> float | None:
     if isinstance(value, str):
         level = parse(value, unit, what=name)
     elif type(value) is not bool and isinstance(value, Real):
-        level = float(value)
+        level = one(name, value, Quantity(unit))
     else:
         raise SpecError(f"{name} must be a number [{unit}] or text with a unit, not {brief(value)}")
     if not level > 0.0:

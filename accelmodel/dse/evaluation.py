@@ -13,7 +13,7 @@ from accelmodel.inference.attributes import BITS, behind
 from accelmodel.inference.axes import gathered, with_coordinates
 from accelmodel.specs.base import Spec
 from accelmodel.specs.load import load
-from accelmodel.specs.quantities import Values, labelled
+from accelmodel.specs.quantities import Quantity, Values, checked
 from accelmodel.units import parse
 
 if TYPE_CHECKING:
@@ -26,10 +26,7 @@ def _axis(name: str, value: Any) -> Any:
         value = parse(value, AXES[name], what=name)
     if isinstance(value, list | tuple):
         value = [parse(each, AXES[name], what=name) if isinstance(each, str) else each for each in value]
-    try:
-        axis = labelled(name, value)
-    except ValueError as error:
-        raise SpecError(f"{name}: {error}") from None
+    axis = checked(name, value, Quantity(AXES[name], ge=0.0, le=1e18))
     if not hasattr(axis, "dims"):
         return axis
     own = axis[name] if name in axis.coords else None

@@ -13,10 +13,14 @@ from accelmodel.dse.enumeration import Enumeration, enumerate_space, parts_of_st
 from accelmodel.dse.optuna_search import Found, optimise
 from accelmodel.dse.sensitivity import sensitivity
 from accelmodel.dse.study import Study, load_study
+from accelmodel.errors import SpecError
+from accelmodel.estimates import need_affordable
 from accelmodel.inference.request import BASELINE
 from accelmodel.specs.facts import weakest
 from accelmodel.specs.load import load
 
+#: least time of a step, and of a trial of Optuna [s]
+_STEP_SECONDS, _TRIAL_SECONDS = 5e-7, 2e-2
 #: called with a stage's name, its total, and how many more are done
 Progress = Callable[[str, int, int], None]
 
@@ -60,6 +64,20 @@ def gains(study: Study, enumeration: Enumeration) -> dict[str, float]:
     """Return technique → its best objective over the best of the baseline [1]."""
     best = {technique: row[study.study.objective] for technique, row in enumeration.best.items()}
     return {technique: value / best[BASELINE] for technique, value in best.items()}
+
+
+def _check_size(study: Study, trials: int) -> None:
+    """Raise SpecError if the space lacks the axis that is also explored alone, or is more than a machine can try."""
+    if "l2_capacity" not in study.space:
+        raise SpecError(f"study {study.name}: space: add the axis l2_capacity, which is also explored alone")
+    serving, software = study.workload, study.software
+    steps = {name: len(values) for name, values in study.axes().items()}
+    steps |= {"models": len(serving.models), "batch": len(serving.batch), "context": len(serving.context)}
+    steps |= {"tp": len(software.tp), "techniques": len(study.techniques)}
+    need_affordable("explore", steps, seconds=_STEP_SECONDS, room=0.0)
+    need_affordable(
+        "explore", {"trials": trials, "techniques": len(study.techniques)}, seconds=_TRIAL_SECONDS, room=1e3
+    )
 
 
 def explore(
@@ -106,6 +124,7 @@ def explore(
     storage = Path(storage)
     parts = parts_of_study(study)
     total, wanted = size(study), trials or study.study.trials
+    _check_size(study, wanted)
     every = enumerate_space(study, parts, lambda done: progress("every chip of the space", total, done))
     found = {
         technique: optimise(

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
-from accelmodel.errors import SpecError, listed, unknown
+from accelmodel.errors import SpecError, inside, listed, unknown
 from accelmodel.inference.policies import TECHNIQUES
 from accelmodel.inference.request import BASELINE, PHASES
 from accelmodel.laws.prefetch import RULES
@@ -186,7 +186,7 @@ def _check_names(study: Study) -> None:
         try:
             load(kind, name)
         except SpecError as error:
-            raise SpecError(f"{field}: {error}") from None
+            raise inside(field, error) from None
     serving, software = study.workload, study.software
     for field, given in (
         ("workload.models", serving.models),
@@ -221,7 +221,8 @@ def _check(study: Study, path: str) -> Study:
         study.constraints.limits()
         _check_names(study)
     except SpecError as error:
-        raise SpecError(f"{path}: {error}") from None
+        place = facts.places(Path(path), "study")(str(error).partition(":")[0])
+        raise inside(place, error) from None
     return study
 
 
@@ -280,8 +281,9 @@ def load_study(name: str = "preserve-l2", objective: str | None = None) -> Study
     try:
         study = Study.model_validate({**_named(content, path), "name": path.stem, "digest": digest})
     except pydantic.ValidationError as error:
-        places = [(".".join(str(part) for part in item["loc"]), item["msg"]) for item in error.errors()]
-        raise listed([f"{path}: {place}: {message}" for place, message in places]) from None
+        place = facts.places(path, "study")
+        faults = [(".".join(str(part) for part in item["loc"]), item["msg"]) for item in error.errors()]
+        raise listed([f"{place(name)}: {name}: {message}" for name, message in faults]) from None
     if objective:
         study = study.model_copy(update={"study": study.study.model_copy(update={"objective": objective})})
     return _check(study, str(path))

@@ -6,13 +6,16 @@ which the paper reports: equal-length requests of which two thirds are prompt an
 
 from __future__ import annotations
 
-from accelmodel.errors import SpecError, unknown
+from accelmodel.errors import unknown
 from accelmodel.laws.numeric import Number, rint
 from accelmodel.laws.prefetch import RULES
 from accelmodel.laws.types import Policy
+from accelmodel.specs.quantities import Quantity, one
 
 #: share of a request's total length that is its prompt (arXiv 2501.08192, evaluation; second-hand)
 PROMPT_SHARE = 2.0 / 3.0
+#: share of usable L2 that prefetches may fill
+_THRESHOLD = Quantity(ge=0.0, le=16.0)
 
 
 def preserve(threshold: float = 1.0, rule: str = "paper") -> Policy:
@@ -30,11 +33,9 @@ def preserve(threshold: float = 1.0, rule: str = "paper") -> Policy:
     SpecError
         If the rule is unknown or the threshold is outside 0 to 16.
     """
-    if rule not in RULES:
+    if str(rule) not in RULES:
         raise unknown("admission rule", rule, RULES)
-    if not 0.0 <= threshold <= 16.0:
-        raise SpecError(f"threshold {threshold:g} must be a share of usable L2 from 0 to 16")
-    return Policy(RULES[rule], float(threshold), 0.0)
+    return Policy(RULES[rule], one("threshold", threshold, _THRESHOLD), 0.0)
 
 
 def prompt_length(total: Number) -> Number:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import numpy as np
 
-from accelmodel.errors import Infeasible, unknown
+from accelmodel.errors import Infeasible, SpecError, unknown
 from accelmodel.inference.attributes import BITS, DEGREES, behind, json_value, of_technique, on_cluster, parts_of
 from accelmodel.inference.axes import carried, with_coordinates
 from accelmodel.inference.memory import memory_per_device
@@ -20,6 +20,7 @@ from accelmodel.laws.numeric import Number
 from accelmodel.specs.given import workload
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
+from accelmodel.specs.quantities import Quantity, several
 from accelmodel.specs.workload import Phase
 
 if TYPE_CHECKING:
@@ -134,7 +135,8 @@ def _attributes(models: list[LanguageModel], cluster: Cluster, prefetch: Techniq
 def _axis(name: str, values: Sequence[int]) -> xr.DataArray:
     import xarray as xr
 
-    return xr.DataArray(np.array(values, dtype=float), dims=name, coords={name: list(values)})
+    numbers = several(name, values, Quantity(ge=1.0, le=1e9, whole=True))
+    return xr.DataArray(numbers, dims=name, coords={name: numbers.astype(int).tolist()})
 
 
 def speedups(
@@ -194,7 +196,9 @@ def speedups(
     import xarray as xr
 
     cluster = as_cluster(cluster)
-    given = list(models) if isinstance(models, Iterable) and not isinstance(models, str) else [models]
+    given: list[Any] = list(models) if isinstance(models, list | tuple) else [models]
+    if not given:
+        raise SpecError("models is empty; name at least one")
     specs = [as_model(each) for each in given]
 
     work = {"tp": _axis("tp", tp), "batch": _axis("batch", batch), **(precision or {})}

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, Unpack
 
 import numpy as np
 
-from accelmodel.errors import SpecError, unknown
+from accelmodel.errors import SpecError, brief, unknown
+from accelmodel.estimates import need_affordable
 from accelmodel.inference import operator_time
 from accelmodel.inference.attributes import behind, json_value, on_cluster, parts_of
 from accelmodel.inference.axes import axes_of, carried, with_coordinates
@@ -22,7 +23,7 @@ from accelmodel.specs.base import Spec
 from accelmodel.specs.cloud import KernelLibrary
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.load import load
-from accelmodel.specs.quantities import Values, labelled
+from accelmodel.specs.quantities import Quantity, Values, checked, one
 from accelmodel.specs.workload import Phase
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
 #: collectives, as type checkers know them; ``operator_time.COLLECTIVES`` has their codes
 Kind: TypeAlias = Literal["all-reduce", "all-gather", "reduce-scatter", "all-to-all"]
+#: what any size may be: below 1e9 no law leaves the numbers that a float has
+_SIZE = Quantity(ge=1e-3, le=1e9, or_zero=True)
+_SIZES = {"size": Quantity("B", ge=1e-3, le=1e18, or_zero=True)}
+_BITS = Quantity(ge=1.0, le=64.0)
 PRECISIONS = (16.0, 8.0, 4.0)
 #: what the shape of an attention is where nothing is said: a layer of Llama-3-8B
 _ATTENTION = {
@@ -55,13 +60,10 @@ def _shapes(**sizes: Any) -> tuple[dict[str, xr.DataArray], dict[str, Any]]:
 
     given = {}
     for name, value in sizes.items():
-        try:
-            one = labelled(name, value)
-        except ValueError as error:
-            raise SpecError(f"{name}: {error}") from None
-        if isinstance(one, str | bool) or not np.all(np.isfinite(np.asarray(one, dtype=float))):
-            raise SpecError(f"{name}: {one!r} is not a finite number")
+        one = checked(name, value, _SIZES.get(name, _SIZE))
         given[name] = one if hasattr(one, "dims") else xr.DataArray(float(one))
+    axes = {str(dim): count for value in given.values() for dim, count in value.sizes.items()}
+    need_affordable("operators", axes, seconds=2e-6, room=200.0)
     grid = dict(zip(given, xr.broadcast(*given.values()), strict=True))
     return grid, {name: np.asarray(value.values, dtype=float).ravel() for name, value in grid.items()}
 
@@ -158,7 +160,9 @@ def matmul(
     """
     chip = as_cluster(cluster)
     own = load("library", library) if isinstance(library, str) else library
-    width = float(own.bits) if own else float(bits)
+    if own is not None and not isinstance(own, KernelLibrary):
+        raise SpecError(f"library must be a name, a path as text or load('library', name), not {brief(library)}")
+    width = float(own.bits) if own else one("bits", bits, _BITS)
     if width not in PRECISIONS:
         raise SpecError(f"bits {width:g}: matmuls are modelled at 16, 8 and 4 bit; give one of them")
     grid, flat = _shapes(m=m, n=n, k=k)
@@ -221,15 +225,13 @@ def attention(cluster: ClusterLike, phase: Phase = "decode", **shape: Unpack[Att
     (('context',), 'hbm')
     """
     chip = as_cluster(cluster)
-    if phase not in ("prefill", "decode"):
+    if str(phase) not in ("prefill", "decode"):
         raise unknown("phase", phase, ("prefill", "decode"))
     for name in shape:
         if name not in _ATTENTION:
             raise unknown("size of an attention", name, _ATTENTION)
     asked: dict[str, Any] = {**_ATTENTION, **shape}
-    kv_bits = asked.pop("kv_bits")
-    if not 1.0 <= kv_bits <= 64.0:
-        raise SpecError(f"kv_bits {kv_bits:g} must be from 1 to 64 bit")
+    kv_bits = one("kv_bits", asked.pop("kv_bits"), _BITS)
     grid, flat = _shapes(**asked)
     _above_zero(grid, "batch", "heads", "kv_heads", "head_dim", "context")
     if (flat["heads"] % flat["kv_heads"]).any():
@@ -292,7 +294,7 @@ def collective(
     ['latency', 'link']
     """
     chip = as_cluster(cluster)
-    if kind not in operator_time.COLLECTIVES:
+    if str(kind) not in operator_time.COLLECTIVES:
         raise unknown("collective", kind, operator_time.COLLECTIVES)
     grid, flat = _shapes(size=size, devices=chip.devices if devices is None else devices)
     _above_zero(grid, "size")

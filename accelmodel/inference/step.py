@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from accelmodel.errors import Infeasible, SpecError
+from accelmodel.estimates import need_affordable
 from accelmodel.inference.attributes import asked, behind, noted, of_technique, on_cluster, parts_of
 from accelmodel.inference.axes import (
     Axes,
@@ -51,6 +52,9 @@ _VARIABLES = {
     "fetched_bytes": True,
     "l2_resident_bytes": False,
 }
+
+#: least time [s] and memory [B] of an operator of one point
+_SECONDS, _ROOM = 2e-8, 8.0
 
 
 def run_kernel(table: Array, machines: Array, policy: Policy, *, detail: bool = False) -> tuple[Array, Array]:
@@ -157,6 +161,8 @@ def prepare(model: LanguageModel, cluster: Cluster, work: Workload) -> Inputs:
     ]
     over_work = axes_of(varying, {})
     axes = Axes(over_work, axes_of([*chip.values(), cluster.device.hbm.capacity], over_work))
+    sizes = {name: len(labels) for name, labels in (*axes.workload.items(), *axes.machine.items())}
+    need_affordable("step", sizes, seconds=len(table.names) * _SECONDS, room=len(table.names) * _ROOM)
     operators = table_array(table, axes.workload)
     return Inputs(model, cluster, work, table, axes, operators, machine_array(chip, axes), needed, fits)
 
@@ -269,6 +275,9 @@ def time_step(
 def evaluate(inputs: Inputs, technique: str | Technique = "none") -> xr.Dataset:
     """Return what ``time_step`` returns, of inputs that are prepared already."""
     work, beside = inputs.work, chosen(technique)
+    sizes = dict(zip(inputs.axes.names, inputs.axes.shape, strict=True))
+    rows = len(inputs.table.names)
+    need_affordable("step by operators", sizes, seconds=rows * _SECONDS, room=rows * _ROOM * 2 * len(DETAIL))
     sums, detail = run_kernel(inputs.operators, inputs.machines, beside.numbers, detail=True)
     result = _operators_dataset(inputs, detail)
     over_axes = inputs.over_axes

@@ -20,10 +20,12 @@ from accelmodel.kvcache.grid import BASE_BITS, ttft_grid
 from accelmodel.kvcache.policies import POLICIES, fronts_over_time, meet
 from accelmodel.kvcache.prompt import Computing, Loading, Prompt, check_above_zero, chunk_times, loading
 from accelmodel.kvcache.traces import Array, Trace, read_chunk_times
+from accelmodel.specs.base import field_types
 from accelmodel.specs.facts import weakest
 from accelmodel.specs.given import workload
 from accelmodel.specs.hardware import Cluster, Storage
 from accelmodel.specs.language_model import LanguageModel
+from accelmodel.specs.quantities import Quantity, one
 from accelmodel.specs.workload import Workload
 from accelmodel.units import show
 
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 ALWAYS = ("compute_only", "load_only", "cake", "oracle")
 #: part by which Cake must be faster than the better single resource for both to count
 WORTH_BOTH = 0.05
+#: what a storage tier may move
+_RATE = field_types(Storage)["bandwidth"].quantity or Quantity("B/s")
 #: part by which Cake must be slower than another policy to be said to lose: rounding apart
 LOSES = 1e-6
 
@@ -89,7 +93,7 @@ class Inputs:
             if name not in POLICIES:
                 raise unknown("policy", name, [*POLICIES, "all"])
         for value in self.bandwidth:
-            check_above_zero("bandwidth", value, "B/s")
+            one("bandwidth", value, _RATE)
         for value in self.kv_bits:
             check_above_zero("KV precision", value, "bit")
         if self.stored is not None and not 0.0 <= self.stored <= min(self.tokens):

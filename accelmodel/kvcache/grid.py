@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from accelmodel.errors import SpecError
-from accelmodel.kvcache.prompt import Loading, attributes, check_above_zero, check_reach, check_steps
+from accelmodel.estimates import need_affordable
+from accelmodel.kvcache.prompt import SHARE, Loading, attributes, check_above_zero, check_reach, check_steps
 from accelmodel.kvcache.traces import Array
 from accelmodel.laws.kernels import two_front_policies
 from accelmodel.laws.kernels.two_fronts import MEETING
+from accelmodel.specs.quantities import Quantity, one, several
 from accelmodel.units import label
 
 if TYPE_CHECKING:
@@ -30,8 +33,7 @@ def _check(curves: Mapping[str, Any], axes: Mapping[str, Array], chunk: float) -
         for value in axes[name]:
             check_above_zero(name, float(value), unit, infinite=name == "bandwidth")
     for share in axes["utilisation"]:
-        if not 0.0 < share <= 1.0:
-            raise SpecError(f"utilisation {share:g} must be above 0 and at most 1")
+        one("utilisation", float(share), SHARE)
     check_above_zero("compute chunk", chunk, "token")
     if not curves or not all(len(axis) for axis in axes.values()):
         raise SpecError("a grid needs at least one device and one value on each axis")
@@ -39,7 +41,7 @@ def _check(curves: Mapping[str, Any], axes: Mapping[str, Array], chunk: float) -
     check_steps(most, chunk * float(axes["utilisation"].min()))
     rows = []
     for name, curve in curves.items():
-        times = np.asarray(curve, dtype=float)
+        times = several(f"chunk times of {name}", curve, Quantity("s", ge=0.0, le=1e6))
         if times.ndim != 1 or not (np.isfinite(times) & (times > 0.0)).all():
             raise SpecError(f"{name}: chunk times must be finite numbers above 0 [s]")
         check_reach(times, most, chunk)
@@ -47,6 +49,13 @@ def _check(curves: Mapping[str, Any], axes: Mapping[str, Array], chunk: float) -
     # one length for the kernel; beyond its last chunk a curve goes on in a straight line, as ``step_time`` would
     longest = max(map(len, rows))
     return np.array([_extended(row, longest) for row in rows])
+
+
+def _numbers(name: str, values: Any) -> Array:
+    """Return an axis; a bandwidth may be infinite."""
+    if name == "bandwidth" and isinstance(values, list | tuple) and math.inf in values:
+        return np.array([math.inf if value == math.inf else one(name, value, Quantity("B/s")) for value in values])
+    return several(name, values, Quantity())
 
 
 def _extended(times: Array, length: int) -> Array:
@@ -122,10 +131,11 @@ def ttft_grid(
     True
     """
     axes = {"tokens": tokens, "bandwidth": bandwidth, "utilisation": utilisation, "kv_bits": kv_bits}
-    arrays = {name: np.array(values, dtype=float) for name, values in axes.items()}
+    arrays = {name: _numbers(name, values) for name, values in axes.items()}
+    need_affordable("grid", {name: len(values) for name, values in arrays.items()}, seconds=1e-6, room=300.0)
     table = _check(curves, arrays, chunk)
     shortest = float(arrays["tokens"].min())
-    if stored is not None and not 0.0 <= stored <= shortest:
+    if stored is not None and not one("stored", stored, Quantity("token", ge=0.0)) <= shortest:
         raise SpecError(f"stored prefix {stored:g} must lie between 0 and the {shortest:g} tokens")
     prefix = arrays["tokens"] if stored is None else np.full_like(arrays["tokens"], stored)
     lengths = np.stack([arrays["tokens"], prefix], axis=1)

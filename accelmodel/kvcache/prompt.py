@@ -22,10 +22,19 @@ from accelmodel.kvcache.traces import Array, Trace
 from accelmodel.specs.given import workload
 from accelmodel.specs.hardware import Storage
 from accelmodel.specs.load import load
+from accelmodel.specs.quantities import Quantity, one
 from accelmodel.specs.workload import Cut
 
 #: engine steps that one prompt may take; a smaller share of the budget is refused
 MOST_STEPS = 1_000_000
+#: least of what must be above 0, by its unit: less would be a slip
+_LEAST = {"B/s": 1e-3, "B": 1e-3}
+SHARE = Quantity(ge=1e-6, le=1.0)
+_TIME, _COMPRESSION, _TOKENS = (
+    Quantity("s", ge=0.0, le=1e6),
+    Quantity(ge=1.0, le=1e6),
+    Quantity("token", ge=0.0, le=1e12),
+)
 
 
 @dataclass(frozen=True)
@@ -69,8 +78,7 @@ class Computing:
                 f"{self.budget.name}: a share of the budget is at most 1, not {self.budget.value.max():g}; "
                 "a file may give tokens in a column budget_tokens"
             )
-        if not 0.0 < self.utilisation <= 1.0:
-            raise SpecError(f"utilisation {self.utilisation:g} must be above 0 and at most 1")
+        one("utilisation", self.utilisation, SHARE)
         object.__setattr__(self, "times", times)
 
     @property
@@ -132,10 +140,19 @@ class Loading:
         ):  # fmt: skip
             check_above_zero(name, getattr(self, name), unit, infinite=unit == "B/s")
         for name in ("tail", "latency"):
-            if not 0.0 <= getattr(self, name) < math.inf:
-                raise SpecError(f"{name} {getattr(self, name):g} s must be finite and at least 0")
-        if not 1.0 <= self.compression < math.inf:
-            raise SpecError(f"compression {self.compression:g} must be at least 1: bytes needed / bytes stored")
+            one(name, getattr(self, name), _TIME)
+        one("compression", self.compression, _COMPRESSION)
+        for name in (
+            "kv_bytes",
+            "bandwidth",
+            "layers",
+            "tail",
+            "latency",
+            "io_chunk",
+            "compression",
+            "decompression_rate",
+        ):
+            object.__setattr__(self, name, float(getattr(self, name)))
 
     @property
     def stored_bytes(self) -> float:
@@ -191,7 +208,7 @@ class Prompt:
 
     def __post_init__(self) -> None:
         check_above_zero("tokens", self.tokens, "token")
-        if not 0.0 <= self.stored <= self.tokens:
+        if not one("stored", self.stored, _TOKENS) <= self.tokens:
             raise SpecError(f"stored prefix {self.stored:g} must lie between 0 and the {self.tokens:g} tokens")
         check_reach(self.computing.times, self.tokens, self.computing.chunk)
         check_steps(self.tokens, self.computing.chunk * self.computing.mean_share)
@@ -220,10 +237,10 @@ def attributes(**asked: Prompt | Loading) -> dict[str, str]:
     return {"accelmodel_version": __version__, **{name: json.dumps(_told(part)) for name, part in asked.items()}}
 
 
-def check_above_zero(name: str, value: float, unit: str, infinite: bool = False) -> None:
+def check_above_zero(name: str, value: Any, unit: str, infinite: bool = False) -> None:
     """Raise SpecError unless the value is above 0, and finite unless ``infinite``."""
-    if not value > 0.0 or (math.isinf(value) and not infinite):
-        raise SpecError(f"{name} {value:g} {unit} must be above 0{'' if infinite else ' and finite'}")
+    if not (infinite and isinstance(value, float) and value == math.inf):
+        one(name, value, Quantity("1" if unit == "bit" else unit, ge=_LEAST.get(unit, 1e-6), le=1e36))
 
 
 def check_reach(times: Array, tokens: float, chunk: float) -> None:
@@ -283,6 +300,9 @@ def chunk_times(
 
     check_above_zero("tokens", tokens, "token")
     check_above_zero("compute chunk", chunk, "token")
+    check_steps(tokens, chunk)
+    for name, value in cut.items():
+        one(name, value, Quantity(ge=1.0, le=1e9))
     starts = np.arange(math.ceil(tokens / chunk)) * chunk
     ends = xr.DataArray(np.minimum(starts + chunk, tokens), dims="position", coords={"position": starts})
     before = np.maximum(ends - chunk, 0.0)

@@ -6,7 +6,6 @@ it.  Its last value goes on only where ``hold`` says so.
 
 from __future__ import annotations
 
-import csv
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -17,8 +16,12 @@ from typing import Any
 import numpy as np
 
 from accelmodel.errors import SpecError
+from accelmodel.estimates import need_affordable
+from accelmodel.specs import files
+from accelmodel.specs.quantities import Quantity, one, several
 
 Array = np.ndarray[Any, Any]
+_VALUE = Quantity(ge=0.0, le=1e18)
 #: column of a bandwidth trace → factor to B/s
 BANDWIDTH = {"value": 1.0, "bandwidth_bytes_per_s": 1.0, "bandwidth_gibps": 2.0**30 / 8.0, "bandwidth_gbps": 1.25e8}
 
@@ -45,11 +48,9 @@ class Trace:
     name: str = "trace"
 
     def __post_init__(self) -> None:
-        time, value = np.asarray(self.time, dtype=float), np.asarray(self.value, dtype=float)
+        time, value = (several(self.name, each, Quantity(le=1e18)) for each in (self.time, self.value))
         if time.ndim != 1 or time.shape != value.shape or not len(time):
             raise SpecError(f"{self.name}: needs as many times as values, at least one row")
-        if not (np.isfinite(time).all() and np.isfinite(value).all()):
-            raise SpecError(f"{self.name}: holds a number that is not finite; correct that row")
         if time[0] != 0.0 or (np.diff(time) <= 0.0).any():
             raise SpecError(f"{self.name}: time_s must start at 0 and increase from row to row")
         if (value < 0.0).any():
@@ -80,27 +81,18 @@ def _rows(path: str | Path, first: str, second: Sequence[str]) -> tuple[str, lis
     tuple
         Name of the second column, and (line, first, second) of each row.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise SpecError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    except UnicodeDecodeError:
-        raise SpecError(f"{path}: is not UTF-8 text; save it as UTF-8") from None
-    lines = [(i, line) for i, line in enumerate(text.splitlines(), 1) if line.strip() and not line.startswith("#")]
-    table = list(csv.reader(line for _, line in lines))
-    header = [name.strip() for name in table[0]] if table else []
+    header, table = files.read_table(Path(path))
     named = [name for name in second if name in header]
     if first not in header or len(named) != 1:
         raise SpecError(f"{path}: the first row must name {first!r} and one of {', '.join(map(repr, second))}")
-    places = header.index(first), header.index(named[0])
     rows = []
-    for (line, _), row in zip(lines[1:], table[1:], strict=False):
+    for line, row in table:
         try:
-            pair = float(row[places[0]]), float(row[places[1]])
-        except (ValueError, IndexError):
-            raise SpecError(f"{path}: line {line}: {first} and {named[0]} must be numbers") from None
+            pair = float(row[first]), float(row[named[0]])
+        except ValueError:
+            raise SpecError(f"{path}:{line}: {first} and {named[0]} must be numbers") from None
         if not all(math.isfinite(number) for number in pair):
-            raise SpecError(f"{path}: line {line}: {first} and {named[0]} must be finite")
+            raise SpecError(f"{path}:{line}: {first} and {named[0]} must be finite")
         rows.append((line, *pair))
     if not rows:
         raise SpecError(f"{path}: has no rows below its header")
@@ -125,12 +117,12 @@ def read_chunk_times(path: str | Path, chunks: int | None = None) -> Array:
     _, rows = _rows(path, "chunk_index", ("time_s",))
     for expected, (line, index, time) in enumerate(rows):
         if index != expected:
-            raise SpecError(f"{path}: line {line}: chunk_index {index:g}, expected {expected}; fill the gap")
+            raise SpecError(f"{path}:{line}: chunk_index {index:g}, expected {expected}; fill the gap")
         if not time > 0.0:
-            raise SpecError(f"{path}: line {line}: time_s {time:g} must be above 0")
+            raise SpecError(f"{path}:{line}: time_s {time:g} must be above 0")
     if chunks is not None and len(rows) < chunks:
         raise SpecError(
-            f"{path}: line {rows[-1][0]}: ends at chunk {len(rows) - 1}, the prompt needs chunks 0 to {chunks - 1}; "
+            f"{path}:{rows[-1][0]}: ends at chunk {len(rows) - 1}, the prompt needs chunks 0 to {chunks - 1}; "
             "measure more chunks or ask for fewer tokens"
         )
     return np.array([time for _, _, time in rows])
@@ -171,7 +163,7 @@ def read_trace(path: str | Path, columns: Mapping[str, float] = BANDWIDTH, hold:
     name, rows = _rows(path, "time_s", tuple(columns))
     for (_, before, _), (line, after, _) in itertools.pairwise(rows):
         if after <= before:
-            raise SpecError(f"{path}: line {line}: time_s {after:g} does not follow {before:g}; sort the rows")
+            raise SpecError(f"{path}:{line}: time_s {after:g} does not follow {before:g}; sort the rows")
     values = np.array([row[2] for row in rows]) * columns[name]
     return Trace(np.array([row[1] for row in rows]), values, hold, str(path))
 
@@ -211,11 +203,15 @@ def random_trace(low: float, high: float, interval: float, duration: float, seed
     >>> 1e9 <= trace.mean <= 2e9
     True
     """
+    low, high = (one(name, value, _VALUE) for name, value in (("low", low), ("high", high)))
+    interval, duration = (one(name, each, _VALUE) for name, each in (("interval", interval), ("duration", duration)))
+    seed = int(one("seed", seed, Quantity(ge=0.0, le=2.0**32, whole=True)))
     if not 0.0 <= low <= high or not 0.0 < interval <= duration:
         raise SpecError(
             f"random trace: needs 0 <= low <= high and 0 < interval <= duration, "
             f"not {low:g}, {high:g}, {interval:g}, {duration:g}"
         )
+    need_affordable("random trace", {"interval": math.ceil(duration / interval)}, seconds=1e-7, room=100.0)
     time = np.arange(0.0, duration + interval, interval)
     return Trace(time, np.random.default_rng(seed).uniform(low, high, len(time)), name=f"random trace (seed {seed})")
 

@@ -57,9 +57,10 @@ def group_rate(ranks: float, machine: Machine) -> float:
     """Bandwidth of one device towards the others of its group [B/s].
 
     In a full mesh a group of g uses g - 1 of a device's node - 1 links; behind a switch it uses all.  On a
-    bus, groups of more than two share bridges and host memory.
+    bus, groups of more than two share bridges and host memory.  A device alone on its node, with nobody to send to,
+    has the rate of one link, so that what it does not send takes no time.
     """
-    share = (ranks - 1.0) / max(machine.node - 1.0, 1.0)
+    share = (max(ranks, 2.0) - 1.0) / max(machine.node - 1.0, 1.0)
     return machine.link_rate * (min(share, 1.0) if machine.mesh > 0.5 else 1.0) / contention(ranks, machine)
 
 

@@ -7,6 +7,7 @@ time that was not measured is an empty cell, and ``note`` says why; nothing else
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 from collections.abc import Iterable, Mapping
@@ -14,11 +15,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from accelmodel.errors import SpecError, brief, unknown
+from accelmodel.specs import files
 from accelmodel.specs.facts import read_toml, root
 
 #: changes when columns change meaning
 SCHEMA = 1
 HEADER_FILE = "run.toml"
+#: of a table of one run
+_MOST_BYTES = 1 << 26
 #: precision → bits of an element of both operands; outputs are 16 bit
 BITS = {"bf16": 16, "fp16": 16, "fp8": 8}
 
@@ -221,13 +225,14 @@ def _check_header(path: Path, header: Mapping[str, Any]) -> None:
 def _read_table(path: Path, name: str) -> list[dict[str, Any]]:
     columns = TABLES[name]
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.reader(file, strict=True)
-            head = next(reader, [])
-            if head != [column.name for column in columns]:
-                raise SpecError(f"{path}: columns are {brief(head)}, expected {','.join(c.name for c in columns)}")
-            return [_row(f"{path}:{line}", columns, cells) for line, cells in enumerate(reader, start=2)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reader = csv.reader(
+            io.StringIO(files.as_text(path, files.read_bytes(path, _MOST_BYTES)), newline=""), strict=True
+        )
+        head = next(reader, [])
+        if head != [column.name for column in columns]:
+            raise SpecError(f"{path}: columns are {brief(head)}, expected {','.join(c.name for c in columns)}")
+        return [_row(f"{path}:{reader.line_num}", columns, cells) for cells in reader]
+    except csv.Error as error:
         raise SpecError(f"{path}: cannot be read ({error}); measure again") from None
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 import numpy as np
 
-from accelmodel.errors import SpecError
+from accelmodel.errors import SpecError, brief
 from accelmodel.inference.attributes import BITS, DEGREES, behind, json_value, of_technique, on_cluster, parts_of
 from accelmodel.inference.axes import carried
 from accelmodel.inference.memory import memory_per_device
@@ -23,7 +23,7 @@ from accelmodel.specs.given import workload
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import load
-from accelmodel.specs.quantities import Values, labelled
+from accelmodel.specs.quantities import Quantity, Values, checked, one
 from accelmodel.specs.workload import Cut
 from accelmodel.units import label
 
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 #: requests of a simulation: enough for a 95th percentile; and their seed
 REQUESTS, SEED = 600, 1
+#: what a prompt and an answer may have [token], and what may be asked of a server
+TOKENS = Quantity(ge=1.0, le=1e7, whole=True)
+_RATE, _USERS = Quantity("1/s", ge=0.0, le=1e9), Quantity(ge=0.0, le=1e5, whole=True)
 #: requests of each user of a closed loop, at least
 _EACH = 4
 
@@ -128,8 +131,10 @@ def serve(
     if has_axes(chip.devices) or carried(*parts_of(chip).values()) is not None:
         raise SpecError("the server varies over axes; serve one at a time: its fields must be numbers")
     rules = load("engine", engine) if isinstance(engine, str) else engine
-    if min(prompt, answer) < 1 or not 0.0 < percentile < 100.0:
-        raise SpecError(f"prompt {prompt}, answer {answer}: at least 1 token; percentile {percentile:g}: 0 to 100")
+    if not isinstance(rules, Engine):
+        raise SpecError(f"engine must be a name, a path as text or load('engine', name), not {brief(engine)}")
+    prompt, answer = (int(one(name, each, TOKENS)) for name, each in (("prompt", prompt), ("answer", answer)))
+    percentile = one("percentile", percentile, Quantity(gt=0.0, le=99.999))
     name, values = _load(rate, users)
     (replica,) = replicas_on(spec, [chip], rules, prompt + answer, **cut)
     rows = []
@@ -171,10 +176,7 @@ def _given(cut: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
 
 def _load(rate: Values, users: Values) -> tuple[str, Any]:
     """Return which of the two is given, and its values."""
-    try:
-        given = {"rate": labelled("rate", rate), "users": labelled("users", users)}
-    except ValueError as error:
-        raise SpecError(f"rate and users: {error}") from None
+    given = {"rate": checked("rate", rate, _RATE), "users": checked("users", users, _USERS)}
     asked = [name for name, value in given.items() if np.any(np.asarray(value))]
     if len(asked) != 1:
         raise SpecError("give either a rate [1/s] or users, and not both")

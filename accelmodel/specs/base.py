@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import pydantic
 from pydantic.dataclasses import dataclass
 
-from accelmodel.errors import SpecError, brief
+from accelmodel.errors import SpecError, brief, unknown
 from accelmodel.laws.numeric import Number
 from accelmodel.specs.facts import Fact
 from accelmodel.specs.quantities import (
@@ -30,10 +30,23 @@ class Residual:
     """
 
     kind: str
-    bits: Annotated[Number, Quantity(gt=0.0, le=64.0)]
-    lower: Annotated[Number, Quantity(gt=0.0, le=100.0)]
-    upper: Annotated[Number, Quantity(gt=0.0, le=100.0)]
+    bits: Annotated[Number, Quantity(ge=1.0, le=64.0)]
+    lower: Annotated[Number, Quantity(ge=1e-3, le=100.0)]
+    upper: Annotated[Number, Quantity(ge=1e-3, le=100.0)]
     rows: int
+
+    def __post_init__(self) -> None:
+        if self.kind not in RESIDUALS:
+            raise unknown("kind of residual", self.kind, RESIDUALS)
+        if self.lower > self.upper:
+            raise ValueError(f"lower {self.lower:g} is above upper {self.upper:g}; exchange them")
+
+
+#: kinds of measured operators; ``inference.intervals`` says whose errors each stands for
+RESIDUALS = (
+    "matmul", "prefill attention", "decode attention", "quantise", "all-reduce", "all-gather", "reduce-scatter",
+    "all-to-all", "custom all-reduce",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, config=CONFIG)

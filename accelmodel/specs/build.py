@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 import pydantic
@@ -63,6 +63,7 @@ def build(
     where: str,
     others: Mapping[str, str] | None = None,
     follow: Collection[str] = (),
+    place: Callable[[str], str] | None = None,
 ) -> S:
     """Return the specification of some values by dotted name.
 
@@ -77,6 +78,8 @@ def build(
         What was found wrong before, by name; such a field is not called missing.
     follow : collection of str
         Fields that follow from others once these are there, and are then not missing.
+    place : callable, optional
+        Where a field stands by its name, in place of ``where``.
 
     Raises
     ------
@@ -88,5 +91,5 @@ def build(
     first = {name: text for name, text in faults.items() if name not in follow or name in values}
     faults = first or faults
     if faults or spec is None:
-        raise listed([f"{where}: {name}: {message}" for name, message in faults.items()])
+        raise listed([f"{place(name) if place else where}: {name}: {text}" for name, text in faults.items()])
     return spec

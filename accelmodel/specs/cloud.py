@@ -12,9 +12,11 @@ from accelmodel.laws.numeric import Number
 from accelmodel.specs.base import CONFIG, Spec
 from accelmodel.specs.quantities import (
     ByteRate,
+    ByteRateOrNone,
     Bytes,
     Count,
     CountOrNone,
+    HourlyPriceOrNone,
     Quantity,
     Seconds,
     Share,
@@ -39,8 +41,8 @@ class Instance(Spec):
     store_bandwidth: ByteRate
     network: ByteRate
     disk: Bytes = 0.0
-    disk_bandwidth: Annotated[Number, Quantity("B/s", ge=0.0, le=1e18)] = 0.0
-    price_per_hour: Annotated[Number, Quantity("USD/s", ge=0.0, le=1e3)] = 0.0
+    disk_bandwidth: ByteRateOrNone = 0.0
+    price_per_hour: HourlyPriceOrNone = 0.0
     price_date: str = ""
     price_region: str = ""
 
@@ -101,8 +103,8 @@ class KernelLibrary(Spec):
 
     framework: str
     bits: Annotated[Number, Quantity(ge=4.0, le=8.0)]
-    matrix_factor: Annotated[Number, Quantity(gt=0.0, le=2.0)]
-    slice_factor: Annotated[Number, Quantity(gt=0.0, le=20.0)]
+    matrix_factor: Annotated[Number, Quantity(ge=1e-3, le=2.0)]
+    slice_factor: Annotated[Number, Quantity(ge=1e-3, le=20.0)]
     quarter_rows: Count
-    passes: Annotated[Number, Quantity(gt=0.0, le=10.0)]
+    passes: Annotated[Number, Quantity(ge=1e-3, le=10.0)]
     row_time: Seconds

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import hashlib
 import math
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from accelmodel.errors import SpecError, brief, unknown
-from accelmodel.units import unit_factor
+from accelmodel.specs import files
+from accelmodel.symbols import unit_factor
 
 #: from the firmest to the weakest; an answer is as firm as the weakest fact behind it
 KINDS = ("given", "datasheet", "measured", "paper", "derived", "price", "calibrated", "assumed")
@@ -28,7 +28,6 @@ GIVEN = "given by the caller"
 #: what ``Fact.inherited`` begins with where a value is that of the device's architecture
 ARCHITECTURE = "architecture "
 _KEYS = {"value", "unit", "kind", "source", "locator", "range", "note"}
-_MAX_FILE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ class FactFile:
     """The facts of one file by dotted name.
 
     ``head`` holds what its table says beside facts, ``faults`` what is wrong with each field, ``digest`` identifies
-    its exact content.
+    its exact content.  ``table`` is its main one, and ``spelt`` tells how the file writes a name that goes by several.
     """
 
     path: Path
@@ -86,6 +85,12 @@ class FactFile:
     digest: str
     head: Mapping[str, Any]
     faults: Mapping[str, str]
+    table: str
+    spelt: Mapping[str, str] = field(default_factory=dict)
+
+    def place(self, name: str) -> str:
+        """Return ``PATH:LINE`` of a field, or the path where the file has none of that name."""
+        return places(self.path, self.table, self.spelt)(name)
 
 
 @cache
@@ -106,22 +111,11 @@ def read_toml(path: Path) -> tuple[dict[str, Any], str]:
     Raises
     ------
     SpecError
-        If the file cannot be read, is larger than 1 MiB, is not UTF-8 or not TOML (which also
-        forbids duplicate keys).
+        If the file cannot be read, is no plain file, larger than 1 MiB, not UTF-8 or not TOML (which also
+        forbids duplicate keys); with the line.
     """
-    try:
-        if path.stat().st_size > _MAX_FILE_BYTES:
-            raise SpecError(f"{path}: larger than 1 MiB; a specification is a few kB")
-        raw = path.read_bytes()
-        return tomllib.loads(raw.decode()), hashlib.sha256(raw).hexdigest()[:16]
-    except OSError as error:
-        raise SpecError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    except UnicodeDecodeError:
-        raise SpecError(f"{path}: is not UTF-8 text; save it as UTF-8") from None
-    except SpecError:
-        raise
-    except (ValueError, RecursionError) as error:  # also a number too long to read, a path that no file can have
-        raise SpecError(f"{path}: is not valid TOML: {error}") from None
+    raw = files.read_bytes(path)
+    return files.parse_toml(path, files.as_text(path, raw)), hashlib.sha256(raw).hexdigest()[:16]
 
 
 @cache
@@ -263,15 +257,40 @@ def read_facts(path: Path, table: str, others: Iterable[str] = (), sections: Ite
     if isinstance(body.get("architecture"), str):
         head["architecture"] = body["architecture"]  # a word alone needs no source: its file has one
     found: dict[str, Fact] = {}
-    for field, entry in _entries({**content, table: body}, table, sections):
-        if field in found:
-            faults[field] = "stands twice; leave one out"
+    for key, entry in _entries({**content, table: body}, table, sections):
+        if key in found:
+            faults[key] = "stands twice; leave one out"
             continue
         try:
-            found[field] = read_fact(entry, content.get("default", {}), content.get("sources", {}))
+            found[key] = read_fact(entry, content.get("default", {}), content.get("sources", {}))
         except SpecError as error:
-            faults[field] = str(error)
-    return FactFile(path, str(head.get("name", path.stem)), found, digest, head, faults)
+            faults[key] = str(error)
+    return FactFile(path, str(head.get("name", path.stem)), found, digest, head, faults, table)
+
+
+def places(path: Path, table: str, spelt: Mapping[str, str] | None = None) -> Callable[[str], str]:
+    """Return what tells where a field stands: ``PATH:LINE``, or the path where the file has none of that name.
+
+    The lines are looked up when the first is asked for: only errors need them.
+
+    Parameters
+    ----------
+    path : Path
+    table : str
+        The file's main table, which the names leave out.
+    spelt : mapping, optional
+        Name → how the file writes it, of names that go by several.
+    """
+
+    @cache
+    def lines() -> Mapping[str, int]:
+        try:
+            found = files.toml_lines(files.as_text(path, files.read_bytes(path)))
+        except SpecError:  # gone since
+            return {}
+        return {key.removeprefix(f"{table}."): line for key, line in found.items()} | found
+
+    return lambda name: files.at(path, (spelt or {}).get(name, name), lines())
 
 
 def given(fact: Fact | None, value: Any, unit: str, where: str = GIVEN) -> Fact:

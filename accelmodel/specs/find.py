@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from accelmodel.errors import SpecError, unknown
-from accelmodel.specs import facts
+from accelmodel.specs import facts, files
 
 #: kind of specification → folder of hwspecs
 FOLDERS = {
@@ -77,7 +77,7 @@ def is_shipped(path: Path) -> bool:
 
 def kind_of(path: Path) -> str | None:
     """Return the kind of specification that a file holds, by its tables; None where it is none, or cannot be read."""
-    if path.name == _CONFIG or (path.is_dir() and (path / _CONFIG).is_file()):
+    if path.name == _CONFIG or (files.is_folder(path) and files.is_file(path / _CONFIG)):
         return "model"
     try:
         content, _ = facts.read_toml(path)
@@ -116,7 +116,7 @@ def path_of(kind: str, name: str) -> Path:
         return facts.root() / FOLDERS[kind] / f"{name}.toml"
     if is_path(name):
         path = Path(name)
-        return path / _CONFIG if kind == "model" and path.is_dir() else path
+        return path / _CONFIG if kind == "model" and files.is_folder(path) else path
     own = _in(Path(), kind, name)
     if own is None:
         raise unknown(kind, name, available(kind))

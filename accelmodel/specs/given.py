@@ -14,7 +14,7 @@ from accelmodel.specs.hardware import Cluster, Device, Link
 from accelmodel.specs.inherit import origins
 from accelmodel.specs.load import implausible, load
 from accelmodel.specs.names import dotted, flat, word
-from accelmodel.specs.quantities import Values, labelled
+from accelmodel.specs.quantities import Quantity, Values, checked, labelled
 from accelmodel.specs.workload import Fields, Workload
 from accelmodel.units import parse
 
@@ -86,8 +86,9 @@ def override(spec: S, changes: Mapping[str, Any] | None = None, /, **fields: Any
         if field in spelt:
             raise SpecError(f"{field}: is given twice, as {spelt[field]} and as {name}; leave one out")
         spelt[field] = name
-        if isinstance(value, str) and not isinstance(value_of(spec, field), str):
-            value = parse(value, units[field], what=name)
+        now = value_of(spec, field)
+        if isinstance(value, str) and not isinstance(now, str):
+            value = parse(value, units[field], what=name, near=now if isinstance(now, float) else 0.0)
         values[field] = word(spec_type, value)
         sourced[field] = facts.given(sourced.get(field), value, units[field])
     whole = {f.name: getattr(spec, f.name) for f in dataclasses.fields(cast(Any, spec_type))}
@@ -141,7 +142,8 @@ def cluster(
     if not isinstance(device, str | Device):
         raise SpecError(f"device must be a name, a path as text or load('device', name), not {brief(device)}")
     chip = load("device", device) if isinstance(device, str) else device
-    inner, outer = link or chip.link, scale_out or chip.scale_out
+    inner = chip.link if link is None else link
+    outer = chip.scale_out if scale_out is None else scale_out
     for what, each in (("link", inner), ("scale_out", outer)):
         if not isinstance(each, str | Link):
             raise SpecError(f"{what} must be a name, a path as text or load('link', name), not {brief(each)}")
@@ -153,7 +155,7 @@ def cluster(
             "device": chip,
             "link": inner,
             "scale_out": outer,
-            "devices": inner.devices if devices is None else labelled("devices", devices),
+            "devices": inner.devices if devices is None else checked("devices", devices, Quantity()),
         },
         f"cluster of {chip.name}",
     )

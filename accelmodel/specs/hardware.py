@@ -35,7 +35,7 @@ class Compute(Section):
     """Cores, their clock and what they compute a second.  A peak of 0 is not offered."""
 
     cores: Count
-    clock: Annotated[Number, Quantity("1/s", gt=0.0, le=1e12)]
+    clock: Annotated[Number, Quantity("1/s", ge=1e3, le=1e12)]
     peak_16bit: FlopRate
     vector_rate: FlopRate
     matrix_share: Share
@@ -68,7 +68,7 @@ class Matmul(Section):
     tile_k: Count
     multicast: Annotated[Number, Quantity(ge=1.0, le=1e3)]
     slice_clocks: Annotated[Number, Quantity(ge=0.0, le=1e6)]
-    store_width: Annotated[Number, Quantity("B", gt=0.0, le=1e6)]
+    store_width: Annotated[Number, Quantity("B", ge=1e-3, le=1e6)]
     split_time: Seconds
     fill_time: Seconds
     exposed: Annotated[Number, Quantity(ge=0.0, le=1.0)]
@@ -80,7 +80,7 @@ class Matmul(Section):
 class Attention(Section):
     """How cores work through attention."""
 
-    softmax_width: Annotated[Number, Quantity(gt=0.0, le=1e6)]
+    softmax_width: Annotated[Number, Quantity(ge=1e-6, le=1e6)]
     time: Seconds
     tile_time: Seconds
     draw: Share
@@ -213,7 +213,7 @@ class Link(Spec):
     hop_latency: Seconds
     start_up: Seconds
     devices: Count
-    direct_start: Annotated[Number, Quantity(gt=0.0, le=10.0)] = 1.0
+    direct_start: Annotated[Number, Quantity(ge=1e-6, le=10.0)] = 1.0
     direct_share: Share = 1.0
     direct_limit: Bytes = 1e18
     barrier: Annotated[Number, Quantity(ge=0.0, le=1e3)] = 1.0
@@ -272,12 +272,12 @@ DIRECTIONS = ("read", "write", "both")
 class Process(Spec):
     """A silicon node: what a wafer costs, how it fails, how large things are on it."""
 
-    wafer_price: Annotated[Number, Quantity("USD", gt=0.0, le=1e6)]
-    wafer_diameter: Annotated[Number, Quantity("m", gt=0.0, le=1.0)]
+    wafer_price: Annotated[Number, Quantity("USD", ge=1.0, le=1e6)]
+    wafer_diameter: Annotated[Number, Quantity("m", ge=1e-2, le=1.0)]
     defect_density: Annotated[Number, Quantity("1/m2", ge=0.0, le=1e7)]
-    defect_clustering: Annotated[Number, Quantity(gt=0.0, le=100.0)]
-    sram_area: Annotated[Number, Quantity("m2/B", gt=0.0, le=1e-9)]
-    reticle_area: Annotated[Number, Quantity("m2", gt=0.0, le=1.0)]
+    defect_clustering: Annotated[Number, Quantity(ge=1e-3, le=100.0)]
+    sram_area: Annotated[Number, Quantity("m2/B", ge=1e-18, le=1e-9)]
+    reticle_area: Annotated[Number, Quantity("m2", ge=1e-8, le=1.0)]
 
 
 @dataclass(frozen=True, config=CONFIG)
@@ -287,7 +287,7 @@ class BillOfMaterials(Spec):
     hbm_stack_area: Area
     hbm_stack_capacity: Bytes
     hbm_stack_bandwidth: ByteRate
-    hbm_price: Annotated[Number, Quantity("USD/B", ge=0.0, le=1.0)]
+    hbm_price: Annotated[Number, Quantity("USD/B", ge=1e-15, le=1e-3, or_zero=True)]
     hbm_stack_power: Watts
     link_area: Area
     link_price: Dollars
@@ -298,9 +298,9 @@ class BillOfMaterials(Spec):
     core_power: Watts
     uncore_area: Area
     uncore_power: Watts
-    sram_power: Annotated[Number, Quantity("W/B", ge=0.0, le=1e-3)]
-    electricity_price: Annotated[Number, Quantity("USD/J", ge=0.0, le=1e-3)]
-    lifetime: Annotated[Number, Quantity("s", gt=0.0, le=1e10)]
+    sram_power: Annotated[Number, Quantity("W/B", ge=1e-15, le=1e-3, or_zero=True)]
+    electricity_price: Annotated[Number, Quantity("USD/J", ge=1e-12, le=1e-3, or_zero=True)]
+    lifetime: Annotated[Number, Quantity("s", ge=1.0, le=1e10)]
     utilisation: Share
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from accelmodel.errors import SpecError, brief
+from accelmodel.specs import files
 from accelmodel.specs.huggingface_families import ALIASES, ATTENTION_BIAS, FAMILIES, GPT2_NAMES, UNSUPPORTED, Family
 
-_MAX_FILE_BYTES = 1 << 20
 _MAX_NUMBER = 10**9
 _MAX_LAYERS = 10_000
 _REMEDY = "describe the model in a TOML file instead, see hwspecs/models"
@@ -46,7 +46,7 @@ class _Config:
         return self.keys.get(self.key(name)) is not None
 
     def fail(self, name: str, problem: str) -> SpecError:
-        return SpecError(f"{self.path}: {self.key(name)}: {problem}")
+        return SpecError(f"{files.json_place(self.path, self.key(name))}: {self.key(name)}: {problem}")
 
     def whole(self, name: str, default: int | None = None, low: int = 1, high: int = _MAX_NUMBER) -> int:
         """Return a whole number; null and a missing key give ``default``, or an error where there is none."""
@@ -97,22 +97,14 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _read_json(path: Path) -> tuple[dict[str, Any], str]:
+    raw = files.read_bytes(path)
+    text = files.as_text(path, raw)
     try:
-        if not path.is_file():
-            raise SpecError(f"{path}: no such file; check the path")
-        with path.open("rb") as file:
-            raw = file.read(_MAX_FILE_BYTES + 1)
-        if len(raw) > _MAX_FILE_BYTES:
-            raise SpecError(f"{path}: larger than 1 MiB; a config.json is a few kB")
-        content = json.loads(raw.decode(), parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
-    except OSError as error:
-        raise SpecError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    except UnicodeDecodeError:
-        raise SpecError(f"{path}: is not UTF-8 text; save it as UTF-8") from None
+        content = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
     except RecursionError:
         raise SpecError(f"{path}: is nested too deeply for a config.json") from None
-    except SpecError:
-        raise
+    except json.JSONDecodeError as error:
+        raise SpecError(f"{path}:{error.lineno}: is not valid JSON: {error.msg}; download it again") from None
     except ValueError as error:
         raise SpecError(f"{path}: is not valid JSON: {error}; download it again") from None
     if not isinstance(content, dict):

@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from accelmodel.errors import SpecError, listed
-from accelmodel.specs import facts, find
+from accelmodel.specs import facts, files, find
 from accelmodel.specs.base import field_types
 from accelmodel.specs.derive import DERIVE, derived
 from accelmodel.specs.facts import Fact, FactFile
@@ -217,13 +217,13 @@ def _sound(file: FactFile) -> FactFile:
 def refused(file: FactFile) -> SpecError:
     """Return the error that says what is wrong in a file; where its table is missing, only that."""
     missing = {name: text for name, text in file.faults.items() if text.startswith("needs a table")}
-    return listed([f"{file.path}: {name}: {text}" for name, text in (missing or file.faults).items()])
+    return listed([f"{file.place(name)}: {name}: {text}" for name, text in (missing or file.faults).items()])
 
 
 def fitted_facts(path: Path) -> FactFile | None:
     """Return the constants that were fitted to a device or architecture; they stand beside its file."""
     beside = find.calibrated_path(path)
-    return read("device", Device, beside, ("residual",)) if beside.is_file() else None
+    return read("device", Device, beside, ("residual",)) if files.is_file(beside) else None
 
 
 def _word(files: list[FactFile]) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, overload
 
 from accelmodel.errors import SpecError, brief, unknown
-from accelmodel.specs import facts, huggingface
+from accelmodel.specs import facts, files, huggingface
 from accelmodel.specs.base import Residual, Spec, field_units, need_spec, value_of
 from accelmodel.specs.build import build
 from accelmodel.specs.cloud import Engine, Instance, KernelLibrary
@@ -71,7 +71,7 @@ def _from_file(kind: str, path: Path, fitted: bool = True) -> Spec:
     digests = [file.digest, *digests]
     residuals: tuple[Residual, ...] = ()
     beside = calibrated_path(path)
-    if fitted and beside.is_file():
+    if fitted and files.is_file(beside):
         more = read(kind, spec_type, beside, ("residual",))
         if more.faults:
             raise refused(more)
@@ -83,7 +83,8 @@ def _from_file(kind: str, path: Path, fitted: bool = True) -> Spec:
         notes = (*notes, *origins(found))
     values = {name: fact.value for name, fact in found.items()}
     about = {"name": file.name, "facts": found, "digest": _digest(digests), "residuals": residuals, "notes": notes}
-    spec = build(spec_type, {**values, **about}, str(path), file.faults, [field for _, field, *_ in DERIVE.values()])
+    follow = [field for _, field, *_ in DERIVE.values()]
+    spec = build(spec_type, {**values, **about}, str(path), file.faults, follow, file.place)
     if isinstance(spec, Device):
         spec = dataclasses.replace(spec, notes=(*notes, *implausible(spec)))
     return spec
@@ -167,15 +168,15 @@ def load(kind: str, name: Name, *, fitted: bool = True) -> Any:
     >>> load("device", "a100-sxm-80gb").l2_capacity
     40000000.0
     """
-    if kind not in TYPES:
+    if str(kind) not in TYPES:
         raise unknown("kind of specification", kind, TYPES)
     if isinstance(name, os.PathLike):
         path, name = Path(name), ""
-        path = path / "config.json" if kind == "model" and path.is_dir() else path
+        path = path / "config.json" if kind == "model" and files.is_folder(path) else path
     elif isinstance(name, str):
         path = path_of(kind, name)
     else:
-        raise SpecError(f"{kind} {brief(name)}: is neither a name nor a path; allowed: {', '.join(available(kind))}")
+        raise SpecError(f"{kind} {brief(name)}: is neither a name nor a path; give for example {available(kind)[0]!r}")
     if name in available(kind):
         return _shipped(kind, path, fitted)
     if path.suffix == ".json" and kind == "model":

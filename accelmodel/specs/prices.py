@@ -6,29 +6,32 @@ Columns: ``instance``, ``region``, ``price_per_hour``, ``date`` (YYYY-MM-DD); op
 
 from __future__ import annotations
 
-import csv
-import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from pathlib import Path
 
-from accelmodel.errors import SpecError, unknown
-from accelmodel.specs import facts
+from accelmodel.errors import SpecError, brief, unknown
+from accelmodel.specs import facts, files
+from accelmodel.specs.base import field_types
 from accelmodel.specs.cloud import Instance
+from accelmodel.specs.quantities import Quantity
+from accelmodel.units import parse
 
 KINDS = ("on-demand", "spot", "reserved")
 NEEDED = ("instance", "region", "price_per_hour", "date")
 OPTIONAL = {"cloud": "", "kind": "on-demand", "currency": "USD", "source": "user", "locator": ""}
 #: age from which a price is called stale [day]
 STALE_AFTER = 180
-_MOST_BYTES = 1 << 22
+HOUR = 3600.0
+_NUMBER = re.compile(r"[-+\d.eE]+")
 
 
 @dataclass(frozen=True)
 class Price:
-    """One row of a price list; ``per_hour`` is in USD, ``day`` when it held."""
+    """One row of a price list; ``per_hour`` is in USD, ``day`` when it held, ``where`` its file and line."""
 
     instance: str
     region: str
@@ -36,6 +39,7 @@ class Price:
     per_hour: float
     day: date
     source: str = "user"
+    where: str = ""
 
 
 def read_prices(path: str | Path) -> list[Price]:
@@ -55,7 +59,7 @@ def read_prices(path: str | Path) -> list[Price]:
     ------
     SpecError
         If the file cannot be read, a column is missing or unknown, or a row has another currency, a price that
-        is not above zero, an unknown kind, or a day that is none; names file, line and remedy.
+        nobody asks, an unknown kind, or a day that is none; names file, line and remedy.
 
     Examples
     --------
@@ -63,17 +67,7 @@ def read_prices(path: str | Path) -> list[Price]:
     True
     """
     path = Path(path)
-    try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise SpecError(f"{path}: larger than 4 MiB; keep the rows of the instances in question")
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            columns = reader.fieldnames or []
-            rows = list(reader)
-    except OSError as error:
-        raise SpecError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise SpecError(f"{path}: is not CSV in UTF-8 ({error}); save it so") from None
+    columns, rows = files.read_table(path)
     for column in columns:
         if column not in (*NEEDED, *OPTIONAL):
             raise SpecError(f"{path}: {unknown('column', column, (*NEEDED, *OPTIONAL))}")
@@ -81,29 +75,41 @@ def read_prices(path: str | Path) -> list[Price]:
         raise SpecError(f"{path}: column {missing[0]!r} is missing; needed are {', '.join(NEEDED)}")
     if not rows:
         raise SpecError(f"{path}: has no prices; add a row for each instance and region")
-    return [_price(row, f"{path}: line {line}") for line, row in enumerate(rows, 2)]
+    return [_price(row, f"{path}:{line}") for line, row in rows]
 
 
 def _price(row: dict[str, str], where: str) -> Price:
-    known = {name: (row.get(name) or default).strip() for name, default in OPTIONAL.items()}
-    given = {name: (row.get(name) or "").strip() for name in NEEDED}
+    known = {name: row.get(name) or default for name, default in OPTIONAL.items()}
+    given = {name: row[name] for name in NEEDED}
     if empty := [name for name, text in given.items() if not text]:
         raise SpecError(f"{where}: {empty[0]} is empty; fill it in")
     if known["currency"] != "USD":
-        raise SpecError(f"{where}: currency {known['currency']!r} is not USD; convert the prices to USD")
+        raise SpecError(f"{where}: currency {brief(known['currency'])} is not USD; convert the prices to USD")
     if known["kind"] not in KINDS:
         raise SpecError(f"{where}: {unknown('kind of price', known['kind'], KINDS)}")
     try:
-        price = float(given["price_per_hour"])
-    except ValueError:
-        price = math.nan
-    if not 0.0 < price < math.inf:
-        raise SpecError(f"{where}: price_per_hour {given['price_per_hour']!r} must be a number of USD above 0")
-    try:
         day = date.fromisoformat(given["date"])
     except ValueError:
-        raise SpecError(f"{where}: date {given['date']!r} is no day; write it as 2025-04-11") from None
-    return Price(given["instance"], given["region"], known["kind"], price, day, known["source"])
+        raise SpecError(f"{where}: date {brief(given['date'])} is no day; write it as 2025-04-11") from None
+    price = _per_hour(given["price_per_hour"], where)
+    return Price(given["instance"], given["region"], known["kind"], price, day, known["source"], where)
+
+
+def _per_hour(text: str, where: str) -> float:
+    """Return a price [USD/h]: the column's name has the unit, so that a bare number is one; within the field's bounds.
+
+    A number is taken as it stands: to another unit and back it would lose its last digit.
+    """
+    quantity = field_types(Instance)["price_per_hour"].quantity or Quantity()
+    try:
+        price = parse(text, "1") if _NUMBER.fullmatch(text) else parse(text, "USD/s") * HOUR
+        quantity.check(price / HOUR)
+    except ValueError:
+        price = 0.0
+    if not price > 0.0:
+        ends = " to ".join(f"{(end or 0.0) * HOUR:.6g}" for end in (quantity.ge, quantity.le))
+        raise SpecError(f"{where}: price_per_hour {brief(text)} must be USD from {ends}; write for example 3.06")
+    return price
 
 
 @cache
@@ -166,7 +172,7 @@ def stated(instance: Instance) -> Price | None:
     if not instance.price_per_hour:
         return None
     day = date.fromisoformat(instance.price_date)
-    return Price(instance.name, instance.price_region, KINDS[0], float(instance.price_per_hour) * 3600.0, day)
+    return Price(instance.name, instance.price_region, KINDS[0], float(instance.price_per_hour) * HOUR, day)
 
 
 def stale(price: Price, today: date) -> bool:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from accelmodel.errors import brief
+from accelmodel.errors import SpecError, brief
 from accelmodel.laws.numeric import Number
 from accelmodel.units import show
 
@@ -40,7 +40,10 @@ def labelled(name: str, value: Any) -> Any:
     """
     if hasattr(value, "dims") or not isinstance(value, list | tuple | np.ndarray | np.generic):
         return value
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError:  # rows of different lengths
+        raise ValueError(f"{brief(value)} holds what is not a number") from None
     if array.dtype.kind not in "iuf":
         raise ValueError(f"{brief(value)} holds what is not a number")
     if array.ndim == 0:
@@ -57,54 +60,117 @@ def labelled(name: str, value: Any) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class Quantity:
-    """What a numeric field may hold: its SI unit, bounds, and whether it counts things."""
+    """What a numeric field may hold: unit, bounds, whether it counts things, whether 0 is allowed as well."""
 
     unit: str = "1"
     gt: float | None = None
     ge: float | None = None
     le: float | None = None
     whole: bool = False
+    or_zero: bool = False
 
     def check(self, value: Any) -> Any:
         """Return the value as a float, or as the labelled array it is; raise ValueError if not allowed."""
         if hasattr(value, "dims"):
-            low, high = float(value.min()), float(value.max())
-            if not math.isfinite(float(value.sum())):
+            if value.dtype.kind not in "iuf":
+                raise ValueError("the axis holds what is not a number")
+            if not value.size:
+                raise ValueError("the axis is empty")
+            if not np.isfinite(value.values).all():
                 raise ValueError("the axis holds a value that is not finite")
-            for end in (low, high):
-                self._bounds(end)
+            for each in np.unique(value.values) if self.whole or self.or_zero else (value.min(), value.max()):
+                self._bounds(float(each))
             return value.astype(float)
         if isinstance(value, bool | str) or not isinstance(value, int | float):
-            raise ValueError(f"{value!r} is not a number")
-        number = float(value)
+            raise ValueError(f"{brief(value)} is not a number")
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
         if not math.isfinite(number):
-            raise ValueError(f"{value!r} is not finite")
+            raise ValueError(f"{brief(value)} is not finite")
         self._bounds(number)
         return number
 
     def _bounds(self, number: float) -> None:
-        shown = f"{show(number, self.unit)} ({number:g} {self.unit})"
+        if self.or_zero and number == 0.0:
+            return
+        least = " or 0" if self.or_zero else ""
         if self.gt is not None and not number > self.gt:
-            raise ValueError(f"{shown} must be above {self.gt:g}")
+            raise ValueError(f"{self._shown(number)} must be above {self.gt:g}")
         if self.ge is not None and not number >= self.ge:
-            raise ValueError(f"{shown} must be at least {self.ge:g}")
+            raise ValueError(f"{self._shown(number)} must be at least {self._shown(self.ge)}{least}")
         if self.le is not None and not number <= self.le:
-            raise ValueError(f"{shown} must be at most {self.le:g}")
+            raise ValueError(f"{self._shown(number)} must be at most {self._shown(self.le)}")
         if self.whole and not number.is_integer():
-            raise ValueError(f"{shown} must be a whole number")
+            raise ValueError(f"{self._shown(number)} must be a whole number")
+
+    def _shown(self, number: float) -> str:
+        return f"{number:g}" if self.unit == "1" else show(number, self.unit)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self.check)
 
 
+def checked(name: str, value: Any, quantity: Quantity) -> Any:
+    """Return a number that a caller gave, or a list or an array of them as a labelled axis; SpecError if not allowed.
+
+    Examples
+    --------
+    >>> checked("batch", 4, Quantity(ge=1.0, whole=True))
+    4.0
+    """
+    try:
+        return quantity.check(labelled(name, value))
+    except ValueError as error:
+        raise SpecError(f"{name}: {error}") from None
+
+
+def one(name: str, value: Any, quantity: Quantity) -> float:
+    """Return a number that a caller gave; SpecError if it is not allowed, or several.
+
+    Examples
+    --------
+    >>> one("percentile", 95, Quantity(ge=0.0, le=100.0))
+    95.0
+    """
+    found = checked(name, value, quantity)
+    if hasattr(found, "dims") and found.dims:
+        raise SpecError(f"{name}: {brief(value)} is an axis; give one number")
+    return float(found)
+
+
+def several(name: str, values: Any, quantity: Quantity) -> npt.NDArray[np.float64]:
+    """Return numbers that a caller gave as a list, an array or one number; SpecError if one is not allowed.
+
+    Examples
+    --------
+    >>> several("tokens", [512, 1024], Quantity(ge=1.0)).tolist()
+    [512.0, 1024.0]
+    """
+    found = checked(name, values if hasattr(values, "dims") else _listed(values), quantity)
+    if len(found.dims) > 1:
+        raise SpecError(f"{name}: an array of shape {found.shape}; give a list")
+    return np.atleast_1d(np.asarray(found.values, dtype=float))
+
+
+def _listed(values: Any) -> Any:
+    several_of_them = values.ndim > 0 if isinstance(values, np.ndarray) else isinstance(values, list | tuple)
+    return values if several_of_them else [values]
+
+
+# Below the least no such thing is built: a number there is a slip of the unit, or of the keyboard.
 Count = Annotated[Number, Quantity(ge=1.0, le=1e9, whole=True)]
 CountOrNone = Annotated[Number, Quantity(ge=0.0, le=1e9, whole=True)]
-Share = Annotated[Number, Quantity(gt=0.0, le=1.0)]
+Share = Annotated[Number, Quantity(ge=1e-6, le=1.0)]
 Bytes = Annotated[Number, Quantity("B", ge=0.0, le=1e18)]
-ByteRate = Annotated[Number, Quantity("B/s", gt=0.0, le=1e18)]
-FlopRate = Annotated[Number, Quantity("FLOP/s", gt=0.0, le=1e21)]
-FlopRateOrNone = Annotated[Number, Quantity("FLOP/s", ge=0.0, le=1e21)]
+ByteRate = Annotated[Number, Quantity("B/s", ge=1e3, le=1e18)]
+ByteRateOrNone = Annotated[Number, Quantity("B/s", ge=1e3, le=1e18, or_zero=True)]
+FlopRate = Annotated[Number, Quantity("FLOP/s", ge=1e6, le=1e21)]
+FlopRateOrNone = Annotated[Number, Quantity("FLOP/s", ge=1e6, le=1e21, or_zero=True)]
 Seconds = Annotated[Number, Quantity("s", ge=0.0, le=1e3)]
-Area = Annotated[Number, Quantity("m2", ge=0.0, le=1.0)]
-Dollars = Annotated[Number, Quantity("USD", ge=0.0, le=1e9)]
-Watts = Annotated[Number, Quantity("W", ge=0.0, le=1e6)]
+Area = Annotated[Number, Quantity("m2", ge=1e-12, le=1.0, or_zero=True)]
+Dollars = Annotated[Number, Quantity("USD", ge=1e-2, le=1e7, or_zero=True)]
+#: of a rented server: a hundredth of a cent to a hundred thousand dollars an hour
+HourlyPriceOrNone = Annotated[Number, Quantity("USD/s", ge=1e-4 / 3600.0, le=1e5 / 3600.0, or_zero=True)]
+Watts = Annotated[Number, Quantity("W", ge=1e-9, le=1e6, or_zero=True)]

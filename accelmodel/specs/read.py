@@ -6,10 +6,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from accelmodel.errors import SpecError, brief
 from accelmodel.specs import facts, find
-from accelmodel.specs.base import Spec, field_units, sections
+from accelmodel.specs.base import Spec, field_types, field_units, sections
 from accelmodel.specs.facts import Fact, FactFile
 from accelmodel.specs.names import FORMER_FIELDS, canonical, no_field, word
+from accelmodel.symbols import written
+from accelmodel.units import parse, show
 
 #: kind of specification → fields that name another one, and of what kind it is
 NAMES = {
@@ -43,6 +46,7 @@ def read(
     """
     file = facts.read_facts(path, kind, others, (*sections(spec_type), *extra))
     units, found, faults = field_units(spec_type), {}, dict(file.faults)
+    spelt: dict[str, str] = {}
     for name, fact in file.facts.items():
         if name in FORMER_FIELDS.get(spec_type.__name__, ()):
             continue
@@ -50,16 +54,41 @@ def read(
             found[name] = fact
             continue
         now = canonical(spec_type, name)
+        if now is not None and now not in spelt:
+            spelt[now] = name
         if now is None:
             faults[name] = str(no_field(spec_type, name, "key"))
         elif now in found:
             faults[name] = f"stands twice, also by another name ({now}); leave one out"
+        elif isinstance(fact.value, str) and field_types(spec_type)[now].quantity:
+            faults[now] = _as_table(fact.value, units[now])
         elif isinstance(fact.value, float) and fact.unit != units[now]:
-            faults[now] = f"is in {fact.unit}, expected {units[now]}; correct its unit"
+            faults[now] = _other_unit(fact, units[now])
         else:
             found[now] = _seen_from(kind, path, now, replace(fact, value=word(spec_type, fact.value)))
+    for name in faults:
+        spelt.setdefault(canonical(spec_type, name) or name, name)
     renamed = {canonical(spec_type, name) or name: text for name, text in faults.items()}
-    return replace(file, facts=found, faults=renamed)
+    return replace(file, facts=found, faults=renamed, spelt=spelt)
+
+
+def _as_table(text: str, unit: str) -> str:
+    """Return what to say of text where a file holds a number."""
+    try:
+        value = parse(text, unit)
+    except SpecError:
+        return f"{brief(text)} is text, no number; write for example value = 40"
+    number, _, symbol = show(value, unit, 12).partition(" ")
+    part = f', unit = "{symbol.replace("²", "2").replace("µ", "u")}"' if symbol else ""
+    return f"{brief(text)} is text, no number: write {{ value = {number}{part} }} and where it is from"
+
+
+def _other_unit(fact: Fact, unit: str) -> str:
+    """Return what to say of a fact in another unit than its field's."""
+    if fact.unit != "1":
+        return f"is in {fact.unit}, expected {unit}; correct its unit"
+    number, likely = f"{fact.value:.12g}", written(fact.value, unit)
+    return f'has no unit: write {{ value = {number}, unit = "{likely.removeprefix(number)}" }} and where it is from'
 
 
 def _seen_from(kind: str, path: Path, name: str, fact: Fact) -> Fact:

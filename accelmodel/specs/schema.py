@@ -59,7 +59,8 @@ def _bounds(quantity: Quantity) -> str:
     """Return the bounds of a quantity in words; they hold in SI units, whatever unit a file uses."""
     parts = ["a whole number"] if quantity.whole else []
     parts += [f"above {quantity.gt:g}"] if quantity.gt is not None else []
-    parts += [f"at least {quantity.ge:g}"] if quantity.ge is not None else []
+    least = " or 0" if quantity.or_zero else ""
+    parts += [f"at least {quantity.ge:g}{least}"] if quantity.ge is not None else []
     parts += [f"at most {quantity.le:g}"] if quantity.le is not None else []
     unit = "" if quantity.unit == "1" else f" {quantity.unit}"
     return f"{', '.join(parts)}{unit}"

@@ -12,7 +12,8 @@ from accelmodel.specs.hardware import Device
 from accelmodel.specs.load import TYPES, load
 from accelmodel.specs.quantities import Quantity
 from accelmodel.specs.schema import meanings
-from accelmodel.units import show, unit_factor
+from accelmodel.symbols import unit_factor
+from accelmodel.units import show
 
 #: what a data sheet of a device has
 DATA_SHEET = (

@@ -52,7 +52,7 @@ def refused(run):
         assert (code, out) == (2, "")
         assert err.endswith("\n")
         lines = err.splitlines()
-        assert len(lines) == 1 or all(".toml: " in line for line in lines[:10])
+        assert len(lines) == 1 or all(".toml:" in line for line in lines[:10])
         assert all(line.startswith("accelmodel: ") for line in lines)
         assert len(lines) <= 11
         assert "Traceback" not in err

@@ -137,8 +137,11 @@ def test_what_is_wrong_is_said_in_one_line(run, command, told):
     ("text", "told"),
     [
         ("instance,region,price_per_hour,date,currency\ng6.xlarge,x,1,2025-01-01,EUR\n", "currency 'EUR' is not USD"),
-        ("instance,region,price_per_hour,date\ng6.xlarge,x,-1,2025-01-01\n", "must be a number of USD above 0"),
-        ("instance,region,price_per_hour,date\nmine,x,1,2025-01-01\n", "a price of 'mine': unknown instance 'mine'"),
+        (
+            "instance,region,price_per_hour,date\ng6.xlarge,x,-1,2025-01-01\n",
+            ":2: price_per_hour '-1' must be USD from 0.0001 to 100000",
+        ),
+        ("instance,region,price_per_hour,date\nmine,x,1,2025-01-01\n", "prices.csv:2: unknown instance 'mine'"),
     ],
 )
 def test_a_price_list_that_is_wrong_is_refused(run, tmp_path, text, told):

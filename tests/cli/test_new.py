@@ -103,8 +103,8 @@ def test_all_faults_of_a_file_are_a_line_each(run, tmp_path):
     code, _, err = run("show bad.toml")
     assert code == 2
     assert [line.split(": ")[:3] for line in err.splitlines()] == [
-        ["accelmodel", "bad.toml", "warp"],
-        ["accelmodel", "bad.toml", "blocks"],
+        ["accelmodel", "bad.toml:3", "warp"],
+        ["accelmodel", "bad.toml:4", "blocks"],
     ]
 
 

@@ -99,7 +99,7 @@ def test_preserve_for_people(run):
     ("options", "same"),
     [
         ("--l2 104MB", "--set l2_capacity=104MB"),
-        ("--hbm-bandwidth 2TB/s", "--set device.hbm_bandwidth=2e12"),
+        ("--hbm-bandwidth 2TB/s", "--set device.hbm_bandwidth=2e12B/s"),
         ("--hbm-capacity 96GB", "--set hbm_capacity=96e9B"),
         ("--l2-bandwidth 5TB/s", "--set device.l2_bandwidth=5TB/s"),
         ("--link-bandwidth 50GB/s", "--set link.bandwidth=400Gbps"),

@@ -78,7 +78,7 @@ def replace_rate(bucket, factor):
         ("", "columns must be input,output,rate"),
         ("input,output,rate\n", "has 0 buckets"),
         ("input,output\n1,2\n", "columns must be"),
-        ("input,output,rate\n1,x,3\n", "line 2"),
+        ("input,output,rate\n1,x,3\n", ":2: "),
         ("input,output,rate\n1,2,-3\n", "rate above 0"),
         ("input,output,rate\n0,2,3\n", "must be 1 to 10 million"),
     ],

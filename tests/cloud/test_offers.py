@@ -134,3 +134,12 @@ def test_only_own_instances_need_one():
 @pytest.mark.parametrize("name", available("instance"))
 def test_shipped_instances_leave_prices_to_the_list(name):
     assert stated(load("instance", name)) is None
+
+
+@pytest.mark.parametrize("market", [{}, {"only": True}, {"regions": ["us-east-1"]}])
+def test_a_mistyped_name_in_a_price_list_is_never_left_out(own, tmp_path, market):
+    path = own(priced(0.25), "price_date = '2026-11-01'")
+    rows = "mine,lab,1.0,2026-01-01\nmine,us-east-1,1.0,2026-01-01\nmien,elsewhere,0.01,2026-01-01\n"
+    (tmp_path / "p.csv").write_text(HEAD + rows, encoding="utf-8")
+    with pytest.raises(SpecError, match=r"p\.csv:4: unknown instance 'mien', did you mean 'mine'\?"):
+        Market(**{"regions": ["lab"], **market}, prices="p.csv", instances=[path]).offers()

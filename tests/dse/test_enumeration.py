@@ -128,7 +128,7 @@ def test_the_shipped_study():
 def test_a_wrong_study_is_refused_naming_file_and_field(tmp_path, old, new, says):
     with pytest.raises(SpecError) as caught:
         study_of(tmp_path, TINY, (old, new))
-    assert str(caught.value).startswith(f"{tmp_path / 'tiny.toml'}: ")
+    assert str(caught.value).startswith(f"{tmp_path / 'tiny.toml'}:")
     assert says in str(caught.value)
 
 

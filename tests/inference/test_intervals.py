@@ -10,6 +10,7 @@ import pytest
 import accelmodel as am
 from accelmodel.inference import intervals
 from accelmodel.laws.types import ALL_REDUCE, ATTENTION, ELEMENTWISE, MATMUL
+from accelmodel.specs.base import RESIDUALS
 
 
 def test_errors_of_a_kind_add_up_and_those_of_different_kinds_in_squares():
@@ -37,3 +38,8 @@ def test_a_chip_that_was_not_measured_has_wider_intervals(warm):
     assert float(step.step_time_lower) < float(step.step_time) < float(step.step_time_upper)
     assert (step.lower <= step.time).all()
     assert (step.upper >= step.time).all()
+
+
+def test_every_kind_of_residual_stands_for_errors_of_one_kind():
+    assert tuple(intervals.MEASURED) == RESIDUALS
+    assert set(intervals.MEASURED.values()) <= set(intervals.KINDS)

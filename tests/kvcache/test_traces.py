@@ -63,12 +63,12 @@ def test_files_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("chunk_index,time_s\n0,0.04\n2,0.05\n", "line 3: chunk_index 2, expected 1"),
-        ("chunk_index,time_s\n0,0.04\n", "line 2: ends at chunk 0"),
-        ("chunk_index,time_s\n0,0.04\n1,-1\n", "line 3: time_s -1"),
-        ("chunk_index,time_s\n0,fast\n", "line 2: .* must be numbers"),
-        ("chunk_index,time_s\n0,nan\n", "line 2: .* must be finite"),
-        ("chunk_index,time_s\n0\n", "line 2: .* must be numbers"),
+        ("chunk_index,time_s\n0,0.04\n2,0.05\n", ":3: chunk_index 2, expected 1"),
+        ("chunk_index,time_s\n0,0.04\n", ":2: ends at chunk 0"),
+        ("chunk_index,time_s\n0,0.04\n1,-1\n", ":3: time_s -1"),
+        ("chunk_index,time_s\n0,fast\n", ":2: .* must be numbers"),
+        ("chunk_index,time_s\n0,nan\n", ":2: .* must be finite"),
+        ("chunk_index,time_s\n0\n", ":2: .* must be numbers"),
         ("index,time\n0,1\n", "must name 'chunk_index' and one of 'time_s'"),
         ("chunk_index,time_s\n", "no rows"),
         ("", "must name 'chunk_index' and one of 'time_s'"),
@@ -102,7 +102,7 @@ def test_bad_trace_files_are_named(tmp_path):
     with pytest.raises(SpecError, match=r"bw\.csv: cannot be read"):
         read_trace(path, BANDWIDTH)
     path.write_text("time_s,value\n0,1\n0,2\n", encoding="utf-8")
-    with pytest.raises(SpecError, match=r"bw\.csv: line 3: time_s 0 does not follow 0"):
+    with pytest.raises(SpecError, match=r"bw\.csv:3: time_s 0 does not follow 0"):
         read_trace(path, BANDWIDTH)
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SpecError, match="UTF-8"):

@@ -145,7 +145,7 @@ def test_a_mistyped_architecture_is_refused_with_the_closest(tmp_path, word, mea
     path = device_file(tmp_path, architecture=f'"{word}"', vendor=vendor)
     with pytest.raises(SpecError, match=rf"(?i)architecture: unknown architecture '{word}', did you mean '{meant}"):
         am.load("device", str(path))
-    with pytest.raises(SpecError, match=rf"my-chip\.toml: architecture: unknown architecture '{word}'"):
+    with pytest.raises(SpecError, match=rf"my-chip\.toml:\d+: architecture: unknown architecture '{word}'"):
         am.load("device", str(heir(tmp_path, "my-chip")))
 
 
@@ -255,7 +255,7 @@ def test_a_circle_is_refused(tmp_path):
 
 def test_a_wrong_parent_is_named(tmp_path):
     heir(tmp_path, "h100-sxm", "[l2]\nwayz = 8", "one")
-    with pytest.raises(SpecError, match=r"one\.toml: l2\.wayz: unknown key"):
+    with pytest.raises(SpecError, match=r"one\.toml:\d+: l2\.wayz: unknown key"):
         am.load("device", str(heir(tmp_path, "one", name="two")))
     with pytest.raises(SpecError, match="did you mean 'h100-sxm'"):
         am.load("device", str(heir(tmp_path, "h100-sx", name="three")))

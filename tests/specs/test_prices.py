@@ -32,7 +32,7 @@ def test_prices_are_read_and_the_cheapest_of_regions_is_offered(tmp_path):
         ("instance,region,price_per_hour,date\n", "has no prices"),
         ("instance,region,price_per_hour\na,x,1\n", "column 'date' is missing"),
         ("instance,region,price_per_hour,date,colour\na,x,1,2025-01-01,red\n", "unknown column 'colour'"),
-        ("instance,region,price_per_hour,date\na,x,-1,2025-01-01\n", "line 2: price_per_hour '-1' must be"),
+        ("instance,region,price_per_hour,date\na,x,-1,2025-01-01\n", ":2: price_per_hour '-1' must be"),
         ("instance,region,price_per_hour,date\na,x,nan,2025-01-01\n", "price_per_hour 'nan' must be"),
         ("instance,region,price_per_hour,date\na,x,1,yesterday\n", "'yesterday' is no day"),
         ("instance,region,price_per_hour,date,currency\na,x,1,2025-01-01,EUR\n", "currency 'EUR' is not USD"),
