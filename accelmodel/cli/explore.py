@@ -140,7 +140,9 @@ def benchmark(
     peers: Annotated[bool, typer.Option("--peers", help="Install and time the peers that can be.")] = False,
     checkout: Annotated[
         list[str] | None,
-        typer.Option("--checkout", help="PEER=FOLDER that holds its repository, which --peers else clones."),
+        typer.Option(
+            "--checkout", help="Where a repository is that --peers else clones, such as Calculon=../calculon."
+        ),
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="Enumerate all of 1e8 designs instead of a part.")] = False,
     as_json: Json = False,

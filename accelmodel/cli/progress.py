@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from accelmodel.errors import plain
+
 #: nothing is shown of work that takes less [s]
 QUIET = 1.0
 #: time between two frames of the bars, and between two lines [s]
@@ -84,7 +86,7 @@ def _bars(stages: Stages, over: threading.Event) -> None:
             ended = over.wait(FRAME)
             for name, stage in list(stages.items()):
                 if name not in tasks:
-                    tasks[name] = bars.add_task(name, total=None)
+                    tasks[name] = bars.add_task(plain(name), total=None)
                 # a stage without parts pulses until it is done
                 total = stage.total if stage.total > 1 or stage.done else None
                 bars.update(tasks[name], total=total, completed=stage.done)
