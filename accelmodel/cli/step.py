@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from accelmodel.cli.options import counts, hardware, names
+from accelmodel.inference.figures import Figures
 from accelmodel.inference.policies import Technique, policy
 from accelmodel.inference.request import RequestPhase, speedups
-from accelmodel.inference.step import evaluate, prepare
+from accelmodel.inference.step import figures, prepare
 from accelmodel.specs.base import Spec
 from accelmodel.specs.given import workload
 from accelmodel.specs.hardware import Cluster
@@ -29,38 +30,36 @@ from accelmodel.cli.terminal import print_table, say, say_notes
 app = typer.Typer(add_completion=False)
 
 
-def step_data(result: xr.Dataset) -> dict[str, Any]:
-    """Return a scalar step as JSON-ready data."""
+#: variable of a step over operators → its key in JSON
+OPERATOR_KEYS = {
+    "count": "count",
+    "time": "time_s",
+    "bound": "bound",
+    "algorithm": "algorithm",
+    "flops": "flops",
+    "hbm_bytes": "hbm_bytes",
+    "l2_hit_bytes": "l2_hit_bytes",
+    "link_bytes": "link_bytes",
+    "fetched_bytes": "fetched_bytes",
+}
+
+
+def step_data(found: Figures) -> dict[str, Any]:
+    """Return a step without axes as JSON-ready data."""
     operators = []
-    for name in result.operator.values.tolist():
-        row = result.sel(operator=name)
-        if not float(row["count"]):
-            continue
-        operators.append(
-            {
-                "name": name,
-                "count": float(row["count"]),
-                "time_s": float(row.time),
-                "bound": str(row.bound.item()),
-                "algorithm": str(row.algorithm.item()),
-                "flops": float(row.flops),
-                "hbm_bytes": float(row.hbm_bytes),
-                "l2_hit_bytes": float(row.l2_hit_bytes),
-                "link_bytes": float(row.link_bytes),
-                "fetched_bytes": float(row.fetched_bytes),
-            }
-        )
-    totals = {f"{name}_s": float(result[name]) for name in ("tpot", "ttft") if name in result}
+    for row, name in enumerate(found.labels["operator"]):
+        if found["count"][row]:
+            operators.append({"name": name, **{key: found[each][row].item() for each, key in OPERATOR_KEYS.items()}})
+    totals = {f"{name}_s": found[name].item() for name in ("tpot", "ttft") if name in found.variables}
+    about = found.attributes
     return {
-        **{key: result.attrs[key] for key in ("model", "device", "link", "technique", "phase")},
-        "time_s": float(result.step_time),
+        **{key: about[key] for key in ("model", "device", "link", "technique", "phase")},
+        "time_s": found["step_time"].item(),
         **totals,
-        "tokens_per_s": float(result.tokens_per_s),
-        "prefetched_bytes": float(result.prefetched_bytes),
-        "memory_bytes": float(result.memory_bytes),
+        **{name: found[name].item() for name in ("tokens_per_s", "prefetched_bytes", "memory_bytes")},
         "operators": operators,
-        "overrides": json.loads(result.attrs["overrides"]),
-        **{key: result.attrs[key] for key in ("notes", "weakest_fact", "sources", "digests", "accelmodel_version")},
+        "overrides": json.loads(about["overrides"]),
+        **{key: about[key] for key in ("notes", "weakest_fact", "sources", "digests", "accelmodel_version")},
     }
 
 
@@ -257,11 +256,11 @@ def step(
         from accelmodel.inference.kernel_library import on_library
 
         inputs = on_library(inputs, load("library", library))
-    result = evaluate(inputs, chosen)
+    data = step_data(figures(inputs, chosen))
     if as_json:
-        emit(step_data(result))
+        emit(data)
         return
-    print_step(step_data(result))
+    print_step(data)
     for note in inputs.table.notes:
         say(note)
     say_notes({model: inputs.model, **_shown(device, cluster)})

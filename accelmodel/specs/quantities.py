@@ -38,21 +38,35 @@ def labelled(name: str, value: Any) -> Any:
     >>> labelled("batch", 4)
     4
     """
+    array = axis_of(value)
+    if array is None:
+        return value.item() if isinstance(value, np.ndarray | np.generic) else value
+    import xarray as xr
+
+    return xr.DataArray(array.astype(float), dims=name, coords={name: array})
+
+
+def axis_of(value: Any) -> npt.NDArray[Any] | None:
+    """Return the labels of the axis that a list or an array of one dimension is, None for a number and all else.
+
+    Raises
+    ------
+    ValueError
+        As ``labelled``.
+    """
     if hasattr(value, "dims") or not isinstance(value, list | tuple | np.ndarray | np.generic):
-        return value
+        return None
     array = np.asarray(value)
     if array.dtype.kind not in "iuf":
         raise ValueError(f"{brief(value)} holds what is not a number")
     if array.ndim == 0:
-        return array.item()
+        return None
     if array.ndim > 1 or not array.size:
         raise ValueError(
             f"an array of shape {array.shape} has no labels for its axes; give one dimension, or an xarray.DataArray "
             "with named dimensions"
         )
-    import xarray as xr
-
-    return xr.DataArray(array.astype(float), dims=name, coords={name: array})
+    return array
 
 
 @dataclasses.dataclass(frozen=True)
