@@ -10,13 +10,14 @@ import typer
 
 from accelmodel import __version__
 from accelmodel.errors import Infeasible, SpecError
+from accelmodel.laws.jit import telling
 
 #: command → the module that defines it, loaded when the command or the help asks for it
 COMMANDS = {
     "list": "specs", "show": "specs", "step": "step", "preserve": "step", "cake": "cake", "instances": "instances",
     "fleet": "instances", "explore": "explore", "matmul": "operators", "attention": "operators",
     "collective": "operators", "validate": "accuracy", "calibrate": "accuracy", "benchmark": "explore",
-    "new": "new", "schema": "new", "docs": "docs",
+    "new": "new", "schema": "new", "docs": "docs", "warm-up": "warm_up",
 }  # fmt: skip
 
 
@@ -71,10 +72,15 @@ def _usage(error: Exception) -> int:
     return 2
 
 
+def _say_compiling(kernel: str) -> None:
+    sys.stderr.write(f"accelmodel: compiling {kernel}, once on this machine; `accelmodel warm-up` does it ahead\n")
+
+
 def main() -> None:
     """Run the command line: exit code 0 done, 2 wrong input, 1 our fault, 130 interrupted."""
     try:
-        code = app(standalone_mode=False)
+        with telling(_say_compiling):
+            code = app(standalone_mode=False)
     except (SpecError, Infeasible) as error:
         for line in str(error).splitlines() or [""]:
             sys.stderr.write(f"accelmodel: {' '.join(line.split())}\n")

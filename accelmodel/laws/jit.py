@@ -161,9 +161,14 @@ def running(form: str) -> Iterator[None]:
         _form.reset(token)
 
 
-def tell(listener: Callable[[str], None]) -> None:
+@contextmanager
+def telling(listener: Callable[[str], None]) -> Iterator[None]:
     """Tell a listener the name of each kernel before it is compiled, unless its compiled form is there to be read."""
     _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
 
 
 def _numbers(result: Any) -> Any:

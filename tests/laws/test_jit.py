@@ -122,17 +122,18 @@ def test_what_is_compiled_in_this_process_is_used(price):
         assert not asked.worth_compiling()
 
 
-def test_who_listens_is_told_before_a_kernel_is_compiled_and_only_then(price, monkeypatch):
+def test_who_listens_is_told_before_a_kernel_is_compiled_and_only_then(price):
     told: list[str] = []
-    monkeypatch.setattr(jit, "_listeners", [])
-    jit.tell(told.append)
     asked = fresh(lambda *_: 0.0, fill.plain)
-    asked(np.zeros(2), np.zeros(2))
-    assert told == []
-    asked.compiled()
-    asked.compiled()
-    assert told == [asked.name]
-    price.append(asked.name)
+    with jit.telling(told.append):
+        asked(np.zeros(2), np.zeros(2))
+        assert told == []
+        asked.compiled()
+        asked.compiled()
+        assert told == [asked.name]
+        price.append(asked.name)
+        fresh(lambda *_: 0.0, fill.plain).compiled()
+    price.clear()
     fresh(lambda *_: 0.0, fill.plain).compiled()
     assert told == [asked.name]
 
