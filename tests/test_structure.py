@@ -32,6 +32,8 @@ FLOORS = (
 )
 RANK = {package: floor for floor, packages in enumerate(FLOORS) for package in packages}
 HEAVY = ("numba", "xarray", "optuna", "plotly", "dask", "pydantic")
+#: what small questions on the command line do without
+LEFT_OUT = ("numba", "xarray", "pandas", "scipy", "optuna", "plotly", "dask")
 #: the options of a command are its parameters, since typer reads them from the signature: commands are exempt
 LINES, STATEMENTS, PARAMETERS = 400, 60, 8
 #: a tuple of names may be assigned a literal tuple while the line is read at a glance
@@ -165,10 +167,34 @@ def test_tests_mirror_the_package(path):
     assert ".".join((*folders, name)) in FILES, "stands beside no module: tests/PACKAGE/test_MODULE.py"
 
 
+def loaded(code: str, modules: tuple[str, ...]) -> str:
+    """Return which modules are loaded after a program has run."""
+    code += f"\nimport sys; print([m for m in {modules!r} if m in sys.modules], file=sys.stderr)"
+    command = [sys.executable, "-c", code]
+    out = subprocess.run(command, capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
+    return out.stderr.strip()
+
+
 def test_importing_the_package_is_cheap():
-    code = f"import sys, accelmodel; print([m for m in {HEAVY!r} if m in sys.modules])"
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
-    assert out.stdout.strip() == "[]"
+    assert loaded("import accelmodel", HEAVY) == "[]"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "list",
+        "show h100-sxm",
+        "step --device h100-sxm --devices 8 --tp 8 --technique preserve",
+        "matmul --m 1:64 --n 4096 --k 4096",
+        "attention --context 512,4096",
+        "collective --bytes 1KB:1MB",
+    ],
+)
+@pytest.mark.parametrize("form", ["", " --json"])
+def test_a_small_question_loads_only_what_it_needs(command, form):
+    code = f"import sys; sys.argv = 'accelmodel {command}{form}'.split()\n"
+    code += "from accelmodel.cli import main\ntry:\n    main()\nexcept SystemExit as done:\n    assert not done.code"
+    assert loaded(code, LEFT_OUT) == "[]"
 
 
 def test_the_package_runs_as_a_module():

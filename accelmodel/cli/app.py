@@ -15,13 +15,14 @@ from accelmodel.cli.spelling import spelling
 from accelmodel.cli.terminal import any_encoding, complain
 from accelmodel.cli.usage import said
 from accelmodel.errors import Infeasible, SpecError, brief, unknown
+from accelmodel.laws.jit import telling
 
 #: command → the module that defines it, loaded when the command or the help asks for it
 COMMANDS = {
     "list": "specs", "show": "specs", "step": "step", "preserve": "step", "cake": "cake", "instances": "instances",
     "fleet": "instances", "explore": "explore", "matmul": "operators", "attention": "operators",
     "collective": "operators", "validate": "accuracy", "calibrate": "accuracy", "benchmark": "explore",
-    "new": "new", "schema": "new", "docs": "docs",
+    "new": "new", "schema": "new", "docs": "docs", "warm-up": "warm_up",
 }  # fmt: skip
 #: how a message of wrong usage names the option
 _OPTION = re.compile(r"Invalid value for '(--[\w-]+)'")
@@ -103,11 +104,16 @@ def _given(option: str) -> str:
     return ""
 
 
+def _say_compiling(kernel: str) -> None:
+    complain(f"compiling {kernel}, once on this machine; `accelmodel warm-up` does it ahead")
+
+
 def main() -> None:
     """Run the command line: exit code 0 done, 2 wrong input, 1 our fault, 130 interrupted."""
     any_encoding()
     try:
-        code = app(standalone_mode=False, prog_name="accelmodel")
+        with telling(_say_compiling):
+            code = app(standalone_mode=False, prog_name="accelmodel")
     except (SpecError, Infeasible) as error:
         for line in getattr(error, "lines", ()) or [str(error)]:
             complain(line)

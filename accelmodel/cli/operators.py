@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 
@@ -14,14 +14,10 @@ from accelmodel.cli.terminal import print_table, say_notes
 from accelmodel.errors import SpecError, brief
 from accelmodel.estimates import need_affordable
 from accelmodel.inference import single
-from accelmodel.inference.single import Kind
+from accelmodel.inference.figures import Figures
 from accelmodel.specs.given import cluster
 from accelmodel.specs.load import load
-from accelmodel.specs.workload import Phase
 from accelmodel.units import parse, show
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 app = typer.Typer(add_completion=False)
 
@@ -97,45 +93,42 @@ def collective(
 ) -> None:
     """Collectives: time, interval, bus bandwidth and algorithm."""
 
-    found = single.collective(cluster(device, devices, link), size=sizes(size), kind=cast("Kind", kind))
+    found = single.collective_figures(cluster(device, devices, link), sizes(size), kind, devices)
     _answer(found, _collective_rows(found, devices), device, f"{kind} over {devices} {device}", as_json)
 
 
-def _answer(found: xr.Dataset, rows: list[dict[str, Any]], device: str, title: str, as_json: bool) -> None:
+def _answer(found: Figures, rows: list[dict[str, Any]], device: str, title: str, as_json: bool) -> None:
     """Print operators as JSON, or as a table and where the notes on their device are told."""
 
     def printed(data: dict[str, Any]) -> None:
         print_kernels(data["rows"], title)
         say_notes({device: load("device", device)})
 
-    answer({"rows": rows, **{key: found.attrs[key] for key in ("notes", "weakest_fact")}}, as_json, printed)
+    answer({"rows": rows, **{key: found.attributes[key] for key in ("notes", "weakest_fact")}}, as_json, printed)
 
 
-def _rows(found: xr.Dataset, axes: dict[str, list[Any]], **more: str) -> list[dict[str, Any]]:
+def _rows(found: Figures, axes: dict[str, list[Any]], **more: str) -> list[dict[str, Any]]:
     """Return rows: the shape, then ``time_s``, ``lower_s``, ``upper_s``, ``bound`` and what else is asked."""
     shown = {"time": "time_s", "lower": "lower_s", "upper": "upper_s", "bound": "bound", **more}
-    columns = {key: found[name].transpose(*axes).values.ravel().tolist() for name, key in shown.items()}
+    columns = {key: found.over(name, *axes).ravel().tolist() for name, key in shown.items()}
     shapes = [dict(zip(axes, point, strict=True)) for point in itertools.product(*axes.values())]
     return [{**shape, **{key: column[i] for key, column in columns.items()}} for i, shape in enumerate(shapes)]
 
 
-def _matmuls(
-    device: str, m: str, n: str, k: str, bits: float, library: str | None
-) -> tuple[xr.Dataset, dict[str, Any]]:
+def _matmuls(device: str, m: str, n: str, k: str, bits: float, library: str | None) -> tuple[Figures, dict[str, Any]]:
     """Return matmuls and the axes of their sizes."""
     axes: dict[str, Any] = {"m": counts(m, "--m"), "n": counts(n, "--n"), "k": counts(k, "--k")}
     need_affordable("matmul", {name: len(each) for name, each in axes.items()}, seconds=_SECONDS, room=_ROOM)
-    return single.matmul(device, **axes, bits=bits, library=library), axes
+    return single.matmul_figures(cluster(device), **axes, bits=bits, library=library), axes
 
 
 def _attentions(
     device: str, phase: str, batch: str, context: str, shape: Mapping[str, Any]
-) -> tuple[xr.Dataset, dict[str, Any]]:
+) -> tuple[Figures, dict[str, Any]]:
     """Return attention of one layer and the axes of its sizes."""
     axes: dict[str, Any] = {"batch": counts(batch, "--batch"), "context": counts(context, "--context")}
     need_affordable("attention", {name: len(each) for name, each in axes.items()}, seconds=_SECONDS, room=_ROOM)
-    asked: Any = {**axes, **shape}
-    return single.attention(device, cast("Phase", phase), **asked), axes
+    return single.attention_figures(cluster(device), phase, {**axes, **shape}), axes
 
 
 def matmul_rows(device: str, m: str, n: str, k: str, bits: float, library: str | None = None) -> list[dict[str, Any]]:
@@ -168,12 +161,12 @@ def sizes(text: str) -> list[float]:
 
 def collective_rows(device: str, link: str | None, kind: str, size: str, devices: int) -> list[dict[str, Any]]:
     """Return rows ``{bytes, devices, time_s, lower_s, upper_s, bound, busbw_bytes_per_s}``."""
-    found = single.collective(cluster(device, devices, link), size=sizes(size), kind=cast("Kind", kind))
+    found = single.collective_figures(cluster(device, devices, link), sizes(size), kind, devices)
     return _collective_rows(found, devices)
 
 
-def _collective_rows(found: xr.Dataset, devices: int) -> list[dict[str, Any]]:
-    rows = _rows(found, {"size": found["size"].values.tolist()}, busbw="busbw_bytes_per_s")
+def _collective_rows(found: Figures, devices: int) -> list[dict[str, Any]]:
+    rows = _rows(found, {"size": found.labels["size"].tolist()}, busbw="busbw_bytes_per_s")
     return [{"bytes": row.pop("size"), "devices": devices, **row} for row in rows]
 
 

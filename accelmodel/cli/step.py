@@ -29,10 +29,11 @@ from accelmodel.cli.step_options import (
 from accelmodel.estimates import need_affordable
 from accelmodel.inference.attributes import BITS, DEGREES
 from accelmodel.inference.degree import holds, largest_degree, smallest_degree
+from accelmodel.inference.figures import Figures
 from accelmodel.inference.intervals import by_kind
 from accelmodel.inference.policies import Technique, policy
 from accelmodel.inference.request import RequestPhase, speedups
-from accelmodel.inference.step import evaluate, prepare
+from accelmodel.inference.step import figures, prepare
 from accelmodel.specs.base import Spec
 from accelmodel.specs.given import workload
 from accelmodel.specs.hardware import Cluster
@@ -52,46 +53,44 @@ from accelmodel.cli.terminal import print_table, say, say_intervals, say_notes
 app = typer.Typer(add_completion=False)
 
 
-def step_data(result: xr.Dataset) -> dict[str, Any]:
-    """Return a scalar step as JSON-ready data."""
+#: variable of a step over operators → its key in JSON
+OPERATOR_KEYS = {
+    "count": "count",
+    "time": "time_s",
+    "lower": "lower_s",
+    "upper": "upper_s",
+    "bound": "bound",
+    "algorithm": "algorithm",
+    "flops": "flops",
+    "hbm_bytes": "hbm_bytes",
+    "l2_hit_bytes": "l2_hit_bytes",
+    "link_bytes": "link_bytes",
+    "fetched_bytes": "fetched_bytes",
+}
+
+
+def step_data(found: Figures) -> dict[str, Any]:
+    """Return a step without axes as JSON-ready data."""
     operators = []
-    for name in result.operator.values.tolist():
-        row = result.sel(operator=name)
-        if not float(row["count"]):
-            continue
-        operators.append(
-            {
-                "name": name,
-                "count": float(row["count"]),
-                "time_s": float(row.time),
-                "lower_s": float(row.lower),
-                "upper_s": float(row.upper),
-                "bound": str(row.bound.item()),
-                "algorithm": str(row.algorithm.item()),
-                "flops": float(row.flops),
-                "hbm_bytes": float(row.hbm_bytes),
-                "l2_hit_bytes": float(row.l2_hit_bytes),
-                "link_bytes": float(row.link_bytes),
-                "fetched_bytes": float(row.fetched_bytes),
-            }
-        )
-    totals = {f"{name}_s": float(result[name]) for name in ("tpot", "ttft") if name in result}
-    asked = {**json.loads(result.attrs["sizes"]), **json.loads(result.attrs["degrees"])}
+    for row, name in enumerate(found.labels["operator"]):
+        if found["count"][row]:
+            operators.append({"name": name, **{key: found[each][row].item() for each, key in OPERATOR_KEYS.items()}})
+    totals = {f"{name}_s": found[name].item() for name in ("tpot", "ttft") if name in found.variables}
+    about = found.attributes
+    asked = {**json.loads(about["sizes"]), **json.loads(about["degrees"])}
     return {
-        **{key: result.attrs[key] for key in ("model", "device", "link", "technique", "phase")},
-        "devices": int(float(result.attrs["devices"])),
+        **{key: about[key] for key in ("model", "device", "link", "technique", "phase")},
+        "devices": int(float(about["devices"])),
         **{key: int(value) for key, value in asked.items()},
-        **json.loads(result.attrs["bits"]),
-        "time_s": float(result.step_time),
-        "lower_s": float(result.step_time_lower),
-        "upper_s": float(result.step_time_upper),
+        **json.loads(about["bits"]),
+        "time_s": found["step_time"].item(),
+        "lower_s": found["step_time_lower"].item(),
+        "upper_s": found["step_time_upper"].item(),
         **totals,
-        "tokens_per_s": float(result.tokens_per_s),
-        "prefetched_bytes": float(result.prefetched_bytes),
-        "memory_bytes": float(result.memory_bytes),
+        **{name: found[name].item() for name in ("tokens_per_s", "prefetched_bytes", "memory_bytes")},
         "operators": operators,
-        "overrides": json.loads(result.attrs["overrides"]),
-        **{key: result.attrs[key] for key in ("notes", "weakest_fact", "sources", "digests", "accelmodel_version")},
+        "overrides": json.loads(about["overrides"]),
+        **{key: about[key] for key in ("notes", "weakest_fact", "sources", "digests", "accelmodel_version")},
     }
 
 
@@ -277,7 +276,7 @@ def step(
         from accelmodel.inference.kernel_library import on_library
 
         inputs = on_library(inputs, load("library", library))
-    data = step_data(evaluate(inputs, chosen))
+    data = step_data(figures(inputs, chosen))
     said = [] if tp or taken == 1 else [f"tp {taken} is the smallest of a node that fits; --tp takes another"]
     if named != model and model != MODELS[0]:
         said.append(f"{model}, since {MODELS[0]} does not fit; --model takes another")

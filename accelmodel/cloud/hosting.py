@@ -204,7 +204,7 @@ def _need(model: LanguageModel, instances: list[Instance], task: Task, setup: Se
     weights = weights if len(contexts) == NODES else np.full(len(contexts), 2.0 / len(contexts))
     clusters, bits = [devices_of(each, tp) for each in instances], setup.bits | {"tp": float(tp)}
     rules = rules_of(setup.engine, model.layers, np.inf)
-    hosted: Any = getattr(step_time, "py_func", step_time)
+    hosted: Any = step_time
     sizes, lengths = axis("batch", batches), axis("context", contexts)
     first = workload(phase="prefill", batch=sizes, context=task.input, **bits)
     later = workload(phase="decode", batch=sizes, context=lengths, **bits)

@@ -6,24 +6,28 @@ What the step model times within a step, timed alone, as a micro-benchmark times
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, Unpack
 
 import numpy as np
 
 from accelmodel.errors import SpecError, brief, unknown
-from accelmodel.estimates import need_affordable
 from accelmodel.inference import operator_time
 from accelmodel.inference.attributes import behind, json_value, on_cluster, parts_of
 from accelmodel.inference.axes import axes_of, carried, with_coordinates
+from accelmodel.inference.figures import Figures, Variable
 from accelmodel.inference.intervals import factors, kind_of
 from accelmodel.inference.kernel_library import library_times
 from accelmodel.inference.machine import machine
 from accelmodel.inference.named import ClusterLike, as_cluster
+from accelmodel.inference.shapes import Grid, grid
+from accelmodel.laws.numeric import has_axes
 from accelmodel.specs.base import Spec
 from accelmodel.specs.cloud import KernelLibrary
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.load import load
-from accelmodel.specs.quantities import Quantity, Values, checked, one
+from accelmodel.specs.quantities import Quantity, Values, one
 from accelmodel.specs.workload import Phase
 
 if TYPE_CHECKING:
@@ -31,9 +35,6 @@ if TYPE_CHECKING:
 
 #: collectives, as type checkers know them; ``operator_time.COLLECTIVES`` has their codes
 Kind: TypeAlias = Literal["all-reduce", "all-gather", "reduce-scatter", "all-to-all"]
-#: what any size may be: below 1e9 no law leaves the numbers that a float has
-_SIZE = Quantity(ge=1e-3, le=1e9, or_zero=True)
-_SIZES = {"size": Quantity("B", ge=1e-3, le=1e18, or_zero=True)}
 _BITS = Quantity(ge=1.0, le=64.0)
 PRECISIONS = (16.0, 8.0, 4.0)
 #: what the shape of an attention is where nothing is said: a layer of Llama-3-8B
@@ -54,46 +55,24 @@ class AttentionShape(TypedDict, total=False):
     kv_bits: float
 
 
-def _shapes(**sizes: Any) -> tuple[dict[str, xr.DataArray], dict[str, Any]]:
-    """Return sizes as arrays over one grid, and each of them flat; lists are axes, each of its own name."""
-    import xarray as xr
-
-    given = {}
-    for name, value in sizes.items():
-        one = checked(name, value, _SIZES.get(name, _SIZE))
-        given[name] = one if hasattr(one, "dims") else xr.DataArray(float(one))
-    axes = {str(dim): count for value in given.values() for dim, count in value.sizes.items()}
-    need_affordable("operators", axes, seconds=2e-6, room=200.0)
-    grid = dict(zip(given, xr.broadcast(*given.values()), strict=True))
-    return grid, {name: np.asarray(value.values, dtype=float).ravel() for name, value in grid.items()}
-
-
-def _above_zero(grid: dict[str, Any], *names: str) -> None:
-    for name in names:
-        if float(grid[name].min()) <= 0.0:
-            raise SpecError(f"{name} {float(grid[name].min()):g} must be above 0")
-
-
-def _dataset(
+def _figures(
     found: operator_time.Timed,
-    grid: dict[str, xr.DataArray],
+    grid: Grid,
     chip: Cluster,
     ends: tuple[float, float],
-    about: Any,
+    about: dict[str, Any],
     longer: Any = 1.0,
-) -> xr.Dataset:
-    """Put names, units, interval and attributes on times of operators; axes of the cluster follow those of the grid."""
-    import xarray as xr
+) -> Figures:
+    """Put names, interval and attributes on times of operators; axes of the cluster follow those of the grid."""
+    over = axes_of(list(machine(chip).values()), grid.axes)
+    axes = {**grid.axes, **over}
+    shape = tuple(len(labels) for labels in axes.values())
 
-    one = next(iter(grid.values()))
-    over = axes_of(list(machine(chip).values()), {str(dim): one[dim].values for dim in one.dims})
-    dims = (*one.dims, *over)
-
-    def of(values: Any) -> tuple[tuple[Any, ...], Any]:
-        return dims, np.asarray(values).reshape((*one.shape, *(len(labels) for labels in over.values())))
+    def of(values: Any) -> Variable:
+        return tuple(axes), np.asarray(values).reshape(shape)
 
     low, high = ends
-    data = {
+    variables = {
         "time": of(found.time * longer),
         "lower": of(found.time * low * longer),
         "upper": of(found.time * high * longer),
@@ -101,15 +80,16 @@ def _dataset(
         "algorithm": of(operator_time.algorithm_names(found.algorithm)),
     }
     specs: dict[str, Spec] = {**parts_of(chip), **about.pop("parts", {})}
-    asked = {name: json_value(value) if not isinstance(value, str) else value for name, value in about.items()}
-    result = xr.Dataset(data, coords={**{dim: one[dim] for dim in one.dims if dim in one.coords}, **over})
-    result.attrs = {
-        **behind(specs),
-        **on_cluster(chip),
-        **{name: value if isinstance(value, str) else json.dumps(value) for name, value in asked.items()},
-    }
-    extra = {str(name): coord for value in grid.values() for name, coord in value.coords.items()}
-    return with_coordinates(result.assign_coords(extra), carried(chip.device, chip.link, chip.scale_out))
+    asked = {name: value if isinstance(value, str) else json.dumps(json_value(value)) for name, value in about.items()}
+    return Figures(variables, axes, {**behind(specs), **on_cluster(chip), **asked})
+
+
+def _dataset(found: Figures, chip: Cluster, *sizes: Any) -> xr.Dataset:
+    """Return figures with units, and with what their caller put on the axes of sizes and cluster."""
+    labelled = (value for value in sizes if has_axes(value))
+    extra = {str(name): coord for value in labelled for name, coord in value.coords.items()}
+    result = found.dataset().assign_coords(extra)
+    return with_coordinates(result, carried(chip.device, chip.link, chip.scale_out))
 
 
 def matmul(
@@ -159,22 +139,30 @@ def matmul(
     ['hbm', 'compute']
     """
     chip = as_cluster(cluster)
+    return _dataset(matmul_figures(chip, m, n, k, bits, library), chip, m, n, k)
+
+
+def matmul_figures(
+    chip: Cluster, m: Values, n: Values, k: Values, bits: float = 16.0, library: str | KernelLibrary | None = None
+) -> Figures:
+    """Return the numbers of ``matmul``, which needs xarray, without it."""
     own = load("library", library) if isinstance(library, str) else library
     if own is not None and not isinstance(own, KernelLibrary):
         raise SpecError(f"library must be a name, a path as text or load('library', name), not {brief(library)}")
     width = float(own.bits) if own else one("bits", bits, _BITS)
     if width not in PRECISIONS:
         raise SpecError(f"bits {width:g}: matmuls are modelled at 16, 8 and 4 bit; give one of them")
-    grid, flat = _shapes(m=m, n=n, k=k)
-    _above_zero(grid, "m", "n", "k")
-    found = operator_time.timed(operator_time.matmul(flat["m"], flat["n"], flat["k"], width), chip)
+    sizes = grid(m=m, n=n, k=k)
+    sizes.above_zero("m", "n", "k")
+    rows, columns, depth = (sizes.flat(name) for name in ("m", "n", "k"))
+    found = operator_time.timed(operator_time.matmul(rows, columns, depth, width), chip)
     about: dict[str, Any] = {"bits": width}
     longer: Any = 1.0
     if own:
         # the interval is longer by as much
-        longer = library_times(flat["m"], flat["n"], flat["k"], own, chip) / found.time
+        longer = library_times(rows, columns, depth, own, chip) / found.time
         about |= {"library": own.name, "parts": {"library": own}}
-    return _dataset(found, grid, chip, _ends(chip, found, bits=width), about, longer)
+    return _figures(found, sizes, chip, _ends(chip, found, bits=width), about, longer)
 
 
 def _ends(chip: Cluster, found: operator_time.Timed, **asked: Any) -> tuple[float, float]:
@@ -225,6 +213,11 @@ def attention(cluster: ClusterLike, phase: Phase = "decode", **shape: Unpack[Att
     (('context',), 'hbm')
     """
     chip = as_cluster(cluster)
+    return _dataset(attention_figures(chip, phase, shape), chip, *shape.values())
+
+
+def attention_figures(chip: Cluster, phase: str, shape: Mapping[str, Any]) -> Figures:
+    """Return the numbers of ``attention``, which needs xarray, without it."""
     if str(phase) not in ("prefill", "decode"):
         raise unknown("phase", phase, ("prefill", "decode"))
     for name in shape:
@@ -232,16 +225,14 @@ def attention(cluster: ClusterLike, phase: Phase = "decode", **shape: Unpack[Att
             raise unknown("size of an attention", name, _ATTENTION)
     asked: dict[str, Any] = {**_ATTENTION, **shape}
     kv_bits = one("kv_bits", asked.pop("kv_bits"), _BITS)
-    grid, flat = _shapes(**asked)
-    _above_zero(grid, "batch", "heads", "kv_heads", "head_dim", "context")
-    if (flat["heads"] % flat["kv_heads"]).any():
-        at = int(np.argmax(flat["heads"] % flat["kv_heads"]))
-        raise SpecError(
-            f"heads {flat['heads'][at]:g} must be a multiple of kv_heads {flat['kv_heads'][at]:g}; change one of them"
-        )
+    sizes = grid(**asked)
+    sizes.above_zero("batch", "heads", "kv_heads", "head_dim", "context")
+    batch, heads, kv_heads, head_dim, context, window = map(sizes.flat, asked)
+    if (heads % kv_heads).any():
+        at = int(np.argmax(heads % kv_heads))
+        raise SpecError(f"heads {heads[at]:g} must be a multiple of kv_heads {kv_heads[at]:g}; change one of them")
     columns = operator_time.attention(
-        phase, flat["batch"], flat["heads"], flat["kv_heads"], flat["head_dim"], flat["context"],
-        window=flat["window"], kv_bits=kv_bits,
+        phase, batch, heads, kv_heads, head_dim, context, window=window, kv_bits=kv_bits
     )  # fmt: skip
     found = operator_time.timed(columns, chip)
     about = {
@@ -249,7 +240,7 @@ def attention(cluster: ClusterLike, phase: Phase = "decode", **shape: Unpack[Att
         "kv_bits": float(kv_bits),
         "shape": json.dumps({n: json_value(v) for n, v in asked.items()}),
     }
-    return _dataset(found, grid, chip, _ends(chip, found, phase=phase, kv_bits=float(kv_bits)), about)
+    return _figures(found, sizes, chip, _ends(chip, found, phase=phase, kv_bits=float(kv_bits)), about)
 
 
 #: collective → bytes that each device must send, over those of the message and (n - 1) / n
@@ -294,14 +285,25 @@ def collective(
     ['latency', 'link']
     """
     chip = as_cluster(cluster)
+    taking_part = chip.devices if devices is None else devices
+    return _dataset(collective_figures(chip, size, kind, taking_part), chip, size, taking_part)
+
+
+def collective_figures(chip: Cluster, size: Values, kind: str, devices: Any) -> Figures:
+    """Return the numbers of ``collective``, which needs xarray, without it."""
     if str(kind) not in operator_time.COLLECTIVES:
         raise unknown("collective", kind, operator_time.COLLECTIVES)
-    grid, flat = _shapes(size=size, devices=chip.devices if devices is None else devices)
-    _above_zero(grid, "size")
-    if float(grid["devices"].min()) < 2.0:
-        raise SpecError(f"devices {float(grid['devices'].min()):g}: a collective needs at least 2")
-    found = operator_time.timed(operator_time.collective(kind, flat["size"], flat["devices"]), chip)
-    about = {"kind": kind, "devices": str(json_value(grid["devices"] if devices is not None else chip.devices))}
-    result = _dataset(found, grid, chip, _ends(chip, found), about)
-    share = _SENT.get(kind, 1.0) * (grid["devices"] - 1.0) / grid["devices"]
-    return with_coordinates(result.assign(busbw=share * grid["size"] / result.time), None)
+    sizes = grid(size=size, devices=devices)
+    sizes.above_zero("size")
+    least = float(sizes.sizes["devices"].min())
+    if least < 2.0:
+        raise SpecError(f"devices {least:g}: a collective needs at least 2")
+    message, ranks = sizes.flat("size"), sizes.flat("devices")
+    found = operator_time.timed(operator_time.collective(kind, message, ranks), chip)
+    varies = sizes.varies["devices"]
+    shown = f"varies over {', '.join(varies)}" if varies else str(least)
+    figures = _figures(found, sizes, chip, _ends(chip, found), {"kind": kind, "devices": shown})
+    sent = _SENT.get(kind, 1.0) * (ranks - 1.0) / ranks * message
+    axes, time = figures.variables["time"]
+    busbw = sent.reshape(-1, *[1] * (found.time.ndim - 1)) / found.time
+    return replace(figures, variables={**figures.variables, "busbw": (axes, busbw.reshape(time.shape))})

@@ -20,6 +20,7 @@ from accelmodel.inference.axes import (
     table_array,
     with_coordinates,
 )
+from accelmodel.inference.figures import Figures, Variable
 from accelmodel.inference.intervals import factors, interval, kind_of
 from accelmodel.inference.machine import machine
 from accelmodel.inference.memory import memory_per_device
@@ -136,13 +137,10 @@ class Inputs:
         cluster = self.cluster
         return carried(self.work, self.model, cluster.device, cluster.link, cluster.scale_out)
 
-    def over_axes(self, value: Number | Array) -> xr.DataArray:
-        """Return the value as a DataArray over all axes."""
-        import xarray as xr
-
-        coords = {**self.axes.workload, **self.axes.machine}
-        blank = xr.DataArray(np.zeros(self.axes.shape), dims=self.axes.names, coords=coords)
-        return (blank + value).transpose(*self.axes.names)
+    def over_axes(self, value: Number | Array) -> Array:
+        """Return the value as an array over all axes."""
+        own = value if isinstance(value, np.ndarray) else spread(value, {**self.axes.workload, **self.axes.machine})
+        return np.broadcast_to(own, self.axes.shape).astype(float)
 
 
 def prepare(model: LanguageModel, cluster: Cluster, work: Workload) -> Inputs:
@@ -274,28 +272,37 @@ def time_step(
 
 def evaluate(inputs: Inputs, technique: str | Technique = "none") -> xr.Dataset:
     """Return what ``time_step`` returns, of inputs that are prepared already."""
+    return with_coordinates(figures(inputs, technique).dataset(), inputs.carried())
+
+
+def figures(inputs: Inputs, technique: str | Technique = "none") -> Figures:
+    """Return the numbers of ``evaluate``, which needs xarray, without it."""
     work, beside = inputs.work, chosen(technique)
     sizes = dict(zip(inputs.axes.names, inputs.axes.shape, strict=True))
-    rows = len(inputs.table.names)
-    need_affordable("step by operators", sizes, seconds=rows * _SECONDS, room=rows * _ROOM * 2 * len(DETAIL))
+    operators = len(inputs.table.names)
+    need_affordable("step by operators", sizes, seconds=operators * _SECONDS, room=operators * _ROOM * 2 * len(DETAIL))
     sums, detail = run_kernel(inputs.operators, inputs.machines, beside.numbers, detail=True)
-    result = _operators_dataset(inputs, detail)
-    over_axes = inputs.over_axes
-    result["step_time"] = over_axes(sums[0].reshape(inputs.axes.shape))
+    rows = ("operator", *inputs.axes.names)
+    found: dict[str, Variable] = {name: (rows, values) for name, values in _operators(inputs, detail).items()}
+
+    def put(name: str, value: Number | Array) -> None:
+        found[name] = (inputs.axes.names, inputs.over_axes(value))
+
+    step_time = sums[0].reshape(inputs.axes.shape)
+    put("step_time", step_time)
     ends = _ends(inputs)
-    kinds, times = inputs.column("kind"), result["time"].values
+    kinds, times = inputs.column("kind"), found["time"][1]
     for name, end, sign in (("lower", 0, 0), ("upper", 1, 1)):
-        result[name] = (result["time"].dims, times * ends[kind_of(kinds), end])
-        whole = interval(times, kinds, ends)[sign]
-        result[f"step_time_{name}"] = over_axes(whole)
-    result["prefetched_bytes"] = over_axes(sums[1].reshape(inputs.axes.shape))
+        found[name] = (rows, times * ends[kind_of(kinds), end])
+        put(f"step_time_{name}", interval(times, kinds, ends)[sign])
+    put("prefetched_bytes", sums[1].reshape(inputs.axes.shape))
     tokens = work.batch * (1.0 if work.phase == "decode" else work.context - work.prefix)
-    result["tokens_per_s"] = over_axes(tokens / result["step_time"])
-    result["tpot" if work.phase == "decode" else "ttft"] = result["step_time"]
-    result["memory_bytes"] = over_axes(inputs.memory)
-    result["feasible"] = over_axes(inputs.fits * 1.0) > 0.5
-    result.attrs = attributes(inputs, beside)
-    return with_coordinates(result, inputs.carried())
+    put("tokens_per_s", inputs.over_axes(tokens) / step_time)
+    put("tpot" if work.phase == "decode" else "ttft", step_time)
+    put("memory_bytes", inputs.memory)
+    found["feasible"] = (inputs.axes.names, inputs.over_axes(inputs.fits * 1.0) > 0.5)
+    labels = {"operator": list(inputs.table.names), **inputs.axes.workload, **inputs.axes.machine}
+    return Figures(found, labels, attributes(inputs, beside))
 
 
 def _ends(inputs: Inputs) -> Any:
@@ -305,9 +312,8 @@ def _ends(inputs: Inputs) -> Any:
     return factors(inputs.cluster, work.phase, bits, float(np.max(work.kv_bits)))
 
 
-def _operators_dataset(inputs: Inputs, detail: Array) -> xr.Dataset:
-    """Put names and units on the kernel's figures of each operator."""
-    import xarray as xr
+def _operators(inputs: Inputs, detail: Array) -> dict[str, Any]:
+    """Return the kernel's figures of each operator by name, numbers over all invocations and words for codes."""
 
     def of(name: str) -> Any:
         return detail[DETAIL.index(name)].reshape(-1, *inputs.axes.shape)
@@ -317,14 +323,13 @@ def _operators_dataset(inputs: Inputs, detail: Array) -> xr.Dataset:
 
     count, kind = inputs.column("count"), inputs.column("kind")
     idle = (count == 0.0) | ((kind >= COLLECTIVE) & (inputs.column("ranks") <= 1.0))
-    rows = ("operator", *inputs.axes.names)
-    data = {name: (rows, of(name) * (count if summed else 1.0)) for name, summed in _VARIABLES.items()}
-    data["flops"] = (rows, inputs.column("flops") * count)
-    data["count"] = (rows, np.where(idle, 0.0, count))
-    data["bound"] = (rows, words(BOUNDS, of("bound"), idle))
-    data["algorithm"] = (rows, words(ALGORITHMS, of("algorithm"), idle | (of("algorithm") < 0.0)))
-    coords = {"operator": list(inputs.table.names), **inputs.axes.workload, **inputs.axes.machine}
-    return xr.Dataset(data, coords=coords)
+    return {
+        **{name: of(name) * (count if summed else 1.0) for name, summed in _VARIABLES.items()},
+        "flops": inputs.column("flops") * count,
+        "count": np.where(idle, 0.0, count),
+        "bound": words(BOUNDS, of("bound"), idle),
+        "algorithm": words(ALGORITHMS, of("algorithm"), idle | (of("algorithm") < 0.0)),
+    }
 
 
 def attributes(inputs: Inputs, technique: Technique) -> dict[str, str]:

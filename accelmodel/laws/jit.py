@@ -97,13 +97,13 @@ class Kernel:
         _OPTIONS[function] = {"nogil": True, **options}
 
     def __call__(self, *arguments: Any) -> Any:
-        return self.form_for(*arguments)(*arguments)
+        return self.form(self.interpreting(*arguments))(*arguments)
 
-    def form_for(self, *arguments: Any) -> Callable[..., Any]:
-        """Return the form that answers a question quicker; it may then be asked part by part, by several threads."""
-        return self.compiled() if self.worth_compiling(*arguments) else self._interpreted
+    def form(self, seconds: float) -> Callable[..., Any]:
+        """Return the form that is quicker where the interpreter takes so long; threads may call it part by part."""
+        return self.compiled() if self.worth_compiling(seconds) else self._interpreted
 
-    def worth_compiling(self, *arguments: Any) -> bool:
+    def worth_compiling(self, seconds: float) -> bool:
         """Whether compiling, or reading what was compiled before, takes less time than the interpreter.
 
         What the interpreter has spent on earlier calls counts, so that many small questions are a large one.
@@ -113,7 +113,7 @@ class Kernel:
             return form == "compiled"
         if self.is_compiled:
             return True
-        estimate = self.spent + self.interpreting(*arguments)
+        estimate = self.spent + seconds
         ready = _READ + (0.0 if "numba" in sys.modules else _IMPORT)
         return estimate > ready and (estimate > _PATIENCE or compile_cache.holds(self.name))
 
@@ -161,9 +161,14 @@ def running(form: str) -> Iterator[None]:
         _form.reset(token)
 
 
-def tell(listener: Callable[[str], None]) -> None:
+@contextmanager
+def telling(listener: Callable[[str], None]) -> Iterator[None]:
     """Tell a listener the name of each kernel before it is compiled, unless its compiled form is there to be read."""
     _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
 
 
 def _numbers(result: Any) -> Any:

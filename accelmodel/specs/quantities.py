@@ -38,8 +38,24 @@ def labelled(name: str, value: Any) -> Any:
     >>> labelled("batch", 4)
     4
     """
+    array = axis_of(value)
+    if array is None:
+        return value.item() if isinstance(value, np.ndarray | np.generic) else value
+    import xarray as xr
+
+    return xr.DataArray(array.astype(float), dims=name, coords={name: array})
+
+
+def axis_of(value: Any) -> npt.NDArray[Any] | None:
+    """Return the labels of the axis that a list or an array of one dimension is, None for a number and all else.
+
+    Raises
+    ------
+    ValueError
+        As ``labelled``.
+    """
     if hasattr(value, "dims") or not isinstance(value, list | tuple | np.ndarray | np.generic):
-        return value
+        return None
     try:
         array = np.asarray(value)
     except ValueError:  # rows of different lengths
@@ -47,15 +63,13 @@ def labelled(name: str, value: Any) -> Any:
     if array.dtype.kind not in "iuf":
         raise ValueError(f"{brief(value)} holds what is not a number")
     if array.ndim == 0:
-        return array.item()
+        return None
     if array.ndim > 1 or not array.size:
         raise ValueError(
             f"an array of shape {array.shape} has no labels for its axes; give one dimension, or an xarray.DataArray "
             "with named dimensions"
         )
-    import xarray as xr
-
-    return xr.DataArray(array.astype(float), dims=name, coords={name: array})
+    return array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,15 +86,7 @@ class Quantity:
     def check(self, value: Any) -> Any:
         """Return the value as a float, or as the labelled array it is; raise ValueError if not allowed."""
         if hasattr(value, "dims"):
-            if value.dtype.kind not in "iuf":
-                raise ValueError("the axis holds what is not a number")
-            if not value.size:
-                raise ValueError("the axis is empty")
-            if not np.isfinite(value.values).all():
-                raise ValueError("the axis holds a value that is not finite")
-            for each in np.unique(value.values) if self.whole or self.or_zero else (value.min(), value.max()):
-                self._bounds(float(each))
-            return value.astype(float)
+            return value.copy(data=self.check_all(value.values))
         if isinstance(value, bool | str) or not isinstance(value, int | float):
             raise ValueError(f"{brief(value)} is not a number")
         try:
@@ -91,6 +97,18 @@ class Quantity:
             raise ValueError(f"{brief(value)} is not finite")
         self._bounds(number)
         return number
+
+    def check_all(self, values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Return the values of an axis as floats; raise ValueError if one is not allowed."""
+        if values.dtype.kind not in "iuf":
+            raise ValueError("the axis holds what is not a number")
+        if not values.size:
+            raise ValueError("the axis is empty")
+        if not np.isfinite(values).all():
+            raise ValueError("the axis holds a value that is not finite")
+        for each in np.unique(values) if self.whole or self.or_zero else (values.min(), values.max()):
+            self._bounds(float(each))
+        return values.astype(float)
 
     def _bounds(self, number: float) -> None:
         if self.or_zero and number == 0.0:

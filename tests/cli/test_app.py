@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from accelmodel import __version__, estimates
 from accelmodel.cli import app, options, specs, terminal
 from accelmodel.errors import Infeasible
+from accelmodel.laws import jit
 from accelmodel.specs import facts
 from accelmodel.specs.base import field_types, field_units
 from accelmodel.specs.hardware import Device, Link
@@ -40,6 +41,21 @@ def test_an_interrupt_elsewhere_exits_130(run, monkeypatch):
     code, out, err = run("list")
     assert (code, out) == (130, "")
     assert err in ("", "accelmodel: interrupted\n")
+
+
+def test_a_line_says_when_something_is_compiled(run, monkeypatch):
+    monkeypatch.undo()
+
+    def compiles(kind):
+        for listener in jit._listeners:
+            listener("step.evaluate")
+        return {}
+
+    monkeypatch.setattr(specs, "known", compiles)
+    code, out, err = run("list", "--json")
+    assert (code, json.loads(out)) == (0, {})
+    assert err == "accelmodel: compiling step.evaluate, once on this machine; `accelmodel warm-up` does it ahead\n"
+    assert jit._listeners == []
 
 
 def test_our_own_fault_exits_1_in_one_line(run, monkeypatch):

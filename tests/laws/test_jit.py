@@ -99,10 +99,10 @@ def price(monkeypatch):
 
 @pytest.mark.parametrize(("seconds", "cold", "ready"), [(0.5, False, False), (2.0, False, True), (6.0, True, True)])
 def test_what_is_compiled_is_what_takes_longer_than_compiling(price, seconds, cold, ready):
-    asked = fresh(lambda: seconds, fill.plain)
-    assert asked.worth_compiling() is cold
+    asked = fresh(lambda *_: seconds, fill.plain)
+    assert asked.worth_compiling(seconds) is cold
     price.append(asked.name)
-    assert asked.worth_compiling() is ready
+    assert asked.worth_compiling(seconds) is ready
 
 
 def test_many_small_questions_are_a_large_one(price):
@@ -111,28 +111,29 @@ def test_many_small_questions_are_a_large_one(price):
     assert 0.0 < asked.spent < 0.5
     assert not asked.is_compiled
     asked.spent = 4.6
-    assert asked.worth_compiling()
+    assert asked.worth_compiling(0.5)
 
 
 def test_what_is_compiled_in_this_process_is_used(price):
     asked = fresh(lambda *_: 0.0, fill.plain)
     asked.compiled()
-    assert asked.worth_compiling()
+    assert asked.worth_compiling(0.0)
     with running("interpreted"):
-        assert not asked.worth_compiling()
+        assert not asked.worth_compiling(0.0)
 
 
-def test_who_listens_is_told_before_a_kernel_is_compiled_and_only_then(price, monkeypatch):
+def test_who_listens_is_told_before_a_kernel_is_compiled_and_only_then(price):
     told: list[str] = []
-    monkeypatch.setattr(jit, "_listeners", [])
-    jit.tell(told.append)
     asked = fresh(lambda *_: 0.0, fill.plain)
-    asked(np.zeros(2), np.zeros(2))
-    assert told == []
-    asked.compiled()
-    asked.compiled()
-    assert told == [asked.name]
-    price.append(asked.name)
+    with jit.telling(told.append):
+        asked(np.zeros(2), np.zeros(2))
+        assert told == []
+        asked.compiled()
+        asked.compiled()
+        assert told == [asked.name]
+        price.append(asked.name)
+        fresh(lambda *_: 0.0, fill.plain).compiled()
+    price.clear()
     fresh(lambda *_: 0.0, fill.plain).compiled()
     assert told == [asked.name]
 
