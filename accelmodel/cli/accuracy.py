@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from accelmodel.cli.options import Json, emit
-from accelmodel.cli.terminal import print_table, progress_bars, say, write_text
+from accelmodel import output
+from accelmodel.cli.options import Json, answered, emit
+from accelmodel.cli.terminal import print_table, progress_bars, say
 from accelmodel.errors import SpecError
 from accelmodel.specs.names import FORMER
 from accelmodel.units import show
@@ -24,7 +25,7 @@ def calibrate(
     measurements: Annotated[
         Path | None, typer.Option("--measurements", help="CSV of your own: kind, shape, bits, time_s.")
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", help="TOML file; beside the device's by default.")] = None,
+    place: Annotated[Path | None, typer.Option("--output", help="TOML file; beside the device's by default.")] = None,
     library: Annotated[
         str | None, typer.Option("--library", help="Fit a framework's own matmuls over all devices instead.")
     ] = None,
@@ -39,10 +40,11 @@ def calibrate(
             advance(stage, 1, 1)
 
         if library:
-            data = calibrated.calibrate_library(library, output, stage_done)
+            data, files = calibrated.fit_library(library, place, stage_done)
         else:
-            data = calibrated.calibrate(str(device), measurements, output, stage_done)
-    emit(with_former_names(data)) if as_json else print_calibration(data)
+            data, files = calibrated.fit_device(str(device), measurements, place, stage_done)
+    with answered(lambda: emit(with_former_names(data)) if as_json else print_calibration(data)):
+        data["files"].extend(calibrated.written(files))
 
 
 @app.command()
@@ -55,25 +57,27 @@ def validate(
     ] = False,
     hybrid: Annotated[bool, typer.Option("--hybrid", help="Law times interpolated residual, leave one out.")] = False,
     claims: Annotated[bool, typer.Option("--claims", help="Published claims alone, no measured kernels.")] = False,
-    output: Annotated[Path | None, typer.Option("--output", help="Also write the tables as Markdown.")] = None,
+    markdown: Annotated[Path | None, typer.Option("--output", help="Also write the tables as Markdown.")] = None,
     report: Annotated[Path | None, typer.Option("--report", help="Also write pictures, as one HTML file.")] = None,
     as_json: Json = False,
 ) -> None:
     """The accuracy table: what others published and measured, beside the model."""
     wanted = {"transfer": transfer, "end_to_end": end_to_end, "hybrid": hybrid, "claims": claims}
     chosen = [name for name, asked in wanted.items() if asked]
+    output.writable(markdown, "--output")
+    output.writable(report, "--report")
     if chosen == ["claims"]:
         data = table.validate(*chosen)
     else:
         with progress_bars() as advance:
             data = table.validate(*chosen, progress=lambda stage: advance(stage, 1, 1))
-    if output:
-        write_text(output, validation_markdown(data))
-    if report:
-        from accelmodel.report.accuracy import write_report
+    with answered(lambda: emit(data) if as_json else print_validation(data)):
+        if markdown is not None:
+            output.write(markdown, validation_markdown(data), "--output")
+        if report is not None:
+            from accelmodel.report.accuracy import write_report
 
-        write_report(data, report)
-    emit(data) if as_json else print_validation(data)
+            write_report(data, report)
 
 
 def print_accuracy(rows: list[dict[str, Any]], title: str) -> None:
@@ -103,7 +107,8 @@ def print_calibration(data: dict[str, Any]) -> None:
     print_table(f"Constants of {data['device']}", ["constant", "value", "range", "fitted to"], cells)
     if data["rows"]:
         print_accuracy(data["rows"], "Error on rows that were not fitted")
-    say(f"written to {', '.join(data['files'])}")
+    if data["files"]:
+        say(f"written to {', '.join(data['files'])}")
 
 
 def print_validation(data: dict[str, Any]) -> None:

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from accelmodel import __version__
+from accelmodel import __version__, output
+from accelmodel.cli import streams
 from accelmodel.errors import Infeasible, SpecError
 
 #: command → the module that defines it, loaded when the command or the help asks for it
@@ -67,29 +68,41 @@ def _usage(error: Exception) -> int:
         error.show()  # type: ignore[attr-defined]
     else:
         reason = " ".join(error.format_message().split())  # type: ignore[attr-defined]
-        sys.stderr.write(f"accelmodel: {reason.rstrip('.')}; see --help\n")
+        streams.complain([f"{reason.rstrip('.')}; see --help"])
     return 2
 
 
+def _told(error: BaseException, kept: list[str]) -> int:
+    """Say what ended a command, in one line and with the files that are whole; return the exit code."""
+    rest = f"; kept: {', '.join(kept)}" if kept else ""
+    if isinstance(error, SpecError | Infeasible):
+        first, *more = str(error).splitlines() or [""]
+        streams.complain([first, *more] if more else [first + rest])
+        return 2
+    if isinstance(error, streams.Unprinted):
+        streams.drop()
+        streams.complain([f"{error}{rest}"])
+        return 2
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        streams.complain([f"interrupted{rest}"])
+        return 130
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        streams.complain([f"{place}{error.strerror or error}{rest}; make room or give another place, and run it again"])
+        return 2
+    if hasattr(error, "format_message"):  # wrong usage, however this version of typer calls it
+        return _usage(error)  # type: ignore[arg-type]
+    what = f"{type(error).__name__}: {error}"
+    streams.complain([f"internal error ({what}){rest}; please report it with the command you ran"])
+    return 1
+
+
 def main() -> None:
-    """Run the command line: exit code 0 done, 2 wrong input, 1 our fault, 130 interrupted."""
-    try:
-        code = app(standalone_mode=False)
-    except (SpecError, Infeasible) as error:
-        for line in str(error).splitlines() or [""]:
-            sys.stderr.write(f"accelmodel: {' '.join(line.split())}\n")
-        raise SystemExit(2) from None
-    except (KeyboardInterrupt, typer.Abort):
-        sys.stderr.write("accelmodel: interrupted\n")
-        raise SystemExit(130) from None
-    except BrokenPipeError:
-        sys.stderr.close()
-        raise SystemExit(0) from None
-    except Exception as error:
-        if hasattr(error, "format_message"):  # wrong usage, however this version of typer calls it
-            raise SystemExit(_usage(error)) from None
-        sys.stderr.write(
-            f"accelmodel: internal error ({type(error).__name__}: {error}); please report it with the command you ran\n"
-        )
-        raise SystemExit(1) from None
+    """Run the command line: exit code 0 done, 2 wrong input or unwritable output, 1 our fault, 130 interrupted."""
+    with output.recorded() as kept, streams.complaints():
+        try:
+            with streams.guarded():
+                code = app(standalone_mode=False)
+        except (Exception, KeyboardInterrupt) as error:
+            raise SystemExit(_told(error, kept)) from None
     raise SystemExit(code or 0)

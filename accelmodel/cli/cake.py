@@ -7,7 +7,19 @@ from typing import Annotated, Any
 
 import typer
 
-from accelmodel.cli.options import DeviceName, Json, LinkName, ModelName, WeightBits, counts, emit, hardware, names
+from accelmodel import output
+from accelmodel.cli.options import (
+    DeviceName,
+    Json,
+    LinkName,
+    ModelName,
+    WeightBits,
+    answered,
+    counts,
+    emit,
+    hardware,
+    names,
+)
 from accelmodel.cli.terminal import print_table, say
 from accelmodel.errors import SpecError
 from accelmodel.kvcache.evaluate import HEADINGS, Inputs, bandwidth_words, evaluate
@@ -143,12 +155,14 @@ def cake_command(
         stored=stored,
         loads=_loads(tail=tail, latency=latency, compression=compression, decompression_rate=decompression_rate),
     )
+    output.writable(report, "--report")
     data = evaluate(inputs)
-    if report is not None:
-        from accelmodel.report.cake import write_report
+    with answered(lambda: emit(data) if as_json else print_answer(data)):
+        if report is not None:
+            from accelmodel.report.cake import write_report
 
-        data["report"] = str(write_report(inputs, data, report))
-    emit(data) if as_json else print_answer(data)
+            data["report"] = None
+            data["report"] = str(write_report(inputs, data, report))
 
 
 def print_answer(data: dict[str, Any]) -> None:

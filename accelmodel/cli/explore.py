@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from accelmodel import output
 from accelmodel.benchmarks import speed
-from accelmodel.cli.options import Json, emit
+from accelmodel.cli.options import Json, answered, emit
 from accelmodel.cli.terminal import print_table, progress_bars, say
 from accelmodel.dse import explore as exploration
 from accelmodel.dse.explore import summary
@@ -43,7 +44,7 @@ def print_exploration(data: dict[str, Any]) -> None:
     sizes = " → ".join(f"{name} {show(alone[name]['l2_bytes'], 'B')}" for name in data["best"])
     say(f"over {data['exhaustive']['chips']} chips: {_gains(data['gains'])}")
     say(f"with L2 as the only axis: {sizes}, {_gains(alone['gains'])}")
-    say(f"Optuna's regret {data['regret']:.2%}; report: {data['report']}; study: {data['storage']}")
+    say(f"Optuna's regret {data['regret']:.2%}; report: {data['report'] or 'not written'}; study: {data['storage']}")
 
 
 def _gains(gains: dict[str, float]) -> str:
@@ -72,7 +73,7 @@ def explore(
         str | None,
         typer.Option("--objective", help="throughput_per_area or tokens_per_dollar; the study's own by default."),
     ] = None,
-    output: Annotated[Path, typer.Option("--output", help="HTML report to write.")] = Path("accelmodel-report.html"),
+    report: Annotated[Path, typer.Option("--output", help="HTML report to write.")] = Path("accelmodel-report.html"),
     as_json: Json = False,
 ) -> None:
     """The design-space search: which chip gives the most performance per cost, with each technique of the study."""
@@ -80,17 +81,21 @@ def explore(
 
     asked = load_study(study, objective)
     journal = storage or Path(f"accelmodel-{asked.name}.journal")
+    output.writable(report, "--output")
     try:
         with progress_bars() as advance:
             result = exploration.explore(asked, journal, trials, advance)
-            advance("report", 1, 0)
-            written = write_report(result, output)
-            advance("report", 1, 1)
     except KeyboardInterrupt:
         sys.stderr.write(f"stopped; {journal} keeps every finished batch, run the same command again to go on\n")
         raise typer.Exit(130) from None
-    data = summary(result, str(written))
-    emit(data) if as_json else print_exploration(data)
+    data = summary(result, None)
+    with answered(lambda: emit(data) if as_json else print_exploration(data)):
+        with progress_bars() as advance:
+            advance("report", 1, 0)
+            data["report"] = str(write_report(result, report))
+            advance("report", 1, 1)
+        for fault in result.faults:
+            raise output.NotWritten(fault)
 
 
 @app.command()

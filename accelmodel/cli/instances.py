@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from accelmodel.cli.options import Json, counts, emit, names
+from accelmodel import output
+from accelmodel.cli.options import Json, answered, counts, emit, names
 from accelmodel.cli.options import ModelName as Model
 from accelmodel.cli.terminal import print_table, say
 from accelmodel.cloud.choice import precisions, ranking
@@ -106,12 +107,14 @@ def instances(
         most_instances or (MOST if rate else 1), time_model,
     )  # fmt: skip
     offered = Market(names(region), price_kind, prices, instance or (), only).offers()
+    output.writable(report, "--report")
     data = ranking(inputs, offered, setups, date.today())
-    if report:
-        from accelmodel.report.instances import write_report
+    with answered(lambda: emit(data) if as_json else print_instances(data)):
+        if report is not None:
+            from accelmodel.report.instances import write_report
 
-        data["report"] = str(write_report(inputs, offered, setups, data, report))
-    emit(data) if as_json else print_instances(data)
+            data["report"] = None
+            data["report"] = str(write_report(inputs, offered, setups, data, report))
 
 
 @app.command("fleet")

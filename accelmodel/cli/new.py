@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from accelmodel import output
 from accelmodel.cli.options import Json, emit
-from accelmodel.cli.terminal import say, write_text
+from accelmodel.cli.terminal import say
 from accelmodel.errors import SpecError, unknown
 from accelmodel.specs.find import available
 from accelmodel.specs.load import TYPES
@@ -40,7 +41,7 @@ def new_command(
         raise SpecError(f"{path.stem}: is the name of a shipped {kind}, which it would mean; choose another name")
     if path.exists():
         raise SpecError(f"{path}: is there already; choose another name, or remove it")
-    write_text(path, new_file(kind, path.stem, like))
+    output.write(path, new_file(kind, path.stem, like))
     if as_json:
         emit({"kind": kind, "path": str(path), "like": like})
     else:

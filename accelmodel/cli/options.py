@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -26,6 +28,15 @@ WeightBits = Annotated[float, typer.Option("--weight-bits", help="Precision of w
 def emit(data: dict[str, Any]) -> None:
     """Print one JSON document."""
     sys.stdout.write(json.dumps(data, indent=2, allow_nan=False) + "\n")
+
+
+@contextmanager
+def answered(answer: Callable[[], None]) -> Iterator[None]:
+    """Print the answer after the block, which writes files: also if it could not write them."""
+    try:
+        yield
+    finally:
+        answer()
 
 
 _MOST = 10_000

@@ -5,10 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from accelmodel.errors import SpecError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,11 +63,3 @@ def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
             bars.advance(tasks[stage], done)
 
         yield advance
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file; SpecError if it cannot be."""
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise SpecError(f"{path}: cannot be written ({error.strerror}); choose another place") from None
