@@ -86,6 +86,14 @@ def writable(path: str | Path | None, option: str = "") -> None:
         raise _refused(path, error, option) from None
 
 
+def make_folder(path: Path, option: str = "") -> None:
+    """Make a folder and those above it; NotWritten if that is not possible."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise _refused(path, error, option) from None
+
+
 def write(path: str | Path, content: str | bytes, option: str = "") -> Path:
     """Write a file whole: beside it first, then in its place.  What UTF-8 cannot hold is written as an escape.
 

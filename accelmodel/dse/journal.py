@@ -8,6 +8,7 @@ file beside, so that a dashboard may write too; one that stands still is left ov
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import math
@@ -101,7 +102,7 @@ def _mend(file: IO[bytes], storage: Path) -> None:
     if not size:
         return
     file.seek(0)
-    if file.read(len(_FIRST)) != _FIRST:
+    if not _FIRST.startswith(file.read(len(_FIRST))):
         raise unreadable(storage, "does not start like a journal")
     file.seek(size - 1)
     if file.read(1) != b"\n":
@@ -193,8 +194,9 @@ class Journal:
                 _mend(file, self.storage)
                 _take_over(self.storage)
                 self._kept = self._kept or self._study()
-            except OSError as error:
-                self._fail(error)
+            except (OSError, RuntimeError) as error:
+                self._cut()
+                self._fail(_cause(error))
             yield
 
     def _fail(self, error: OSError) -> None:
@@ -218,7 +220,7 @@ class Journal:
                 load_if_exists=True,
             )
             kept.set_metric_names(ordered(self.study))
-        except (OSError, SpecError):
+        except (OSError, RuntimeError, SpecError):
             raise
         except Exception as error:  # whatever Optuna meets in a file that somebody changed
             raise unreadable(self.storage, type(error).__name__) from None
@@ -265,10 +267,10 @@ class Journal:
         try:
             if not self.fault:
                 self._kept.add_trials(trials)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
             self._cut()
             self._unseen()
-            self._fail(error)
+            self._fail(_cause(error))
         self._unseen()
 
     def _cut(self) -> None:
@@ -292,6 +294,13 @@ class Journal:
                 number = trials[i].number
                 why = f"trial {number} of {self.name} has {name} {values[i]:g}, the model says {now[i]:g}"
                 raise unreadable(self.storage, why)
+
+
+def _cause(error: OSError | RuntimeError) -> OSError:
+    """Return what the system said: where its lock file cannot be removed, Optuna says that it had none."""
+    if isinstance(error, OSError):
+        return error
+    return error.__context__ if isinstance(error.__context__, OSError) else OSError(errno.EIO, str(error))
 
 
 def ordered(study: Study) -> list[str]:
