@@ -11,12 +11,9 @@ import pytest
 # pytest's importlib mode leaves sys.path alone, so that helpers beside the tests must be told
 sys.path.insert(0, str(Path(__file__).parent))
 
-hypothesis.settings.register_profile(
-    "accelmodel",
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[hypothesis.HealthCheck.too_slow],
-)
+_QUIET = [hypothesis.HealthCheck.too_slow]
+hypothesis.settings.register_profile("accelmodel", deadline=None, derandomize=True, suppress_health_check=_QUIET)
+hypothesis.settings.register_profile("nightly", deadline=None, max_examples=10_000, suppress_health_check=_QUIET)
 hypothesis.settings.load_profile("accelmodel")
 
 

@@ -341,7 +341,7 @@ def test_kill_at_random_moments_loses_nothing_that_was_told(study, tmp_path):
             time.sleep(0.01)
         time.sleep(rng.uniform(0.0, 0.5))
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.communicate(timeout=60)
         look(done=False)
     process = started(tmp_path, "--trials", "512")
     out, err = process.communicate(timeout=300)
