@@ -173,9 +173,12 @@ def write_table(folder: Path, name: str, rows: Iterable[Mapping[str, Any]]) -> i
     try:
         with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
             writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+            # Python 3.11 and 3.12 leave a carriage return bare, which ends the line for whoever reads it
+            quoting = csv.DictWriter(file, columns, restval="", lineterminator="\n", quoting=csv.QUOTE_ALL)
             writer.writeheader()
             for row in rows:
-                writer.writerow(row)
+                bare = any(isinstance(value, str) and "\r" in value for value in row.values())
+                (quoting if bare else writer).writerow(row)
                 file.flush()
                 count += 1
     except OSError as error:
