@@ -16,7 +16,7 @@ import numpy as np
 
 from accelmodel.dse.chip import Parts
 from accelmodel.dse.enumeration import Count, evaluate, no_progress
-from accelmodel.dse.journal import FIGURES, Journal, digest, ordered
+from accelmodel.dse.journal import FIGURES, Journal, digest, ordered, unreadable
 from accelmodel.dse.study import OBJECTIVES, Study
 from accelmodel.errors import Infeasible
 
@@ -102,7 +102,7 @@ def optimise(
                     resumed = len(news)
                     sampler = optuna.samplers.TPESampler(seed=study.study.seed + resumed)
                     memory = optuna.create_study(directions=["maximize"] * len(OBJECTIVES), sampler=sampler)
-                memory.add_trials(news)
+                _join(memory, news, kept)
                 done = len(memory.get_trials(deepcopy=False))
                 asked = [memory.ask(distributions(study)) for _ in range(min(BATCH, trials - done))]
                 if asked:
@@ -113,6 +113,14 @@ def optimise(
             told = reached
             if reached >= trials:
                 return _best(study, memory, resumed, kept)
+
+
+def _join(memory: optuna.Study, news: list[optuna.trial.FrozenTrial], kept: Journal) -> None:
+    """Add trials of the file to the study in memory; Optuna looks at them as they come in."""
+    try:
+        memory.add_trials(news)
+    except ValueError as error:
+        raise unreadable(kept.storage, f"{kept.name}: {' '.join(str(error).split())}") from None
 
 
 def _run_batch(study: Study, parts: Parts, technique: str, memory: optuna.Study, asked: list[optuna.Trial]) -> None:

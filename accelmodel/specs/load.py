@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeAlias, overload
 from accelmodel.errors import SpecError, brief, unknown
 from accelmodel.specs import facts, huggingface
 from accelmodel.specs.base import Residual, Spec, field_units, need_spec, value_of
-from accelmodel.specs.build import build
+from accelmodel.specs.build import build, checked
 from accelmodel.specs.cloud import Engine, Instance, KernelLibrary
 from accelmodel.specs.derive import DERIVE
 from accelmodel.specs.facts import Fact
@@ -85,6 +85,10 @@ def _from_file(kind: str, path: Path, fitted: bool = True) -> Spec:
     beside = calibrated_path(path)
     if fitted and beside.is_file():
         more = read(kind, spec_type, beside, ("residual",))
+        wrong = checked(spec_type, {name: fact.value for name, fact in more.facts.items()})[1]
+        more = dataclasses.replace(
+            more, faults={**more.faults, **{name: wrong[name] for name in wrong if name in more.facts}}
+        )
         if more.faults:
             raise refused(more)
         found = {**found, **more.facts}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
+from mutations import mutated
 from studies import STUDY, opened
 
 from accelmodel.dse import enumeration, journal, optuna_search
@@ -179,6 +182,44 @@ def test_what_is_read_back_is_checked(study, tmp_path, change, says):
     assert "\n" not in str(error.value)
     assert "move it away or choose another place with --storage" in str(error.value)
     assert path.read_bytes().startswith(content)
+
+
+def quick(monkeypatch):
+    """Replace the model by any number for each chip, at once."""
+
+    def throughput(study, cluster, *_):
+        rate = np.sqrt(cluster.device.l2.capacity) * cluster.device.hbm.stacks
+        return xr.Dataset(dict.fromkeys(study.techniques, rate))
+
+    monkeypatch.setattr(enumeration, "throughput", throughput)
+
+
+@pytest.mark.parametrize("times", [100, pytest.param(10_000, marks=pytest.mark.nightly)])
+def test_a_damaged_journal_is_refused_or_gives_the_trials_of_a_sound_one(study, tmp_path, monkeypatch, times):
+    """Whatever was damaged: one line that names file and remedy, or trials whose numbers are the model's."""
+    quick(monkeypatch)
+    monkeypatch.setattr(journal, "LEFT_OVER", 0.01)
+    path = tmp_path / "a.journal"
+    name = optimise(*study, "preserve", path, 8).name
+    sound = path.read_bytes()
+    values = {json.dumps(params): values for params, values in trials(path, name)}
+    rng = random.Random(times)
+    outcomes = []
+    for _ in range(times):
+        path.write_bytes(mutated(sound, rng))
+        try:
+            found = optimise(*study, "preserve", path, 8)
+        except SpecError as error:
+            assert str(error).startswith(f"{path}: is not a readable Optuna journal (")
+            assert str(error).endswith("); move it away or choose another place with --storage")
+            assert "\n" not in str(error)
+            outcomes.append("refused")
+            continue
+        assert (found.trials, found.fault) == (8, "")
+        for params, now in trials(path, found.name):
+            assert now == pytest.approx(values.get(json.dumps(params), now), rel=journal.ALIKE)
+        outcomes.append("read")
+    assert {"refused", "read"} == set(outcomes)
 
 
 def test_better_than_the_best_of_all_is_an_error(study, tmp_path, monkeypatch):
