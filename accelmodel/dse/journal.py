@@ -40,6 +40,8 @@ PATIENCE = 300.0
 LEFT_OVER = 3.0
 #: how far a stored number may be from what the model says now: laws may be compiled otherwise, not be others [1]
 ALIKE = 1e-6
+#: what a file system says that knows no locks: there one process at a time is to use a journal
+_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
 #: how a line of a journal starts
 _FIRST = b'{"op_code":'
 #: what is stored of a trial beside its parameters and objectives
@@ -126,6 +128,11 @@ def _turn(file: IO[bytes], storage: Path) -> Iterator[None]:
             break
         except BlockingIOError:
             pass
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            yield
+            return
         now = os.fstat(file.fileno()).st_size
         if now != size:
             size, begin = now, time.monotonic()
@@ -234,7 +241,6 @@ class Journal:
         SpecError
             If one is not of this study, or the model gives other numbers for its chip.
         """
-
         new = self._unseen()
         for trial in new:
             if why := _stray(self.study, trial):

@@ -86,9 +86,8 @@ def _from_file(kind: str, path: Path, fitted: bool = True) -> Spec:
     if fitted and beside.is_file():
         more = read(kind, spec_type, beside, ("residual",))
         wrong = checked(spec_type, {name: fact.value for name, fact in more.facts.items()})[1]
-        more = dataclasses.replace(
-            more, faults={**more.faults, **{name: wrong[name] for name in wrong if name in more.facts}}
-        )
+        wrong = {name: text for name, text in wrong.items() if name in more.facts}
+        more = dataclasses.replace(more, faults={**more.faults, **wrong})
         if more.faults:
             raise refused(more)
         found = {**found, **more.facts}

@@ -298,9 +298,10 @@ def test_several_at_once_store_as_many_as_asked(study, tmp_path, small_batches):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits are POSIX")
-def test_a_disk_that_fills_loses_no_trial_and_no_answer(study, tmp_path, small_batches):
+def test_a_disk_that_fills_loses_no_trial_and_no_answer(study, tmp_path, small_batches, monkeypatch):
     import resource
 
+    quick(monkeypatch)
     whole = optimise(*study, "preserve", tmp_path / "whole.journal", 12)
     size = (tmp_path / "whole.journal").stat().st_size
     reference = trials(tmp_path / "whole.journal", whole.name)
