@@ -90,12 +90,16 @@ def explore(
         raise typer.Exit(130) from None
     data = summary(result, None)
     with answered(lambda: emit(data) if as_json else print_exploration(data)):
+        faults = list(result.faults)
         with progress_bars() as advance:
             advance("report", 1, 0)
-            data["report"] = str(write_report(result, report))
+            try:
+                data["report"] = str(write_report(result, report))
+            except output.NotWritten as error:
+                faults.append(str(error))
             advance("report", 1, 1)
-        for fault in result.faults:
-            raise output.NotWritten(fault)
+        if faults:
+            raise output.NotWritten("; ".join(faults))
 
 
 @app.command()

@@ -17,6 +17,8 @@ from typing import Any, TypeVar, cast
 
 import numba
 
+from accelmodel.laws.kept import tolerant
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -65,7 +67,7 @@ def law(function: F) -> F:
 
 def kernel(function: F) -> F:
     """Compile a serial loop that releases the GIL."""
-    return cast(F, numba.njit(**_ALL, nogil=True, cache=CACHED)(function))
+    return cast(F, _kept(numba.njit(**_ALL, nogil=True, cache=CACHED)(function)))
 
 
 def inner_kernel(function: F) -> F:
@@ -83,4 +85,8 @@ def glue(function: F) -> F:
 
 def parallel_kernel(function: F) -> F:
     """Compile a loop over ``numba.prange`` that uses all cores."""
-    return cast(F, numba.njit(**_ALL, nogil=True, cache=CACHED, parallel=True)(function))
+    return cast(F, _kept(numba.njit(**_ALL, nogil=True, cache=CACHED, parallel=True)(function)))
+
+
+def _kept(compiled: Any) -> Any:
+    return tolerant(compiled) if CACHED else compiled
