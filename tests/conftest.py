@@ -25,6 +25,15 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "accelmodel"))
 
 
+def pytest_collection_modifyitems(config, items):
+    """Tests marked ``nightly`` run with ``--hypothesis-profile=nightly`` alone."""
+    if config.getoption("--hypothesis-profile", default=None) == "nightly":
+        return
+    for item in items:
+        if item.get_closest_marker("nightly"):
+            item.add_marker(pytest.mark.skip(reason="nightly: --hypothesis-profile=nightly runs it"))
+
+
 @pytest.fixture(scope="session")
 def warm():
     """Compile the step kernel once, with and without detail (the same signature), and return ``run_kernel``."""

@@ -18,7 +18,7 @@ TESTS = Path(__file__).resolve().parent
 FLOORS = (
     ("accelmodel", "errors"),
     ("symbols",),
-    ("units",),
+    ("output", "units"),
     ("estimates",),
     ("laws",),
     ("specs",),

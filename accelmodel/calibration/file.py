@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from accelmodel.calibration.fit import FOLDS, Fit
-from accelmodel.errors import SpecError
 from accelmodel.laws.numeric import Number
+from accelmodel.output import comment, toml_string
 from accelmodel.specs.base import Residual, Spec
 from accelmodel.specs.load import field_units
 from accelmodel.specs.names import dotted
@@ -28,7 +26,7 @@ def _line(name: str, constant: str, unit: str, fit: Fit, source: str, date: str)
     where = f"{date}, {fit.rows} training rows of {fit.kind}: {fit.sources}; range over {FOLDS} parts of them"
     return (
         f'{name} = {{ value = {value!r}, {part}kind = "calibrated", source = "{source}", '
-        f'locator = "{where}", '
+        f"locator = {toml_string(where)}, "
         f"range = [{min(low, value)!r}, {max(high, value)!r}] }}"
     )
 
@@ -62,17 +60,9 @@ def text(spec: Spec, table: str, fits: list[Fit], source: str, date: str) -> str
         field = dotted(type(spec), constant.removeprefix("link."))
         section, _, name = field.rpartition(".")
         tables.setdefault(section or table, []).append(_line(name, constant, units[field], fit, source, date))
-    blocks = [f"# Constants of {spec.name} fitted to measured kernels by `accelmodel calibrate`.\n"]
+    blocks = [f"# Constants of {comment(spec.name)} fitted to measured kernels by `accelmodel calibrate`.\n"]
     if source == "user":
         blocks.append('[sources.user]\ntitle = "measurements given by the user"\n')
     blocks += ["\n".join([f"[{name}]", *lines]) + "\n" for name, lines in tables.items()]
     blocks += [_residual(each) for fit in {id(fit): fit for fit, _ in own}.values() for each in fit.residuals]
     return "\n".join(blocks)
-
-
-def write(path: Path, content: str) -> None:
-    """Write the file; SpecError if that is not possible."""
-    try:
-        path.write_text(content, encoding="utf-8")
-    except OSError as error:
-        raise SpecError(f"{path}: cannot be written ({error.strerror}); choose another place with --output") from None

@@ -18,6 +18,7 @@ from accelmodel.errors import SpecError
 from accelmodel.inference.kernel_library import library_times
 from accelmodel.measured import aiconfigurator
 from accelmodel.measured.conditions import matmul_warmth
+from accelmodel.output import comment, toml_string
 from accelmodel.specs.cloud import KernelLibrary
 from accelmodel.specs.given import cluster, override
 from accelmodel.specs.hardware import Cluster
@@ -140,12 +141,17 @@ def fit(
 def text(library: KernelLibrary, spans: Mapping[str, tuple[float, float]], told: str, date: str) -> str:
     """Return the content of a library's file; what is not fitted keeps its source."""
     units = field_units(KernelLibrary)
-    lines = [f"# Matmuls at {library.bits:g} bit by the kernels that {library.framework} calls.", "", "[library]"]
+    lines = [
+        f"# Matmuls at {library.bits:g} bit by the kernels that {comment(library.framework)} calls.",
+        "",
+        "[library]",
+    ]
     for name, fact in library.facts.items():
         if name not in CONSTANTS:
-            value = f'"{fact.value}"' if isinstance(fact.value, str) else f"{fact.value:g}"
+            value = toml_string(fact.value) if isinstance(fact.value, str) else f"{fact.value:g}"
             ends = f", range = [{fact.range[0]:g}, {fact.range[1]:g}]" if fact.range else ""
-            source = f'kind = "{fact.kind}", source = "{fact.source}", locator = "{fact.locator}"{ends}'
+            source = f'kind = "{fact.kind}", source = {toml_string(fact.source)}, '
+            source += f"locator = {toml_string(fact.locator)}{ends}"
         else:
             scale = 1e9 if units[name] == "s" else 1.0
             low, middle, high = (

@@ -7,14 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
+from accelmodel import output
 from accelmodel.cli.completion import name_of
 from accelmodel.cli.examples import needs
-from accelmodel.cli.options import Json, answer
+from accelmodel.cli.options import Json, answered
 from accelmodel.cli.progress import in_turn
-from accelmodel.cli.terminal import print_table, say, write_text
+from accelmodel.cli.terminal import print_table, say
 from accelmodel.errors import SpecError
 from accelmodel.specs.names import FORMER
-from accelmodel.units import need_finite, show
+from accelmodel.units import show
 from accelmodel.validation import calibrated, table
 from accelmodel.validation.table import _ACCURACY, accuracy_cells, parts, validation_markdown
 
@@ -33,6 +34,10 @@ def calibrate(
         Path | None,
         typer.Option("--output", help="TOML file such as my.calibrated.toml; beside the device's by default."),
     ] = None,
+    place: Annotated[
+        Path | None,
+        typer.Option("--output", help="TOML file such as my-chip.calibrated.toml; beside the device's by default."),
+    ] = None,
     library: Annotated[
         str | None,
         typer.Option(
@@ -48,10 +53,12 @@ def calibrate(
         raise SpecError(needs("calibrate", "either a DEVICE or a --library"))
     with in_turn() as begin:
         if library:
-            data = calibrated.calibrate_library(library, output, begin)
+            data, files = calibrated.fit_library(library, place, begin)
         else:
-            data = calibrated.calibrate(str(device), measurements, output, begin)
-    answer(with_former_names(data), as_json, print_calibration)
+            data, files = calibrated.fit_device(str(device), measurements, place, begin)
+    shown = with_former_names(data)
+    with answered(shown, as_json, print_calibration):
+        shown["files"].extend(calibrated.written(files))
 
 
 @app.command()
@@ -64,7 +71,7 @@ def validate(
     ] = False,
     hybrid: Annotated[bool, typer.Option("--hybrid", help="Law times interpolated residual, leave one out.")] = False,
     claims: Annotated[bool, typer.Option("--claims", help="Published claims alone, no measured kernels.")] = False,
-    output: Annotated[
+    markdown: Annotated[
         Path | None, typer.Option("--output", help="Also write the tables as Markdown, such as accuracy.md.")
     ] = None,
     report: Annotated[
@@ -75,16 +82,17 @@ def validate(
     """The accuracy table: what others published and measured, beside the model."""
     wanted = {"transfer": transfer, "end_to_end": end_to_end, "hybrid": hybrid, "claims": claims}
     chosen = [name for name, asked in wanted.items() if asked]
+    output.writable(markdown, "--output")
+    output.writable(report, "--report")
     with in_turn() as begin:
         data = table.validate(*chosen, progress=begin)
-    need_finite(data)
-    if output:
-        write_text(output, validation_markdown(data))
-    if report:
-        from accelmodel.report.accuracy import write_report
+    with answered(data, as_json, print_validation):
+        if markdown is not None:
+            output.write(markdown, validation_markdown(data), "--output")
+        if report is not None:
+            from accelmodel.report.accuracy import write_report
 
-        write_report(data, report)
-    answer(data, as_json, print_validation)
+            write_report(data, report)
 
 
 def print_accuracy(rows: list[dict[str, Any]], title: str) -> None:
@@ -114,7 +122,8 @@ def print_calibration(data: dict[str, Any]) -> None:
     print_table(f"Constants of {data['device']}", ["constant", "value", "range", "fitted to"], cells)
     if data["rows"]:
         print_accuracy(data["rows"], "Error on rows that were not fitted")
-    say(f"written to {', '.join(data['files'])}")
+    if data["files"]:
+        say(f"written to {', '.join(data['files'])}")
 
 
 def print_validation(data: dict[str, Any]) -> None:

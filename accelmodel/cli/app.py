@@ -9,10 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from accelmodel import __version__
+from accelmodel import __version__, output
+from accelmodel.cli import streams
 from accelmodel.cli.examples import EXAMPLES, epilog
 from accelmodel.cli.spelling import spelling
-from accelmodel.cli.terminal import any_encoding, complain
+from accelmodel.cli.terminal import any_encoding
 from accelmodel.cli.usage import said
 from accelmodel.errors import Infeasible, SpecError, brief, unknown
 from accelmodel.laws.jit import telling
@@ -89,9 +90,9 @@ def _usage(error: Exception) -> int:
         option = _OPTION.match(reason)
         text = _given(option[1]) if option else ""
         if option and text and (hint := spelling(text)):
-            complain(f"{option[1]}: {brief(text)} is not one number; {hint}; see --help")
+            streams.complain([f"{option[1]}: {brief(text)} is not one number; {hint}; see --help"])
         else:
-            complain(said(error, sys.argv))
+            streams.complain([said(error, sys.argv)])
     return 2
 
 
@@ -105,28 +106,41 @@ def _given(option: str) -> str:
 
 
 def _say_compiling(kernel: str) -> None:
-    complain(f"compiling {kernel}, once on this machine; `accelmodel warm-up` does it ahead")
+    streams.complain([f"compiling {kernel}, once on this machine; `accelmodel warm-up` does it ahead"])
+
+
+def _told(error: BaseException, kept: list[str]) -> int:
+    """Say what ended a command, in one line and with the files that are whole; return the exit code."""
+    rest = f"; kept: {', '.join(kept)}" if kept else ""
+    if isinstance(error, SpecError | Infeasible):
+        first, *more = getattr(error, "lines", ()) or [str(error)]
+        streams.complain([first, *more] if more else [first + rest])
+        return 2
+    if isinstance(error, streams.Unprinted):
+        streams.drop()
+        streams.complain([f"{error}{rest}"])
+        return 2
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        streams.complain([f"interrupted{rest}"])
+        return 130
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        streams.complain([f"{place}{error.strerror or error}{rest}; make room or give another place, and run it again"])
+        return 2
+    if hasattr(error, "format_message"):  # wrong usage, however this version of typer calls it
+        return _usage(error)  # type: ignore[arg-type]
+    what = f"{type(error).__name__}: {error}"
+    streams.complain([f"internal error ({what}){rest}; please report it with the command you ran"])
+    return 1
 
 
 def main() -> None:
-    """Run the command line: exit code 0 done, 2 wrong input, 1 our fault, 130 interrupted."""
+    """Run the command line: exit code 0 done, 2 wrong input or unwritable output, 1 our fault, 130 interrupted."""
     any_encoding()
-    try:
-        with telling(_say_compiling):
-            code = app(standalone_mode=False, prog_name="accelmodel")
-    except (SpecError, Infeasible) as error:
-        for line in getattr(error, "lines", ()) or [str(error)]:
-            complain(line)
-        raise SystemExit(2) from None
-    except (KeyboardInterrupt, typer.Abort):
-        complain("interrupted")
-        raise SystemExit(130) from None
-    except BrokenPipeError:
-        sys.stderr.close()
-        raise SystemExit(0) from None
-    except Exception as error:
-        if hasattr(error, "format_message"):  # wrong usage, however this version of typer calls it
-            raise SystemExit(_usage(error)) from None
-        complain(f"internal error ({type(error).__name__}: {error}); please report it with the command you ran")
-        raise SystemExit(1) from None
+    with output.recorded() as kept, streams.complaints():
+        try:
+            with streams.guarded(), telling(_say_compiling):
+                code = app(standalone_mode=False, prog_name="accelmodel")
+        except (Exception, KeyboardInterrupt) as error:
+            raise SystemExit(_told(error, kept)) from None
     raise SystemExit(code or 0)

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from accelmodel import output
 from accelmodel.cli.completion import name_of, one_of, several
-from accelmodel.cli.options import DeviceName, Json, LinkName, ModelName, WeightBits, answer, counts, hardware, names
+from accelmodel.cli.options import DeviceName, Json, LinkName, ModelName, WeightBits, answered, counts, hardware, names
 from accelmodel.cli.progress import working
 from accelmodel.cli.spelling import spelling
 from accelmodel.cli.terminal import print_table, say, say_intervals
@@ -19,7 +20,7 @@ from accelmodel.kvcache.evaluate import HEADINGS, Inputs, bandwidth_words, evalu
 from accelmodel.kvcache.policies import POLICIES
 from accelmodel.kvcache.traces import BANDWIDTH, budget, random_trace, read_trace
 from accelmodel.specs.load import load
-from accelmodel.units import need_finite, parse, show
+from accelmodel.units import parse, show
 
 app = typer.Typer(add_completion=False)
 
@@ -187,14 +188,15 @@ def cake_command(
     )
     axes = {name: getattr(inputs, name) for name in ("tokens", "bandwidth", "utilisation", "kv_bits")}
     need_affordable("cake", {name: len(values) for name, values in axes.items()}, seconds=_SECONDS, room=_ROOM)
+    output.writable(report, "--report")
     with working("times to first token"):
         data = evaluate(inputs)
-    need_finite(data)
-    if report is not None:
-        from accelmodel.report.cake import write_report
+    with answered(data, as_json, print_answer):
+        if report is not None:
+            from accelmodel.report.cake import write_report
 
-        data["report"] = str(write_report(inputs, data, report))
-    answer(data, as_json, print_answer)
+            data["report"] = None
+            data["report"] = str(write_report(inputs, data, report))
 
 
 def print_answer(data: dict[str, Any]) -> None:

@@ -27,10 +27,10 @@ def docs_command(
     as_json: Json = False,
 ) -> None:
     """Write the documentation as a static site that opens offline, and open it; needs the extra ``docs``."""
-    from accelmodel.cli.site.build import build, default_folder
+    from accelmodel.cli.site.build import START, build, default_folder
 
     folder = output or default_folder()
-    start = folder / "index.html"
+    start = folder / START
     written = output is not None or strict or not start.is_file()
     if written:
         with progress_bars() as advance:

@@ -8,10 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
+from accelmodel import output
 from accelmodel.benchmarks import speed
 from accelmodel.benchmarks.peers import checked_out
 from accelmodel.cli.completion import name_of, one_of
-from accelmodel.cli.options import Json, answer
+from accelmodel.cli.options import Json, answer, answered
 from accelmodel.cli.progress import in_turn, progress_bars
 from accelmodel.cli.terminal import print_table, say
 from accelmodel.dse import explore as exploration
@@ -47,7 +48,7 @@ def print_exploration(data: dict[str, Any]) -> None:
     sizes = " → ".join(f"{name} {show(alone[name]['l2_bytes'], 'B')}" for name in data["best"])
     say(f"over {data['exhaustive']['chips']} chips: {_gains(data['gains'])}")
     say(f"with L2 as the only axis: {sizes}, {_gains(alone['gains'])}")
-    say(f"Optuna's regret {data['regret']:.2%}; report: {data['report']}; study: {data['storage']}")
+    say(f"Optuna's regret {data['regret']:.2%}; report: {data['report'] or 'not written'}; study: {data['storage']}")
 
 
 def _gains(gains: dict[str, float]) -> str:
@@ -112,7 +113,7 @@ def explore(
             autocompletion=one_of("throughput_per_area", "tokens_per_dollar"),
         ),
     ] = None,
-    output: Annotated[Path, typer.Option("--output", help="HTML report to write, such as report.html.")] = Path(
+    report: Annotated[Path, typer.Option("--output", help="HTML report to write, such as report.html.")] = Path(
         "accelmodel-report.html"
     ),
     as_json: Json = False,
@@ -122,17 +123,25 @@ def explore(
 
     asked = load_study(study, objective)
     journal = storage or Path(f"accelmodel-{asked.name}.journal")
+    output.writable(report, "--output")
     try:
         with progress_bars() as advance:
             result = exploration.explore(asked, journal, trials, advance)
-            advance("report", 1, 0)
-            written = write_report(result, output)
-            advance("report", 1, 1)
     except KeyboardInterrupt:
         sys.stderr.write(f"stopped; {journal} keeps every finished batch, run the same command again to go on\n")
         raise typer.Exit(130) from None
-    data = summary(result, str(written))
-    answer(data, as_json, print_exploration)
+    data = summary(result, None)
+    with answered(data, as_json, print_exploration):
+        faults = list(result.faults)
+        with progress_bars() as advance:
+            advance("report", 1, 0)
+            try:
+                data["report"] = str(write_report(result, report))
+            except output.NotWritten as error:
+                faults.append(str(error))
+            advance("report", 1, 1)
+        if faults:
+            raise output.NotWritten("; ".join(faults))
 
 
 @app.command()

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
+from accelmodel import output
 from accelmodel.cli.completion import name_of, one_of
 from accelmodel.cli.examples import needs
-from accelmodel.cli.options import Json, answer, counts, names
+from accelmodel.cli.options import Json, answer, answered, counts, names
 from accelmodel.cli.options import ModelName as Model
 from accelmodel.cli.progress import working
 from accelmodel.cli.terminal import print_table, say
@@ -23,7 +24,7 @@ from accelmodel.cloud.ranking import STATIC, STREAM, Inputs, Slo
 from accelmodel.errors import SpecError, brief
 from accelmodel.estimates import need_affordable
 from accelmodel.specs.load import load
-from accelmodel.units import need_finite, parse, show
+from accelmodel.units import parse, show
 
 Region = Annotated[str, typer.Option("--region", help="One or several, such as us-east-1,eastus.")]
 PriceKind = Annotated[
@@ -166,14 +167,15 @@ def instances(
     )  # fmt: skip
     offered = Market(names(region), price_kind, prices, instance or (), only).offers()
     need_affordable("instances", {"instances": len(offered), "precisions": len(setups)}, seconds=_SECONDS, room=1e4)
+    output.writable(report, "--report")
     with working("ranking instances"):
         data = ranking(inputs, offered, setups, date.today())
-    need_finite(data)
-    if report:
-        from accelmodel.report.instances import write_report
+    with answered(data, as_json, print_instances):
+        if report is not None:
+            from accelmodel.report.instances import write_report
 
-        data["report"] = str(write_report(inputs, offered, setups, data, report))
-    answer(data, as_json, print_instances)
+            data["report"] = None
+            data["report"] = str(write_report(inputs, offered, setups, data, report))
 
 
 @app.command("fleet")

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from accelmodel import output
 from accelmodel.cli.completion import one_of
 from accelmodel.cli.options import Json, answer
-from accelmodel.cli.terminal import say, write_text
+from accelmodel.cli.terminal import say
 from accelmodel.errors import SpecError, unknown
 from accelmodel.specs import files
 from accelmodel.specs.find import available
@@ -46,7 +47,7 @@ def new_command(
         raise SpecError(f"{path.stem}: is the name of a shipped {kind}, which it would mean; choose another name")
     if files.is_file(path) or files.is_folder(path):
         raise SpecError(f"{path}: is there already; choose another name, or remove it")
-    write_text(path, new_file(kind, path.stem, like))
+    output.write(path, new_file(kind, path.stem, like))
     here = path.parent.resolve() == Path().resolve()
     use = _USE.get(kind, f"name it with --{kind} {{name}}").format(name=path.stem if here else path)
     told = f"wrote {path}; fill it in, look at it with `accelmodel show {path}`, and {use}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -65,6 +66,22 @@ def answer(data: dict[str, Any], as_json: bool, printed: Callable[[dict[str, Any
         emit(data)
     else:
         printed(data)
+
+
+@contextmanager
+def answered(data: dict[str, Any], as_json: bool, printed: Callable[[dict[str, Any]], None]) -> Iterator[None]:
+    """Print the answer of a command after the block, which writes files: also if it could not write them.
+
+    Raises
+    ------
+    Infeasible
+        If a number in it is not finite, before anything is written.
+    """
+    need_finite(data)
+    try:
+        yield
+    finally:
+        answer(data, as_json, printed)
 
 
 _MOST = 10_000

@@ -6,10 +6,9 @@ import codecs
 import io
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from accelmodel.errors import SpecError, plain
+from accelmodel.errors import plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
 
     from accelmodel.specs.base import Spec
 
-#: longest message on standard error
-_LONGEST = 1200
 #: how a stream writes what its encoding lacks, and what stands for what people know
 _LIKENESS = "accelmodel.likeness"
 _ALIKE = {"µ": "u", "²": "2", "–": "-", "→": "->", "…": "...", "×": "x", "é": "e", "·": "."}
@@ -92,14 +89,6 @@ def _words(text: str) -> Text:
     return Text(plain(text))
 
 
-def complain(text: str) -> None:
-    """Print one line on standard error, shortened where it is longer than anyone reads."""
-    line = plain(" ".join(text.split()))
-    if len(line) > _LONGEST:
-        line = f"{line[: _LONGEST * 3 // 4]} … {line[-_LONGEST // 4 :]}"
-    sys.stderr.write(f"accelmodel: {line}\n")
-
-
 def any_encoding() -> None:
     """Let standard output and error write every character in whatever encoding they have, by a likeness or an escape.
 
@@ -129,11 +118,3 @@ def say_intervals(factors: Mapping[str, Sequence[float]]) -> None:
     """Print between which factors of the model's times nine of ten measured operators of each kind lie."""
     kinds = ", ".join(f"{kind} {low - 1.0:+.0%}/{high - 1.0:+.0%}" for kind, (low, high) in factors.items())
     say(f"how far single operators may be off (nine of ten measured): {kinds}")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file; SpecError if it cannot be."""
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise SpecError(f"{path}: cannot be written ({error.strerror}); choose another place") from None

@@ -10,6 +10,7 @@ from typing import Any
 from accelmodel import __version__
 from accelmodel.dse.chip import Parts
 from accelmodel.dse.enumeration import Enumeration, enumerate_space, parts_of_study, regret, size
+from accelmodel.dse.journal import ALIKE, check
 from accelmodel.dse.optuna_search import Found, optimise
 from accelmodel.dse.sensitivity import sensitivity
 from accelmodel.dse.study import Study, load_study
@@ -55,9 +56,24 @@ class Exploration:
     moves: list[dict[str, Any]]
 
     @property
+    def faults(self) -> list[str]:
+        """Why trials of a technique could not be stored; none where all were."""
+        return [found.fault for found in self.found.values() if found.fault]
+
+    @property
     def gain(self) -> float:
         """Best objective with the study's candidate over the best of the baseline [1]."""
         return gains(self.study, self.every)[self.study.candidate]
+
+
+def _check_best(study: Study, found: Found, best: float) -> None:
+    """Raise SpecError if the search found better than the best of all chips: one of the two is of another model."""
+    value = found.best[study.study.objective]
+    if value > best * (1.0 + ALIKE):
+        raise SpecError(
+            f"{found.storage}: {found.name} holds a chip of {value:g}, better than the best of all, {best:g}; move the "
+            "file away or choose another place with --storage"
+        )
 
 
 def gains(study: Study, enumeration: Enumeration) -> dict[str, float]:
@@ -122,6 +138,7 @@ def explore(
     """
     study = load_study(study) if isinstance(study, str) else study
     storage = Path(storage)
+    check(storage)
     parts = parts_of_study(study)
     total, wanted = size(study), trials or study.study.trials
     _check_size(study, wanted)
@@ -137,6 +154,8 @@ def explore(
         )
         for technique in study.techniques
     }
+    for technique, each in found.items():
+        _check_best(study, each, every.best[technique][study.study.objective])
     single = study.model_copy(update={"space": {"l2_capacity": study.space["l2_capacity"]}})
     alone = enumerate_space(single, parts)
     moves = sensitivity(single, parts, alone.best[study.candidate])
@@ -157,7 +176,7 @@ def _chip(row: dict[str, float]) -> dict[str, float]:
     return {names.get(key, key): value for key, value in row.items() if not key.startswith(parts)}
 
 
-def summary(result: Exploration, report: str) -> dict[str, Any]:
+def summary(result: Exploration, report: str | None) -> dict[str, Any]:
     """Return the exploration as JSON-ready data; SI units, sizes in bytes.
 
     ``gain``, ``regret`` and ``exhaustive`` speak of the technique that ``gain_of`` names; ``gains`` and ``regrets``

@@ -196,6 +196,8 @@ def compiled(function: Callable[..., Any]) -> Any:
 def _compiled(function: Callable[..., Any]) -> Any:
     import numba
 
+    from accelmodel.laws.kept import tolerant
+
     options = _ALL | _OPTIONS[function]
     kept = compile_cache.folder()
     if "nogil" in options and kept is not None:
@@ -203,7 +205,8 @@ def _compiled(function: Callable[..., Any]) -> Any:
     before = numba.config.CACHE_DIR  # type: ignore[attr-defined]
     numba.config.CACHE_DIR = str(kept or "")  # type: ignore[attr-defined]
     try:
-        return numba.njit(**options)(_linked(function, numba.prange))
+        found = numba.njit(**options)(_linked(function, numba.prange))
+        return tolerant(found) if "cache" in options else found
     finally:
         numba.config.CACHE_DIR = before  # type: ignore[attr-defined]
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from accelmodel.errors import SpecError, brief, unknown
+from accelmodel.output import failed, make_folder, toml_string, write
 from accelmodel.specs import files
 from accelmodel.specs.facts import read_toml, root
 
@@ -151,10 +152,11 @@ def operators_of(text: str) -> list[tuple[int, int]]:
 def write_header(folder: Path, header: Mapping[str, Any]) -> None:
     """Write ``run.toml``; raises SpecError if a key is unknown, missing or of another type."""
     _check_header(folder / HEADER_FILE, header)
-    folder.mkdir(parents=True, exist_ok=True)
-    # a JSON string, number or truth value is one in TOML as well
-    lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in header.items()]
-    (folder / HEADER_FILE).write_text("".join(lines), encoding="utf-8")
+    make_folder(folder, "--out")
+    # a JSON number or truth value is one in TOML as well
+    values = [toml_string(value) if isinstance(value, str) else json.dumps(value) for value in header.values()]
+    lines = [f"{name} = {value}\n" for name, value in zip(header, values, strict=True)]
+    write(folder / HEADER_FILE, "".join(lines), "--out")
 
 
 def write_table(folder: Path, name: str, rows: Iterable[Mapping[str, Any]]) -> int:
@@ -170,15 +172,21 @@ def write_table(folder: Path, name: str, rows: Iterable[Mapping[str, Any]]) -> i
         Column → value; measured columns may be missing and are then empty.
     """
     columns = [column.name for column in TABLES[name]]
-    folder.mkdir(parents=True, exist_ok=True)
-    count = 0
-    with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
-        writer.writeheader()
-        for row in rows:
-            writer.writerow(row)
-            file.flush()
-            count += 1
+    make_folder(folder, "--out")
+    path, count = folder / f"{name}.csv", 0
+    try:
+        with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+            writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+            # Python 3.11 and 3.12 leave a carriage return bare, which ends the line for whoever reads it
+            quoting = csv.DictWriter(file, columns, restval="", lineterminator="\n", quoting=csv.QUOTE_ALL)
+            writer.writeheader()
+            for row in rows:
+                bare = any(isinstance(value, str) and "\r" in value for value in row.values())
+                (quoting if bare else writer).writerow(row)
+                file.flush()
+                count += 1
+    except OSError as error:
+        raise failed(path, error, "--out") from None
     return count
 
 
@@ -238,7 +246,7 @@ def _read_table(path: Path, name: str) -> list[dict[str, Any]]:
 
 def _row(where: str, columns: tuple[Column, ...], cells: list[str]) -> dict[str, Any]:
     if len(cells) != len(columns):
-        raise SpecError(f"{where}: has {len(cells)} cells, expected {len(columns)}")
+        raise SpecError(f"{where}: has {len(cells)} cells, expected {len(columns)}; measure again, or remove the line")
     row = {column.name: _cell(where, column, text) for column, text in zip(columns, cells, strict=True)}
     times = [row["time_s"], row["low_s"], row["high_s"]]
     if any(time is None for time in times) and any(time is not None for time in times):

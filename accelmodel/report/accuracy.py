@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accelmodel import __version__
+from accelmodel import __version__, output
 from accelmodel.calibration import fit
 from accelmodel.measured import aiconfigurator
 from accelmodel.report import html
@@ -76,7 +76,7 @@ def write_report(data: dict[str, Any], path: Path) -> Path:
         headline=escape(headline(data)), tables="\n".join(made), sections="\n".join(sections),
         made=escape(f"accelmodel {__version__}; measured kernels: aiconfigurator-core (Apache-2.0)."),
     )  # fmt: skip
-    return html.write(html.page("Accuracy", body), path, "--report")
+    return output.write(path, html.page("Accuracy", body), "--report")
 
 
 #: rows drawn of each device and kind: enough to see the cloud, few enough for a page that opens at once

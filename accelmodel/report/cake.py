@@ -8,7 +8,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from accelmodel import __version__
+from accelmodel import __version__, output
 from accelmodel.kvcache.evaluate import HEADINGS, WORTH_BOTH, Inputs, bandwidth_words
 from accelmodel.report import cake_figures, html
 from accelmodel.units import show
@@ -141,4 +141,4 @@ def page(inputs: Inputs, data: dict[str, Any]) -> str:
 
 def write_report(inputs: Inputs, data: dict[str, Any], path: Path) -> Path:
     """Write the report as one HTML file that needs nothing else; SpecError if it cannot be written."""
-    return html.write(page(inputs, data), path, "--report")
+    return output.write(path, page(inputs, data), "--report")

@@ -13,7 +13,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from accelmodel import __version__
+from accelmodel import __version__, output
 from accelmodel.dse.enumeration import regret
 from accelmodel.dse.explore import Exploration, gains
 from accelmodel.inference.request import BASELINE
@@ -280,4 +280,4 @@ def write_report(exploration: Exploration, path: Path) -> Path:
     SpecError
         If the file cannot be written.
     """
-    return html.write(page(exploration), path, "--output")
+    return output.write(path, page(exploration), "--output")

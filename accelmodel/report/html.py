@@ -9,7 +9,6 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 from accelmodel import __version__
-from accelmodel.errors import SpecError
 from accelmodel.units import show
 
 if TYPE_CHECKING:
@@ -74,12 +73,3 @@ def page(title: str, body: str) -> str:
 
     template = Template((Path(__file__).parent / TEMPLATE).read_text(encoding="utf-8"))
     return template.substitute(version=__version__, title=title, plotly=get_plotlyjs(), body=body)
-
-
-def write(text: str, path: Path, option: str) -> Path:
-    """Write a page; SpecError that names the option where it cannot be written."""
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise SpecError(f"{path}: cannot be written ({error.strerror}); choose another place with {option}") from None
-    return path

@@ -7,7 +7,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from accelmodel import __version__
+from accelmodel import __version__, output
 from accelmodel.cloud.hosting import Setup
 from accelmodel.cloud.offers import Offers
 from accelmodel.cloud.ranking import Inputs
@@ -191,4 +191,4 @@ def write_report(
     inputs: Inputs, offered: Offers, setups: list[Setup], data: dict[str, Any], path: Path
 ) -> Path:  # fmt: skip
     """Write the report as one HTML file; SpecError if it cannot be written."""
-    return html.write(page(inputs, offered, setups, data), path, "--report")
+    return output.write(path, page(inputs, offered, setups, data), "--report")

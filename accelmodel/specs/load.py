@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeAlias, overload
 from accelmodel.errors import SpecError, brief, unknown
 from accelmodel.specs import facts, files, huggingface
 from accelmodel.specs.base import Residual, Spec, field_units, need_spec, value_of
-from accelmodel.specs.build import build
+from accelmodel.specs.build import build, checked
 from accelmodel.specs.cloud import Engine, Instance, KernelLibrary
 from accelmodel.specs.derive import DERIVE
 from accelmodel.specs.facts import Fact
@@ -41,6 +41,18 @@ _KINDS: dict[str, type[Spec]] = {
     "engine": Engine,
     "library": KernelLibrary,
 }
+#: kinds of operators that are measured, as residuals name them
+MEASURED_KINDS = (
+    "matmul",
+    "prefill attention",
+    "decode attention",
+    "quantise",
+    "all-reduce",
+    "all-gather",
+    "reduce-scatter",
+    "all-to-all",
+    "custom all-reduce",
+)
 #: how a specification is named: by name, or by path
 Name: TypeAlias = "str | os.PathLike[str]"
 #: kind of spec → (folder of hwspecs, type)
@@ -73,6 +85,9 @@ def _from_file(kind: str, path: Path, fitted: bool = True) -> Spec:
     beside = calibrated_path(path)
     if fitted and files.is_file(beside):
         more = read(kind, spec_type, beside, ("residual",))
+        wrong = checked(spec_type, {name: fact.value for name, fact in more.facts.items()})[1]
+        wrong = {name: text for name, text in wrong.items() if name in more.facts}
+        more = dataclasses.replace(more, faults={**more.faults, **wrong})
         if more.faults:
             raise refused(more)
         found = {**found, **more.facts}
@@ -109,7 +124,14 @@ def _residuals(path: Path) -> tuple[Residual, ...]:
     entries = facts.read_toml(path)[0].get("residual", [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise SpecError(f"{path}: residual must be tables [[residual]]")
-    return tuple(build(Residual, entry, f"{path}: residual") for entry in entries)
+    found = tuple(build(Residual, entry, f"{path}: residual") for entry in entries)
+    for number, each in enumerate(found, start=1):
+        where = f"{path}: residual {number}"
+        if each.kind not in MEASURED_KINDS:
+            raise SpecError(f"{where}: {unknown('kind', each.kind, MEASURED_KINDS)}")
+        if not (each.lower <= each.upper and each.rows > 0):
+            raise SpecError(f"{where}: needs lower <= upper, and rows above 0; calibrate again")
+    return found
 
 
 def _from_huggingface(path: Path) -> LanguageModel:

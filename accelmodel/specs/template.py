@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from accelmodel.errors import SpecError
+from accelmodel.output import comment, toml_string
 from accelmodel.specs import facts
 from accelmodel.specs.base import FieldType, field_types, value_of
 from accelmodel.specs.find import available, path_of
@@ -28,7 +29,7 @@ source = "data-sheet"
 locator = "which page or table"
 
 [sources.data-sheet]
-title = "Data sheet of {name}"
+title = {title}
 """
 
 
@@ -37,9 +38,9 @@ def _written(value: Any, unit: str) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return f'"{value}"'
+        return toml_string(value)
     if isinstance(value, list):
-        return "[" + ", ".join(f'"{each}"' for each in value) + "]"
+        return "[" + ", ".join(map(toml_string, value)) + "]"
     if unit == "1":
         return f"{value:.10g}"
     number, _, shown = show(value, unit, 10).partition(" ")
@@ -52,14 +53,15 @@ def device_file(name: str, like: str) -> str:
     It loads as it is: what it does not state is that neighbour's, and is said to be.
     """
     near, known, units = load("device", like), meanings()["device"], field_types(Device)
+    own, other = comment(name), comment(like)
     lines = [
-        f"# {name}: a device like {like}.  Take away the # of a line and write what the data sheet says; a line that",
-        f"# keeps it holds the value of {like}, which then stands for {name}; only a price is of",
+        f"# {own}: a device like {other}.  Take away the # of a line and write what the data sheet says; a line that",
+        f"# keeps it holds the value of {other}, which then stands for {own}; only a price is of",
         "# one product and never another's.  `accelmodel show` says what is whose.",
         "",
-        _SOURCE.format(name=name),
+        _SOURCE.format(title=toml_string(f"Data sheet of {name}")),
         "[device]",
-        f'like = "{like}"',
+        f"like = {toml_string(like)}",
     ]
     section = ""
     for field in DATA_SHEET:
@@ -87,12 +89,13 @@ def _ranged(fact: facts.Fact | None, value: float, kind: FieldType) -> str:
 def copied_file(kind: str, name: str, like: str) -> str:
     """Return a file of any kind with all values of its neighbour, each marked as assumed."""
     near, known = load(kind, like), meanings().get(kind, {})
+    own, other = comment(name), comment(like)
     lines = [
-        f"# {name}: begun from {like}.  Write what is true of it, and from where you know: kind, source and locator.",
+        f"# {own}: begun from {other}.  Write what is true of it, and from where you know: kind, source and locator.",
         "",
         '[default]\nkind = "assumed"\nsource = "neighbour"',
-        f'locator = "as {like}; not known of {name}"\n',
-        f'[sources.neighbour]\ntitle = "{like} of accelmodel"\n',
+        f"locator = {toml_string(f'as {like}; not known of {name}')}\n",
+        f"[sources.neighbour]\ntitle = {toml_string(f'{like} of accelmodel')}\n",
         f"[{kind}]",
     ]
     for field, each in field_types(type(near)).items():
@@ -134,4 +137,4 @@ def new_file(kind: str, name: str, like: str) -> str:
     if kind in TYPES:
         return copied_file(kind, name, like)
     text = path_of(kind, like).read_text(encoding="utf-8")
-    return f"# {name}: begun from {like}.\n{text}"
+    return f"# {comment(name)}: begun from {comment(like)}.\n{text}"

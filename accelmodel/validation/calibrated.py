@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from accelmodel.calibration import file, libraries
 from accelmodel.calibration import fit as calibration
 from accelmodel.errors import SpecError
 from accelmodel.measured import aiconfigurator
+from accelmodel.output import NotWritten, writable, write
 from accelmodel.specs.given import cluster
 from accelmodel.specs.hardware import Device, Link
 from accelmodel.specs.load import calibrated_path, field_units, load, path_of
@@ -58,10 +59,36 @@ def calibrate(
     --------
     >>> calibrate("my-chip.toml", "rows.csv")["constants"]  # doctest: +SKIP
     """
-    measurements = Path(measurements) if measurements is not None else None
-    output = Path(output) if output is not None else None
+    place = Path(output) if output is not None else None
+    data, files = fit_device(device, Path(measurements) if measurements is not None else None, place, progress)
+    return {**data, "files": list(written(files))}
+
+
+def written(files: Mapping[Path, str]) -> Iterator[str]:
+    """Write the files of a fit and yield their names; what could not be written is said after the others are.
+
+    Raises
+    ------
+    NotWritten
+        If one cannot be written.
+    """
+    faults = []
+    for path, content in files.items():
+        try:
+            yield str(write(path, content, "--output"))
+        except NotWritten as error:
+            faults.append(error)
+    if faults:
+        raise faults[0]
+
+
+def fit_device(
+    device: str, measurements: Path | None, output: Path | None, progress: Callable[[str], None] | None
+) -> tuple[dict[str, Any], dict[Path, str]]:
+    """Return the answer of ``calibrate`` and the files that it is to write, after a check that it may."""
     base = load("device", device, fitted=False)
     path = output or calibrated_path(path_of("device", device))
+    writable(path, "--output")
     own = measurements is not None
     if not own and base.name not in aiconfigurator.SYSTEMS:
         raise SpecError(
@@ -69,33 +96,46 @@ def calibrate(
             "give --measurements rows.csv with the columns kind, the shape, bits and time_s"
         )
     measured = calibration.read_csv(measurements) if measurements else calibration.measured_rows(base)
+    link = None
+    if any(kind in aiconfigurator.COLLECTIVES for kind in measured):
+        link = _link_path(path, base.link) if output else calibrated_path(path_of("link", base.link))
+        writable(link, "--output")
     chip = cluster(base, link=load("link", base.link, fitted=False))
     fits = calibration.calibrate(chip, measured, progress)
     fitted = calibration.calibrated(chip, fits)
     source = "user" if own else "aiconfigurator-core"
     today = datetime.date.today().isoformat()
-    files = [path]
-    file.write(path, file.text(base, "device", fits, source, today))
-    if any(name.startswith("link.") for fit in fits for name in fit.values):
-        files.append(calibrated_path(path.parent / base.link if output else path_of("link", base.link)))
-        file.write(files[1], file.text(chip.link, "link", fits, source, today))
+    files = {path: file.text(base, "device", fits, source, today)}
+    if link and any(name.startswith("link.") for fit in fits for name in fit.values):
+        files[link] = file.text(chip.link, "link", fits, source, today)
     rows = [
         row for kind, frame in measured.items() for row in operators.rows_of(base, kind, fitted, "held-out", (frame, 0))
     ]
-    return {"device": base.name, "files": [str(each) for each in files], "constants": _constants(fits), "rows": rows}
+    return {"device": base.name, "files": [], "constants": _constants(fits), "rows": rows}, files
 
 
-def calibrate_library(name: str, output: Path | None, progress: Callable[[str], None] | None = None) -> dict[str, Any]:
-    """Fit a framework's own matmuls over all fitted devices, write them, and return what was fitted."""
+def _link_path(path: Path, link: str) -> Path:
+    """Return where the constants of a device's link go: beside the file that was asked for, under the link's name."""
+    found = path.parent / calibrated_path(path_of("link", link)).name
+    if found.name == path.name:
+        raise SpecError(f"{path}: would hold the constants of both device and link; choose another name with --output")
+    return found
+
+
+def fit_library(
+    name: str, output: Path | None, progress: Callable[[str], None] | None = None
+) -> tuple[dict[str, Any], dict[Path, str]]:
+    """Fit a framework's own matmuls over all fitted devices; return the answer and the file that is to be written."""
     library, path = load("library", name), output or path_of("library", name)
+    writable(path, "--output")
     found, spans, fitted_to = libraries.fit(library, progress)
-    file.write(path, libraries.text(found, spans, fitted_to, datetime.date.today().isoformat()))
+    files = {path: libraries.text(found, spans, fitted_to, datetime.date.today().isoformat())}
     units = field_units(type(library))
     constants = {
         field: {"value": getattr(found, field), "unit": units[field], "range": list(span), "fitted_to": fitted_to}
         for field, span in spans.items()
     }
-    return {"device": name, "files": [str(path)], "constants": constants, "rows": []}
+    return {"device": name, "files": [], "constants": constants, "rows": []}, files
 
 
 def _constants(fits: list[calibration.Fit]) -> dict[str, Any]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import random
+import shutil
 from pathlib import Path
 
 import pytest
+from mutations import mutated
 
 import accelmodel as am
 from accelmodel.specs.hardware import FLAT
-from accelmodel.specs.load import path_of
+from accelmodel.specs.load import calibrated_path, path_of
 from accelmodel.validation import calibrated
 
 
@@ -32,3 +35,43 @@ def test_a_file_of_fitted_constants_reads_back(chip, matmuls, tmp_path):
     assert row["median_ape"] < 0.03 < row["roofline_median_ape"]  # 2 % noise; the roofline knows none of the constants
     assert json.loads(json.dumps(data)) == data
     assert not am.override(again, l2_capacity=1e8).residuals  # another chip than the one that was measured
+
+
+@pytest.mark.parametrize("times", [150, pytest.param(10_000, marks=pytest.mark.nightly)])
+def test_a_damaged_file_of_constants_is_refused_by_name_or_read(tmp_path, times):
+    shutil.copy(path_of("device", "h100-sxm"), tmp_path / "chip.toml")
+    sound = calibrated_path(path_of("device", "h100-sxm")).read_bytes()
+    beside = tmp_path / "chip.calibrated.toml"
+    rng = random.Random(times)
+    read = 0
+    for _ in range(times):
+        beside.write_bytes(mutated(sound, rng))
+        try:
+            residuals = am.load("device", tmp_path / "chip.toml").residuals
+        except am.SpecError as error:
+            assert all(str(beside) in line or line.startswith("and ") for line in str(error).splitlines())
+        else:
+            read += 1
+            assert all(0.0 < each.lower <= each.upper and each.rows > 0 for each in residuals)
+    assert read < times / 4
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('kind = "matmul"', 'kind = "matmull"', "unknown kind 'matmull', did you mean 'matmul'"),
+        ("lower = 0.", "lower = 9.", "lower <= upper"),
+        ("lower = 0.", "lower = nan  # ", "finite"),
+        ("rows = ", "rows = -", "rows above 0"),
+        ("rows = ", "rows = 1.5 #", "rows"),
+    ],
+)
+def test_residuals_are_checked(tmp_path, old, new, says):
+    shutil.copy(path_of("device", "h100-sxm"), tmp_path / "chip.toml")
+    text = calibrated_path(path_of("device", "h100-sxm")).read_text(encoding="utf-8")
+    head, tail = text.split("[[residual]]", 1)
+    beside = tmp_path / "chip.calibrated.toml"
+    beside.write_text(f"{head}[[residual]]{tail.replace(old, new)}", encoding="utf-8")
+    with pytest.raises(am.SpecError, match=r"chip\.calibrated\.toml: residual") as error:
+        am.load("device", tmp_path / "chip.toml")
+    assert says in str(error.value)

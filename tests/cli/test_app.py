@@ -224,7 +224,7 @@ def test_no_command_prints_what_is_not_finite(monkeypatch, command):
     calls = [
         node.func.id for node in ast.walk(module) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     ]
-    assert "answer" in calls
+    assert {"answer", "answered"} & set(calls)
     assert "emit" not in calls
 
 

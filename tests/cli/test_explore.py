@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from faults import each_fault
+from studies import opened
 
 STUDY = """
 [study]
@@ -70,3 +73,79 @@ def test_explore_refuses_a_bad_journal(run, tmp_path):
     assert (code, out) == (2, "")
     assert "not a readable Optuna journal" in err.splitlines()[-1]
     assert "Traceback" not in err
+
+
+def whole(path: Path, ends: str, old: str = "old") -> None:
+    """Assert that a file is as it was, or new and whole."""
+    text = path.read_text(encoding="utf-8") if path.exists() else old
+    assert text == old or text.endswith(ends), f"{path.name} is half"
+
+
+@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.nightly)])
+def test_whatever_fails_no_told_trial_is_lost_and_no_report_is_half(run, tmp_path, monkeypatch, every):
+    import xarray as xr
+
+    from accelmodel.dse import enumeration, explore, journal, optuna_search
+    from accelmodel.report import exploration
+
+    def throughput(study, cluster, *_):
+        """Any number for each chip, at once."""
+        return xr.Dataset({name: np.sqrt(cluster.device.l2.capacity) for name in study.techniques})
+
+    monkeypatch.setattr(enumeration, "throughput", throughput)
+    monkeypatch.setattr(explore, "sensitivity", lambda *_: [])
+    monkeypatch.setattr(optuna_search, "BATCH", 3)
+    monkeypatch.setattr(journal, "LEFT_OVER", 0.02)
+    monkeypatch.setattr(exploration, "page", lambda _: "<html>" + "x" * 20_000 + "</html>")
+    kept: dict[str, list] = {}
+
+    def fill(folder):
+        kept.clear()
+        (folder / "small.toml").write_text(STUDY, encoding="utf-8")
+        (folder / "a.html").write_text("old", encoding="utf-8")
+
+    def look(folder):
+        whole(folder / "a.html", "</html>")
+        path = folder / "a.journal"
+        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+        names = [json.loads(line)["study_name"] for line in lines if line.startswith(b'{"op_code":0') and b"}" in line]
+        for name in dict.fromkeys(names):
+            now = [(trial.params, trial.values) for trial in opened(path, name).get_trials()]
+            assert now[: len(kept.get(name, []))] == kept.get(name, []), "a trial that was told is lost"
+            assert len(now) <= 6
+            kept[name] = now
+
+    command = "explore --study small.toml --storage a.journal --output a.html --trials 6 --json"
+    each_fault(run, tmp_path, command, fill, look, every)
+    assert [len(found) for found in kept.values()] == [6, 6]
+
+
+def test_an_answer_whose_report_cannot_be_written_is_printed(run, tmp_path, monkeypatch):
+    from accelmodel.report import exploration
+
+    def vanished(_):
+        place.rmdir()
+        return "<html></html>"
+
+    (tmp_path / "small.toml").write_text(STUDY, encoding="utf-8")
+    place = tmp_path / "place"
+    place.mkdir()
+    monkeypatch.setattr(exploration, "page", vanished)
+    code, out, err = run("explore --study small.toml --output place/a.html --trials 4 --json")
+    assert code == 2
+    assert json.loads(out)["report"] is None
+    last = err.splitlines()[-1]
+    assert last.startswith("accelmodel: place/a.html: cannot be written (No such file or directory)")
+    assert "kept: accelmodel-small.journal (the same command goes on from there)" in last
+
+
+def test_output_and_storage_are_looked_at_before_the_work(refused, tmp_path, monkeypatch):
+    from accelmodel.dse import explore
+
+    def worked(*_):
+        raise AssertionError("worked")
+
+    (tmp_path / "small.toml").write_text(STUDY, encoding="utf-8")
+    monkeypatch.setattr(explore, "enumerate_space", worked)
+    assert "choose another place with --output" in refused("explore --study small.toml --output no/a.html")
+    assert "choose another place with --storage" in refused("explore --study small.toml --storage no/a.journal")

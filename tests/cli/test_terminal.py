@@ -1,4 +1,4 @@
-"""What the commands write to files."""
+"""Tables as wide as a terminal is."""
 
 from __future__ import annotations
 
@@ -7,13 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-import accelmodel as am
 from accelmodel.cli import terminal
-
-
-def test_a_table_that_cannot_be_written(tmp_path):
-    with pytest.raises(am.SpecError, match="cannot be written"):
-        terminal.write_text(tmp_path / "nowhere" / "table.md", "")
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rawtables import HEADER, PLANNED, matmul_row, store
 
 from accelmodel.errors import SpecError
-from accelmodel.measured.rawtable import TABLES, read_run, runs, write_header
+from accelmodel.measured.rawtable import TABLES, read_run, runs, write_header, write_table
 
 
 def test_runs_are_found_at_any_depth_and_read_as_written(tmp_path):
@@ -53,3 +55,13 @@ def test_every_table_has_its_measured_columns_last():
     for columns in TABLES.values():
         assert [column.name for column in columns][-4:] == ["time_s", "low_s", "high_s", "note"]
         assert all(column.meaning for column in columns)
+
+
+@given(st.text(), st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")))
+@settings(max_examples=100)
+def test_any_name_and_note_are_read_back(tmp_path_factory, name, note):
+    folder = store(tmp_path_factory.mktemp("run"), {**HEADER, "device_name": name, "command": note})
+    write_table(folder, "matmul", [{**matmul_row(1, 512, 512, 1e-6), "note": note}])
+    found = read_run(folder)
+    assert (found.header["device_name"], found.header["command"]) == (name, note)
+    assert found.tables["matmul"][0]["note"] == note

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import tomllib
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import accelmodel as am
 from accelmodel.dse.study import load_study
@@ -66,3 +69,13 @@ def test_a_new_study_is_read(tmp_path):
 def test_without_a_neighbour_they_are_listed():
     with pytest.raises(SpecError, match=r"--like: .*mi300x"):
         new_file("device", "new", "")
+
+
+@given(st.text())
+@settings(max_examples=25)
+def test_any_name_stands_in_a_new_file(name):
+    """Quotes, backslashes, ends of lines and letters of any kind."""
+    assert tomllib.loads(new_file("device", name, "h100-sxm"))["sources"]["data-sheet"]["title"].endswith(name)
+    default = tomllib.loads(new_file("link", name, "pcie4-x16"))["default"]
+    assert default["locator"] == f"as pcie4-x16; not known of {name}"
+    assert "study" in tomllib.loads(new_file("study", name, "preserve-l2"))

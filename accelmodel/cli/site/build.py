@@ -15,8 +15,10 @@ from accelmodel import __version__
 from accelmodel.cli.site import examples, pages
 from accelmodel.cli.site.tables import PACKAGE, reports
 from accelmodel.errors import SpecError
+from accelmodel.output import make_folder, writable, write
 from accelmodel.specs import facts
 
+START = "index.html"
 #: what the extra ``docs`` brings
 NEEDED = ("sphinx", "myst_parser", "furo", "latex2mathml")
 CONFIG: dict[str, Any] = {
@@ -144,6 +146,8 @@ def build(output: Path, progress: Callable[[str, int, int], None], strict: bool 
         raise SpecError(
             f"{', '.join(absent)} not installed; pip install 'accelmodel[docs]' brings Sphinx and its theme"
         )
+    make_folder(output, "--output")
+    writable(output / START, "--output")
     with tempfile.TemporaryDirectory() as scratch:
         sources = Path(scratch) / "sources"
         pages.write(sources)
@@ -153,12 +157,18 @@ def build(output: Path, progress: Callable[[str, int, int], None], strict: bool 
             folder.mkdir()
             path.write_text(examples.with_outputs(path.read_text(encoding="utf-8"), folder), encoding="utf-8")
             progress("examples", len(asked), 1)
-        try:
-            output.mkdir(parents=True, exist_ok=True)
-            warnings = _sphinx(sources, output, Path(scratch) / "doctrees")
-        except OSError as error:
-            raise SpecError(f"{output}: cannot be written ({error.strerror}); choose another --output") from None
+        built = Path(scratch) / "site"
+        warnings = _sphinx(sources, built, Path(scratch) / "doctrees")
+        _put(built, output)
         progress("Sphinx", 1, 1)
     if strict and warnings:
         raise SpecError(f"Sphinx warns: {warnings}")
-    return output.resolve() / "index.html"
+    return output.resolve() / START
+
+
+def _put(built: Path, output: Path) -> None:
+    """Copy a site into its folder, the start page last: where that is there, so is all that it leads to."""
+    files = sorted(path.relative_to(built) for path in built.rglob("*") if path.is_file())
+    for name in sorted(files, key=lambda each: each == Path(START)):
+        make_folder((output / name).parent, "--output")
+        write(output / name, (built / name).read_bytes(), "--output")
