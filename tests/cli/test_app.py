@@ -53,7 +53,7 @@ def test_a_line_says_when_something_is_compiled(run, monkeypatch):
 
     monkeypatch.setattr(specs, "known", compiles)
     code, out, err = run("list", "--json")
-    assert (code, json.loads(out)) == (0, {})
+    assert (code, json.loads(out)) == (0, {"accelmodel_version": __version__})
     assert err == "accelmodel: compiling step.evaluate, once on this machine; `accelmodel warm-up` does it ahead\n"
     assert jit._listeners == []
 

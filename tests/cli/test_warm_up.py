@@ -16,10 +16,9 @@ BENCHMARK = {"two_fronts.meet_many", "two_fronts.meet_traced_many"}
 def test_it_compiles_every_kernel_and_says_where_they_are(run):
     modules = (batching, disaggregated, step, two_front_policies, two_fronts)
     kernels = {each.name: each for module in modules for each in vars(module).values() if isinstance(each, Kernel)}
-    code, out, err = run("warm-up", "--json")
+    code, out, _ = run("warm-up", "--json")
     found = json.loads(out)
     assert code == 0
-    assert all(stage in err for stage in warm_up.STAGES)
     assert found["folder"] == str(compile_cache.folder())
     assert {name for name, each in kernels.items() if not each.is_compiled} <= BENCHMARK
     assert all(compile_cache.holds(name) for name in kernels.keys() - BENCHMARK)
