@@ -47,6 +47,7 @@ from .specs.load import provenance as provenance
 from .specs.prices import offers as offers
 from .specs.prices import read_prices as read_prices
 from .specs.workload import Workload as Workload
+from .sweeps.run import sweep as sweep
 from .units import parse as parse
 from .units import show as show
 from .validation.calibrated import calibrate as calibrate
