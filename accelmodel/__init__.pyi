@@ -32,6 +32,7 @@ from .kvcache.recompute import hidden_states as hidden_states
 from .kvcache.recompute import partial_recomputation as partial_recomputation
 from .kvcache.traces import random_trace as random_trace
 from .kvcache.traces import read_trace as read_trace
+from .report.sweep_figures import draw as draw
 from .serving.serve import serve as serve
 from .specs.given import cluster as cluster
 from .specs.given import override as override

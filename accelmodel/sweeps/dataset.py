@@ -43,7 +43,7 @@ def attributes(grid: Grid, digest: str, reasons: Iterable[str]) -> dict[str, str
     """Return what an answer says of itself, all of it text: the question, what stands behind it, what is missing."""
     question = grid.question
     specs = {f"{part} {word}": spec for (part, word), spec in question.specs.items()}
-    fixed = {field.full: value for field, value in question.fixed.items() if value != "" and np.all(value != np.inf)}
+    fixed = {field.full: value for field, value in question.fixed.items()}
     return {
         **behind(specs),
         "command": question.head.command,

@@ -95,7 +95,7 @@ def check(grid: Grid, path: Path) -> None:
     )
     if path.suffix == ".nc" and largest > NETCDF_MOST:
         raise SpecError(
-            f"{path}: a variable takes {show(largest, 'B')}, and a NetCDF 3 file holds {show(NETCDF_MOST, 'B')} of each; "
+            f"{path}: a variable takes {show(largest, 'B')}, a NetCDF 3 file holds {show(NETCDF_MOST, 'B')} of each; "
             "write to .zarr, or narrow an axis"
         )
     replaceable(path)
@@ -119,7 +119,7 @@ def replaceable(path: Path) -> None:
             raise SpecError(f"{path}: is there and no Zarr store; choose another place with --output")
         if path.exists() and not os.access(path, os.W_OK):
             raise SpecError(f"{path}: is read-only; choose another place with --output")
-        beside = _beside(path)
+        beside = path.parent / f".{uuid.uuid4().hex}.part"
         try:
             with open(beside, "xb") as file:
                 file.write(bytes(4096))
@@ -136,37 +136,16 @@ def failed(path: Path, error: OSError | ValueError, rest: str = "") -> SpecError
     return SpecError(f"{path}: cannot be written ({reason}); {rest or 'choose another place with --output'}")
 
 
-def _beside(path: Path) -> Path:
-    return path.parent / f".{uuid.uuid4().hex}.part"
+def write(grid: Grid, parts: Parts, attrs: dict[str, str], path: Path, folder: Path) -> None:
+    """Write an answer whole: in a folder beside its place first, then in it.  OSError if it cannot be written.
 
-
-def write(grid: Grid, parts: Parts, attrs: dict[str, str], path: Path) -> None:
-    """Write an answer whole: beside its place first, then in it.  OSError if it cannot be written."""
-    beside = _beside(path)
-    try:
-        FORMATS[path.suffix](grid, parts, attrs, beside)
-        _replace(beside, path)
-    finally:
-        _remove(beside)
-
-
-def _replace(beside: Path, path: Path) -> None:
-    """Put a file or a folder in the place of another; a folder cannot be replaced in one step, so the old one steps aside."""
-    if not path.is_dir():
-        os.replace(beside, path)
-        return
-    old = _beside(path)
-    os.replace(path, old)
-    os.replace(beside, path)
-    _remove(old)
-
-
-def _remove(path: Path) -> None:
+    A folder cannot be replaced in one step: the old one steps aside, into the folder that goes when all is done.
+    """
+    made = folder / f".{uuid.uuid4().hex}{path.suffix}"
+    FORMATS[path.suffix](grid, parts, attrs, made)
     if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with contextlib.suppress(OSError):
-            path.unlink()
+        os.replace(path, folder / f".{uuid.uuid4().hex}.old")
+    os.replace(made, path)
 
 
 def read(path: Path) -> xr.Dataset:
@@ -175,5 +154,5 @@ def read(path: Path) -> xr.Dataset:
 
     lazily: dict[str, Any] = {"chunks": {}} if find_spec("dask") else {"chunks": None}
     if path.suffix == ".zarr":
-        return xr.open_zarr(path, **lazily)
+        return xr.open_dataset(path, engine="zarr", consolidated=True, **lazily)
     return xr.open_dataset(path, engine="scipy", **lazily)

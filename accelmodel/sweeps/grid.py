@@ -94,7 +94,7 @@ class Grid:
 
 def _word_length(grid: Grid) -> int:
     """Return the letters that a word of an answer may have."""
-    return max((len(name) for names in ([_LONGEST], *grid.labels.values()) for name in names))
+    return max(len(name) for names in ([_LONGEST], *grid.labels.values()) for name in names)
 
 
 def cut(question: Question, most: int) -> tuple[int, ...]:

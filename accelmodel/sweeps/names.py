@@ -47,6 +47,8 @@ class Field:
         Whether each value is a question of its own, which no compiled loop runs over.
     default : float or str, optional
         Its value where none is given.
+    optional : bool
+        Whether it may be left out without a default.
     """
 
     part: str
@@ -55,6 +57,7 @@ class Field:
     words: tuple[str, ...] = ()
     whole: bool = False
     default: float | str | None = None
+    optional: bool = False
 
     @property
     def full(self) -> str:
@@ -141,4 +144,4 @@ def _of_spec(part: str, name: str) -> Field:
     found = Field(part, name, kind.quantity)
     if kind.quantity is None:
         raise SpecError(f"{found.full}: is no number, so it cannot be swept; write a file that says it")
-    return replace(found, whole=part == "tier")
+    return replace(found, whole=part in ("model", "tier"))

@@ -16,7 +16,9 @@ from pydantic import BaseModel, ConfigDict
 from accelmodel.errors import SpecError, brief, listed, unknown
 from accelmodel.specs import facts
 from accelmodel.specs.find import path_of, seen_from
+from accelmodel.specs.hardware import Device
 from accelmodel.specs.load import load
+from accelmodel.specs.names import canonical
 from accelmodel.sweeps.calls import Command
 from accelmodel.sweeps.commands import COMMANDS
 from accelmodel.sweeps.names import KINDS, Field, finder
@@ -162,7 +164,7 @@ def _flattened(table: Any, prefix: str = "") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in table.items():
         name = f"{prefix}{key}"
-        if isinstance(value, Mapping) and not (value and set(value) <= _RANGE):
+        if isinstance(value, Mapping) and value and not set(value) & _RANGE:
             found |= _flattened(value, f"{name}.")
         else:
             found[name] = value
@@ -236,7 +238,36 @@ def read(content: Mapping[str, Any], where: str, beside: Path | None = None, bar
     specs = {} if faults else _specs(fixed, axes, beside, where, faults)
     if faults:
         raise listed(faults)
-    return Question(asked.sweep, tuple(axes), fixed, specs, beside.stem if beside else "sweep")
+    found = Question(asked.sweep, tuple(axes), fixed, specs, beside.stem if beside else "sweep")
+    _check_figure(found, where)
+    return found
+
+
+def _check_figure(question: Question, where: str) -> None:
+    """Raise SpecError if a figure asks for what the answer has not, or does not say where on an axis it is drawn."""
+    figure = question.head.figure
+    if figure is None:
+        return
+    variables = question.command.variables
+    if figure.y not in variables:
+        raise SpecError(f"{where}: sweep.figure.y: {unknown('variable', figure.y, variables)}")
+    sizes = {axis.dim: len(axis.values) for axis in question.axes} | dict.fromkeys(variables[figure.y].over, 2)
+    drawn = {"x": [figure.x], "lines": figure.lines, "at": list(figure.at)}
+    for key, names in drawn.items():
+        for name in names:
+            if one_word(name) not in sizes:
+                raise SpecError(f"{where}: sweep.figure.{key}: {unknown('axis', one_word(name), sizes)}")
+    placed = {one_word(name) for names in drawn.values() for name in names}
+    for name, size in sizes.items():
+        if name not in placed and size > 1:
+            raise SpecError(
+                f"{where}: sweep.figure: {name} has several values; add it to lines, or a value of it to at"
+            )
+
+
+def one_word(name: str) -> str:
+    """Return the name that an axis has in an answer by the name that a file calls it: ``l2_capacity``."""
+    return finder((), ("device",))(name).dim if canonical(Device, name) else name.replace(".", "_")
 
 
 def _named(asked: Asked, command: Command, where: str) -> tuple[dict[str, Field], list[str]]:
@@ -292,7 +323,7 @@ def _complete(fixed: dict[Field, Any], axes: list[Axis], command: Command, where
             continue
         if field.default is not None:
             fixed[field] = field.default
-        elif field.part == "" and field.name != "devices":
+        elif not field.optional:
             unit = "" if field.unit == "1" else f", in {field.unit}"
             faults.append(f"{where}: fixed.{field.full}: is missing; add it under [fixed] or [axes]{unit}")
 
@@ -322,6 +353,25 @@ def _specs(
             if part not in words and (part, name) not in found:
                 found[part, name] = load("link", name)
     return found
+
+
+def sweep_schema() -> dict[str, Any]:
+    """Return the JSON schema (draft 2020-12) of a sweep's file; names of fields are those of ``accelmodel docs``.
+
+    Examples
+    --------
+    >>> sorted(sweep_schema()["properties"])
+    ['axes', 'fixed', 'sweep']
+    """
+    schema = Asked.model_json_schema()
+    head = schema["$defs"]["Head"]["properties"]
+    head["command"] |= {"enum": list(COMMANDS), "description": "what is asked of each point"}
+    axis = schema["properties"]["axes"].pop("additionalProperties")
+    listed_values = {"type": "array", "minItems": 1, "description": "the values of the axis"}
+    # l2.capacity = { … } in TOML is a table inside a table
+    inside = {"type": "object", "additionalProperties": {"anyOf": [axis, listed_values]}}
+    schema["properties"]["axes"]["additionalProperties"] = {"anyOf": [axis, listed_values, inside]}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "accelmodel sweep"}
 
 
 def load_sweep(name: str) -> Question:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -37,14 +37,14 @@ _FIELDS: tuple[Field, ...] = (
     plain("percentile", Quantity(gt=0.0, le=99.999), whole=True, default=95.0),
     plain("weight_bits", _BITS, whole=True, default=16.0),
     plain("kv_bits", _BITS, whole=True, default=16.0),
-    plain("max_price", Quantity("USD/s", gt=0.0, le=1e6), whole=True, default=math.inf),
+    plain("max_price", Quantity("USD/s", gt=0.0, le=1e6), whole=True, optional=True),
     plain("most_instances", _OR_NONE, whole=True, default=0.0),
     plain("region", default="us-east-1"),
     plain("price_kind", words=("on-demand", "spot", "reserved"), default="on-demand"),
     plain("offload", words=("infersave", "none", "flexgen", "kvpr"), default="infersave"),
     plain("time_model", words=("physical", "as-published"), default="physical"),
-    plain("engine", default=""),
-    *(Field("slo", name, quantity, whole=True, default="") for name, quantity in _LEVELS.items()),
+    plain("engine", optional=True),
+    *(Field("slo", name, quantity, whole=True, optional=True) for name, quantity in _LEVELS.items()),
 )
 
 
@@ -63,14 +63,14 @@ def instances(at: At) -> Mapping[str, Any]:
     import xarray as xr
 
     given = at.of("")
-    slo = Slo(**{name: level for name, level in at.of("slo").items() if level != ""})
+    slo = Slo(**at.of("slo"))
     rate = given["rate"]
     engine = load("engine", at.word("engine") or (STREAM if rate else STATIC))
     setup = Setup(engine, at.word("offload"), given["weight_bits"], given["kv_bits"])
     most = int(given["most_instances"]) or int(_MOST if rate else 1)
     counts = {name: int(given[name]) for name in ("input", "output", "batch", "requests")}
     inputs = Inputs(
-        at.model(), slo=slo, rate=rate, percentile=given["percentile"], max_price=given["max_price"] * HOUR,
+        at.model(), slo=slo, rate=rate, percentile=given["percentile"], max_price=given.get("max_price", math.inf) * HOUR,
         most_instances=most, time_model=at.word("time_model"), **counts,
     )  # fmt: skip
     rows = rank(inputs, _market(at), [setup])
@@ -111,7 +111,7 @@ def _cost(row: Row) -> float:
     return row.copies * row.price.per_hour / HOUR / rate if rate > 0.0 else math.nan
 
 
-_OF_ROW = {
+_OF_ROW: dict[str, Callable[[Row], Any]] = {
     "tps_total": lambda row: _reached(row, "tps_total"),
     "tps_output": lambda row: _reached(row, "tps_output"),
     "ttft": lambda row: _reached(row, "ttft_s"),

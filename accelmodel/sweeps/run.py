@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import multiprocessing
 import os
@@ -17,7 +18,7 @@ from accelmodel.errors import Infeasible, SpecError, brief
 from accelmodel.sweeps import formats
 from accelmodel.sweeps.dataset import attributes, whole
 from accelmodel.sweeps.digest import digest_of
-from accelmodel.sweeps.grid import MOST_REASONS, Arrays, Grid, Place, runs, evaluate, grid_of
+from accelmodel.sweeps.grid import MOST_REASONS, Arrays, Grid, Place, evaluate, grid_of, runs
 from accelmodel.sweeps.lazily import lazy
 from accelmodel.sweeps.question import Question, load_sweep, read
 from accelmodel.sweeps.store import Store, folder_of, opened, others
@@ -143,6 +144,7 @@ def sweep(
             return lazy(grid)
         return _in_memory(grid, expected, (workers, scheduler), told)
     path = Path(output)
+    path = Path(os.path.realpath(path)) if path.is_symlink() else path
     formats.check(grid, path)
     digest = digest_of(grid)
     try:
@@ -203,7 +205,7 @@ def _kept(store: Store, path: Path, where: tuple[int, str | None], told: Progres
     if not feasible and reasons:
         raise Infeasible(f"no point can be: {next(iter(reasons))}")
     attrs = attributes(grid, store.digest, list(reasons)[:MOST_REASONS])
-    formats.write(grid, _parts(store), attrs, path)
+    formats.write(grid, _parts(store), attrs, path, store.folder)
     found = whole(grid, _parts(store), attrs) if path.suffix == ".csv" else formats.read(path)
     store.drop()
     return found
@@ -230,14 +232,14 @@ def _computed(
         return
     with _executor(workers, scheduler) as (pool, count):
         waiting = iter(numbers)
-        running = {pool.submit(evaluate, grid, grid.place(number)): number for number, _ in zip(waiting, range(count * _AHEAD))}  # fmt: skip
+        first = itertools.islice(waiting, count * _AHEAD)
+        running = {pool.submit(evaluate, grid, grid.place(number)): number for number in first}
         while running:
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 yield running.pop(future), future.result()
-                number = next(waiting, None)
-                if number is not None:
-                    running[pool.submit(evaluate, grid, grid.place(number))] = number
+                for more in itertools.islice(waiting, 1):
+                    running[pool.submit(evaluate, grid, grid.place(more))] = more
 
 
 @contextlib.contextmanager

@@ -17,13 +17,13 @@ from accelmodel.specs.quantities import Quantity
 from accelmodel.sweeps.calls import NUMBER, TRUTH, WORD, WORKLOAD, At, Command, Variable
 from accelmodel.sweeps.names import Field, of_workload, plain
 
-_DEVICES = plain("devices", Quantity(ge=1.0, le=1e9, whole=True), whole=True)
+_DEVICES = plain("devices", Quantity(ge=1.0, le=1e9, whole=True), whole=True, optional=True)
 _TECHNIQUE = (
     plain("technique", words=tuple(TECHNIQUES), default=BASELINE),
-    Field("technique", "threshold", Quantity(ge=0.0, le=16.0), whole=True),
-    Field("technique", "rule", words=tuple(RULES)),
+    Field("technique", "threshold", Quantity(ge=0.0, le=16.0), whole=True, optional=True),
+    Field("technique", "rule", words=tuple(RULES), optional=True),
 )
-_HARDWARE = (plain("model"), plain("device"), plain("link", default=""), plain("scale_out", default=""), _DEVICES)
+_HARDWARE = (plain("model"), plain("device"), plain("link", optional=True), plain("scale_out", optional=True), _DEVICES)
 _PARTS = ("device", "link", "scale_out", "model")
 _WORK = of_workload(WORKLOAD)
 _STEP = (*_HARDWARE, plain("phase", words=("prefill", "decode"), default="decode"), *_WORK, *_TECHNIQUE)
@@ -39,7 +39,8 @@ def _inputs(at: At) -> Any:
 def step(at: At) -> Mapping[str, Any]:
     """Time whole steps: totals only, at the kernel's speed."""
     inputs = _inputs(at)
-    return {**totals(inputs, at.technique()), "feasible": inputs.fits}
+    found = totals(inputs, at.technique())
+    return {**{str(name): value for name, value in found.items()}, "feasible": inputs.fits}
 
 
 def operators(at: At) -> Mapping[str, Any]:
@@ -74,7 +75,7 @@ def request(at: At) -> Mapping[str, Any]:
     """Time whole requests: a prefill and all decode steps after it."""
     parts, held = _prepared(at)
     found = run_request(parts, at.technique()).rename(step_time="time")
-    return {**found, "feasible": held}
+    return {**{str(name): value for name, value in found.items()}, "feasible": held}
 
 
 def preserve(at: At) -> Mapping[str, Any]:

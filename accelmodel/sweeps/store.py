@@ -40,7 +40,8 @@ class Store:
         beside = self.folder / f".{uuid.uuid4().hex}"
         try:
             with open(beside, "xb") as file:
-                np.savez(file, **arrays, **{_DIGEST: np.array(self.digest), _REASONS: np.array(reasons, dtype=str)})
+                held: Any = {**arrays, _DIGEST: np.array(self.digest), _REASONS: np.array(reasons, dtype=str)}
+                np.savez(file, **held)
             os.replace(beside, self._path(number))
         except BaseException:
             with contextlib.suppress(OSError):
@@ -106,8 +107,10 @@ def opened(grid: Grid, digest: str, output: Path) -> Iterator[Store]:
     folder = folder_of(output, digest)
     with _locked(folder, output):
         for left in folder.glob(".*"):
-            if left.name != _LOCK:
-                left.unlink(missing_ok=True)
+            if left.is_dir():
+                shutil.rmtree(left)
+            elif left.name != _LOCK:
+                left.unlink()
         yield Store(grid, digest, folder)
 
 

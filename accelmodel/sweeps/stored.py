@@ -28,17 +28,17 @@ _LOADS = {
 }
 _FIELDS: tuple[Field, ...] = (
     *(plain(name) for name in ("model", "device", "tier")),
-    *(plain(name, default="") for name in ("link", "scale_out")),
+    *(plain(name, optional=True) for name in ("link", "scale_out")),
     plain("tokens", _COUNT),
-    plain("bandwidth", _RATE, default=""),
+    plain("bandwidth", _RATE, optional=True),
     plain("utilisation", Quantity(gt=0.0, le=1.0), default=1.0),
     plain("kv_bits", _BITS, whole=True, default=16.0),
     plain("weight_bits", _BITS, whole=True, default=16.0),
     plain("tp", _COUNT, whole=True, default=1.0),
     plain("compute_chunk", _COUNT, whole=True, default=512.0),
     plain("io_chunk", _COUNT, whole=True, default=128.0),
-    plain("stored", Quantity(ge=0.0, le=1e9, whole=True), whole=True, default=""),
-    *(plain(name, quantity, whole=True, default="") for name, quantity in _LOADS.items()),
+    plain("stored", Quantity(ge=0.0, le=1e9, whole=True), whole=True, optional=True),
+    *(plain(name, quantity, whole=True, optional=True) for name, quantity in _LOADS.items()),
 )
 
 
@@ -46,12 +46,8 @@ def cake(at: At) -> Mapping[str, Any]:
     """Time prompts by every policy, each call over lengths, bandwidths and shares of the engine."""
     given = at.of("")
     tier, tp = at.spec("tier"), int(given["tp"])
-    bandwidth = given["bandwidth"] if given.get("bandwidth", "") != "" else tier.bandwidth
-    axes = {
-        "tokens": given["tokens"],
-        "bandwidth": bandwidth,
-        "utilisation": given["utilisation"],
-    }
+    axes = {name: given[name] for name in _GRID if name in given}
+    axes.setdefault("bandwidth", tier.bandwidth)
     lists = {name: np.atleast_1d(np.asarray(axes[name], dtype=float)).tolist() for name in _GRID}
     inputs = Inputs(
         at.model(),
@@ -63,8 +59,8 @@ def cake(at: At) -> Mapping[str, Any]:
         weight_bits=given["weight_bits"],
         compute_chunk=given["compute_chunk"],
         io_chunk=given["io_chunk"],
-        stored=given["stored"] if given.get("stored", "") != "" else None,
-        loads={name: given[name] for name in _LOADS if given.get(name, "") != ""},
+        stored=given.get("stored"),
+        loads={name: given[name] for name in _LOADS if name in given},
     )
     curve = step_curve(inputs, given["kv_bits"])
     found = ttft_grid(
