@@ -87,7 +87,7 @@ class At:
         return policy(name, **{key: value for key, value in self.of("technique").items() if key in takes})
 
 
-def no_labels(calls: list[At]) -> dict[str, list[str]]:
+def no_labels(at: At) -> dict[str, list[str]]:
     """Return that variables have no axes of their own."""
     return {}
 
@@ -107,7 +107,7 @@ class Command:
     variables : mapping
         Name → what it holds.
     labels : callable
-        Labels of the axes that its variables have of their own, of all calls of a sweep.
+        Labels of the axes that its variables have of their own, in one call.
     chunk : int
         Points that are evaluated and kept at once.
     over_specs : bool
@@ -122,5 +122,5 @@ class Command:
     variables: Mapping[str, Variable]
     seconds: tuple[float, float]
     chunk: int = 1 << 17
-    labels: Callable[[list[At]], dict[str, list[str]]] = no_labels
+    labels: Callable[[At], dict[str, list[str]]] = no_labels
     over_specs: bool = True

@@ -98,7 +98,7 @@ def check(grid: Grid, path: Path) -> None:
             f"{path}: a variable takes {show(largest, 'B')}, a NetCDF 3 file holds {show(NETCDF_MOST, 'B')} of each; "
             "write to .zarr, or narrow an axis"
         )
-    replaceable(path)
+    _replaceable(path)
     needed = 2.0 * grid.point_bytes * grid.question.points
     free = shutil.disk_usage(path.parent).free
     if needed > free:
@@ -108,10 +108,12 @@ def check(grid: Grid, path: Path) -> None:
         )
 
 
-def replaceable(path: Path) -> None:
+def _replaceable(path: Path) -> None:
     """Raise SpecError if something stands under the name that must not be replaced, or nothing can be written there."""
     folder = path.suffix == ".zarr"
     try:
+        with contextlib.suppress(FileNotFoundError):
+            path.stat()  # says if no file can have that name
         if path.is_dir() and not folder:
             raise SpecError(f"{path}: is a folder; choose another place with --output")
         stores = (".zgroup", "zarr.json")

@@ -115,14 +115,29 @@ def grid_of(question: Question, chunk: int | None = None) -> Grid:
 
     Raises
     ------
-    SpecError
-        If a command cannot say the labels of its variables.
+    Infeasible
+        If no model can be cut as asked anywhere.
     """
-    whole = tuple(slice(0, size) for size in question.shape)
-    over = {name for variable in question.command.variables.values() for name in variable.over}
-    calls = [At(values, question.specs) for _, values in _calls(question, whole)] if over else []
-    labels = question.command.labels(calls)
-    return Grid(question, cut(question, chunk or question.head.chunk or question.command.chunk), labels)
+    found: dict[str, dict[str, None]] = {}
+    if any(variable.over for variable in question.command.variables.values()):
+        whole = tuple(slice(0, size) for size in question.shape)
+        for where, values in _calls(question, whole):
+            for own in _labels(question, where, values):
+                for name, labels in own.items():
+                    found[name] = found.get(name, {}) | dict.fromkeys(labels)
+        if not found:
+            raise Infeasible("no point can be: no model can be cut as asked; see tp, pp, ep, dp and prefix")
+    labels_of = {name: list(labels) for name, labels in found.items()}
+    return Grid(question, cut(question, chunk or question.head.chunk or question.command.chunk), labels_of)
+
+
+def _labels(question: Question, where: Place, values: Mapping[Field, Any]) -> Iterator[dict[str, list[str]]]:
+    """Yield the labels of the axes that variables have of their own, of those parts of a call that can be."""
+    try:
+        yield question.command.labels(At(values, question.specs))
+    except SpecError:
+        for part, fewer in _halves(question, where, values):
+            yield from _labels(question, part, fewer)
 
 
 def runs(question: Question, axis: Axis) -> bool:
@@ -139,7 +154,7 @@ def calls_in(question: Question, place: Place) -> int:
     return math.prod(n for n, axis in zip(lengths, question.axes, strict=True) if not runs(question, axis))
 
 
-def _calls(question: Question, place: Place) -> Iterator[tuple[tuple[slice, ...], dict[Field, Any]]]:
+def _calls(question: Question, place: Place) -> Iterator[tuple[Place, dict[Field, Any]]]:
     """Yield the calls of a place: where each lies in it, and the value or the labelled axis of each field."""
     import xarray as xr
 
@@ -170,9 +185,7 @@ def evaluate(grid: Grid, place: Place) -> tuple[Arrays, list[str]]:
     return out, list(reasons)[:MOST_REASONS]
 
 
-def _fill(
-    grid: Grid, out: Arrays, where: tuple[slice, ...], values: Mapping[Field, Any], reasons: dict[str, None]
-) -> None:
+def _fill(grid: Grid, out: Arrays, where: Place, values: Mapping[Field, Any], reasons: dict[str, None]) -> None:
     """Write the answer of one call; where it is refused, of its parts."""
     question = grid.question
     try:
@@ -192,9 +205,7 @@ def _fill(
         out[name][where] = _placed(found[name], sizes, variable, grid)
 
 
-def _halves(
-    question: Question, where: tuple[slice, ...], values: Mapping[Field, Any]
-) -> Iterator[tuple[tuple[slice, ...], dict[Field, Any]]]:
+def _halves(question: Question, where: Place, values: Mapping[Field, Any]) -> Iterator[tuple[Place, dict[Field, Any]]]:
     """Yield both halves of a call along the first axis that decides whether it is refused; none where there is none."""
     for i, axis in enumerate(question.axes):
         value = values[axis.field]

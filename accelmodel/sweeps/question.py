@@ -77,12 +77,12 @@ class Range(_Table):
         elif None in ends or (self.step is None) == (self.points is None):
             raise SpecError(f"{where}: give a list, or from, to and either step or points")
         else:
-            found = [field.value(each, where, True) for each in self._range(field, where, bare)]
+            return self._range(field, where, bare)
         if len(set(found)) != len(found):
             raise SpecError(f"{where}: holds a value twice; give each once")
         return np.array(found, dtype=object if field.quantity is None else float)
 
-    def _range(self, field: Field, where: str, bare: bool) -> list[float]:
+    def _range(self, field: Field, where: str, bare: bool) -> npt.NDArray[Any]:
         low, high = (field.number(each, where, bare) for each in (self.first, self.to))
         if not high > low:
             raise SpecError(f"{where}: from {brief(self.first)} to {brief(self.to)} does not rise")
@@ -100,7 +100,11 @@ class Range(_Table):
             values = (np.geomspace if self.scale == "log" else np.linspace)(low, high, self.points or 2)
         if field.quantity is not None and field.quantity.whole:
             values = np.unique(np.round(values))
-        return [float(each) for each in values]
+        for end in (values[0], values[-1]):
+            field.value(float(end), where, True)
+        if len(values) > 2 and not (np.diff(values) > 0.0).all():
+            raise SpecError(f"{where}: has points closer than numbers can be; take fewer")
+        return values
 
 
 class Asked(_Table):

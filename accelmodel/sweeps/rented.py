@@ -67,10 +67,11 @@ def instances(at: At) -> Mapping[str, Any]:
     rate = given["rate"]
     engine = load("engine", at.word("engine") or (STREAM if rate else STATIC))
     setup = Setup(engine, at.word("offload"), given["weight_bits"], given["kv_bits"])
+    dearest = given.get("max_price", math.inf) * HOUR
     most = int(given["most_instances"]) or int(_MOST if rate else 1)
     counts = {name: int(given[name]) for name in ("input", "output", "batch", "requests")}
     inputs = Inputs(
-        at.model(), slo=slo, rate=rate, percentile=given["percentile"], max_price=given.get("max_price", math.inf) * HOUR,
+        at.model(), slo=slo, rate=rate, percentile=given["percentile"], max_price=dearest,
         most_instances=most, time_model=at.word("time_model"), **counts,
     )  # fmt: skip
     rows = rank(inputs, _market(at), [setup])
@@ -89,11 +90,9 @@ def instances(at: At) -> Mapping[str, Any]:
     }
 
 
-def names(calls: list[At]) -> dict[str, list[str]]:
-    """Return the names of all instances that any call is offered."""
-    markets = {(at.word("region"), at.word("price_kind")): at for at in calls}
-    found = [instance.name for at in markets.values() for instance, _ in _market(at)]
-    return {"instance": list(dict.fromkeys(found))}
+def names(at: At) -> dict[str, list[str]]:
+    """Return the names of the instances on offer."""
+    return {"instance": [instance.name for instance, _ in _market(at)]}
 
 
 def _fits(row: Row) -> bool:

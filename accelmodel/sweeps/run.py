@@ -144,8 +144,8 @@ def sweep(
             return lazy(grid)
         return _in_memory(grid, expected, (workers, scheduler), told)
     path = Path(output)
-    path = Path(os.path.realpath(path)) if path.is_symlink() else path
     formats.check(grid, path)
+    path = Path(os.path.realpath(path)) if path.is_symlink() else path
     digest = digest_of(grid)
     try:
         with opened(grid, digest, path) as store:
@@ -255,7 +255,7 @@ def _executor(workers: int, scheduler: str | None) -> Iterator[tuple[Executor, i
     from distributed import Client
 
     try:
-        client = Client(scheduler, timeout="10s")
+        client = Client(scheduler, timeout="10s", set_as_default=False)
     except (OSError, ValueError) as error:
         raise SpecError(f"scheduler {scheduler!r}: cannot be reached ({error}); give it as tcp://HOST:8786") from None
     with client, client.get_executor() as pool:

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
-from accelmodel.errors import SpecError
 from accelmodel.inference.operators import operator_table
 from accelmodel.inference.policies import TECHNIQUES
 from accelmodel.inference.request import BASELINE, FUSED, PHASES, fits, prepare_request, run_request
-from accelmodel.inference.step import evaluate, prepare, totals
+from accelmodel.inference.step import Inputs, evaluate, prepare, totals
 from accelmodel.laws.prefetch import RULES
 from accelmodel.specs.given import workload
 from accelmodel.specs.quantities import Quantity
+from accelmodel.specs.workload import Phase, Workload
 from accelmodel.sweeps.calls import NUMBER, TRUTH, WORD, WORKLOAD, At, Command, Variable
 from accelmodel.sweeps.names import Field, of_workload, plain
 
@@ -31,9 +31,12 @@ _LENGTHS = tuple(each for each in _WORK if each.name != "prefix")
 _REQUEST = (*_HARDWARE, plain("phase", words=PHASES, default=PHASES[0]), *_LENGTHS, *_TECHNIQUE)
 
 
-def _inputs(at: At) -> Any:
-    work = workload(phase=cast(Any, at.word("phase")), **at.work())
-    return prepare(at.model(), at.cluster(), work)
+def _work(at: At) -> Workload:
+    return workload(phase=cast("Phase", at.word("phase")), **at.work())
+
+
+def _inputs(at: At) -> Inputs:
+    return prepare(at.model(), at.cluster(), _work(at))
 
 
 def step(at: At) -> Mapping[str, Any]:
@@ -49,16 +52,9 @@ def operators(at: At) -> Mapping[str, Any]:
     return {name: found[name] for name in _OPERATORS}
 
 
-def operator_names(calls: list[At]) -> dict[str, list[str]]:
-    """Return the operators of all calls, those of one step in its order."""
-    found: dict[str, None] = {}
-    for at in calls:
-        work = workload(phase=cast(Any, at.word("phase")), **at.work())
-        try:
-            found |= dict.fromkeys(operator_table(at.model(), work).names)
-        except SpecError:  # a model that cannot be cut so has no rows
-            continue
-    return {"operator": list(found)}
+def operator_names(at: At) -> dict[str, list[str]]:
+    """Return the operators of a step, in its order."""
+    return {"operator": list(operator_table(at.model(), _work(at)).names)}
 
 
 def _prepared(at: At) -> tuple[Any, Any]:

@@ -52,7 +52,7 @@ class Store:
         """Return a chunk; None where it is not there, not whole, or answers something else."""
         place = self.grid.place(number)
         try:
-            with np.load(self._path(number), allow_pickle=False) as file:
+            with open(self._path(number), "rb") as raw, np.load(raw, allow_pickle=False) as file:
                 found = {name: file[name] for name in file.files}
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None

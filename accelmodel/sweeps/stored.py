@@ -77,7 +77,7 @@ def cake(at: At) -> Mapping[str, Any]:
     return {name: found[name] for name in _VARIABLES if name != "feasible"} | {"feasible": True}
 
 
-def policies(calls: list[At]) -> dict[str, list[str]]:
+def policies(at: At) -> dict[str, list[str]]:
     """Return the policies, which are the same in all calls."""
     return {"policy": list(NAMES)}
 
