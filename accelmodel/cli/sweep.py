@@ -44,21 +44,29 @@ Pictured = Annotated[Path | None, typer.Option("--figure", help="Page of the fil
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Give what draws progress: bars on a terminal, elsewhere a line now and then; nothing in the first second."""
+def _progress(expected: run.Estimate) -> Iterator[Callable[[str, int, int], None]]:
+    """Give what tells the estimate before the work, and then how far it is.
+
+    Bars on a terminal, elsewhere a line now and then; nothing of what takes no second.
+    """
     if sys.stderr.isatty():
+        sys.stderr.write(f"{expected.words()}\n")
         with progress_bars() as advance:
             yield advance
         return
+    told = expected.seconds <= _BEFORE
     begun = time.monotonic()
     next_at = begun + _BEFORE
     done = 0
 
     def tell(stage: str, total: int, more: int) -> None:
-        nonlocal done, next_at
+        nonlocal done, next_at, told
+        if not told:
+            sys.stderr.write(f"{expected.words()}\n")
+            told = True
         done += more
         now = time.monotonic()
-        if now >= next_at:
+        if now >= next_at and done < total:
             sys.stderr.write(f"{done} of {total} {stage} after {now - begun:.0f} s\n")
             sys.stderr.flush()
             next_at = now + _QUIET
@@ -147,14 +155,12 @@ def sweep_command(
     picture = _picture(question, path, figure)
     grid = grid_of(question, chunk)
     expected = run.estimate(grid, workers)
-    if expected.seconds > _BEFORE or sys.stderr.isatty():
-        sys.stderr.write(f"{expected.words()}\n")
     for folder in run.left_behind(question, path, chunk)[1]:
         sys.stderr.write(
             f"{folder} holds chunks of another question, or of files as they were; remove it if it is not needed\n"
         )
     try:
-        with _progress() as tell:
+        with _progress(expected) as tell:
             found = run.sweep(
                 question, output=path, chunk=chunk, workers=workers, scheduler=scheduler, most=most, progress=tell
             )

@@ -24,6 +24,8 @@ Place: TypeAlias = tuple[slice, ...]
 _DECIDING = ("tp", "pp", "ep", "dp", "prefix", "context", "batch")
 #: a word of an answer takes at least as much room
 _LONGEST = "sixteen letters."
+#: kind of a variable → what it holds where there is no answer
+_NOTHING = {"f": np.nan, "b": False, "U": ""}
 #: reasons that an answer tells
 MOST_REASONS = 20
 
@@ -203,6 +205,11 @@ def _fill(grid: Grid, out: Arrays, where: Place, values: Mapping[Field, Any], re
     }
     for name, variable in question.command.variables.items():
         out[name][where] = _placed(found[name], sizes, variable, grid)
+    # what does not fit is timed along an axis and refused alone: no number then, whatever else is in its call
+    refused = ~out["feasible"][where]
+    if refused.any():
+        for values_of in (out[name][where] for name in out):
+            values_of[refused] = _NOTHING[values_of.dtype.kind]
 
 
 def _halves(question: Question, where: Place, values: Mapping[Field, Any]) -> Iterator[tuple[Place, dict[Field, Any]]]:

@@ -23,7 +23,7 @@ def test_each_point_is_a_ranking(warm):
             assert bool(mine.meets) is row["feasible"]
             if row["cost_usd_per_million_tokens"] is not None:
                 assert float(mine.cost_per_token) == pytest.approx(row["cost_usd_per_million_tokens"] * 1e-6, rel=1e-12)
-                assert float(mine.tpot) == row["tpot_s"]
+                assert float(mine.tpot) == pytest.approx(row["tpot_s"], rel=1e-12)
         cheapest = min(
             (row for row in door["rows"] if row["feasible"]), key=lambda row: row["cost_usd_per_million_tokens"]
         )

@@ -11,6 +11,11 @@ FIXED = {"device": "ascend-910b2", "tp": 8, "weight_bits": 8.0, "activation_bits
 MODELS = ["llama-3-8b", "mixtral-8x7b"]
 
 
+def alike(one, other):
+    """Calls of other lengths may add in another order."""
+    return np.allclose(one, other, rtol=1e-12, atol=0.0)
+
+
 def asked(command, fixed, axes):
     return am.sweep({"sweep": {"command": command}, "fixed": fixed, "axes": axes})
 
@@ -20,8 +25,8 @@ def test_preserve_is_what_speedups_answers(warm):
     bits = {name: FIXED[name] for name in ("weight_bits", "activation_bits", "kv_bits")}
     door = am.speedups(MODELS, "ascend-910b2", [8], [1, 8], [2048, 8192], precision=bits).isel(tp=0)
     for name in ("baseline", "fused", "speedup", "prefetched_bytes"):
-        assert np.array_equal(found[name].values, door[name].transpose("model", "batch", "context").values), name
-    assert np.array_equal(found.time.values, door.preserve.transpose("model", "batch", "context").values)
+        assert alike(found[name].values, door[name].transpose("model", "batch", "context").values), name
+    assert alike(found.time.values, door.preserve.transpose("model", "batch", "context").values)
     assert found.feasible.all()
 
 
@@ -30,8 +35,8 @@ def test_a_request_is_the_time_of_its_technique(warm):
     fixed = {**FIXED, "model": "llama-3-8b", "batch": 4}
     found = asked("request", fixed, axes)
     compared = asked("preserve", fixed, {"context": axes["context"]})
-    assert np.array_equal(found.time.sel(technique="none").values, compared.baseline.values)
-    assert np.array_equal(found.time.sel(technique="preserve").values, compared.time.values)
+    assert alike(found.time.sel(technique="none").values, compared.baseline.values)
+    assert alike(found.time.sel(technique="preserve").values, compared.time.values)
 
 
 def test_operators_are_those_of_each_model(warm):
@@ -44,7 +49,7 @@ def test_operators_are_those_of_each_model(warm):
         mine = found.sel(model=model)
         there = mine.sel(operator=alone.operator.values)
         for name in ("time", "lower", "upper", "flops", "link_bytes", "count"):
-            assert np.array_equal(there[name].values, alone[name].transpose("l2_capacity", "operator").values), name
+            assert alike(there[name].values, alone[name].transpose("l2_capacity", "operator").values), name
         assert there.bound.values.tolist() == alone.bound.transpose("l2_capacity", "operator").values.tolist()
         others = [name for name in found.operator.values if name not in alone.operator.values]
         assert float(mine.time.sel(operator=others).sum()) == 0.0
