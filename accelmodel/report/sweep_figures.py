@@ -37,9 +37,10 @@ _PER_MILLION = "USD/token"
 
 
 class Line(TypedDict):
-    """One line of a figure: its name, and its points in SI."""
+    """One line of a figure: its name, its place on the axes of lines, and its points in SI."""
 
     name: str
+    place: tuple[int, ...]
     x: list[Any]
     y: list[float]
 
@@ -73,7 +74,7 @@ def line_points(
         one = values.isel(dict(zip(lines, each, strict=True))).load()
         words = ", ".join(_words(one[name]) for name in lines)
         kept = one.notnull().values
-        found.append({"name": words, "x": one[x].values[kept].tolist(), "y": one.values[kept].tolist()})
+        found.append({"name": words, "place": each, "x": one[x].values[kept].tolist(), "y": one.values[kept].tolist()})
     return found
 
 
@@ -83,8 +84,7 @@ def _words(label: xr.DataArray) -> str:
     if isinstance(value, str):
         return value
     unit = label.attrs.get("units", "1")
-    name = str(label.attrs.get("long_name", label.name))
-    return f"{name} {show(float(value), unit)}"
+    return f"{_named(label)} {show(float(value), unit)}"
 
 
 def _scale(values: list[float], unit: str) -> tuple[float, str]:
@@ -124,24 +124,34 @@ def line_figure(result: xr.Dataset, y: str, x: str, lines: list[Line]) -> go.Fig
         showlegend=len(lines) > 1,
         legend={"orientation": "v", "x": 1.01, "xanchor": "left", "y": 1.0, "yanchor": "top"},
     )
-    for i, line in enumerate(lines):
+    for line, (colour, dash) in zip(lines, _strokes(lines), strict=True):
         places = line["x"] if wide == 1.0 else (np.array(line["x"]) / wide).tolist()
-        colour = _COLOURS[i % len(_COLOURS)]
         drawn.add_trace(
             go.Scatter(
                 x=places,
                 y=(np.array(line["y"]) / tall).tolist(),
                 name=line["name"] or _named(result[y]),
                 mode="lines+markers" if len(places) <= 40 else "lines",
-                line={"color": colour, "dash": _DASHES[i // len(_COLOURS) % len(_DASHES)], "width": 2},
+                line={"color": colour, "dash": dash, "width": 2},
                 marker={"size": 6},
             )
         )
     return drawn
 
 
+def _strokes(lines: list[Line]) -> list[tuple[str, str]]:
+    """Return colour and dash of each line: a colour for each value of the first axis, where dashes do for the rest."""
+    rests = list(dict.fromkeys(line["place"][1:] for line in lines))
+    firsts = {line["place"][:1] for line in lines}
+    if len(rests) <= len(_DASHES) and len(firsts) <= len(_COLOURS):
+        found = [((*line["place"], 0)[0], rests.index(line["place"][1:])) for line in lines]
+    else:
+        found = [(i % len(_COLOURS), i // len(_COLOURS)) for i in range(len(lines))]
+    return [(_COLOURS[colour], _DASHES[dash]) for colour, dash in found]
+
+
 def _named(variable: xr.DataArray) -> str:
-    return str(variable.attrs.get("long_name", variable.name))
+    return str(variable.attrs.get("long_name", variable.name)).replace("_", " ")
 
 
 def draw(
