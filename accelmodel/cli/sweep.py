@@ -18,7 +18,6 @@ from accelmodel.cli.options import Json, emit
 from accelmodel.cli.terminal import print_table, progress_bars, say
 from accelmodel.errors import SpecError
 from accelmodel.sweeps import run
-from accelmodel.sweeps.grid import grid_of
 from accelmodel.sweeps.question import Question, load_sweep, one_word
 from accelmodel.units import show
 
@@ -153,7 +152,7 @@ def sweep_command(
     question = load_sweep(file)
     path = output or Path(question.head.output or f"{question.name}.nc")
     picture = _picture(question, path, figure)
-    grid = grid_of(question, chunk)
+    grid = run.limited(question, chunk, most)
     expected = run.estimate(grid, workers)
     for folder in run.left_behind(question, path, chunk)[1]:
         sys.stderr.write(

@@ -108,6 +108,8 @@ class Command:
         Name → what it holds.
     labels : callable
         Labels of the axes that its variables have of their own, in one call.
+    labels_by : tuple of str
+        Names, or parts, of the fields on which these depend.
     chunk : int
         Points that are evaluated and kept at once.
     over_specs : bool
@@ -123,4 +125,5 @@ class Command:
     seconds: tuple[float, float]
     chunk: int = 1 << 17
     labels: Callable[[At], dict[str, list[str]]] = no_labels
+    labels_by: tuple[str, ...] = ()
     over_specs: bool = True

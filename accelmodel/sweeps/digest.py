@@ -16,7 +16,7 @@ LENGTH = 16
 
 
 @cache
-def _sources() -> str:
+def sources() -> str:
     """Return the digest of the package's own code and of the facts that every answer rests on."""
     made = hashlib.sha256()
     for path in sorted([*_PACKAGE.rglob("*.py"), *facts.root().glob("*.toml")]):
@@ -44,7 +44,7 @@ def digest_of(grid: Grid) -> str:
     question = grid.question
     behind = {
         "version": __version__,
-        "sources": _sources(),
+        "sources": sources(),
         "prices": _prices() if question.head.command == "instances" else "",
         "command": question.head.command,
         "axes": [[axis.field.full, axis.values.tolist()] for axis in question.axes],

@@ -144,10 +144,21 @@ def write(grid: Grid, parts: Parts, attrs: dict[str, str], path: Path, folder: P
     A folder cannot be replaced in one step: the old one steps aside, into the folder that goes when all is done.
     """
     made = folder / f".{uuid.uuid4().hex}{path.suffix}"
-    FORMATS[path.suffix](grid, parts, attrs, made)
+    try:
+        FORMATS[path.suffix](grid, parts, attrs, made)
+        if path.is_dir():
+            os.replace(path, folder / f".{uuid.uuid4().hex}.old")
+        os.replace(made, path)
+    except BaseException:  # what is left of it may be what fills the disk
+        _remove(made)
+        raise
+
+
+def _remove(path: Path) -> None:
     if path.is_dir():
-        os.replace(path, folder / f".{uuid.uuid4().hex}.old")
-    os.replace(made, path)
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def read(path: Path) -> xr.Dataset:

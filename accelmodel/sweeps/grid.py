@@ -122,7 +122,7 @@ def grid_of(question: Question, chunk: int | None = None) -> Grid:
     """
     found: dict[str, dict[str, None]] = {}
     if any(variable.over for variable in question.command.variables.values()):
-        whole = tuple(slice(0, size) for size in question.shape)
+        whole = tuple(slice(0, len(axis.values) if _decides(question, axis) else 1) for axis in question.axes)
         for where, values in _calls(question, whole):
             for own in _labels(question, where, values):
                 for name, labels in own.items():
@@ -131,6 +131,11 @@ def grid_of(question: Question, chunk: int | None = None) -> Grid:
             raise Infeasible("no point can be: no model can be cut as asked; see tp, pp, ep, dp and prefix")
     labels_of = {name: list(labels) for name, labels in found.items()}
     return Grid(question, cut(question, chunk or question.head.chunk or question.command.chunk), labels_of)
+
+
+def _decides(question: Question, axis: Axis) -> bool:
+    """Tell whether labels of variables depend on an axis."""
+    return (axis.field.part or axis.field.name) in question.command.labels_by
 
 
 def _labels(question: Question, where: Place, values: Mapping[Field, Any]) -> Iterator[dict[str, list[str]]]:
@@ -231,6 +236,10 @@ def _placed(value: Any, sizes: Mapping[str, int], variable: Variable, grid: Grid
     if not hasattr(value, "dims"):
         return value
     own = {name: grid.labels[name] for name in variable.over}
+    for name, labels in own.items():
+        strange = set(value[name].values) - set(labels)
+        if strange:
+            raise ValueError(f"{name} {min(strange)!r} was not foreseen")
     missing = {name: labels for name, labels in own.items() if list(value[name].values) != labels}
     if missing:
         fill = {TRUTH: False, WORD: ""}.get(variable.dtype, 0.0 if "operator" in missing else np.nan)

@@ -25,6 +25,8 @@ from accelmodel.sweeps.names import KINDS, Field, finder
 
 #: values on one axis
 MOST_VALUES = 10_000_000
+#: axes of a grid
+MOST_AXES = 24
 #: parts whose word follows from the device where none is given
 _OF_DEVICE = ("link", "scale_out")
 _TABLES = ("sweep", "fixed", "axes")
@@ -243,6 +245,8 @@ def read(content: Mapping[str, Any], where: str, beside: Path | None = None, bar
     if faults:
         raise listed(faults)
     found = Question(asked.sweep, tuple(axes), fixed, specs, beside.stem if beside else "sweep")
+    if len(axes) > MOST_AXES:
+        raise SpecError(f"{where}: axes: {len(axes)} are too many; at most {MOST_AXES}, fix the others")
     _check_figure(found, where)
     return found
 

@@ -128,4 +128,4 @@ _VARIABLES = {
     "least_cost_per_token": Variable(),
     "feasible": Variable(TRUTH),
 }
-INSTANCES = Command(instances, _FIELDS, ("model",), _VARIABLES, (0.3, 0.0), 16, names, False)
+INSTANCES = Command(instances, _FIELDS, ("model",), _VARIABLES, (0.3, 0.0), 16, names, ("region", "price_kind"), False)

@@ -8,7 +8,7 @@ import math
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Executor, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from accelmodel.errors import Infeasible, SpecError, brief
 from accelmodel.sweeps import formats
 from accelmodel.sweeps.dataset import attributes, whole
-from accelmodel.sweeps.digest import digest_of
+from accelmodel.sweeps.digest import digest_of, sources
 from accelmodel.sweeps.grid import MOST_REASONS, Arrays, Grid, Place, evaluate, grid_of, runs
 from accelmodel.sweeps.lazily import lazy
 from accelmodel.sweeps.question import Question, load_sweep, read
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int], None]
 #: points of a sweep unless more are allowed
 MOST = 100_000_000
+#: chunks of a sweep: each is a file
+MOST_CHUNKS = 100_000
+_SPANS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
 #: chunks that wait for a worker, for each of them
 _AHEAD = 3
 
@@ -46,9 +49,15 @@ class Estimate:
     def words(self) -> str:
         """Return it in words."""
         return (
-            f"{self.points:,} points in {self.chunks:,} chunks, about {show(max(self.seconds, 1.0), 's', 2)}, "
+            f"{self.points:,} points in {self.chunks:,} chunks, about {_duration(self.seconds)}, "
             f"{show(self.bytes, 'B', 3)}"
         )
+
+
+def _duration(seconds: float) -> str:
+    """Return a time as people say it."""
+    scale, unit = next(((scale, unit) for scale, unit in _SPANS if seconds >= 1.5 * scale), (1.0, "s"))
+    return f"{max(1.0, round(seconds / scale)):,.0f} {unit}"
 
 
 def estimate(grid: Grid, workers: int = 1) -> Estimate:
@@ -131,13 +140,8 @@ def sweep(
     ({'technique': 2, 'l2_capacity': 2, 'batch': 2}, 's')
     """
     wanted = asked(question)
-    grid = grid_of(wanted, chunk)
+    grid = limited(wanted, chunk, most)
     expected = estimate(grid, workers)
-    if expected.points > most:
-        raise SpecError(
-            f"{expected.words()}: over the limit of {most:,.0f} points; narrow an axis, or raise the limit with "
-            f"most={expected.points:.2g} (--most on the command line)"
-        )
     told = progress or _silent
     if output is None:
         if any(axis.chunks for axis in wanted.axes):
@@ -152,6 +156,25 @@ def sweep(
             return _kept(store, path, (workers, scheduler), told)
     except OSError as error:
         raise formats.failed(path, error, _state(grid, path, digest)) from None
+
+
+def limited(question: Question, chunk: int | None, most: float = MOST) -> Grid:
+    """Return the grid of a question; SpecError with the number if it has too many points or chunks."""
+    points, (_, a_point) = question.points, question.command.seconds
+    if not points <= most:
+        least = _duration(points * a_point)
+        width = len(question.command.variables) * 8.0
+        raise SpecError(
+            f"{points:,} points, at least {least} and some {show(points * width, 'B', 2)}, are over the limit of "
+            f"{most:,.0f} points; narrow an axis, or raise the limit with most={points:.2g} (--most)"
+        )
+    grid = grid_of(question, chunk)
+    if grid.chunks > MOST_CHUNKS:
+        raise SpecError(
+            f"{grid.chunks:,} chunks of {math.prod(grid.lengths):,} points are over the limit of {MOST_CHUNKS:,} "
+            "chunks; narrow an axis, or make chunks larger (--chunk)"
+        )
+    return grid
 
 
 def _silent(stage: str, total: int, done: int) -> None:
@@ -233,13 +256,31 @@ def _computed(
     with _executor(workers, scheduler) as (pool, count):
         waiting = iter(numbers)
         first = itertools.islice(waiting, count * _AHEAD)
-        running = {pool.submit(evaluate, grid, grid.place(number)): number for number in first}
+        running = {pool.submit(_elsewhere, grid, number, sources()): number for number in first}
         while running:
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
-                yield running.pop(future), future.result()
+                number = running.pop(future)
+                yield number, _result(future)
                 for more in itertools.islice(waiting, 1):
-                    running[pool.submit(evaluate, grid, grid.place(more))] = more
+                    running[pool.submit(_elsewhere, grid, more, sources())] = more
+
+
+def _elsewhere(grid: Grid, number: int, code: str) -> tuple[Arrays, list[str]]:
+    """Compute a chunk in another process, which must have the same code."""
+    if sources() != code:
+        raise SpecError("a worker has another version of accelmodel; install the same one on all of them")
+    return evaluate(grid, grid.place(number))
+
+
+def _result(future: Future[tuple[Arrays, list[str]]]) -> tuple[Arrays, list[str]]:
+    try:
+        return future.result()
+    except SpecError:
+        raise
+    except Exception as error:  # whatever ends a worker or its scheduler
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise SpecError(f"a worker was lost ({what}); finished chunks are kept, run the same again to go on") from None
 
 
 @contextlib.contextmanager

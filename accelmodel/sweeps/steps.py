@@ -101,7 +101,9 @@ _OPERATORS = {
 _COMPARED = ("time", "baseline", "fused", "speedup", "prefetched_bytes")
 
 STEP = Command(step, _STEP, _PARTS, {"step_time": Variable(), **_TOTALS}, (0.03, 1e-6))
-OPERATORS = Command(operators, _STEP, _PARTS, _OPERATORS, (0.05, 5e-5), 1 << 12, operator_names)
+OPERATORS = Command(
+    operators, _STEP, _PARTS, _OPERATORS, (0.05, 5e-5), 1 << 12, operator_names, ("model", "phase", *WORKLOAD)
+)
 REQUEST = Command(request, _REQUEST, _PARTS, {"time": Variable(), **_TOTALS}, (0.1, 5e-6), 1 << 15)
 PRESERVE = Command(
     preserve,

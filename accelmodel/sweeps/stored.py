@@ -91,4 +91,6 @@ _VARIABLES = {
     **{name: Variable() for name in _FIGURES},
     "feasible": Variable("?"),
 }
-CAKE = Command(cake, _FIELDS, ("device", "link", "tier", "model"), _VARIABLES, (0.2, 1e-3), 1 << 12, policies, False)
+CAKE = Command(
+    cake, _FIELDS, ("device", "link", "tier", "model"), _VARIABLES, (0.2, 1e-3), 1 << 12, policies, over_specs=False
+)

@@ -181,7 +181,9 @@ def test_what_is_too_large_is_refused_with_the_number(here, calls, monkeypatch):
     large = QUESTION | {
         "axes": {"batch": {"from": 1, "to": 10**6, "step": 1}, "tp": [1, 2, 4, 8], "pp": list(range(1, 33))}
     }
-    with pytest.raises(SpecError, match=r"128,000,000 points in .* 3.2 GB: over the limit of 100,000,000 points"):
+    with pytest.raises(
+        SpecError, match=r"128,000,000 points, at least 2 min and some 4.1 GB, are over the limit of 100,000,000"
+    ):
         am.sweep(large)
     with pytest.raises(SpecError, match="a variable takes .* write to .zarr"):
         am.sweep(large | {"axes": large["axes"] | {"dp": [1, 2, 3, 4]}}, output="a.nc", most=1e9)
