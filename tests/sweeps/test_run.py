@@ -178,19 +178,21 @@ def test_the_output_is_checked_before_the_work(here, calls, output, says):
 
 
 def test_what_is_too_large_is_refused_with_the_number(here, calls, monkeypatch):
-    large = QUESTION | {
-        "axes": {"batch": {"from": 1, "to": 10**6, "step": 1}, "tp": [1, 2, 4, 8], "pp": list(range(1, 33))}
-    }
-    with pytest.raises(
-        SpecError, match=r"128,000,000 points, at least 2 min and some 4.1 GB, are over the limit of 100,000,000"
-    ):
+    axes = {"batch": {"from": 1, "to": 10**6, "step": 1}, "tp": [1, 2, 4, 8], "pp": list(range(1, 33))}
+    large = {"sweep": {"command": "step"}, "fixed": QUESTION["fixed"], "axes": axes}
+    says = r"128,000,000 points, at least 2 min and some 4.1 GB, are over the limit of 100,000,000 points; .*--most"
+    with pytest.raises(SpecError, match=says):
         am.sweep(large)
+    with pytest.raises(SpecError, match=r"128,000,000 points"):
+        am.sweep(large, most=float("nan"))
+    with pytest.raises(SpecError, match="128,000,000 chunks of 4 points are over the limit of 100,000 chunks"):
+        am.sweep(large | {"axes": axes | {"dp": [1, 2, 3, 4]}}, most=1e9, chunk=4)
     with pytest.raises(SpecError, match="a variable takes .* write to .zarr"):
-        am.sweep(large | {"axes": large["axes"] | {"dp": [1, 2, 3, 4]}}, output="a.nc", most=1e9)
+        am.sweep(large | {"axes": axes | {"dp": [1, 2, 3, 4]}}, output="a.nc", most=1e9)
     monkeypatch.setattr(formats, "MEMORY_MOST", 100)
     with pytest.raises(SpecError, match="too much for memory"):
         am.sweep(QUESTION)
-    monkeypatch.setattr(formats.shutil, "disk_usage", lambda path: os.statvfs_result([1] * 10) and _Usage())
+    monkeypatch.setattr(formats.shutil, "disk_usage", lambda path: _Usage)
     with pytest.raises(SpecError, match="600 B and 1 B are free"):
         am.sweep(QUESTION, output="a.nc")
     assert calls["chunks"] == 0
@@ -222,3 +224,10 @@ def test_a_scheduler_that_is_not_there_is_named(here):
     pytest.importorskip("distributed")
     with pytest.raises(SpecError, match="scheduler 'nonsense://x': cannot be reached"):
         am.sweep(QUESTION, scheduler="nonsense://x")
+
+
+def test_a_worker_with_other_code_is_refused(here):
+    cut = grid.grid_of(run.asked(QUESTION))
+    assert run._elsewhere(cut, 0, digest.sources())[0].keys() == cut.question.command.variables.keys()
+    with pytest.raises(SpecError, match="another version of accelmodel"):
+        run._elsewhere(cut, 0, "other")
