@@ -113,7 +113,8 @@ def print_specification(found: dict[str, Any]) -> None:
 @app.command("list")
 def list_command(
     kind: Annotated[
-        str, typer.Argument(help="devices, links, models, processes, bills, storage or studies; all by default.")
+        str,
+        typer.Argument(help="devices, links, models, processes, bills, storage, studies or sweeps; all by default."),
     ] = "",
     as_json: Json = False,
 ) -> None:

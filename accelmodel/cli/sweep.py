@@ -18,6 +18,7 @@ from accelmodel.cli.options import Json, emit
 from accelmodel.cli.terminal import print_table, progress_bars, say
 from accelmodel.errors import SpecError
 from accelmodel.sweeps import run
+from accelmodel.sweeps.names import PLAIN
 from accelmodel.sweeps.question import Question, load_sweep, one_word
 from accelmodel.units import show
 
@@ -115,12 +116,17 @@ def summary(question: Question, found: xr.Dataset) -> dict[str, Any]:
     }
 
 
+def _shown(value: float, unit: str) -> str:
+    """Return a value of an axis; what is counted is written out."""
+    return f"{value:.10g}" if unit in PLAIN else show(value, unit)
+
+
 def print_summary(data: dict[str, Any]) -> None:
     """Print axes and variables, and where the numbers are."""
     rows = []
     for axis in data["axes"]:
         ends = (axis["first"], axis["last"])
-        words = [end if isinstance(end, str) else show(end, axis["unit"]) for end in ends]
+        words = [end if isinstance(end, str) else _shown(end, axis["unit"]) for end in ends]
         rows.append([axis["name"], str(axis["values"]), *words])
     print_table(data["title"] or data["name"], ["axis", "values", "first", "last"], rows)
     rows = []

@@ -111,7 +111,12 @@ def opened(grid: Grid, digest: str, output: Path) -> Iterator[Store]:
                 shutil.rmtree(left)
             elif left.name != _LOCK:
                 left.unlink()
-        yield Store(grid, digest, folder)
+        found = Store(grid, digest, folder)
+        try:
+            yield found
+        finally:
+            if not any(folder.glob("*.npz")):
+                found.drop()
 
 
 _LOCK = ".lock"

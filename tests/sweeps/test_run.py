@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -73,6 +74,46 @@ def test_it_goes_on_where_a_full_disk_ended_it(here, calls, name):
         assert found[variable].attrs["units"] == whole[variable].attrs["units"]
     assert found.technique.values.tolist() == ["none", "preserve"]
     assert found.attrs == whole.attrs
+
+
+@pytest.mark.parametrize(("name", "step"), [("a.nc", 1), ("a.zarr", 6), ("a.csv", 1)])
+def test_whichever_write_fails_the_same_call_goes_on(here, monkeypatch, name, step):
+    """Each write in turn (of a store, which has many files, each sixth) finds the disk full; nothing half is left in the place of the output, and nothing is lost."""
+    if name == "a.zarr":
+        pytest.importorskip("zarr")
+    whole = am.sweep(QUESTION)
+    left = {"writes": 0}
+
+    def failing(real):
+        def write(*given, **more):
+            left["writes"] -= 1
+            if left["writes"] == 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return real(*given, **more)
+
+        return write
+
+    for module, function in ((os, "replace"), (os, "fsync"), (np, "savez"), (xr.Dataset, "to_netcdf")):
+        monkeypatch.setattr(module, function, failing(getattr(module, function)))
+    failed = 0
+    while True:
+        failed += step
+        left["writes"] = failed
+        try:
+            am.sweep(QUESTION, output=name).close()
+        except SpecError as error:
+            assert "No space left on device" in str(error)
+            assert "chunks are kept in" in str(error)
+            assert not os.path.exists(name)
+            left["writes"] = 0
+            found = am.sweep(QUESTION, output=name).load()
+            assert found.step_time.values.tobytes() == whole.step_time.values.tobytes()
+            assert parts() == [name]
+            found.close()
+            shutil.rmtree(name) if os.path.isdir(name) else os.unlink(name)
+        else:
+            break
+    assert failed > 2 * 4, "each chunk is written and put in place"
 
 
 def test_an_edited_chip_starts_anew(here, calls):
