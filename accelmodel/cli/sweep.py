@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
+from rich.markup import escape
 
 from accelmodel import __version__
 from accelmodel.cli.options import Json, emit
 from accelmodel.cli.terminal import print_table, progress_bars, say
 from accelmodel.errors import SpecError
 from accelmodel.sweeps import run
+from accelmodel.sweeps.figure import figure_of
 from accelmodel.sweeps.names import PLAIN
-from accelmodel.sweeps.question import Question, load_sweep, one_word
+from accelmodel.sweeps.question import Question, load_sweep
 from accelmodel.units import show
 
 if TYPE_CHECKING:
@@ -121,26 +123,31 @@ def _shown(value: float, unit: str) -> str:
     return f"{value:.10g}" if unit in PLAIN else show(value, unit)
 
 
+def _plain(text: str) -> str:
+    """Return text without what would steer a terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 def print_summary(data: dict[str, Any]) -> None:
     """Print axes and variables, and where the numbers are."""
     rows = []
     for axis in data["axes"]:
         ends = (axis["first"], axis["last"])
         words = [end if isinstance(end, str) else _shown(end, axis["unit"]) for end in ends]
-        rows.append([axis["name"], str(axis["values"]), *words])
-    print_table(data["title"] or data["name"], ["axis", "values", "first", "last"], rows)
+        rows.append([axis["name"], str(axis["values"]), *map(_plain, words)])
+    print_table(escape(_plain(data["title"] or data["name"])), ["axis", "values", "first", "last"], rows)
     rows = []
     for name, variable in data["variables"].items():
         ends = (variable["min"], variable["max"])
         rows.append([name, *("-" if end is None else show(end, variable["unit"]) for end in ends)])
     print_table(f"{data['points']:,} points, {data['feasible']:,} feasible", ["variable", "least", "largest"], rows)
     for reason in data["skipped"]:
-        say(f"left out: {reason}")
+        say(_plain(f"left out: {reason}"))
     for note in data["notes"]:
-        say(note)
-    say(f"weakest fact: {data['weakest_fact']}; written: {data['output']}")
+        say(_plain(note))
+    say(_plain(f"weakest fact: {data['weakest_fact']}; written: {data['output']}"))
     if data["figure"]:
-        say(f"figure: {data['figure']}")
+        say(_plain(f"figure: {data['figure']}"))
 
 
 @app.command("sweep")
@@ -157,8 +164,9 @@ def sweep_command(
     """A question over a grid of any axes, chunk by chunk, into a NetCDF, Zarr or CSV file; goes on where it ended."""
     question = load_sweep(file)
     path = output or Path(question.head.output or f"{question.name}.nc")
-    picture = _picture(question, path, figure)
     grid = run.limited(question, chunk, most)
+    drawn = figure_of(question, grid.labels)
+    picture = _picture(question, path, figure)
     expected = run.estimate(grid, workers)
     for folder in run.left_behind(question, path, chunk)[1]:
         sys.stderr.write(
@@ -177,8 +185,10 @@ def sweep_command(
     data["estimate"] = {"chunks": expected.chunks, "time_s": expected.seconds, "bytes": expected.bytes}
     data["output"] = str(path)
     data["figure"] = None
-    if picture is not None:
-        data["figure"] = str(_draw(question, found, picture))
+    if picture is not None and drawn is not None:
+        from accelmodel.report.sweep_figures import draw
+
+        data["figure"] = str(draw(found, picture, **drawn, title=question.head.title))
     emit(data) if as_json else print_summary(data)
 
 
@@ -193,12 +203,3 @@ def _picture(question: Question, path: Path, figure: Path | None) -> Path | None
     if found.is_dir() or not found.resolve().parent.is_dir():
         raise SpecError(f"{found}: cannot be written; choose another place with --figure")
     return found
-
-
-def _draw(question: Question, found: xr.Dataset, path: Path) -> Path:
-    from accelmodel.report.sweep_figures import draw
-
-    asked: Any = question.head.figure
-    at = {one_word(name): value for name, value in asked.at.items()}
-    lines = [one_word(name) for name in asked.lines]
-    return draw(found, path, y=asked.y, x=one_word(asked.x), lines=lines, at=at, title=question.head.title)

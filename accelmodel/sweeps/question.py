@@ -16,9 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from accelmodel.errors import SpecError, brief, listed, unknown
 from accelmodel.specs import facts
 from accelmodel.specs.find import path_of, seen_from
-from accelmodel.specs.hardware import Device
 from accelmodel.specs.load import load
-from accelmodel.specs.names import canonical
 from accelmodel.sweeps.calls import Command
 from accelmodel.sweeps.commands import COMMANDS
 from accelmodel.sweeps.names import KINDS, Field, finder
@@ -165,13 +163,13 @@ class Question:
         return math.prod(self.shape)
 
 
-def _flattened(table: Any, prefix: str = "") -> dict[str, Any]:
+def flattened(table: Any, prefix: str = "") -> dict[str, Any]:
     """Return the entries of a table by dotted name: ``l2.capacity = ...`` in TOML is a table inside a table."""
     found: dict[str, Any] = {}
     for key, value in table.items():
         name = f"{prefix}{key}"
         if isinstance(value, Mapping) and value and not set(value) & _RANGE:
-            found |= _flattened(value, f"{name}.")
+            found |= flattened(value, f"{name}.")
         else:
             found[name] = value
     return found
@@ -225,7 +223,7 @@ def read(content: Mapping[str, Any], where: str, beside: Path | None = None, bar
     chunks: dict[str, tuple[int, ...]] = {}
     for table in ("fixed", "axes"):
         if isinstance(tables.get(table), Mapping):
-            tables[table] = _flattened(tables[table])
+            tables[table] = flattened(tables[table])
     if isinstance(tables.get("axes"), Mapping):
         for name, value in tables["axes"].items():
             if getattr(value, "chunks", None):
@@ -247,35 +245,7 @@ def read(content: Mapping[str, Any], where: str, beside: Path | None = None, bar
     found = Question(asked.sweep, tuple(axes), fixed, specs, beside.stem if beside else "sweep")
     if len(axes) > MOST_AXES:
         raise SpecError(f"{where}: axes: {len(axes)} are too many; at most {MOST_AXES}, fix the others")
-    _check_figure(found, where)
     return found
-
-
-def _check_figure(question: Question, where: str) -> None:
-    """Raise SpecError if a figure asks for what the answer has not, or does not say where on an axis it is drawn."""
-    figure = question.head.figure
-    if figure is None:
-        return
-    variables = question.command.variables
-    if figure.y not in variables:
-        raise SpecError(f"{where}: sweep.figure.y: {unknown('variable', figure.y, variables)}")
-    sizes = {axis.dim: len(axis.values) for axis in question.axes} | dict.fromkeys(variables[figure.y].over, 2)
-    drawn = {"x": [figure.x], "lines": figure.lines, "at": list(figure.at)}
-    for key, names in drawn.items():
-        for name in names:
-            if one_word(name) not in sizes:
-                raise SpecError(f"{where}: sweep.figure.{key}: {unknown('axis', one_word(name), sizes)}")
-    placed = {one_word(name) for names in drawn.values() for name in names}
-    for name, size in sizes.items():
-        if name not in placed and size > 1:
-            raise SpecError(
-                f"{where}: sweep.figure: {name} has several values; add it to lines, or a value of it to at"
-            )
-
-
-def one_word(name: str) -> str:
-    """Return the name that an axis has in an answer by the name that a file calls it: ``l2_capacity``."""
-    return finder((), ("device",))(name).dim if canonical(Device, name) else name.replace(".", "_")
 
 
 def _named(asked: Asked, command: Command, where: str) -> tuple[dict[str, Field], list[str]]:

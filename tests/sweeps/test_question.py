@@ -52,8 +52,6 @@ def asked(text, **more):
         ("batch = [1, 2]", 'technique = ["preserv"]', "did you mean 'preserve'"),
         ('"llama-3-8b"', '"llama-3-80b"', "did you mean 'llama-3-8b'"),
         ("batch = [1, 2]", 'l2.capacity = ["8MB"]', "fixed.batch: is missing"),
-        ('command = "step"', 'command = "step"\nfigure = { y = "time", x = "batch" }', "figure.y: unknown variable"),
-        ('command = "step"', 'command = "step"\nfigure = { y = "step_time", x = "bath" }', "did you mean 'batch'"),
     ],
 )
 def test_what_is_wrong_is_said(old, new, says):

@@ -78,7 +78,10 @@ def test_it_goes_on_where_a_full_disk_ended_it(here, calls, name):
 
 @pytest.mark.parametrize(("name", "step"), [("a.nc", 1), ("a.zarr", 6), ("a.csv", 1)])
 def test_whichever_write_fails_the_same_call_goes_on(here, monkeypatch, name, step):
-    """Each write in turn (of a store, which has many files, each sixth) finds the disk full; nothing half is left in the place of the output, and nothing is lost."""
+    """Each write in turn (of a store, which has many files, each sixth) finds the disk full.
+
+    Nothing half is left in the place of the output, and nothing is lost.
+    """
     if name == "a.zarr":
         pytest.importorskip("zarr")
     whole = am.sweep(QUESTION)
