@@ -20,6 +20,7 @@ from accelmodel.cli.terminal import print_table, progress_bars, say
 from accelmodel.errors import SpecError
 from accelmodel.sweeps import run
 from accelmodel.sweeps.figure import figure_of
+from accelmodel.sweeps.formats import writable
 from accelmodel.sweeps.names import PLAIN
 from accelmodel.sweeps.question import Question, load_sweep
 from accelmodel.units import show
@@ -185,11 +186,17 @@ def sweep_command(
     data["estimate"] = {"chunks": expected.chunks, "time_s": expected.seconds, "bytes": expected.bytes}
     data["output"] = str(path)
     data["figure"] = None
+    problem: SpecError | None = None
     if picture is not None and drawn is not None:
         from accelmodel.report.sweep_figures import draw
 
-        data["figure"] = str(draw(found, picture, **drawn, title=question.head.title))
+        try:
+            data["figure"] = str(draw(found, picture, **drawn, title=question.head.title))
+        except SpecError as error:  # the numbers are there all the same
+            problem = error
     emit(data) if as_json else print_summary(data)
+    if problem is not None:
+        raise problem
 
 
 def _picture(question: Question, path: Path, figure: Path | None) -> Path | None:
@@ -200,6 +207,5 @@ def _picture(question: Question, path: Path, figure: Path | None) -> Path | None
     if asked is None:
         return None
     found = figure or Path(asked.file or path.with_suffix(".html"))
-    if found.is_dir() or not found.resolve().parent.is_dir():
-        raise SpecError(f"{found}: cannot be written; choose another place with --figure")
+    writable(found, "--figure")
     return found

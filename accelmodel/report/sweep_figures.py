@@ -15,14 +15,13 @@ import numpy as np
 from accelmodel.errors import SpecError, unknown
 from accelmodel.report import html
 from accelmodel.report.style import axis, figure
+from accelmodel.sweeps.figure import MOST_LINES
 from accelmodel.units import show
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
     import xarray as xr
 
-#: lines that one figure can hold and still be read
-MOST_LINES = 24
 #: an axis whose ends differ by more is logarithmic
 _LOG_FROM = 30.0
 #: distinct in lightness too, so that they can be told apart without colour

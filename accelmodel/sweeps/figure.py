@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
@@ -13,6 +14,8 @@ from accelmodel.specs.names import canonical
 from accelmodel.sweeps.names import finder
 from accelmodel.sweeps.question import Axis, Question, flattened
 
+#: lines that one figure can hold and still be read
+MOST_LINES = 24
 _WHERE = "sweep.figure"
 
 
@@ -60,12 +63,18 @@ def figure_of(question: Question, labels: Mapping[str, list[str]]) -> Drawn | No
                 raise SpecError(f"{_WHERE}.{key}: {unknown('axis', name, axes)}")
     placed = {found["x"], *found["lines"], *at}
     for name, axis in axes.items():
-        size = len(axis) if isinstance(axis, list) else len(axis.values)
-        if name not in placed and size > 1:
+        if name not in placed and _size(axis) > 1:
             raise SpecError(f"{_WHERE}: {name} has several values; add it to lines, or a value of it to at")
+    count = math.prod(_size(axes[name]) for name in found["lines"])
+    if count > MOST_LINES:
+        raise SpecError(f"{_WHERE}.lines: {count} lines are too many to read; at most {MOST_LINES}, give at for some")
     for name, value in at.items():
         at[name] = _value(axes[name], value, f"{_WHERE}.at.{name}")
     return found
+
+
+def _size(axis: Axis | list[str]) -> int:
+    return len(axis) if isinstance(axis, list) else len(axis.values)
 
 
 def _value(axis: Axis | list[str], given: Any, where: str) -> Any:

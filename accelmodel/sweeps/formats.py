@@ -98,7 +98,7 @@ def check(grid: Grid, path: Path) -> None:
             f"{path}: a variable takes {show(largest, 'B')}, a NetCDF 3 file holds {show(NETCDF_MOST, 'B')} of each; "
             "write to .zarr, or narrow an axis"
         )
-    _replaceable(path)
+    writable(path)
     needed = 2.0 * grid.point_bytes * grid.question.points
     free = shutil.disk_usage(path.parent).free
     if needed > free:
@@ -108,19 +108,20 @@ def check(grid: Grid, path: Path) -> None:
         )
 
 
-def _replaceable(path: Path) -> None:
+def writable(path: Path, option: str = "--output") -> None:
     """Raise SpecError if something stands under the name that must not be replaced, or nothing can be written there."""
     folder = path.suffix == ".zarr"
+    elsewhere = f"choose another place with {option}"
     try:
         with contextlib.suppress(FileNotFoundError):
             path.stat()  # says if no file can have that name
         if path.is_dir() and not folder:
-            raise SpecError(f"{path}: is a folder; choose another place with --output")
+            raise SpecError(f"{path}: is a folder; {elsewhere}")
         stores = (".zgroup", "zarr.json")
         if folder and path.exists() and not any((path / name).is_file() for name in stores):
-            raise SpecError(f"{path}: is there and no Zarr store; choose another place with --output")
+            raise SpecError(f"{path}: is there and no Zarr store; {elsewhere}")
         if path.exists() and not os.access(path, os.W_OK):
-            raise SpecError(f"{path}: is read-only; choose another place with --output")
+            raise SpecError(f"{path}: is read-only; {elsewhere}")
         beside = path.parent / f".{uuid.uuid4().hex}.part"
         try:
             with open(beside, "xb") as file:
@@ -128,8 +129,10 @@ def _replaceable(path: Path) -> None:
         finally:
             with contextlib.suppress(OSError):
                 beside.unlink()
+    except SpecError:
+        raise
     except (OSError, ValueError) as error:
-        raise failed(path, error) from None
+        raise failed(path, error, elsewhere) from None
 
 
 def failed(path: Path, error: OSError | ValueError, rest: str = "") -> SpecError:

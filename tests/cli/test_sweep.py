@@ -91,6 +91,15 @@ def test_a_place_for_the_figure_is_checked_before_the_work(refused, written, mon
     assert "cannot be written" in refused("sweep mine --figure nowhere/x.html")
 
 
+def test_where_no_figure_can_be_drawn_the_answer_is_there(run, written):
+    here = written(FIGURE.replace("batch = 8", "batch = 100000"))
+    code, out, err = run("sweep mine --json")
+    assert code == 2
+    assert json.loads(out)["feasible"] == 40
+    assert "no point of the figure is feasible" in err
+    assert sorted(os.listdir(here)) == ["mine.nc", "mine.toml"]
+
+
 def test_an_interrupt_says_what_is_kept(run, written, monkeypatch):
     here = written("chunk = 6")
     real, seen = runs.evaluate, []
