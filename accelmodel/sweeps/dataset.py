@@ -62,7 +62,7 @@ def part(grid: Grid, place: Place, arrays: Arrays) -> xr.Dataset:
 def whole(grid: Grid, parts: Iterable[tuple[Place, Arrays]], attrs: dict[str, str]) -> xr.Dataset:
     """Return a whole grid in memory."""
     variables = grid.question.command.variables
-    arrays = {name: grid.blank(variable) for name, variable in variables.items()}
+    arrays = {name: grid.room(variable) for name, variable in variables.items()}
     for place, found in parts:
         for name, values in found.items():
             arrays[name][place] = values

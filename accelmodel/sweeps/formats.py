@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shutil
 import uuid
@@ -55,12 +56,11 @@ def _zarr(grid: Grid, parts: Parts, attrs: dict[str, str], path: Path) -> None:
     root = zarr.open_group(path, mode="r+", zarr_format=2)
     arrays = {}
     for name, variable in grid.question.command.variables.items():
-        like = grid.blank(variable, tuple(slice(0, 1) for _ in grid.question.dims))
         arrays[name] = root.create_array(
             name,
             shape=grid.shape(variable),
             chunks=(*grid.lengths, *grid.shape(variable)[len(grid.lengths) :]),
-            dtype=like.dtype,
+            dtype=grid.dtype(variable),
             fill_value=None,
             attributes={"_ARRAY_DIMENSIONS": list(grid.dims(variable)), **described(name)},
         )
@@ -90,7 +90,7 @@ def check(grid: Grid, path: Path) -> None:
     if path.suffix == ".zarr" and find_spec("zarr") is None:
         raise SpecError(f"{path}: Zarr {_HOW_ZARR}")
     largest = max(
-        grid.blank(variable, tuple(slice(0, 1) for _ in grid.question.dims)).nbytes * grid.question.points
+        math.prod(grid.shape(variable)) * grid.dtype(variable).itemsize
         for variable in grid.question.command.variables.values()
     )
     if path.suffix == ".nc" and largest > NETCDF_MOST:

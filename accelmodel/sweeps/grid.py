@@ -78,20 +78,17 @@ class Grid:
     @property
     def point_bytes(self) -> float:
         """Bytes that one point takes in an answer [B]."""
-        return float(sum(self._width(variable) for variable in self.question.command.variables.values()))
+        variables = self.question.command.variables.values()
+        own = {each: math.prod(len(self.labels[name]) for name in each.over) for each in variables}
+        return float(sum(self.dtype(each).itemsize * own[each] for each in variables))
 
-    def _width(self, variable: Variable) -> int:
-        each = {TRUTH: 1, WORD: 4 * _word_length(self)}.get(variable.dtype, 8)
-        return each * math.prod(len(self.labels[name]) for name in variable.over)
+    def dtype(self, variable: Variable) -> np.dtype[Any]:
+        """Return what a variable is kept as."""
+        return np.dtype(f"U{_word_length(self)}" if variable.dtype == WORD else variable.dtype)
 
-    def blank(self, variable: Variable, place: Place | None = None) -> npt.NDArray[Any]:
-        """Return a variable that holds nothing yet: not a number, false or an empty word."""
-        shape = self.shape(variable, place)
-        if variable.dtype == TRUTH:
-            return np.zeros(shape, dtype=bool)
-        if variable.dtype == WORD:
-            return np.zeros(shape, dtype=f"U{_word_length(self)}")
-        return np.full(shape, np.nan)
+    def room(self, variable: Variable, place: Place | None = None) -> npt.NDArray[Any]:
+        """Return room for a variable, which must be written everywhere."""
+        return np.empty(self.shape(variable, place), dtype=self.dtype(variable))
 
 
 def _word_length(grid: Grid) -> int:
@@ -185,7 +182,7 @@ def evaluate(grid: Grid, place: Place) -> tuple[Arrays, list[str]]:
     Points that cannot be, because a model does not fit or cannot be cut so, hold no number and are not ``feasible``.
     """
     question = grid.question
-    out = {name: grid.blank(variable, place) for name, variable in question.command.variables.items()}
+    out = {name: grid.room(variable, place) for name, variable in question.command.variables.items()}
     reasons: dict[str, None] = {}
     for where, values in _calls(question, place):
         _fill(grid, out, where, values, reasons)
@@ -201,6 +198,8 @@ def _fill(grid: Grid, out: Arrays, where: Place, values: Mapping[Field, Any], re
         parts = [] if isinstance(error, Infeasible) else list(_halves(question, where, values))
         if not parts:
             reasons[" ".join(str(error).split())] = None
+            for values_of in out.values():
+                values_of[where] = _NOTHING[values_of.dtype.kind]
         for part, fewer in parts:
             _fill(grid, out, part, fewer, reasons)
         return

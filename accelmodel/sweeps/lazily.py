@@ -31,7 +31,7 @@ def lazy(grid: Grid) -> xr.Dataset:
         chunks[np.unravel_index(number, grid.counts)] = (grid.place(number), task(grid, grid.place(number)))
     data = {}
     for name, variable in grid.question.command.variables.items():
-        dtype = grid.blank(variable, tuple(slice(0, 1) for _ in grid.question.dims)).dtype
+        dtype = grid.dtype(variable)
         own = (1,) * len(variable.over)
 
         def one(cell: Any, name: str = name, dtype: Any = dtype, variable: Any = variable) -> Any:

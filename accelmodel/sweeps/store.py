@@ -63,8 +63,8 @@ class Store:
         if found.keys() != variables.keys():
             return None
         for name, variable in variables.items():
-            like = self.grid.blank(variable, place)
-            if found[name].shape != like.shape or found[name].dtype != like.dtype:
+            kept = found[name]
+            if kept.shape != self.grid.shape(variable, place) or kept.dtype != self.grid.dtype(variable):
                 return None
         return found, reasons
 

@@ -47,7 +47,7 @@ def test_chunks_cover_each_point_once(sizes, most):
 def test_each_point_is_what_the_door_answers(warm):
     grid = grid_of(asked(), 16)
     assert grid.chunks > 2
-    found = {name: grid.blank(variable) for name, variable in grid.question.command.variables.items()}
+    found = {name: grid.room(variable) for name, variable in grid.question.command.variables.items()}
     reasons = set()
     for number in range(grid.chunks):
         arrays, why = evaluate(grid, grid.place(number))
