@@ -32,6 +32,7 @@ from .kvcache.recompute import hidden_states as hidden_states
 from .kvcache.recompute import partial_recomputation as partial_recomputation
 from .kvcache.traces import random_trace as random_trace
 from .kvcache.traces import read_trace as read_trace
+from .report.sweep_figures import draw as draw
 from .serving.serve import serve as serve
 from .specs.given import cluster as cluster
 from .specs.given import override as override
@@ -47,6 +48,7 @@ from .specs.load import provenance as provenance
 from .specs.prices import offers as offers
 from .specs.prices import read_prices as read_prices
 from .specs.workload import Workload as Workload
+from .sweeps.run import sweep as sweep
 from .units import parse as parse
 from .units import show as show
 from .validation.calibrated import calibrate as calibrate

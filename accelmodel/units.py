@@ -125,6 +125,12 @@ NOMENCLATURE: dict[str, Term] = {
     "offload_ratio": Term("1", "share of the KV cache that lies outside device memory"),
     "tps_total": Term("token/s", "input and output tokens per second"),
     "tps_output": Term("token/s", "output tokens per second"),
+    "cost_per_token": Term("USD/token", "price of the instances that share a load, by input and output tokens"),
+    "least_cost_per_token": Term("USD/token", "cost per token of the instance whose tokens cost least"),
+    "instances": Term("1", "instances of one kind that share a load"),
+    "meets": Term("1", "whether an instance meets the service level"),
+    "choice": Term("1", "instance that ranks first: the service level for the least money"),
+    "cheapest": Term("1", "instance whose tokens cost least, of those that meet the service level"),
     "short": Term("B", "device memory that is missing without offloading"),
     # coordinates
     "rate": Term("1/s", "requests that arrive per second"),

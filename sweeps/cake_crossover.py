@@ -1,39 +1,44 @@
-"""From which bandwidth on is loading a stored KV cache faster than computing it, and what does doing both gain there?
-
-Answers for devices, lengths and shares of the engine: the crossover bandwidth, and Cake's speed-up at it.
-"""
-
-from __future__ import annotations
+"""From which bandwidth on is loading a stored KV cache faster than computing it, and what does doing both gain?"""
 
 import argparse
-import math
 
 import accelmodel as am
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--quick", action="store_true", help="two devices, two lengths")
-quick = parser.parse_args().quick
+parser.add_argument(
+    "--device", nargs="+", default=["a100-sxm-80gb", "h100-sxm", "h200-sxm", "b200-sxm", "mi300x", "l40s"]
+)
+parser.add_argument("--model", default="llama-3.1-8b")
+parser.add_argument("--tier", default="nvme", help="storage tier")
+parser.add_argument("--tokens", nargs="+", type=int, default=[4096, 8192, 16384, 32768, 65536])
+parser.add_argument("--bandwidth", nargs="+", default=["1GB/s", "2GB/s", "4GB/s", "8GB/s", "16GB/s", "32GB/s"])
+parser.add_argument("--utilisation", nargs="+", type=float, default=[0.25, 1.0], help="share of the engine")
+parser.add_argument("--output", default="cake-crossover.nc", help=".nc, .zarr or .csv; the picture stands beside it")
+asked = parser.parse_args()
 
-devices = ["a100-sxm-80gb", "h100-sxm"]
-if not quick:
-    devices += ["h100-pcie", "h200-sxm", "b200-sxm", "mi300x", "l40s", "ascend-910b2"]
-lengths = [4096.0, 16384.0] if quick else [4096.0, 8192.0, 16384.0, 32768.0, 65536.0]
-shares = [0.25, 1.0]
-model, storage = am.load("model", "llama-3.1-8b"), am.load("storage", "nvme")
-back = am.loading(model, storage)
-
-print("device           tokens  share  crossover [GB/s]  Cake there, x the better one")
-for name in devices:
-    curve = am.chunk_times(model, am.cluster(am.load("device", name), 1), max(lengths))
-    for tokens in lengths:
-        for share in shares:
-            here = {"tokens": [tokens], "utilisation": [share]}
-            found = am.ttft_grid({name: curve}, back, bandwidth=[storage.bandwidth], **here)
-            crossover = float(found.crossover_bandwidth.squeeze())
-            if math.isinf(crossover):
-                print(f"{name:15s} {tokens:7.0f} {share:6.2f}  computing is always faster than the tail of a load")
-                continue
-            found = am.ttft_grid({name: curve}, back, bandwidth=[crossover], **here)
-            ttft = found.ttft.squeeze()
-            both = float(ttft.sel(policy="compute_only") / ttft.sel(policy="cake"))
-            print(f"{name:15s} {tokens:7.0f} {share:6.2f} {crossover * 1e-9:17.2f} {both:29.2f}")
+few = slice(2) if asked.quick else slice(None)
+found = am.sweep(
+    {
+        "sweep": {"command": "cake", "title": f"Compute or load the KV cache of {asked.model}"},
+        "fixed": {"model": asked.model, "tier": asked.tier},
+        "axes": {
+            "device": asked.device[few],
+            "tokens": asked.tokens[few],
+            "utilisation": asked.utilisation,
+            "bandwidth": asked.bandwidth,
+        },
+    },
+    output=asked.output,
+)
+both = found.ttft.sel(policy=["compute_only", "load_only"]).min("policy") / found.ttft.sel(policy="cake")
+for device in found.device.values:
+    for tokens in asked.tokens[few]:
+        here = {"device": device, "tokens": tokens, "utilisation": asked.utilisation[-1]}
+        crossing = float(found.crossover_bandwidth.sel(here).isel(bandwidth=0))
+        words = f"loading wins above {am.show(crossing, 'B/s')}" if crossing == crossing else "loading never wins"
+        print(f"{device}, {tokens} tokens: {words}; both at once is up to {float(both.sel(here).max()):.2f} x as fast")
+page = asked.output.rpartition(".")[0] + ".html"
+found = found.isel(bandwidth=0)
+lines = ["device", "utilisation"]
+print(am.draw(found, page, y="crossover_bandwidth", x="tokens", lines=lines, title=found.attrs["title"]))

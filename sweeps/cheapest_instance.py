@@ -1,34 +1,36 @@
-"""Which instance makes the cheapest tokens, over batch and prompt length, and what do fewer bits change?
-
-Prints the winner and the cost of a million input and output tokens at static batches, without a service level.
-"""
-
-from __future__ import annotations
+"""Which instance makes the cheapest tokens, over batch and prompt length, and what do fewer bits change?"""
 
 import argparse
-import math
 
-from accelmodel.cloud.hosting import Setup
-from accelmodel.cloud.offers import Market
-from accelmodel.cloud.ranking import Inputs, Slo
-from accelmodel.report.instance_figures import winner_points
-from accelmodel.specs.load import load
+import accelmodel as am
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--quick", action="store_true", help="one model, 16 bits")
-quick = parser.parse_args().quick
+parser.add_argument("--quick", action="store_true", help="two batches, one length, one precision")
+parser.add_argument("--model", default="llama-3.1-8b")
+parser.add_argument("--input", nargs="+", type=int, default=[256, 1024, 4096], help="tokens of a prompt")
+parser.add_argument("--tokens-out", type=int, default=256, help="tokens of an answer")
+parser.add_argument("--batch", nargs="+", type=int, default=[1, 4, 16, 64, 256])
+parser.add_argument("--weight-bits", nargs="+", type=float, default=[16, 8])
+parser.add_argument("--region", default="us-east-1")
+parser.add_argument("--output", default="cheapest-instance.nc", help=".nc, .zarr or .csv; the picture stands beside it")
+asked = parser.parse_args()
 
-offered = Market().offers()
-engine = load("engine", "in-flight")
-models = ["llama-3.1-8b"] if quick else ["opt-2.7b", "llama-3.1-8b", "llama-3.1-70b"]
-bits = [(16.0, 16.0)] if quick else [(16.0, 16.0), (8.0, 16.0), (8.0, 8.0)]
-for model in models:
-    for weights, cache in bits:
-        inputs = Inputs(load("model", model), 1024, 256, Slo(), batch=1, max_price=math.inf)
-        found = winner_points(inputs, offered, Setup(engine, "infersave", weights, cache))
-        print(f"\n{model}, {weights:g}-bit weights, {cache:g}-bit KV cache: USD per million tokens, instance")
-        print("prompt  " + "".join(f"{'batch ' + str(batch):>22}" for batch in found["batch"][::4]))
-        for context, costs, winners in zip(found["context"], found["cost"], found["winner"], strict=True):
-            pairs = zip(costs, winners, strict=True)
-            cells = [f"{cost:7.3g} {name:>14}" if name else " " * 16 + "no fit" for cost, name in pairs]
-            print(f"{context:6d}  " + "".join(cells[::4]))
+found = am.sweep(
+    {
+        "sweep": {"command": "instances", "title": f"What a token of {asked.model} costs on its cheapest instance"},
+        "fixed": {"model": asked.model, "output": asked.tokens_out, "region": asked.region},
+        "axes": {
+            "weight_bits": asked.weight_bits[:1] if asked.quick else asked.weight_bits,
+            "input": asked.input[:1] if asked.quick else asked.input,
+            "batch": asked.batch[:2] if asked.quick else asked.batch,
+        },
+    },
+    output=asked.output,
+).load()
+for cost in found.least_cost_per_token.stack(at=("weight_bits", "input", "batch")):
+    bits, prompt, batch = cost.at.item()
+    name = str(found.cheapest.sel(weight_bits=bits, input=prompt, batch=batch).item()) or "none fits"
+    print(f"{bits:g} bit, prompt {prompt}, batch {batch}: {name}, {float(cost) * 1e6:.3g} USD per million tokens")
+page = asked.output.rpartition(".")[0] + ".html"
+lines = ["weight_bits", "input"]
+print(am.draw(found, page, y="least_cost_per_token", x="batch", lines=lines, title=found.attrs["title"]))

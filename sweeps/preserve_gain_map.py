@@ -1,38 +1,47 @@
-"""Where does prefetching during collectives pay: which device, how many of them, which batch and length?
-
-Prints the largest and smallest speed-up of a decode step over batch and context, for devices in their own nodes.
-"""
-
-from __future__ import annotations
+"""Where does prefetching during collectives pay: which device, how many of them, which batch and length?"""
 
 import argparse
 
 import accelmodel as am
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--quick", action="store_true", help="two devices, two degrees")
-quick = parser.parse_args().quick
+parser.add_argument("--quick", action="store_true", help="two devices, two batches, two lengths")
+parser.add_argument(
+    "--device", nargs="+", default=["ascend-910b2", "ascend-910b4", "a100-sxm-80gb", "h100-sxm", "b200-sxm"]
+)
+parser.add_argument("--model", default="llama-3-70b")
+parser.add_argument("--tp", nargs="+", type=int, default=[4, 8])
+parser.add_argument("--batch", nargs="+", type=int, default=[1, 2, 4, 8, 16, 32, 64])
+parser.add_argument("--context", nargs="+", type=int, default=[2048, 8192, 32768])
+parser.add_argument("--bits", type=float, default=8, help="of weights, activations and KV cache")
+parser.add_argument("--output", default="preserve-gain-map.nc", help=".nc, .zarr or .csv; the picture stands beside it")
+asked = parser.parse_args()
 
-devices = ["ascend-910b2", "h100-sxm"]
-if not quick:
-    devices += ["ascend-910b4", "a100-sxm-80gb", "h200-sxm", "b200-sxm", "mi300x", "l40s"]
-degrees = [4, 8] if quick else [2, 4, 8]
-batches = [1, 8] if quick else [1, 2, 4, 8, 16, 32, 64]
-contexts = [2048, 8192] if quick else [2048, 4096, 8192, 16384, 32768]
-bits = {"weight_bits": 8.0, "activation_bits": 8.0, "kv_bits": 8.0}
-
-print("device            tp  largest  at batch, context      smallest")
-for name in devices:
-    found = am.speedups(
-        [am.load("model", "llama-3-70b")], am.cluster(am.load("device", name), 8), degrees, batches, contexts,
-        phase="decode", precision=bits,
-    )  # fmt: skip
-    gain = found.speedup.where(found.feasible).isel(model=0)
-    for tp in degrees:
-        at = gain.sel(tp=tp)
-        if not bool(at.notnull().any()):
-            print(f"{name:16s}  {tp:2d}  does not fit")
+few = slice(2) if asked.quick else slice(None)
+bits = dict.fromkeys(("weight_bits", "activation_bits", "kv_bits"), asked.bits)
+found = am.sweep(
+    {
+        "sweep": {"command": "preserve", "title": f"Speed-up of a decode step of {asked.model} by prefetching"},
+        "fixed": {"model": asked.model, "phase": "decode", **bits},
+        "axes": {
+            "device": asked.device[few],
+            "tp": asked.tp[few],
+            "batch": asked.batch[few],
+            "context": asked.context[few],
+        },
+    },
+    output=asked.output,
+).load()
+for device in found.device.values:
+    for tp in asked.tp[few]:
+        gain = found.speedup.sel(device=device, tp=tp)
+        if not bool(gain.notnull().any()):
+            print(f"{device}, tp {tp}: does not fit")
             continue
-        where = at.fillna(0.0).argmax(...)
-        batch, context = int(at.batch[where["batch"]]), int(at.context[where["context"]])
-        print(f"{name:16s}  {tp:2d}  {float(at.max()):7.3f}  {batch:5d}, {context:6d} tokens  {float(at.min()):10.3f}")
+        at = gain[gain.argmax(...)]
+        place = f"batch {int(at.batch)}, {int(at.context)} tokens"
+        print(f"{device}, tp {tp}: {float(gain.min()):.3f} to {float(at):.3f}, most at {place}")
+page = asked.output.rpartition(".")[0] + ".html"
+at = {"tp": asked.tp[few][-1], "context": asked.context[few][-1]}
+title = f"{found.attrs['title']}: tp {at['tp']}, {at['context']} tokens"
+print(am.draw(found, page, y="speedup", x="batch", lines=["device"], at=at, title=title))

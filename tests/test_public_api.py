@@ -47,6 +47,13 @@ ANSWERS = {
         "llama-3-8b", am.override(am.load("device", "h100-sxm"), l2_capacity=[2e7, 5e7]), {**DECODE, "batch": [1, 8]}
     ),
     "total_time": lambda: am.total_time("llama-3-8b", "h100-sxm", {**DECODE, "context": [512, 1024]}),
+    "sweep": lambda: am.sweep(
+        {
+            "sweep": {"command": "step"},
+            "fixed": {"device": "h100-sxm", "model": "llama-3-8b", "context": 4096},
+            "axes": {"technique": ["none", "preserve"], "batch": [1, 8]},
+        }
+    ),
     "speedups": lambda: am.speedups("llama-3-8b", "ascend-910b2", [4, 8], [4], [4096], phase="decode"),
     "matmul": lambda: am.matmul("h100-sxm", m=[1, 64], n=4096, k=4096),
     "attention": lambda: am.attention("h100-sxm", batch=[1, 8], context=[512, 1024], heads=[32, 64]),

@@ -25,7 +25,7 @@ FLOORS = (
     ("inference",),
     ("dse", "kvcache", "measured", "serving"),
     ("benchmarks", "calibration", "cloud"),
-    ("validation",),
+    ("sweeps", "validation"),
     ("report",),
     ("cli",),
     ("__main__",),

@@ -37,6 +37,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "benchmark": ("accelmodel benchmark",),
     "new": ("accelmodel new device my-chip --like h100-sxm",),
     "schema": ("accelmodel schema device",),
+    "sweep": ("accelmodel sweep l2-that-pays --output l2.nc",),
     "warm-up": ("accelmodel warm-up",),
     "docs": ("accelmodel docs --output site --no-open",),
 }

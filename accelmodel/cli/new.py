@@ -19,12 +19,13 @@ from accelmodel.specs.schema import file_schema
 from accelmodel.specs.template import new_file
 
 app = typer.Typer(add_completion=False)
-KINDS = (*TYPES, "study")
+KINDS = (*TYPES, "study", "sweep")
 #: kind of file → how to name it, where no option of its own name does
 _USE = {
     "process": 'name it in a device\'s file, process = "{name}"',
     "bill": 'name it in a study\'s file, bill = "{name}"',
     "storage": "name it with --tier {name}",
+    "sweep": "run it with accelmodel sweep {name}",
 }
 
 
@@ -75,6 +76,10 @@ def schema_of(kind: str) -> dict[str, Any]:
         from accelmodel.dse.study import study_schema
 
         return study_schema()
+    if kind == "sweep":
+        from accelmodel.sweeps.question import sweep_schema
+
+        return sweep_schema()
     if kind not in (*TYPES, "architecture"):
         raise unknown("kind of file", kind, (*KINDS, "architecture"))
     return file_schema(kind)

@@ -125,7 +125,10 @@ def list_command(
     kind: Annotated[
         str,
         typer.Argument(
-            help="devices, links, models, instances, engines, processes, bills, storage or studies; all by default.",
+            help=(
+                "devices, links, models, instances, engines, processes, bills, storage, studies or sweeps; "
+                "all by default."
+            ),
             autocompletion=one_of(*FOLDERS.values()),
         ),
     ] = "",

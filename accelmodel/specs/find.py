@@ -25,6 +25,7 @@ FOLDERS = {
     "engine": "engines",
     "library": "kernel_libraries",
     "study": "studies",
+    "sweep": "sweeps",
     "architecture": "architectures",
 }
 #: what comes after the name of a specification in the name of the file of its fitted constants

@@ -63,6 +63,7 @@ def test_an_unknown_neighbour_is_answered_with_the_closest(run, like):
         ("process", "n4", 'process = "mine"'),
         ("bill", "a100", 'bill = "mine"'),
         ("study", "preserve-l2", "--study mine"),
+        ("sweep", "l2-that-pays", "accelmodel sweep mine"),
     ],
 )
 def test_it_says_how_to_name_what_was_written(run, tmp_path, kind, like, says):

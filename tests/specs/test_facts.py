@@ -17,6 +17,7 @@ from accelmodel.dse import enumeration
 from accelmodel.dse.chip import Parts, design
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.specs import facts
+from accelmodel.sweeps.question import load_sweep
 
 EXAMPLES = 150
 FILES = {
@@ -27,6 +28,7 @@ FILES = {
     "model": "models/mixtral-8x7b.toml",
     "latent": "models/deepseek-v3.toml",
     "study": "studies/preserve-l2.toml",
+    "sweep": "sweeps/l2-that-pays.toml",
 }
 TEXTS = {kind: (facts.root() / path).read_text(encoding="utf-8") for kind, path in FILES.items()}
 TEXTS["latent"] = TEXTS["latent"].replace("layers = 61", "layers = 4", 1)  # so that it fits on two devices
@@ -134,6 +136,9 @@ def answer(kind: str, path: str) -> list[float]:
     if kind == "study":
         study = am.load_study(path)
         return [float(len(study.axes())), float(enumeration.size(study)), *study.constraints.limits().values()]
+    if kind == "sweep":
+        question = load_sweep(path)
+        return [float(question.points), *(float(len(axis.values)) for axis in question.axes)]
     spec = am.load(kind, path)
     if kind in ("process", "bill"):
         shipped = {"process": am.load("process", "smic-7nm"), "bill": am.load("bill", "ascend-910b")}

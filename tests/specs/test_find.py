@@ -12,7 +12,7 @@ from accelmodel.errors import SpecError
 from accelmodel.specs import find
 from accelmodel.specs.template import new_file
 
-KINDS = [kind for kind in find.FOLDERS if kind not in ("study", "architecture")]
+KINDS = [kind for kind in find.FOLDERS if kind not in ("study", "sweep", "architecture")]
 SHEET = '[default]\nkind = "paper"\nsource = "s"\nlocator = "x"\n[sources.s]\ntitle = "x"\n'
 
 

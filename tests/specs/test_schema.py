@@ -14,7 +14,7 @@ from accelmodel.specs import find, schema
 from accelmodel.specs.base import field_types
 from accelmodel.specs.hardware import Device
 
-KINDS = [kind for kind in find.FOLDERS if kind != "study"]
+KINDS = [kind for kind in find.FOLDERS if kind not in ("study", "sweep")]
 
 
 def faults(value: Any, rule: dict[str, Any], where: str = "") -> list[str]:

@@ -21,7 +21,7 @@ from accelmodel.units import NOMENCLATURE
 
 TEXTS = pages.texts()
 #: kinds of files that are no table of facts
-OTHERS = ("architecture", "prices", "study", "published")
+OTHERS = ("architecture", "prices", "study", "sweep", "published")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,35 @@
+"""How much bandwidth between devices pays, without and with prefetching: per area of the die, or per dollar?"""
+
+import argparse
+
+import numpy as np
+
+import accelmodel as am
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--quick", action="store_true", help="three bandwidths")
+parser.add_argument("--study", default="preserve-l2", help="shipped study, or path of one: chip, costs and workload")
+parser.add_argument("--device", help="chip to start from, in place of the study's")
+parser.add_argument("--model", nargs="+", help="models to serve, in place of the study's")
+parser.add_argument("--bandwidth", nargs=2, default=["7GB/s", "224GB/s"], metavar=("FROM", "TO"), help="of one link")
+parser.add_argument("--links", nargs="+", type=int, default=[7, 14], help="links of a device")
+parser.add_argument("--objective", default="throughput_per_area", choices=["throughput_per_area", "tokens_per_dollar"])
+parser.add_argument("--output", default="link-budget-that-pays.nc", help="NetCDF file; the picture stands beside it")
+asked = parser.parse_args()
+
+study = am.load_study(asked.study)
+head = study.study.model_copy(update={"device": asked.device or study.study.device})
+serving = study.workload.model_copy(update={"models": asked.model or study.workload.models})
+study = study.model_copy(update={"study": head, "workload": serving})
+low, high = (am.parse(text, "B/s") for text in asked.bandwidth)
+bandwidth = np.geomspace(low, high, 3 if asked.quick else 21)
+found = am.evaluate_study(study, link_bandwidth=bandwidth, links=asked.links)
+best = found[asked.objective].where(found.feasible)
+for name in study.techniques:
+    for links in asked.links:
+        pays = float(best.sel(technique=name, links=links).idxmax("link_bandwidth"))
+        print(f"{name}, {links} links: {am.show(pays, 'B/s')} a link, {am.show(links * pays, 'B/s')} in all, pays most")
+found.to_netcdf(asked.output)
+title = "Link budget that pays"
+page = asked.output.rpartition(".")[0] + ".html"
+print(am.draw(found, page, y=asked.objective, x="link_bandwidth", lines=["technique", "links"], title=title))

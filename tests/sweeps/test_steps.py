@@ -1,0 +1,76 @@
+"""Requests, comparisons and operators of a sweep are those of the door."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import accelmodel as am
+
+FIXED = {"device": "ascend-910b2", "tp": 8, "weight_bits": 8.0, "activation_bits": 8.0, "kv_bits": 8.0}
+MODELS = ["llama-3-8b", "mixtral-8x7b"]
+
+
+def alike(one, other):
+    """Calls of other lengths may add in another order."""
+    return np.allclose(one, other, rtol=1e-12, atol=0.0)
+
+
+def asked(command, fixed, axes):
+    return am.sweep({"sweep": {"command": command}, "fixed": fixed, "axes": axes})
+
+
+def test_preserve_is_what_speedups_answers(warm):
+    found = asked("preserve", FIXED, {"model": MODELS, "batch": [1, 8], "context": [2048, 8192]})
+    bits = {name: FIXED[name] for name in ("weight_bits", "activation_bits", "kv_bits")}
+    door = am.speedups(MODELS, "ascend-910b2", [8], [1, 8], [2048, 8192], precision=bits).isel(tp=0)
+    for name in ("baseline", "fused", "speedup", "prefetched_bytes"):
+        assert alike(found[name].values, door[name].transpose("model", "batch", "context").values), name
+    assert alike(found.time.values, door.preserve.transpose("model", "batch", "context").values)
+    assert found.feasible.all()
+
+
+def test_a_request_is_the_time_of_its_technique(warm):
+    axes = {"technique": ["none", "preserve"], "context": [2048, 8192]}
+    fixed = {**FIXED, "model": "llama-3-8b", "batch": 4}
+    found = asked("request", fixed, axes)
+    compared = asked("preserve", fixed, {"context": axes["context"]})
+    assert alike(found.time.sel(technique="none").values, compared.baseline.values)
+    assert alike(found.time.sel(technique="preserve").values, compared.time.values)
+
+
+def test_operators_are_those_of_each_model(warm):
+    fixed = {**FIXED, "batch": 4, "context": 4096, "technique": "preserve"}
+    found = asked("operators", fixed, {"model": MODELS, "l2.capacity": [8e6, 104e6]})
+    for model in MODELS:
+        chip = am.override(am.load("device", "ascend-910b2"), l2_capacity=[8e6, 104e6])
+        work = {key: value for key, value in fixed.items() if key not in ("device", "technique")}
+        alone = am.time_step(model, chip, {"phase": "decode", **work}, "preserve")
+        mine = found.sel(model=model)
+        there = mine.sel(operator=alone.operator.values)
+        for name in ("time", "lower", "upper", "flops", "link_bytes", "count"):
+            assert alike(there[name].values, alone[name].transpose("l2_capacity", "operator").values), name
+        assert there.bound.values.tolist() == alone.bound.transpose("l2_capacity", "operator").values.tolist()
+        others = [name for name in found.operator.values if name not in alone.operator.values]
+        assert float(mine.time.sel(operator=others).sum()) == 0.0
+        assert float(abs(mine.time.sum("operator") / alone.step_time - 1.0).max()) < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("part", "values", "unit"),
+    [
+        ("link.bandwidth", [1e10, 2e11], "B/s"),
+        ("scale_out.bandwidth", [1e10, 2e11], "B/s"),
+        ("link.start_up", [1e-6, 1e-5], "s"),
+        ("model.layers", [16, 32], "1"),
+        ("hbm.capacity", [1e9, 64e9], "B"),
+    ],
+)
+def test_any_number_of_a_part_may_be_an_axis(warm, part, values, unit):
+    fixed = {**FIXED, "model": "llama-3-8b", "batch": 4, "context": 4096}
+    found = asked("step", fixed, {part: values})
+    dim = part.replace(".", "_")
+    assert found.step_time.dims == (dim,)
+    assert found[dim].attrs["units"] == unit
+    if part == "hbm.capacity":
+        assert found.feasible.values.tolist() == [False, True]
