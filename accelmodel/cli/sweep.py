@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -47,6 +49,22 @@ Most = Annotated[float, typer.Option("--most", help="Points beyond which nothing
 Pictured = Annotated[
     Path | None, typer.Option("--figure", help="Page of the file's figure, such as l2.html; beside the output.")
 ]
+
+
+@contextmanager
+def _progress(expected: run.Estimate) -> Iterator[Callable[[str, int, int], None]]:
+    """Give what tells how far the work is, and as it begins what was estimated, unless it takes no second."""
+    told = expected.seconds <= _BEFORE
+    with progress_bars() as advance:
+
+        def tell(stage: str, total: int, done: int) -> None:
+            nonlocal told
+            if not told:
+                complain([expected.words()])
+                told = True
+            advance(stage, total, done)
+
+        yield tell
 
 
 def _range_of(values: xr.DataArray, feasible: xr.DataArray) -> dict[str, float | None]:
@@ -139,10 +157,8 @@ def sweep_command(
         complain(
             [f"{folder} holds chunks of another question, or of files as they were; remove it if it is not needed"]
         )
-    if expected.seconds > _BEFORE:
-        complain([expected.words()])
     try:
-        with progress_bars() as tell:
+        with _progress(expected) as tell:
             found = run.sweep(
                 question, output=path, chunk=chunk, workers=workers, scheduler=scheduler, most=most, progress=tell
             )
