@@ -17,9 +17,9 @@ from accelmodel.cli.progress import progress_bars
 from accelmodel.cli.streams import complain
 from accelmodel.cli.terminal import print_table, say
 from accelmodel.errors import SpecError
+from accelmodel.output import writable
 from accelmodel.sweeps import run
 from accelmodel.sweeps.figure import figure_of
-from accelmodel.sweeps.formats import writable
 from accelmodel.sweeps.names import PLAIN
 from accelmodel.sweeps.question import Question, load_sweep
 from accelmodel.units import show

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import shutil
@@ -12,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from accelmodel import output
 from accelmodel.errors import SpecError, unknown
 from accelmodel.sweeps.dataset import coordinates, part, whole
 from accelmodel.sweeps.grid import Arrays, Grid, Place
@@ -25,6 +25,8 @@ Parts = Iterable[tuple[Place, Arrays]]
 NETCDF_MOST = 2**31 - 4
 #: bytes of an answer that has to be in memory whole [B]
 MEMORY_MOST = 2**33
+#: files of which a Zarr store has one
+_STORES = (".zgroup", "zarr.json")
 _HOW_ZARR = "needs the extra sweep: pip install 'accelmodel[sweep]'; or write NetCDF (.nc) or CSV (.csv)"
 
 
@@ -108,31 +110,14 @@ def check(grid: Grid, path: Path) -> None:
         )
 
 
-def writable(path: Path, option: str = "--output") -> None:
+def writable(path: Path) -> None:
     """Raise SpecError if something stands under the name that must not be replaced, or nothing can be written there."""
-    folder = path.suffix == ".zarr"
-    elsewhere = f"choose another place with {option}"
-    try:
-        with contextlib.suppress(FileNotFoundError):
-            path.stat()  # says if no file can have that name
-        if path.is_dir() and not folder:
-            raise SpecError(f"{path}: is a folder; {elsewhere}")
-        stores = (".zgroup", "zarr.json")
-        if folder and path.exists() and not any((path / name).is_file() for name in stores):
-            raise SpecError(f"{path}: is there and no Zarr store; {elsewhere}")
-        if path.exists() and not os.access(path, os.W_OK):
-            raise SpecError(f"{path}: is read-only; {elsewhere}")
-        beside = path.parent / f".{uuid.uuid4().hex}.part"
-        try:
-            with open(beside, "xb") as file:
-                file.write(bytes(4096))
-        finally:
-            with contextlib.suppress(OSError):
-                beside.unlink()
-    except SpecError:
-        raise
-    except (OSError, ValueError) as error:
-        raise failed(path, error, elsewhere) from None
+    place = path
+    if path.suffix == ".zarr":
+        if path.exists() and not any((path / name).is_file() for name in _STORES):
+            raise SpecError(f"{path}: is there and no Zarr store; choose another place with --output")
+        place = path.parent / f".{uuid.uuid4().hex}"  # a store is a folder, and may be replaced
+    output.writable(place, "--output")
 
 
 def failed(path: Path, error: OSError | ValueError, rest: str = "") -> SpecError:
@@ -152,6 +137,7 @@ def write(grid: Grid, parts: Parts, attrs: dict[str, str], path: Path, folder: P
         if path.is_dir():
             os.replace(path, folder / f".{uuid.uuid4().hex}.old")
         os.replace(made, path)
+        output.keep(str(path))
     except BaseException:  # what is left of it may be what fills the disk
         _remove(made)
         raise
