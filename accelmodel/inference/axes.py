@@ -13,7 +13,7 @@ import numpy.typing as npt
 from accelmodel.errors import SpecError
 from accelmodel.inference.operators import OperatorTable
 from accelmodel.laws.numeric import Array, Number, has_axes
-from accelmodel.laws.types import Machine, Operator
+from accelmodel.laws.types import GIVEN, Operator
 from accelmodel.specs.base import field_units, value_of
 from accelmodel.units import NOMENCLATURE, label
 
@@ -133,7 +133,7 @@ def machine_array(chip: dict[str, Number], axes: Axes) -> Array:
     shared = any(dim in axes.workload for value in chip.values() for dim in getattr(value, "dims", ()))
     inner = tuple(len(labels) for labels in axes.machine.values())
     outer = tuple(len(labels) for labels in axes.workload.values()) if shared else (1,) * len(axes.workload)
-    out = np.empty((len(Machine._fields), *outer, *inner))
-    for f, name in enumerate(Machine._fields):
+    out = np.empty((len(GIVEN), *outer, *inner))
+    for f, name in enumerate(GIVEN):
         out[f] = spread(chip[name], everything)
-    return out.reshape(len(Machine._fields), math.prod(outer), math.prod(inner))
+    return out.reshape(len(GIVEN), math.prod(outer), math.prod(inner))

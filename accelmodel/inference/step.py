@@ -69,7 +69,7 @@ def run_kernel(table: Array, machines: Array, policy: Policy, *, detail: bool = 
     shape = (len(DETAIL), table.shape[1], *points) if detail else (0, 0, 0, 0)
     details = np.zeros(shape)
     # once the parallel form is compiled it serves small questions too: compiling the serial one takes longer
-    parallel = math.prod(points) >= _PARALLEL_FROM or bool(getattr(step.evaluate_parallel, "signatures", ()))
+    parallel = math.prod(points) >= _PARALLEL_FROM or bool(getattr(getattr(step,"evaluate_parallel",None), "signatures", ()))
     whole = step.evaluate_parallel if parallel else step.evaluate
     whole(np.ascontiguousarray(table), np.ascontiguousarray(machines), policy, totals, details)
     return totals, details

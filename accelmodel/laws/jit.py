@@ -56,21 +56,22 @@ CACHED = _FOLDER is not None
 
 #: no way in from C: nothing asks for it, and compiling it takes a tenth of the time in all
 _ALL: Any = {"error_model": "numpy", "no_cfunc_wrapper": True}
+_QUICK = {"fastmath": {"contract", "nnan", "ninf", "nsz", "arcp", "reassoc"}}
 
 
 def law(function: F) -> F:
     """Compile a scalar law: inlined into its caller, so that the loop over designs vectorises."""
-    return cast(F, numba.njit(**_ALL, forceinline=True)(function))
+    return cast(F, numba.njit(**_ALL | _QUICK, forceinline=True)(function))
 
 
 def kernel(function: F) -> F:
     """Compile a serial loop that releases the GIL."""
-    return cast(F, numba.njit(**_ALL, nogil=True, cache=CACHED)(function))
+    return cast(F, numba.njit(**_ALL| _QUICK, nogil=True, cache=CACHED)(function))
 
 
 def inner_kernel(function: F) -> F:
     """Compile a loop that kernels alone call: it has no way in from Python, and is cached as part of its callers."""
-    return cast(F, numba.njit(**_ALL | {"no_cpython_wrapper": True})(function))
+    return cast(F, numba.njit(**_ALL | _QUICK | {"no_cpython_wrapper": True})(function))
 
 
 def glue(function: F) -> F:
@@ -78,7 +79,7 @@ def glue(function: F) -> F:
 
     Not to be called from a parallel loop: what it writes there is lost (numba 0.68).
     """
-    return cast(F, numba.njit(**_ALL, inline="always")(function))
+    return cast(F, numba.njit(**_ALL | _QUICK, inline="always")(function))
 
 
 def parallel_kernel(function: F) -> F:

@@ -48,7 +48,7 @@ def admit(rule: float, size: float, used: float, closed: float, cap: float) -> t
 
 @law
 def lane_progress(backlog: float, duration: float, cold: float, hbm_rate: float) -> tuple[float, float]:
-    """Bytes the prefetch lane fetches while an operator runs, and by how long it delays the operator.
+    """Bytes the prefetch lane fetches while an operator runs, and how many of them the operator waits for.
 
     The lane uses what the operator leaves over.  For the rest it shares HBM fairly, byte for byte,
     as long as the operator itself reads from HBM.
@@ -67,7 +67,7 @@ def lane_progress(backlog: float, duration: float, cold: float, hbm_rate: float)
     Returns
     -------
     tuple of float
-        Bytes fetched [B], delay [s].
+        Bytes fetched, and those of them that delay the operator by their time at the bandwidth [B].
 
     Notes
     -----
@@ -76,4 +76,4 @@ def lane_progress(backlog: float, duration: float, cold: float, hbm_rate: float)
     """
     spare = max(duration * hbm_rate - cold, 0.0)
     contended = min(max(backlog - spare, 0.0), cold)
-    return min(backlog, spare) + contended, contended / hbm_rate
+    return min(backlog, spare) + contended, contended

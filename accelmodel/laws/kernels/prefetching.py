@@ -7,12 +7,24 @@ from typing import Any
 import numpy as np
 
 from accelmodel.laws.jit import glue, inner_kernel
-from accelmodel.laws.kernels.block import COUNT, KIND, L2_BYTES, PREFETCH, RANKS, Block, machine_at
-from accelmodel.laws.l2cache import mean_resident_share
+from accelmodel.laws.kernels.block import (
+    ADMITTED,
+    BEFORE,
+    COUNT,
+    FIRST,
+    KIND,
+    L2_BYTES,
+    PACE,
+    PREFETCH,
+    RANKS,
+    Block,
+    machine_at,
+)
+from accelmodel.laws.l2cache import mean_kept
 from accelmodel.laws.matmul import exposed_share
 from accelmodel.laws.prefetch import RULES, admit, lane_progress
-from accelmodel.laws.roofline import body_time, memory_time
-from accelmodel.laws.types import COLLECTIVE, Operator
+from accelmodel.laws.roofline import body_time, stream_time
+from accelmodel.laws.types import COLLECTIVE, Operator, Policy
 
 BEST_FIT = RULES["best-fit"]
 
@@ -28,77 +40,96 @@ def window_end(table: Any, opener: int, w: int) -> int:
     return row
 
 
+@inner_kernel
+def last_offered(table: Any, opener: int, end: int, w: int) -> int:
+    """Last row of a window of which anything may be prefetched, its opener if there is none."""
+    last = opener
+    for row in range(opener + 1, end):
+        if table[PREFETCH, row, w] > 0.0:
+            last = row
+    return last
+
+
 @glue
-def _next_offer(b: Block, opener: int, end: int, offered: Any) -> int:
+def _next_offer(table: Any, policy: Policy, w: int, opener: int, end: int, offered: Any) -> int:
     """Row whose operand is offered for admission next: in graph order, or for best fit the largest."""
     row = -1
     for candidate in range(opener + 1, end):
         if offered[candidate - opener] == 0.0:
-            larger = row >= 0 and b.table[PREFETCH, candidate, b.w] > b.table[PREFETCH, row, b.w]
-            if row < 0 or (b.policy.rule == BEST_FIT and larger):
+            larger = row >= 0 and table[PREFETCH, candidate, w] > table[PREFETCH, row, w]
+            if row < 0 or (policy.rule == BEST_FIT and larger):
                 row = candidate
     return row
 
 
 @glue
-def admit_window(b: Block, opener: int, end: int) -> None:
+def admit_window(b: Block, table: Any, policy: Policy, w: int, opener: int, end: int, width: int) -> None:
     """Fill ``admitted`` and ``before`` for the rows of one window, and the ``total``."""
     offered = np.zeros(end - opener)
-    b.total[:] = 0.0
-    b.closed[:] = 0.0
+    b.total[:width] = 0.0
+    b.closed[:width] = 0.0
     for _ in range(opener + 1, end):
-        row = _next_offer(b, opener, end, offered)
+        row = _next_offer(table, policy, w, opener, end, offered)
         offered[row - opener] = 1.0
-        size = b.table[PREFETCH, row, b.w]
+        size = table[PREFETCH, row, w]
         if size == 0.0:
-            b.admitted[row, :] = 0.0
+            b.queue[row, ADMITTED, :width] = 0.0
             continue
-        for j in range(b.width):
-            cap = b.policy.threshold * b.machines[L2_BYTES, j]
-            grant, b.closed[j] = admit(b.policy.rule, size, b.total[j], b.closed[j], cap)
-            b.admitted[row, j] = grant
+        for j in range(width):
+            cap = policy.threshold * b.machines[L2_BYTES, j]
+            grant, b.closed[j] = admit(policy.rule, size, b.total[j], b.closed[j], cap)
+            b.queue[row, ADMITTED, j] = grant
             b.total[j] += grant
-    for j in range(b.width):
-        place = 0.0
-        for row in range(opener + 1, end):
-            b.before[row, j] = place
-            place += b.admitted[row, j]
+    b.queue[opener, BEFORE, :width] = 0.0
+    b.queue[opener, ADMITTED, :width] = 0.0
+    for row in range(opener + 1, end):
+        for j in range(width):
+            b.queue[row, BEFORE, j] = b.queue[row - 1, BEFORE, j] + b.queue[row - 1, ADMITTED, j]
+
+
+@glue
+def _read_clock(b: Block, r: int, opener: int, width: int) -> None:
+    """Fill ``clock`` for the first, middle and last byte that was fetched of a row's operand."""
+    b.clock[:, :width] = 0.0
+    for row in range(opener, r):
+        passed = b.touched[row] - (b.touched[row - 1] if row > opener else 0.0)
+        own, then = b.queue[r], b.queue[row]
+        for j in range(width):
+            pace = then[PACE, j]
+            half = 0.5 * min(max(b.progress[j] - own[BEFORE, j], 0.0), own[ADMITTED, j])
+            ahead = own[BEFORE, j] - then[FIRST, j]
+            b.clock[0, j] += min(max(ahead * pace, 0.0), passed)
+            b.clock[1, j] += min(max((ahead + half) * pace, 0.0), passed)
+            b.clock[2, j] += min(max((ahead + half + half) * pace, 0.0), passed)
 
 
 @inner_kernel
-def survive(b: Block, op: Operator, r: int, opener: int) -> None:
+def survive(b: Block, op: Operator, r: int, opener: int, final: int, width: int) -> None:
     """Fill ``survival``: the share of the row's fetched bytes that L2 still holds when it reads them.
 
     A byte's stack distance is what both lanes have touched since it was fetched: in the queue, all that
     was fetched from its own operand on, and what the lane fetches while the operator runs; on the main
     lane, all since the moment of its fetch.  It is found at the first, middle and last byte; in between
     the occupancy law is averaged.  What the lane fetches beside the operator depends in turn on the
-    hits: first all count as hits, then those found.
+    hits: first all count as hits, then those found.  Beside the last operand of a window it has nothing
+    left to fetch.
     """
-    for place in range(3):
-        b.clock[place, :] = 0.0
-        for row in range(opener, r):
-            passed = b.touched[row] - (b.touched[row - 1] if row > opener else 0.0)
-            for j in range(b.width):
-                fetched = min(max(b.progress[j] - b.before[r, j], 0.0), b.admitted[r, j])
-                ahead = b.before[r, j] + 0.5 * place * fetched - b.first[row, j]
-                b.clock[place, j] += min(max(ahead * b.pace[row, j], 0.0), passed)
-    b.survival[:] = 1.0
-    for _ in range(2):
-        for j in range(b.width):
+    _read_clock(b, r, opener, width)
+    costs, own = b.costs[b.alike[r]], b.queue[r]
+    b.survival[:width] = 1.0
+    for _ in range(1 if r == final else 2):
+        for j in range(width):
             machine = machine_at(b.machines, j)
-            place = b.before[r, j]
-            want = b.admitted[r, j]
-            hot = min(max(b.progress[j] - place, 0.0), want) * b.survival[j] + op.warm * b.hbm_bytes[j]
-            cold = b.hbm_bytes[j] - hot
-            memory = memory_time(hot, cold, machine.l2_rate, b.hbm_rate[j])
-            body = body_time(max(b.compute[j], b.l2[j]), memory, exposed_share(op, machine))
+            start, compute, l2, moved, hbm_time = costs[0, j], costs[1, j], costs[2, j], costs[3, j], costs[4, j]
+            place = own[BEFORE, j]
+            want = own[ADMITTED, j]
+            waiting = max(b.progress[j] - place, 0.0)
+            hot = min(waiting, want) * b.survival[j] + op.warm * moved
+            cold = moved - hot
+            memory = stream_time(hot, cold, machine.l2_time, hbm_time)
+            body = body_time(max(compute, l2), memory, exposed_share(op, machine))
             backlog = max(b.total[j] - max(b.progress[j], place + want), 0.0)
-            beside, _ = lane_progress(backlog, op.stretch * (b.start_time[j] + body), cold, machine.hbm_rate)
-            since = b.touched[r - 1] + max(b.progress[j] - place, 0.0) + op.input_bytes
-            first = since - b.clock[0, j]
+            beside, _ = lane_progress(backlog, op.stretch * (start + body), cold, machine.hbm_rate)
+            since = b.touched[r - 1] + waiting + op.input_bytes
             middle = since - b.clock[1, j] + 0.5 * beside
-            last = since - b.clock[2, j] + beside
-            early = mean_resident_share(first, middle, machine.l2_bytes, machine.l2_ways)
-            late = mean_resident_share(middle, last, machine.l2_bytes, machine.l2_ways)
-            b.survival[j] = 0.5 * (early + late)
+            b.survival[j] = mean_kept(since - b.clock[0, j], middle, since - b.clock[2, j] + beside, machine)

@@ -9,180 +9,238 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
-import numpy as np
-
 from accelmodel.laws.collectives import fused_time
-from accelmodel.laws.jit import glue, inner_kernel, kernel, parallel_kernel
-from accelmodel.laws.kernels.block import BLOCK, COUNT, FEEDS, KIND, RANKS, Block, machine_at, new_block, operator_at
+from accelmodel.laws.jit import glue, inner_kernel, kernel
+from accelmodel.laws.kernels.block import (
+    ADMITTED,
+    BEFORE,
+    BLOCK,
+    COUNT,
+    FEEDS,
+    FIRST,
+    KIND,
+    PACE,
+    RANKS,
+    TIMES,
+    Block,
+    Designs,
+    Span,
+    find_alike,
+    machine_at,
+    new_block,
+    operator_at,
+    read_designs,
+)
 from accelmodel.laws.kernels.costs import fill_costs, fill_exchanges
-from accelmodel.laws.kernels.prefetching import admit_window, survive, window_end
-from accelmodel.laws.l2cache import resident_share
+from accelmodel.laws.kernels.prefetching import admit_window, last_offered, survive, window_end
+from accelmodel.laws.l2cache import kept
 from accelmodel.laws.matmul import exposed_share
 from accelmodel.laws.prefetch import lane_progress
-from accelmodel.laws.roofline import body_time, memory_time
-from accelmodel.laws.types import BY_COMPUTE, BY_HBM, BY_L2, BY_LATENCY, BY_LINK, COLLECTIVE, DETAIL, Policy
+from accelmodel.laws.roofline import body_time, stream_time
+from accelmodel.laws.types import (
+    BY_COMPUTE,
+    BY_HBM,
+    BY_L2,
+    BY_LATENCY,
+    BY_LINK,
+    COLLECTIVE,
+    DETAIL,
+    TOTALS,
+    Operator,
+    Policy,
+)
 
-FIELDS = len(DETAIL)
+TIME, BOUND, HBM_BYTES, L2_HIT_BYTES, LINK_BYTES, GRANTED, FETCHED, RESIDENT, ALGORITHM = range(len(DETAIL))
 
 
 @glue
-def _run_collective(b: Block, r: int) -> None:
+def _set_pace(b: Block, passed: float, r: int, width: int) -> None:
+    """Fill ``PACE``, for the operands that are read later in the window."""
+    own = b.queue[r]
+    for j in range(width):
+        own[PACE, j] = passed / max(b.served[j], 1e-9)
+
+
+@glue
+def _run_collective(b: Block, op: Operator, r: int, width: int) -> None:
     """Time one collective; the lane fetches with the HBM bandwidth left over."""
-    op = operator_at(b.table, r, b.w)
     buffers = 2.0 * op.message_bytes
     b.touched[r] = buffers
-    fill_exchanges(b, op)
-    for j in range(b.width):
+    costs, own = b.costs[b.alike[r]], b.queue[r]
+    for j in range(width):
         machine = machine_at(b.machines, j)
-        time = op.stretch * (b.starts[j] + b.hops[j] + b.wires[j])
-        b.hbm_bytes[j] = buffers * (1.0 - resident_share(buffers, machine.l2_bytes, machine.l2_ways))
-        b.progress[j] = min(b.total[j], max(time * machine.hbm_rate - b.hbm_bytes[j], 0.0))
-        b.first[r, j] = 0.0
-        b.last[r, j] = b.progress[j]
-        b.pace[r, j] = buffers / max(b.progress[j], 1e-9)
-        b.times[r, j] = time
-    for j in range(b.width):
-        b.totals[0, b.w, b.start + j] += op.count * b.times[r, j]
-        b.totals[1, b.w, b.start + j] += op.count * b.progress[j]
-        b.totals[2, b.w, b.start + j] += op.count * (b.hbm_bytes[j] + b.progress[j])
-    if b.detail.shape[0] > 0:
-        for j in range(b.width):
-            bound = BY_LINK if b.wires[j] > b.starts[j] + b.hops[j] else BY_LATENCY
-            fetched = b.progress[j]
-            row = (b.times[r, j], bound, b.hbm_bytes[j], 0.0, b.sent[j], 0.0, fetched, fetched, b.algorithms[j])
-            for field in range(FIELDS):
-                b.detail[field, r, b.w, b.start + j] = row[field]
+        time = op.stretch * (costs[0, j] + costs[1, j] + costs[2, j])
+        moved = buffers * (1.0 - kept(buffers, machine))
+        served = min(b.total[j], max(time * machine.hbm_rate - moved, 0.0))
+        b.hot[j] = moved
+        b.served[j] = served
+        b.progress[j] = served
+        own[FIRST, j] = 0.0
+        own[TIMES, j] = time
+        b.sums[0, j] += op.count * time
+        b.sums[1, j] += op.count * served
+        b.sums[2, j] += op.count * (moved + served)
 
 
 @glue
-def _run_operator(b: Block, r: int, opener: int) -> None:
+def _describe_collective(b: Block, detail: Any, r: int, w: int, start: int, width: int) -> None:
+    """Write down one collective's bound, bytes and algorithm, and what the lane did beside it."""
+    costs, own = b.costs[b.alike[r]], b.queue[r]
+    for j in range(width):
+        detail[TIME, r, w, start + j] = own[TIMES, j]
+        detail[BOUND, r, w, start + j] = BY_LINK if costs[2, j] > costs[0, j] + costs[1, j] else BY_LATENCY
+        detail[HBM_BYTES, r, w, start + j] = b.hot[j]
+        detail[LINK_BYTES, r, w, start + j] = costs[4, j]
+        detail[FETCHED, r, w, start + j] = b.served[j]
+        detail[RESIDENT, r, w, start + j] = b.served[j]
+        detail[ALGORITHM, r, w, start + j] = costs[3, j]
+
+
+@glue
+def _run_operator(b: Block, op: Operator, r: int, width: int) -> None:
     """Time one operator: what was prefetched and survived is read at L2 speed, the lane goes on beside it."""
-    op = operator_at(b.table, r, b.w)
-    fill_costs(b, op)
-    passed = op.input_bytes + op.weight_bytes + op.output_bytes
-    if opener >= 0:
-        b.touched[r] = b.touched[r - 1] + passed
-        if b.policy.rule >= 0.0 and op.prefetch_bytes > 0.0:
-            survive(b, op, r, opener)
-    else:
-        b.progress[:] = 0.0
-        b.total[:] = 0.0
-    for j in range(b.width):
+    costs, own = b.costs[b.alike[r]], b.queue[r]
+    for j in range(width):
         machine = machine_at(b.machines, j)
-        place = b.before[r, j]
-        want = b.admitted[r, j]
-        hot = min(max(b.progress[j] - place, 0.0), want) * b.survival[j] + op.warm * b.hbm_bytes[j]
-        cold = b.hbm_bytes[j] - hot
-        memory = memory_time(hot, cold, machine.l2_rate, b.hbm_rate[j])
-        body = body_time(max(b.compute[j], b.l2[j]), memory, exposed_share(op, machine))
+        start, compute, l2, moved, hbm_time = costs[0, j], costs[1, j], costs[2, j], costs[3, j], costs[4, j]
+        place = own[BEFORE, j]
+        want = own[ADMITTED, j]
+        hot = min(max(b.progress[j] - place, 0.0), want) * b.survival[j] + op.warm * moved
+        cold = moved - hot
+        memory = stream_time(hot, cold, machine.l2_time, hbm_time)
+        body = body_time(max(compute, l2), memory, exposed_share(op, machine))
         reached = max(b.progress[j], place + want)
         backlog = max(b.total[j] - reached, 0.0)
-        served, delay = lane_progress(backlog, op.stretch * (b.start_time[j] + body), cold, machine.hbm_rate)
+        alone = op.stretch * (start + body)
+        served, contended = lane_progress(backlog, alone, cold, machine.hbm_rate)
+        time = alone + contended * machine.hbm_time
         b.hot[j] = hot
-        b.body[j] = body
-        b.times[r, j] = op.stretch * (b.start_time[j] + body) + delay
-        b.first[r, j] = reached
-        b.last[r, j] = reached + served
-        b.pace[r, j] = passed / max(served, 1e-9)
+        b.served[j] = served
+        own[TIMES, j] = time
+        own[FIRST, j] = reached
         b.progress[j] = reached + served
-    for j in range(b.width):
-        served = b.last[r, j] - b.first[r, j]
-        b.totals[0, b.w, b.start + j] += op.count * b.times[r, j]
-        b.totals[1, b.w, b.start + j] += op.count * served
-        b.totals[2, b.w, b.start + j] += op.count * (b.hbm_bytes[j] - b.hot[j] + served)
-    if b.detail.shape[0] > 0:
-        _describe_operator(b, r)
+        b.sums[0, j] += op.count * time
+        b.sums[1, j] += op.count * served
+        b.sums[2, j] += op.count * (cold + served)
 
 
-@inner_kernel
-def _describe_operator(b: Block, r: int) -> None:
+@glue
+def _describe_operator(b: Block, op: Operator, detail: Any, r: int, w: int, start: int, width: int) -> None:
     """Write down one operator's bound, bytes, hits and what the lane did beside it."""
-    for j in range(b.width):
+    costs, own = b.costs[b.alike[r]], b.queue[r]
+    for j in range(width):
         machine = machine_at(b.machines, j)
+        begun, compute, l2, moved, hbm_time = costs[0, j], costs[1, j], costs[2, j], costs[3, j], costs[4, j]
         hot = b.hot[j]
-        cold = b.hbm_bytes[j] - hot
-        by_memory = BY_HBM if cold / b.hbm_rate[j] >= hot / machine.l2_rate else BY_L2
-        by_chip = BY_COMPUTE if b.compute[j] >= b.l2[j] else BY_L2
-        memory = memory_time(hot, cold, machine.l2_rate, b.hbm_rate[j])
-        bound = by_memory if memory >= max(b.compute[j], b.l2[j]) else by_chip
-        bound = BY_LATENCY if b.start_time[j] > b.body[j] else bound
-        served = b.last[r, j] - b.first[r, j]
-        waiting = max(b.progress[j] - b.before[r, j] - b.admitted[r, j], 0.0)
-        row = (b.times[r, j], bound, cold, hot, 0.0, b.admitted[r, j], served, waiting, -1.0)
-        for field in range(FIELDS):
-            b.detail[field, r, b.w, b.start + j] = row[field]
+        cold = moved - hot
+        by_memory = BY_HBM if cold * hbm_time >= hot * machine.l2_time else BY_L2
+        by_chip = BY_COMPUTE if compute >= l2 else BY_L2
+        memory = stream_time(hot, cold, machine.l2_time, hbm_time)
+        bound = by_memory if memory >= max(compute, l2) else by_chip
+        body = body_time(max(compute, l2), memory, exposed_share(op, machine))
+        detail[TIME, r, w, start + j] = own[TIMES, j]
+        detail[BOUND, r, w, start + j] = BY_LATENCY if begun > body else bound
+        detail[HBM_BYTES, r, w, start + j] = cold
+        detail[L2_HIT_BYTES, r, w, start + j] = hot
+        detail[GRANTED, r, w, start + j] = own[ADMITTED, j]
+        detail[FETCHED, r, w, start + j] = b.served[j]
+        detail[RESIDENT, r, w, start + j] = max(b.progress[j] - own[BEFORE, j] - own[ADMITTED, j], 0.0)
+        detail[ALGORITHM, r, w, start + j] = -1.0
 
 
 @inner_kernel
-def _fuse(b: Block, r: int) -> None:
+def _fuse(b: Block, table: Any, detail: Any, r: int, w: int, start: int, width: int) -> None:
     """Overlap row ``r`` with the collective that reduces it; the gain is booked on the collective."""
-    into = int(b.table[FEEDS, r, b.w])
-    reducer = operator_at(b.table, into, b.w)
-    if reducer.ranks <= 1.0:
+    into = int(table[FEEDS, r, w])
+    reducer = operator_at(table, into, w)
+    if reducer.ranks <= 1.0 or reducer.count == 0.0:
         return
-    count = b.table[COUNT, r, b.w]
+    count = table[COUNT, r, w]
     longer = reducer.stretch
-    fill_exchanges(b, reducer)
-    for j in range(b.width):
-        matmul = b.times[r, j]
-        together = fused_time(matmul, longer * b.starts[j], longer * b.hops[j], longer * b.wires[j])
-        gain = matmul + b.times[into, j] - together
-        b.totals[0, b.w, b.start + j] -= count * gain
-        if b.detail.shape[0] > 0:
-            b.detail[0, into, b.w, b.start + j] -= gain * count / reducer.count
+    costs = b.costs[b.alike[into]]
+    gain = b.hot
+    for j in range(width):
+        matmul = b.queue[r, TIMES, j]
+        together = fused_time(matmul, longer * costs[0, j], longer * costs[1, j], longer * costs[2, j])
+        gain[j] = matmul + b.queue[into, TIMES, j] - together
+        b.sums[0, j] -= count * gain[j]
+    if detail.shape[0] > 0:
+        for j in range(width):
+            detail[TIME, into, w, start + j] -= gain[j] * count / reducer.count
 
 
-@kernel
-def _steps(table: Any, machines: Any, policy: Policy, w: int, start: int, totals: Any, detail: Any) -> None:
+@glue
+def _run_rows(b: Block, table: Any, policy: Policy, detail: Any, w: int, start: int, width: int) -> None:
     """One block of designs through all rows of one workload."""
-    rows = table.shape[1]
-    b = new_block(table, machines, policy, totals, detail, w, start)
-    outside: Any = np.int64(-1)  # typed: a literal would compile the operator a second time
-    opener = outside
+    opener = -1
     end = 0
-    for r in range(rows):
+    final = -1
+    b.survival[:width] = 0.0
+    for r in range(table.shape[1]):
         if table[COUNT, r, w] == 0.0:
             continue
-        if table[KIND, r, w] < COLLECTIVE:
-            _run_operator(b, r, opener if r < end else outside)
-        elif table[RANKS, r, w] > 1.0:
+        op = operator_at(table, r, w)
+        passed = op.input_bytes + op.weight_bytes + op.output_bytes if op.kind < COLLECTIVE else 2.0 * op.message_bytes
+        if op.kind < COLLECTIVE:
+            if b.alike[r] == r:
+                fill_costs(b, op, r, width)
+            if r < end:
+                b.touched[r] = b.touched[r - 1] + passed
+                if policy.rule >= 0.0 and op.prefetch_bytes > 0.0:
+                    survive(b, op, r, opener, final, width)
+            else:
+                b.progress[:width] = 0.0
+                b.total[:width] = 0.0
+                b.queue[r, BEFORE, :width] = 0.0
+                b.queue[r, ADMITTED, :width] = 0.0
+            _run_operator(b, op, r, width)
+            if r < final:
+                _set_pace(b, passed, r, width)
+            if detail.shape[0] > 0:
+                _describe_operator(b, op, detail, r, w, start, width)
+        elif op.ranks > 1.0:
             opener = r
             end = window_end(table, r, w)
+            final = last_offered(table, r, end, w) if policy.rule >= 0.0 else r
+            if b.alike[r] == r:
+                fill_exchanges(b, op, r, width)
             if policy.rule >= 0.0:
-                admit_window(b, r, end)
-            _run_collective(b, r)
+                admit_window(b, table, policy, w, r, end, width)
+            _run_collective(b, op, r, width)
+            if r < final:
+                _set_pace(b, passed, r, width)
+            if detail.shape[0] > 0:
+                _describe_collective(b, detail, r, w, start, width)
     if policy.fused > 0.5:
-        for r in range(rows):
+        for r in range(table.shape[1]):
             if table[FEEDS, r, w] >= 0.0 and table[COUNT, r, w] > 0.0:
-                _fuse(b, r)
+                _fuse(b, table, detail, r, w, start, width)
 
 
 @kernel
-def evaluate(table: Any, machines: Any, policy: Policy, totals: Any, detail: Any) -> None:
+def evaluate(table: Any, designs: Designs, policy: Policy, span: Span, totals: Any, detail: Any) -> None:
     """Time whole steps on one core.
 
     Parameters
     ----------
     table : ndarray (column of Operator, row, workload)
-    machines : ndarray (field of Machine, workload, design)
-        Of length 1 along workload where machines do not vary with it.
+    designs : Designs
     policy : Policy
+    span : Span
+        Workloads and designs that are timed.
     totals : ndarray (TOTALS, workload, design)
-        Zeroed; filled with step time [s], prefetched bytes and HBM bytes [B].
+        Filled with step time [s], prefetched bytes and HBM bytes [B].
     detail : ndarray (DETAIL, row, workload, design), or of length 0 along the first axis
-        Filled per row and invocation, unless it is empty.
+        Zeroed; filled per row and invocation, unless it is empty.
     """
-    for w in range(table.shape[2]):
-        for start in range(0, machines.shape[2], BLOCK):
-            _steps(table, machines, policy, w, start, totals, detail)
-
-
-@parallel_kernel
-def evaluate_parallel(table: Any, machines: Any, policy: Policy, totals: Any, detail: Any) -> None:
-    """As ``evaluate``, on all cores."""
-    blocks = (machines.shape[2] + BLOCK - 1) // BLOCK
-    for task in numba.prange(table.shape[2] * blocks):
-        w = task // blocks
-        start = task % blocks * BLOCK
-        _steps(table, machines, policy, w, start, totals, detail)
+    b = new_block(table, designs, min(BLOCK, span.end - span.begin))
+    for w in range(span.first, span.last):
+        find_alike(b, table, w)
+        for start in range(span.begin, span.end, BLOCK):
+            width = min(BLOCK, span.end - start)
+            read_designs(b, designs, w, start, width)
+            b.sums[:, :width] = 0.0
+            _run_rows(b, table, policy, detail, w, start, width)
+            for k in range(len(TOTALS)):
+                for j in range(width):
+                    totals[k, w, start + j] = b.sums[k, j]
