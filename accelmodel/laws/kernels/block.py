@@ -8,7 +8,7 @@ import numpy as np
 
 from accelmodel.laws.generated import deriver, reader
 from accelmodel.laws.jit import glue, inner_kernel
-from accelmodel.laws.types import TOTALS, Machine, Operator, Policy
+from accelmodel.laws.types import COLLECTIVE, TOTALS, Machine, Operator, Policy
 
 KIND, COUNT, PREFETCH, RANKS, FEEDS = (
     Operator._fields.index(name) for name in ("kind", "count", "prefetch_bytes", "ranks", "feeds")
@@ -16,17 +16,19 @@ KIND, COUNT, PREFETCH, RANKS, FEEDS = (
 MACHINE_FIELDS = len(Machine._fields)
 L2_BYTES = Machine._fields.index("l2_bytes")
 #: designs that are evaluated side by side: their state stays in the caches of a core
-BLOCK = 512
+BLOCK = 256
+#: length of a column: a cache line more than a block, or columns a power of two apart would evict one another
+ROOM = BLOCK + 8
 #: columns of a row on which its costs do not depend
 _APART = ("count", "flops", "prefetch_bytes", "feeds", "stretch")
 _OF_COSTS = np.array([place for place, name in enumerate(Operator._fields) if name not in _APART])
 #: numbers that are kept of each row's costs: those of ``types.Cost`` or of ``collectives.Exchange``
 COSTS = 5
-#: numbers that are kept of each row on the timeline: time of an invocation [s]; bytes admitted for prefetch, and before
-#: this row in the queue; place of the lane in the queue when the row begins [B]; bytes that the main lane touches per
-#: byte that the lane fetches beside it
-TIMES, ADMITTED, BEFORE, FIRST, PACE = range(5)
-QUEUE = 5
+#: numbers that are kept of each row of a window: bytes admitted for prefetch, and before this row in the queue; place of
+#: the lane in the queue when the row begins [B]; bytes that the main lane touches per byte that the lane fetches beside
+#: it
+ADMITTED, BEFORE, FIRST, PACE = range(4)
+QUEUE = 4
 
 machine_at = reader(Machine, "design")
 #: ``(machines, varies, width)``: fill the derived fields of so many designs, where what they follow from varies
@@ -62,14 +64,16 @@ class Block(NamedTuple):
     machines: Any  #: (field of Machine, design) given and derived
     varies: Any  #: (field of Machine,) whether designs differ in it
     alike: Any  #: (row,) first row that asks for the same
-    costs: Any  #: (row, COSTS, design)
-    queue: Any  #: (row, QUEUE, design) what the lanes do at each row
-    touched: Any  #: (row,) bytes of L2 that the main lane has touched since the window began, row included [B]
+    slots: Any  #: (row,) where its costs are: rows of which no other needs them share the last
+    costs: Any  #: (slot, COSTS, design)
+    times: Any  #: (row, design) time of an invocation [s]
+    queue: Any  #: (row of the window, QUEUE, design)
+    touched: Any  #: (row of the window,) bytes of L2 that the main lane has touched up to its end [B]
     total: Any  #: bytes admitted in the window [B]
     closed: Any  #: 1 where admission has ended
     progress: Any  #: place of the lane in the queue [B]
     survival: Any  #: share of what was fetched that is still in L2
-    hot: Any  #: bytes found in L2 [B]
+    cold: Any  #: bytes read from HBM by the operator itself [B]
     served: Any  #: bytes fetched beside the row [B]
     clock: Any  #: (3, design) bytes the main lane had touched when a first, middle or last byte was fetched [B]
     sums: Any  #: (TOTALS, design)
@@ -79,29 +83,31 @@ class Block(NamedTuple):
 def new_block(table: Any, designs: Designs, most: int) -> Block:
     """Return a block for up to so many designs, with what does not vary filled in."""
     rows = table.shape[1]
-    machines = np.zeros((MACHINE_FIELDS, BLOCK))
+    machines = np.zeros((MACHINE_FIELDS, ROOM))
     for field in range(designs.base.shape[0]):
         machines[field, :most] = designs.base[field]
     varies = np.ones(MACHINE_FIELDS, np.bool_)
     derive(machines, varies, most)
     varies[:] = False
     varies[designs.fields] = True
-    lanes = np.zeros((9, BLOCK))
+    lanes = np.zeros((9, ROOM))
     return Block(
         machines=machines,
         varies=varies,
         alike=np.zeros(rows, np.int64),
-        costs=np.zeros((rows, COSTS, BLOCK)),
-        queue=np.zeros((rows, QUEUE, BLOCK)),
+        slots=np.zeros(rows, np.int64),
+        costs=np.zeros((rows + 1, COSTS, ROOM)),
+        times=np.zeros((rows, ROOM)),
+        queue=np.zeros((rows, QUEUE, ROOM)),
         touched=np.zeros(rows),
         total=lanes[0],
         closed=lanes[1],
         progress=lanes[2],
         survival=lanes[3],
-        hot=lanes[4],
+        cold=lanes[4],
         served=lanes[5],
         clock=lanes[6:9],
-        sums=np.zeros((len(TOTALS), BLOCK)),
+        sums=np.zeros((len(TOTALS), ROOM)),
     )
 
 
@@ -119,9 +125,11 @@ def read_designs(b: Block, designs: Designs, w: int, start: int, width: int) -> 
 
 @inner_kernel
 def find_alike(b: Block, table: Any, w: int) -> None:
-    """Fill ``alike``: rows that ask for the same, such as two norms, are costed once."""
+    """Fill ``alike`` and ``slots``: rows that ask for the same, such as two norms, are costed once."""
     for row in range(table.shape[1]):
         b.alike[row] = row
+        # a matmul may be fused with a collective in the end
+        b.slots[row] = row if table[KIND, row, w] >= COLLECTIVE else table.shape[1]
         for other in range(row):
             same = table[COUNT, other, w] > 0.0
             for column in _OF_COSTS:
@@ -130,4 +138,5 @@ def find_alike(b: Block, table: Any, w: int) -> None:
                     break
             if same:
                 b.alike[row] = other
+                b.slots[row] = b.slots[other] = other
                 break

@@ -15,7 +15,7 @@ from accelmodel.laws.kinds import KINDS, code
 
 
 def filler(name: str, laws: Mapping[float, Law], arguments: str) -> Law:
-    """Return ``name(b, op, row, width)``, not compiled yet, which fills the costs of a row by the law of its kind.
+    """Return ``name(b, op, costs, width)``, not compiled yet, which fills the costs of a row by the law of its kind.
 
     All loops stand in one function: a kernel for each would be optimised once more, at its own level.
 
@@ -29,7 +29,7 @@ def filler(name: str, laws: Mapping[float, Law], arguments: str) -> Law:
         What a law is called with, in terms of ``op``, the operator, and ``machine``, one design.
     """
     filled = ", ".join(f"costs[{place}, j]" for place in range(COSTS))
-    lines = [f"def {name}(b, op, row, width):", "    costs = b.costs[row]"]
+    lines = [f"def {name}(b, op, costs, width):"]
     for condition, word in branches(laws, "op.kind"):
         lines += [
             f"    {condition}:",
@@ -41,7 +41,7 @@ def filler(name: str, laws: Mapping[float, Law], arguments: str) -> Law:
 
 
 _OPERATORS = {code(kind): cost for kind, cost in KINDS.items()}
-#: ``(block, operator, row, width)``: fill what an operator asks of each machine, by its kind
+#: ``(block, operator, costs, width)``: fill what an operator asks of each machine, by its kind
 fill_costs = glue(filler("fill_costs", _OPERATORS, "op, machine"))
-#: ``(block, operator, row, width)``: fill times, algorithm and bytes sent of a collective, by its kind
+#: ``(block, operator, costs, width)``: fill times, algorithm and bytes sent of a collective, by its kind
 fill_exchanges = glue(filler("fill_exchanges", BY_CODE, "op.message_bytes, op.ranks, machine"))

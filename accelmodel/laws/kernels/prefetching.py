@@ -68,43 +68,45 @@ def admit_window(b: Block, table: Any, policy: Policy, w: int, opener: int, end:
     offered = np.zeros(end - opener)
     b.total[:width] = 0.0
     b.closed[:width] = 0.0
+    b.queue[0, BEFORE, :width] = 0.0
+    b.queue[0, ADMITTED, :width] = 0.0
     for _ in range(opener + 1, end):
         row = _next_offer(table, policy, w, opener, end, offered)
         offered[row - opener] = 1.0
         size = table[PREFETCH, row, w]
+        granted = b.queue[row - opener, ADMITTED]
         if size == 0.0:
-            b.queue[row, ADMITTED, :width] = 0.0
+            granted[:width] = 0.0
             continue
         for j in range(width):
             cap = policy.threshold * b.machines[L2_BYTES, j]
             grant, b.closed[j] = admit(policy.rule, size, b.total[j], b.closed[j], cap)
-            b.queue[row, ADMITTED, j] = grant
+            granted[j] = grant
             b.total[j] += grant
-    b.queue[opener, BEFORE, :width] = 0.0
-    b.queue[opener, ADMITTED, :width] = 0.0
-    for row in range(opener + 1, end):
+    for place in range(1, end - opener):
+        own, one_before = b.queue[place], b.queue[place - 1]
         for j in range(width):
-            b.queue[row, BEFORE, j] = b.queue[row - 1, BEFORE, j] + b.queue[row - 1, ADMITTED, j]
+            own[BEFORE, j] = one_before[BEFORE, j] + one_before[ADMITTED, j]
 
 
 @glue
-def _read_clock(b: Block, r: int, opener: int, width: int) -> None:
-    """Fill ``clock`` for the first, middle and last byte that was fetched of a row's operand."""
+def _read_clock(b: Block, place: int, width: int) -> None:
+    """Fill ``clock`` for the first, middle and last byte that was fetched of an operand."""
     b.clock[:, :width] = 0.0
-    for row in range(opener, r):
-        passed = b.touched[row] - (b.touched[row - 1] if row > opener else 0.0)
-        own, then = b.queue[r], b.queue[row]
+    own = b.queue[place]
+    for earlier in range(place):
+        passed = b.touched[earlier] - (b.touched[earlier - 1] if earlier > 0 else 0.0)
+        then = b.queue[earlier]
         for j in range(width):
-            pace = then[PACE, j]
             half = 0.5 * min(max(b.progress[j] - own[BEFORE, j], 0.0), own[ADMITTED, j])
             ahead = own[BEFORE, j] - then[FIRST, j]
-            b.clock[0, j] += min(max(ahead * pace, 0.0), passed)
-            b.clock[1, j] += min(max((ahead + half) * pace, 0.0), passed)
-            b.clock[2, j] += min(max((ahead + half + half) * pace, 0.0), passed)
+            b.clock[0, j] += min(max(ahead * then[PACE, j], 0.0), passed)
+            b.clock[1, j] += min(max((ahead + half) * then[PACE, j], 0.0), passed)
+            b.clock[2, j] += min(max((ahead + half + half) * then[PACE, j], 0.0), passed)
 
 
 @inner_kernel
-def survive(b: Block, op: Operator, r: int, opener: int, final: int, width: int) -> None:
+def survive(b: Block, op: Operator, costs: Any, place: int, rounds: int, width: int) -> None:
     """Fill ``survival``: the share of the row's fetched bytes that L2 still holds when it reads them.
 
     A byte's stack distance is what both lanes have touched since it was fetched: in the queue, all that
@@ -112,24 +114,23 @@ def survive(b: Block, op: Operator, r: int, opener: int, final: int, width: int)
     lane, all since the moment of its fetch.  It is found at the first, middle and last byte; in between
     the occupancy law is averaged.  What the lane fetches beside the operator depends in turn on the
     hits: first all count as hits, then those found.  Beside the last operand of a window it has nothing
-    left to fetch.
+    left to fetch: one round.
     """
-    _read_clock(b, r, opener, width)
-    costs, own = b.costs[b.alike[r]], b.queue[r]
+    _read_clock(b, place, width)
+    own = b.queue[place]
     b.survival[:width] = 1.0
-    for _ in range(1 if r == final else 2):
+    for _ in range(rounds):
         for j in range(width):
             machine = machine_at(b.machines, j)
             start, compute, l2, moved, hbm_time = costs[0, j], costs[1, j], costs[2, j], costs[3, j], costs[4, j]
-            place = own[BEFORE, j]
             want = own[ADMITTED, j]
-            waiting = max(b.progress[j] - place, 0.0)
+            waiting = max(b.progress[j] - own[BEFORE, j], 0.0)
             hot = min(waiting, want) * b.survival[j] + op.warm * moved
             cold = moved - hot
             memory = stream_time(hot, cold, machine.l2_time, hbm_time)
             body = body_time(max(compute, l2), memory, exposed_share(op, machine))
-            backlog = max(b.total[j] - max(b.progress[j], place + want), 0.0)
+            backlog = max(b.total[j] - max(b.progress[j], own[BEFORE, j] + want), 0.0)
             beside, _ = lane_progress(backlog, op.stretch * (start + body), cold, machine.hbm_rate)
-            since = b.touched[r - 1] + waiting + op.input_bytes
+            since = b.touched[place - 1] + waiting + op.input_bytes
             middle = since - b.clock[1, j] + 0.5 * beside
             b.survival[j] = mean_kept(since - b.clock[0, j], middle, since - b.clock[2, j] + beside, machine)

@@ -21,7 +21,6 @@ from accelmodel.laws.kernels.block import (
     KIND,
     PACE,
     RANKS,
-    TIMES,
     Block,
     Designs,
     Span,
@@ -54,70 +53,53 @@ TIME, BOUND, HBM_BYTES, L2_HIT_BYTES, LINK_BYTES, GRANTED, FETCHED, RESIDENT, AL
 
 
 @glue
-def _set_pace(b: Block, passed: float, r: int, width: int) -> None:
+def _set_pace(b: Block, place: int, passed: float, width: int) -> None:
     """Fill ``PACE``, for the operands that are read later in the window."""
-    own = b.queue[r]
+    own = b.queue[place]
     for j in range(width):
         own[PACE, j] = passed / max(b.served[j], 1e-9)
 
 
 @glue
-def _run_collective(b: Block, op: Operator, r: int, width: int) -> None:
+def _run_collective(b: Block, op: Operator, costs: Any, times: Any, width: int) -> None:
     """Time one collective; the lane fetches with the HBM bandwidth left over."""
     buffers = 2.0 * op.message_bytes
-    b.touched[r] = buffers
-    costs, own = b.costs[b.alike[r]], b.queue[r]
+    own = b.queue[0]
     for j in range(width):
         machine = machine_at(b.machines, j)
         time = op.stretch * (costs[0, j] + costs[1, j] + costs[2, j])
         moved = buffers * (1.0 - kept(buffers, machine))
         served = min(b.total[j], max(time * machine.hbm_rate - moved, 0.0))
-        b.hot[j] = moved
+        times[j] = time
+        own[FIRST, j] = 0.0
+        b.cold[j] = moved
         b.served[j] = served
         b.progress[j] = served
-        own[FIRST, j] = 0.0
-        own[TIMES, j] = time
         b.sums[0, j] += op.count * time
         b.sums[1, j] += op.count * served
         b.sums[2, j] += op.count * (moved + served)
 
 
 @glue
-def _describe_collective(b: Block, detail: Any, r: int, w: int, start: int, width: int) -> None:
-    """Write down one collective's bound, bytes and algorithm, and what the lane did beside it."""
-    costs, own = b.costs[b.alike[r]], b.queue[r]
-    for j in range(width):
-        detail[TIME, r, w, start + j] = own[TIMES, j]
-        detail[BOUND, r, w, start + j] = BY_LINK if costs[2, j] > costs[0, j] + costs[1, j] else BY_LATENCY
-        detail[HBM_BYTES, r, w, start + j] = b.hot[j]
-        detail[LINK_BYTES, r, w, start + j] = costs[4, j]
-        detail[FETCHED, r, w, start + j] = b.served[j]
-        detail[RESIDENT, r, w, start + j] = b.served[j]
-        detail[ALGORITHM, r, w, start + j] = costs[3, j]
-
-
-@glue
-def _run_operator(b: Block, op: Operator, r: int, width: int) -> None:
+def _run_operator(b: Block, op: Operator, costs: Any, times: Any, place: int, width: int) -> None:
     """Time one operator: what was prefetched and survived is read at L2 speed, the lane goes on beside it."""
-    costs, own = b.costs[b.alike[r]], b.queue[r]
+    own = b.queue[place]
     for j in range(width):
         machine = machine_at(b.machines, j)
         start, compute, l2, moved, hbm_time = costs[0, j], costs[1, j], costs[2, j], costs[3, j], costs[4, j]
-        place = own[BEFORE, j]
         want = own[ADMITTED, j]
-        hot = min(max(b.progress[j] - place, 0.0), want) * b.survival[j] + op.warm * moved
+        hot = min(max(b.progress[j] - own[BEFORE, j], 0.0), want) * b.survival[j] + op.warm * moved
         cold = moved - hot
         memory = stream_time(hot, cold, machine.l2_time, hbm_time)
         body = body_time(max(compute, l2), memory, exposed_share(op, machine))
-        reached = max(b.progress[j], place + want)
-        backlog = max(b.total[j] - reached, 0.0)
+        reached = max(b.progress[j], own[BEFORE, j] + want)
         alone = op.stretch * (start + body)
-        served, contended = lane_progress(backlog, alone, cold, machine.hbm_rate)
+        served, contended = lane_progress(max(b.total[j] - reached, 0.0), alone, cold, machine.hbm_rate)
         time = alone + contended * machine.hbm_time
-        b.hot[j] = hot
-        b.served[j] = served
-        own[TIMES, j] = time
+        times[j] = time
         own[FIRST, j] = reached
+        b.cold[j] = cold
+        b.served[j] = served
         b.progress[j] = reached + served
         b.sums[0, j] += op.count * time
         b.sums[1, j] += op.count * served
@@ -125,20 +107,37 @@ def _run_operator(b: Block, op: Operator, r: int, width: int) -> None:
 
 
 @glue
-def _describe_operator(b: Block, op: Operator, detail: Any, r: int, w: int, start: int, width: int) -> None:
+def _describe_collective(b: Block, detail: Any, at: tuple[int, int, int], costs: Any, width: int) -> None:
+    """Write down one collective's bound, bytes and algorithm, and what the lane did beside it."""
+    r, w, start = at
+    for j in range(width):
+        detail[TIME, r, w, start + j] = b.times[r, j]
+        detail[BOUND, r, w, start + j] = BY_LINK if costs[2, j] > costs[0, j] + costs[1, j] else BY_LATENCY
+        detail[HBM_BYTES, r, w, start + j] = b.cold[j]
+        detail[LINK_BYTES, r, w, start + j] = costs[4, j]
+        detail[FETCHED, r, w, start + j] = b.served[j]
+        detail[RESIDENT, r, w, start + j] = b.served[j]
+        detail[ALGORITHM, r, w, start + j] = costs[3, j]
+
+
+@glue
+def _describe_operator(
+    b: Block, op: Operator, detail: Any, at: tuple[int, int, int], costs: Any, place: int, width: int
+) -> None:
     """Write down one operator's bound, bytes, hits and what the lane did beside it."""
-    costs, own = b.costs[b.alike[r]], b.queue[r]
+    r, w, start = at
+    own = b.queue[place]
     for j in range(width):
         machine = machine_at(b.machines, j)
         begun, compute, l2, moved, hbm_time = costs[0, j], costs[1, j], costs[2, j], costs[3, j], costs[4, j]
-        hot = b.hot[j]
-        cold = moved - hot
+        cold = b.cold[j]
+        hot = moved - cold
         by_memory = BY_HBM if cold * hbm_time >= hot * machine.l2_time else BY_L2
         by_chip = BY_COMPUTE if compute >= l2 else BY_L2
         memory = stream_time(hot, cold, machine.l2_time, hbm_time)
         bound = by_memory if memory >= max(compute, l2) else by_chip
         body = body_time(max(compute, l2), memory, exposed_share(op, machine))
-        detail[TIME, r, w, start + j] = own[TIMES, j]
+        detail[TIME, r, w, start + j] = b.times[r, j]
         detail[BOUND, r, w, start + j] = BY_LATENCY if begun > body else bound
         detail[HBM_BYTES, r, w, start + j] = cold
         detail[L2_HIT_BYTES, r, w, start + j] = hot
@@ -149,72 +148,76 @@ def _describe_operator(b: Block, op: Operator, detail: Any, r: int, w: int, star
 
 
 @inner_kernel
-def _fuse(b: Block, table: Any, detail: Any, r: int, w: int, start: int, width: int) -> None:
-    """Overlap row ``r`` with the collective that reduces it; the gain is booked on the collective."""
+def _fuse(b: Block, table: Any, detail: Any, at: tuple[int, int, int], width: int) -> None:
+    """Overlap a row with the collective that reduces it; the gain is booked on the collective."""
+    r, w, start = at
     into = int(table[FEEDS, r, w])
     reducer = operator_at(table, into, w)
     if reducer.ranks <= 1.0 or reducer.count == 0.0:
         return
     count = table[COUNT, r, w]
     longer = reducer.stretch
-    costs = b.costs[b.alike[into]]
-    gain = b.hot
+    costs = b.costs[b.slots[into]]
+    matmuls, reductions = b.times[r], b.times[into]
     for j in range(width):
-        matmul = b.queue[r, TIMES, j]
+        matmul = matmuls[j]
         together = fused_time(matmul, longer * costs[0, j], longer * costs[1, j], longer * costs[2, j])
-        gain[j] = matmul + b.queue[into, TIMES, j] - together
-        b.sums[0, j] -= count * gain[j]
+        b.cold[j] = matmul + reductions[j] - together
+        b.sums[0, j] -= count * b.cold[j]
     if detail.shape[0] > 0:
+        share = count / reducer.count
         for j in range(width):
-            detail[TIME, into, w, start + j] -= gain[j] * count / reducer.count
+            detail[TIME, into, w, start + j] -= b.cold[j] * share
 
 
 @glue
-def _run_rows(b: Block, table: Any, policy: Policy, detail: Any, w: int, start: int, width: int) -> None:
+def _run_rows(b: Block, table: Any, policy: Policy, detail: Any, at: tuple[int, int], width: int) -> None:
     """One block of designs through all rows of one workload."""
-    opener = -1
-    end = 0
-    final = -1
+    w, start = at
+    opener, end, final = -1, 0, -1
     b.survival[:width] = 0.0
     for r in range(table.shape[1]):
-        if table[COUNT, r, w] == 0.0:
-            continue
         op = operator_at(table, r, w)
-        passed = op.input_bytes + op.weight_bytes + op.output_bytes if op.kind < COLLECTIVE else 2.0 * op.message_bytes
-        if op.kind < COLLECTIVE:
-            if b.alike[r] == r:
-                fill_costs(b, op, r, width)
-            if r < end:
-                b.touched[r] = b.touched[r - 1] + passed
-                if policy.rule >= 0.0 and op.prefetch_bytes > 0.0:
-                    survive(b, op, r, opener, final, width)
-            else:
-                b.progress[:width] = 0.0
-                b.total[:width] = 0.0
-                b.queue[r, BEFORE, :width] = 0.0
-                b.queue[r, ADMITTED, :width] = 0.0
-            _run_operator(b, op, r, width)
-            if r < final:
-                _set_pace(b, passed, r, width)
-            if detail.shape[0] > 0:
-                _describe_operator(b, op, detail, r, w, start, width)
-        elif op.ranks > 1.0:
-            opener = r
-            end = window_end(table, r, w)
+        if op.count == 0.0 or (op.kind >= COLLECTIVE and op.ranks <= 1.0):
+            continue
+        costs, times, place = b.costs[b.slots[r]], b.times[r], r - opener
+        if op.kind >= COLLECTIVE:
+            opener, end = r, window_end(table, r, w)
             final = last_offered(table, r, end, w) if policy.rule >= 0.0 else r
+            passed = 2.0 * op.message_bytes
+            b.touched[0] = passed
             if b.alike[r] == r:
-                fill_exchanges(b, op, r, width)
+                fill_exchanges(b, op, costs, width)
             if policy.rule >= 0.0:
                 admit_window(b, table, policy, w, r, end, width)
-            _run_collective(b, op, r, width)
+            _run_collective(b, op, costs, times, width)
             if r < final:
-                _set_pace(b, passed, r, width)
+                _set_pace(b, 0, passed, width)
             if detail.shape[0] > 0:
-                _describe_collective(b, detail, r, w, start, width)
+                _describe_collective(b, detail, (r, w, start), costs, width)
+            continue
+        if b.alike[r] == r:
+            fill_costs(b, op, costs, width)
+        passed = op.input_bytes + op.weight_bytes + op.output_bytes
+        if r < end:
+            b.touched[place] = b.touched[place - 1] + passed
+            if policy.rule >= 0.0 and op.prefetch_bytes > 0.0:
+                survive(b, op, costs, place, 1 if r == final else 2, width)
+        else:
+            place = 0
+            b.progress[:width] = 0.0
+            b.total[:width] = 0.0
+            b.queue[0, BEFORE, :width] = 0.0
+            b.queue[0, ADMITTED, :width] = 0.0
+        _run_operator(b, op, costs, times, place, width)
+        if r < final:
+            _set_pace(b, place, passed, width)
+        if detail.shape[0] > 0:
+            _describe_operator(b, op, detail, (r, w, start), costs, place, width)
     if policy.fused > 0.5:
         for r in range(table.shape[1]):
             if table[FEEDS, r, w] >= 0.0 and table[COUNT, r, w] > 0.0:
-                _fuse(b, table, detail, r, w, start, width)
+                _fuse(b, table, detail, (r, w, start), width)
 
 
 @kernel
@@ -240,7 +243,7 @@ def evaluate(table: Any, designs: Designs, policy: Policy, span: Span, totals: A
             width = min(BLOCK, span.end - start)
             read_designs(b, designs, w, start, width)
             b.sums[:, :width] = 0.0
-            _run_rows(b, table, policy, detail, w, start, width)
+            _run_rows(b, table, policy, detail, (w, start), width)
             for k in range(len(TOTALS)):
                 for j in range(width):
                     totals[k, w, start + j] = b.sums[k, j]
