@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
+
 from accelmodel.laws.jit import law
 from accelmodel.laws.types import Machine
 
@@ -79,10 +81,10 @@ def prepared(machine: Machine) -> Machine:
 @law
 def whole(x: float) -> float:
     """Next whole number from a quotient on that was found as a product: what a hair's rounding adds does not count."""
-    return math.ceil(x * _ALMOST)
+    return np.ceil(x * _ALMOST)
 
 
 @law
 def whole_below(x: float) -> float:
     """Last whole number up to a quotient that was found as a product: what a hair's rounding takes does not count."""
-    return math.floor(x * _MORE)
+    return np.floor(x * _MORE)

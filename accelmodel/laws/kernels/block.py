@@ -8,7 +8,7 @@ import numpy as np
 
 from accelmodel.laws.generated import deriver, reader
 from accelmodel.laws.jit import glue, inner_kernel
-from accelmodel.laws.types import COLLECTIVE, TOTALS, Machine, Operator, Policy
+from accelmodel.laws.types import COLLECTIVE, TOTALS, Cost, Machine, Operator, Policy
 
 KIND, COUNT, PREFETCH, RANKS, FEEDS = (
     Operator._fields.index(name) for name in ("kind", "count", "prefetch_bytes", "ranks", "feeds")
@@ -33,6 +33,7 @@ QUEUE = 4
 machine_at = reader(Machine, "design")
 #: ``(machines, varies, width)``: fill the derived fields of so many designs, where what they follow from varies
 derive = glue(deriver("derive"))
+cost_at = reader(Cost, "design")
 operator_at = reader(Operator, "row", "workload")
 
 
@@ -90,7 +91,7 @@ def new_block(table: Any, designs: Designs, most: int) -> Block:
     derive(machines, varies, most)
     varies[:] = False
     varies[designs.fields] = True
-    lanes = np.zeros((9, ROOM))
+    lanes = np.zeros((12, ROOM))
     return Block(
         machines=machines,
         varies=varies,
@@ -107,7 +108,7 @@ def new_block(table: Any, designs: Designs, most: int) -> Block:
         cold=lanes[4],
         served=lanes[5],
         clock=lanes[6:9],
-        sums=np.zeros((len(TOTALS), ROOM)),
+        sums=lanes[9:12],
     )
 
 
@@ -117,9 +118,7 @@ def read_designs(b: Block, designs: Designs, w: int, start: int, width: int) -> 
     v = w - designs.workload if designs.columns.shape[1] > 1 else 0
     place = start - designs.design
     for column in range(designs.fields.shape[0]):
-        field = designs.fields[column]
-        for j in range(width):
-            b.machines[field, j] = designs.columns[column, v, place + j]
+        b.machines[designs.fields[column], :width] = designs.columns[column, v, place : place + width]
     derive(b.machines, b.varies, width)
 
 

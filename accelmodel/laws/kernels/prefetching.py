@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from accelmodel.laws.jit import glue, inner_kernel
+from accelmodel.laws.jit import glue, inner_kernel, law
 from accelmodel.laws.kernels.block import (
     ADMITTED,
     BEFORE,
@@ -18,15 +18,34 @@ from accelmodel.laws.kernels.block import (
     PREFETCH,
     RANKS,
     Block,
+    cost_at,
     machine_at,
 )
 from accelmodel.laws.l2cache import mean_kept
 from accelmodel.laws.matmul import exposed_share
 from accelmodel.laws.prefetch import RULES, admit, lane_progress
 from accelmodel.laws.roofline import body_time, stream_time
-from accelmodel.laws.types import COLLECTIVE, Operator, Policy
+from accelmodel.laws.types import COLLECTIVE, Cost, Machine, Operator, Policy
 
 BEST_FIT = RULES["best-fit"]
+
+
+class Lane(NamedTuple):
+    """Where the prefetch lane stands when a row begins, in bytes of the window's queue [B]."""
+
+    progress: float  #: fetched so far
+    total: float  #: admitted in the window
+    before: float  #: admitted before the row's own operand
+    admitted: float  #: of the row's own operand
+
+
+class Beside(NamedTuple):
+    """An operator and the lane beside it."""
+
+    cold: float  #: bytes that the operator reads from HBM itself [B]
+    time: float  #: of the operator, with what the lane delays it [s]
+    reached: float  #: where the lane begins [B]
+    served: float  #: bytes that it fetches [B]
 
 
 @inner_kernel
@@ -105,16 +124,29 @@ def _read_clock(b: Block, place: int, width: int) -> None:
             b.clock[2, j] += min(max((ahead + half + half) * then[PACE, j], 0.0), passed)
 
 
+@law
+def beside(op: Operator, machine: Machine, cost: Cost, lane: Lane, share: float) -> Beside:
+    """What an operator takes, and what the lane fetches beside it, where a share of what was fetched is still in L2."""
+    waiting = min(max(lane.progress - lane.before, 0.0), lane.admitted)
+    hot = waiting * share + op.warm * cost.hbm_bytes
+    cold = cost.hbm_bytes - hot
+    memory = stream_time(hot, cold, machine.l2_time, cost.hbm_time)
+    alone = op.stretch * (cost.start + body_time(max(cost.compute, cost.l2), memory, exposed_share(op, machine)))
+    reached = max(lane.progress, lane.before + lane.admitted)
+    served, contended = lane_progress(max(lane.total - reached, 0.0), alone, cold, machine.hbm_rate)
+    return Beside(cold, alone + contended * machine.hbm_time, reached, served)
+
+
 @inner_kernel
 def survive(b: Block, op: Operator, costs: Any, place: int, rounds: int, width: int) -> None:
-    """Fill ``survival``: the share of the row's fetched bytes that L2 still holds when it reads them.
+    """Fill ``survival``: the share of a row's fetched bytes that L2 still holds when the row reads them.
 
     A byte's stack distance is what both lanes have touched since it was fetched: in the queue, all that
     was fetched from its own operand on, and what the lane fetches while the operator runs; on the main
     lane, all since the moment of its fetch.  It is found at the first, middle and last byte; in between
     the occupancy law is averaged.  What the lane fetches beside the operator depends in turn on the
     hits: first all count as hits, then those found.  Beside the last operand of a window it has nothing
-    left to fetch: one round.
+    left to fetch: one round is the same as two.
     """
     _read_clock(b, place, width)
     own = b.queue[place]
@@ -122,15 +154,8 @@ def survive(b: Block, op: Operator, costs: Any, place: int, rounds: int, width: 
     for _ in range(rounds):
         for j in range(width):
             machine = machine_at(b.machines, j)
-            start, compute, l2, moved, hbm_time = costs[0, j], costs[1, j], costs[2, j], costs[3, j], costs[4, j]
-            want = own[ADMITTED, j]
-            waiting = max(b.progress[j] - own[BEFORE, j], 0.0)
-            hot = min(waiting, want) * b.survival[j] + op.warm * moved
-            cold = moved - hot
-            memory = stream_time(hot, cold, machine.l2_time, hbm_time)
-            body = body_time(max(compute, l2), memory, exposed_share(op, machine))
-            backlog = max(b.total[j] - max(b.progress[j], own[BEFORE, j] + want), 0.0)
-            beside, _ = lane_progress(backlog, op.stretch * (start + body), cold, machine.hbm_rate)
-            since = b.touched[place - 1] + waiting + op.input_bytes
-            middle = since - b.clock[1, j] + 0.5 * beside
-            b.survival[j] = mean_kept(since - b.clock[0, j], middle, since - b.clock[2, j] + beside, machine)
+            lane = Lane(b.progress[j], b.total[j], own[BEFORE, j], own[ADMITTED, j])
+            served = beside(op, machine, cost_at(costs, j), lane, b.survival[j]).served
+            since = b.touched[place - 1] + max(lane.progress - lane.before, 0.0) + op.input_bytes
+            middle = since - b.clock[1, j] + 0.5 * served
+            b.survival[j] = mean_kept(since - b.clock[0, j], middle, since - b.clock[2, j] + served, machine)

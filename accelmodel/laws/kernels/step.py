@@ -24,6 +24,7 @@ from accelmodel.laws.kernels.block import (
     Block,
     Designs,
     Span,
+    cost_at,
     find_alike,
     machine_at,
     new_block,
@@ -31,10 +32,9 @@ from accelmodel.laws.kernels.block import (
     read_designs,
 )
 from accelmodel.laws.kernels.costs import fill_costs, fill_exchanges
-from accelmodel.laws.kernels.prefetching import admit_window, last_offered, survive, window_end
+from accelmodel.laws.kernels.prefetching import Beside, Lane, admit_window, beside, last_offered, survive, window_end
 from accelmodel.laws.l2cache import kept
 from accelmodel.laws.matmul import exposed_share
-from accelmodel.laws.prefetch import lane_progress
 from accelmodel.laws.roofline import body_time, stream_time
 from accelmodel.laws.types import (
     BY_COMPUTE,
@@ -85,25 +85,16 @@ def _run_operator(b: Block, op: Operator, costs: Any, times: Any, place: int, wi
     """Time one operator: what was prefetched and survived is read at L2 speed, the lane goes on beside it."""
     own = b.queue[place]
     for j in range(width):
-        machine = machine_at(b.machines, j)
-        start, compute, l2, moved, hbm_time = costs[0, j], costs[1, j], costs[2, j], costs[3, j], costs[4, j]
-        want = own[ADMITTED, j]
-        hot = min(max(b.progress[j] - own[BEFORE, j], 0.0), want) * b.survival[j] + op.warm * moved
-        cold = moved - hot
-        memory = stream_time(hot, cold, machine.l2_time, hbm_time)
-        body = body_time(max(compute, l2), memory, exposed_share(op, machine))
-        reached = max(b.progress[j], own[BEFORE, j] + want)
-        alone = op.stretch * (start + body)
-        served, contended = lane_progress(max(b.total[j] - reached, 0.0), alone, cold, machine.hbm_rate)
-        time = alone + contended * machine.hbm_time
-        times[j] = time
-        own[FIRST, j] = reached
-        b.cold[j] = cold
-        b.served[j] = served
-        b.progress[j] = reached + served
-        b.sums[0, j] += op.count * time
-        b.sums[1, j] += op.count * served
-        b.sums[2, j] += op.count * (cold + served)
+        lane = Lane(b.progress[j], b.total[j], own[BEFORE, j], own[ADMITTED, j])
+        found = beside(op, machine_at(b.machines, j), cost_at(costs, j), lane, b.survival[j])
+        times[j] = found.time
+        own[FIRST, j] = found.reached
+        b.cold[j] = found.cold
+        b.served[j] = found.served
+        b.progress[j] = found.reached + found.served
+        b.sums[0, j] += op.count * found.time
+        b.sums[1, j] += op.count * found.served
+        b.sums[2, j] += op.count * (found.cold + found.served)
 
 
 @glue
@@ -201,14 +192,14 @@ def _run_rows(b: Block, table: Any, policy: Policy, detail: Any, at: tuple[int, 
         passed = op.input_bytes + op.weight_bytes + op.output_bytes
         if r < end:
             b.touched[place] = b.touched[place - 1] + passed
-            if policy.rule >= 0.0 and op.prefetch_bytes > 0.0:
-                survive(b, op, costs, place, 1 if r == final else 2, width)
         else:
             place = 0
             b.progress[:width] = 0.0
             b.total[:width] = 0.0
             b.queue[0, BEFORE, :width] = 0.0
             b.queue[0, ADMITTED, :width] = 0.0
+        if 0 < place and policy.rule >= 0.0 and op.prefetch_bytes > 0.0:
+            survive(b, op, costs, place, 1 if r == final else 2, width)
         _run_operator(b, op, costs, times, place, width)
         if r < final:
             _set_pace(b, place, passed, width)
@@ -245,5 +236,4 @@ def evaluate(table: Any, designs: Designs, policy: Policy, span: Span, totals: A
             b.sums[:, :width] = 0.0
             _run_rows(b, table, policy, detail, (w, start), width)
             for k in range(len(TOTALS)):
-                for j in range(width):
-                    totals[k, w, start + j] = b.sums[k, j]
+                totals[k, w, start : start + width] = b.sums[k, :width]
