@@ -6,13 +6,13 @@ import math
 
 import numpy as np
 import pytest
-from builders import make_machine, make_operator
+from builders import changed, make_machine, make_operator
 from hypothesis import given
 from hypothesis import strategies as st
 from twins.l2_simulator import _hits
 from twins.scheduling import best_schedule
 
-from accelmodel.laws.matmul import core_rate, exposed_share, hbm_traffic, matmul, slice_depth, tile_rows, tiled_cost
+from accelmodel.laws.matmul import exposed_share, flop_time, hbm_traffic, matmul, slice_depth, tile_rows, tiled_cost
 from accelmodel.laws.types import ELEMENTWISE
 
 SIZES = st.integers(1, 3000)
@@ -46,12 +46,12 @@ PRODUCTS = st.builds(matmul_row, SIZES, SIZES, SIZES, st.integers(1, 9), bits=st
 
 def test_hand_values_of_one_tile_width():
     machine = make_machine(cores=32, tile_m=128, tile_n=256, tile_k=64, rate_8bit=16e12, l2_rate=5e12, split_time=0)
-    matrix, operands, busy = tiled_cost(matmul_row(256, 1024, 512), machine, 256.0)
+    matrix, operands, steps, tiles = tiled_cost(matmul_row(256, 1024, 512), machine, 256.0, 1.0 / 256.0)
     # 2 x 4 tiles of 4 slices (128 deep at 8 bit) on 32 cores: 1 slice each and one to add, below 4 in one wave
     written = 128 * 256 * 2 / (1e13 / 32)  # 16 bit out of one core's share of 10 TB/s
     assert matrix == pytest.approx(2 * (2 * 128 * 256 * 128) / 16e12 + written, rel=1e-12)  # arithmetic alone
     assert operands == pytest.approx(2 * (128 + 256) * 128 / (5e12 / 32) + written, rel=1e-12)
-    assert busy == pytest.approx(32 / (2 * 32), rel=1e-12)
+    assert (steps, tiles) == (2.0, 8.0)
 
 
 def test_hand_values_of_the_best_width():
@@ -93,7 +93,7 @@ def test_only_products_with_scales_start_later_and_only_products_show_their_shor
                                             (4, "rate_4bit")])  # fmt: skip
 def test_precision_chooses_the_rate(bits, rate):
     machine = make_machine()
-    assert core_rate(float(bits), machine) == getattr(machine, rate)
+    assert flop_time(float(bits), machine) == 1.0 / getattr(machine, rate)
 
 
 @pytest.mark.parametrize(("m", "rows"), [(1, 16), (16, 16), (17, 32), (128, 128), (4096, 128)])
@@ -109,7 +109,7 @@ def test_compiled_equals_python(op, machine):
 
 @given(PRODUCTS, machines())
 def test_compute_time_is_that_of_dealing_tile_by_tile(op, machine):
-    machine = machine._replace(l2_rate=1e30, store_rate=1e30, split_time=0.0)
+    machine = changed(machine, l2_rate=1e30, store_rate=1e30, split_time=0.0)
     rows = min(machine.tile_m, 16 * math.ceil(op.m / 16))
     depth = machine.tile_k * 16 / op.bits
     times = []
@@ -118,7 +118,7 @@ def test_compute_time_is_that_of_dealing_tile_by_tile(op, machine):
         slices = math.ceil(op.k / depth)
         if tiles * slices > 20_000:
             return
-        pace = max(2.0 * rows * columns * depth / core_rate(op.bits, machine), machine.slice_time)
+        pace = max(2.0 * rows * columns * depth * flop_time(op.bits, machine), machine.slice_time)
         times.append(best_schedule(tiles, slices, int(machine.cores)) * pace)
     assert matmul(op, machine).compute == pytest.approx(min(times), rel=1e-9)  # rounding only
 
@@ -192,19 +192,19 @@ def test_hbm_traffic_when_nothing_fits():
 @given(PRODUCTS, machines())
 def test_never_below_the_roofline_and_always_finite(op, machine):
     cost = matmul(op, machine)
-    useful = op.flops / (machine.cores * core_rate(op.bits, machine))
+    useful = op.flops * flop_time(op.bits, machine) / machine.cores
     assert all(math.isfinite(x) and x > 0.0 for x in cost)
     assert cost.compute >= useful * (1.0 - 1e-12)  # rounding only
     assert cost.l2 >= (op.input_bytes + op.weight_bytes) / machine.l2_rate * (1.0 - 1e-12)
     assert cost.hbm_bytes >= op.weight_bytes * (1.0 - 1e-12)
-    assert cost.hbm_rate <= machine.hbm_rate
+    assert cost.hbm_time >= 1.0 / machine.hbm_rate
 
 
 @given(PRODUCTS, machines(), st.floats(1.0, 8.0))
 def test_more_of_anything_is_never_slower(op, machine, factor):
     before = matmul(op, machine)
     for field in ("rate_4bit", "rate_8bit", "rate_16bit", "l2_rate", "l2_bytes", "store_rate", "multicast"):
-        after = matmul(op, machine._replace(**{field: getattr(machine, field) * factor}))
+        after = matmul(op, changed(machine, **{field: getattr(machine, field) * factor}))
         # 1e-9: rounding only
         assert max(after.compute, after.l2) <= max(before.compute, before.l2) * (1.0 + 1e-9), field
         assert after.hbm_bytes <= before.hbm_bytes * (1.0 + 1e-9), field
@@ -212,6 +212,6 @@ def test_more_of_anything_is_never_slower(op, machine, factor):
 
 @given(PRODUCTS, machines(), st.integers(1, 64))
 def test_more_cores_never_take_longer_to_compute(op, machine, more):
-    free = machine._replace(l2_rate=1e30, store_rate=1e30)
+    free = changed(machine, l2_rate=1e30, store_rate=1e30)
     # 1e-9: rounding only
-    assert matmul(op, free._replace(cores=free.cores + more)).compute <= matmul(op, free).compute * (1.0 + 1e-9)
+    assert matmul(op, changed(free, cores=free.cores + more)).compute <= matmul(op, free).compute * (1.0 + 1e-9)
