@@ -57,12 +57,12 @@ def tile_time(op: Operator, machine: Machine) -> float:
 
 
 @law
-def l2_bytes(op: Operator, machine: Machine, tiles: float) -> float:
+def l2_bytes(op: Operator, machine: Machine, tiles: float, pieces: float) -> float:
     """Bytes read from L2, weighed by how slowly cores draw them [B].
 
     Each byte once, by cores that wait for it; where a group has several tiles, each of them reads its keys.
     """
-    once = (op.weight_bytes + op.input_bytes + op.output_bytes) / machine.attention_draw
+    once = (op.weight_bytes + pieces * (op.input_bytes + op.output_bytes)) / machine.attention_draw
     again = tiles * op.n * op.k * op.bits * 0.125
     return max(again, once) if tiles > op.groups else once
 
@@ -87,8 +87,8 @@ def dealt(op: Operator, machine: Machine, tiles: float, pieces: float) -> tuple[
 def attention_traffic(op: Operator, machine: Machine, tiles: float) -> float:
     """HBM bytes: keys and values once, and again for later tiles of a group if the groups at work exceed L2."""
     activations = op.input_bytes + op.output_bytes
-    at_work = op.weight_bytes * min(1.0, machine.cores / tiles)
-    again = (tiles / op.groups - 1.0) * (1.0 - resident_share(at_work, machine.l2_bytes, machine.l2_ways))
+    passes = max(tiles / op.groups / machine.cores, 1.0)
+    again = (passes - 1.0) * (1.0 - resident_share(op.weight_bytes / op.groups, machine.l2_bytes, machine.l2_ways))
     fresh = 1.0 - resident_share(activations, machine.l2_bytes, machine.l2_ways)
     return op.weight_bytes * (1.0 + again) + activations * fresh
 
@@ -100,7 +100,7 @@ def way(op: Operator, machine: Machine, tiles: float, pieces: float, hbm: float)
     The stream of keys halts where a tile begins or ends: ``exposed`` of the shorter of the two shows.
     """
     begun, computed, share = dealt(op, machine, tiles, pieces)
-    l2 = l2_bytes(op, machine, tiles) / (machine.l2_rate * share)
+    l2 = l2_bytes(op, machine, tiles, pieces) / (machine.l2_rate * share)
     rate = min(machine.hbm_rate, machine.attention_draw * machine.l2_rate * share)
     cold = 1.0 - op.warm
     keys = memory_time(op.warm * op.weight_bytes, cold * op.weight_bytes, machine.l2_rate, rate)

@@ -59,11 +59,12 @@ def tiled_cost(op: Operator, machine: Machine, columns: float) -> tuple[float, f
     waves = np.ceil(tiles / machine.cores)
     whole, split = waves * slices, np.ceil(tiles * slices / machine.cores) + 1.0
     pace = max(matrix, operands)
-    in_waves = whole * pace + waves * written <= split * pace + written + machine.split_time
+    distinct = (op.input_bytes + op.weight_bytes) / machine.l2_rate
+    apart = max(split * pace, distinct) + written + machine.split_time
+    in_waves = max(whole * pace, distinct) + waves * written <= apart
     steps = whole if in_waves else split
     finish = waves * written if in_waves else written + machine.split_time
-    busy = tiles * slices / (steps * machine.cores)
-    distinct = (op.input_bytes + op.weight_bytes) / machine.l2_rate
+    busy = tiles * slices / (min(whole, split) * machine.cores)
     return steps * matrix + finish, max(steps * operands, distinct) + finish, busy
 
 
@@ -134,6 +135,5 @@ def matmul(op: Operator, machine: Machine) -> Cost:
     second = t2 <= t4
     compute = c1 if first else (c2 if second else c4)
     transfer = l1 if first else (l2 if second else l4)
-    busy = u1 if first else (u2 if second else u4)
-    drawn = min(machine.hbm_rate, busy * machine.l2_rate)
+    drawn = min(machine.hbm_rate, max(u1, u2, u4) * machine.l2_rate)
     return Cost(matmul_start(op, machine), compute, transfer, hbm_traffic(op, machine), drawn)
