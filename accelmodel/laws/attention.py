@@ -57,14 +57,15 @@ def tile_time(op: Operator, machine: Machine) -> float:
 
 
 @law
-def l2_bytes(op: Operator, machine: Machine, tiles: float, pieces: float) -> float:
-    """Bytes read from L2, weighed by how slowly cores draw them [B].
+def l2_reading(op: Operator, machine: Machine, tiles: float, share: float) -> float:
+    """Time of what is read from L2 [s], each byte once, by cores that wait for it.
 
-    Each byte once, by cores that wait for it; where a group has several tiles, each of them reads its keys.
+    Keys come as fast as the ``share`` of cores at work draws them; queries and results are few, and however the keys
+    are dealt each core has those of its tile.  Where a group has several tiles, each of them reads its keys.
     """
-    once = (op.weight_bytes + pieces * (op.input_bytes + op.output_bytes)) / machine.attention_draw
-    again = tiles * op.n * op.k * op.bits * 0.125
-    return max(again, once) if tiles > op.groups else once
+    once = (op.weight_bytes / share + op.input_bytes + op.output_bytes) / machine.attention_draw
+    again = tiles * op.n * op.k * op.bits * 0.125 / share
+    return (max(again, once) if tiles > op.groups else once) / machine.l2_rate
 
 
 @law
@@ -85,7 +86,10 @@ def dealt(op: Operator, machine: Machine, tiles: float, pieces: float) -> tuple[
 
 @law
 def attention_traffic(op: Operator, machine: Machine, tiles: float) -> float:
-    """HBM bytes: keys and values once, and again for later tiles of a group if the groups at work exceed L2."""
+    """HBM bytes: keys and values once, and again in each later pass through a group that L2 does not hold.
+
+    The tiles of a group that are at work together walk through its keys side by side and read them once.
+    """
     activations = op.input_bytes + op.output_bytes
     passes = max(tiles / op.groups / machine.cores, 1.0)
     again = (passes - 1.0) * (1.0 - resident_share(op.weight_bytes / op.groups, machine.l2_bytes, machine.l2_ways))
@@ -94,20 +98,34 @@ def attention_traffic(op: Operator, machine: Machine, tiles: float) -> float:
 
 
 @law
-def way(op: Operator, machine: Machine, tiles: float, pieces: float, hbm: float) -> tuple[float, ...]:
+def way(op: Operator, machine: Machine, tiles: float, pieces: float, hbm: float, hot: float) -> tuple[float, ...]:
     """Time that nothing hides, compute and L2 time [s], rate drawn from HBM [B/s], time in all [s], for one deal.
 
     The stream of keys halts where a tile begins or ends: ``exposed`` of the shorter of the two shows.
     """
     begun, computed, share = dealt(op, machine, tiles, pieces)
-    l2 = l2_bytes(op, machine, tiles, pieces) / (machine.l2_rate * share)
+    l2 = l2_reading(op, machine, tiles, share)
     rate = min(machine.hbm_rate, machine.attention_draw * machine.l2_rate * share)
-    cold = 1.0 - op.warm
-    keys = memory_time(op.warm * op.weight_bytes, cold * op.weight_bytes, machine.l2_rate, rate)
+    cold = 1.0 - hot
+    keys = memory_time(hot * op.weight_bytes, cold * op.weight_bytes, machine.l2_rate, rate)
     shown = machine.exposed * min(begun, keys)
-    memory = memory_time(op.warm * hbm, cold * hbm, machine.l2_rate, rate)
+    memory = memory_time(hot * hbm, cold * hbm, machine.l2_rate, rate)
     compute = begun + computed
     return shown, compute, l2, rate, shown + max(compute, l2, memory)
+
+
+@law
+def attention_from(op: Operator, machine: Machine, hot: float) -> Cost:
+    """What attention asks where this share of its HBM traffic is found in L2, by the faster of its two deals."""
+    tiles = op.groups * np.ceil(op.m / tile_rows(op.m, machine))
+    hbm = attention_traffic(op, machine, tiles)
+    idle = min(machine.cores / tiles, key_chunks(op, tiles), MAX_PIECES) if tiles <= op.groups else 1.0
+    pieces = max(np.floor(idle), 1.0)
+    s1, c1, l1, r1, whole = way(op, machine, tiles, 1.0, hbm, hot)
+    s2, c2, l2, r2, split = way(op, machine, tiles, pieces, hbm, hot)
+    alone = whole <= split + machine.combine_time
+    start = machine.launch + machine.attention_time + (s1 if alone else s2 + machine.combine_time)
+    return Cost(start, c1 if alone else c2, l1 if alone else l2, hbm, r1 if alone else r2)
 
 
 @law
@@ -135,12 +153,4 @@ def attention(op: Operator, machine: Machine) -> Cost:
     Held against aiconfigurator-core 0.12.0 for widths of 64 to 256 a head; wider ones lack fast kernels.
     Several times too fast under a sliding window where a kernel then reads the keys once a query head.
     """
-    tiles = op.groups * np.ceil(op.m / tile_rows(op.m, machine))
-    hbm = attention_traffic(op, machine, tiles)
-    idle = min(machine.cores / tiles, key_chunks(op, tiles), MAX_PIECES) if tiles <= op.groups else 1.0
-    pieces = max(np.floor(idle), 1.0)
-    s1, c1, l1, r1, whole = way(op, machine, tiles, 1.0, hbm)
-    s2, c2, l2, r2, split = way(op, machine, tiles, pieces, hbm)
-    alone = whole <= split + machine.combine_time
-    start = machine.launch + machine.attention_time + (s1 if alone else s2 + machine.combine_time)
-    return Cost(start, c1 if alone else c2, l1 if alone else l2, hbm, r1 if alone else r2)
+    return attention_from(op, machine, op.warm)

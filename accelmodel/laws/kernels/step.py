@@ -12,6 +12,7 @@ from typing import Any
 import numba
 import numpy as np
 
+from accelmodel.laws.attention import attention_from
 from accelmodel.laws.collectives import fused_time
 from accelmodel.laws.jit import glue, inner_kernel, kernel, parallel_kernel
 from accelmodel.laws.kernels.block import BLOCK, COUNT, FEEDS, KIND, RANKS, Block, machine_at, new_block, operator_at
@@ -21,7 +22,7 @@ from accelmodel.laws.l2cache import resident_share
 from accelmodel.laws.matmul import exposed_share
 from accelmodel.laws.prefetch import lane_progress
 from accelmodel.laws.roofline import body_time, memory_time
-from accelmodel.laws.types import BY_COMPUTE, BY_HBM, BY_L2, BY_LATENCY, BY_LINK, COLLECTIVE, DETAIL, Policy
+from accelmodel.laws.types import ATTENTION, BY_COMPUTE, BY_HBM, BY_L2, BY_LATENCY, BY_LINK, COLLECTIVE, DETAIL, Policy
 
 FIELDS = len(DETAIL)
 
@@ -55,6 +56,17 @@ def _run_collective(b: Block, r: int) -> None:
                 b.detail[field, r, b.w, b.start + j] = row[field]
 
 
+@inner_kernel
+def _deal_anew(b: Block, op: Operator, r: int) -> None:
+    """Deal attention as is fastest with what it finds in L2."""
+    for j in range(b.width):
+        fetched = min(max(b.progress[j] - b.before[r, j], 0.0), b.admitted[r, j])
+        hot = fetched * b.survival[j] / b.hbm_bytes[j] + op.warm
+        b.start_time[j], b.compute[j], b.l2[j], b.hbm_bytes[j], b.hbm_rate[j] = attention_from(
+            op, machine_at(b.machines, j), hot
+        )
+
+
 @glue
 def _run_operator(b: Block, r: int, opener: int) -> None:
     """Time one operator: what was prefetched and survived is read at L2 speed, the lane goes on beside it."""
@@ -65,6 +77,8 @@ def _run_operator(b: Block, r: int, opener: int) -> None:
         b.touched[r] = b.touched[r - 1] + passed
         if b.policy.rule >= 0.0 and op.prefetch_bytes > 0.0:
             survive(b, op, r, opener)
+            if op.kind == ATTENTION:
+                _deal_anew(b, op, r)
     else:
         b.progress[:] = 0.0
         b.total[:] = 0.0
