@@ -53,7 +53,7 @@ class Block(NamedTuple):
     hbm_rate: Any  #: rate at which the active cores can draw it [B/s]
     survival: Any  #: share of what was fetched that is still in L2
     hot: Any  #: bytes found in L2 [B]
-    body: Any  #: time without launch and delay [s]
+    body: Any  #: time without launch [s]
     starts: Any  #: fixed time of a collective [s]
     hops: Any  #: latency of its transfers [s]
     wires: Any  #: its time on the wire [s]

@@ -10,7 +10,7 @@ from accelmodel.laws.jit import glue, inner_kernel
 from accelmodel.laws.kernels.block import COUNT, KIND, L2_BYTES, PREFETCH, RANKS, Block, machine_at
 from accelmodel.laws.l2cache import mean_resident_share
 from accelmodel.laws.matmul import exposed_share
-from accelmodel.laws.prefetch import RULES, admit, lane_progress
+from accelmodel.laws.prefetch import RULES, admit, lane_backlog, lane_progress
 from accelmodel.laws.roofline import body_time, memory_time
 from accelmodel.laws.types import COLLECTIVE, Operator
 
@@ -93,8 +93,9 @@ def survive(b: Block, op: Operator, r: int, opener: int) -> None:
             cold = b.hbm_bytes[j] - hot
             memory = memory_time(hot, cold, machine.l2_rate, b.hbm_rate[j])
             body = body_time(max(b.compute[j], b.l2[j]), memory, exposed_share(op, machine))
-            backlog = max(b.total[j] - max(b.progress[j], place + want), 0.0)
-            beside, _ = lane_progress(backlog, op.stretch * (b.start_time[j] + body), cold, machine.hbm_rate)
+            reached = max(b.progress[j], place + want)
+            backlog = lane_backlog(b.total[j], reached, place + want, machine.l2_bytes)
+            beside = lane_progress(backlog, op.stretch * (b.start_time[j] + body), cold, machine.hbm_rate)
             since = b.touched[r - 1] + max(b.progress[j] - place, 0.0) + op.input_bytes
             first = since - b.clock[0, j]
             middle = since - b.clock[1, j] + 0.5 * beside

@@ -20,7 +20,7 @@ from accelmodel.laws.kernels.costs import fill_costs, fill_exchanges
 from accelmodel.laws.kernels.prefetching import admit_window, survive, window_end
 from accelmodel.laws.l2cache import resident_share
 from accelmodel.laws.matmul import exposed_share
-from accelmodel.laws.prefetch import lane_progress
+from accelmodel.laws.prefetch import lane_backlog, lane_progress
 from accelmodel.laws.roofline import body_time, memory_time
 from accelmodel.laws.types import ATTENTION, BY_COMPUTE, BY_HBM, BY_L2, BY_LATENCY, BY_LINK, COLLECTIVE, DETAIL, Policy
 
@@ -38,7 +38,8 @@ def _run_collective(b: Block, r: int) -> None:
         machine = machine_at(b.machines, j)
         time = op.stretch * (b.starts[j] + b.hops[j] + b.wires[j])
         b.hbm_bytes[j] = buffers * (1.0 - resident_share(buffers, machine.l2_bytes, machine.l2_ways))
-        b.progress[j] = min(b.total[j], max(time * machine.hbm_rate - b.hbm_bytes[j], 0.0))
+        backlog = lane_backlog(b.total[j], 0.0, 0.0, machine.l2_bytes)
+        b.progress[j] = lane_progress(backlog, time, b.hbm_bytes[j], machine.hbm_rate)
         b.first[r, j] = 0.0
         b.last[r, j] = b.progress[j]
         b.pace[r, j] = buffers / max(b.progress[j], 1e-9)
@@ -91,11 +92,11 @@ def _run_operator(b: Block, r: int, opener: int) -> None:
         memory = memory_time(hot, cold, machine.l2_rate, b.hbm_rate[j])
         body = body_time(max(b.compute[j], b.l2[j]), memory, exposed_share(op, machine))
         reached = max(b.progress[j], place + want)
-        backlog = max(b.total[j] - reached, 0.0)
-        served, delay = lane_progress(backlog, op.stretch * (b.start_time[j] + body), cold, machine.hbm_rate)
+        backlog = lane_backlog(b.total[j], reached, place + want, machine.l2_bytes)
         b.hot[j] = hot
         b.body[j] = body
-        b.times[r, j] = op.stretch * (b.start_time[j] + body) + delay
+        b.times[r, j] = op.stretch * (b.start_time[j] + body)
+        served = lane_progress(backlog, b.times[r, j], cold, machine.hbm_rate)
         b.first[r, j] = reached
         b.last[r, j] = reached + served
         b.pace[r, j] = passed / max(served, 1e-9)
