@@ -58,14 +58,15 @@ def tile_time(op: Operator, machine: Machine) -> float:
 
 
 @law
-def l2_bytes(op: Operator, machine: Machine, tiles: float) -> float:
-    """Bytes read from L2, weighed by how slowly cores draw them [B].
+def l2_reading(op: Operator, machine: Machine, tiles: float, slower: float) -> float:
+    """Time of what is read from L2 [s], each byte once, by cores that wait for it.
 
-    Each byte once, by cores that wait for it; where a group has several tiles, each of them reads its keys.
+    Keys come as fast as the cores at work draw them, ``slower`` than all would; queries and results are few, and however
+    the keys are dealt each core has those of its tile.  Where a group has several tiles, each of them reads its keys.
     """
-    once = (op.weight_bytes + op.input_bytes + op.output_bytes) * machine.attention_wait
-    again = tiles * op.n * op.k * op.bits * 0.125
-    return max(again, once) if tiles > op.groups else once
+    once = (op.weight_bytes * slower + op.input_bytes + op.output_bytes) * machine.attention_wait
+    again = tiles * op.n * op.k * op.bits * 0.125 * slower
+    return (max(again, once) if tiles > op.groups else once) * machine.l2_time
 
 
 @law
@@ -85,33 +86,53 @@ def dealt(op: Operator, machine: Machine, tiles: float, pieces: float, piece: fl
 
 
 @law
-def attention_traffic(op: Operator, machine: Machine, tiles: float, idle: float) -> float:
-    """HBM bytes: keys and values once, and again for later tiles of a group if the groups at work exceed L2."""
+def attention_traffic(op: Operator, machine: Machine, tiles: float) -> float:
+    """HBM bytes: keys and values once, and again in each later pass through a group that L2 does not hold.
+
+    The tiles of a group that are at work together walk through its keys side by side and read them once.
+    """
     activations = op.input_bytes + op.output_bytes
-    of_keys, of_activations = kept_of_two(op.weight_bytes * min(1.0, idle), activations, machine)
-    again = (tiles / op.groups - 1.0) * (1.0 - of_keys)
+    passes = max(tiles / op.groups * machine.core_share, 1.0)
+    of_keys, of_activations = kept_of_two(op.weight_bytes / op.groups, activations, machine)
+    again = (passes - 1.0) * (1.0 - of_keys)
     return op.weight_bytes * (1.0 + again) + activations * (1.0 - of_activations)
 
 
 @law
 def way(
-    op: Operator, machine: Machine, tiles: float, pieces: float, piece: float, idle: float, hbm: float
+    op: Operator, machine: Machine, tiles: float, pieces: float, idle: float, hbm: float, hot: float
 ) -> tuple[float, ...]:
     """Time that nothing hides, compute and L2 time [s], of a byte drawn from HBM [s/B], in all [s], for one deal.
 
     The stream of keys halts where a tile begins or ends: ``exposed`` of the shorter of the two shows.  ``idle`` is cores
     over tiles.
     """
+    piece = 1.0 / pieces
     begun, computed = dealt(op, machine, tiles, pieces, piece)
-    waiting = max(idle * piece, 1.0) * machine.l2_time
-    l2 = l2_bytes(op, machine, tiles) * waiting
-    drawn = max(machine.hbm_time, machine.attention_wait * waiting)
-    cold = 1.0 - op.warm
-    keys = stream_time(op.warm * op.weight_bytes, cold * op.weight_bytes, machine.l2_time, drawn)
+    slower = max(idle * piece, 1.0)
+    l2 = l2_reading(op, machine, tiles, slower)
+    drawn = max(machine.hbm_time, machine.attention_wait * machine.l2_time * slower)
+    cold = 1.0 - hot
+    keys = stream_time(hot * op.weight_bytes, cold * op.weight_bytes, machine.l2_time, drawn)
     shown = machine.exposed * min(begun, keys)
-    memory = stream_time(op.warm * hbm, cold * hbm, machine.l2_time, drawn)
+    memory = stream_time(hot * hbm, cold * hbm, machine.l2_time, drawn)
     compute = begun + computed
     return shown, compute, l2, drawn, shown + max(compute, l2, memory)
+
+
+@law
+def attention_from(op: Operator, machine: Machine, hot: float) -> Cost:
+    """What attention asks where this share of its HBM traffic is found in L2, by the faster of its two deals."""
+    tiles = op.groups * tiles_down(op.m, machine)
+    idle = machine.cores / tiles
+    hbm = attention_traffic(op, machine, tiles)
+    most = min(idle, key_chunks(op, tiles), MAX_PIECES) if tiles <= op.groups else 1.0
+    pieces = max(whole_below(most), 1.0)
+    s1, c1, l1, r1, alone = way(op, machine, tiles, 1.0, idle, hbm, hot)
+    s2, c2, l2, r2, split = way(op, machine, tiles, pieces, idle, hbm, hot)
+    one = alone <= split + machine.combine_time
+    start = machine.launch + machine.attention_time + (s1 if one else s2 + machine.combine_time)
+    return Cost(start, c1 if one else c2, l1 if one else l2, hbm, r1 if one else r2)
 
 
 @law
@@ -139,13 +160,4 @@ def attention(op: Operator, machine: Machine) -> Cost:
     Held against aiconfigurator-core 0.12.0 for widths of 64 to 256 a head; wider ones lack fast kernels.
     Several times too fast under a sliding window where a kernel then reads the keys once a query head.
     """
-    tiles = op.groups * tiles_down(op.m, machine)
-    idle = machine.cores / tiles
-    hbm = attention_traffic(op, machine, tiles, idle)
-    most = min(idle, key_chunks(op, tiles), MAX_PIECES) if tiles <= op.groups else 1.0
-    pieces = max(whole_below(most), 1.0)
-    s1, c1, l1, r1, alone = way(op, machine, tiles, 1.0, 1.0, idle, hbm)
-    s2, c2, l2, r2, split = way(op, machine, tiles, pieces, 1.0 / pieces, idle, hbm)
-    one = alone <= split + machine.combine_time
-    start = machine.launch + machine.attention_time + (s1 if one else s2 + machine.combine_time)
-    return Cost(start, c1 if one else c2, l1 if one else l2, hbm, r1 if one else r2)
+    return attention_from(op, machine, op.warm)

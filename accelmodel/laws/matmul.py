@@ -51,7 +51,7 @@ def slices_deep(op: Operator, machine: Machine) -> float:
 
 @law
 def tiled_cost(op: Operator, machine: Machine, columns: float, column: float) -> tuple[float, float, float, float]:
-    """Time of the matrix unit and of the operands' way from L2 [s], slices that a core takes one after the other, tiles.
+    """Time of the matrix unit and of the operands' way from L2 [s], fewest slices one after the other, and tiles.
 
     A core takes a slice of k no faster than its matrix unit works, than L2 delivers the operands of the
     tile, and than its pipeline turns over; when a tile is done it is written out.  Tiles are dealt out whole
@@ -71,11 +71,12 @@ def tiled_cost(op: Operator, machine: Machine, columns: float, column: float) ->
     waves = whole(tiles * machine.core_share)
     together, split = waves * slices, whole(tiles * slices * machine.core_share) + 1.0
     pace = max(matrix, operands)
-    in_waves = together * pace + waves * written <= split * pace + written + machine.split_time
+    distinct = (op.input_bytes + op.weight_bytes) * machine.l2_time
+    apart = max(split * pace, distinct) + written + machine.split_time
+    in_waves = max(together * pace, distinct) + waves * written <= apart
     steps = together if in_waves else split
     finish = waves * written if in_waves else written + machine.split_time
-    distinct = (op.input_bytes + op.weight_bytes) * machine.l2_time
-    return steps * matrix + finish, max(steps * operands, distinct) + finish, steps, tiles
+    return steps * matrix + finish, max(steps * operands, distinct) + finish, min(together, split), tiles
 
 
 @law
@@ -150,8 +151,7 @@ def matmul(op: Operator, machine: Machine) -> Cost:
     second = t2 <= t4
     compute = c1 if first else (c2 if second else c4)
     transfer = l1 if first else (l2 if second else l4)
-    steps = s1 if first else (s2 if second else s4)
-    tiles = n1 if first else (n2 if second else n4)
-    # over the share of cores at work
-    drawn = max(machine.hbm_time, steps * machine.cores / (tiles * slices_deep(op, machine)) * machine.l2_time)
+    # 1 over the largest share of cores at work, by one division for three
+    least_slices = min(s1 * n2 * n4, s2 * n1 * n4, s4 * n1 * n2) / (n1 * n2 * n4 * slices_deep(op, machine))
+    drawn = max(machine.hbm_time, least_slices * machine.cores * machine.l2_time)
     return Cost(matmul_start(op, machine), compute, transfer, hbm_traffic(op, machine), drawn)

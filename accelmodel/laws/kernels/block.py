@@ -65,8 +65,8 @@ class Block(NamedTuple):
     machines: Any  #: (field of Machine, design) given and derived
     varies: Any  #: (field of Machine,) whether designs differ in it
     alike: Any  #: (row,) first row that asks for the same
-    slots: Any  #: (row,) where its costs are: rows of which no other needs them share the last
-    costs: Any  #: (slot, COSTS, design)
+    slots: Any  #: (row,) where its costs are: rows of which no other needs them share the last but one
+    costs: Any  #: (slot, COSTS, design); the last slot is for attention that is dealt anew
     times: Any  #: (row, design) time of an invocation [s]
     queue: Any  #: (row of the window, QUEUE, design)
     touched: Any  #: (row of the window,) bytes of L2 that the main lane has touched up to its end [B]
@@ -97,7 +97,7 @@ def new_block(table: Any, designs: Designs, most: int) -> Block:
         varies=varies,
         alike=np.zeros(rows, np.int64),
         slots=np.zeros(rows, np.int64),
-        costs=np.zeros((rows + 1, COSTS, ROOM)),
+        costs=np.zeros((rows + 2, COSTS, ROOM)),
         times=np.zeros((rows, ROOM)),
         queue=np.zeros((rows, QUEUE, ROOM)),
         touched=np.zeros(rows),

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from accelmodel.laws.attention import attention_from
 from accelmodel.laws.jit import glue, inner_kernel, law
 from accelmodel.laws.kernels.block import (
     ADMITTED,
@@ -23,7 +24,7 @@ from accelmodel.laws.kernels.block import (
 )
 from accelmodel.laws.l2cache import mean_kept
 from accelmodel.laws.matmul import exposed_share
-from accelmodel.laws.prefetch import RULES, admit, lane_progress
+from accelmodel.laws.prefetch import RULES, admit, lane_backlog, lane_progress
 from accelmodel.laws.roofline import body_time, stream_time
 from accelmodel.laws.types import COLLECTIVE, Cost, Machine, Operator, Policy
 
@@ -43,7 +44,7 @@ class Beside(NamedTuple):
     """An operator and the lane beside it."""
 
     cold: float  #: bytes that the operator reads from HBM itself [B]
-    time: float  #: of the operator, with what the lane delays it [s]
+    time: float  #: of the operator [s]
     reached: float  #: where the lane begins [B]
     served: float  #: bytes that it fetches [B]
 
@@ -133,8 +134,8 @@ def beside(op: Operator, machine: Machine, cost: Cost, lane: Lane, share: float)
     memory = stream_time(hot, cold, machine.l2_time, cost.hbm_time)
     alone = op.stretch * (cost.start + body_time(max(cost.compute, cost.l2), memory, exposed_share(op, machine)))
     reached = max(lane.progress, lane.before + lane.admitted)
-    served, contended = lane_progress(max(lane.total - reached, 0.0), alone, cold, machine.hbm_rate)
-    return Beside(cold, alone + contended * machine.hbm_time, reached, served)
+    backlog = lane_backlog(lane.total, reached, lane.before + lane.admitted, machine.l2_bytes)
+    return Beside(cold, alone, reached, lane_progress(backlog, alone, cold, machine.hbm_rate))
 
 
 @inner_kernel
@@ -159,3 +160,15 @@ def survive(b: Block, op: Operator, costs: Any, place: int, rounds: int, width: 
             since = b.touched[place - 1] + max(lane.progress - lane.before, 0.0) + op.input_bytes
             middle = since - b.clock[1, j] + 0.5 * served
             b.survival[j] = mean_kept(since - b.clock[0, j], middle, since - b.clock[2, j] + served, machine)
+
+
+@inner_kernel
+def deal_anew(b: Block, op: Operator, costs: Any, place: int, dealt: Any, width: int) -> None:
+    """Fill ``dealt`` with the costs of attention that is dealt as is fastest with what it finds in L2."""
+    own = b.queue[place]
+    for j in range(width):
+        fetched = min(max(b.progress[j] - own[BEFORE, j], 0.0), own[ADMITTED, j])
+        hot = fetched * b.survival[j] / costs[3, j] + op.warm
+        dealt[0, j], dealt[1, j], dealt[2, j], dealt[3, j], dealt[4, j] = attention_from(
+            op, machine_at(b.machines, j), hot
+        )

@@ -32,11 +32,13 @@ from accelmodel.laws.kernels.block import (
     read_designs,
 )
 from accelmodel.laws.kernels.costs import fill_costs, fill_exchanges
-from accelmodel.laws.kernels.prefetching import Beside, Lane, admit_window, beside, last_offered, survive, window_end
+from accelmodel.laws.kernels.prefetching import Beside, Lane, admit_window, beside, deal_anew, last_offered, survive, window_end
 from accelmodel.laws.l2cache import kept
 from accelmodel.laws.matmul import exposed_share
+from accelmodel.laws.prefetch import lane_backlog, lane_progress
 from accelmodel.laws.roofline import body_time, stream_time
 from accelmodel.laws.types import (
+    ATTENTION,
     BY_COMPUTE,
     BY_HBM,
     BY_L2,
@@ -69,7 +71,8 @@ def _run_collective(b: Block, op: Operator, costs: Any, times: Any, width: int) 
         machine = machine_at(b.machines, j)
         time = op.stretch * (costs[0, j] + costs[1, j] + costs[2, j])
         moved = buffers * (1.0 - kept(buffers, machine))
-        served = min(b.total[j], max(time * machine.hbm_rate - moved, 0.0))
+        backlog = lane_backlog(b.total[j], 0.0, 0.0, machine.l2_bytes)
+        served = lane_progress(backlog, time, moved, machine.hbm_rate)
         times[j] = time
         own[FIRST, j] = 0.0
         b.cold[j] = moved
@@ -200,6 +203,10 @@ def _run_rows(b: Block, table: Any, policy: Policy, detail: Any, at: tuple[int, 
             b.queue[0, ADMITTED, :width] = 0.0
         if 0 < place and policy.rule >= 0.0 and op.prefetch_bytes > 0.0:
             survive(b, op, costs, place, 1 if r == final else 2, width)
+            if op.kind == ATTENTION:
+                dealt = b.costs[table.shape[1] + 1]
+                deal_anew(b, op, costs, place, dealt, width)
+                costs = dealt
         _run_operator(b, op, costs, times, place, width)
         if r < final:
             _set_pace(b, place, passed, width)
