@@ -162,13 +162,14 @@ def survive(b: Block, op: Operator, costs: Any, place: int, rounds: int, width: 
             b.survival[j] = mean_kept(since - b.clock[0, j], middle, since - b.clock[2, j] + served, machine)
 
 
-@inner_kernel
+@glue
 def deal_anew(b: Block, op: Operator, costs: Any, place: int, dealt: Any, width: int) -> None:
     """Fill ``dealt`` with the costs of attention that is dealt as is fastest with what it finds in L2."""
     own = b.queue[place]
     for j in range(width):
         fetched = min(max(b.progress[j] - own[BEFORE, j], 0.0), own[ADMITTED, j])
-        hot = fetched * b.survival[j] / costs[3, j] + op.warm
-        dealt[0, j], dealt[1, j], dealt[2, j], dealt[3, j], dealt[4, j] = attention_from(
-            op, machine_at(b.machines, j), hot
-        )
+        b.served[j] = fetched * b.survival[j] / costs[3, j] + op.warm
+    # a loop of its own, or it does not vectorise
+    for j in range(width):
+        cost = attention_from(op, machine_at(b.machines, j), b.served[j])
+        dealt[0, j], dealt[1, j], dealt[2, j], dealt[3, j], dealt[4, j] = cost
