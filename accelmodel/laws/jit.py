@@ -55,23 +55,27 @@ CACHED = _FOLDER is not None
 
 
 #: no way in from C: nothing asks for it, and compiling it takes a tenth of the time in all
-_ALL: Any = {"error_model": "numpy", "no_cfunc_wrapper": True}
-_QUICK = {"fastmath": {"contract", "nnan", "ninf", "nsz", "arcp", "reassoc"}}
+_ALL: Any = {
+    "error_model": "numpy",
+    "no_cfunc_wrapper": True,
+    # a multiply and an add as one, and sums in any order: the last digits of an answer.  Infinity and NaN stay
+    "fastmath": {"contract", "nsz", "arcp", "reassoc"},
+}
 
 
 def law(function: F) -> F:
     """Compile a scalar law: inlined into its caller, so that the loop over designs vectorises."""
-    return cast(F, numba.njit(**_ALL | _QUICK, forceinline=True)(function))
+    return cast(F, numba.njit(**_ALL, forceinline=True)(function))
 
 
 def kernel(function: F) -> F:
     """Compile a serial loop that releases the GIL."""
-    return cast(F, numba.njit(**_ALL| _QUICK, nogil=True, cache=CACHED)(function))
+    return cast(F, numba.njit(**_ALL, nogil=True, cache=CACHED)(function))
 
 
 def inner_kernel(function: F) -> F:
     """Compile a loop that kernels alone call: it has no way in from Python, and is cached as part of its callers."""
-    return cast(F, numba.njit(**_ALL | _QUICK | {"no_cpython_wrapper": True})(function))
+    return cast(F, numba.njit(**_ALL | {"no_cpython_wrapper": True})(function))
 
 
 def glue(function: F) -> F:
@@ -79,7 +83,7 @@ def glue(function: F) -> F:
 
     Not to be called from a parallel loop: what it writes there is lost (numba 0.68).
     """
-    return cast(F, numba.njit(**_ALL | _QUICK, inline="always")(function))
+    return cast(F, numba.njit(**_ALL, inline="always")(function))
 
 
 def parallel_kernel(function: F) -> F:
