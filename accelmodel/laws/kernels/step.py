@@ -42,7 +42,7 @@ def _run_collective(b: Block, r: int) -> None:
         b.progress[j] = lane_progress(backlog, time, b.hbm_bytes[j], machine.hbm_rate)
         b.first[r, j] = 0.0
         b.last[r, j] = b.progress[j]
-        b.pace[r, j] = buffers / max(b.progress[j], 1e-9)
+        b.pace[r, j] = buffers / max(b.progress[j], 1.0)
         b.times[r, j] = time
     for j in range(b.width):
         b.totals[0, b.w, b.start + j] += op.count * b.times[r, j]
@@ -99,7 +99,7 @@ def _run_operator(b: Block, r: int, opener: int) -> None:
         served = lane_progress(backlog, b.times[r, j], cold, machine.hbm_rate)
         b.first[r, j] = reached
         b.last[r, j] = reached + served
-        b.pace[r, j] = passed / max(served, 1e-9)
+        b.pace[r, j] = passed / max(served, 1.0)
         b.progress[j] = reached + served
     for j in range(b.width):
         served = b.last[r, j] - b.first[r, j]
