@@ -76,6 +76,12 @@ def step_totals(operators, machine, policy):
     return totals[:, 0, 0]
 
 
+def step_times(operators, machines, policy) -> np.ndarray:
+    """Return the time of a step of one workload on each of some machines [s]."""
+    totals, _ = run_kernel(table_of(operators), machines_of(*machines), policy)
+    return totals[0, 0]
+
+
 def step_detail(operators, machine, policy) -> np.ndarray:
     """Return the kernel's figures (DETAIL, row) of one workload on one machine."""
     _, detail = run_kernel(table_of(operators), machines_of(machine), policy, detail=True)

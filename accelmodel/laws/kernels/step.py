@@ -59,7 +59,7 @@ def _set_pace(b: Block, place: int, passed: float, width: int) -> None:
     """Fill ``PACE``, for the operands that are read later in the window."""
     own = b.queue[place]
     for j in range(width):
-        own[PACE, j] = passed / max(b.served[j], 1e-9)
+        own[PACE, j] = passed / max(b.served[j], 1.0)
 
 
 @glue
