@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -125,7 +126,7 @@ def parts(machines: Machines, workloads: int, most: int) -> Iterator[Callable[[]
         for place in slices((*machines.workload, *machines.design), most):
             outer = len(machines.workload)
             span = Span(*_flat(machines.workload, place[:outer]), *_flat(machines.design, place[outer:]))
-            yield lambda place=place, span=span: part(machines, place, span)
+            yield partial(part, machines, place, span)
         return
     ahead = (slice(0, 1),) * len(machines.workload)
     for place in slices(machines.design, most):
@@ -133,7 +134,7 @@ def parts(machines: Machines, workloads: int, most: int) -> Iterator[Callable[[]
         at_once = max(most // (end - begin), 1)
         for first in range(0, workloads, at_once):
             span = Span(first, min(first + at_once, workloads), begin, end)
-            yield lambda place=place, span=span: part(machines, (*ahead, *place), span)
+            yield partial(part, machines, (*ahead, *place), span)
 
 
 def cores() -> int:
@@ -141,16 +142,14 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def on_all_cores(
-    machines: Machines, workloads: int, work: Callable[[Part], None], *, shuffled: bool = False
-) -> None:
+def on_all_cores(machines: Machines, workloads: int, work: Callable[[Part], None], *, shuffled: bool = False) -> None:
     """Do some work on each part of a question, on all cores where it is large enough; in any order if shuffled."""
     points = workloads * machines.designs
     most = min(max(points // (_PARTS * cores()), LEAST), MOST)
     todo = parts(machines, workloads, most)
     if shuffled:
         listed = list(todo)
-        np.random.default_rng(0).shuffle(listed)  # type: ignore[arg-type]
+        np.random.default_rng(0).shuffle(listed)
         todo = iter(listed)
     if points <= LEAST or cores() == 1:
         for make in todo:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,7 @@ from accelmodel.inference.operators import OperatorTable, operator_table
 from accelmodel.inference.policies import Technique, chosen, none
 from accelmodel.inference.run import Machines, run_kernel
 from accelmodel.laws.numeric import Array, Number, has_axes
-from accelmodel.laws.types import ALGORITHMS, BOUNDS, COLLECTIVE, DETAIL, TOTALS, Operator, Policy
+from accelmodel.laws.types import ALGORITHMS, BOUNDS, COLLECTIVE, DETAIL, Operator
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.workload import Workload

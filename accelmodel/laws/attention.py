@@ -61,8 +61,9 @@ def tile_time(op: Operator, machine: Machine) -> float:
 def l2_reading(op: Operator, machine: Machine, tiles: float, slower: float) -> float:
     """Time of what is read from L2 [s], each byte once, by cores that wait for it.
 
-    Keys come as fast as the cores at work draw them, ``slower`` than all would; queries and results are few, and however
-    the keys are dealt each core has those of its tile.  Where a group has several tiles, each of them reads its keys.
+    Keys come as fast as the cores at work draw them, ``slower`` than all would; queries and results are few, and
+    however the keys are dealt each core has those of its tile.  Where a group has several tiles, each of them reads
+    its keys.
     """
     once = (op.weight_bytes * slower + op.input_bytes + op.output_bytes) * machine.attention_wait
     again = tiles * op.n * op.k * op.bits * 0.125 * slower
@@ -104,8 +105,8 @@ def way(
 ) -> tuple[float, ...]:
     """Time that nothing hides, compute and L2 time [s], of a byte drawn from HBM [s/B], in all [s], for one deal.
 
-    The stream of keys halts where a tile begins or ends: ``exposed`` of the shorter of the two shows.  ``idle`` is cores
-    over tiles.
+    The stream of keys halts where a tile begins or ends: ``exposed`` of the shorter of the two shows.  ``idle`` is
+    cores over tiles.
     """
     piece = 1.0 / pieces
     begun, computed = dealt(op, machine, tiles, pieces, piece)

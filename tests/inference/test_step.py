@@ -15,7 +15,7 @@ from builders import machines_of, make_machine, make_operator, streamed, table_o
 
 import accelmodel as am
 from accelmodel.errors import Infeasible, SpecError
-from accelmodel.inference.policies import TECHNIQUES, policy
+from accelmodel.inference.policies import policy
 from accelmodel.inference.run import run_kernel
 from accelmodel.laws.jit import source_digest
 from accelmodel.laws.types import ALGORITHMS, ALL_REDUCE, BOUNDS
@@ -189,6 +189,6 @@ def test_a_cache_is_never_stale(tmp_path):
     law = package / "laws" / "roofline.py"
     source = law.read_text()
     assert source.count("return hot * l2_time + cold * hbm_time") == 1
-    law.write_text(source.replace("hot / l2_rate + cold", "hot / l2_rate + 5.0 * cold"))
+    law.write_text(source.replace("hot * l2_time + cold", "hot * l2_time + 5.0 * cold"))
     assert source_digest(package) != before
     assert run() == [4.0 / 2.0 + 5.0 * 4.0 / 4.0, 0.0, 7.0, 1.0]

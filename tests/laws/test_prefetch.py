@@ -191,8 +191,7 @@ def test_more_cores_are_never_slower(warm, rows, machine, factor):
     before = step_totals(rows, machine, NONE)[0]
     # a core brings its port to L2 and its vector unit: with these held, its share of them would shrink
     larger = changed(
-        machine,
-        **{name: getattr(machine, name) * factor for name in ("cores", "l2_rate", "vector_rate", "store_rate")}
+        machine, **{name: getattr(machine, name) * factor for name in ("cores", "l2_rate", "vector_rate", "store_rate")}
     )
     after = step_totals(rows, larger, NONE)[0]
     # 1 %: a wider wave streams more weights between two uses of a panel of activations, which a small L2 then loses
@@ -213,7 +212,8 @@ def test_preserve_without_l2_is_the_baseline(warm, rows, machine, threshold, rul
 
 @given(steps(), MACHINES, POLICIES)
 def test_preserve_is_never_slower_than_the_baseline(warm, rows, machine, preserve):
-    assert step_totals(rows, machine, preserve)[0] <= step_totals(rows, machine, NONE)[0] * (1.0 + 1e-9)  # rounding only
+    # 1e-9: rounding only
+    assert step_totals(rows, machine, preserve)[0] <= step_totals(rows, machine, NONE)[0] * (1.0 + 1e-9)
 
 
 @given(steps(), MACHINES)

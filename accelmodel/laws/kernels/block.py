@@ -8,7 +8,7 @@ import numpy as np
 
 from accelmodel.laws.generated import deriver, reader
 from accelmodel.laws.jit import glue, inner_kernel
-from accelmodel.laws.types import COLLECTIVE, TOTALS, Cost, Machine, Operator, Policy
+from accelmodel.laws.types import COLLECTIVE, Cost, Machine, Operator
 
 KIND, COUNT, PREFETCH, RANKS, FEEDS = (
     Operator._fields.index(name) for name in ("kind", "count", "prefetch_bytes", "ranks", "feeds")
@@ -24,9 +24,8 @@ _APART = ("count", "flops", "prefetch_bytes", "feeds", "stretch")
 _OF_COSTS = np.array([place for place, name in enumerate(Operator._fields) if name not in _APART])
 #: numbers that are kept of each row's costs: those of ``types.Cost`` or of ``collectives.Exchange``
 COSTS = 5
-#: numbers that are kept of each row of a window: bytes admitted for prefetch, and before this row in the queue; place of
-#: the lane in the queue when the row begins [B]; bytes that the main lane touches per byte that the lane fetches beside
-#: it
+#: numbers that are kept of each row of a window: bytes admitted for prefetch, and before this row in the queue; place
+#: of the lane in the queue when the row begins [B]; bytes that the main lane touches per byte fetched beside it
 ADMITTED, BEFORE, FIRST, PACE = range(4)
 QUEUE = 4
 

@@ -18,9 +18,7 @@ from accelmodel.laws.kernels.block import (
     COUNT,
     FEEDS,
     FIRST,
-    KIND,
     PACE,
-    RANKS,
     Block,
     Designs,
     Span,
@@ -32,7 +30,15 @@ from accelmodel.laws.kernels.block import (
     read_designs,
 )
 from accelmodel.laws.kernels.costs import fill_costs, fill_exchanges
-from accelmodel.laws.kernels.prefetching import Beside, Lane, admit_window, beside, deal_anew, last_offered, survive, window_end
+from accelmodel.laws.kernels.prefetching import (
+    Lane,
+    admit_window,
+    beside,
+    deal_anew,
+    last_offered,
+    survive,
+    window_end,
+)
 from accelmodel.laws.l2cache import kept
 from accelmodel.laws.matmul import exposed_share
 from accelmodel.laws.prefetch import lane_backlog, lane_progress
@@ -123,16 +129,16 @@ def _describe_operator(
     own = b.queue[place]
     for j in range(width):
         machine = machine_at(b.machines, j)
-        begun, compute, l2, moved, hbm_time = costs[0, j], costs[1, j], costs[2, j], costs[3, j], costs[4, j]
+        cost = cost_at(costs, j)
         cold = b.cold[j]
-        hot = moved - cold
-        by_memory = BY_HBM if cold * hbm_time >= hot * machine.l2_time else BY_L2
-        by_chip = BY_COMPUTE if compute >= l2 else BY_L2
-        memory = stream_time(hot, cold, machine.l2_time, hbm_time)
-        bound = by_memory if memory >= max(compute, l2) else by_chip
-        body = body_time(max(compute, l2), memory, exposed_share(op, machine))
+        hot = cost.hbm_bytes - cold
+        by_memory = BY_HBM if cold * cost.hbm_time >= hot * machine.l2_time else BY_L2
+        by_chip = BY_COMPUTE if cost.compute >= cost.l2 else BY_L2
+        memory = stream_time(hot, cold, machine.l2_time, cost.hbm_time)
+        bound = by_memory if memory >= max(cost.compute, cost.l2) else by_chip
+        body = body_time(max(cost.compute, cost.l2), memory, exposed_share(op, machine))
         detail[TIME, r, w, start + j] = b.times[r, j]
-        detail[BOUND, r, w, start + j] = BY_LATENCY if begun > body else bound
+        detail[BOUND, r, w, start + j] = BY_LATENCY if cost.start > body else bound
         detail[HBM_BYTES, r, w, start + j] = cold
         detail[L2_HIT_BYTES, r, w, start + j] = hot
         detail[GRANTED, r, w, start + j] = own[ADMITTED, j]
@@ -201,7 +207,7 @@ def _run_rows(b: Block, table: Any, policy: Policy, detail: Any, at: tuple[int, 
             b.total[:width] = 0.0
             b.queue[0, BEFORE, :width] = 0.0
             b.queue[0, ADMITTED, :width] = 0.0
-        if 0 < place and policy.rule >= 0.0 and op.prefetch_bytes > 0.0:
+        if place > 0 and policy.rule >= 0.0 and op.prefetch_bytes > 0.0:
             survive(b, op, costs, place, 1 if r == final else 2, width)
             if op.kind == ATTENTION:
                 dealt = b.costs[table.shape[1] + 1]
