@@ -8,7 +8,7 @@ import numpy as np
 
 from accelmodel.laws.generated import deriver, reader
 from accelmodel.laws.jit import glue, inner_kernel
-from accelmodel.laws.types import COLLECTIVE, Cost, Machine, Operator
+from accelmodel.laws.types import COLLECTIVE, DETAIL, Cost, Machine, Operator
 
 KIND, COUNT, PREFETCH, RANKS, FEEDS = (
     Operator._fields.index(name) for name in ("kind", "count", "prefetch_bytes", "ranks", "feeds")
@@ -77,6 +77,7 @@ class Block(NamedTuple):
     served: Any  #: bytes fetched beside the row [B]
     clock: Any  #: (3, design) bytes the main lane had touched when a first, middle or last byte was fetched [B]
     sums: Any  #: (TOTALS, design)
+    figures: Any  #: (DETAIL, design) of one row
 
 
 @glue
@@ -108,6 +109,7 @@ def new_block(table: Any, designs: Designs, most: int) -> Block:
         served=lanes[5],
         clock=lanes[6:9],
         sums=lanes[9:12],
+        figures=np.zeros((len(DETAIL), ROOM)),
     )
 
 

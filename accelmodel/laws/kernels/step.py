@@ -107,26 +107,33 @@ def _run_operator(b: Block, op: Operator, costs: Any, times: Any, place: int, wi
 
 
 @glue
-def _describe_collective(b: Block, detail: Any, at: tuple[int, int, int], costs: Any, width: int) -> None:
-    """Write down one collective's bound, bytes and algorithm, and what the lane did beside it."""
+def _write_down(b: Block, detail: Any, at: tuple[int, int, int], absent: tuple[int, int], width: int) -> None:
+    """Copy the figures of a row to the detail, but for two that it has not: they stay 0."""
     r, w, start = at
-    for j in range(width):
-        detail[TIME, r, w, start + j] = b.times[r, j]
-        detail[BOUND, r, w, start + j] = BY_LINK if costs[2, j] > costs[0, j] + costs[1, j] else BY_LATENCY
-        detail[HBM_BYTES, r, w, start + j] = b.cold[j]
-        detail[LINK_BYTES, r, w, start + j] = costs[4, j]
-        detail[FETCHED, r, w, start + j] = b.served[j]
-        detail[RESIDENT, r, w, start + j] = b.served[j]
-        detail[ALGORITHM, r, w, start + j] = costs[3, j]
+    for field in range(len(DETAIL)):
+        if field != absent[0] and field != absent[1]:
+            detail[field, r, w, start : start + width] = b.figures[field, :width]
 
 
 @glue
-def _describe_operator(
-    b: Block, op: Operator, detail: Any, at: tuple[int, int, int], costs: Any, place: int, width: int
-) -> None:
-    """Write down one operator's bound, bytes, hits and what the lane did beside it."""
-    r, w, start = at
-    own = b.queue[place]
+def _describe_collective(b: Block, costs: Any, times: Any, width: int) -> None:
+    """Fill ``figures`` with one collective's bound, bytes and algorithm, and what the lane did beside it."""
+    figures = b.figures
+    for j in range(width):
+        figures[TIME, j] = times[j]
+        figures[BOUND, j] = BY_LINK if costs[2, j] > costs[0, j] + costs[1, j] else BY_LATENCY
+        figures[HBM_BYTES, j] = b.cold[j]
+        figures[LINK_BYTES, j] = costs[4, j]
+        figures[FETCHED, j] = b.served[j]
+        figures[RESIDENT, j] = b.served[j]
+        figures[ALGORITHM, j] = costs[3, j]
+
+
+@glue
+def _describe_operator(b: Block, op: Operator, costs: Any, times: Any, place: int, width: int) -> None:
+    """Fill ``figures`` with one operator's bound, bytes, hits and what the lane did beside it."""
+    own, figures = b.queue[place], b.figures
+    figures[ALGORITHM, :width] = -1.0
     for j in range(width):
         machine = machine_at(b.machines, j)
         cost = cost_at(costs, j)
@@ -137,14 +144,13 @@ def _describe_operator(
         memory = stream_time(hot, cold, machine.l2_time, cost.hbm_time)
         bound = by_memory if memory >= max(cost.compute, cost.l2) else by_chip
         body = body_time(max(cost.compute, cost.l2), memory, exposed_share(op, machine))
-        detail[TIME, r, w, start + j] = b.times[r, j]
-        detail[BOUND, r, w, start + j] = BY_LATENCY if cost.start > body else bound
-        detail[HBM_BYTES, r, w, start + j] = cold
-        detail[L2_HIT_BYTES, r, w, start + j] = hot
-        detail[GRANTED, r, w, start + j] = own[ADMITTED, j]
-        detail[FETCHED, r, w, start + j] = b.served[j]
-        detail[RESIDENT, r, w, start + j] = max(b.progress[j] - own[BEFORE, j] - own[ADMITTED, j], 0.0)
-        detail[ALGORITHM, r, w, start + j] = -1.0
+        figures[TIME, j] = times[j]
+        figures[BOUND, j] = BY_LATENCY if cost.start > body else bound
+        figures[HBM_BYTES, j] = cold
+        figures[L2_HIT_BYTES, j] = hot
+        figures[GRANTED, j] = own[ADMITTED, j]
+        figures[FETCHED, j] = b.served[j]
+        figures[RESIDENT, j] = max(b.progress[j] - own[BEFORE, j] - own[ADMITTED, j], 0.0)
 
 
 @inner_kernel
@@ -166,8 +172,9 @@ def _fuse(b: Block, table: Any, detail: Any, at: tuple[int, int, int], width: in
         b.sums[0, j] -= count * b.cold[j]
     if detail.shape[0] > 0:
         share = count / reducer.count
+        booked = detail[TIME, into, w, start : start + width]
         for j in range(width):
-            detail[TIME, into, w, start + j] -= b.cold[j] * share
+            booked[j] -= b.cold[j] * share
 
 
 @glue
@@ -194,7 +201,8 @@ def _run_rows(b: Block, table: Any, policy: Policy, detail: Any, at: tuple[int, 
             if r < final:
                 _set_pace(b, 0, passed, width)
             if detail.shape[0] > 0:
-                _describe_collective(b, detail, (r, w, start), costs, width)
+                _describe_collective(b, costs, times, width)
+                _write_down(b, detail, (r, w, start), (L2_HIT_BYTES, GRANTED), width)
             continue
         if b.alike[r] == r:
             fill_costs(b, op, costs, width)
@@ -217,7 +225,9 @@ def _run_rows(b: Block, table: Any, policy: Policy, detail: Any, at: tuple[int, 
         if r < final:
             _set_pace(b, place, passed, width)
         if detail.shape[0] > 0:
-            _describe_operator(b, op, detail, (r, w, start), costs, place, width)
+            _describe_operator(b, op, costs, times, place, width)
+            granted = GRANTED if op.prefetch_bytes == 0.0 or policy.rule < 0.0 else LINK_BYTES
+            _write_down(b, detail, (r, w, start), (LINK_BYTES, granted), width)
     if policy.fused > 0.5:
         for r in range(table.shape[1]):
             if table[FEEDS, r, w] >= 0.0 and table[COUNT, r, w] > 0.0:
