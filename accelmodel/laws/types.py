@@ -70,8 +70,8 @@ class Machine(NamedTuple):
     core_share: Derived = _UNKNOWN  #: 1 / cores
     core_root: Derived = _UNKNOWN  #: square root of the cores
     flop_time_16bit: Derived = _UNKNOWN  #: of one core [s/FLOP]
-    flop_time_8bit: Derived = _UNKNOWN
-    flop_time_4bit: Derived = _UNKNOWN
+    flop_time_8bit: Derived = _UNKNOWN  #: [s/FLOP]
+    flop_time_4bit: Derived = _UNKNOWN  #: [s/FLOP]
     vector_time: Derived = _UNKNOWN  #: of the device [s/FLOP]
     tile_row: Derived = _UNKNOWN  #: 1 / tile_m
     tile_column: Derived = _UNKNOWN  #: 1 / tile_n
