@@ -32,12 +32,26 @@ def written(name: str, lines: list[str], scope: dict[str, Any]) -> Law:
     return function
 
 
-def reader(record: type[NamedTuple], *places: str) -> Law:
-    """Return the law that reads a record from an array (field, \\*places): ``record_at(array, *places)``."""
+def reader(record: type[NamedTuple], *places: str, name: str = "", only: tuple[str, ...] = ()) -> Law:
+    r"""Return the law that reads a record from an array (field, \*places): ``record_at(array, *places)``.
+
+    Parameters
+    ----------
+    record : type of NamedTuple
+    *places : str
+        What the array is over beside fields.
+    name : str
+        Of the law, where it is another one.
+    only : tuple of str
+        Fields that are read, the others being NaN: all, if it is empty.  Fewer take less time to compile.
+    """
     at = ", ".join(places)
-    fields = ", ".join(f"array[{field}, {at}]" for field in range(len(record._fields)))
-    name = f"{record.__name__.lower()}_at"
-    function = written(name, [f"def {name}(array, {at}):", f"    return record({fields})"], {"record": record})
+    word = name or f"{record.__name__.lower()}_at"
+    fields = ", ".join(
+        f"array[{place}, {at}]" if field in only or not only else "unread" for place, field in enumerate(record._fields)
+    )
+    scope = {"record": record, "unread": float("nan")}
+    function = written(word, [f"def {word}(array, {at}):", f"    return record({fields})"], scope)
     function.__doc__ = f"{record.__name__} at {at} of an array (field, {at})."
     return law(function)
 

@@ -20,6 +20,7 @@ from accelmodel.laws.kernels.block import (
     RANKS,
     Block,
     cost_at,
+    lanes_at,
     machine_at,
 )
 from accelmodel.laws.l2cache import mean_kept
@@ -154,7 +155,7 @@ def survive(b: Block, op: Operator, costs: Any, place: int, rounds: int, width: 
     b.survival[:width] = 1.0
     for _ in range(rounds):
         for j in range(width):
-            machine = machine_at(b.machines, j)
+            machine = lanes_at(b.machines, j)
             lane = Lane(b.progress[j], b.total[j], own[BEFORE, j], own[ADMITTED, j])
             served = beside(op, machine, cost_at(costs, j), lane, b.survival[j]).served
             since = b.touched[place - 1] + max(lane.progress - lane.before, 0.0) + op.input_bytes

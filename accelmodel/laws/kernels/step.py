@@ -24,7 +24,7 @@ from accelmodel.laws.kernels.block import (
     Span,
     cost_at,
     find_alike,
-    machine_at,
+    lanes_at,
     new_block,
     operator_at,
     read_designs,
@@ -74,7 +74,7 @@ def _run_collective(b: Block, op: Operator, costs: Any, times: Any, width: int) 
     buffers = 2.0 * op.message_bytes
     own = b.queue[0]
     for j in range(width):
-        machine = machine_at(b.machines, j)
+        machine = lanes_at(b.machines, j)
         time = op.stretch * (costs[0, j] + costs[1, j] + costs[2, j])
         moved = buffers * (1.0 - kept(buffers, machine))
         backlog = lane_backlog(b.total[j], 0.0, 0.0, machine.l2_bytes)
@@ -95,7 +95,7 @@ def _run_operator(b: Block, op: Operator, costs: Any, times: Any, place: int, wi
     own = b.queue[place]
     for j in range(width):
         lane = Lane(b.progress[j], b.total[j], own[BEFORE, j], own[ADMITTED, j])
-        found = beside(op, machine_at(b.machines, j), cost_at(costs, j), lane, b.survival[j])
+        found = beside(op, lanes_at(b.machines, j), cost_at(costs, j), lane, b.survival[j])
         times[j] = found.time
         own[FIRST, j] = found.reached
         b.cold[j] = found.cold
@@ -135,7 +135,7 @@ def _describe_operator(b: Block, op: Operator, costs: Any, times: Any, place: in
     own, figures = b.queue[place], b.figures
     figures[ALGORITHM, :width] = -1.0
     for j in range(width):
-        machine = machine_at(b.machines, j)
+        machine = lanes_at(b.machines, j)
         cost = cost_at(costs, j)
         cold = b.cold[j]
         hot = cost.hbm_bytes - cold
