@@ -22,7 +22,18 @@ from accelmodel.laws.l2cache import resident_share
 from accelmodel.laws.matmul import exposed_share
 from accelmodel.laws.prefetch import lane_backlog, lane_progress
 from accelmodel.laws.roofline import body_time, memory_time
-from accelmodel.laws.types import ATTENTION, BY_COMPUTE, BY_HBM, BY_L2, BY_LATENCY, BY_LINK, COLLECTIVE, DETAIL, Policy
+from accelmodel.laws.types import (
+    ATTENTION,
+    BY_COMPUTE,
+    BY_HBM,
+    BY_L2,
+    BY_LATENCY,
+    BY_LINK,
+    COLLECTIVE,
+    DETAIL,
+    Operator,
+    Policy,
+)
 
 FIELDS = len(DETAIL)
 
