@@ -86,13 +86,13 @@ def dealt(op: Operator, machine: Machine, tiles: float, pieces: float) -> tuple[
 
 @law
 def attention_traffic(op: Operator, machine: Machine, tiles: float) -> float:
-    """HBM bytes: keys and values once, and again in each later pass through a group that L2 does not hold.
+    """HBM bytes: keys and values once, and again for later tiles of a group if the groups at work exceed L2.
 
-    The tiles of a group that are at work together walk through its keys side by side and read them once.
+    More cores have more groups at work, so that this grows with them where L2 does not.
     """
     activations = op.input_bytes + op.output_bytes
-    passes = max(tiles / op.groups / machine.cores, 1.0)
-    again = (passes - 1.0) * (1.0 - resident_share(op.weight_bytes / op.groups, machine.l2_bytes, machine.l2_ways))
+    at_work = op.weight_bytes * min(1.0, machine.cores / tiles)
+    again = (tiles / op.groups - 1.0) * (1.0 - resident_share(at_work, machine.l2_bytes, machine.l2_ways))
     fresh = 1.0 - resident_share(activations, machine.l2_bytes, machine.l2_ways)
     return op.weight_bytes * (1.0 + again) + activations * fresh
 
