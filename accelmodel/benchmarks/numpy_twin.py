@@ -118,8 +118,7 @@ def attend(op: Operator, machine: Machine, warm: Array) -> Ask:
     rate = machine.l2_rate * share
     once = (op.weight_bytes / rate + activations / machine.l2_rate) / machine.attention_draw
     reads = np.where(down > 1.0, np.maximum(tiles * op.n * op.k * op.bits / 8.0 / rate, once), once)
-    passes = np.maximum(down / machine.cores, 1.0)
-    again = (passes - 1.0) * (1.0 - resident(op.weight_bytes / op.groups, machine))
+    again = (down - 1.0) * (1.0 - resident(op.weight_bytes * np.minimum(1.0, machine.cores / tiles), machine))
     hbm = op.weight_bytes * (1.0 + again) + activations * (1.0 - resident(activations, machine))
     chip = np.maximum(begun + steps * chunk, reads)
     drawn = np.minimum(machine.hbm_rate, machine.attention_draw * rate)

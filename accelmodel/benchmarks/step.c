@@ -172,7 +172,8 @@ LAW ask_t attend(operator_t op, machine_t m, double core_rate, double warm)
     double matrix = 2.0 * rows * KEY_CHUNK * op.k / core_rate, softmax = rows * KEY_CHUNK / m.softmax_rate;
     double chunk_time = sqrt(matrix * matrix + softmax * softmax);
     double activations = op.input_bytes + op.output_bytes;
-    double again = (most(down / m.cores, 1.0) - 1.0) * (1.0 - resident(op.weight_bytes / op.groups, m));
+    double at_work = op.weight_bytes * least(1.0, m.cores / tiles);
+    double again = (down - 1.0) * (1.0 - resident(at_work, m));
     double hbm = op.weight_bytes * (1.0 + again) + activations * (1.0 - resident(activations, m));
     double pieces = down > 1.0 ? 1.0 : most(floor(least(least(m.cores / tiles, chunks), MAX_PIECES)), 1.0);
     deal_t whole = deal(op, m, tiles, chunks, chunk_time, 1.0, hbm, warm);

@@ -87,15 +87,14 @@ def dealt(op: Operator, machine: Machine, tiles: float, pieces: float, piece: fl
 
 
 @law
-def attention_traffic(op: Operator, machine: Machine, tiles: float) -> float:
-    """HBM bytes: keys and values once, and again in each later pass through a group that L2 does not hold.
+def attention_traffic(op: Operator, machine: Machine, tiles: float, idle: float) -> float:
+    """HBM bytes: keys and values once, and again for later tiles of a group if the groups at work exceed L2.
 
-    The tiles of a group that are at work together walk through its keys side by side and read them once.
+    More cores have more groups at work, so that this grows with them where L2 does not.  ``idle`` is cores over tiles.
     """
     activations = op.input_bytes + op.output_bytes
-    passes = max(tiles / op.groups * machine.core_share, 1.0)
-    of_keys, of_activations = kept_of_two(op.weight_bytes / op.groups, activations, machine)
-    again = (passes - 1.0) * (1.0 - of_keys)
+    of_keys, of_activations = kept_of_two(op.weight_bytes * min(1.0, idle), activations, machine)
+    again = (tiles / op.groups - 1.0) * (1.0 - of_keys)
     return op.weight_bytes * (1.0 + again) + activations * (1.0 - of_activations)
 
 
@@ -126,7 +125,7 @@ def attention_from(op: Operator, machine: Machine, hot: float) -> Cost:
     """What attention asks where this share of its HBM traffic is found in L2, by the faster of its two deals."""
     tiles = op.groups * tiles_down(op.m, machine)
     idle = machine.cores / tiles
-    hbm = attention_traffic(op, machine, tiles)
+    hbm = attention_traffic(op, machine, tiles, idle)
     most = min(idle, key_chunks(op, tiles), MAX_PIECES) if tiles <= op.groups else 1.0
     pieces = max(whole_below(most), 1.0)
     s1, c1, l1, r1, alone = way(op, machine, tiles, 1.0, idle, hbm, hot)
