@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelmodel.inference.step import run_kernel
+from accelmodel.inference.run import run_kernel
 from accelmodel.laws.kernels.batching import Rules, Times
-from accelmodel.laws.types import ELEMENTWISE, MATMUL, Machine, Operator
+from accelmodel.laws.prepared import prepared
+from accelmodel.laws.types import ELEMENTWISE, GIVEN, MATMUL, Machine, Operator
 
 #: a field that is not named takes no time or is not offered
-MACHINE = Machine(**dict.fromkeys(Machine._fields, 0.0))._replace(
+MACHINE = Machine(**dict.fromkeys(GIVEN, 0.0))._replace(
     cores=32.0, rate_16bit=8e12, rate_8bit=16e12, rate_4bit=32e12, vector_rate=20e12,
     tile_m=128.0, tile_n=256.0, tile_least=16.0, tile_k=64.0, multicast=1.0,
     store_rate=1e13, split_time=1e-6, fill_time=0.5e-6, exposed=0.25,
@@ -34,7 +35,12 @@ RULES = Rules(256, 1e9, 0, 0, 0.0, 0.0, 0.0, False)
 
 
 def make_machine(**overrides: float) -> Machine:
-    return MACHINE._replace(**{name: float(value) for name, value in overrides.items()})
+    return prepared(MACHINE._replace(**{name: float(value) for name, value in overrides.items()}))
+
+
+def changed(machine: Machine, **overrides: float) -> Machine:
+    """Return a machine with other values of some given fields, and what is derived of them."""
+    return prepared(machine._replace(**{name: float(value) for name, value in overrides.items()}))
 
 
 def make_operator(**overrides: float) -> Operator:
@@ -68,6 +74,12 @@ def step_totals(operators, machine, policy):
     """Return step time [s], prefetched bytes and HBM bytes of one workload on one machine."""
     totals, _ = run_kernel(table_of(operators), machines_of(machine), policy)
     return totals[:, 0, 0]
+
+
+def step_times(operators, machines, policy) -> np.ndarray:
+    """Return the time of a step of one workload on each of some machines [s]."""
+    totals, _ = run_kernel(table_of(operators), machines_of(*machines), policy)
+    return totals[0, 0]
 
 
 def step_detail(operators, machine, policy) -> np.ndarray:

@@ -39,7 +39,8 @@ def warm():
     """Compile the step kernel once, with and without detail (the same signature), and return ``run_kernel``."""
     from builders import machines_of, make_machine, make_operator, table_of
 
-    from accelmodel.inference.step import NONE, run_kernel
+    from accelmodel.inference.run import run_kernel
+    from accelmodel.inference.step import NONE
     from accelmodel.laws.jit import running
 
     with running("compiled"):

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from accelmodel.laws import types
-from accelmodel.laws.types import TOTALS, Machine, Operator, Policy
+from accelmodel.laws.types import GIVEN, TOTALS, Operator, Policy
 
 #: what a careful author would use, none of which changes a result beyond rounding: no ``-ffast-math``
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-shared", "-fPIC")
@@ -47,7 +47,7 @@ def compiler() -> str | None:
 
 def positions() -> str:
     """Return the header ``positions.h``: places of all fields in their arrays, and codes of kinds."""
-    lines = [f"#define AT_MACHINE_{name} {place}" for place, name in enumerate(Machine._fields)]
+    lines = [f"#define AT_MACHINE_{name} {place}" for place, name in enumerate(GIVEN)]
     lines += [f"#define AT_OPERATOR_{name} {place}" for place, name in enumerate(Operator._fields)]
     lines += [f"#define KIND_{name} {int(getattr(types, name))}" for name in KINDS]
     return "\n".join(lines) + "\n"
@@ -56,7 +56,7 @@ def positions() -> str:
 def unread() -> tuple[str, ...]:
     """Return the fields of a machine that ``step.c`` does not know; where they are not 0 it computes less."""
     known = re.findall(r"X\((\w+)\)", SOURCE.read_text(encoding="utf-8"))
-    return tuple(name for name in Machine._fields if name not in known)
+    return tuple(name for name in GIVEN if name not in known)
 
 
 def note() -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from accelmodel.benchmarks.numpy_collectives import exchange, fused_with
 from accelmodel.laws.attention import KEY_CHUNK, MAX_PIECES
 from accelmodel.laws.matmul import MIN_ROWS
+from accelmodel.laws.prefetch import WAITING_SHARE
 from accelmodel.laws.types import ATTENTION, COLLECTIVE, MATMUL, TOTALS, Machine, Operator, Policy
 
 #: an array over designs, or a float where all designs agree
@@ -74,17 +75,13 @@ def matmul(op: Operator, machine: Machine) -> Ask:
     waves = np.ceil(tiles / machine.cores)
     steps = np.stack([waves * slices, np.ceil(tiles * slices / machine.cores) + 1.0])
     finish = np.stack([waves * written, written + machine.split_time])
-    way = (steps * np.maximum(matrix, operands) + finish).argmin(axis=0)[None]
-    steps, finish = np.take_along_axis(steps, way, 0)[0], np.take_along_axis(finish, way, 0)[0]
-    busy = tiles * slices / (steps * machine.cores)
     distinct = (op.input_bytes + op.weight_bytes) / machine.l2_rate
-    times = finish + np.maximum(steps * matrix, np.maximum(steps * operands, distinct))
-    best = times.argmin(axis=0)[None]
-    share = np.take_along_axis(busy, best, 0)[0]
-    drawn = np.minimum(machine.hbm_rate, share * machine.l2_rate)
+    times = (finish + np.maximum(steps * np.maximum(matrix, operands), distinct)).min(axis=(0, 1))
+    busy = (tiles * slices / (steps.min(axis=0) * machine.cores)).max(axis=0)
+    drawn = np.minimum(machine.hbm_rate, busy * machine.l2_rate)
     launch = machine.launch + machine.fill_time + (machine.scaling_time if op.bits < 16.0 else 0.0)
     traffic = matmul_traffic(op, machine, down)
-    return Ask(np.take_along_axis(times, best, 0)[0], traffic, drawn, launch, machine.exposed)
+    return Ask(times, traffic, drawn, launch, machine.exposed)
 
 
 def matmul_traffic(op: Operator, machine: Machine, down: Array) -> Array:
@@ -101,8 +98,8 @@ def matmul_traffic(op: Operator, machine: Machine, down: Array) -> Array:
     return op.weight_bytes * (1.0 + again_b) + op.input_bytes * again_a + (op.input_bytes + op.output_bytes) * fresh
 
 
-def attend(op: Operator, machine: Machine) -> Ask:
-    """Ask of attention over tiles of query rows and chunks of keys; both ways to deal the keys are stacked."""
+def attend(op: Operator, machine: Machine, warm: Array) -> Ask:
+    """Ask of attention of which a share lies in L2; both ways to deal the keys are stacked."""
     rows = np.minimum(machine.tile_m, MIN_ROWS * np.ceil(op.m / MIN_ROWS))
     down = np.ceil(op.m / rows)
     chunks = np.where(down > 1.0, op.n / KEY_CHUNK + 0.5, np.ceil(op.n / KEY_CHUNK))
@@ -117,14 +114,15 @@ def attend(op: Operator, machine: Machine) -> Ask:
     each = machine.attention_tile_time + machine.attention_fill * chunk
     begun = np.where(down > 1.0, np.maximum(load, 1.0), waves) * each
     activations = op.input_bytes + op.output_bytes
-    once = (op.weight_bytes + activations) / machine.attention_draw
-    reads = np.where(down > 1.0, np.maximum(tiles * op.n * op.k * op.bits / 8.0, once), once)
-    rate = machine.l2_rate * np.minimum(tiles * pieces / machine.cores, 1.0)
+    share = np.minimum(tiles * pieces / machine.cores, 1.0)
+    rate = machine.l2_rate * share
+    once = (op.weight_bytes / rate + activations / machine.l2_rate) / machine.attention_draw
+    reads = np.where(down > 1.0, np.maximum(tiles * op.n * op.k * op.bits / 8.0 / rate, once), once)
     again = (down - 1.0) * (1.0 - resident(op.weight_bytes * np.minimum(1.0, machine.cores / tiles), machine))
     hbm = op.weight_bytes * (1.0 + again) + activations * (1.0 - resident(activations, machine))
-    chip = np.maximum(begun + steps * chunk, reads / rate)
+    chip = np.maximum(begun + steps * chunk, reads)
     drawn = np.minimum(machine.hbm_rate, machine.attention_draw * rate)
-    pace = op.warm / machine.l2_rate + (1.0 - op.warm) / drawn
+    pace = warm / machine.l2_rate + (1.0 - warm) / drawn
     parts = np.stack([np.zeros_like(tiles), np.ones_like(tiles)]) * machine.combine_time
     extra = machine.exposed * np.minimum(begun, op.weight_bytes * pace) + parts
     best = (np.maximum(chip, hbm * pace) + extra).argmin(axis=0)[None]
@@ -185,12 +183,12 @@ class Lane(NamedTuple):
     past: tuple[tuple[float, Array, Array], ...] = ()  #: per row: bytes touched, lane's place before, bytes fetched [B]
 
 
-def beside(duration: Array, cold: Array, lane: Lane, position: Array, machine: Machine) -> tuple[Array, Array]:
-    """Bytes [B] that the lane fetches beside an operator, and those of them that contend with it."""
-    backlog = np.maximum(lane.admitted - np.maximum(lane.fetched, position), 0.0)
-    spare = np.maximum(duration * machine.hbm_rate - cold, 0.0)
-    contended = np.minimum(np.maximum(backlog - spare, 0.0), cold)
-    return np.minimum(backlog, spare) + contended, contended
+def beside(duration: Array, cold: Array, lane: Lane, position: Array, machine: Machine) -> Array:
+    """Bytes [B] that the lane fetches beside an operator, with what that leaves over."""
+    reached = np.maximum(lane.fetched, position)
+    room = WAITING_SHARE * machine.l2_bytes - (reached - position)
+    backlog = np.maximum(np.minimum(lane.admitted - reached, room), 0.0)
+    return np.minimum(backlog, np.maximum(duration * machine.hbm_rate - cold, 0.0))
 
 
 def streamed(ask: Ask, hot: Array, machine: Machine) -> Array:
@@ -208,13 +206,13 @@ def survival(op: Operator, ask: Ask, want: Array, machine: Machine, lane: Lane) 
     for share in (0.0, 0.5, 1.0):
         distance = ahead + op.input_bytes
         for touched, before, fetched in lane.past:
-            done = np.clip((lane.position + share * waiting - before) / np.maximum(fetched, 1e-9), 0.0, 1.0)
+            done = np.clip((lane.position + share * waiting - before) / np.maximum(fetched, 1.0), 0.0, 1.0)
             distance = distance + touched * (1.0 - done)
         since.append(distance)
     mean = np.ones_like(machine.cores)
     for _ in range(2):
         hot = waiting * mean + op.warm * ask.hbm
-        served, _ = beside(streamed(ask, hot, machine), ask.hbm - hot, lane, lane.position + want, machine)
+        served = beside(streamed(ask, hot, machine), ask.hbm - hot, lane, lane.position + want, machine)
         first, middle, last = since[0], since[1] + 0.5 * served, since[2] + served
         early = resident((first + middle) / 2.0, machine, middle - first)
         late = resident((middle + last) / 2.0, machine, last - middle)
@@ -231,26 +229,31 @@ def open_window(window: Window, operators: list[Operator], machine: Machine, pol
     time = op.stretch * (start + hops + wire)
     buffers = 2.0 * op.message_bytes
     own = buffers * (1.0 - resident(buffers, machine))
-    fetched = np.minimum(admitted, np.maximum(time * machine.hbm_rate - own, 0.0))
+    fetched = beside(time, own, Lane(granted, admitted), 0.0, machine)
     return time, fetched, own, Lane(granted, admitted, fetched, 0.0, ((buffers, 0.0, fetched),))
 
 
 def run_operator(row: int, op: Operator, machine: Machine, lane: Lane) -> tuple[Array, ...]:
     """Return time [s], bytes prefetched beside it and own HBM bytes [B] of an operator, and the lane after it."""
-    ask = (matmul if op.kind == MATMUL else attend if op.kind == ATTENTION else stream)(op, machine)
+    if op.kind == ATTENTION:
+        ask = attend(op, machine, op.warm)
+    else:
+        ask = (matmul if op.kind == MATMUL else stream)(op, machine)
     ask = ask._replace(stretch=op.stretch)
     want = lane.granted.get(row, 0.0)
     hot: Array = op.warm * ask.hbm
     if row in lane.granted:
         waiting = np.minimum(np.maximum(lane.fetched - lane.position, 0.0), want)
         hot = hot + waiting * survival(op, ask, want, machine, lane)
+        if op.kind == ATTENTION:
+            ask = attend(op, machine, hot / ask.hbm)._replace(stretch=op.stretch)
     cold, duration = ask.hbm - hot, streamed(ask, hot, machine)
     position = lane.position + want
-    served, contended = beside(duration, cold, lane, position, machine)
+    served = beside(duration, cold, lane, position, machine)
     reached = np.maximum(lane.fetched, position)
     past = (*lane.past, (op.input_bytes + op.weight_bytes + op.output_bytes, reached, served))
     after = Lane(lane.granted, lane.admitted, reached + served, position, past)
-    return duration + contended / machine.hbm_rate, served, cold, after
+    return duration, served, cold, after
 
 
 def fusion_gain(operators: list[Operator], times: dict[int, Array], machine: Machine) -> Array:

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from accelmodel.laws.kernels import step
-from accelmodel.laws.types import TOTALS, Policy
+from accelmodel.inference.run import run_kernel
+from accelmodel.laws.types import Policy
 
 _CODE = "import sys; from accelmodel.benchmarks.python_twin import respond; respond(*sys.argv[1:])"
 #: longest that a run may take [s]
@@ -55,9 +55,8 @@ def interpreted(module: str, inputs: Mapping[str, Any]) -> tuple[Any, float]:
 def evaluate_inputs(inputs: Mapping[str, Any]) -> tuple[Any, float]:
     """Return totals (TOTALS, design) of the steps that ``evaluate`` asks, and their time [s]."""
     table, machines = inputs["table"][:, :, None], inputs["machines"][:, None, :]
-    totals = np.zeros((len(TOTALS), 1, machines.shape[2]))
     start = time.perf_counter()
-    step.evaluate(table, machines, Policy(*map(float, inputs["policy"])), totals, np.zeros((0, 0, 0, 0)))
+    totals, _ = run_kernel(table, machines, Policy(*map(float, inputs["policy"])))
     return totals[:, 0], time.perf_counter() - start
 
 

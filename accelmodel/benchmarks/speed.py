@@ -23,9 +23,12 @@ from accelmodel.benchmarks import c_twin, cake_fronts, numpy_twin, python_twin
 from accelmodel.benchmarks.growth import growth
 from accelmodel.benchmarks.peers import known, measured
 from accelmodel.inference.policies import policy
+from accelmodel.inference.run import Machines, Part, cores, machines_of, on_all_cores, part, run_kernel
 from accelmodel.inference.step import prepare
+from accelmodel.laws.jit import running
 from accelmodel.laws.kernels import step
-from accelmodel.laws.types import TOTALS, Machine, Policy
+from accelmodel.laws.kernels.block import Span
+from accelmodel.laws.types import GIVEN, TOTALS, Policy
 from accelmodel.specs.given import cluster, workload
 from accelmodel.specs.load import load
 
@@ -44,7 +47,6 @@ POOL = 2**17
 FEW = 8
 #: axes of the space that is enumerated, and points on each: 10⁸ designs
 SPACE = {"l2_bytes": 100, "hbm_rate": 100, "link_rate": 100, "cores": 100}
-CHUNK = 2**16
 #: how much longer the enumeration runs than each form
 _ENUMERATION = 5.0
 _REPEATS = 3
@@ -62,7 +64,7 @@ def no_progress(stage: str) -> None:
 def inputs() -> tuple[Any, Any, Policy]:
     """Return the table (column, row) and the machine (field,) of the benchmark's step, and its policy."""
     prepared = prepare(load("model", MODEL), cluster(load("device", DEVICE)), workload(**WORK))
-    return prepared.operators[:, :, 0], prepared.machines[:, 0, 0], policy(TECHNIQUE).numbers
+    return prepared.operators[:, :, 0], prepared.machines.base(), policy(TECHNIQUE).numbers
 
 
 def designs(base: Any, count: int, seed: int = 0) -> Any:
@@ -70,22 +72,25 @@ def designs(base: Any, count: int, seed: int = 0) -> Any:
     rng = np.random.default_rng(seed)
     machines = np.repeat(base[:, None], count, axis=1)
     for name in VARIED:
-        machines[Machine._fields.index(name)] *= np.exp(rng.uniform(np.log(SPREAD[0]), np.log(SPREAD[1]), count))
-    machines[Machine._fields.index("cores")] = rng.integers(*CORES, count, endpoint=True)
+        machines[GIVEN.index(name)] *= np.exp(rng.uniform(np.log(SPREAD[0]), np.log(SPREAD[1]), count))
+    machines[GIVEN.index("cores")] = rng.integers(*CORES, count, endpoint=True)
     return machines
 
 
-def _kernel(parallel: bool) -> Callable[[Any, Any, Policy], Any]:
-    """Return the fused kernel, called as the twins are."""
-    whole = (step.evaluate_parallel if parallel else step.evaluate).compiled()
-    blank = np.zeros((0, 0, 0, 0))
+def _one_core(table: Any, machines: Any, rule: Policy) -> Any:
+    """Return totals (TOTALS, design) of the step kernel on one core, called as the twins are."""
+    found = np.empty((len(TOTALS), 1, machines.shape[1]))
+    whole = machines_of(machines[:, None])
+    place = slice(0, 1), slice(0, machines.shape[1])
+    each = part(whole, place, Span(0, 1, 0, machines.shape[1]))
+    compiled = step.evaluate.compiled()
+    compiled(table[:, :, None], each.designs, rule, each.span, found, np.zeros((0, 0, 0, 0)))
+    return found[:, 0]
 
-    def run(table: Any, machines: Any, rule: Policy) -> Any:
-        totals = np.zeros((len(TOTALS), 1, machines.shape[1]))
-        whole(table[:, :, None], machines[:, None], rule, totals, blank)
-        return totals[:, 0]
 
-    return run
+def _all_cores(table: Any, machines: Any, rule: Policy) -> Any:
+    """Return the same from the kernel on all cores."""
+    return run_kernel(table[:, :, None], machines[:, None], rule)[0][:, 0]
 
 
 def rate(form: Callable[[Any, Any, Policy], Any], asked: tuple[Any, Any, Policy], seconds: float) -> float:
@@ -112,9 +117,9 @@ def rates(asked: tuple[Any, Any, Policy], seconds: float, progress: Progress) ->
     notes = []
     found: dict[str, float | None] = {}
     progress("kernel on one core")
-    found["kernel, one core"] = rate(_kernel(False), asked, seconds)
+    found["kernel, one core"] = rate(_one_core, asked, seconds)
     progress("kernel on all cores")
-    found["kernel, all cores"] = rate(_kernel(True), asked, seconds)
+    found["kernel, all cores"] = rate(_all_cores, asked, seconds)
     progress("NumPy twin")
     found["NumPy, one core"] = rate(numpy_twin.evaluate, asked, seconds)
     progress("C twin")
@@ -143,15 +148,15 @@ def _ratios(found: dict[str, Any], others: list[dict[str, Any]]) -> dict[str, fl
     return ratios
 
 
-def chunk_of_space(base: Any, start: int, stop: int) -> Any:
-    """Return designs ``start`` to ``stop`` of the space in row-major order, as an array (field, design)."""
-    machines = np.repeat(base[:, None], stop - start, axis=1)
-    index = np.unravel_index(np.arange(start, stop), tuple(SPACE.values()))
-    for (name, points), i in zip(SPACE.items(), index, strict=True):
-        field = Machine._fields.index(name)
-        axis = np.arange(8.0, 8.0 + points) if name == "cores" else base[field] * np.geomspace(*SPREAD, points)
-        machines[field] = axis[i]
-    return machines
+def space(base: Any, points: Mapping[str, int] = SPACE) -> Machines:
+    """Return the designs of the space over its axes."""
+    lengths = tuple(points.values())
+    fields = [np.full((1,) * len(lengths), value) for value in base]
+    for place, (name, length) in enumerate(points.items()):
+        field = GIVEN.index(name)
+        axis = np.arange(8.0, 8.0 + length) if name == "cores" else base[field] * np.geomspace(*SPREAD, length)
+        fields[field] = axis.reshape([length if other == place else 1 for other in range(len(lengths))])
+    return Machines(tuple(fields), (), lengths)
 
 
 def peak_bytes() -> float | None:
@@ -183,31 +188,37 @@ def exhaustive(
         ``designs_per_s``, ``fastest_step_s``, ``peak_resident_bytes``.
     """
     table, base, rule = asked
-    run = _kernel(True)
-    total = int(np.prod(list(SPACE.values())))
-    starts = range(0, total, CHUNK)
-    order = range(len(starts)) if full else np.random.default_rng(0).permutation(len(starts))
-    run(table, designs(base, 256), rule)
+    machines = space(base)
+    total = machines.designs
+    columns, blank = np.ascontiguousarray(table[:, :, None]), np.zeros((0, 0, 0, 0))
+    compiled = step.evaluate.compiled()
+    fastest: list[float] = []
+    done: list[int] = []
+
+    def work(each: Part) -> None:
+        if not full and time.perf_counter() - begun >= seconds:
+            return
+        size = each.span.end - each.span.begin
+        found = np.empty((len(TOTALS), 1, size))
+        compiled(columns, each.designs._replace(design=0), rule, Span(0, 1, 0, size), found, blank)
+        fastest.append(float(found[0].min()))
+        done.append(size)
+        if len(done) % 100 == 0:
+            progress(f"enumeration: {sum(done):,} of {total:,} designs")
+
+    with running("compiled"):
+        run_kernel(columns, designs(base, 256)[:, None], rule)
     begun = time.perf_counter()
-    done = 0
-    fastest = np.inf
-    taken = 0.0
-    for turn, i in enumerate(order):
-        machines = chunk_of_space(base, starts[i], min(starts[i] + CHUNK, total))
-        fastest = min(fastest, float(run(table, machines, rule)[0].min()))
-        done += machines.shape[1]
-        taken = time.perf_counter() - begun
-        if not full and taken >= seconds:
-            break
-        if turn % 100 == 0:
-            progress(f"enumeration: {done:,} of {total:,} designs")
+    on_all_cores(machines, 1, work, shuffled=not full)
+    taken = time.perf_counter() - begun
+    evaluated = sum(done)
     return {
         "designs": total,
-        "designs_evaluated": done,
-        "whole_s": taken * total / done,
-        "kind": "measured" if done == total else "extrapolated",
-        "designs_per_s": done / taken,
-        "fastest_step_s": fastest,
+        "designs_evaluated": evaluated,
+        "whole_s": taken * total / evaluated,
+        "kind": "measured" if evaluated == total else "extrapolated",
+        "designs_per_s": evaluated / taken,
+        "fastest_step_s": min(fastest),
         "peak_resident_bytes": peak_bytes(),
     }
 
@@ -249,7 +260,7 @@ def machine() -> dict[str, Any]:
         model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), model)
     return {
         "cpu": model,
-        "cores": numba.get_num_threads(),
+        "cores": cores(),
         "system": platform.system(),
         "python": platform.python_version(),
         "numba": numba.__version__,

@@ -17,6 +17,7 @@
 #define MIN_ROWS 16.0
 #define KEY_CHUNK 128.0
 #define MAX_PIECES 32.0
+#define WAITING_SHARE 0.6
 #define NOT_OFFERED 1e6
 #define EAGER_BYTES 4e4
 /* Designs do not depend on one another: says to the compiler that it need not test for overlap. */
@@ -111,10 +112,10 @@ LAW tiling_t tiling(operator_t op, machine_t m, double core_rate, double rows, d
     double operands = (rows + columns) * depth * op.bits * 0.125 * m.cores / (m.l2_rate * m.multicast);
     double written = op.output_bytes / (op.groups * op.m * op.n) * rows * columns * m.cores / m.store_rate;
     double whole = waves * slices, split = ceil(tiles * slices / m.cores) + 1.0, pace = most(matrix, operands);
-    int in_waves = whole * pace + waves * written <= split * pace + written + m.split_time;
-    double steps = in_waves ? whole : split, finish = in_waves ? waves * written : written + m.split_time;
     double distinct = (op.input_bytes + op.weight_bytes) / m.l2_rate;
-    tiling_t found = {most(steps * matrix, most(steps * operands, distinct)) + finish, tiles * slices / (steps * m.cores)};
+    double together = most(whole * pace, distinct) + waves * written;
+    double apart = most(split * pace, distinct) + written + m.split_time;
+    tiling_t found = {least(together, apart), tiles * slices / (least(whole, split) * m.cores)};
     return found;
 }
 
@@ -136,9 +137,7 @@ LAW ask_t matmul(operator_t op, machine_t m, double core_rate)
     tiling_t one = tiling(op, m, core_rate, rows, down, m.tile_n);
     tiling_t two = tiling(op, m, core_rate, rows, down, most(m.tile_n * 0.5, m.tile_least));
     tiling_t four = tiling(op, m, core_rate, rows, down, most(m.tile_n * 0.25, m.tile_least));
-    int first = one.time <= least(two.time, four.time), second = two.time <= four.time;
-    double time = first ? one.time : second ? two.time : four.time;
-    double busy = first ? one.busy : second ? two.busy : four.busy;
+    double time = least(one.time, least(two.time, four.time)), busy = most(one.busy, most(two.busy, four.busy));
     ask_t ask = {time, matmul_traffic(op, m, down), least(m.hbm_rate, busy * m.l2_rate),
                  m.launch + m.fill_time + (op.bits < 16.0 ? m.scaling_time : 0.0), m.exposed};
     return ask;
@@ -147,24 +146,26 @@ LAW ask_t matmul(operator_t op, machine_t m, double core_rate)
 typedef struct { double shown, chip, rate, time; } deal_t; /* s, s, B/s, s */
 
 /* Each tile's keys on so many cores. */
-LAW deal_t deal(operator_t op, machine_t m, double tiles, double chunks, double chunk_time, double pieces, double hbm)
+LAW deal_t deal(operator_t op, machine_t m, double tiles, double chunks, double chunk_time, double pieces, double hbm,
+                double warm)
 {
     double load = tiles / m.cores, waves = ceil(load * pieces);
     int several = tiles > op.groups;
     double steps = several ? load * chunks + chunks : waves * ceil(chunks / pieces);
     double tile_time = m.attention_tile_time + m.attention_fill * chunk_time;
     double begun = (several ? most(load, 1.0) : waves) * tile_time;
-    double once = (op.weight_bytes + op.input_bytes + op.output_bytes) / m.attention_draw;
-    double reads = several ? most(tiles * op.n * op.k * op.bits * 0.125, once) : once;
-    double l2_rate = m.l2_rate * least(load * pieces, 1.0);
-    double chip = most(begun + steps * chunk_time, reads / l2_rate), rate = least(m.hbm_rate, m.attention_draw * l2_rate);
-    double pace = op.warm / m.l2_rate + (1.0 - op.warm) / rate;
+    double share = least(load * pieces, 1.0), l2_rate = m.l2_rate * share;
+    double once = (op.weight_bytes / share + op.input_bytes + op.output_bytes) / m.attention_draw;
+    double reads = several ? most(tiles * op.n * op.k * op.bits * 0.125 / share, once) : once;
+    double chip = most(begun + steps * chunk_time, reads / m.l2_rate);
+    double rate = least(m.hbm_rate, m.attention_draw * l2_rate), pace = warm / m.l2_rate + (1.0 - warm) / rate;
     double shown = m.exposed * least(begun, op.weight_bytes * pace);
     deal_t deal = {shown, chip, rate, shown + most(chip, hbm * pace)};
     return deal;
 }
 
-LAW ask_t attend(operator_t op, machine_t m, double core_rate)
+/* By the faster deal where a share of the traffic lies in L2. */
+LAW ask_t attend(operator_t op, machine_t m, double core_rate, double warm)
 {
     double rows = least(m.tile_m, MIN_ROWS * ceil(op.m / MIN_ROWS)), down = ceil(op.m / rows);
     double tiles = op.groups * down, fill = op.n / KEY_CHUNK, chunks = down > 1.0 ? fill + 0.5 : ceil(fill);
@@ -175,8 +176,8 @@ LAW ask_t attend(operator_t op, machine_t m, double core_rate)
     double again = (down - 1.0) * (1.0 - resident(at_work, m));
     double hbm = op.weight_bytes * (1.0 + again) + activations * (1.0 - resident(activations, m));
     double pieces = down > 1.0 ? 1.0 : most(floor(least(least(m.cores / tiles, chunks), MAX_PIECES)), 1.0);
-    deal_t whole = deal(op, m, tiles, chunks, chunk_time, 1.0, hbm);
-    deal_t split = deal(op, m, tiles, chunks, chunk_time, pieces, hbm);
+    deal_t whole = deal(op, m, tiles, chunks, chunk_time, 1.0, hbm, warm);
+    deal_t split = deal(op, m, tiles, chunks, chunk_time, pieces, hbm, warm);
     int alone = whole.time <= split.time + m.combine_time;
     double start = m.launch + m.attention_time + (alone ? whole.shown : split.shown + m.combine_time);
     ask_t ask = {alone ? whole.chip : split.chip, hbm, alone ? whole.rate : split.rate, start, 0.0};
@@ -339,10 +340,11 @@ LAW void run_collective(const operator_t op, int kind, const double *restrict ma
         machine_t m = machine_at(machines, designs, j);
         exchange_t sent = exchange(kind, op.message_bytes, op.ranks, m);
         double time = op.stretch * (sent.start + sent.hops + sent.wire), own = buffers * (1.0 - resident(buffers, m));
-        double fetched = least(lane->admitted[j], most(time * m.hbm_rate - own, 0.0));
+        double backlog = least(lane->admitted[j], WAITING_SHARE * m.l2_bytes);
+        double fetched = least(backlog, most(time * m.hbm_rate - own, 0.0));
         lane->fetched[j] = fetched;
         past->first[j] = 0.0;
-        past->pace[j] = buffers / most(fetched, 1e-9);
+        past->pace[j] = buffers / most(fetched, 1.0);
         times[j] = time;
         book(totals, designs, j, op.count, time, fetched, own);
     }
@@ -358,7 +360,7 @@ LAW void ask_for(const operator_t op, int kind, const double *restrict machines,
     for (long j = 0; j < width; j++) {
         machine_t m = machine_at(machines, designs, j);
         ask_t ask = kind == KIND_MATMUL      ? matmul(op, m, rate[j])
-                    : kind == KIND_ATTENTION ? attend(op, m, rate[j])
+                    : kind == KIND_ATTENTION ? attend(op, m, rate[j], op.warm)
                                              : stream(op, m);
         asks->chip[j] = ask.chip;
         asks->hbm[j] = ask.hbm;
@@ -377,9 +379,9 @@ LAW turn_t take(double share, double want, double position, double fetched, doub
     double memory = hot / m.l2_rate + cold / ask.rate;
     double body = most(ask.chip, memory) + ask.exposed * least(ask.chip, memory);
     double busy = ask.stretch * (ask.launch + body);
-    double reached = most(fetched, position + want), backlog = most(admitted - reached, 0.0);
-    double spare = most(busy * m.hbm_rate - cold, 0.0), contended = least(most(backlog - spare, 0.0), cold);
-    turn_t turn = {busy + contended / m.hbm_rate, cold, reached, least(backlog, spare) + contended};
+    double reached = most(fetched, position + want), room = WAITING_SHARE * m.l2_bytes - (reached - position - want);
+    double backlog = most(least(admitted - reached, room), 0.0), spare = most(busy * m.hbm_rate - cold, 0.0);
+    turn_t turn = {busy, cold, reached, least(backlog, spare)};
     return turn;
 }
 
@@ -442,11 +444,28 @@ static void run_operator(const operator_t op, const double *restrict machines, l
         lane->position[j] = position + want;
         lane->fetched[j] = turn.reached + turn.served;
         past->first[j] = turn.reached;
-        past->pace[j] = touched / most(turn.served, 1e-9);
+        past->pace[j] = touched / most(turn.served, 1.0);
         times[j] = turn.time;
         book(totals, designs, j, op.count, turn.time, turn.served, turn.cold);
     }
     past->touched = touched;
+}
+
+/* Attention dealt as is fastest with what it finds in L2. */
+static void deal_anew(const operator_t op, const double *restrict machines, long designs, long width,
+                      const double *restrict grant, const lane_t *restrict lane, asks_t *restrict asks)
+{
+    const double *narrow = op.bits > 4.0 ? FIELD(machines, rate_8bit) : FIELD(machines, rate_4bit);
+    const double *restrict rate = op.bits > 8.0 ? FIELD(machines, rate_16bit) : narrow;
+    SIDE_BY_SIDE
+    for (long j = 0; j < width; j++) {
+        double waiting = least(most(lane->fetched[j] - lane->position[j], 0.0), grant[j]);
+        double warm = waiting * lane->survival[j] / asks->hbm[j] + op.warm;
+        ask_t ask = attend(op, machine_at(machines, designs, j), rate[j], warm);
+        asks->chip[j] = ask.chip;
+        asks->rate[j] = ask.rate;
+        asks->launch[j] = ask.launch;
+    }
 }
 
 /* One loop per kind, so that each vectorises. */
@@ -522,8 +541,11 @@ static void step(const operator_t *ops, long rows, const double *machines, long 
             exchange_row(ops[row], machines, designs, width, &lane, past, time, totals);
         } else {
             ask_row(ops[row], machines, designs, width, &asks);
-            if (row < end && policy.rule >= 0.0 && ops[row].prefetch_bytes > 0.0)
+            if (row < end && policy.rule >= 0.0 && ops[row].prefetch_bytes > 0.0) {
                 survive(ops[row], machines, designs, width, grant, &asks, past, passed, &lane);
+                if (ops[row].kind == KIND_ATTENTION)
+                    deal_anew(ops[row], machines, designs, width, grant, &lane, &asks);
+            }
             run_operator(ops[row], machines, designs, width, grant, &asks, &lane, past + passed, time, totals);
         }
         passed++;

@@ -19,16 +19,14 @@ app = typer.Typer(add_completion=False)
 
 
 def _steps() -> None:
-    """Few designs, and many, which all cores share."""
-    import numpy as np
-
+    """Whole steps; one kernel serves few designs and many."""
     from accelmodel.inference.named import as_cluster, as_model, as_workload
-    from accelmodel.inference.step import NONE, prepare, run_kernel
+    from accelmodel.inference.run import run_kernel
+    from accelmodel.inference.step import NONE, prepare
 
     work: Any = {"phase": "decode", "batch": 1, "context": 128, "tp": 8}
     inputs = prepare(as_model("llama-3-8b"), as_cluster("h100-sxm"), as_workload(work))
-    for designs in (1, 10_000):
-        run_kernel(inputs.operators, np.repeat(inputs.machines, designs, axis=2), NONE)
+    run_kernel(inputs.operators, inputs.machines, NONE)
 
 
 def _cake() -> None:

@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from accelmodel.errors import SpecError
 from accelmodel.inference.operators import OperatorTable
+from accelmodel.inference.run import Machines
 from accelmodel.laws.numeric import Array, Number, has_axes
-from accelmodel.laws.types import Machine, Operator
+from accelmodel.laws.types import GIVEN, Operator
 from accelmodel.specs.base import field_units, value_of
 from accelmodel.units import NOMENCLATURE, label
 
@@ -127,13 +128,10 @@ def table_array(table: OperatorTable, axes: Labels) -> Array:
     return out.reshape(*out.shape[:2], math.prod(shape))
 
 
-def machine_array(chip: dict[str, Number], axes: Axes) -> Array:
-    """Return machines as an array (field, workload, design), of length 1 along workload where it does not matter."""
+def machines_over(chip: dict[str, Number], axes: Axes) -> Machines:
+    """Return machines over the axes, each field of length 1 along those that it does not vary over."""
     everything = {**axes.workload, **axes.machine}
-    shared = any(dim in axes.workload for value in chip.values() for dim in getattr(value, "dims", ()))
-    inner = tuple(len(labels) for labels in axes.machine.values())
-    outer = tuple(len(labels) for labels in axes.workload.values()) if shared else (1,) * len(axes.workload)
-    out = np.empty((len(Machine._fields), *outer, *inner))
-    for f, name in enumerate(Machine._fields):
-        out[f] = spread(chip[name], everything)
-    return out.reshape(len(Machine._fields), math.prod(outer), math.prod(inner))
+    fields = tuple(spread(chip[name], everything) for name in GIVEN)
+    lengths = axes.shape
+    outer = len(axes.workload)
+    return Machines(fields, lengths[:outer], lengths[outer:])

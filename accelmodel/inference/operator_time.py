@@ -11,10 +11,11 @@ import numpy.typing as npt
 
 from accelmodel.errors import SpecError
 from accelmodel.inference import layers
-from accelmodel.inference.axes import Axes, axes_of, machine_array
+from accelmodel.inference.axes import Axes, axes_of, machines_over
 from accelmodel.inference.layers import Shard
 from accelmodel.inference.machine import machine
-from accelmodel.inference.step import NONE, run_kernel
+from accelmodel.inference.run import run_kernel
+from accelmodel.inference.step import NONE
 from accelmodel.laws import collectives, types
 from accelmodel.laws.types import BOUNDS, DETAIL, Operator
 from accelmodel.specs.hardware import Cluster
@@ -144,7 +145,7 @@ def timed(columns: Columns, cluster: Cluster) -> Timed:
         table[Operator._fields.index(name), 0] = value
     chip = machine(cluster)
     axes = Axes({}, axes_of(list(chip.values()), {}))
-    _, detail = run_kernel(table, machine_array(chip, axes), NONE, detail=True)
+    _, detail = run_kernel(table, machines_over(chip, axes), NONE, detail=True)
     times, bounds, algorithms = (
         detail[DETAIL.index(name), 0].reshape(rows, *axes.shape) for name in ("time", "bound", "algorithm")
     )

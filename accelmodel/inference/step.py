@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from accelmodel.inference.axes import (
     Axes,
     axes_of,
     carried,
-    machine_array,
+    machines_over,
     spread,
     table_array,
     with_coordinates,
@@ -27,9 +26,9 @@ from accelmodel.inference.memory import memory_per_device
 from accelmodel.inference.named import ClusterLike, ModelLike, WorkLike, as_cluster, as_model, as_workload
 from accelmodel.inference.operators import OperatorTable, operator_table
 from accelmodel.inference.policies import Technique, chosen, none
-from accelmodel.laws.kernels import step
+from accelmodel.inference.run import Machines, run_kernel
 from accelmodel.laws.numeric import Array, Number, has_axes
-from accelmodel.laws.types import ALGORITHMS, BOUNDS, COLLECTIVE, DETAIL, TOTALS, Operator, Policy
+from accelmodel.laws.types import ALGORITHMS, BOUNDS, COLLECTIVE, DETAIL, Operator
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.workload import Workload
@@ -40,8 +39,6 @@ if TYPE_CHECKING:
 
 #: the policy that does nothing beside the operators: the baseline is the same code path
 NONE = none()
-#: workload points x designs from which all cores are worth their start-up
-_PARALLEL_FROM = 2000
 _WORK_NUMBERS = tuple(f.name for f in fields(Workload) if f.name != "phase")
 #: per-operator variable, and whether it adds up over the invocations of a row
 _VARIABLES = {
@@ -56,28 +53,6 @@ _VARIABLES = {
 
 #: least time [s] and memory [B] of an operator of one point
 _SECONDS, _ROOM = 2e-8, 8.0
-
-
-def run_kernel(table: Array, machines: Array, policy: Policy, *, detail: bool = False) -> tuple[Array, Array]:
-    """Return totals (TOTALS, workload, design) and detail (DETAIL, row, workload, design) of whole steps.
-
-    Parameters
-    ----------
-    table : ndarray (column of Operator, row, workload)
-    machines : ndarray (field of Machine, workload or 1, design)
-    policy : Policy
-    detail : bool
-        Also return each operator's figures; else that array is empty.
-    """
-    points = table.shape[2], machines.shape[2]
-    totals = np.zeros((len(TOTALS), *points))
-    shape = (len(DETAIL), table.shape[1], *points) if detail else (0, 0, 0, 0)
-    details = np.zeros(shape)
-    # once the parallel form is compiled it serves small questions too: compiling the serial one takes longer
-    parallel = math.prod(points) >= _PARALLEL_FROM or step.evaluate_parallel.is_compiled
-    whole = step.evaluate_parallel if parallel else step.evaluate
-    whole(np.ascontiguousarray(table), np.ascontiguousarray(machines), policy, totals, details)
-    return totals, details
 
 
 def _check_fit(model: LanguageModel, cluster: Cluster, work: Workload) -> tuple[Number, Number]:
@@ -117,14 +92,14 @@ class Inputs:
     table: OperatorTable
     axes: Axes
     operators: Array
-    machines: Array
+    machines: Machines
     memory: Number
     fits: Number
 
     def column(self, name: str) -> Array:
         """Return a column of the operator table over (operator, *axes)."""
         values = self.operators[Operator._fields.index(name)]
-        designs = self.machines.shape[2]
+        designs = self.machines.designs
         return np.repeat(values[:, :, None], designs, axis=2).reshape(-1, *self.axes.shape)
 
     def over_work(self, value: Number) -> Array:
@@ -162,7 +137,7 @@ def prepare(model: LanguageModel, cluster: Cluster, work: Workload) -> Inputs:
     sizes = {name: len(labels) for name, labels in (*axes.workload.items(), *axes.machine.items())}
     need_affordable("step", sizes, seconds=len(table.names) * _SECONDS, room=len(table.names) * _ROOM)
     operators = table_array(table, axes.workload)
-    return Inputs(model, cluster, work, table, axes, operators, machine_array(chip, axes), needed, fits)
+    return Inputs(model, cluster, work, table, axes, operators, machines_over(chip, axes), needed, fits)
 
 
 def totals(inputs: Inputs, technique: str | Technique = "none") -> xr.Dataset:

@@ -232,7 +232,7 @@ def planned_split(prompt: Prompt) -> float:
     """The best split of whole steps for the mean rates, decided in advance [s].
 
     Needs what Cake does without: known rates.  At constant rates never slower than Cake, as nothing is done
-    twice; with traces it can be, as it does not react.
+    twice, nor than computing or loading alone; with traces it can be, as it does not react.
     """
     if not prompt.traced:
         return _constant(prompt, "planned_split")

@@ -12,9 +12,10 @@ import math
 import numpy as np
 
 from accelmodel.laws.jit import law
-from accelmodel.laws.l2cache import resident_share
-from accelmodel.laws.matmul import core_rate, tile_rows
-from accelmodel.laws.roofline import memory_time
+from accelmodel.laws.l2cache import kept_of_two
+from accelmodel.laws.matmul import flop_time, tile_rows, tiles_down
+from accelmodel.laws.prepared import whole, whole_below
+from accelmodel.laws.roofline import stream_time
 from accelmodel.laws.types import Cost, Machine, Operator
 
 #: keys that a core takes at a time (FlashAttention-2, arXiv 2307.08691, section 3.3: 64 to 128)
@@ -41,8 +42,8 @@ def chunk_time(op: Operator, machine: Machine) -> float:
     Matmuls and exponentials overlap, but not wholly: they add as squares.
     """
     rows = tile_rows(op.m, machine)
-    matrix = 2.0 * rows * KEY_CHUNK * op.k / core_rate(op.bits, machine)
-    softmax = rows * KEY_CHUNK / machine.softmax_rate
+    matrix = 2.0 * rows * KEY_CHUNK * op.k * flop_time(op.bits, machine)
+    softmax = rows * KEY_CHUNK * machine.softmax_time
     return math.sqrt(matrix * matrix + softmax * softmax)
 
 
@@ -57,57 +58,81 @@ def tile_time(op: Operator, machine: Machine) -> float:
 
 
 @law
-def l2_bytes(op: Operator, machine: Machine, tiles: float) -> float:
-    """Bytes read from L2, weighed by how slowly cores draw them [B].
+def l2_reading(op: Operator, machine: Machine, tiles: float, slower: float) -> float:
+    """Time of what is read from L2 [s], each byte once, by cores that wait for it.
 
-    Each byte once, by cores that wait for it; where a group has several tiles, each of them reads its keys.
+    Keys come as fast as the cores at work draw them, ``slower`` than all would; queries and results are few, and
+    however the keys are dealt each core has those of its tile.  Where a group has several tiles, each of them reads
+    its keys.
     """
-    once = (op.weight_bytes + op.input_bytes + op.output_bytes) / machine.attention_draw
-    again = tiles * op.n * op.k * op.bits * 0.125
-    return max(again, once) if tiles > op.groups else once
+    once = (op.weight_bytes * slower + op.input_bytes + op.output_bytes) * machine.attention_wait
+    again = tiles * op.n * op.k * op.bits * 0.125 * slower
+    return (max(again, once) if tiles > op.groups else once) * machine.l2_time
 
 
 @law
-def dealt(op: Operator, machine: Machine, tiles: float, pieces: float) -> tuple[float, float, float]:
-    """Time to begin and end tiles [s], to work through chunks [s], and share of cores at work.
+def dealt(op: Operator, machine: Machine, tiles: float, pieces: float, piece: float) -> tuple[float, float]:
+    """Time to begin and end tiles [s], and to work through chunks [s].
 
-    Each tile's keys are on ``pieces`` cores.  Where a group has one tile all tiles are alike and go in whole
-    waves.  Where it has several their keys differ in number under the causal mask: cores that are done take the
-    next, and the last to end is one mean tile behind.
+    Each tile's keys are on ``pieces`` cores, of which ``piece`` is the share of one.  Where a group has one tile all
+    tiles are alike and go in whole waves.  Where it has several their keys differ in number under the causal mask:
+    cores that are done take the next, and the last to end is one mean tile behind.
     """
-    chunks, load = key_chunks(op, tiles), tiles / machine.cores
-    waves = np.ceil(load * pieces)
+    chunks, load = key_chunks(op, tiles), tiles * machine.core_share
+    waves = whole(load * pieces)
     several = tiles > op.groups
     begun = max(load, 1.0) if several else waves
-    steps = load * chunks + chunks if several else waves * np.ceil(chunks / pieces)
-    return begun * tile_time(op, machine), steps * chunk_time(op, machine), min(load * pieces, 1.0)
+    steps = load * chunks + chunks if several else waves * whole(chunks * piece)
+    return begun * tile_time(op, machine), steps * chunk_time(op, machine)
 
 
 @law
-def attention_traffic(op: Operator, machine: Machine, tiles: float) -> float:
-    """HBM bytes: keys and values once, and again for later tiles of a group if the groups at work exceed L2."""
-    activations = op.input_bytes + op.output_bytes
-    at_work = op.weight_bytes * min(1.0, machine.cores / tiles)
-    again = (tiles / op.groups - 1.0) * (1.0 - resident_share(at_work, machine.l2_bytes, machine.l2_ways))
-    fresh = 1.0 - resident_share(activations, machine.l2_bytes, machine.l2_ways)
-    return op.weight_bytes * (1.0 + again) + activations * fresh
+def attention_traffic(op: Operator, machine: Machine, tiles: float, idle: float) -> float:
+    """HBM bytes: keys and values once, and again for later tiles of a group if the groups at work exceed L2.
 
-
-@law
-def way(op: Operator, machine: Machine, tiles: float, pieces: float, hbm: float) -> tuple[float, ...]:
-    """Time that nothing hides, compute and L2 time [s], rate drawn from HBM [B/s], time in all [s], for one deal.
-
-    The stream of keys halts where a tile begins or ends: ``exposed`` of the shorter of the two shows.
+    More cores have more groups at work, so that this grows with them where L2 does not.  ``idle`` is cores over tiles.
     """
-    begun, computed, share = dealt(op, machine, tiles, pieces)
-    l2 = l2_bytes(op, machine, tiles) / (machine.l2_rate * share)
-    rate = min(machine.hbm_rate, machine.attention_draw * machine.l2_rate * share)
-    cold = 1.0 - op.warm
-    keys = memory_time(op.warm * op.weight_bytes, cold * op.weight_bytes, machine.l2_rate, rate)
+    activations = op.input_bytes + op.output_bytes
+    of_keys, of_activations = kept_of_two(op.weight_bytes * min(1.0, idle), activations, machine)
+    again = (tiles / op.groups - 1.0) * (1.0 - of_keys)
+    return op.weight_bytes * (1.0 + again) + activations * (1.0 - of_activations)
+
+
+@law
+def way(
+    op: Operator, machine: Machine, tiles: float, pieces: float, idle: float, hbm: float, hot: float
+) -> tuple[float, ...]:
+    """Time that nothing hides, compute and L2 time [s], of a byte drawn from HBM [s/B], in all [s], for one deal.
+
+    The stream of keys halts where a tile begins or ends: ``exposed`` of the shorter of the two shows.  ``idle`` is
+    cores over tiles.
+    """
+    piece = 1.0 / pieces
+    begun, computed = dealt(op, machine, tiles, pieces, piece)
+    slower = max(idle * piece, 1.0)
+    l2 = l2_reading(op, machine, tiles, slower)
+    drawn = max(machine.hbm_time, machine.attention_wait * machine.l2_time * slower)
+    cold = 1.0 - hot
+    keys = stream_time(hot * op.weight_bytes, cold * op.weight_bytes, machine.l2_time, drawn)
     shown = machine.exposed * min(begun, keys)
-    memory = memory_time(op.warm * hbm, cold * hbm, machine.l2_rate, rate)
+    memory = stream_time(hot * hbm, cold * hbm, machine.l2_time, drawn)
     compute = begun + computed
-    return shown, compute, l2, rate, shown + max(compute, l2, memory)
+    return shown, compute, l2, drawn, shown + max(compute, l2, memory)
+
+
+@law
+def attention_from(op: Operator, machine: Machine, hot: float) -> Cost:
+    """What attention asks where this share of its HBM traffic is found in L2, by the faster of its two deals."""
+    tiles = op.groups * tiles_down(op.m, machine)
+    idle = machine.cores / tiles
+    hbm = attention_traffic(op, machine, tiles, idle)
+    most = min(idle, key_chunks(op, tiles), MAX_PIECES) if tiles <= op.groups else 1.0
+    pieces = max(whole_below(most), 1.0)
+    s1, c1, l1, r1, alone = way(op, machine, tiles, 1.0, idle, hbm, hot)
+    s2, c2, l2, r2, split = way(op, machine, tiles, pieces, idle, hbm, hot)
+    one = alone <= split + machine.combine_time
+    start = machine.launch + machine.attention_time + (s1 if one else s2 + machine.combine_time)
+    return Cost(start, c1 if one else c2, l1 if one else l2, hbm, r1 if one else r2)
 
 
 @law
@@ -125,8 +150,8 @@ def attention(op: Operator, machine: Machine) -> Cost:
     Returns
     -------
     Cost
-        Time before it starts, compute and L2 time [s], HBM traffic [B], rate that its active cores can
-        draw [B/s].
+        Time before it starts, compute and L2 time [s], HBM traffic [B], time of a byte at the rate
+        that its active cores can draw [s/B].
 
     Notes
     -----
@@ -135,12 +160,4 @@ def attention(op: Operator, machine: Machine) -> Cost:
     Held against aiconfigurator-core 0.12.0 for widths of 64 to 256 a head; wider ones lack fast kernels.
     Several times too fast under a sliding window where a kernel then reads the keys once a query head.
     """
-    tiles = op.groups * np.ceil(op.m / tile_rows(op.m, machine))
-    hbm = attention_traffic(op, machine, tiles)
-    idle = min(machine.cores / tiles, key_chunks(op, tiles), MAX_PIECES) if tiles <= op.groups else 1.0
-    pieces = max(np.floor(idle), 1.0)
-    s1, c1, l1, r1, whole = way(op, machine, tiles, 1.0, hbm)
-    s2, c2, l2, r2, split = way(op, machine, tiles, pieces, hbm)
-    alone = whole <= split + machine.combine_time
-    start = machine.launch + machine.attention_time + (s1 if alone else s2 + machine.combine_time)
-    return Cost(start, c1 if alone else c2, l1 if alone else l2, hbm, r1 if alone else r2)
+    return attention_from(op, machine, op.warm)

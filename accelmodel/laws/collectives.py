@@ -14,6 +14,7 @@ import numpy as np
 
 from accelmodel.laws.generated import AlgorithmCost, by_kind, least
 from accelmodel.laws.jit import law
+from accelmodel.laws.prepared import whole
 from accelmodel.laws.types import ALGORITHMS, COLLECTIVE, Machine
 
 #: time of an algorithm that the software does not offer, relative to its own: never the fastest
@@ -53,15 +54,15 @@ def contention(ranks: float, machine: Machine) -> float:
 
 
 @law
-def group_rate(ranks: float, machine: Machine) -> float:
-    """Bandwidth of one device towards the others of its group [B/s].
+def group_time(ranks: float, machine: Machine) -> float:
+    """Time of a byte that a device sends to the others of its group [s/B].
 
     In a full mesh a group of g uses g - 1 of a device's node - 1 links; behind a switch it uses all.  On a
-    bus, groups of more than two share bridges and host memory.  A device alone on its node, with nobody to send to,
-    has the rate of one link, so that what it does not send takes no time.
+    bus, groups of more than two share bridges and host memory.  A device alone sends nothing.
     """
-    share = (max(ranks, 2.0) - 1.0) / max(machine.node - 1.0, 1.0)
-    return machine.link_rate * (min(share, 1.0) if machine.mesh > 0.5 else 1.0) / contention(ranks, machine)
+    others = max(machine.node - 1.0, 1.0)
+    fewer = max(others / (ranks - 1.0), 1.0) if machine.mesh > 0.5 and ranks > 1.0 else 1.0
+    return machine.link_time * fewer * contention(ranks, machine)
 
 
 @law
@@ -92,9 +93,10 @@ def small(message: float, machine: Machine) -> float:
 @law
 def ring(message: float, ranks: float, machine: Machine) -> AlgorithmCost:
     """2(g-1) transfers of 1/g of the message by the library, in chunks; a device's own share is copied as well."""
-    shares = 2.0 * (ranks - 1.0) / ranks
+    own = 1.0 / ranks
+    shares = 2.0 - 2.0 * own
     hops = 2.0 * (ranks - 1.0) * machine.hop
-    wire = filled((shares + machine.own_copy / ranks) * (message / group_rate(ranks, machine)), machine)
+    wire = filled((shares + machine.own_copy * own) * (message * group_time(ranks, machine)), machine)
     return AlgorithmCost(
         offered_time(machine.ring, machine.start_up + hops + wire), machine.start_up, hops, wire, shares
     )
@@ -104,14 +106,14 @@ def ring(message: float, ranks: float, machine: Machine) -> AlgorithmCost:
 def tree(message: float, ranks: float, machine: Machine) -> AlgorithmCost:
     """Up and down a double binary tree, 2 ceil(log2 g) transfers by the library, in chunks; all is sent twice."""
     hops = 2.0 * rounds(ranks) * machine.hop
-    wire = filled(2.0 * (message / group_rate(ranks, machine)), machine)
+    wire = filled(2.0 * (message * group_time(ranks, machine)), machine)
     return AlgorithmCost(offered_time(machine.tree, machine.start_up + hops + wire), machine.start_up, hops, wire, 2.0)
 
 
 @law
 def one_shot(message: float, ranks: float, machine: Machine) -> AlgorithmCost:
     """All to all peers at once, g - 1 times the message, by a kernel of the engine's own."""
-    wire = (ranks - 1.0) * (message / group_rate(ranks, machine)) / machine.direct_share
+    wire = (ranks - 1.0) * (message * group_time(ranks, machine)) * machine.direct_excess
     time = machine.direct_start_up + machine.hop + wire
     order = offered_time(machine.one_shot * small(message, machine), time)
     return AlgorithmCost(order, machine.direct_start_up, machine.hop, wire, ranks - 1.0)
@@ -120,9 +122,9 @@ def one_shot(message: float, ranks: float, machine: Machine) -> AlgorithmCost:
 @law
 def two_shot(message: float, ranks: float, machine: Machine) -> AlgorithmCost:
     """A share from all peers, a barrier, the sum of it to all peers, by a kernel of the engine's own."""
-    shares = 2.0 * (ranks - 1.0) / ranks
+    shares = 2.0 - 2.0 / ranks
     hops = (1.0 + machine.barrier) * machine.hop
-    wire = shares * (message / group_rate(ranks, machine)) / machine.direct_share
+    wire = shares * (message * group_time(ranks, machine)) * machine.direct_excess
     order = offered_time(machine.two_shot * small(message, machine), machine.direct_start_up + hops + wire)
     return AlgorithmCost(order, machine.direct_start_up, hops, wire, shares)
 
@@ -136,7 +138,7 @@ def in_switch(message: float, ranks: float, machine: Machine) -> AlgorithmCost:
     shares = 1.0 + 1.0 / ranks
     hops = 2.0 * (ranks - 1.0) * machine.hop
     reached = machine.in_switch if machine.in_switch > 0.0 else 1.0
-    wire = filled(shares * (message / group_rate(ranks, machine)) / reached, machine)
+    wire = filled(shares * (message * group_time(ranks, machine)) / reached, machine)
     return AlgorithmCost(
         offered_time(machine.in_switch, machine.start_up + hops + wire), machine.start_up, hops, wire, shares
     )
@@ -152,8 +154,8 @@ ALL_REDUCES = {"ring": ring, "tree": tree, "one-shot": one_shot, "two-shot": two
 def ring_between(message: float, nodes: float, machine: Machine) -> AlgorithmCost:
     """2(n-1) transfers of 1/n of the message, whole: no chunks are counted between nodes."""
     hops = 2.0 * (nodes - 1.0) * machine.out_hop
-    shares = 2.0 * (nodes - 1.0) / nodes
-    wire = shares * (message / machine.out_rate)
+    shares = 2.0 - 2.0 / nodes
+    wire = shares * (message * machine.out_time)
     return AlgorithmCost(hops + wire, 0.0, hops, wire, shares)
 
 
@@ -161,7 +163,7 @@ def ring_between(message: float, nodes: float, machine: Machine) -> AlgorithmCos
 def tree_between(message: float, nodes: float, machine: Machine) -> AlgorithmCost:
     """Up and down a tree of nodes, whole messages."""
     hops = 2.0 * rounds(nodes) * machine.out_hop
-    wire = 2.0 * (message / machine.out_rate)
+    wire = 2.0 * (message * machine.out_time)
     return AlgorithmCost(hops + wire, 0.0, hops, wire, 2.0)
 
 
@@ -174,23 +176,22 @@ ALL_REDUCES_BETWEEN = {"ring": ring_between, "tree": tree_between}
 @law
 def gather_wire(message: float, ranks: float, machine: Machine) -> float:
     """Time on the wire of all shares but a device's own, which is copied [s]."""
-    return filled((ranks - 1.0 + machine.own_copy) / ranks * message / group_rate(ranks, machine), machine)
+    return filled((1.0 - (1.0 - machine.own_copy) / ranks) * message * group_time(ranks, machine), machine)
 
 
 @law
 def direct_gather(message: float, ranks: float, machine: Machine) -> AlgorithmCost:
     """To all peers at once, where the software does so: it does not weigh the two."""
     order = 0.0 if machine.direct > 0.0 else 2.0
-    return AlgorithmCost(
-        order, machine.start_up, machine.hop, gather_wire(message, ranks, machine), (ranks - 1.0) / ranks
-    )
+    wire = gather_wire(message, ranks, machine)
+    return AlgorithmCost(order, machine.start_up, machine.hop, wire, 1.0 - 1.0 / ranks)
 
 
 @law
 def ring_gather(message: float, ranks: float, machine: Machine) -> AlgorithmCost:
     """g - 1 transfers of a share, where nothing else is offered."""
     hops = (ranks - 1.0) * machine.hop
-    return AlgorithmCost(1.0, machine.start_up, hops, gather_wire(message, ranks, machine), (ranks - 1.0) / ranks)
+    return AlgorithmCost(1.0, machine.start_up, hops, gather_wire(message, ranks, machine), 1.0 - 1.0 / ranks)
 
 
 GATHERS = {"direct": direct_gather, "ring": ring_gather}
@@ -210,16 +211,16 @@ def all_reduce(message: float, ranks: float, machine: Machine) -> Exchange:
 
     Over several nodes: reduce-scatter in the node, all-reduce of the shares between nodes, all-gather in the node.
     """
-    nodes = np.ceil(ranks / machine.node)
+    nodes = whole(ranks * machine.node_share)
     inside = ranks / nodes
     single = nodes <= 1.0
     near, near_name = all_reduce_inside(message, inside, machine)
     gather, _ = gather_inside(message, inside, machine)
-    out, out_name = all_reduce_between(message / inside, nodes, machine)
+    out, out_name = all_reduce_between(message * (1.0 / inside), nodes, machine)
     start = near.start if single else machine.start_up
     hops = near.hops if single else 2.0 * gather.hops + out.hops
     wire = near.wire if single else 2.0 * gather.wire + out.wire
-    wide = 2.0 * (inside - 1.0) / inside * message + out.wire * machine.out_rate
+    wide = (2.0 - 2.0 / inside) * message + out.wire * machine.out_rate
     sent = near.shares * message if single else wide
     return start, hops, wire, near_name if single else out_name, sent
 
@@ -227,31 +228,31 @@ def all_reduce(message: float, ranks: float, machine: Machine) -> Exchange:
 @law
 def gather(message: float, ranks: float, machine: Machine) -> Exchange:
     """All-gather or reduce-scatter of a message of so many bytes in all."""
-    nodes = np.ceil(ranks / machine.node)
+    nodes = whole(ranks * machine.node_share)
     inside = ranks / nodes
     near, name = gather_inside(message, inside, machine)
     hops = near.hops + (nodes - 1.0) * machine.out_hop
-    out = (nodes - 1.0) / nodes * message / inside
-    wire = near.wire + out / machine.out_rate
-    sent = (inside - 1.0) / inside * message + out
+    out = (1.0 - 1.0 / nodes) * message * (1.0 / inside)
+    wire = near.wire + out * machine.out_time
+    sent = (1.0 - 1.0 / inside) * message + out
     return machine.start_up, hops, wire, name, sent
 
 
 @law
 def send_inside(message: float, inside: float, ranks: float, machine: Machine) -> float:
     """Time of an all-to-all on the links of a node [s]: the wire, or where longer the rendezvous with each peer."""
-    wire = filled((inside - 1.0 + machine.own_copy) / ranks * message / group_rate(inside, machine), machine)
+    wire = filled((inside - 1.0 + machine.own_copy) / ranks * message * group_time(inside, machine), machine)
     return max(wire, machine.rendezvous * min(message / ranks / EAGER_BYTES, 1.0))
 
 
 @law
 def all_to_all(message: float, ranks: float, machine: Machine) -> Exchange:
     """A share of its own for each peer, all at once; links inside and between nodes work side by side."""
-    nodes = np.ceil(ranks / machine.node)
+    nodes = whole(ranks * machine.node_share)
     inside = ranks / nodes
     request = 2.0 if machine.rendezvous > 0.0 else 1.0
     hops = request * machine.hop if nodes <= 1.0 else machine.out_hop
-    out = (ranks - inside) / ranks * message / machine.out_rate
+    out = (ranks - inside) / ranks * message * machine.out_time
     wire = max(send_inside(message, inside, ranks, machine), out)
     return machine.start_up, hops, wire, DIRECT, (ranks - 1.0) / ranks * message
 
@@ -259,9 +260,9 @@ def all_to_all(message: float, ranks: float, machine: Machine) -> Exchange:
 @law
 def point_to_point(message: float, ranks: float, machine: Machine) -> Exchange:
     """A message to one peer, which is on another node where the ranks fill more than one."""
-    single = np.ceil(ranks / machine.node) <= 1.0
+    single = whole(ranks * machine.node_share) <= 1.0
     hops = machine.hop if single else machine.out_hop
-    wire = message / (group_rate(2.0, machine) if single else machine.out_rate)
+    wire = message * (group_time(2.0, machine) if single else machine.out_time)
     return machine.start_up, hops, wire, DIRECT, message
 
 
@@ -312,9 +313,10 @@ def fused_time(matmul: float, start_up: float, hops: float, wire: float) -> floa
     pieces of the matmul are taken to be as efficient as the whole.
     """
     best = matmul + hops + wire
-    pieces = 2.0
+    pieces, piece = 2.0, 0.5
     for _ in range(3):
-        work, send = matmul / pieces, hops + wire / pieces
+        work, send = matmul * piece, hops + wire * piece
         best = min(best, work + (pieces - 1.0) * max(work, send) + send)
         pieces *= 2.0
+        piece *= 0.5
     return start_up + best

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from accelmodel.laws.jit import law
-from accelmodel.laws.l2cache import resident_share
+from accelmodel.laws.l2cache import kept
 from accelmodel.laws.types import Cost, Machine, Operator
 
 
@@ -20,7 +20,7 @@ def elementwise(op: Operator, machine: Machine) -> Cost:
     too small to occupy the whole device.
     """
     activations = op.input_bytes + op.output_bytes
-    fresh = 1.0 - resident_share(activations, machine.l2_bytes, machine.l2_ways)
-    compute = op.vector_ops / machine.vector_rate
-    transfer = (activations + op.weight_bytes) / machine.l2_rate
-    return Cost(machine.launch, compute, transfer, activations * fresh + op.weight_bytes, machine.hbm_rate)
+    fresh = 1.0 - kept(activations, machine)
+    compute = op.vector_ops * machine.vector_time
+    transfer = (activations + op.weight_bytes) * machine.l2_time
+    return Cost(machine.launch, compute, transfer, activations * fresh + op.weight_bytes, machine.hbm_time)

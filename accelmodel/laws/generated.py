@@ -16,8 +16,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from accelmodel.laws.jit import law
-from accelmodel.laws.types import ALGORITHMS
+from accelmodel.laws.prepared import DERIVED
+from accelmodel.laws.types import ALGORITHMS, Machine
 
 Law = Callable[..., Any]
 
@@ -29,14 +32,48 @@ def written(name: str, lines: list[str], scope: dict[str, Any]) -> Law:
     return function
 
 
-def reader(record: type[NamedTuple], *places: str) -> Law:
-    """Return the law that reads a record from an array (field, \\*places): ``record_at(array, *places)``."""
+def reader(record: type[NamedTuple], *places: str, name: str = "", only: tuple[str, ...] = ()) -> Law:
+    r"""Return the law that reads a record from an array (field, \*places): ``record_at(array, *places)``.
+
+    Parameters
+    ----------
+    record : type of NamedTuple
+    *places : str
+        What the array is over beside fields.
+    name : str
+        Of the law, where it is another one.
+    only : tuple of str
+        Fields that are read, the others being NaN: all, if it is empty.  Fewer take less time to compile.
+    """
     at = ", ".join(places)
-    fields = ", ".join(f"array[{field}, {at}]" for field in range(len(record._fields)))
-    name = f"{record.__name__.lower()}_at"
-    function = written(name, [f"def {name}(array, {at}):", f"    return record({fields})"], {"record": record})
+    word = name or f"{record.__name__.lower()}_at"
+    fields = ", ".join(
+        f"array[{place}, {at}]" if field in only or not only else "unread" for place, field in enumerate(record._fields)
+    )
+    scope = {"record": record, "unread": float("nan")}
+    function = written(word, [f"def {word}(array, {at}):", f"    return record({fields})"], scope)
     function.__doc__ = f"{record.__name__} at {at} of an array (field, {at})."
     return law(function)
+
+
+def deriver(name: str) -> Law:
+    """Return ``name(machines, varies, width)``, not compiled yet: a loop for each law by which fields are derived."""
+    places = Machine._fields.index
+    pairs: dict[str, list[tuple[int, int]]] = {}
+    for target, (law_of, source) in DERIVED.items():
+        pairs.setdefault(law_of.__name__, []).append((places(source), places(target)))
+    scope: dict[str, Any] = by_name({target: law_of for target, (law_of, _) in DERIVED.items()})
+    lines = [f"def {name}(machines, varies, width):"]
+    for word, found in pairs.items():
+        scope[f"{word}_of"] = np.array(found)
+        lines += [
+            f"    for pair in range({len(found)}):",
+            f"        source, target = {word}_of[pair, 0], {word}_of[pair, 1]",
+            "        if varies[source]:",
+            "            for j in range(width):",
+            f"                machines[target, j] = {word}(machines[source, j])",
+        ]
+    return written(name, lines, scope)
 
 
 class AlgorithmCost(NamedTuple):

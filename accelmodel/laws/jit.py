@@ -32,7 +32,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 prange = range
 
 #: no way in from C: nothing asks for it, and compiling it takes a tenth of the time in all
-_ALL: dict[str, Any] = {"error_model": "numpy", "no_cfunc_wrapper": True}
+_ALL: dict[str, Any] = {
+    "error_model": "numpy",
+    "no_cfunc_wrapper": True,
+    # a multiply and an add as one, and sums in any order: the last digits of an answer.  Infinity and NaN stay
+    "fastmath": {"contract", "nsz", "arcp", "reassoc"},
+}
 #: options of ``numba.njit`` for each law and kernel
 _OPTIONS: dict[Callable[..., Any], dict[str, Any]] = {}
 
@@ -206,7 +211,8 @@ def _compiled(function: Callable[..., Any]) -> Any:
     numba.config.CACHE_DIR = str(kept or "")  # type: ignore[attr-defined]
     try:
         found = numba.njit(**options)(_linked(function, numba.prange))
-        return tolerant(found) if "cache" in options else found
+        # NUMBA_DISABLE_JIT leaves a plain function
+        return tolerant(found) if "cache" in options and hasattr(found, "py_func") else found
     finally:
         numba.config.CACHE_DIR = before  # type: ignore[attr-defined]
 

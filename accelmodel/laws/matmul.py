@@ -6,12 +6,11 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from accelmodel.laws.jit import law
-from accelmodel.laws.l2cache import resident_share
+from accelmodel.laws.l2cache import kept_of_three
+from accelmodel.laws.prepared import whole
 from accelmodel.laws.types import MATMUL, Cost, Machine, Operator
 
 #: rows that the matrix unit works on at least, padding narrower matmuls (16 x 16 fractal of
@@ -20,10 +19,10 @@ MIN_ROWS = 16.0
 
 
 @law
-def core_rate(bits: float, machine: Machine) -> float:
-    """Matrix rate of one core at a precision [FLOP/s]; above 8 bit is 16 bit, above 4 bit is 8 bit."""
-    narrow = machine.rate_8bit if bits > 4.0 else machine.rate_4bit
-    return machine.rate_16bit if bits > 8.0 else narrow
+def flop_time(bits: float, machine: Machine) -> float:
+    """Time of an operation of one core's matrix unit [s]; above 8 bit is 16 bit, above 4 bit is 8 bit."""
+    narrow = machine.flop_time_8bit if bits > 4.0 else machine.flop_time_4bit
+    return machine.flop_time_16bit if bits > 8.0 else narrow
 
 
 @law
@@ -33,38 +32,51 @@ def tile_rows(m: float, machine: Machine) -> float:
 
 
 @law
-def slice_depth(op: Operator, machine: Machine) -> float:
-    """Depth of one slice of a tile: ``tile_k`` values of 16 bit, and more where they are narrower."""
-    return machine.tile_k * 16.0 / op.bits
+def tiles_down(m: float, machine: Machine) -> float:
+    """Tiles that m rows take."""
+    return whole(m * max(machine.tile_row, 1.0 / (MIN_ROWS * np.ceil(m / MIN_ROWS))))
 
 
 @law
-def tiled_cost(op: Operator, machine: Machine, columns: float) -> tuple[float, float, float]:
-    """Time of the matrix unit [s], of the operands' way from L2 [s] and share of cores at work, for one width of tile.
+def slice_depth(op: Operator, machine: Machine) -> float:
+    """Depth of one slice of a tile: ``tile_k`` values of 16 bit, and more where they are narrower."""
+    return machine.tile_k * (16.0 / op.bits)
+
+
+@law
+def slices_deep(op: Operator, machine: Machine) -> float:
+    """Slices of a tile."""
+    return whole(op.k * machine.tile_layer * (op.bits / 16.0))
+
+
+@law
+def tiled_cost(op: Operator, machine: Machine, columns: float, column: float) -> tuple[float, float, float, float]:
+    """Time of the matrix unit and of the operands' way from L2 [s], fewest slices one after the other, and tiles.
 
     A core takes a slice of k no faster than its matrix unit works, than L2 delivers the operands of the
     tile, and than its pipeline turns over; when a tile is done it is written out.  Tiles are dealt out whole
     (waves), or their slices are dealt out evenly (split-K in its balanced form, Osama et al., arXiv
-    2301.03598), which pays one slice and ``split_time`` to add the partial sums.
+    2301.03598), which pays one slice and ``split_time`` to add the partial sums.  ``column`` is 1 / ``columns``.
     """
     rows = tile_rows(op.m, machine)
-    down = np.ceil(op.m / rows)
-    across = np.ceil(op.n / columns)
+    down = tiles_down(op.m, machine)
+    across = whole(op.n * column)
     depth = slice_depth(op, machine)
-    slices = np.ceil(op.k / depth)
+    slices = slices_deep(op, machine)
     tiles = op.groups * down * across
-    matrix = max(2.0 * rows * columns * depth / core_rate(op.bits, machine), machine.slice_time)
-    operands = (rows + columns) * depth * op.bits * 0.125 * machine.cores / (machine.l2_rate * machine.multicast)
-    written = op.output_bytes / (op.groups * op.m * op.n) * rows * columns * machine.cores / machine.store_rate
-    waves = np.ceil(tiles / machine.cores)
-    whole, split = waves * slices, np.ceil(tiles * slices / machine.cores) + 1.0
+    matrix = max(2.0 * rows * columns * depth * flop_time(op.bits, machine), machine.slice_time)
+    operand = op.bits * 0.125 * machine.cores * machine.l2_time * machine.fetch_share
+    operands = (rows + columns) * depth * operand
+    written = op.output_bytes / (op.groups * op.m * op.n) * rows * columns * machine.cores * machine.store_time
+    waves = whole(tiles * machine.core_share)
+    together, split = waves * slices, whole(tiles * slices * machine.core_share) + 1.0
     pace = max(matrix, operands)
-    in_waves = whole * pace + waves * written <= split * pace + written + machine.split_time
-    steps = whole if in_waves else split
+    distinct = (op.input_bytes + op.weight_bytes) * machine.l2_time
+    apart = max(split * pace, distinct) + written + machine.split_time
+    in_waves = max(together * pace, distinct) + waves * written <= apart
+    steps = together if in_waves else split
     finish = waves * written if in_waves else written + machine.split_time
-    busy = tiles * slices / (steps * machine.cores)
-    distinct = (op.input_bytes + op.weight_bytes) / machine.l2_rate
-    return steps * matrix + finish, max(steps * operands, distinct) + finish, busy
+    return steps * matrix + finish, max(steps * operands, distinct) + finish, min(together, split), tiles
 
 
 @law
@@ -76,19 +88,22 @@ def hbm_traffic(op: Operator, machine: Machine) -> float:
     is the occupancy law on the bytes touched in between.  Activations that fit are never in HBM; where L2
     has partitions that each keep what their cores read, they take their place in each.
     """
-    rows = tile_rows(op.m, machine)
-    down = np.ceil(op.m / rows)
-    across = np.ceil(op.n / machine.tile_n)
-    block_down = min(down, math.sqrt(machine.cores))
-    block_across = min(across, machine.cores / block_down)
-    sweeps = max(down / block_down, 1.0)
-    blocks = max(across / block_across, 1.0)
+    down = tiles_down(op.m, machine)
+    block_down = min(down, machine.core_root)
+    # blocks of a sweep, before there is at least one: across over min(across, cores / block_down)
+    across = whole(op.n * machine.tile_column) * block_down * machine.core_share
+    sweeps = max(down * machine.core_root * machine.core_share, 1.0)
+    blocks = max(across, 1.0)
+    # one division for both
+    both = 1.0 / (sweeps * blocks)
     a, b, c = op.input_bytes / op.groups, op.weight_bytes / op.groups, op.output_bytes / op.groups
-    panel = a / sweeps
-    again_b = (sweeps - 1.0) * (1.0 - resident_share(b + panel + c / sweeps, machine.l2_bytes, machine.l2_ways))
-    again_a = (blocks - 1.0) * (1.0 - resident_share(panel + b / blocks, machine.l2_bytes, machine.l2_ways))
+    panel = a * (blocks * both)
     activations = (op.input_bytes + op.output_bytes) * machine.l2_copies
-    fresh = 1.0 - resident_share(activations, machine.l2_bytes, machine.l2_ways)
+    beside_b, beside_a = b + panel + c * (blocks * both), panel + b * (sweeps * both)
+    of_b, of_a, of_activations = kept_of_three(beside_b, beside_a, activations, machine)
+    again_b = (sweeps - 1.0) * (1.0 - of_b)
+    again_a = (blocks - 1.0) * (1.0 - of_a)
+    fresh = 1.0 - of_activations
     return op.weight_bytes * (1.0 + again_b) + op.input_bytes * (fresh + again_a) + op.output_bytes * fresh
 
 
@@ -117,7 +132,8 @@ def matmul(op: Operator, machine: Machine) -> Cost:
     Returns
     -------
     Cost
-        Time before it starts, compute and L2 time [s], HBM traffic [B] and the rate its active cores can draw [B/s].
+        Time before it starts, compute and L2 time [s], HBM traffic [B] and the time of a byte at
+        the rate that its active cores can draw [s/B].
 
     Notes
     -----
@@ -125,15 +141,17 @@ def matmul(op: Operator, machine: Machine) -> Cost:
     mappings replaced by closed forms.  Optimistic where a library has no kernel for the best tile,
     and where dequantisation does not hide behind the matmul.
     """
-    wide = machine.tile_n
-    c1, l1, u1 = tiled_cost(op, machine, wide)
-    c2, l2, u2 = tiled_cost(op, machine, max(wide * 0.5, machine.tile_least))
-    c4, l4, u4 = tiled_cost(op, machine, max(wide * 0.25, machine.tile_least))
+    wide, column = machine.tile_n, machine.tile_column
+    least, least_column = machine.tile_least, machine.tile_least_column
+    c1, l1, s1, n1 = tiled_cost(op, machine, wide, column)
+    c2, l2, s2, n2 = tiled_cost(op, machine, max(wide * 0.5, least), min(column * 2.0, least_column))
+    c4, l4, s4, n4 = tiled_cost(op, machine, max(wide * 0.25, least), min(column * 4.0, least_column))
     t1, t2, t4 = max(c1, l1), max(c2, l2), max(c4, l4)
     first = t1 <= min(t2, t4)
     second = t2 <= t4
     compute = c1 if first else (c2 if second else c4)
     transfer = l1 if first else (l2 if second else l4)
-    busy = u1 if first else (u2 if second else u4)
-    drawn = min(machine.hbm_rate, busy * machine.l2_rate)
+    # 1 over the largest share of cores at work, by one division for three
+    least_slices = min(s1 * n2 * n4, s2 * n1 * n4, s4 * n1 * n2) / (n1 * n2 * n4 * slices_deep(op, machine))
+    drawn = max(machine.hbm_time, least_slices * machine.cores * machine.l2_time)
     return Cost(matmul_start(op, machine), compute, transfer, hbm_traffic(op, machine), drawn)

@@ -25,12 +25,12 @@ def roofline(flops: Any, peak: Any, moved: Any, bandwidth: Any, more: Any = 0.0)
 
 
 @law
-def memory_time(hot: float, cold: float, l2_rate: float, hbm_rate: float) -> float:
-    """Time to stream an operand of which ``hot`` bytes lie in L2 and ``cold`` bytes in HBM [s].
+def stream_time(hot: float, cold: float, l2_time: float, hbm_time: float) -> float:
+    """Time to stream an operand of which ``hot`` bytes lie in L2 and ``cold`` bytes in HBM [s], by the times of a byte.
 
     One after the other, as an operand is read in address order and prefetched from its beginning.
     """
-    return hot / l2_rate + cold / hbm_rate
+    return hot * l2_time + cold * hbm_time
 
 
 @law

@@ -6,10 +6,17 @@ from typing import Annotated, NamedTuple, TypeAlias, get_type_hints
 
 #: field of a machine that says whether the software offers an algorithm: 0 if not, else 1 or a share
 Offered: TypeAlias = Annotated[float, "offered"]
+#: field of a machine that follows from another one (``laws.prepared``), so that laws multiply where they would divide
+Derived: TypeAlias = Annotated[float, "derived"]
+#: a machine that is not prepared answers with what cannot be overlooked
+_UNKNOWN = float("nan")
 
 
 class Machine(NamedTuple):
-    """One design as numbers.  Rates are sustained (peak x share), SI, whole device unless said."""
+    """One design as numbers.  Rates are sustained (peak x share), SI, whole device unless said.
+
+    What is given comes first; what is derived of it follows, and laws read both: see ``laws.prepared``.
+    """
 
     cores: float  #: cores that run matrix tiles
     rate_16bit: float  #: matrix rate of one core at 16 bit [FLOP/s]
@@ -60,6 +67,28 @@ class Machine(NamedTuple):
     attention_draw: float  #: share of the L2 rate that cores draw which wait for chunk after chunk of keys
     combine_time: float  #: time to combine the parts of a tile whose keys are split [s]
     attention_fill: float  #: chunks of keys in whose time a tile of queries fills and drains its pipeline
+    core_share: Derived = _UNKNOWN  #: 1 / cores
+    core_root: Derived = _UNKNOWN  #: square root of the cores
+    flop_time_16bit: Derived = _UNKNOWN  #: of one core [s/FLOP]
+    flop_time_8bit: Derived = _UNKNOWN  #: [s/FLOP]
+    flop_time_4bit: Derived = _UNKNOWN  #: [s/FLOP]
+    vector_time: Derived = _UNKNOWN  #: of the device [s/FLOP]
+    tile_row: Derived = _UNKNOWN  #: 1 / tile_m
+    tile_column: Derived = _UNKNOWN  #: 1 / tile_n
+    tile_least_column: Derived = _UNKNOWN  #: 1 / tile_least
+    tile_layer: Derived = _UNKNOWN  #: 1 / tile_k
+    fetch_share: Derived = _UNKNOWN  #: 1 / multicast
+    store_time: Derived = _UNKNOWN  #: [s/B]
+    hbm_time: Derived = _UNKNOWN  #: [s/B]
+    l2_time: Derived = _UNKNOWN  #: [s/B]
+    l2_byte: Derived = _UNKNOWN  #: 1 / l2_bytes, of 0 more than any distance is long
+    l2_full: Derived = _UNKNOWN  #: square root of the lines of a set, moved as the occupancy law wants it
+    node_share: Derived = _UNKNOWN  #: 1 / node
+    link_time: Derived = _UNKNOWN  #: [s/B]
+    direct_excess: Derived = _UNKNOWN  #: 1 / direct_share
+    out_time: Derived = _UNKNOWN  #: [s/B]
+    softmax_time: Derived = _UNKNOWN  #: of one core [s]
+    attention_wait: Derived = _UNKNOWN  #: 1 / attention_draw
 
 
 class Operator(NamedTuple):
@@ -93,6 +122,9 @@ ALGORITHMS = tuple(
     name.replace("_", "-") for name, hint in get_type_hints(Machine, include_extras=True).items() if hint == Offered
 )
 
+#: fields of a machine that are given; an array of designs has them in this order
+GIVEN = tuple(name for name, hint in get_type_hints(Machine, include_extras=True).items() if hint != Derived)
+
 #: codes of the kinds of ``laws.kinds.KINDS``
 MATMUL, ATTENTION, ELEMENTWISE = 0.0, 1.0, 2.0
 #: kinds from here on are collectives, in the order of ``laws.collectives.COLLECTIVES``
@@ -118,7 +150,7 @@ class Cost(NamedTuple):
     compute: float  #: time of the matrix and vector units [s]
     l2: float  #: time of its L2 traffic [s]
     hbm_bytes: float  #: HBM traffic [B]
-    hbm_rate: float  #: rate at which its active cores can draw it [B/s]
+    hbm_time: float  #: time of a byte of it at the rate that its active cores can draw [s/B]
 
 
 DETAIL = (

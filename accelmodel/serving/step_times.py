@@ -10,9 +10,10 @@ import numpy.typing as npt
 from accelmodel.inference.axes import table_array
 from accelmodel.inference.machine import machine
 from accelmodel.inference.operators import operator_table
-from accelmodel.inference.step import NONE, run_kernel
+from accelmodel.inference.run import run_kernel
+from accelmodel.inference.step import NONE
 from accelmodel.laws.numeric import Array
-from accelmodel.laws.types import ATTENTION, DETAIL, Machine, Operator
+from accelmodel.laws.types import ATTENTION, DETAIL, GIVEN, Operator
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.workload import Workload
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 def machines(clusters: list[Cluster]) -> Array:
     """Return machines as an array (field of Machine, 1, cluster)."""
     fields = [machine(cluster) for cluster in clusters]
-    return np.array([[float(chip[name]) for chip in fields] for name in Machine._fields])[:, None, :]
+    return np.array([[float(chip[name]) for chip in fields] for name in GIVEN])[:, None, :]
 
 
 def axis(name: str, values: npt.ArrayLike) -> xr.DataArray:

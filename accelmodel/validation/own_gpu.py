@@ -14,10 +14,11 @@ import numpy as np
 
 from accelmodel.errors import SpecError
 from accelmodel.inference.machine import machine
-from accelmodel.inference.step import NONE, run_kernel
+from accelmodel.inference.run import run_kernel
+from accelmodel.inference.step import NONE
 from accelmodel.laws.l2cache import resident_share
 from accelmodel.laws.prefetch import RULES
-from accelmodel.laws.roofline import memory_time, roofline
+from accelmodel.laws.roofline import roofline, stream_time
 from accelmodel.laws.types import ALL_REDUCE, MATMUL, Machine, Operator, Policy
 from accelmodel.measured.rawtable import BITS, Run, operators_of, runs
 from accelmodel.specs.facts import root
@@ -108,7 +109,7 @@ def bandwidth_points(rows: list[dict[str, Any]], chip: Machine, device: Device) 
     for row in rows:
         size, passes = float(row["footprint_bytes"]), row["passes"]
         hot = size * resident_share(size, chip.l2_bytes, chip.l2_ways)
-        model = chip.launch + passes * memory_time(hot, size - hot, chip.l2_rate, chip.hbm_rate)
+        model = chip.launch + passes * stream_time(hot, size - hot, 1.0 / chip.l2_rate, 1.0 / chip.hbm_rate)
         yield Point("bandwidth", _NO_PRECISION, row["time_s"], model, passes * size / float(device.hbm.bandwidth))
 
 

@@ -12,8 +12,10 @@ from accelmodel.benchmarks import c_twin, cake_fronts, numpy_twin, peers, python
 from accelmodel.benchmarks.growth import growth
 from accelmodel.errors import SpecError
 from accelmodel.inference.policies import policy
-from accelmodel.inference.step import prepare, run_kernel
-from accelmodel.laws.types import Machine, Operator
+from accelmodel.inference.run import part, run_kernel
+from accelmodel.inference.step import prepare
+from accelmodel.laws.kernels.block import Span
+from accelmodel.laws.types import GIVEN, Operator
 from accelmodel.specs import given, load
 
 #: relative; the twins add up in another order, nothing else
@@ -48,7 +50,7 @@ def asked(model: str, **work):
     chip = given.override(load.load("device", "ascend-910b2"), hbm_capacity=4e12)
     cluster = given.cluster(chip, 64)
     prepared = prepare(load.load("model", model), cluster, given.workload(**{**bits, **work}))
-    return prepared.operators[:, :, 0], prepared.machines[:, 0, 0]
+    return prepared.operators[:, :, 0], prepared.machines.base()
 
 
 def random_machines(base, count: int, seed: int):
@@ -64,18 +66,18 @@ def random_machines(base, count: int, seed: int):
         "one_shot": (0, 1), "two_shot": (0, 1), "in_switch": (0, 1),
     }  # fmt: skip
     for name, values in choices.items():
-        machines[Machine._fields.index(name)] = rng.choice(values, count)
-    machines[Machine._fields.index("l2_bytes"), :3] = 0.0
-    machines[Machine._fields.index("tile_least")] = np.random.default_rng(seed + 1).choice((16, 64, 256), count)
-    machines[Machine._fields.index("start_up")] *= rng.uniform(0.0, 10.0, count)
+        machines[GIVEN.index(name)] = rng.choice(values, count)
+    machines[GIVEN.index("l2_bytes"), :3] = 0.0
+    machines[GIVEN.index("tile_least")] = np.random.default_rng(seed + 1).choice((16, 64, 256), count)
+    machines[GIVEN.index("start_up")] *= rng.uniform(0.0, 10.0, count)
     software = {
         "direct": (0, 1), "ramp": (0, 3, 6), "own_copy": (0, 0.4), "rendezvous": (0, 7e-6), "barrier": (1, 6),
         "direct_share": (0.7, 1), "direct_limit": (1e4, 1e7, 1e18), "direct_start_up": (1e-6, 1e-5, 5e-5),
         "contention": (1, 1.5, 4), "attention_fill": (0, 1, 3),
     }  # fmt: skip
     for name, values in software.items():
-        machines[Machine._fields.index(name)] = rng.choice(values, count)
-    machines[Machine._fields.index("in_switch")] *= rng.choice((0.7, 1.0), count)
+        machines[GIVEN.index(name)] = rng.choice(values, count)
+    machines[GIVEN.index("in_switch")] *= rng.choice((0.7, 1.0), count)
     return machines
 
 
@@ -98,7 +100,7 @@ def test_twins_agree_with_the_kernel(warm, model, cut, phase, rule):
     compiled = c_twin.load()
     if compiled is not None:
         # frozen: without the fields that it does not know
-        machines[[Machine._fields.index(name) for name in c_twin.unread()]] = 0.0
+        machines[[GIVEN.index(name) for name in c_twin.unread()]] = 0.0
         np.testing.assert_allclose(compiled(table, machines, rule), kernel(table, machines, rule), rtol=TOLERANCE)
 
 
@@ -109,7 +111,7 @@ def test_a_field_that_the_model_gains_does_not_change_the_c_twin(monkeypatch):
     compiled = c_twin.load()
     assert compiled is not None
     before = compiled(table, machines, POLICIES[3])
-    monkeypatch.setattr(c_twin, "Machine", namedtuple("Machine", ("novelty", *Machine._fields)))
+    monkeypatch.setattr(c_twin, "GIVEN", ("novelty", *GIVEN))
     monkeypatch.setattr(
         c_twin, "Operator", namedtuple("Operator", (*Operator._fields[:3], "novelty", *Operator._fields[3:]))
     )
@@ -164,14 +166,17 @@ def test_designs_differ_and_repeat():
     np.testing.assert_array_equal(machines, speed.designs(base, 1000))
 
 
-def test_chunks_of_the_space_are_its_designs():
+def test_a_part_of_the_space_is_its_designs():
     _, base, _ = speed.inputs()
-    cores = Machine._fields.index("cores")
-    chunk = speed.chunk_of_space(base, 150, 350)
-    assert len(np.unique(chunk, axis=1).T) == 200
-    assert chunk[cores, :3].tolist() == [58.0, 59.0, 60.0]
-    last = speed.chunk_of_space(base, 10**8 - 1, 10**8)
-    assert last[Machine._fields.index("l2_bytes"), 0] == pytest.approx(4.0 * base[Machine._fields.index("l2_bytes")])
+    cores = GIVEN.index("cores")
+    machines = speed.space(base)
+    assert machines.designs == 10**8
+    place = slice(0, 1), slice(0, 1), slice(1, 3), slice(0, 100)
+    each = part(machines, place, Span(0, 1, 100, 300)).designs
+    assert each.fields.tolist() == [GIVEN.index("link_rate"), cores][:: 1 if cores > GIVEN.index("link_rate") else -1]
+    assert each.columns[each.fields.tolist().index(cores), 0, :3].tolist() == [8.0, 9.0, 10.0]
+    last = speed.space(base).fields[GIVEN.index("l2_bytes")]
+    assert last.flat[-1] == pytest.approx(4.0 * base[GIVEN.index("l2_bytes")])
 
 
 def test_peers_are_figures_with_a_source():

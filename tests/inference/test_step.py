@@ -12,14 +12,18 @@ import numpy as np
 import pytest
 import xarray as xr
 from builders import machines_of, make_machine, make_operator, streamed, table_of
+from resources import BETTER, better
 
 import accelmodel as am
 from accelmodel.errors import Infeasible, SpecError
-from accelmodel.inference.policies import TECHNIQUES, policy
-from accelmodel.inference.step import run_kernel
+from accelmodel.inference.axes import axes_of, table_array
+from accelmodel.inference.machine import machine
+from accelmodel.inference.operators import operator_table
+from accelmodel.inference.policies import policy
+from accelmodel.inference.run import run_kernel
 from accelmodel.laws.compile_cache import source_digest
-from accelmodel.laws.kernels import step as step_kernel
-from accelmodel.laws.types import ALGORITHMS, ALL_REDUCE, BOUNDS, DETAIL, TOTALS
+from accelmodel.laws.types import ALGORITHMS, ALL_REDUCE, BOUNDS, Machine
+from accelmodel.specs.load import available
 
 UNITS = {
     "time": "s", "step_time": "s", "tpot": "s", "flops": "FLOP", "hbm_bytes": "B", "l2_hit_bytes": "B",
@@ -149,19 +153,44 @@ def test_a_batch_is_never_faster_than_a_smaller_one(warm):
         assert (np.diff(times) >= -1e-9 * times[1:]).all()  # rounding only
 
 
-def test_serial_and_parallel_kernels_agree(warm):
-    rng = np.random.default_rng(7)
-    rows = [make_operator(kind=ALL_REDUCE, message_bytes=1e6, ranks=8), streamed(5e7, 1e6), make_operator(feeds=0)]
-    sizes = rng.uniform(1e6, 3e8, 300)
-    machines = machines_of(*(make_machine(l2_bytes=size) for size in sizes))
-    for name in TECHNIQUES:
-        answers = []
-        for kernel in (step_kernel.evaluate.compiled(), step_kernel.evaluate_parallel.compiled()):
-            totals, detail = np.zeros((len(TOTALS), 1, 300)), np.zeros((len(DETAIL), 3, 1, 300))
-            kernel(table_of(rows), machines, policy(name).numbers, totals, detail)
-            answers.append((totals, detail))
-        np.testing.assert_array_equal(answers[0][0], answers[1][0])
-        np.testing.assert_array_equal(answers[0][1], answers[1][1])
+def of_every_device():
+    """Return the machine of each shipped device, with one full node of it."""
+    for name in available("device"):
+        fields = machine(am.cluster(name))
+        yield Machine(**{field: float(value) for field, value in fields.items()})
+
+
+def over_batch_and_context(model, phase, tp):
+    """Return the table of a model (column, row, workload) over batch and context."""
+    batch, context = axis("batch", [1.0, 2.0, 8.0, 64.0]), axis("context", [512.0, 1024.0, 8192.0, 65536.0])
+    found = operator_table(
+        model, am.workload(phase=phase, batch=batch if phase == "decode" else batch[:2], context=context, tp=tp)
+    )
+    return table_array(found, axes_of([value for column in found.columns.values() for value in column], {}))
+
+
+#: by how much more of a resource may slow a step: not at all, but with prefetch where operands are admitted whole or
+#: push out a little of what waits in L2; of 204 million steps of 13 devices and 6 models none was slowed by more
+SLOWER = {"none": 1e-9, "paper": 0.0075, "partial": 0.005, "best-fit": 0.09}
+
+
+@pytest.mark.parametrize("model", ["deepseek-v3", "gpt-oss-120b", "llama-3-8b", "qwen2-72b"])
+@pytest.mark.parametrize("phase", ["decode", "prefill"])
+def test_no_shipped_device_is_slower_with_more_of_anything(warm, model, phase):
+    resources = [*BETTER, "clock"]
+    machines = [better(each, name, f) for each in of_every_device() for name in resources for f in (0.8, 1.0, 1.25)]
+    for tp in (1, 8):
+        table = over_batch_and_context(model, phase, tp)
+        without = None
+        for rule, allowed in SLOWER.items():
+            what = policy("none") if rule == "none" else policy("preserve", rule=rule)
+            times = run_kernel(table, machines_of(*machines), what.numbers)[0][0]
+            without = times if without is None else without
+            assert (times <= without * (1.0 + 1e-9)).all(), rule  # rounding only
+            more = times.reshape(len(times), -1, len(resources), 3)
+            assert (more[..., 1:] <= more[..., :-1] * (1.0 + allowed)).all(), rule
+        longer = without.reshape(-1, 4, len(machines))
+        assert (longer[:, 1:] >= longer[:, :-1] * (1.0 - 1e-9)).all()  # rounding only
 
 
 def test_detail_does_not_change_the_totals(warm):
@@ -173,11 +202,11 @@ def test_detail_does_not_change_the_totals(warm):
 
 TINY_KERNEL = """
 from accelmodel.laws.jit import kernel
-from accelmodel.laws.roofline import memory_time
+from accelmodel.laws.roofline import stream_time
 
 @kernel(lambda size: 0.0)
 def transfer(size):
-    return memory_time(size, size, 2.0, 4.0)
+    return stream_time(size, size, 0.5, 0.25)
 
 value = transfer.compiled()(4.0)
 hits = sum(transfer.compiled().stats.cache_hits.values())
@@ -204,7 +233,7 @@ def test_a_cache_is_never_stale(tmp_path):
     before = source_digest(package)
     law = package / "laws" / "roofline.py"
     source = law.read_text()
-    assert source.count("return hot / l2_rate + cold / hbm_rate") == 1
-    law.write_text(source.replace("hot / l2_rate + cold", "hot / l2_rate + 5.0 * cold"))
+    assert source.count("return hot * l2_time + cold * hbm_time") == 1
+    law.write_text(source.replace("hot * l2_time + cold", "hot * l2_time + 5.0 * cold"))
     assert source_digest(package) != before
     assert run() == [4.0 / 2.0 + 5.0 * 4.0 / 4.0, 0.0, 7.0, 1.0]

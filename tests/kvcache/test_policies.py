@@ -46,6 +46,13 @@ def test_cake_is_within_a_step_and_a_chunk_of_the_better_single_resource(prompt)
     assert POLICIES["cake"](prompt) <= single + slack(prompt) + redone
 
 
+@given(prompt=prompts())
+def test_plans_at_constant_rates_never_lose_to_a_single_resource(prompt):
+    single = min(POLICIES["compute_only"](prompt), POLICIES["load_only"](prompt))
+    for name in ("planned_split", "token_layer"):
+        assert POLICIES[name](prompt) <= single * (1 + ROUNDING), name
+
+
 @given(prompt=prompts(rising=True))
 def test_plans_at_constant_rates_are_ordered(prompt):
     """Knowing the rates is worth something, cutting by layers more."""

@@ -105,7 +105,7 @@ SWING = '''
 @law
 def swing(message: float, ranks: float, machine: Machine) -> AlgorithmCost:
     """No hops, half the message, by the library."""
-    wire = 0.5 * message / group_rate(ranks, machine)
+    wire = 0.5 * message * group_time(ranks, machine)
     return AlgorithmCost(offered_time(machine.swing, machine.start_up + wire), machine.start_up, 0.0, wire, 0.5)
 
 
@@ -120,7 +120,7 @@ from accelmodel.laws.types import Cost, Machine, Operator
 @law
 def scan(op: Operator, machine: Machine) -> Cost:
     """Three operations of the vector unit for each that is counted, and nothing else."""
-    return Cost(0.0, 3.0 * op.vector_ops / machine.vector_rate, 0.0, 0.0, machine.hbm_rate)
+    return Cost(0.0, 3.0 * op.vector_ops * machine.vector_time, 0.0, 0.0, machine.hbm_time)
 '''
 
 #: writes what the copy of the package says of the new algorithm and the new kind
@@ -137,14 +137,15 @@ from accelmodel.inference.machine import machine
 from accelmodel.inference.step import NONE
 from accelmodel.laws import kinds
 from accelmodel.laws.collectives import collective
-from accelmodel.laws.kernels import step
-from accelmodel.laws.types import ALGORITHMS, ALL_REDUCE, DETAIL, TOTALS, Machine, Operator
+from accelmodel.inference.run import run_kernel
+from accelmodel.laws.prepared import prepared
+from accelmodel.laws.types import ALGORITHMS, ALL_REDUCE, DETAIL, Machine, Operator
 from accelmodel.specs.given import cluster
 from accelmodel.specs.load import load
 
 known = cluster(load("device", "h100-sxm"))
 offering = replace(known, link=replace(known.link, algorithms=["ring", "swing"]))
-old, new = (Machine(**{k: float(v) for k, v in machine(each).items()}) for each in (known, offering))
+old, new = (prepared(Machine(**{k: float(v) for k, v in machine(each).items()})) for each in (known, offering))
 name = lambda code: ALGORITHMS[int(code)]
 found = {"where": accelmodel.__file__}
 if sys.argv[1] == "law":
@@ -154,8 +155,7 @@ if sys.argv[1] == "law":
 else:
     rows = [Operator(kind=ALL_REDUCE, message_bytes=1e6, ranks=8.0), Operator(kind=kinds.code("scan"), vector_ops=5e9)]
     table, designs = np.array(rows).T[:, :, None].copy(), np.array([new]).T[:, None, :].copy()
-    totals, detail = np.zeros((len(TOTALS), 1, 1)), np.zeros((len(DETAIL), 2, 1, 1))
-    step.evaluate(table, designs, NONE, totals, detail)
+    totals, detail = run_kernel(table, designs, NONE, detail=True)
     found["algorithm"] = name(detail[DETAIL.index("algorithm"), 0, 0, 0])
     found["scan"] = detail[DETAIL.index("time"), 1, 0, 0] * new.vector_rate
     found["total"] = totals[0, 0, 0] / detail[DETAIL.index("time"), :, 0, 0].sum()

@@ -103,7 +103,7 @@ def windows(draw):
 
 
 def law_and_simulator(window, hashes=3):
-    """Return hits of each operator by law and by simulator (mean over hashes), and bytes prefetched, in lines."""
+    """Return hits of each operator by law and by simulator (mean over hashes), bytes fetched and admitted, in lines."""
     rows, buffers, sets, ways, machine, what = window
     operators = [make_operator(kind=ALL_REDUCE, message_bytes=buffers * LINE / 2.0, ranks=8)]
     for row in rows:
@@ -113,32 +113,32 @@ def law_and_simulator(window, hashes=3):
     admitted = np.floor(detail["admitted_bytes"][1:] + 1e-6).astype(int)
     simulated = [row._replace(admitted=int(count)) for row, count in zip(rows, admitted, strict=True)]
     hits = np.mean([simulate(simulated, buffers, fetched, sets, ways, seed) for seed in range(hashes)], axis=0)
-    return detail["l2_hit_bytes"][1:], hits, float(fetched.sum())
+    return detail["l2_hit_bytes"][1:], hits, float(fetched.sum()), float(admitted.sum())
 
 
-#: every window that Hypothesis tried: (error over the window, largest error of an operator), of the bytes fetched
+#: every window that Hypothesis tried: (error over the window, largest error of an operator), of the bytes admitted
 ERRORS: list[tuple[float, float]] = []
 
 
 @settings(max_examples=150)
 @given(windows())
 def test_hits_of_any_window_follow_the_simulator(warm, window):
-    law, simulated, fetched = law_and_simulator(window)
+    law, simulated, fetched, admitted = law_and_simulator(window)
     rounding = 2.0 * (len(law) + 1)  # a line at each end of each operand is cut
     over_all, largest = abs(law.sum() - simulated.sum()), np.max(np.abs(law - simulated))
     if fetched > 100.0 * rounding:
-        ERRORS.append((over_all / fetched, largest / fetched))
-    # 15 % of the bytes that the lane fetched, over the window and for each operator in it: operands as large as
-    # L2, whose reads from HBM give the lane time to evict more of them; 8 % was the worst of 450 windows drawn evenly
-    assert over_all <= 0.15 * fetched + rounding
-    assert largest <= 0.15 * fetched + rounding
+        ERRORS.append((over_all / admitted, largest / admitted))
+    # 15 % of the bytes admitted, over the window and for each operator in it: where an operand as large as L2 streams
+    # past those that wait, some of which were fetched before it and some beside it
+    assert over_all <= 0.15 * admitted + rounding
+    assert largest <= 0.15 * admitted + rounding
 
 
 def test_hits_of_nineteen_windows_in_twenty_follow_the_simulator_closely(warm):
     if not ERRORS:
         test_hits_of_any_window_follow_the_simulator(warm)
     over_all, largest = np.quantile(ERRORS, 0.95, axis=0)
-    # 5 % of the bytes that the lane fetched in the window, over the window and for each operator in it
+    # 5 % of the bytes admitted in the window, over the window and for each operator in it
     assert len(ERRORS) >= 30
     assert over_all <= 0.05
     assert largest <= 0.05
@@ -147,20 +147,19 @@ def test_hits_of_nineteen_windows_in_twenty_follow_the_simulator_closely(warm):
 def test_a_window_that_fits_hits_whatever_was_fetched(warm):
     rows = [Row(10, 1000, 0, 10), Row(10, 1500, 0, 10)]
     machine = make_machine(l2_bytes=1024 * 16 * LINE, start_up=1.0, direct_start_up=1.0)
-    law, simulated, fetched = law_and_simulator((rows, 20, 1024, 16, machine, policy("preserve").numbers))
+    law, simulated, fetched, _ = law_and_simulator((rows, 20, 1024, 16, machine, policy("preserve").numbers))
     assert fetched == 2500.0
     # 1e-3: the upper tail of the approximate distribution function, at 5 standard deviations
     assert law == pytest.approx([1000.0, 1500.0], rel=1e-3)
     assert simulated == pytest.approx([1000.0, 1500.0], rel=1e-3)
 
 
-def test_a_window_far_above_the_cache_hits_nothing(warm):
-    rows = [Row(10, 30000, 0, 10), Row(10, 30000, 0, 10), Row(10, 30000, 0, 10)]
+def test_activations_far_above_the_cache_leave_nothing(warm):
+    # both operands lie in L2 when the collective ends; then the first operator reads and writes 7 times the cache
+    rows = [Row(30000, 1000, 0, 30000), Row(10, 1000, 0, 10)]
     machine = make_machine(l2_bytes=512 * 16 * LINE, start_up=1.0, direct_start_up=1.0)
-    law, simulated, fetched = law_and_simulator(
-        (rows, 20, 512, 16, machine, policy("preserve", threshold=16.0).numbers)
-    )
-    assert fetched == 90000.0
+    law, simulated, fetched, _ = law_and_simulator((rows, 20, 512, 16, machine, policy("preserve").numbers))
+    assert fetched == 2000.0
     # 3e-4 of what was fetched: the lower tail of the approximate distribution function
     assert law.sum() <= 3e-4 * fetched
     assert simulated.sum() <= 3e-4 * fetched

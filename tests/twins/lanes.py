@@ -1,7 +1,7 @@
 """Two lanes on one HBM, event by event: operators one after another, prefetches in graph order beside them.
 
-A stream that wants HBM gets all of it alone and half of it beside another.  An operator is its launch,
-then what it finds in L2, then what it reads from HBM; it ends no earlier than ``floor`` after its start.
+An operator is its launch, then what it finds in L2, then what it reads from HBM; it ends no earlier than ``floor``
+after its start.  While it reads from HBM the lane waits.
 """
 
 from __future__ import annotations
@@ -13,10 +13,7 @@ def operator(
     """Return the time of one operator and the bytes the lane fetched beside it."""
     now = launch + hot / machine.l2_rate
     fetched = min(backlog, now * machine.hbm_rate)
-    both = min(cold, backlog - fetched)  # until the first of the two streams ends each has half
-    now += 2.0 * both / machine.hbm_rate
-    fetched += both
-    now += (cold - both) / machine.hbm_rate
+    now += cold / machine.hbm_rate
     rest = max(floor - now, 0.0)
     fetched = min(backlog, fetched + rest * machine.hbm_rate)
     return now + rest, fetched

@@ -14,7 +14,8 @@ from rawtables import HEADER, PLANNED, matmul_row, store, timed
 
 from accelmodel.errors import SpecError
 from accelmodel.inference.machine import machine
-from accelmodel.inference.step import NONE, run_kernel
+from accelmodel.inference.run import run_kernel
+from accelmodel.inference.step import NONE
 from accelmodel.laws.l2cache import resident_share
 from accelmodel.laws.types import DETAIL, MATMUL, Machine, Operator
 from accelmodel.measured.rawtable import read_run

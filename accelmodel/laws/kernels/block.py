@@ -6,103 +6,140 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from accelmodel.laws.generated import reader
-from accelmodel.laws.jit import glue
-from accelmodel.laws.types import Machine, Operator, Policy
+from accelmodel.laws.generated import deriver, reader
+from accelmodel.laws.jit import glue, inner_kernel
+from accelmodel.laws.types import COLLECTIVE, DETAIL, Cost, Machine, Operator
 
 KIND, COUNT, PREFETCH, RANKS, FEEDS = (
     Operator._fields.index(name) for name in ("kind", "count", "prefetch_bytes", "ranks", "feeds")
 )
+MACHINE_FIELDS = len(Machine._fields)
 L2_BYTES = Machine._fields.index("l2_bytes")
-#: designs that are evaluated side by side: their state stays in the first-level cache
-BLOCK = 128
+#: designs that are evaluated side by side: their state stays in the caches of a core
+BLOCK = 256
+#: length of a column: a cache line more than a block, or columns a power of two apart would evict one another
+ROOM = BLOCK + 8
+#: columns of a row on which its costs do not depend
+_APART = ("count", "flops", "prefetch_bytes", "feeds", "stretch")
+_OF_COSTS = np.array([place for place, name in enumerate(Operator._fields) if name not in _APART])
+#: numbers that are kept of each row's costs: those of ``types.Cost`` or of ``collectives.Exchange``
+COSTS = 5
+#: numbers that are kept of each row of a window: bytes admitted for prefetch, and before this row in the queue; place
+#: of the lane in the queue when the row begins [B]; bytes that the main lane touches per byte fetched beside it
+ADMITTED, BEFORE, FIRST, PACE = range(4)
+QUEUE = 4
 
 machine_at = reader(Machine, "design")
+#: what the two lanes read of a machine
+_OF_LANES = ("exposed", "hbm_rate", "l2_bytes", "l2_ways", "l2_time", "l2_byte", "l2_full")
+lanes_at = reader(Machine, "design", name="lanes_at", only=_OF_LANES)
+#: ``(machines, varies, width)``: fill the derived fields of so many designs, where what they follow from varies
+derive = glue(deriver("derive"))
+cost_at = reader(Cost, "design")
 operator_at = reader(Operator, "row", "workload")
 
 
-class Block(NamedTuple):
-    """A block of designs on its way through one workload: inputs, results, and what is known so far.
+class Designs(NamedTuple):
+    """Many designs as numbers: a base, and columns of the fields that vary."""
 
-    Arrays are over designs of the block, or over (row, design); ``table``, ``totals`` and ``detail`` are
-    those of ``evaluate``, ``machines`` (field, design) a copy of the block's.
+    base: Any  #: (given field of Machine,)
+    fields: Any  #: (varying,) places of the fields that vary
+    columns: Any  #: (varying, workload or 1, design) their values
+    workload: int  #: first workload and
+    design: int  #: first design of the columns
+
+
+class Span(NamedTuple):
+    """Part of a question: workloads and designs from … up to …."""
+
+    first: int
+    last: int
+    begin: int
+    end: int
+
+
+class Block(NamedTuple):
+    """A block of designs on its way through one workload: what is known so far.
+
+    Arrays are over designs of the block, or over (row, design).
     """
 
-    table: Any
-    machines: Any
-    policy: Policy
-    totals: Any
-    detail: Any
-    w: int  #: workload
-    start: int  #: first design
-    width: int  #: designs
+    machines: Any  #: (field of Machine, design) given and derived
+    varies: Any  #: (field of Machine,) whether designs differ in it
+    alike: Any  #: (row,) first row that asks for the same
+    slots: Any  #: (row,) where its costs are: rows of which no other needs them share the last but one
+    costs: Any  #: (slot, COSTS, design); the last slot is for attention that is dealt anew
     times: Any  #: (row, design) time of an invocation [s]
-    admitted: Any  #: (row, design) bytes admitted for prefetch [B]
-    before: Any  #: (row, design) place in the prefetch queue: bytes admitted before this row [B]
-    first: Any  #: (row, design) place of the lane in the queue when the row begins [B]
-    last: Any  #: (row, design) and when it ends [B]
-    pace: Any  #: (row, design) bytes the main lane touches per byte the lane fetches beside it
-    touched: Any  #: (row,) bytes of L2 that the main lane has touched since the window began, row included [B]
+    queue: Any  #: (row of the window, QUEUE, design)
+    touched: Any  #: (row of the window,) bytes of L2 that the main lane has touched up to its end [B]
     total: Any  #: bytes admitted in the window [B]
     closed: Any  #: 1 where admission has ended
     progress: Any  #: place of the lane in the queue [B]
-    start_time: Any  #: launch, and what else nothing hides [s]
-    compute: Any  #: time of the matrix and vector units [s]
-    l2: Any  #: time of L2 traffic [s]
-    hbm_bytes: Any  #: HBM traffic without prefetch [B]
-    hbm_rate: Any  #: rate at which the active cores can draw it [B/s]
     survival: Any  #: share of what was fetched that is still in L2
-    hot: Any  #: bytes found in L2 [B]
-    body: Any  #: time without launch and delay [s]
-    starts: Any  #: fixed time of a collective [s]
-    hops: Any  #: latency of its transfers [s]
-    wires: Any  #: its time on the wire [s]
-    algorithms: Any  #: code of its algorithm
-    sent: Any  #: bytes that it sends [B]
+    cold: Any  #: bytes read from HBM by the operator itself [B]
+    served: Any  #: bytes fetched beside the row [B]
     clock: Any  #: (3, design) bytes the main lane had touched when a first, middle or last byte was fetched [B]
+    sums: Any  #: (TOTALS, design)
+    figures: Any  #: (DETAIL, design) of one row
 
 
 @glue
-def new_block(table: Any, machines: Any, policy: Policy, totals: Any, detail: Any, w: int, start: int) -> Block:
-    """Return the block of designs from ``start`` on, with nothing known yet."""
+def new_block(table: Any, designs: Designs, most: int) -> Block:
+    """Return a block for up to so many designs, with what does not vary filled in."""
     rows = table.shape[1]
-    width = min(BLOCK, machines.shape[2] - start)
-    v = w if machines.shape[1] > 1 else 0
-    # two allocations: one for each array would take as long as a twentieth of the step
-    queues = np.zeros((6, rows, width))
-    lanes = np.zeros((16, width))
+    machines = np.zeros((MACHINE_FIELDS, ROOM))
+    for field in range(designs.base.shape[0]):
+        machines[field, :most] = designs.base[field]
+    varies = np.ones(MACHINE_FIELDS, np.bool_)
+    derive(machines, varies, most)
+    varies[:] = False
+    varies[designs.fields] = True
+    lanes = np.zeros((12, ROOM))
     return Block(
-        table=table,
-        # a copy: fields a power of two of designs apart would evict one another from the cache
-        machines=machines[:, v, start : start + width].copy(),
-        policy=policy,
-        totals=totals,
-        detail=detail,
-        w=w,
-        start=start,
-        width=width,
-        times=queues[0],
-        admitted=queues[1],
-        before=queues[2],
-        first=queues[3],
-        last=queues[4],
-        pace=queues[5],
+        machines=machines,
+        varies=varies,
+        alike=np.zeros(rows, np.int64),
+        slots=np.zeros(rows, np.int64),
+        costs=np.zeros((rows + 2, COSTS, ROOM)),
+        times=np.zeros((rows, ROOM)),
+        queue=np.zeros((rows, QUEUE, ROOM)),
         touched=np.zeros(rows),
         total=lanes[0],
         closed=lanes[1],
         progress=lanes[2],
-        start_time=lanes[3],
-        compute=lanes[4],
-        l2=lanes[5],
-        hbm_bytes=lanes[6],
-        hbm_rate=lanes[7],
-        survival=lanes[8],
-        hot=lanes[9],
-        body=lanes[10],
-        starts=lanes[11],
-        hops=lanes[12],
-        wires=lanes[13],
-        algorithms=lanes[14],
-        sent=lanes[15],
-        clock=np.zeros((3, width)),
+        survival=lanes[3],
+        cold=lanes[4],
+        served=lanes[5],
+        clock=lanes[6:9],
+        sums=lanes[9:12],
+        figures=np.zeros((len(DETAIL), ROOM)),
     )
+
+
+@glue
+def read_designs(b: Block, designs: Designs, w: int, start: int, width: int) -> None:
+    """Copy the designs from ``start`` on into the block, and derive what follows from what varies."""
+    v = w - designs.workload if designs.columns.shape[1] > 1 else 0
+    place = start - designs.design
+    for column in range(designs.fields.shape[0]):
+        b.machines[designs.fields[column], :width] = designs.columns[column, v, place : place + width]
+    derive(b.machines, b.varies, width)
+
+
+@inner_kernel
+def find_alike(b: Block, table: Any, w: int) -> None:
+    """Fill ``alike`` and ``slots``: rows that ask for the same, such as two norms, are costed once."""
+    for row in range(table.shape[1]):
+        b.alike[row] = row
+        # a matmul may be fused with a collective in the end
+        b.slots[row] = row if table[KIND, row, w] >= COLLECTIVE else table.shape[1]
+        for other in range(row):
+            same = table[COUNT, other, w] > 0.0
+            for column in _OF_COSTS:
+                if same and table[column, row, w] != table[column, other, w]:
+                    same = False
+                    break
+            if same:
+                b.alike[row] = other
+                b.slots[row] = b.slots[other] = other
+                break

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 
 from accelmodel.laws.collectives import BY_CODE
 from accelmodel.laws.generated import Law, branches, by_name, written
-from accelmodel.laws.jit import inner_kernel, law
-from accelmodel.laws.kernels.block import machine_at
+from accelmodel.laws.jit import glue
+from accelmodel.laws.kernels.block import COSTS, machine_at
 from accelmodel.laws.kinds import KINDS, code
 
 
-def filler(name: str, laws: Mapping[float, Law], arguments: str, outputs: tuple[str, ...]) -> Law:
-    """Return ``name(b, op)``, not compiled yet, which fills arrays of a block of designs by the law of its kind.
+def filler(name: str, laws: Mapping[float, Law], arguments: str) -> Law:
+    """Return ``name(b, op, costs, width)``, not compiled yet, which fills the costs of a row by the law of its kind.
 
     All loops stand in one function: a kernel for each would be optimised once more, at its own level.
 
@@ -27,38 +27,21 @@ def filler(name: str, laws: Mapping[float, Law], arguments: str, outputs: tuple[
         Kind → law; the last is taken for the rest.
     arguments : str
         What a law is called with, in terms of ``op``, the operator, and ``machine``, one design.
-    outputs : tuple of str
-        Arrays of the block, over designs, for the numbers that the law returns.
     """
-    filled = ", ".join(f"b.{array}[j]" for array in outputs)
-    lines = [f"def {name}(b, op):"]
+    filled = ", ".join(f"costs[{place}, j]" for place in range(COSTS))
+    lines = [f"def {name}(b, op, costs, width):"]
     for condition, word in branches(laws, "op.kind"):
         lines += [
             f"    {condition}:",
-            "        for j in range(b.width):",
+            "        for j in range(width):",
             "            machine = machine_at(b.machines, j)",
             f"            {filled} = {word}({arguments})",
         ]
     return written(name, lines, {"machine_at": machine_at, **by_name(laws)})
 
 
-#: ``(block, operator)``: fill what the operator asks of each machine, by its kind; a law, called in one place: as a
-#: kernel of its own the step is 14 % slower
-fill_costs = law(
-    filler(
-        "fill_costs",
-        {code(kind): cost for kind, cost in KINDS.items()},
-        "op, machine",
-        ("start_time", "compute", "l2", "hbm_bytes", "hbm_rate"),
-    )
-)
-#: ``(block, operator)``: fill the times, the algorithm and the bytes sent of a collective, by its kind; a kernel, which
-#: its two callers share: as a law it would be optimised in both, 1.5 s more of compiling
-fill_exchanges = inner_kernel(
-    filler(
-        "fill_exchanges",
-        BY_CODE,
-        "op.message_bytes, op.ranks, machine",
-        ("starts", "hops", "wires", "algorithms", "sent"),
-    )
-)
+_OPERATORS = {code(kind): cost for kind, cost in KINDS.items()}
+#: ``(block, operator, costs, width)``: fill what an operator asks of each machine, by its kind
+fill_costs = glue(filler("fill_costs", _OPERATORS, "op, machine"))
+#: ``(block, operator, costs, width)``: fill times, algorithm and bytes sent of a collective, by its kind
+fill_exchanges = glue(filler("fill_exchanges", BY_CODE, "op.message_bytes, op.ranks, machine"))

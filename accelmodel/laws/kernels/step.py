@@ -9,184 +9,263 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from accelmodel.laws.collectives import fused_time
-from accelmodel.laws.jit import glue, inner_kernel, kernel, parallel_kernel, prange
-from accelmodel.laws.kernels.block import BLOCK, COUNT, FEEDS, KIND, RANKS, Block, machine_at, new_block, operator_at
+from accelmodel.laws.jit import glue, inner_kernel, kernel
+from accelmodel.laws.kernels.block import (
+    ADMITTED,
+    BEFORE,
+    BLOCK,
+    COUNT,
+    FEEDS,
+    FIRST,
+    PACE,
+    Block,
+    Designs,
+    Span,
+    cost_at,
+    find_alike,
+    lanes_at,
+    new_block,
+    operator_at,
+    read_designs,
+)
 from accelmodel.laws.kernels.costs import fill_costs, fill_exchanges
-from accelmodel.laws.kernels.prefetching import admit_window, survive, window_end
-from accelmodel.laws.l2cache import resident_share
+from accelmodel.laws.kernels.prefetching import (
+    Lane,
+    admit_window,
+    beside,
+    deal_anew,
+    last_offered,
+    survive,
+    window_end,
+)
+from accelmodel.laws.l2cache import kept
 from accelmodel.laws.matmul import exposed_share
-from accelmodel.laws.prefetch import lane_progress
-from accelmodel.laws.roofline import body_time, memory_time
-from accelmodel.laws.types import BY_COMPUTE, BY_HBM, BY_L2, BY_LATENCY, BY_LINK, COLLECTIVE, DETAIL, Policy
+from accelmodel.laws.prefetch import lane_backlog, lane_progress
+from accelmodel.laws.roofline import body_time, stream_time
+from accelmodel.laws.types import (
+    ATTENTION,
+    BY_COMPUTE,
+    BY_HBM,
+    BY_L2,
+    BY_LATENCY,
+    BY_LINK,
+    COLLECTIVE,
+    DETAIL,
+    TOTALS,
+    Operator,
+    Policy,
+)
 
-FIELDS = len(DETAIL)
+TIME, BOUND, HBM_BYTES, L2_HIT_BYTES, LINK_BYTES, GRANTED, FETCHED, RESIDENT, ALGORITHM = range(len(DETAIL))
 
 
 @glue
-def _run_collective(b: Block, r: int) -> None:
+def _set_pace(b: Block, place: int, passed: float, width: int) -> None:
+    """Fill ``PACE``, for the operands that are read later in the window."""
+    own = b.queue[place]
+    for j in range(width):
+        own[PACE, j] = passed / max(b.served[j], 1.0)
+
+
+@glue
+def _run_collective(b: Block, op: Operator, costs: Any, times: Any, width: int) -> None:
     """Time one collective; the lane fetches with the HBM bandwidth left over."""
-    op = operator_at(b.table, r, b.w)
     buffers = 2.0 * op.message_bytes
-    b.touched[r] = buffers
-    fill_exchanges(b, op)
-    for j in range(b.width):
-        machine = machine_at(b.machines, j)
-        time = op.stretch * (b.starts[j] + b.hops[j] + b.wires[j])
-        b.hbm_bytes[j] = buffers * (1.0 - resident_share(buffers, machine.l2_bytes, machine.l2_ways))
-        b.progress[j] = min(b.total[j], max(time * machine.hbm_rate - b.hbm_bytes[j], 0.0))
-        b.first[r, j] = 0.0
-        b.last[r, j] = b.progress[j]
-        b.pace[r, j] = buffers / max(b.progress[j], 1e-9)
-        b.times[r, j] = time
-    for j in range(b.width):
-        b.totals[0, b.w, b.start + j] += op.count * b.times[r, j]
-        b.totals[1, b.w, b.start + j] += op.count * b.progress[j]
-        b.totals[2, b.w, b.start + j] += op.count * (b.hbm_bytes[j] + b.progress[j])
-    if b.detail.shape[0] > 0:
-        for j in range(b.width):
-            bound = BY_LINK if b.wires[j] > b.starts[j] + b.hops[j] else BY_LATENCY
-            fetched = b.progress[j]
-            row = (b.times[r, j], bound, b.hbm_bytes[j], 0.0, b.sent[j], 0.0, fetched, fetched, b.algorithms[j])
-            for field in range(FIELDS):
-                b.detail[field, r, b.w, b.start + j] = row[field]
+    own = b.queue[0]
+    for j in range(width):
+        machine = lanes_at(b.machines, j)
+        time = op.stretch * (costs[0, j] + costs[1, j] + costs[2, j])
+        moved = buffers * (1.0 - kept(buffers, machine))
+        backlog = lane_backlog(b.total[j], 0.0, 0.0, machine.l2_bytes)
+        served = lane_progress(backlog, time, moved, machine.hbm_rate)
+        times[j] = time
+        own[FIRST, j] = 0.0
+        b.cold[j] = moved
+        b.served[j] = served
+        b.progress[j] = served
+        b.sums[0, j] += op.count * time
+        b.sums[1, j] += op.count * served
+        b.sums[2, j] += op.count * (moved + served)
 
 
 @glue
-def _run_operator(b: Block, r: int, opener: int) -> None:
+def _run_operator(b: Block, op: Operator, costs: Any, times: Any, place: int, width: int) -> None:
     """Time one operator: what was prefetched and survived is read at L2 speed, the lane goes on beside it."""
-    op = operator_at(b.table, r, b.w)
-    fill_costs(b, op)
-    passed = op.input_bytes + op.weight_bytes + op.output_bytes
-    if opener >= 0:
-        b.touched[r] = b.touched[r - 1] + passed
-        if b.policy.rule >= 0.0 and op.prefetch_bytes > 0.0:
-            survive(b, op, r, opener)
-    else:
-        b.progress[:] = 0.0
-        b.total[:] = 0.0
-    for j in range(b.width):
-        machine = machine_at(b.machines, j)
-        place = b.before[r, j]
-        want = b.admitted[r, j]
-        hot = min(max(b.progress[j] - place, 0.0), want) * b.survival[j] + op.warm * b.hbm_bytes[j]
-        cold = b.hbm_bytes[j] - hot
-        memory = memory_time(hot, cold, machine.l2_rate, b.hbm_rate[j])
-        body = body_time(max(b.compute[j], b.l2[j]), memory, exposed_share(op, machine))
-        reached = max(b.progress[j], place + want)
-        backlog = max(b.total[j] - reached, 0.0)
-        served, delay = lane_progress(backlog, op.stretch * (b.start_time[j] + body), cold, machine.hbm_rate)
-        b.hot[j] = hot
-        b.body[j] = body
-        b.times[r, j] = op.stretch * (b.start_time[j] + body) + delay
-        b.first[r, j] = reached
-        b.last[r, j] = reached + served
-        b.pace[r, j] = passed / max(served, 1e-9)
-        b.progress[j] = reached + served
-    for j in range(b.width):
-        served = b.last[r, j] - b.first[r, j]
-        b.totals[0, b.w, b.start + j] += op.count * b.times[r, j]
-        b.totals[1, b.w, b.start + j] += op.count * served
-        b.totals[2, b.w, b.start + j] += op.count * (b.hbm_bytes[j] - b.hot[j] + served)
-    if b.detail.shape[0] > 0:
-        _describe_operator(b, r)
+    own = b.queue[place]
+    for j in range(width):
+        lane = Lane(b.progress[j], b.total[j], own[BEFORE, j], own[ADMITTED, j])
+        found = beside(op, lanes_at(b.machines, j), cost_at(costs, j), lane, b.survival[j])
+        times[j] = found.time
+        own[FIRST, j] = found.reached
+        b.cold[j] = found.cold
+        b.served[j] = found.served
+        b.progress[j] = found.reached + found.served
+        b.sums[0, j] += op.count * found.time
+        b.sums[1, j] += op.count * found.served
+        b.sums[2, j] += op.count * (found.cold + found.served)
+
+
+@glue
+def _write_down(b: Block, detail: Any, at: tuple[int, int, int], absent: tuple[int, int], width: int) -> None:
+    """Copy the figures of a row to the detail, but for two that it has not: they stay 0."""
+    r, w, start = at
+    for field in range(len(DETAIL)):
+        if field != absent[0] and field != absent[1]:
+            detail[field, r, w, start : start + width] = b.figures[field, :width]
+
+
+@glue
+def _describe_collective(b: Block, costs: Any, times: Any, width: int) -> None:
+    """Fill ``figures`` with one collective's bound, bytes and algorithm, and what the lane did beside it."""
+    figures = b.figures
+    for j in range(width):
+        figures[TIME, j] = times[j]
+        figures[BOUND, j] = BY_LINK if costs[2, j] > costs[0, j] + costs[1, j] else BY_LATENCY
+        figures[HBM_BYTES, j] = b.cold[j]
+        figures[LINK_BYTES, j] = costs[4, j]
+        figures[FETCHED, j] = b.served[j]
+        figures[RESIDENT, j] = b.served[j]
+        figures[ALGORITHM, j] = costs[3, j]
+
+
+@glue
+def _describe_operator(b: Block, op: Operator, costs: Any, times: Any, place: int, width: int) -> None:
+    """Fill ``figures`` with one operator's bound, bytes, hits and what the lane did beside it."""
+    own, figures = b.queue[place], b.figures
+    figures[ALGORITHM, :width] = -1.0
+    for j in range(width):
+        machine = lanes_at(b.machines, j)
+        cost = cost_at(costs, j)
+        cold = b.cold[j]
+        hot = cost.hbm_bytes - cold
+        by_memory = BY_HBM if cold * cost.hbm_time >= hot * machine.l2_time else BY_L2
+        by_chip = BY_COMPUTE if cost.compute >= cost.l2 else BY_L2
+        memory = stream_time(hot, cold, machine.l2_time, cost.hbm_time)
+        bound = by_memory if memory >= max(cost.compute, cost.l2) else by_chip
+        body = body_time(max(cost.compute, cost.l2), memory, exposed_share(op, machine))
+        figures[TIME, j] = times[j]
+        figures[BOUND, j] = BY_LATENCY if cost.start > body else bound
+        figures[HBM_BYTES, j] = cold
+        figures[L2_HIT_BYTES, j] = hot
+        figures[GRANTED, j] = own[ADMITTED, j]
+        figures[FETCHED, j] = b.served[j]
+        figures[RESIDENT, j] = max(b.progress[j] - own[BEFORE, j] - own[ADMITTED, j], 0.0)
 
 
 @inner_kernel
-def _describe_operator(b: Block, r: int) -> None:
-    """Write down one operator's bound, bytes, hits and what the lane did beside it."""
-    for j in range(b.width):
-        machine = machine_at(b.machines, j)
-        hot = b.hot[j]
-        cold = b.hbm_bytes[j] - hot
-        by_memory = BY_HBM if cold / b.hbm_rate[j] >= hot / machine.l2_rate else BY_L2
-        by_chip = BY_COMPUTE if b.compute[j] >= b.l2[j] else BY_L2
-        memory = memory_time(hot, cold, machine.l2_rate, b.hbm_rate[j])
-        bound = by_memory if memory >= max(b.compute[j], b.l2[j]) else by_chip
-        bound = BY_LATENCY if b.start_time[j] > b.body[j] else bound
-        served = b.last[r, j] - b.first[r, j]
-        waiting = max(b.progress[j] - b.before[r, j] - b.admitted[r, j], 0.0)
-        row = (b.times[r, j], bound, cold, hot, 0.0, b.admitted[r, j], served, waiting, -1.0)
-        for field in range(FIELDS):
-            b.detail[field, r, b.w, b.start + j] = row[field]
-
-
-@inner_kernel
-def _fuse(b: Block, r: int) -> None:
-    """Overlap row ``r`` with the collective that reduces it; the gain is booked on the collective."""
-    into = int(b.table[FEEDS, r, b.w])
-    reducer = operator_at(b.table, into, b.w)
-    if reducer.ranks <= 1.0:
+def _fuse(b: Block, table: Any, detail: Any, at: tuple[int, int, int], width: int) -> None:
+    """Overlap a row with the collective that reduces it; the gain is booked on the collective."""
+    r, w, start = at
+    into = int(table[FEEDS, r, w])
+    reducer = operator_at(table, into, w)
+    if reducer.ranks <= 1.0 or reducer.count == 0.0:
         return
-    count = b.table[COUNT, r, b.w]
+    count = table[COUNT, r, w]
     longer = reducer.stretch
-    fill_exchanges(b, reducer)
-    for j in range(b.width):
-        matmul = b.times[r, j]
-        together = fused_time(matmul, longer * b.starts[j], longer * b.hops[j], longer * b.wires[j])
-        gain = matmul + b.times[into, j] - together
-        b.totals[0, b.w, b.start + j] -= count * gain
-        if b.detail.shape[0] > 0:
-            b.detail[0, into, b.w, b.start + j] -= gain * count / reducer.count
+    costs = b.costs[b.slots[into]]
+    matmuls, reductions = b.times[r], b.times[into]
+    for j in range(width):
+        matmul = matmuls[j]
+        together = fused_time(matmul, longer * costs[0, j], longer * costs[1, j], longer * costs[2, j])
+        b.cold[j] = matmul + reductions[j] - together
+        b.sums[0, j] -= count * b.cold[j]
+    if detail.shape[0] > 0:
+        share = count / reducer.count
+        booked = detail[TIME, into, w, start : start + width]
+        for j in range(width):
+            booked[j] -= b.cold[j] * share
 
 
-@inner_kernel
-def _steps(table: Any, machines: Any, policy: Policy, w: int, start: int, totals: Any, detail: Any) -> None:
+@glue
+def _run_rows(b: Block, table: Any, policy: Policy, detail: Any, at: tuple[int, int], width: int) -> None:
     """One block of designs through all rows of one workload."""
-    rows = table.shape[1]
-    b = new_block(table, machines, policy, totals, detail, w, start)
-    outside: Any = np.int64(-1)  # typed: a literal would compile the operator a second time
-    opener = outside
-    end = 0
-    for r in range(rows):
-        if table[COUNT, r, w] == 0.0:
+    w, start = at
+    opener, end, final = -1, 0, -1
+    b.survival[:width] = 0.0
+    for r in range(table.shape[1]):
+        op = operator_at(table, r, w)
+        if op.count == 0.0 or (op.kind >= COLLECTIVE and op.ranks <= 1.0):
             continue
-        if table[KIND, r, w] < COLLECTIVE:
-            _run_operator(b, r, opener if r < end else outside)
-        elif table[RANKS, r, w] > 1.0:
-            opener = r
-            end = window_end(table, r, w)
+        costs, times, place = b.costs[b.slots[r]], b.times[r], r - opener
+        if op.kind >= COLLECTIVE:
+            opener, end = r, window_end(table, r, w)
+            final = last_offered(table, r, end, w) if policy.rule >= 0.0 else r
+            passed = 2.0 * op.message_bytes
+            b.touched[0] = passed
+            if b.alike[r] == r:
+                fill_exchanges(b, op, costs, width)
             if policy.rule >= 0.0:
-                admit_window(b, r, end)
-            _run_collective(b, r)
+                admit_window(b, table, policy, w, r, end, width)
+            _run_collective(b, op, costs, times, width)
+            if r < final:
+                _set_pace(b, 0, passed, width)
+            if detail.shape[0] > 0:
+                _describe_collective(b, costs, times, width)
+                _write_down(b, detail, (r, w, start), (L2_HIT_BYTES, GRANTED), width)
+            continue
+        if b.alike[r] == r:
+            fill_costs(b, op, costs, width)
+        passed = op.input_bytes + op.weight_bytes + op.output_bytes
+        if r < end:
+            b.touched[place] = b.touched[place - 1] + passed
+        else:
+            place = 0
+            b.progress[:width] = 0.0
+            b.total[:width] = 0.0
+            b.queue[0, BEFORE, :width] = 0.0
+            b.queue[0, ADMITTED, :width] = 0.0
+        if place > 0 and policy.rule >= 0.0 and op.prefetch_bytes > 0.0:
+            survive(b, op, costs, place, 1 if r == final else 2, width)
+            if op.kind == ATTENTION:
+                dealt = b.costs[table.shape[1] + 1]
+                deal_anew(b, op, costs, place, dealt, width)
+                costs = dealt
+        _run_operator(b, op, costs, times, place, width)
+        if r < final:
+            _set_pace(b, place, passed, width)
+        if detail.shape[0] > 0:
+            _describe_operator(b, op, costs, times, place, width)
+            granted = GRANTED if op.prefetch_bytes == 0.0 or policy.rule < 0.0 else LINK_BYTES
+            _write_down(b, detail, (r, w, start), (LINK_BYTES, granted), width)
     if policy.fused > 0.5:
-        for r in range(rows):
+        for r in range(table.shape[1]):
             if table[FEEDS, r, w] >= 0.0 and table[COUNT, r, w] > 0.0:
-                _fuse(b, r)
+                _fuse(b, table, detail, (r, w, start), width)
 
 
-def _interpreting(table: Any, machines: Any, *_: Any) -> float:
-    """Time that the interpreter takes for whole steps [s]: 50 us a row."""
-    return 5e-5 * table.shape[1] * table.shape[2] * machines.shape[2]
+def seconds(rows: int, points: int) -> float:
+    """Time that the interpreter takes for whole steps [s]: 45 us a row."""
+    return 4.5e-5 * rows * points
+
+
+def _interpreting(table: Any, designs: Designs, policy: Policy, span: Span, *_: Any) -> float:
+    return seconds(table.shape[1], (span.last - span.first) * (span.end - span.begin))
 
 
 @kernel(_interpreting)
-def evaluate(table: Any, machines: Any, policy: Policy, totals: Any, detail: Any) -> None:
+def evaluate(table: Any, designs: Designs, policy: Policy, span: Span, totals: Any, detail: Any) -> None:
     """Time whole steps on one core.
 
     Parameters
     ----------
     table : ndarray (column of Operator, row, workload)
-    machines : ndarray (field of Machine, workload, design)
-        Of length 1 along workload where machines do not vary with it.
+    designs : Designs
     policy : Policy
+    span : Span
+        Workloads and designs that are timed.
     totals : ndarray (TOTALS, workload, design)
-        Zeroed; filled with step time [s], prefetched bytes and HBM bytes [B].
+        Filled with step time [s], prefetched bytes and HBM bytes [B].
     detail : ndarray (DETAIL, row, workload, design), or of length 0 along the first axis
-        Filled per row and invocation, unless it is empty.
+        Zeroed; filled per row and invocation, unless it is empty.
     """
-    for w in range(table.shape[2]):
-        for start in range(0, machines.shape[2], BLOCK):
-            _steps(table, machines, policy, w, start, totals, detail)
-
-
-@parallel_kernel(_interpreting)
-def evaluate_parallel(table: Any, machines: Any, policy: Policy, totals: Any, detail: Any) -> None:
-    """As ``evaluate``, on all cores."""
-    blocks = (machines.shape[2] + BLOCK - 1) // BLOCK
-    for task in prange(table.shape[2] * blocks):
-        w = task // blocks
-        start = task % blocks * BLOCK
-        _steps(table, machines, policy, w, start, totals, detail)
+    b = new_block(table, designs, min(BLOCK, span.end - span.begin))
+    for w in range(span.first, span.last):
+        find_alike(b, table, w)
+        for start in range(span.begin, span.end, BLOCK):
+            width = min(BLOCK, span.end - start)
+            read_designs(b, designs, w, start, width)
+            b.sums[:, :width] = 0.0
+            _run_rows(b, table, policy, detail, (w, start), width)
+            for k in range(len(TOTALS)):
+                totals[k, w, start : start + width] = b.sums[k, :width]
