@@ -196,7 +196,7 @@ def exhaustive(
     done: list[int] = []
 
     def work(each: Part) -> None:
-        if not full and time.perf_counter() - begun >= seconds:
+        if not full and done and time.perf_counter() - begun >= seconds:
             return
         size = each.span.end - each.span.begin
         found = np.empty((len(TOTALS), 1, size))

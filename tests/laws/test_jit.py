@@ -80,8 +80,10 @@ def test_either_form_reaches_what_it_calls(form, loop):
     assert out.tolist() == [12.0] * 3
 
 
-def test_a_shared_loop_is_one(warm):
-    loop = share.compiled()
+def test_a_shared_loop_is_one(warm, monkeypatch):
+    # what is read back from the cache tells nothing of its loops
+    monkeypatch.setattr(compile_cache, "folder", lambda: None)
+    loop = jit._compiled.__wrapped__(share.plain)
     loop(np.arange(4.0), np.zeros(3))
     assert next(iter(loop.overloads.values())).metadata["parfor_diagnostics"].count_parfors() == 1
 
@@ -179,8 +181,11 @@ def test_a_step_is_the_same_interpreted_and_compiled(warm, data, technique, phas
     for form in ("interpreted", "compiled"):
         with running(form):
             found.append(run_kernel(inputs.operators, inputs.machines, technique.numbers, detail=True))
-    for plain, fast in zip(*found, strict=True):
-        np.testing.assert_allclose(plain, fast, rtol=1e-12, atol=0.0)
+    (plain, plain_detail), (fast, fast_detail) = found
+    np.testing.assert_allclose(plain, fast, rtol=1e-12, atol=0.0)
+    for plain, fast in zip(plain_detail, fast_detail, strict=True):
+        # what L2 does not hold is a difference of shares: rounding, on the scale of the largest of its kind
+        np.testing.assert_allclose(plain, fast, rtol=1e-12, atol=1e-12 * np.abs(fast).max())
 
 
 def test_a_small_question_does_not_import_numba():
