@@ -40,6 +40,8 @@ class Residual:
             raise unknown("kind of residual", self.kind, RESIDUALS)
         if self.lower > self.upper:
             raise ValueError(f"lower {self.lower:g} is above upper {self.upper:g}; exchange them")
+        if self.rows < 1:
+            raise ValueError(f"rows {self.rows} must be at least 1; calibrate again")
 
 
 #: kinds of measured operators; ``inference.intervals`` says whose errors each stands for

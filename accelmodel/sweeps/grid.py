@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accelmodel.errors import Infeasible, SpecError
+from accelmodel.laws.jit import running
 from accelmodel.sweeps.calls import TRUTH, WORD, At, Variable
 from accelmodel.sweeps.names import Field
 from accelmodel.sweeps.question import Axis, Question
@@ -28,6 +29,8 @@ _LONGEST = "sixteen letters."
 _NOTHING = {"f": np.nan, "b": False, "U": ""}
 #: reasons that an answer tells
 MOST_REASONS = 20
+#: time that points take compiled, from which that is worth it: the interpreter takes a thousand times as long [s]
+WORTH_COMPILING = 2e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,12 +183,15 @@ def evaluate(grid: Grid, place: Place) -> tuple[Arrays, list[str]]:
     """Return all variables of a place, and why points are missing.
 
     Points that cannot be, because a model does not fit or cannot be cut so, hold no number and are not ``feasible``.
+    The whole grid is computed in one form, so that last digits do not depend on where and when a place of it is.
     """
     question = grid.question
+    _, a_point = question.command.seconds
     out = {name: grid.room(variable, place) for name, variable in question.command.variables.items()}
     reasons: dict[str, None] = {}
-    for where, values in _calls(question, place):
-        _fill(grid, out, where, values, reasons)
+    with running("compiled" if question.points * a_point > WORTH_COMPILING else "interpreted"):
+        for where, values in _calls(question, place):
+            _fill(grid, out, where, values, reasons)
     return out, list(reasons)[:MOST_REASONS]
 
 

@@ -59,10 +59,10 @@ def test_a_damaged_file_of_constants_is_refused_by_name_or_read(tmp_path, times)
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ('kind = "matmul"', 'kind = "matmull"', "unknown kind 'matmull', did you mean 'matmul'"),
-        ("lower = 0.", "lower = 9.", "lower <= upper"),
+        ('kind = "matmul"', 'kind = "matmull"', "unknown kind of residual 'matmull', did you mean 'matmul'"),
+        ("lower = 0.", "lower = 9.", "exchange them"),
         ("lower = 0.", "lower = nan  # ", "finite"),
-        ("rows = ", "rows = -", "rows above 0"),
+        ("rows = ", "rows = -", "must be at least 1"),
         ("rows = ", "rows = 1.5 #", "rows"),
     ],
 )

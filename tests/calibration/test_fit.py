@@ -94,11 +94,11 @@ def test_the_law_of_a_crowded_bus_on_another_server(warm):
     ("text", "words"),
     [
         ("", "holds no rows"),
-        ("kind,m\nmatmul,1\n", "line 2: n is ''"),
+        ("kind,m\nmatmul,1\n", "rows.csv:2: n is ''"),
         ("kind,m,n,k,bits,time_s\nmatmull,1,1,1,16,1\n", "did you mean 'matmul'"),
-        ("kind,m,n,k,bits,time_s\nmatmul,1,1,1,16,-1\n", "time_s is -1"),
+        ("kind,m,n,k,bits,time_s\nmatmul,1,1,1,16,-1\n", "time_s is '-1'"),
         ("kind,m,n,k,bits,time_s\nmatmul,1,1,x,16,1\n", "k is 'x'"),
-        ("kind,m,n,k,bits,time_s\nmatmul,1,1,1,16,nan\n", "time_s is nan"),
+        ("kind,m,n,k,bits,time_s\nmatmul,1,1,1,16,nan\n", "time_s is 'nan'"),
     ],
 )
 def test_wrong_measurements_are_named_by_line(tmp_path, text, words):

@@ -138,7 +138,7 @@ def test_an_edited_chip_is_answered_anew(tmp_path, warm):
         (tmp_path / "chip.toml").write_text(CHIP + hbm, encoding="utf-8")
         found.append(optimise(*small(tmp_path, text), "preserve", path, 8))
     assert [each.resumed for each in found] == [0, 0]
-    assert found[1].best["throughput"] < found[0].best["throughput"]
+    assert found[1].best["throughput_per_area"] < found[0].best["throughput_per_area"]
 
 
 def damaged(path, number, change):
