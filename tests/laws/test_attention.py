@@ -10,7 +10,7 @@ from builders import make_machine, make_operator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accelmodel.inference.layers import mean_keys
+from accelmodel.inference.keys import mean_keys
 from accelmodel.laws.attention import KEY_CHUNK, attention, dealt
 from accelmodel.laws.roofline import body_time
 from accelmodel.laws.types import ATTENTION

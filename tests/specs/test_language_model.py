@@ -15,14 +15,8 @@ from hypothesis import strategies as st
 from accelmodel.errors import SpecError
 from accelmodel.specs import facts, huggingface, load
 from accelmodel.specs.given import override
-from accelmodel.specs.language_model import LanguageModel
-from accelmodel.specs.parameters import (
-    active_parameters,
-    attention_parameters,
-    dense_mlp_parameters,
-    moe_parameters,
-    parameters,
-)
+from accelmodel.specs.language_model import LanguageModel, mixers, perceptrons
+from accelmodel.specs.parameters import active_parameters, mixer_parameters, mlp_parameters, parameters
 
 PRESETS = [
     "deepseek-v3", "gpt-3-175b", "gpt-oss-120b", "llama-3-70b", "llama-3-8b", "llama-3.1-405b", "llama-3.1-70b",
@@ -236,12 +230,20 @@ def test_active_parameters_agree_with_the_model_cards(name, active):
     assert active_parameters(load.load("model", name)) == pytest.approx(active, rel=0.02)
 
 
+def attention_parameters(model):
+    return mixer_parameters(mixers(model)[0], model.hidden)
+
+
+def sparse_parameters(model, experts=None):
+    return mlp_parameters(perceptrons(model)[-1], model.hidden, experts)
+
+
 def test_dense_model_counted_by_hand():
     model = load.load("model", "llama-3-8b")
     attention = 4096 * 4096 + 2 * 4096 * 1024 + 4096 * 4096  # q, k and v, o
     mlp = 3 * 4096 * 14336  # gate, up, down
     assert attention_parameters(model) == attention == 41_943_040
-    assert dense_mlp_parameters(model) == mlp == 176_160_768
+    assert sparse_parameters(model) == mlp == 176_160_768
     total = 2 * 128256 * 4096 + 32 * (attention + mlp + 2 * 4096) + 4096
     assert parameters(model) == total == 8_030_261_248
     assert active_parameters(model) == total - 128256 * 4096
@@ -265,8 +267,8 @@ def test_mixture_of_experts_counted_by_hand():
     expert = 2880 * 2 * 2880 + 2 * 2880 + 2880 * 2880 + 2880
     router = 2880 * 128 + 128
     assert attention_parameters(model) == attention
-    assert moe_parameters(model) == router + 128 * expert
-    assert moe_parameters(model, 4.0) == router + 4 * expert
+    assert sparse_parameters(model) == router + 128 * expert
+    assert sparse_parameters(model, 4.0) == router + 4 * expert
     norms = 36 * 2 * 2880 + 2880
     assert parameters(model) == 2 * 201088 * 2880 + 36 * (attention + router + 128 * expert) + norms
     assert parameters(model) == 116_829_156_672
@@ -284,7 +286,7 @@ def test_latent_attention_counted_by_hand():
     assert attention_parameters(model) == attention == 187_107_328
     dense, expert = 3 * 7168 * 18432, 3 * 7168 * 2048
     sparse = 256 * 7168 + 256 + (256 + 1) * expert
-    assert moe_parameters(model) == sparse
+    assert sparse_parameters(model) == sparse
     total = 2 * 129280 * 7168 + 61 * (attention + 2 * 7168) + 3 * dense + 58 * sparse + 7168
     assert parameters(model) == total
     assert total == pytest.approx(671.03e9, rel=1e-4)
