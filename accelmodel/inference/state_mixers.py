@@ -50,6 +50,7 @@ def state_update(part: Shard, heads: Number, key: Number, value: Number, delta: 
         "n": value,
         "k": depth,
         "bits": HIGH_BITS,
+        "weight_bytes": 0.0,
         "input_bytes": passed + groups * key * value * STATE,
         "output_bytes": part.tokens * heads * value * STREAM,
         "flops": 2.0 * groups * CHUNK * value * depth,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import Annotated
 
+import numpy as np
 from pydantic.dataclasses import dataclass
 
 from accelmodel.errors import unknown
 from accelmodel.laws.numeric import Number
 from accelmodel.specs.base import CONFIG, Spec
-from accelmodel.specs.layer_kinds import Dense, Experts, Grouped, Latent, Mixer, Mlp
+from accelmodel.specs.layer_kinds import MIXERS, MLPS, Dense, Experts, Grouped, Latent, Mixer, Mlp
 from accelmodel.specs.quantities import (
     Count,
     CountOrNone,
@@ -87,8 +89,8 @@ class LanguageModel(Spec):
     qk_nope_dim: CountOrNone = 0.0
     v_head_dim: CountOrNone = 0.0
     parallel: bool = False
-    attention: tuple[Mixer, ...] = ()
-    mlp: tuple[Mlp, ...] = ()
+    attention: tuple[Mixer, ...] = field(default=(), metadata={"parts": MIXERS})
+    mlp: tuple[Mlp, ...] = field(default=(), metadata={"parts": MLPS})
     other_parameters: Annotated[Number, Quantity(ge=0.0, le=1e15)] = 0.0
     published_parameters: Annotated[Number, Quantity(ge=0.0, le=1e15)] = 0.0
 
@@ -106,6 +108,14 @@ class LanguageModel(Spec):
             for name in needs:
                 if getattr(self, part) and not getattr(self, name):
                     raise ValueError(f"{part} {getattr(self, part):g} needs {name}; give it")
+        for part in ("attention", "mlp"):
+            told = sum(float(np.max(np.asarray(kind.layers))) for kind in getattr(self, part))
+            if told > np.max(np.asarray(self.layers)):
+                raise ValueError(f"[[{part}]] tells of {told:g} layers, and the model has {self.layers:g}")
+        if self.attention and (self.window_layers or self.kv_lora_rank):
+            raise ValueError("window_layers and kv_lora_rank tell what [[attention]] tells too; leave them out")
+        if self.mlp and self.experts:
+            raise ValueError("experts tells what [[mlp]] tells too; leave it out")
         if self.norm not in ("rms", "layer"):
             raise unknown("norm", self.norm, ("rms", "layer"))
 

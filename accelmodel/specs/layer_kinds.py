@@ -23,11 +23,21 @@ class Part:
     layers: Count
 
 
+def _needs(part: Part, by_kind: dict[str, tuple[str, ...]]) -> None:
+    """Raise ValueError where a part lacks a size that tells its kind, or has one of another kind."""
+    for name in by_kind.get(part.kind, ()):
+        if not getattr(part, name):
+            raise ValueError(f"a layer of kind {part.kind!r} needs {name}; give it")
+    for name in {name for names in by_kind.values() for name in names} - set(by_kind.get(part.kind, ())):
+        if getattr(part, name):
+            raise ValueError(f"{name} {getattr(part, name):g} does not belong to a layer of kind {part.kind!r}")
+
+
 @dataclass(frozen=True, config=CONFIG)
 class Grouped(Part):
     """Attention whose query heads share keys and values in groups (Ainslie et al., arXiv 2305.13245).
 
-    ``window`` is the reach of a query [token], 0 for all; where ``chunked`` it sees its own chunk of as many tokens.
+    ``window`` is the reach of a query [token], 0 for all; of kind ``chunked`` it sees its own chunk of as many tokens.
     ``value_dim`` 0 is ``head_dim``.  Layers with ``shared_kv`` read the cache of another layer and have none, layers
     where ``keys_are_values`` have no projection of values; layers of ``cross_tokens`` attend to as many tokens of a
     second sequence.
@@ -38,7 +48,6 @@ class Grouped(Part):
     head_dim: Count
     value_dim: CountOrNone = 0.0
     window: CountOrNone = 0.0
-    chunked: bool = False
     qkv_bias: bool = False
     output_bias: bool = False
     qk_norm: bool = False
@@ -47,6 +56,16 @@ class Grouped(Part):
     keys_are_values: bool = False
     shared_kv: bool = False
     cross_tokens: CountOrNone = 0.0
+
+    def __post_init__(self) -> None:
+        if self.heads % self.kv_heads:
+            raise ValueError(f"heads {self.heads:g} must be a multiple of kv_heads {self.kv_heads:g}")
+        _needs(self, {"window": ("window",), "chunked": ("window",), "cross": ("cross_tokens",)})
+
+    @property
+    def chunked(self) -> bool:
+        """Whether a query sees its own chunk of ``window`` tokens, and not the tokens before it."""
+        return self.kind == "chunked"
 
 
 @dataclass(frozen=True, config=CONFIG)
@@ -68,6 +87,9 @@ class Latent(Part):
     top_k: CountOrNone = 0.0
     index_heads: CountOrNone = 0.0
     index_dim: CountOrNone = 0.0
+
+    def __post_init__(self) -> None:
+        _needs(self, {"sparse": ("top_k", "index_heads", "index_dim")})
 
 
 @dataclass(frozen=True, config=CONFIG)

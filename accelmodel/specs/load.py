@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeAlias, overload
 
 from accelmodel.errors import SpecError, brief, unknown
 from accelmodel.specs import facts, huggingface
-from accelmodel.specs.base import Residual, Spec, field_units, need_spec, value_of
+from accelmodel.specs.base import Residual, Spec, field_units, need_spec, part_tables, value_of
 from accelmodel.specs.build import build
 from accelmodel.specs.cloud import Engine, Instance, KernelLibrary
 from accelmodel.specs.derive import DERIVE
@@ -26,6 +26,7 @@ from accelmodel.specs.find import FOLDERS, available, calibrated_path, is_shippe
 from accelmodel.specs.hardware import BillOfMaterials, Device, Link, Process, Storage
 from accelmodel.specs.inherit import inherit, origins, refused
 from accelmodel.specs.language_model import LanguageModel
+from accelmodel.specs.parts import read_parts
 from accelmodel.specs.plausibility import READ, doubts
 from accelmodel.specs.read import read
 
@@ -64,7 +65,7 @@ def _from_file(kind: str, path: Path, fitted: bool = True) -> Spec:
         digests = heritage.digests
         notes = heritage.notes
     else:
-        file = read(kind, spec_type, path)
+        file = read(kind, spec_type, path, part_tables(spec_type))
         if f"[{kind}]" in file.faults:
             raise refused(file)
         found, digests = dict(file.facts), []
@@ -82,6 +83,9 @@ def _from_file(kind: str, path: Path, fitted: bool = True) -> Spec:
     if kind == "device" and not is_shipped(path):
         notes = (*notes, *origins(found))
     values = {name: fact.value for name, fact in found.items()}
+    lists, sourced = read_parts(path, spec_type, values) if part_tables(spec_type) else ({}, {})
+    values |= lists
+    found |= sourced
     about = {"name": file.name, "facts": found, "digest": _digest(digests), "residuals": residuals, "notes": notes}
     spec = build(spec_type, {**values, **about}, str(path), file.faults, [field for _, field, *_ in DERIVE.values()])
     if isinstance(spec, Device):
