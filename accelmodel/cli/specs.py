@@ -11,11 +11,13 @@ import typer
 from accelmodel.cli.options import Json, emit
 from accelmodel.cli.terminal import print_table, say
 from accelmodel.errors import SpecError, unknown
+from accelmodel.inference.reading import in_words, reading
 from accelmodel.specs import facts
 from accelmodel.specs.base import value_of
 from accelmodel.specs.find import FOLDERS, is_known, is_path, kind_of, path_of
 from accelmodel.specs.hardware import Device
 from accelmodel.specs.inherit import refused
+from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import TYPES, available, field_units, load
 from accelmodel.specs.names import flat
 from accelmodel.specs.read import read
@@ -63,7 +65,8 @@ def specification(name: str) -> dict[str, Any]:
         fact = spec.facts.get(key)
         behind = {k: v for k, v in asdict(fact).items() if k != "value"} if fact else {"kind": "default"}
         rows.append({**row, **behind})
-    return {"name": spec.name, "kind": kind, "digest": spec.digest, "notes": list(spec.notes), "fields": rows}
+    about = {"name": spec.name, "kind": kind, "digest": spec.digest, "notes": list(spec.notes), "fields": rows}
+    return {**about, **reading(spec)} if isinstance(spec, LanguageModel) else about
 
 
 def _architecture(path: Path) -> dict[str, Any]:
@@ -106,6 +109,8 @@ def print_specification(found: dict[str, Any]) -> None:
         origin = f"{row['inherited']}: " if row.get("inherited") else ""
         rows.append([row["key"], text, row["kind"], row.get("source", ""), origin + row.get("locator", "")])
     print_table(f"{found['kind']} {found['name']}", ["field", "value", "kind", "source", "where"], rows, 5)
+    if "layers" in found:
+        say(in_words(found))
     for note in found["notes"]:
         say(f"note: {note}")
 

@@ -6,11 +6,13 @@ the heads, query heads are padded up and KV heads replicated, so that the busies
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from accelmodel.laws import types
 from accelmodel.laws.numeric import Number, ceil, most
 from accelmodel.specs.language_model import LanguageModel
+from accelmodel.specs.precision import CLASSES, activation_bits, kv_bits, weight_bits
 from accelmodel.specs.workload import Workload
 
 #: the residual stream, logits and what collectives carry stay at 16 bit, as in w8a8 engines [B]
@@ -42,6 +44,12 @@ class Shard:
     activation: Number = field(metadata={"unit": "B per activation"})
     kv: Number = field(metadata={"unit": "B per KV element"})
     bits: Number = field(metadata={"unit": "bit"})
+    classes: Mapping[str, tuple[Number, Number]] = field(default_factory=dict)  # weights and activations [bit]
+
+    def at(self, of: str) -> Shard:
+        """Return the shard with the precisions of a class of weights."""
+        weights, activations = self.classes[of]
+        return replace(self, weight=weights / 8.0, activation=activations / 8.0, bits=most(weights, activations))
 
     def cut(self, amount: Number) -> Number:
         """Return the share of heads or columns that the busiest tensor rank has."""
@@ -54,6 +62,8 @@ def ceil_div(amount: Number, parts: Number) -> Number:
 
 def shard(model: LanguageModel, work: Workload) -> Shard:
     """Return the shapes on the busiest device."""
+    classes = {of: (weight_bits(model, work, of), activation_bits(model, work, of)) for of in CLASSES}
+    weights, activations = classes["attention"]
     sequences = ceil_div(work.batch, work.dp * work.pp)
     new = 1.0 if work.phase == "decode" else work.context - work.prefix
     return Shard(
@@ -62,10 +72,11 @@ def shard(model: LanguageModel, work: Workload) -> Shard:
         tokens=sequences * new,
         vocabulary=ceil_div(model.vocabulary, work.tp),
         tp=work.tp,
-        weight=work.weight_bits / 8.0,
-        activation=work.activation_bits / 8.0,
-        kv=work.kv_bits / 8.0,
-        bits=most(work.weight_bits, work.activation_bits),
+        weight=weights / 8.0,
+        activation=activations / 8.0,
+        kv=kv_bits(model, work) / 8.0,
+        bits=most(weights, activations),
+        classes=classes,
     )
 
 

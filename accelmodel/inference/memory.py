@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from accelmodel.inference.attention import INDEX_BITS
-from accelmodel.inference.columns import HIGH_BITS, STREAM, Shard, ceil_div, shard
+from accelmodel.inference.columns import STREAM, Shard, ceil_div, shard
 from accelmodel.inference.layers import kv_elements, mixer_rows, mlp_rows
 from accelmodel.inference.mlps import active_experts
 from accelmodel.inference.state_mixers import STATE
@@ -22,6 +24,7 @@ from accelmodel.specs.layer_kinds import (
     Recurrent,
     StateSpace,
 )
+from accelmodel.specs.parameters import parameters
 from accelmodel.specs.workload import Workload
 
 
@@ -112,15 +115,9 @@ def memory_per_device(model: LanguageModel, work: Workload) -> dict[str, Number]
     stages = least(work.pp, model.layers)
     per_stage = ceil_div(model.layers, stages) / model.layers
     weights = layer_weights(model, work, part) * per_stage
-    tables = (
-        part.vocabulary
-        * model.hidden
-        * (1.0 if model.tied_embeddings else 2.0)
-        * most(work.weight_bits, HIGH_BITS)
-        / 8.0
-    )
+    tables = part.vocabulary * model.hidden * (1.0 if model.tied_embeddings else 2.0) * part.at("tables").weight
     sequences = ceil_div(work.batch, work.dp)
-    kept = kept_bytes(model, work.context, work.kv_bits, work.tp)
+    kept = kept_bytes(model, work.context, 8.0 * part.kv, work.tp)
     widest = _widest(model, work, part)
     activations = 2.0 * part.tokens * widest * STREAM
     return {"weights": weights + tables, "kv_cache": sequences * kept * per_stage, "activations": activations}
@@ -147,6 +144,24 @@ def _width(kind: Mixer | Mlp, work: Workload, part: Shard) -> Number:
     if isinstance(kind, Linear):
         return 2.0 * part.cut(kind.value_heads) * (kind.key_dim + kind.value_dim)
     return 3.0 * part.cut(kind.inner if isinstance(kind, StateSpace) else kind.width)
+
+
+def weight_bytes(model: LanguageModel, work: Workload) -> Number:
+    """Return the bytes of all weights of a model at the precisions asked, what is no matrix at 16 bit [B].
+
+    Examples
+    --------
+    >>> from accelmodel.specs.load import load
+    >>> weight_bytes(load("model", "llama-3-8b"), Workload("decode", 1, 1)) / 8_030_261_248
+    2.0
+    """
+    whole = replace(work, batch=1.0, tp=1.0, pp=1.0, ep=1.0, dp=1.0)
+    part = shard(model, whole)
+    tables = model.vocabulary * model.hidden * (1.0 if model.tied_embeddings else 2.0)
+    narrow = layer_weights(model, whole, part) + tables * part.at("tables").weight
+    ones = replace(part, classes=dict.fromkeys(part.classes, (8.0, 8.0)))
+    matrices = layer_weights(model, whole, ones.at("attention")) + tables
+    return narrow + (parameters(model) - matrices) * STREAM
 
 
 def layer_weights(model: LanguageModel, work: Workload, part: Shard) -> Number:

@@ -24,7 +24,7 @@ def perceptron(
 
 def dense(kind: Dense, model: LanguageModel, work: Workload, part: Shard) -> Iterator[Row]:
     """Perceptron, its columns cut over the tensor ranks."""
-    yield from perceptron("mlp", part.tokens, part.cut(kind.width), kind.gated, model, part)
+    yield from perceptron("mlp", part.tokens, part.cut(kind.width), kind.gated, model, part.at("mlp"))
 
 
 def active_experts(tokens: Number, kind: Experts, held: Number) -> Number:
@@ -51,17 +51,17 @@ def _routed(kind: Experts, model: LanguageModel, work: Workload, part: Shard) ->
 def experts(kind: Experts, model: LanguageModel, work: Workload, part: Shard) -> Iterator[Row]:
     """Router, shared experts, and routed experts; with data-parallel attention, tokens travel to them."""
     if kind.dense_width:
-        yield from perceptron("mlp", part.tokens, part.cut(kind.dense_width), kind.gated, model, part)
-    yield "router", matmul(part.tokens, kind.experts, model.hidden, part)
+        yield from perceptron("mlp", part.tokens, part.cut(kind.dense_width), kind.gated, model, part.at("mlp"))
+    yield "router", matmul(part.tokens, kind.experts, model.hidden, part.at("router"))
     if kind.shared:
         width = part.cut(kind.shared * kind.shared_width)
-        yield from perceptron("shared_expert", part.tokens, width, kind.gated, model, part)
+        yield from perceptron("shared_expert", part.tokens, width, kind.gated, model, part.at("shared_experts"))
     if kind.latent:
-        yield "expert_entry", matmul(part.tokens, kind.latent, model.hidden, part)
+        yield "expert_entry", matmul(part.tokens, kind.latent, model.hidden, part.at("experts"))
     yield "dispatch", exchange(kind, model, work, part, types.ALL_GATHER, collective(types.ALL_TO_ALL, 0.0, 1.0))
-    yield from _routed(kind, model, work, part)
+    yield from _routed(kind, model, work, part.at("experts"))
     if kind.latent:
-        yield "expert_exit", matmul(part.tokens, model.hidden, kind.latent, part)
+        yield "expert_exit", matmul(part.tokens, model.hidden, kind.latent, part.at("experts"))
 
 
 def exchange(

@@ -38,8 +38,7 @@ COLLECTIVES = {
 
 def precision(bits: Any, kv_bits: Any = 16.0) -> Shard:
     """Return a shard that carries nothing but precisions [bit]."""
-    one = dict.fromkeys(("sequences", "new_tokens", "tokens", "vocabulary", "tp"), 1.0)
-    return Shard(**one, weight=bits / 8.0, activation=bits / 8.0, kv=kv_bits / 8.0, bits=bits)
+    return Shard(1.0, 1.0, 1.0, 1.0, 1.0, weight=bits / 8.0, activation=bits / 8.0, kv=kv_bits / 8.0, bits=bits)
 
 
 def matmul(m: Any, n: Any, k: Any, bits: Any = 16.0) -> Columns:

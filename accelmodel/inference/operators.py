@@ -29,7 +29,7 @@ from accelmodel.inference.layers import least_kv_heads, mixer_rows, mixing, mlp_
 from accelmodel.inference.mlps import exchange
 from accelmodel.inference.named import ModelLike, WorkLike, as_model, as_workload
 from accelmodel.laws import types
-from accelmodel.laws.numeric import Number, most
+from accelmodel.laws.numeric import Number
 from accelmodel.laws.types import Operator
 from accelmodel.specs.language_model import LanguageModel, perceptrons
 from accelmodel.specs.layer_kinds import Experts
@@ -91,7 +91,7 @@ def _rows(model: LanguageModel, work: Workload, part: Shard) -> Iterator[tuple[s
     yield "stage_transfer", work.pp * (work.pp > 1.0), collective(types.POINT_TO_POINT, stream, spanned)
     yield "all_reduce_into_head", 1.0, reduction
     yield "head_norm", 1.0, norm(model, part)
-    head_bytes = part.vocabulary * model.hidden * most(work.weight_bits, HIGH_BITS) / 8.0
+    head_bytes = part.vocabulary * model.hidden * part.at("tables").weight
     yield (
         "head",
         1.0,

@@ -30,6 +30,7 @@ from accelmodel.laws.numeric import Array, Number, has_axes
 from accelmodel.laws.types import ALGORITHMS, BOUNDS, COLLECTIVE, DETAIL, TOTALS, Operator, Policy
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
+from accelmodel.specs.precision import settled
 from accelmodel.specs.workload import Workload
 from accelmodel.units import show
 
@@ -158,7 +159,7 @@ def prepare(model: LanguageModel, cluster: Cluster, work: Workload) -> Inputs:
     over_work = axes_of(varying, {})
     axes = Axes(over_work, axes_of([*chip.values(), cluster.device.hbm.capacity], over_work))
     operators = table_array(table, axes.workload)
-    return Inputs(model, cluster, work, table, axes, operators, machine_array(chip, axes), needed, fits)
+    return Inputs(model, cluster, settled(model, work), table, axes, operators, machine_array(chip, axes), needed, fits)
 
 
 def totals(inputs: Inputs, technique: str | Technique = "none") -> xr.Dataset:

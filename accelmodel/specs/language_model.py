@@ -12,6 +12,7 @@ from accelmodel.errors import unknown
 from accelmodel.laws.numeric import Number
 from accelmodel.specs.base import CONFIG, Spec
 from accelmodel.specs.layer_kinds import MIXERS, MLPS, Dense, Experts, Grouped, Latent, Mixer, Mlp
+from accelmodel.specs.precision import Precision
 from accelmodel.specs.quantities import (
     Count,
     CountOrNone,
@@ -42,6 +43,8 @@ class LanguageModel(Spec):
         Whether attention and mlp of a layer work on the same input, side by side, and are summed together.
     attention, mlp
         Kinds of layers with sizes of their own (``specs.layer_kinds``), where those above do not tell them.
+    precision
+        Bits of weights by class, of activations and of the KV cache, as its files state them (``Precision``).
     other_parameters
         Parameters beside these layers that lie in memory, such as a vision tower [1].
     published_parameters
@@ -89,6 +92,7 @@ class LanguageModel(Spec):
     qk_nope_dim: CountOrNone = 0.0
     v_head_dim: CountOrNone = 0.0
     parallel: bool = False
+    precision: Precision = Precision()
     attention: tuple[Mixer, ...] = field(default=(), metadata={"parts": MIXERS})
     mlp: tuple[Mlp, ...] = field(default=(), metadata={"parts": MLPS})
     other_parameters: Annotated[Number, Quantity(ge=0.0, le=1e15)] = 0.0

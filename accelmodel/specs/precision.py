@@ -1,0 +1,101 @@
+"""At which precision a model's numbers lie in memory, class by class, as its files state it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from pydantic.dataclasses import dataclass
+
+from accelmodel.laws.numeric import Number, has_axes, most
+from accelmodel.specs.base import CONFIG, Section
+from accelmodel.specs.quantities import Quantity
+from accelmodel.specs.workload import Workload
+
+if TYPE_CHECKING:
+    from accelmodel.specs.language_model import LanguageModel
+
+Bits = Annotated[Number, Quantity("1", ge=1.0, le=64.0)]
+BitsOrNone = Annotated[Number, Quantity("1", ge=0.0, le=64.0)]
+#: tables of embeddings, the head and what routes tokens stay at this precision unless a file says otherwise [bit]
+HIGH = 16.0
+#: classes of weights
+CLASSES = ("attention", "mlp", "experts", "shared_experts", "router", "tables")
+
+
+@dataclass(frozen=True, config=CONFIG)
+class Precision(Section):
+    """Bits that a number takes in memory, scales and zeros included, by what it belongs to [bit].
+
+    A class that is 0 has the bits of ``weights``, the router and the tables of embeddings and head 16.  ``format`` says
+    how they are written: bf16, fp8, int8, mxfp4, nvfp4, int4 ….
+    """
+
+    weights: Bits = 16.0
+    attention: BitsOrNone = 0.0
+    mlp: BitsOrNone = 0.0
+    experts: BitsOrNone = 0.0
+    shared_experts: BitsOrNone = 0.0
+    router: BitsOrNone = 0.0
+    tables: BitsOrNone = 0.0
+    activations: Bits = 16.0
+    kv: Bits = 16.0
+    format: str = ""
+
+
+def _asked(bits: Number) -> bool:
+    """Whether a workload says a precision; 0 leaves it to the model's file."""
+    return bool(has_axes(bits) or np.any(np.asarray(bits) > 0.0))
+
+
+def weight_bits(model: LanguageModel, work: Workload, of: str) -> Number:
+    """Return the bits of a class of weights: those of the workload, else those of the model's file [bit].
+
+    Examples
+    --------
+    >>> from accelmodel.specs.load import load
+    >>> weight_bits(load("model", "llama-3-8b"), Workload("decode", 1, 128, weight_bits=4.0), "tables")
+    16.0
+    """
+    if _asked(work.weight_bits):
+        return most(work.weight_bits, HIGH) if of == "tables" else work.weight_bits
+    own: Number = getattr(model.precision, of)
+    if has_axes(own) or own:
+        return own
+    return HIGH if of in ("router", "tables") else model.precision.weights
+
+
+def activation_bits(model: LanguageModel, work: Workload, of: str) -> Number:
+    """Return the bits that a class works at; where its weights are as wide as the widest, so is its work [bit]."""
+    if _asked(work.activation_bits):
+        return work.activation_bits
+    if _asked(work.weight_bits):
+        return HIGH
+    return most(model.precision.activations, HIGH) if _wide(model, of) else model.precision.activations
+
+
+def _wide(model: LanguageModel, of: str) -> bool:
+    """Whether a class is left out of a model's quantisation."""
+    own = getattr(model.precision, of) or (HIGH if of in ("router", "tables") else 0.0)
+    return bool(own >= HIGH)
+
+
+def kv_bits(model: LanguageModel, work: Workload) -> Number:
+    """Return the bits of the KV cache: those of the workload, else those of the model's file [bit]."""
+    return work.kv_bits if _asked(work.kv_bits) else model.precision.kv
+
+
+def settled(model: LanguageModel, work: Workload) -> Workload:
+    """Return the workload with the main precisions of the model's file where it says none.
+
+    For telling and for intervals; classes of weights may differ from it (``weight_bits``).
+    """
+    main = work.weight_bits if _asked(work.weight_bits) else model.precision.weights
+    active = HIGH if _asked(work.weight_bits) else model.precision.activations
+    return replace(
+        work,
+        weight_bits=main,
+        activation_bits=work.activation_bits if _asked(work.activation_bits) else active,
+        kv_bits=kv_bits(model, work),
+    )
