@@ -166,7 +166,7 @@ def latent(kind: Latent, model: LanguageModel, work: Workload, part: Shard) -> I
     yield "query_projection", matmul(part.tokens, heads.query * heads.key, query_input, part)
     rotated = part.tokens * (heads.query * rope + rank + rope)
     yield "rotary_and_cache", pointwise(rotated, ROTARY_OPS, STREAM, part.kv)
-    if kind.top_k:
+    if kind.top_k and not kind.shared_index:
         yield from _indexer(kind, model, work, part)
     keys, cache = mean_keys(work, kind.top_k), _latent_cache(kind, work, part)
     if work.phase == "decode" or kind.top_k:

@@ -46,7 +46,8 @@ def kv_bytes_per_token(model: LanguageModel, kv_bits: Number = 16.0) -> Number:
 
 def _index_bytes(kind: Mixer) -> Number:
     """Return bytes that an indexer keeps of a token [B]."""
-    return kind.index_dim * INDEX_BITS / 8.0 if isinstance(kind, Latent) and kind.top_k else 0.0
+    own = isinstance(kind, Latent) and kind.top_k and not kind.shared_index
+    return kind.index_dim * INDEX_BITS / 8.0 if own else 0.0
 
 
 def state_elements(kind: Mixer) -> tuple[Number, Number]:

@@ -46,7 +46,9 @@ class LanguageModel(Spec):
     precision
         Bits of weights by class, of activations and of the KV cache, as its files state them (``Precision``).
     other_parameters
-        Parameters beside these layers that lie in memory, such as a vision tower [1].
+        Parameters of the model beside these layers, such as embeddings of each layer [1].
+    tower_parameters
+        Parameters of a vision or audio tower, which lie in memory and are not counted as the model's [1].
     published_parameters
         As its makers count them [1]; nothing is computed from it.
 
@@ -96,6 +98,7 @@ class LanguageModel(Spec):
     attention: tuple[Mixer, ...] = field(default=(), metadata={"parts": MIXERS})
     mlp: tuple[Mlp, ...] = field(default=(), metadata={"parts": MLPS})
     other_parameters: Annotated[Number, Quantity(ge=0.0, le=1e15)] = 0.0
+    tower_parameters: Annotated[Number, Quantity(ge=0.0, le=1e15)] = 0.0
     published_parameters: Annotated[Number, Quantity(ge=0.0, le=1e15)] = 0.0
 
     def __post_init__(self) -> None:
@@ -113,9 +116,10 @@ class LanguageModel(Spec):
                 if getattr(self, part) and not getattr(self, name):
                     raise ValueError(f"{part} {getattr(self, part):g} needs {name}; give it")
         for part in ("attention", "mlp"):
-            told = sum(float(np.max(np.asarray(kind.layers))) for kind in getattr(self, part))
-            if told > np.max(np.asarray(self.layers)):
-                raise ValueError(f"[[{part}]] tells of {told:g} layers, and the model has {self.layers:g}")
+            # a layer may have two kinds side by side, so that only each kind has a limit
+            for kind in getattr(self, part):
+                if np.any(np.asarray(kind.layers) > np.asarray(self.layers)):
+                    raise ValueError(f"[[{part}]] tells of {kind.layers:g} layers, and the model has {self.layers:g}")
         if self.attention and (self.window_layers or self.kv_lora_rank):
             raise ValueError("window_layers and kv_lora_rank tell what [[attention]] tells too; leave them out")
         if self.mlp and self.experts:

@@ -40,7 +40,8 @@ class Grouped(Part):
     ``window`` is the reach of a query [token], 0 for all; of kind ``chunked`` it sees its own chunk of as many tokens.
     ``value_dim`` 0 is ``head_dim``.  Layers with ``shared_kv`` read the cache of another layer and have none, layers
     where ``keys_are_values`` have no projection of values; layers of ``cross_tokens`` attend to as many tokens of a
-    second sequence.
+    second sequence.  ``whole_norm`` says that norms of queries and keys span all heads, ``head_gate`` that a number a
+    head gates its output.
     """
 
     heads: Count
@@ -51,8 +52,10 @@ class Grouped(Part):
     qkv_bias: bool = False
     output_bias: bool = False
     qk_norm: bool = False
+    whole_norm: bool = False
     sinks: bool = False
     output_gate: bool = False
+    head_gate: bool = False
     keys_are_values: bool = False
     shared_kv: bool = False
     cross_tokens: CountOrNone = 0.0
@@ -73,7 +76,7 @@ class Latent(Part):
     """Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434, section 2.1).
 
     With ``top_k`` an indexer of ``index_heads`` heads of ``index_dim`` picks as many keys for each query
-    (DeepSeek-V3.2, sparse attention).
+    (DeepSeek-V3.2, sparse attention); with ``shared_index`` the keys that the indexer of a layer before has picked.
     """
 
     heads: Count
@@ -87,6 +90,7 @@ class Latent(Part):
     top_k: CountOrNone = 0.0
     index_heads: CountOrNone = 0.0
     index_dim: CountOrNone = 0.0
+    shared_index: bool = False
 
     def __post_init__(self) -> None:
         _needs(self, {"sparse": ("top_k", "index_heads", "index_dim")})

@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, overload
 
 from accelmodel.errors import SpecError, brief, unknown
-from accelmodel.specs import facts, huggingface
+from accelmodel.specs import facts
 from accelmodel.specs.base import Residual, Spec, field_units, need_spec, part_tables, value_of
 from accelmodel.specs.build import build
 from accelmodel.specs.cloud import Engine, Instance, KernelLibrary
 from accelmodel.specs.derive import DERIVE
 from accelmodel.specs.facts import Fact
 from accelmodel.specs.find import FOLDERS, available, calibrated_path, is_shipped, path_of
+from accelmodel.specs.huggingface.read import read_config
 from accelmodel.specs.hardware import BillOfMaterials, Device, Link, Process, Storage
 from accelmodel.specs.inherit import inherit, origins, refused
 from accelmodel.specs.language_model import LanguageModel
@@ -116,11 +117,13 @@ def _residuals(path: Path) -> tuple[Residual, ...]:
 
 
 def _from_huggingface(path: Path) -> LanguageModel:
-    values, digest = huggingface.read_config(path)
-    sourced = {name: Fact(value, "1", "given", "user", str(path)) for name, value in values.items()}
-    return build(
-        LanguageModel, {**values, "name": path.parent.name or path.stem, "facts": sourced, "digest": digest}, str(path)
-    )
+    found = read_config(path)
+    lists = part_tables(LanguageModel)
+    sourced = {
+        name: Fact(value, "1", "given", "user", str(path)) for name, value in found.values.items() if name not in lists
+    }
+    about = {"name": found.name, "facts": sourced, "digest": found.digest, "notes": found.notes}
+    return build(LanguageModel, {**found.values, **about}, str(path))
 
 
 @overload

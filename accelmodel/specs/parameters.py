@@ -40,7 +40,10 @@ def _grouped(kind: Grouped, hidden: Number) -> Number:
         kv = kind.kv_heads * (kind.head_dim + (0.0 if kind.keys_are_values else value))
     matrices = hidden * (query + gate + kv) + kind.heads * value * hidden
     biases = kind.qkv_bias * (query + kv) + kind.output_bias * hidden
-    return matrices + biases + kind.qk_norm * 2.0 * kind.head_dim + kind.sinks * kind.heads
+    norms = kind.qk_norm * 2.0 * kind.head_dim
+    if kind.whole_norm:
+        norms = query + kind.kv_heads * kind.head_dim
+    return matrices + biases + norms + kind.sinks * kind.heads + kind.head_gate * hidden * kind.heads
 
 
 def _latent(kind: Latent, hidden: Number) -> Number:
@@ -56,7 +59,7 @@ def _latent(kind: Latent, hidden: Number) -> Number:
     output = kind.heads * kind.v_head_dim * hidden
     biases = kind.qkv_bias * (rank + latent + rope) + kind.output_bias * hidden
     index: Number = 0.0
-    if kind.top_k:
+    if kind.top_k and not kind.shared_index:
         index = kind.index_heads * kind.index_dim * (rank or hidden) + hidden * (kind.index_dim + kind.index_heads)
         index = index + 2.0 * kind.index_dim
     return queries + down + up + output + biases + index

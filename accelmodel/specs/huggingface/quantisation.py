@@ -7,12 +7,13 @@ Formats differ in how they name what is left as it was: module names, patterns w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatch
+from fnmatch import translate
 from typing import Any
 
 from accelmodel.errors import SpecError, brief, unknown
+from accelmodel.specs.huggingface.modules import Module
 from accelmodel.specs.precision import HIGH
 
 
@@ -25,8 +26,6 @@ class Format:
     word: str
 
 
-#: a module of a layer: class of weights, name behind ``model.layers.N.``, parameters
-Module = tuple[str, str, float]
 #: bits of a scale of fp8 blocks, of groups of integers, of mxfp4 and nvfp4
 _SCALE = {"block": 32.0, "int": 16.0, "mxfp4": 8.0, "nvfp4": 8.0}
 _FP8 = Format(8.0, 8.0, "fp8")
@@ -90,13 +89,18 @@ class Quantisation:
         """Return formats of what is listed module by module."""
         found: dict[Format, list[str]] = {}
         for name, entry in layers.items():
+            if not isinstance(entry, Mapping):
+                raise self.fail(f"quantized_layers.{name}", f"{brief(entry)} is not an object")
             found.setdefault(self.algorithm(entry.get("quant_algo")), []).append(name)
         return [(form, names) for form, names in found.items()]
 
     def _groups(self) -> list[tuple[Format, list[str] | None]]:
         """Return formats of compressed-tensors' groups."""
         found: list[tuple[Format, list[str] | None]] = []
-        for name, group in self.content["config_groups"].items():
+        groups = self.content["config_groups"]
+        if not isinstance(groups, Mapping) or not all(isinstance(group, Mapping) for group in groups.values()):
+            raise self.fail("config_groups", f"{brief(groups)} is not an object of objects")
+        for name, group in groups.items():
             weights, inputs = group.get("weights"), group.get("input_activations")
             if not isinstance(weights, dict):
                 raise self.fail(f"config_groups.{name}.weights", "is missing; add num_bits and type")
@@ -192,11 +196,13 @@ _METHODS = {
     "gptq": _grouped_int,
     "mxfp4": _mxfp4,
     "bitsandbytes": _bitsandbytes,
+    "auto-round": _grouped_int,
+    "intel/auto-round": _grouped_int,
 }
 
 #: what other checkpoints call the parts of a layer → the names of ``modules``
 _NAMES = (
-    (r"^(model\.language_model|language_model\.model|language_model|backbone|transformer|model)\.(?=layers|h\b)", ""),
+    (r"^(model\.language_model|language_model\.model|language_model|backbone|transformer|model)\.(?=layers|h\b|lm_head|embed)", ""),
     (r"\b(block_sparse_moe|feed_forward|ffn)\b", "mlp"),
     (r"\b(attn|attention|linear_attn|self_attention|mamba|conv)\b", "self_attn"),
     (r"\bmixer\.(?=(in|out|q|k|v|o)_proj)", "self_attn."),
@@ -212,98 +218,101 @@ def _canonical(name: str) -> str:
     return name
 
 
-def _names(pattern: str, module: str) -> bool:
-    """Whether a pattern of a file names a module, or something that it is part of."""
-    if pattern.startswith("re:"):
-        expression = pattern[3:]
-        return any(re.match(expression, text) for text in (f"model.{module}.weight", f"model.{module}", module))
-    short = _canonical(pattern)
-    if "*" in short:
-        whole = short if short.startswith("*") else f"*{short}"
-        return fnmatch(module, whole) or fnmatch(module, f"{whole}.*")
-    return module == short or module.startswith(f"{short}.") or f".{short}." in f".{module}."
-
-
-def _sorted_out(patterns: Iterable[str]) -> Iterator[tuple[str, bool]]:
-    """Yield patterns, and whether each is the plain name of a module of one layer, which is looked up quicker."""
-    for pattern in patterns:
-        yield (
-            pattern,
-            not pattern.startswith("re:") and "*" not in pattern and bool(re.search(r"\blayers\.\d", pattern)),
-        )
-
-
 class _Matcher:
     """Names and patterns of a file; long lists of plain names are sets."""
 
-    def __init__(self, patterns: Iterable[str]) -> None:
-        parts = list(_sorted_out(patterns))
-        self.plain = {_canonical(pattern) for pattern, plain in parts if plain}
+    def __init__(self, asked: Quantisation, patterns: Iterable[str]) -> None:
+        self.plain: set[str] = set()
+        self.words: list[str] = []
+        self.patterns: list[re.Pattern[str]] = []
+        for pattern in patterns:
+            short = _canonical(pattern)
+            if pattern.startswith("re:"):
+                self.patterns.append(self._compiled(asked, pattern))
+            elif "*" in pattern:
+                whole = short if short.startswith("*") else f"*{short}"
+                self.patterns.append(re.compile(translate(whole) + "|" + translate(f"{whole}.*")))
+            elif re.search(r"\blayers\.\d", pattern):
+                self.plain.add(short)
+            else:
+                self.words.append(f".{short}.")
         self.parents = {name.rpartition(".experts.")[0] + ".experts" for name in self.plain if ".experts." in name}
-        self.others = [pattern for pattern, plain in parts if not plain]
+
+    @staticmethod
+    def _compiled(asked: Quantisation, pattern: str) -> re.Pattern[str]:
+        try:
+            return re.compile(pattern[3:])
+        except re.error:
+            raise asked.fail("ignore", f"{brief(pattern)} is no regular expression; correct it") from None
 
     def names(self, module: str) -> bool:
+        """Whether a name of the file stands for a module, or for something that it is part of."""
         parts = module.split(".")
-        if any(".".join(parts[:end]) in self.plain for end in range(2, len(parts) + 1)):
+        if any(".".join(parts[:end]) in self.plain for end in range(2, len(parts) + 1)) or module in self.parents:
             return True
-        return module in self.parents or any(_names(pattern, module) for pattern in self.others)
+        if any(word in f".{module}." for word in self.words):
+            return True
+        texts = (f"model.{module}.weight", f"model.{module}", module)
+        return any(pattern.match(text) for pattern in self.patterns for text in texts)
 
 
-def stated(
-    asked: list[Quantisation], layers: Iterable[list[Module]], tables: float = 0.0, dtype: str = "bf16"
-) -> dict[str, Any]:
-    """Return the fields of ``Precision`` that the files of a checkpoint state.
+@dataclass(frozen=True)
+class Stated:
+    """The precision of a checkpoint: fields of a model, and what its matrices take in all [1], [B]."""
+
+    fields: dict[str, Any]
+    parameters: float
+    bytes: float
+    quantised: bool
+
+
+def stated(asked: list[Quantisation], modules: Iterable[Module]) -> Stated:
+    """Return the precision that the files of a checkpoint state.
 
     Parameters
     ----------
     asked : list of Quantisation
-        What ``quantization_config`` and ``hf_quant_config.json`` say, the latter first; empty where nothing is quantised.
-    layers : iterable of list of Module
-        Modules of each layer in turn.
-    tables : float
-        Parameters of the tables of embeddings and head [1].
-    dtype : str
-        Word for what is not quantised.
-
-    Returns
-    -------
-    dict
-        Dotted names below ``precision`` → value.
+        What ``hf_quant_config.json`` and ``quantization_config`` say; empty where nothing is quantised.
+    modules : iterable of Module
+        Matrices of the model.
 
     Raises
     ------
     SpecError
         If a method or a word is not known: a precision is never guessed.
     """
-    formats = next((found for each in asked if (found := each.formats())), [])
-    kv = next((bits for each in asked if (bits := each.kv()) is not None), HIGH)
-    if not formats:
-        return {"precision.format": dtype, "precision.kv": kv}
-    left = _Matcher(name for each in asked for name in each.left_out())
-    choices = [(form, None if names is None else _Matcher(names)) for form, names in formats]
+    formats, source = next(((found, each) for each in asked if (found := each.formats())), ([], None))
+    left = [_Matcher(each, each.left_out()) for each in asked]
+    choices = [(form, None if names is None or source is None else _Matcher(source, names)) for form, names in formats]
     sums: dict[str, list[float]] = {}
     main: dict[Format, float] = {}
-    for place, modules in enumerate(layers):
-        for of, name, size in modules:
-            module = f"layers.{place}.{name}"
-            form = (
-                None
-                if left.names(module)
-                else next((form for form, names in choices if names is None or names.names(module)), None)
-            )
-            total = sums.setdefault(of, [0.0, 0.0])
-            total[0] += size
-            total[1] += size * (form.weights if form else HIGH)
-            if form:
-                main[form] = main.get(form, 0.0) + size
-    if not main:
-        return {"precision.format": dtype, "precision.kv": kv}
-    first = max(main, key=lambda form: main[form])
-    found = {f"precision.{of}": bits / size for of, (size, bits) in sums.items() if size}
-    return {
-        **found,
-        "precision.weights": first.weights,
-        "precision.activations": first.activations,
-        "precision.format": first.word,
-        "precision.kv": kv,
-    }
+    for of, name, size in modules:
+        form = None
+        if not any(each.names(name) for each in left):
+            form = _chosen(choices, of, name)
+        total = sums.setdefault(of, [0.0, 0.0])
+        total[0] += size
+        total[1] += size * (form.weights if form else HIGH)
+        if form:
+            main[form] = main.get(form, 0.0) + size
+    kv = next((bits for each in asked if (bits := each.kv()) is not None), HIGH)
+    fields: dict[str, Any] = {} if kv == HIGH else {"precision.kv": kv}
+    if main:
+        first = max(main, key=lambda form: main[form])
+        fields |= {f"precision.{of}": bits / size for of, (size, bits) in sums.items() if size}
+        fields |= {"precision.weights": first.weights, "precision.activations": first.activations}
+        fields["precision.format"] = first.word
+    sizes, bits = (sum(total[place] for total in sums.values()) for place in (0, 1))
+    return Stated(fields, sizes, bits / 8.0, bool(main))
+
+
+#: classes that stay as they were unless a file names them
+_KEPT = ("router", "tables")
+
+
+def _chosen(choices: list[tuple[Format, _Matcher | None]], of: str, name: str) -> Format | None:
+    """Return the format of a module: the first that names it, or the one that is everyone's."""
+    for form, names in choices:
+        if (names is None and of not in _KEPT) or (names is not None and names.names(name)):
+            return form
+    return None
