@@ -46,8 +46,9 @@ def kv_bytes_per_token(model: LanguageModel, kv_bits: Number = 16.0) -> Number:
 
 def _index_bytes(kind: Mixer) -> Number:
     """Return bytes that an indexer keeps of a token [B]."""
-    own = isinstance(kind, Latent) and kind.top_k and not kind.shared_index
-    return kind.index_dim * INDEX_BITS / 8.0 if own else 0.0
+    if not isinstance(kind, Latent) or not kind.top_k or kind.shared_index:
+        return 0.0
+    return kind.index_dim * INDEX_BITS / 8.0
 
 
 def state_elements(kind: Mixer) -> tuple[Number, Number]:
@@ -162,7 +163,7 @@ def weight_bytes(model: LanguageModel, work: Workload) -> Number:
     narrow = layer_weights(model, whole, part) + tables * part.at("tables").weight
     ones = replace(part, classes=dict.fromkeys(part.classes, (8.0, 8.0)))
     matrices = layer_weights(model, whole, ones.at("attention")) + tables
-    return narrow + (parameters(model) - matrices) * STREAM
+    return narrow + (parameters(model) + model.tower_parameters - matrices) * STREAM
 
 
 def layer_weights(model: LanguageModel, work: Workload, part: Shard) -> Number:

@@ -23,6 +23,7 @@ from accelmodel.specs.given import workload
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import load
+from accelmodel.specs.precision import told
 from accelmodel.specs.quantities import Values, labelled
 from accelmodel.specs.workload import Cut
 from accelmodel.units import label
@@ -157,7 +158,7 @@ def serve(
         **about,
         **of_technique(chosen("none")),
         "degrees": json.dumps({**dict.fromkeys(DEGREES, 1.0), **_given(cut, DEGREES)}),
-        "bits": json.dumps({**dict.fromkeys(BITS, 16.0), **_given(cut, BITS)}),
+        "bits": json.dumps({**told([spec], {}), **_given(cut, BITS)}),
         "cut": json.dumps(_given(cut, tuple(cut))),
         name: str(json_value(values)),
     }

@@ -23,8 +23,8 @@ from accelmodel.specs.cloud import Engine, Instance, KernelLibrary
 from accelmodel.specs.derive import DERIVE
 from accelmodel.specs.facts import Fact
 from accelmodel.specs.find import FOLDERS, available, calibrated_path, is_shipped, path_of
-from accelmodel.specs.huggingface.read import read_config
 from accelmodel.specs.hardware import BillOfMaterials, Device, Link, Process, Storage
+from accelmodel.specs.huggingface.read import read_config
 from accelmodel.specs.inherit import inherit, origins, refused
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.parts import read_parts

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic.dataclasses import dataclass
@@ -42,6 +43,30 @@ class Precision(Section):
     activations: Bits = 16.0
     kv: Bits = 16.0
     format: str = ""
+
+
+#: precision of a workload → what the model's file says of it
+OWN = {"weight_bits": "weights", "activation_bits": "activations", "kv_bits": "kv"}
+
+
+def told(models: Sequence[LanguageModel], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the precisions behind an answer: those given, else what the models' files say, a list where they differ.
+
+    Examples
+    --------
+    >>> from accelmodel.specs.load import load
+    >>> told([load("model", "llama-3-8b")], {"kv_bits": 8.0})
+    {'weight_bits': 16.0, 'activation_bits': 16.0, 'kv_bits': 8.0}
+    """
+    found: dict[str, Any] = {}
+    for name, field in OWN.items():
+        if _asked(given.get(name, 0.0)):
+            found[name] = given[name]
+            continue
+        wide = name == "activation_bits" and _asked(given.get("weight_bits", 0.0))
+        own = [HIGH if wide else getattr(model.precision, field) for model in models]
+        found[name] = own[0] if all(bits == own[0] for bits in own) else own
+    return found
 
 
 def _asked(bits: Number) -> bool:

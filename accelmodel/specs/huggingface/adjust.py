@@ -86,8 +86,6 @@ def persimmon(keys: Keys) -> dict[str, Any]:
     return {"qk_norm": keys.flag("qk_layernorm", True)}
 
 
-
-
 def gemma4(keys: Keys) -> dict[str, Any]:
     """Gemma 4: three more norms in layers with experts."""
     return {"norms_per_layer": 7.0 if keys.flag("enable_moe_block") else 4.0}
@@ -107,8 +105,6 @@ def internlm(keys: Keys) -> dict[str, Any]:
     """InternLM: one key for all biases of attention; the first generation has them by default."""
     bias = keys.flag("bias", keys.text("model_type") == "internlm")
     return {"qkv_bias": bias, "output_bias": bias}
-
-
 
 
 def step3p5(keys: Keys) -> dict[str, Any]:

@@ -9,13 +9,13 @@ from dataclasses import replace
 from accelmodel.errors import SpecError, unknown
 from accelmodel.specs.huggingface.keys import Keys
 from accelmodel.specs.huggingface.layers import (
-    WORDS,
     Layers,
     Traits,
     dense,
     experts,
     grouped,
     latent_kinds,
+    listed_words,
     perceptrons,
 )
 from accelmodel.specs.layer_kinds import Convolution, Dense, Linear, Part, Recurrent, StateSpace
@@ -34,17 +34,8 @@ def gated_delta(keys: Keys, traits: Traits, layers: int) -> Layers:
     )
     gated = {**traits, "output_gate": keys.flag("attn_output_gate", True)}
     every = keys.whole("full_attention_interval", 4)
-    words = words_of(keys, layers) or ["linear" if (place + 1) % every else "full" for place in range(layers)]
+    words = listed_words(keys, layers) or ["linear" if (place + 1) % every else "full" for place in range(layers)]
     return chosen(keys, {"linear": linear, "full": grouped(keys, gated)}, words)
-
-
-def words_of(keys: Keys, layers: int) -> list[str]:
-    """Return the kinds of layers that a file lists, empty where it lists none."""
-    listed = keys.items("layer_types", str, layers)
-    for word in listed:
-        if word not in WORDS:
-            raise keys.fail("layer_types", str(unknown("kind of layer", word, WORDS)))
-    return [WORDS[word] for word in listed]
 
 
 def chosen(keys: Keys, kinds: dict[str, Part], words: list[str]) -> Layers:
@@ -66,7 +57,7 @@ def kimi_delta(keys: Keys, traits: Traits, layers: int) -> Layers:
     if table.flag("use_full_rank_gate"):
         raise table.fail("use_full_rank_gate", "is not modelled")
     linear = Linear("linear", 1.0, heads, heads, width, width, taps, decay_rank=width, gate_rank=width)
-    words = words_of(keys, layers)
+    words = listed_words(keys, layers)
     if not words:
         full = set(table.items("full_attn_layers", int))
         delta = set(table.items("kda_layers", int))
@@ -87,7 +78,7 @@ def lightning(keys: Keys, traits: Traits, layers: int) -> Layers:
         "linear", 1.0, full.heads, full.heads, full.head_dim, full.head_dim, decay=0.0, delta=False
     )  # fmt: skip
     codes = keys.items("attn_type_list", int, layers)
-    words = words_of(keys, layers) or [("linear", "full")[code == 1] for code in codes]
+    words = listed_words(keys, layers) or [("linear", "full")[code == 1] for code in codes]
     if not words:
         words = ["full" if place % 2 else "linear" for place in range(layers)]
     keys.get("block_size")
@@ -167,7 +158,7 @@ def granite_hybrid(keys: Keys, traits: Traits, layers: int) -> Layers:
     keys.get("mamba_conv_bias")
     space = mamba2(keys, MAMBA, inner)
     indices = set(keys.items("attn_layer_indices", int))
-    words = words_of(keys, layers)
+    words = listed_words(keys, layers)
     if not words:
         words = ["full" if place in indices else "linear" for place in range(layers)]
     return chosen(keys, {"linear": space, "full": grouped(keys, traits)}, words)
@@ -188,6 +179,7 @@ def mamba1(keys: Keys, names: tuple[str, ...]) -> StateSpace:
     state, taps, expand, rank, bias = names
     hidden = keys.whole("hidden_size")
     given = keys.get(rank)
+    keys.get(expand)
     steps = math.ceil(hidden / 16) if given in (None, "auto") else keys.whole(rank)
     inner = keys.whole("intermediate_size", 0, low=0) if rank == "time_step_rank" else 0
     return StateSpace(
@@ -237,10 +229,12 @@ def pure_mamba(keys: Keys, traits: Traits, layers: int) -> Layers:
 
 def pure_mamba2(keys: Keys, traits: Traits, layers: int) -> Layers:
     """Mamba-2: one part a layer, and no other."""
-    for key in ("use_conv_bias", "time_step_rank", "intermediate_size"):
+    for key in ("use_conv_bias", "time_step_rank", "intermediate_size", "head_dim"):
         keys.get(key)
     inner = keys.whole("expand") * keys.whole("hidden_size")
-    return [[mamba2(keys, ("num_heads", "head_dim", "state_size", "n_groups", "conv_kernel", "use_bias"), inner)]] * layers
+    return [
+        [mamba2(keys, ("num_heads", "head_dim", "state_size", "n_groups", "conv_kernel", "use_bias"), inner)]
+    ] * layers
 
 
 def convolutions(keys: Keys, traits: Traits, layers: int) -> Layers:
@@ -250,7 +244,7 @@ def convolutions(keys: Keys, traits: Traits, layers: int) -> Layers:
         "convolution", 1.0, hidden, float(keys.whole("conv_L_cache")), keys.flag("conv_bias")
     )  # fmt: skip
     full = set(keys.items("full_attn_idxs", int))
-    words = words_of(keys, layers) or ["full" if place in full else "linear" for place in range(layers)]
+    words = listed_words(keys, layers) or ["full" if place in full else "linear" for place in range(layers)]
     for key in ("conv_dim", "conv_dim_out", "conv_use_xavier_init", "block_dim", "block_use_xavier_init"):
         keys.get(key)
     for key in ("block_mlp_init_scale", "block_out_init_scale", "block_norm_eps", "block_use_swiglu", "num_heads"):
@@ -304,4 +298,3 @@ def refused(reason: str) -> Callable[[Keys, Traits, int], Layers]:
         raise SpecError(f"{keys.path}: {keys.where}model_type: {keys.text('model_type')!r} has {reason}, not modelled")
 
     return refuse
-

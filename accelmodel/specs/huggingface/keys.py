@@ -61,7 +61,29 @@ _ANYWHERE = (
 )  # fmt: skip
 #: words of a name that do
 _WORDS = frozenset(
-    "moe kv mlp ffn act ssm swa cla qk head heads gate sink sinks lru rank conv index indexer topk interleave".split()
+    [
+        "moe",
+        "kv",
+        "mlp",
+        "ffn",
+        "act",
+        "ssm",
+        "swa",
+        "cla",
+        "qk",
+        "head",
+        "heads",
+        "gate",
+        "sink",
+        "sinks",
+        "lru",
+        "rank",
+        "conv",
+        "index",
+        "indexer",
+        "topk",
+        "interleave",
+    ]
 )
 
 
@@ -206,4 +228,6 @@ def _says_nothing(key: str, value: Any) -> bool:
     """Whether a value is null, false, zero, empty, or what the key's absence means."""
     if value is None or value is False or value in (0, "", [], {}) or value == "none":
         return True
-    return key in NEUTRAL and (value == NEUTRAL[key] or (isinstance(value, list) and set(map(str, value)) == {str(NEUTRAL[key])}))
+    return key in NEUTRAL and (
+        value == NEUTRAL[key] or (isinstance(value, list) and set(map(str, value)) == {str(NEUTRAL[key])})
+    )

@@ -8,7 +8,7 @@ from typing import Any
 
 from accelmodel.errors import unknown
 from accelmodel.specs.huggingface.keys import Keys
-from accelmodel.specs.layer_kinds import Dense, Experts, Grouped, Latent, Mixer, Mlp, Part
+from accelmodel.specs.layer_kinds import Dense, Experts, Grouped, Latent, Part
 
 #: parts of each layer in turn
 Layers = list[list[Part]]
@@ -34,19 +34,28 @@ WORDS = {
 _LETTERS = {"L": "window", "G": "full"}
 
 
+def listed_words(keys: Keys, layers: int) -> list[str]:
+    """Return the kinds of layers that a file lists, empty where it lists none."""
+    listed = keys.items("layer_types", str, layers)
+    for word in listed:
+        if word not in WORDS:
+            raise keys.fail("layer_types", str(unknown("kind of layer", word, WORDS)))
+    return [WORDS[word] for word in listed]
+
+
 def layer_words(keys: Keys, window: str, layers: int) -> list[str]:
     """Return the kind of each layer: what the file lists, else what the family does (``Family.window``)."""
-    listed = keys.items("layer_types", str, layers)
+    listed = listed_words(keys, layers)
+    on = keys.get("use_sliding_window")
+    if listed or on is False or keys.given.get(keys.key("sliding_window")) in (None, 0, -1):
+        # windows that are switched off, or that the list has already told
+        for name in ("sliding_window", "max_window_layers", "sliding_window_pattern"):
+            keys.get(name)
     if listed:
-        for word in listed:
-            if word not in WORDS:
-                raise keys.fail("layer_types", str(unknown("kind of layer", word, WORDS)))
-        return [WORDS[word] for word in listed]
-    reach = keys.get("sliding_window")
-    switched_off = not keys.flag("use_sliding_window", window != "last")
-    if window == "none" or switched_off or reach in (None, 0, -1):
-        keys.get("max_window_layers")
-        keys.get("sliding_window_pattern")
+        return listed
+    if window == "none" or not keys.flag("use_sliding_window", window != "last"):
+        return ["full"] * layers
+    if keys.get("sliding_window") in (None, 0, -1):
         return ["full"] * layers
     if window == "all":
         return ["window"] * layers
@@ -88,9 +97,10 @@ def grouped(keys: Keys, traits: Traits, word: str = "full", names: Mapping[str, 
         context = keys.whole("max_position_embeddings", 0, low=0)
         # a window as long as the longest context never bites
         word, sizes["window"] = ("full", 0) if context and reach >= context else (word, reach)
-    own = {name: bool(traits.get(name)) for name in _GROUPED}
+    own: dict[str, Any] = {name: bool(traits.get(name)) for name in _GROUPED}
     own["sinks"] = own["sinks"] or bool(traits.get("attention_sinks"))
-    return Grouped(word, 1.0, **{name: float(size) for name, size in sizes.items()}, **own)
+    own |= {name: float(size) for name, size in sizes.items()}
+    return Grouped(word, 1.0, **own)
 
 
 _GROUPED = ("qkv_bias", "output_bias", "qk_norm", "whole_norm", "sinks", "output_gate", "head_gate")
@@ -124,21 +134,21 @@ def latent_kinds(keys: Keys, traits: Traits, layers: int) -> list[Latent]:
         "v_head_dim": keys.whole("v_head_dim"),
         "q_lora_rank": keys.whole("q_lora_rank", 0, low=0),
     }
-    shape = {name: float(size) for name, size in sizes.items()}
-    biases = {name: bool(traits.get(name)) for name in ("qkv_bias", "output_bias")}
+    shape: dict[str, Any] = {name: float(size) for name, size in sizes.items()}
+    shape |= {name: bool(traits.get(name)) for name in ("qkv_bias", "output_bias")}
     top_k = keys.whole("index_topk", 0, low=0)
     for word in keys.items("layer_types", str, layers):
         if word not in _LATENT_WORDS:
             raise keys.fail("layer_types", str(unknown("kind of layer", word, _LATENT_WORDS)))
     if not top_k:
-        return [Latent("latent", 1.0, **shape, **biases)] * layers
-    index = {
+        return [Latent("latent", 1.0, **shape)] * layers
+    shape |= {
         "top_k": float(top_k),
         "index_heads": float(keys.whole("index_n_heads")),
         "index_dim": float(keys.whole("index_head_dim")),
     }
-    own = Latent("sparse", 1.0, **shape, **biases, **index)
-    follows = Latent("sparse", 1.0, **shape, **biases, **index, shared_index=True)
+    own = Latent("sparse", 1.0, **shape)
+    follows = Latent("sparse", 1.0, **shape, shared_index=True)
     return [follows if shared else own for shared in _shared_indices(keys, layers)]
 
 
@@ -241,9 +251,9 @@ def joined(*lists: Layers) -> Layers:
 
 def counted(layers: Layers, of: tuple[type, ...]) -> tuple[Any, ...]:
     """Return the parts of some types that layers have, those alike as one with their number."""
-    numbers: dict[Mixer | Mlp, int] = {}
+    numbers: dict[Any, int] = {}
     for layer in layers:
         for part in layer:
             if isinstance(part, of):
-                numbers[part] = numbers.get(part, 0) + 1  # type: ignore[index]
+                numbers[part] = numbers.get(part, 0) + 1
     return tuple(replace(part, layers=float(number)) for part, number in numbers.items())

@@ -19,7 +19,7 @@ from accelmodel.specs.precision import HIGH
 
 @dataclass(frozen=True)
 class Format:
-    """How numbers are written: bits of a weight with its scales and zeros, bits that it works at, and the word for it."""
+    """How numbers are written: bits of a weight with scales and zeros, bits that it works at, the word for it."""
 
     weights: float
     activations: float
@@ -92,7 +92,7 @@ class Quantisation:
             if not isinstance(entry, Mapping):
                 raise self.fail(f"quantized_layers.{name}", f"{brief(entry)} is not an object")
             found.setdefault(self.algorithm(entry.get("quant_algo")), []).append(name)
-        return [(form, names) for form, names in found.items()]
+        return list(found.items())
 
     def _groups(self) -> list[tuple[Format, list[str] | None]]:
         """Return formats of compressed-tensors' groups."""
@@ -202,7 +202,10 @@ _METHODS = {
 
 #: what other checkpoints call the parts of a layer → the names of ``modules``
 _NAMES = (
-    (r"^(model\.language_model|language_model\.model|language_model|backbone|transformer|model)\.(?=layers|h\b|lm_head|embed)", ""),
+    (
+        r"^(model\.language_model|language_model\.model|language_model|backbone|transformer|model)\.(?=layers|lm_head|emb)",
+        "",
+    ),
     (r"\b(block_sparse_moe|feed_forward|ffn)\b", "mlp"),
     (r"\b(attn|attention|linear_attn|self_attention|mamba|conv)\b", "self_attn"),
     (r"\bmixer\.(?=(in|out|q|k|v|o)_proj)", "self_attn."),

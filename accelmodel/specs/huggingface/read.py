@@ -13,17 +13,17 @@ from typing import Any
 
 from accelmodel.errors import SpecError, brief
 from accelmodel.specs.huggingface import files
-from accelmodel.specs.huggingface.families import Family
+from accelmodel.specs.huggingface.family import Family
 from accelmodel.specs.huggingface.hybrids import nemotron_words
 from accelmodel.specs.huggingface.keys import SYNONYMS, Keys
 from accelmodel.specs.huggingface.layers import Layers, counted, joined
 from accelmodel.specs.huggingface.modules import modules
 from accelmodel.specs.huggingface.quantisation import Quantisation, Stated, stated
 from accelmodel.specs.huggingface.text import family_of, refuse_strangers, text_part
-from accelmodel.specs.huggingface.towers import towers
+from accelmodel.specs.huggingface.towers import TOWERS, towers
 from accelmodel.specs.language_model import LanguageModel, mixers, perceptrons
 from accelmodel.specs.layer_kinds import MIXERS, Dense, Experts, Grouped, Latent, Mixer, Mlp
-from accelmodel.specs.parameters import mlp_parameters, mixer_parameters, parameters
+from accelmodel.specs.parameters import mixer_parameters, mlp_parameters, parameters
 
 _MAX_LAYERS = 10_000
 #: fields of ``LanguageModel`` that families state
@@ -73,8 +73,10 @@ def read_config(path: Path) -> Reading:
     other = family.other(keys, number)
     if other:
         values["other_parameters"] = other
-    size, notes = towers(around, int(values["hidden"])) if around else (0.0, [])
-    values["tower_parameters"] = size
+    size, notes = towers(content, int(values["hidden"]))
+    keys.used |= TOWERS.keys()
+    if size:
+        values["tower_parameters"] = size
     notes = [note for note in (family.note, *notes, *_defaulted(keys)) if note]
     precision = _precision(path, content, keys, layers, values)
     notes += _unread(keys, around, name)
@@ -202,8 +204,9 @@ def _mlp_fields(working: Iterable[Mlp]) -> dict[str, Any]:
 
 def _defaulted(keys: Keys) -> list[str]:
     """Return a note of the sizes that the file leaves to its class."""
-    sizes = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
-    sizes += () if "kv_lora_rank" in keys.used else ("head_dim",)
+    sizes = ["vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"]
+    if "kv_lora_rank" not in keys.used:
+        sizes.append("head_dim")
     missing = [
         f"{name} {keys.defaults[name]}"
         for name in sizes
@@ -261,16 +264,19 @@ def _beside(path: Path, keys: Keys, values: dict[str, Any], precision: Stated) -
     high = 4.0 if keys.get("torch_dtype") == "float32" or keys.get("dtype") == "float32" else 2.0
     rest = float(parameters(model)) + float(model.tower_parameters) - precision.parameters
     read = precision.bytes * (high / 2.0 if not precision.quantised else 1.0) + rest * high
-    # a model may come with modules that predict further tokens: a layer each, with two tables where they have their own
-    last = mixer_parameters(mixers(model)[-1], model.hidden) + sum(
-        mlp_parameters(kind, model.hidden) for kind in perceptrons(model)[-1:]
-    )
     further = keys.whole("num_nextn_predict_layers", 0, low=0)
-    share = precision.bytes / precision.parameters if precision.parameters else high
-    most = read + further * (float(last) * share + 2.0 * (float(model.hidden) + float(model.vocabulary)) * float(model.hidden) * high)
+    most = read + further * _predictor_bytes(model, precision, high)
     if not read * (1.0 - _TOLERANCE) <= size <= most * (1.0 + _TOLERANCE):
         raise SpecError(
             f"{other}: metadata.total_size is {size:.6g} B and {path.name} was read as {read:.6g} B of weights, "
             f"{abs(size / read - 1.0):.1%} apart; one of them belongs to another model, or the config is not understood"
         )
     return [f"its files hold {size:.6g} B of weights, {size / read - 1.0:+.2%} of what was read"]
+
+
+def _predictor_bytes(model: LanguageModel, precision: Stated, high: float) -> float:
+    """Return the most that a module that predicts a further token takes: a layer, and two tables of its own [B]."""
+    layer = mixer_parameters(mixers(model)[-1], model.hidden)
+    layer = layer + sum(mlp_parameters(kind, model.hidden) for kind in perceptrons(model)[-1:])
+    tables = 2.0 * (model.hidden + model.vocabulary) * model.hidden
+    return float(layer) * precision.bytes / max(precision.parameters, 1.0) + float(tables) * high

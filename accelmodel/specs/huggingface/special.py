@@ -172,12 +172,8 @@ def dbrx_experts(keys: Keys, traits: Traits, layers: int) -> Layers:
     table = keys.table("ffn_config", {"ffn_hidden_size": 3584, "moe_num_experts": 4, "moe_top_k": 1})
     table.get("ffn_act_fn")
     table.get("hidden_size")
-    return [[_dbrx(table)]] * layers
-
-
-def _dbrx(table: Keys) -> Experts:
-    sizes = (table.whole(name) for name in ("moe_num_experts", "moe_top_k", "ffn_hidden_size"))
-    return Experts("experts", 1.0, *(float(size) for size in sizes), gated=True)
+    number, used = float(table.whole("moe_num_experts")), float(table.whole("moe_top_k"))
+    return [[Experts("experts", 1.0, number, used, float(table.whole("ffn_hidden_size")))]] * layers
 
 
 def dbrx_attention(keys: Keys, traits: Traits, layers: int) -> Layers:
@@ -204,12 +200,10 @@ def heads_by_kind(keys: Keys, traits: Traits, layers: int) -> Layers:
     for word in dict.fromkeys(words):
         part = grouped(keys, traits, word, names.get(word))
         if other is not None and word == "window":
-            sizes = {"heads": float(other.whole("num_attention_heads")), "kv_heads": part.kv_heads}
-            sizes["kv_heads"] = float(other.whole("num_attention_groups", int(part.kv_heads)))
-            other.get("attention_type")
-            other.get("head_dim")
-            other.get("true_head_dim")
-            part = replace(part, **sizes)
+            for name in ("attention_type", "head_dim", "true_head_dim"):
+                other.get(name)
+            kv_heads = other.whole("num_attention_groups", round(float(part.kv_heads)))
+            part = replace(part, heads=float(other.whole("num_attention_heads")), kv_heads=float(kv_heads))
         made[word] = part
     return [[made[word]] for word in words]
 
@@ -246,5 +240,3 @@ def ungated_widths(keys: Keys, traits: Traits, layers: int) -> Layers:
     for key in ("alibi", "attn_type", "prefix_lm", "qk_ln", "rope", "rope_impl", "rope_theta", "alibi_bias_max"):
         table.get(key)
     return [[Dense("dense", 1.0, float(width), False, not keys.flag("no_bias", True))]] * layers
-
-

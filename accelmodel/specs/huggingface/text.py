@@ -8,7 +8,8 @@ from typing import Any
 
 from accelmodel.errors import SpecError, brief
 from accelmodel.specs.huggingface.defaults import class_sizes
-from accelmodel.specs.huggingface.families import ATTENTION_BIAS, FAMILIES, Family
+from accelmodel.specs.huggingface.families import FAMILIES
+from accelmodel.specs.huggingface.family import ATTENTION_BIAS, Family
 from accelmodel.specs.huggingface.harmless import HARMLESS
 from accelmodel.specs.huggingface.keys import REMEDY, Keys
 
@@ -108,7 +109,8 @@ def text_part(path: Path, content: dict[str, Any]) -> tuple[Keys | None, dict[st
         if not isinstance(nested, dict):
             raise SpecError(f"{path}: {where}{name}: {brief(nested)} is not allowed; it must be an object")
         whole = inner.get("model_type")
-        outer = {key: inner[key] for key in ("tie_word_embeddings", "quantization_config") if key in inner}
+        passed = ("tie_word_embeddings", "quantization_config")
+        outer: dict[str, Any] = {key: inner[key] for key in passed if key in inner}
         if "model_type" not in nested and isinstance(whole, str):
             outer["model_type"] = _TEXT_OF.get(whole, whole)
         inner, where = {**outer, **nested}, f"{where}{name}."

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from accelmodel.specs.huggingface.keys import Keys
-
 #: objects of a file that describe a tower → what it is
-_TOWERS = {
-    "vision_config": "vision tower",
-    "visual": "vision tower",
-    "vision_tower_config": "vision tower",
-    "audio_config": "audio tower",
+TOWERS = {
+    "vision_config": "a vision tower",
+    "visual": "a vision tower",
+    "vision_tower_config": "a vision tower",
+    "audio_config": "an audio tower",
 }
 #: size of a transformer → keys that towers have for it
 _NAMES = {
@@ -64,19 +62,19 @@ def tower_parameters(table: Mapping[str, Any], outer: int) -> float:
     return float(layers * layer + pixels * hidden + positions * hidden + joint)
 
 
-def towers(around: Keys, outer: int) -> tuple[float, list[str]]:
+def towers(content: Mapping[str, Any], outer: int) -> tuple[float, list[str]]:
     """Return the parameters of all towers of a file, and what to say of them."""
     total, notes = 0.0, []
-    inside = around.given.get("thinker_config")
-    for place in (around.given, inside if isinstance(inside, dict) else {}):
-        for name, what in _TOWERS.items():
+    inside = content.get("thinker_config")
+    for place in (content, inside if isinstance(inside, dict) else {}):
+        for name, what in TOWERS.items():
             table = place.get(name)
             if not isinstance(table, dict) or not table:
                 continue
             count = tower_parameters(table, outer)
             total += count
             if count:
-                notes.append(f"a {what} of about {count / 1e9:.3g} billion parameters lies in memory and is not timed")
+                notes.append(f"{what} of about {count / 1e9:.3g} billion parameters lies in memory and is not timed")
             else:
-                notes.append(f"a {what} stands beside it, whose size {name} does not tell; it is not counted")
+                notes.append(f"{what} stands beside it, whose size {name} does not tell; it is not counted")
     return total, notes
