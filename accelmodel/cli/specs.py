@@ -14,7 +14,7 @@ from accelmodel.errors import SpecError, unknown
 from accelmodel.inference.reading import in_words, reading
 from accelmodel.specs import facts
 from accelmodel.specs.base import value_of
-from accelmodel.specs.find import FOLDERS, is_known, is_path, kind_of, path_of
+from accelmodel.specs.find import FOLDERS, is_known, is_path, kind_of, need_local, path_of
 from accelmodel.specs.hardware import Device
 from accelmodel.specs.inherit import refused
 from accelmodel.specs.language_model import LanguageModel
@@ -86,7 +86,8 @@ def _kind_of(name: str) -> str:
         if name in available(kind):
             return kind
     if is_path(name):
-        found = "model" if name.endswith(".json") else kind_of(Path(name))
+        need_local(name)
+        found = kind_of(Path(name))
         if found in (*TYPES, ARCHITECTURE):
             return str(found)
         facts.read_toml(Path(name))  # says why, where it cannot be read

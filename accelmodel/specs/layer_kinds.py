@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+import numpy as np
 from pydantic.dataclasses import dataclass
 
 from accelmodel.specs.base import CONFIG
@@ -181,6 +182,10 @@ class Experts(Part):
     bias: bool = False
     dense_width: CountOrNone = 0.0
     latent: CountOrNone = 0.0
+
+    def __post_init__(self) -> None:
+        if np.any(np.asarray(self.used) > np.asarray(self.experts)):
+            raise ValueError(f"used {self.used:g} exceeds experts {self.experts:g}")
 
 
 Mixer: TypeAlias = Grouped | Latent | Linear | StateSpace | Recurrent | Convolution

@@ -22,7 +22,7 @@ from accelmodel.specs.build import build
 from accelmodel.specs.cloud import Engine, Instance, KernelLibrary
 from accelmodel.specs.derive import DERIVE
 from accelmodel.specs.facts import Fact
-from accelmodel.specs.find import FOLDERS, available, calibrated_path, is_shipped, path_of
+from accelmodel.specs.find import FOLDERS, available, calibrated_path, is_shipped, model_file, path_of
 from accelmodel.specs.hardware import BillOfMaterials, Device, Link, Process, Storage
 from accelmodel.specs.huggingface.read import read_config
 from accelmodel.specs.inherit import inherit, origins, refused
@@ -178,7 +178,7 @@ def load(kind: str, name: Name, *, fitted: bool = True) -> Any:
         raise unknown("kind of specification", kind, TYPES)
     if isinstance(name, os.PathLike):
         path, name = Path(name), ""
-        path = path / "config.json" if kind == "model" and path.is_dir() else path
+        path = model_file(path) if kind == "model" and path.is_dir() else path
     elif isinstance(name, str):
         path = path_of(kind, name)
     else:

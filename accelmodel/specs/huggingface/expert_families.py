@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from accelmodel.specs.huggingface import adjust, hybrids, special
 from accelmodel.specs.huggingface.family import ATTENTION_BIAS, FOUR_NORMS, NORMED, QKV_BIAS, USE_BIAS, Family
-from accelmodel.specs.huggingface.layers import latents
+from accelmodel.specs.huggingface.layers import latents, perceptrons
 
 _MLA = {
     "q_lora_rank": 1536, "kv_lora_rank": 512, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "v_head_dim": 128,
@@ -27,6 +27,7 @@ _MIMO2 = {
 
 EXPERT: dict[str, Family] = {
     "mistral4": Family(
+        mlps=perceptrons,
         defaults={
             "moe_intermediate_size": 2048,
             "n_shared_experts": 1,
@@ -42,9 +43,12 @@ EXPERT: dict[str, Family] = {
         mixing=latents,
     ),
     "mixtral": Family(
-        defaults={"num_key_value_heads": 8, "num_local_experts": 8, "num_experts_per_tok": 2}, window="all"
+        mlps=perceptrons,
+        defaults={"num_key_value_heads": 8, "num_local_experts": 8, "num_experts_per_tok": 2},
+        window="all",
     ),
     "phimoe": Family(
+        mlps=perceptrons,
         fixed={"norm": "layer"},
         flags={**ATTENTION_BIAS},
         defaults={"num_key_value_heads": 8, "num_local_experts": 16, "num_experts_per_tok": 2},
@@ -52,6 +56,7 @@ EXPERT: dict[str, Family] = {
         other=adjust.head_bias_flag,
     ),
     "qwen2_moe": Family(
+        mlps=perceptrons,
         fixed={"shared_gate": True},
         flags={"qkv_bias": "qkv_bias"},
         defaults={
@@ -64,6 +69,7 @@ EXPERT: dict[str, Family] = {
         window="last",
     ),
     "qwen3_moe": Family(
+        mlps=perceptrons,
         fixed=NORMED,
         flags=ATTENTION_BIAS,
         defaults={"num_experts": 128, "num_experts_per_tok": 8, "moe_intermediate_size": 768},
@@ -71,22 +77,30 @@ EXPERT: dict[str, Family] = {
         ignored=("use_qk_norm", "max_window_layers", "qkv_bias"),
     ),
     "olmoe": Family(
-        fixed={"whole_norm": True}, flags=ATTENTION_BIAS, defaults={"num_experts": 64, "num_experts_per_tok": 8}
+        mlps=perceptrons,
+        fixed={"whole_norm": True},
+        flags=ATTENTION_BIAS,
+        defaults={"num_experts": 64, "num_experts_per_tok": 8},
     ),
-    "deepseek": Family(flags=ATTENTION_BIAS),
+    "deepseek": Family(mlps=perceptrons, flags=ATTENTION_BIAS),
     "deepseek_v2": Family(
+        mlps=perceptrons,
         flags={**ATTENTION_BIAS, "mlp_bias": "mlp_bias"},
         defaults={**_MLA, "n_shared_experts": 2},
         mixing=latents,
     ),
-    "deepseek_v3": Family(fixed={"router_bias": True}, flags=ATTENTION_BIAS, defaults=_DEEPSEEK3, mixing=latents),
+    "deepseek_v3": Family(
+        mlps=perceptrons, fixed={"router_bias": True}, flags=ATTENTION_BIAS, defaults=_DEEPSEEK3, mixing=latents
+    ),
     "deepseek_v32": Family(
+        mlps=perceptrons,
         fixed={"router_bias": True},
         flags=ATTENTION_BIAS,
         defaults={**_DEEPSEEK3, "index_topk": 2048, "index_head_dim": 128, "index_n_heads": 64},
         mixing=latents,
     ),
     "glm4_moe": Family(
+        mlps=perceptrons,
         fixed={"router_bias": True},
         flags={**QKV_BIAS, "qk_norm": "use_qk_norm"},
         defaults={
@@ -98,6 +112,7 @@ EXPERT: dict[str, Family] = {
         },
     ),
     "glm4_moe_lite": Family(
+        mlps=perceptrons,
         fixed={"router_bias": True},
         flags=ATTENTION_BIAS,
         defaults={
@@ -111,6 +126,7 @@ EXPERT: dict[str, Family] = {
         mixing=latents,
     ),
     "glm_moe_dsa": Family(
+        mlps=perceptrons,
         fixed={"router_bias": True},
         flags=ATTENTION_BIAS,
         defaults={
@@ -127,6 +143,7 @@ EXPERT: dict[str, Family] = {
         mixing=latents,
     ),
     "exaone_moe": Family(
+        mlps=perceptrons,
         fixed={**NORMED, "router_bias": True},
         window="pattern",
         defaults={
@@ -142,19 +159,25 @@ EXPERT: dict[str, Family] = {
     "dbrx": Family(
         mixing=special.dbrx_attention, mlps=special.dbrx_experts, ignored=("num_key_value_heads", "learned_pos_emb")
     ),
-    "grok-1": Family(fixed={**FOUR_NORMS}),
+    "grok-1": Family(mlps=perceptrons, fixed={**FOUR_NORMS}),
     "git": Family(
         fixed={**FOUR_NORMS}, mlps=special.residual_experts, ignored=("sliding_window_size", "sliding_window")
     ),
-    "granitemoe": Family(flags=ATTENTION_BIAS, defaults={"num_local_experts": 8, "num_experts_per_tok": 2}),
-    "granitemoeshared": Family(flags=ATTENTION_BIAS, defaults={"num_local_experts": 8, "num_experts_per_tok": 2}),
+    "granitemoe": Family(
+        mlps=perceptrons, flags=ATTENTION_BIAS, defaults={"num_local_experts": 8, "num_experts_per_tok": 2}
+    ),
+    "granitemoeshared": Family(
+        mlps=perceptrons, flags=ATTENTION_BIAS, defaults={"num_local_experts": 8, "num_experts_per_tok": 2}
+    ),
     "minimax_m2": Family(
+        mlps=perceptrons,
         fixed={"router_bias": True},
         defaults={"num_local_experts": 256, "num_experts_per_tok": 8},
         mixing=special.all_listed_full,
         ignored=("use_routing_bias",),
     ),
     "hunyuan": Family(
+        mlps=perceptrons,
         flags={**ATTENTION_BIAS, "mlp_bias": "mlp_bias"},
         mixing=special.shared_pairs,
         tied=True,
@@ -172,6 +195,7 @@ EXPERT: dict[str, Family] = {
         ),
     ),
     "hunyuan_v1_moe": Family(
+        mlps=perceptrons,
         fixed=NORMED,
         flags=ATTENTION_BIAS,
         mixing=special.shared_pairs,
@@ -188,6 +212,7 @@ EXPERT: dict[str, Family] = {
         ),
     ),
     "hy_v3": Family(
+        mlps=perceptrons,
         fixed={**NORMED, "router_bias": True},
         flags={**ATTENTION_BIAS, "mlp_bias": "mlp_bias"},
         defaults={
@@ -199,6 +224,7 @@ EXPERT: dict[str, Family] = {
         },
     ),
     "ernie4_5_moe": Family(
+        mlps=perceptrons,
         fixed={"router_bias": True},
         flags=USE_BIAS,
         defaults={
@@ -228,12 +254,14 @@ EXPERT: dict[str, Family] = {
         note="experts that do nothing are counted as their average share of the chosen ones",
     ),
     "dots1": Family(
+        mlps=perceptrons,
         fixed={**NORMED, "router_bias": True},
         flags=ATTENTION_BIAS,
         window="last",
         defaults={"max_window_layers": 62, "sliding_window": 4096, "use_sliding_window": True},
     ),
     "bailing_moe": Family(
+        mlps=perceptrons,
         flags={
             "qkv_bias": "qkv_bias",
             "output_bias": "use_bias",
@@ -251,6 +279,7 @@ EXPERT: dict[str, Family] = {
         ),
     ),
     "mimo_v2_flash": Family(
+        mlps=perceptrons,
         fixed={
             "router_bias": True,
             "value_dim": True,
@@ -268,6 +297,7 @@ EXPERT: dict[str, Family] = {
         mixing=special.listed_windows,
     ),
     "step3p5": Family(
+        mlps=perceptrons,
         fixed={**NORMED, "router_bias": True},
         flags={**ATTENTION_BIAS, "mlp_bias": "mlp_bias"},
         defaults={
@@ -295,6 +325,7 @@ EXPERT: dict[str, Family] = {
         ),
     ),
     "llama4": Family(
+        mlps=perceptrons,
         flags=ATTENTION_BIAS,
         defaults={
             "num_local_experts": 16,
@@ -309,6 +340,7 @@ EXPERT: dict[str, Family] = {
         ignored=("use_qk_norm", "for_llm_compressor"),
     ),
     "gpt_oss": Family(
+        mlps=perceptrons,
         fixed={"attention_sinks": True, "router_bias": True, "expert_bias": True},
         flags=ATTENTION_BIAS,
         defaults={

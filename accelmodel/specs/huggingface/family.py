@@ -8,7 +8,7 @@ from typing import Any
 
 from accelmodel.specs.huggingface import adjust
 from accelmodel.specs.huggingface.keys import Keys
-from accelmodel.specs.huggingface.layers import Layers, Traits, attentions, perceptrons
+from accelmodel.specs.huggingface.layers import Layers, Traits, attentions, plain
 
 Reader = Callable[[Keys, Traits, int], Layers]
 
@@ -56,7 +56,7 @@ class Family:
     offset: int = 0
     stretched: bool = True
     mixing: Reader = attentions
-    mlps: Reader = perceptrons
+    mlps: Reader = plain
     further: Callable[[Keys], dict[str, Any]] = adjust.nothing
     other: Callable[[Keys, int], float] = adjust.no_other
     ignored: tuple[str, ...] = ()

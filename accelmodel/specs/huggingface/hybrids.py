@@ -256,7 +256,7 @@ def lfm2_mlps(keys: Keys, traits: Traits, layers: int) -> Layers:
     """LFM2: the width that a file gives is two thirds cut and rounded up, as its block says."""
     if keys.whole("experts", 0, low=0):
         return perceptrons(keys, traits, layers)
-    width = keys.whole("intermediate_size")
+    width = keys.whole("block_ff_dim", keys.whole("intermediate_size", 0, low=0) or None)
     factor, multiple = keys.get("block_ffn_dim_multiplier"), keys.whole("block_multiple_of")
     if keys.flag("block_auto_adjust_ff_dim", True):
         scale = 1.0 if factor is None else factor

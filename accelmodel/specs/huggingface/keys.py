@@ -28,10 +28,11 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "head_dim": ("head_dim", "attention_head_dim", "kv_channels"),
     "vocab_size": ("vocab_size", "padded_vocab_size"),
     "max_position_embeddings": (
-        "max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "model_max_length", "max_sequence_length",
+        "max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "model_max_length",
+        "max_sequence_length",
     ),
     "intermediate_size": (
-        "intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size", "ff_intermediate_size", "block_ff_dim",
+        "intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size", "ff_intermediate_size",
     ),
     "tie_word_embeddings": ("tie_word_embeddings", "tie_embedding"),
     "activation": ("hidden_act", "hidden_activation", "activation_function", "activation", "mlp_hidden_act"),
@@ -52,6 +53,9 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "dense_width": ("dense_intermediate_size", "intermediate_size_mlp"),
     "qkv_bias": ("qkv_bias", "use_qkv_bias", "add_qkv_bias"),
 }  # fmt: skip
+
+#: of these the first that a file has holds, whatever others say: positions, words, lists in an older spelling
+_FIRST_HOLDS = ("max_position_embeddings", "activation", "layer_types")
 
 #: parts of a name that tell of something that changes an answer, wherever they stand in it
 _ANYWHERE = (
@@ -123,8 +127,8 @@ class Keys:
         found = {key: self.given[key] for key in names if self.given.get(key) is not None}
         if found:
             first, *others = found
-            for other in others:
-                if found[other] != found[first]:
+            for other in () if name in _FIRST_HOLDS else others:
+                if _one(found[other]) != _one(found[first]):
                     problem = f"{brief(found[other])} contradicts {first} {brief(found[first])}; correct one of them"
                     raise SpecError(f"{self.path}: {self.where}{other}: {problem}")
             return found[first]
@@ -145,13 +149,21 @@ class Keys:
             if default is None:
                 raise self.fail(name, f"is missing; add a whole number, or {REMEDY}")
             return default
-        if isinstance(value, list) and value and all(item == value[0] for item in value):
-            value = value[0]
         if isinstance(value, bool) or not isinstance(value, int):
             raise self.fail(name, f"{brief(value)} is not a whole number; write for example 32")
         if not low <= value <= high:
             raise self.fail(name, f"{brief(value)} is not allowed; it must be {low} to {high}")
         return value
+
+    def alike(self, name: str, default: int | None = None, low: int = 1) -> int:
+        """Return a whole number that a file may give for each layer too; they must then be one and the same."""
+        value = self.get(name)
+        if not isinstance(value, list) or not value:
+            return self.whole(name, default, low)
+        numbers = self.items(name, int)
+        if len(set(numbers)) > 1 or not low <= numbers[0] <= _MAX_NUMBER:
+            raise self.fail(name, f"{brief(value)} differs from layer to layer, which is not modelled; {REMEDY}")
+        return int(numbers[0])
 
     def each(self, name: str, layers: int, default: int | None = None, low: int = 0) -> list[int]:
         """Return a whole number for each layer, where a file gives one for all or a list."""
@@ -222,6 +234,12 @@ class Keys:
             if not re.search(r"_token(_id|_ids|_index)?$", key):
                 left.append(part.where + key)
         return left
+
+
+def _one(value: Any) -> Any:
+    """Return the item of a list whose items are all alike, anything else as it is."""
+    alike = isinstance(value, list) and value and all(item == value[0] for item in value)
+    return value[0] if alike else value
 
 
 def _says_nothing(key: str, value: Any) -> bool:

@@ -168,17 +168,22 @@ def _shared_indices(keys: Keys, layers: int) -> list[bool]:
     return [word == "shared" for word in words]
 
 
+def plain(keys: Keys, traits: Traits, layers: int) -> Layers:
+    """Return the perceptron of each layer."""
+    widths = keys.each("intermediate_size", layers, traits.get("default_width"), low=1)
+    return [[dense(keys, traits, width)] for width in widths]
+
+
 def perceptrons(keys: Keys, traits: Traits, layers: int) -> Layers:
     """Return the perceptron or the experts of each layer."""
     if not keys.whole("experts", 0, low=0):
         keys.get("mlp_only_layers")
-        widths = keys.each("intermediate_size", layers, traits.get("default_width"), low=1)
-        return [[dense(keys, traits, width)] for width in widths]
+        return plain(keys, traits, layers)
     sparse = _sparse(keys, layers)
     width = keys.whole("dense_width", 0, low=0) or None
-    plain = None if all(sparse) else dense(keys, traits, width or keys.whole("intermediate_size"))
+    other = None if all(sparse) else dense(keys, traits, width or keys.whole("intermediate_size"))
     routed = experts(keys, traits)
-    return [[routed if chosen or plain is None else plain] for chosen in sparse]
+    return [[routed if chosen or other is None else other] for chosen in sparse]
 
 
 def dense(keys: Keys, traits: Traits, width: int) -> Dense:
@@ -190,9 +195,9 @@ def experts(keys: Keys, traits: Traits) -> Experts:
     """Return a mixture of experts, with those that all tokens use."""
     if not keys.has("experts_used"):
         raise keys.fail("experts_used", "is missing; add the number of experts that a token goes to")
-    width = keys.whole("expert_width", keys.whole("intermediate_size", 0, low=0) or None)
+    width = keys.alike("expert_width", keys.whole("intermediate_size", 0, low=0) or None)
     keys.get("intermediate_size")
-    number = keys.whole("experts_shared", traits.get("experts_shared", 0), low=0)
+    number = keys.alike("experts_shared", traits.get("experts_shared", 0), low=0)
     shared_width = width if number else 0
     if keys.has("shared_width"):
         shared_width = keys.whole("shared_width", low=0)
@@ -201,7 +206,7 @@ def experts(keys: Keys, traits: Traits) -> Experts:
         "experts",
         1.0,
         float(keys.whole("experts")),
-        float(keys.whole("experts_used")),
+        float(keys.alike("experts_used")),
         float(width),
         bool(traits.get("gated")),
         float(number),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from accelmodel.specs.huggingface import hybrids, special
 from accelmodel.specs.huggingface.family import ATTENTION_BIAS, NORMED, Family
+from accelmodel.specs.huggingface.layers import perceptrons
 
 _LINEAR = {
     "linear_conv_kernel_dim": 4, "linear_key_head_dim": 128, "linear_value_head_dim": 128, "linear_num_key_heads": 16,
@@ -16,6 +17,7 @@ _MAMBA1 = {"state_size": 16, "conv_kernel": 4, "expand": 2}
 
 MIXED: dict[str, Family] = {
     "qwen3_next": Family(
+        mlps=perceptrons,
         fixed={**NORMED, "shared_gate": True},
         flags=ATTENTION_BIAS,
         defaults={
@@ -29,6 +31,7 @@ MIXED: dict[str, Family] = {
     ),
     "qwen3_5": Family(fixed=NORMED, flags=ATTENTION_BIAS, defaults=_LINEAR, mixing=hybrids.gated_delta),
     "qwen3_5_moe": Family(
+        mlps=perceptrons,
         fixed={**NORMED, "shared_gate": True},
         flags=ATTENTION_BIAS,
         defaults={
@@ -123,6 +126,7 @@ MIXED: dict[str, Family] = {
         ignored=("theta", "block_use_swiglu"),
     ),
     "lfm2_moe": Family(
+        mlps=perceptrons,
         fixed=NORMED,
         flags={"router_bias": "use_expert_bias"},
         defaults={
@@ -137,6 +141,7 @@ MIXED: dict[str, Family] = {
         mixing=hybrids.convolutions,
     ),
     "kimi_linear": Family(
+        mlps=perceptrons,
         fixed={"router_bias": True},
         flags=ATTENTION_BIAS,
         defaults={
@@ -156,7 +161,9 @@ MIXED: dict[str, Family] = {
         mixing=hybrids.kimi_delta,
     ),
     "minimax": Family(
+        mlps=perceptrons,
         defaults={"num_local_experts": 8, "num_experts_per_tok": 2, "num_key_value_heads": 8},
         mixing=hybrids.lightning,
+        ignored=("shared_moe_mode", "sliding_window"),
     ),
 }

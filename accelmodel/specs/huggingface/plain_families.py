@@ -25,7 +25,7 @@ PLAIN: dict[str, Family] = {
     "mistral": Family(defaults={"num_key_value_heads": 8, "sliding_window": 4096}, window="all"),
     "ministral3": Family(window="all"),
     "qwen": Family(fixed={"qkv_bias": True}, mlps=adjust.half_widths, ignored=("no_bias", "scale_attn_weights")),
-    "qwen2": Family(fixed={"qkv_bias": True}, window="last"),
+    "qwen2": Family(fixed={"qkv_bias": True}, window="last", ignored=("attention_bias", "qkv_bias")),
     "qwen3": Family(fixed=NORMED, flags=ATTENTION_BIAS, defaults={"head_dim": 128}, window="last"),
     "phi": Family(
         fixed={**CLASSIC, **ALL_BIASES, "parallel": True, "norms_per_layer": 1.0},
@@ -218,7 +218,7 @@ PLAIN: dict[str, Family] = {
             "classifier_dropout",
             "interleaved_qkv",
         ),
-    ),  # fmt: skip
+    ),
     "baichuan": Family(ignored=("position_embedding",)),
     "internlm": Family(further=adjust.internlm),
     "internlm2": Family(further=adjust.internlm, ignored=("attn_implementation",)),

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from accelmodel.errors import SpecError, brief
 from accelmodel.specs.huggingface import files
 from accelmodel.specs.huggingface.family import Family
@@ -64,8 +66,7 @@ def read_config(path: Path) -> Reading:
     name, family, keys = family_of(path, text, where)
     number = _layers(keys, family, name)
     traits = _traits(keys, family)
-    layers = family.mixing(keys, traits, number)
-    layers = joined(layers, family.mlps(keys, traits, len(layers)))
+    layers = _parts(keys, family, traits, number)
     for key in family.ignored:
         keys.get(key)
     values = _values(keys, family, traits, layers)
@@ -91,12 +92,28 @@ def _layers(keys: Keys, family: Family, name: str) -> int:
     return keys.whole("num_hidden_layers", high=_MAX_LAYERS)
 
 
+def _parts(keys: Keys, family: Family, traits: dict[str, Any], number: int) -> Layers:
+    """Return what each layer has."""
+    try:
+        layers = family.mixing(keys, traits, number)
+        return joined(layers, family.mlps(keys, traits, len(layers)))
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        problem = first["msg"].removeprefix("Value error, ")
+        raise SpecError(f"{keys.path}: {keys.where}{field or 'a layer'}: {problem}") from None
+
+
 def _traits(keys: Keys, family: Family) -> dict[str, Any]:
     """Return what a family and its file say of all layers."""
     found: dict[str, Any] = {"gated": True, "window": family.window, "by_kind": family.by_kind, **family.fixed}
     found |= {name: keys.flag(key) for name, key in family.flags.items()}
     found |= family.further(keys)
     keys.get("activation")
+    if keys.given.get("use_sliding_window") is False:
+        # windows that are switched off
+        for name in ("use_sliding_window", "sliding_window", "max_window_layers"):
+            keys.get(name)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -155,10 +156,11 @@ def _like_llama(path: Path, text: Mapping[str, Any], where: str, name: str) -> t
     """Return the reading of a family that is not known."""
     keys = Keys(path, text, None, where)
     if missing := [key for key in _STANDARD if not keys.has(key)]:
-        known = ", ".join(sorted(FAMILIES))
+        close = get_close_matches(name, FAMILIES, n=1, cutoff=0.6)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
         raise SpecError(
-            f"{path}: {where}model_type: {brief(name)} is not known, and without {', '.join(missing)} it cannot be "
-            f"read like llama; known are {known}; add the keys, or {REMEDY}"
+            f"{path}: {where}model_type: {brief(name)} is not known{hint}, and without {', '.join(missing)} it cannot "
+            f"be read like llama; add the keys, or {REMEDY}"
         )
     for key in _NOT_LLAMA:
         if key in text:
