@@ -155,7 +155,8 @@ def family_of(path: Path, text: Mapping[str, Any], where: str) -> tuple[str, Fam
 def _like_llama(path: Path, text: Mapping[str, Any], where: str, name: str) -> tuple[Family, Keys]:
     """Return the reading of a family that is not known."""
     keys = Keys(path, text, None, where)
-    if missing := [key for key in _STANDARD if not keys.has(key)]:
+    needed = (*_STANDARD, "tie_word_embeddings")
+    if missing := [key for key in needed if not keys.has(key)]:
         close = get_close_matches(name, FAMILIES, n=1, cutoff=0.6)
         hint = f" (did you mean {close[0]!r}?)" if close else ""
         raise SpecError(
