@@ -23,13 +23,13 @@ from accelmodel.laws.kernels.batching import step_time
 from accelmodel.serving.simulate import rules_of
 from accelmodel.serving.step_times import axis, device_times, split_times
 from accelmodel.specs.base import Spec, value_of
+from accelmodel.specs.bits import told
 from accelmodel.specs.cloud import Engine, Instance
 from accelmodel.specs.given import cluster, workload
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import load
 from accelmodel.specs.parameters import parameters
-from accelmodel.specs.precision import told
 from accelmodel.units import label
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from accelmodel.errors import SpecError, unknown
 from accelmodel.inference.attributes import BITS, behind
 from accelmodel.inference.axes import gathered, with_coordinates
 from accelmodel.specs.base import Spec
+from accelmodel.specs.bits import told
 from accelmodel.specs.load import load
-from accelmodel.specs.precision import told
 from accelmodel.specs.quantities import Values, labelled
 from accelmodel.units import parse
 

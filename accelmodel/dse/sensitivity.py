@@ -13,12 +13,12 @@ from accelmodel.dse.enumeration import evaluate
 from accelmodel.dse.study import Study
 from accelmodel.inference.intervals import KINDS, factors
 from accelmodel.inference.request import BASELINE
+from accelmodel.specs.bits import told
 from accelmodel.specs.facts import Fact
 from accelmodel.specs.given import override
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.load import load
 from accelmodel.specs.names import flat
-from accelmodel.specs.precision import told
 
 if TYPE_CHECKING:
     import xarray as xr

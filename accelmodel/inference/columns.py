@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 
 from accelmodel.laws import types
 from accelmodel.laws.numeric import Number, ceil, most
+from accelmodel.specs.bits import activation_bits, kv_bits, weight_bits
 from accelmodel.specs.language_model import LanguageModel
-from accelmodel.specs.precision import CLASSES, activation_bits, kv_bits, weight_bits
+from accelmodel.specs.precision import CLASSES
 from accelmodel.specs.workload import Workload
 
 #: the residual stream, logits and what collectives carry stay at 16 bit, as in w8a8 engines [B]

@@ -17,10 +17,10 @@ from accelmodel.inference.policies import Technique, chosen
 from accelmodel.inference.preserve import prompt_length
 from accelmodel.inference.step import Inputs, prepare, totals
 from accelmodel.laws.numeric import Number
+from accelmodel.specs.bits import told
 from accelmodel.specs.given import workload
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
-from accelmodel.specs.precision import told
 from accelmodel.specs.workload import Phase
 
 if TYPE_CHECKING:

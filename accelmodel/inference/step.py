@@ -28,9 +28,9 @@ from accelmodel.inference.policies import Technique, chosen, none
 from accelmodel.laws.kernels import step
 from accelmodel.laws.numeric import Array, Number, has_axes
 from accelmodel.laws.types import ALGORITHMS, BOUNDS, COLLECTIVE, DETAIL, TOTALS, Operator, Policy
+from accelmodel.specs.bits import settled
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
-from accelmodel.specs.precision import settled
 from accelmodel.specs.workload import Workload
 from accelmodel.units import show
 

@@ -18,12 +18,12 @@ from accelmodel.inference.policies import chosen
 from accelmodel.laws.kernels.batching import Rules, Times
 from accelmodel.laws.numeric import has_axes
 from accelmodel.serving.simulate import closed_loop, open_loop, rules_of, simulate, step_tables, summary, under
+from accelmodel.specs.bits import told
 from accelmodel.specs.cloud import Engine
 from accelmodel.specs.given import workload
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import load
-from accelmodel.specs.precision import told
 from accelmodel.specs.quantities import Values, labelled
 from accelmodel.specs.workload import Cut
 from accelmodel.units import label
