@@ -60,6 +60,8 @@ def grouped(kind: Grouped, model: LanguageModel, work: Workload, part: Shard) ->
     yield "qkv_projection", matmul(part.tokens, projected, model.hidden, part)
     rotated = part.tokens * (heads.query * heads.key + heads.kv * (heads.key + value))
     yield "rotary_and_cache", pointwise(rotated, ROTARY_OPS, STREAM, part.kv)
+    if kind.top_k:
+        yield from _indexer(kind, model, work, part)
     yield "attention", grouped_attention(part, heads, *_seen(kind, work))
     if kind.output_gate:
         yield "attention_gate", pointwise(part.tokens * heads.query * value, ROTARY_OPS, 2.0 * STREAM, part.activation)
@@ -70,6 +72,11 @@ def _seen(kind: Grouped, work: Workload) -> tuple[Number, Number, Number]:
     """Return keys per query, KV tokens that one sequence reads, and how many of them were there before the step."""
     if kind.cross_tokens:
         return kind.cross_tokens, kind.cross_tokens, kind.cross_tokens
+    if kind.top_k:
+        read, old = kv_tokens(work, 0.0)
+        if work.phase == "decode":
+            read, old = least(read, kind.top_k), least(old, kind.top_k)
+        return mean_keys(work, kind.top_k), read, old
     keys = mean_chunk_keys(work, kind.window) if kind.chunked else mean_keys(work, kind.window)
     return keys, *kv_tokens(work, kind.window)
 
@@ -122,18 +129,27 @@ def _latent_cache(kind: Latent, work: Workload, part: Shard) -> tuple[Number, Nu
     return part.sequences * read * width, part.sequences * old * width
 
 
-def _indexer(kind: Latent, model: LanguageModel, work: Workload, part: Shard) -> Iterator[Row]:
+def _indexer(kind: Latent | Grouped, model: LanguageModel, work: Workload, part: Shard) -> Iterator[Row]:
     """Lightning indexer: each query scores all keys in a few narrow heads and keeps the best ``top_k``.
 
     DeepSeek-V3.2, section 2.1; every tensor rank does it whole.
     """
     heads, width = kind.index_heads, kind.index_dim
-    query_input = kind.q_lora_rank or model.hidden
+    query_input = model.hidden if isinstance(kind, Grouped) else kind.q_lora_rank or model.hidden
+    # the heads of MLA's indexer are weighted, those of grouped attention are not
+    weights = 0.0 if isinstance(kind, Grouped) else heads
     yield "index_query", matmul(part.tokens, heads * width, query_input, part)
-    yield "index_key", matmul(part.tokens, width + heads, model.hidden, part)
+    yield "index_key", matmul(part.tokens, width + weights, model.hidden, part)
     keys, (read, old) = mean_keys(work, 0.0), kv_tokens(work, 0.0)
+    per_token = part.sequences * width * INDEX_BITS / 8.0
+    yield from index_scores(heads, width, keys, (read * per_token, old * per_token), part)
+
+
+def index_scores(
+    heads: Number, width: Number, keys: Number, cache: tuple[Number, Number], part: Shard
+) -> Iterator[Row]:
+    """Scores of ``keys`` per query in narrow heads, ``cache`` bytes of them read and there before, and the choice."""
     scored = part.tokens * heads * keys
-    per_token = width * INDEX_BITS / 8.0
     yield (
         "index_scores",
         {
@@ -143,8 +159,8 @@ def _indexer(kind: Latent, model: LanguageModel, work: Workload, part: Shard) ->
             "n": keys,
             "k": width,
             "bits": INDEX_BITS,
-            "weight_bytes": part.sequences * read * per_token,
-            "prefetch_bytes": part.sequences * old * per_token,
+            "weight_bytes": cache[0],
+            "prefetch_bytes": cache[1],
             "input_bytes": part.tokens * heads * width * INDEX_BITS / 8.0,
             "output_bytes": part.tokens * keys * STREAM,
             "flops": 2.0 * scored * width,

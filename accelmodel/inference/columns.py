@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from accelmodel.laws import types
 from accelmodel.laws.numeric import Number, ceil, most
 from accelmodel.specs.bits import activation_bits, kv_bits, weight_bits
-from accelmodel.specs.language_model import LanguageModel
+from accelmodel.specs.language_model import LanguageModel, mixers, perceptrons
 from accelmodel.specs.precision import CLASSES
 from accelmodel.specs.workload import Workload
 
@@ -119,4 +119,10 @@ def collective(kind: Number, message: Number, ranks: Number) -> dict[str, Number
 def norm(model: LanguageModel, part: Shard) -> dict[str, Number]:
     """Residual addition and norm in one pass: reads both, writes the stream and the normed copy."""
     passes = model.norms_per_layer / 2.0
+    if model.parallel:
+        passes = model.norms_per_layer * model.layers / sum(kind.layers for kind in mixers(model))
+    elif model.attention or model.mlp:
+        # layers may have one part alone, or more than two: their norms are spread over the parts
+        parts = sum(kind.layers for kind in (*mixers(model), *perceptrons(model)))
+        passes = model.norms_per_layer * model.layers / parts
     return pointwise(part.tokens * model.hidden * passes, NORM_OPS, 2.0 * STREAM, STREAM + part.activation)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from accelmodel.inference import attention, mlps, state_mixers
+from accelmodel.inference import attention, compressed, mlps, state_mixers
 from accelmodel.inference.columns import Row, Shard, norm
 from accelmodel.laws.numeric import Number
 from accelmodel.specs.language_model import LanguageModel, mixers, perceptrons
 from accelmodel.specs.layer_kinds import (
+    Compressed,
     Convolution,
     Dense,
     Experts,
@@ -30,6 +31,7 @@ Rows = Callable[[Any, LanguageModel, Workload, Shard], Iterator[Row]]
 MIXERS: dict[type[Part], Rows] = {
     Grouped: attention.grouped,
     Latent: attention.latent,
+    Compressed: compressed.compressed,
     Linear: state_mixers.linear,
     StateSpace: state_mixers.state_space,
     Recurrent: state_mixers.recurrent,
@@ -86,6 +88,8 @@ def kv_elements(kind: Mixer) -> Number:
     """Return numbers that a layer's cache keeps of a token, an indexer's keys left out [1]."""
     if isinstance(kind, Latent):
         return kind.kv_lora_rank + kind.qk_rope_dim
+    if isinstance(kind, Compressed):
+        return kind.head_dim / kind.ratio if kind.ratio else kind.head_dim
     if isinstance(kind, Grouped) and not (kind.shared_kv or kind.cross_tokens):
         return kind.kv_heads * (kind.head_dim + (kind.value_dim or kind.head_dim))
     return 0.0

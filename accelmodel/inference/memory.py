@@ -13,6 +13,7 @@ from accelmodel.laws import types
 from accelmodel.laws.numeric import Number, least, most
 from accelmodel.specs.language_model import LanguageModel, mixers, perceptrons
 from accelmodel.specs.layer_kinds import (
+    Compressed,
     Convolution,
     Dense,
     Experts,
@@ -46,9 +47,12 @@ def kv_bytes_per_token(model: LanguageModel, kv_bits: Number = 16.0) -> Number:
 
 def _index_bytes(kind: Mixer) -> Number:
     """Return bytes that an indexer keeps of a token [B]."""
-    if not isinstance(kind, Latent) or not kind.top_k or kind.shared_index:
+    if not isinstance(kind, Latent | Compressed | Grouped) or not kind.top_k:
         return 0.0
-    return kind.index_dim * INDEX_BITS / 8.0
+    if isinstance(kind, Latent) and kind.shared_index:
+        return 0.0
+    stand_for = kind.ratio if isinstance(kind, Compressed) else 1.0
+    return kind.index_dim * INDEX_BITS / 8.0 / stand_for
 
 
 def state_elements(kind: Mixer) -> tuple[Number, Number]:
@@ -96,10 +100,14 @@ def kept_bytes(model: LanguageModel, context: Number, kv_bits: Number, tp: Numbe
     for kind in mixers(model):
         if isinstance(kind, Latent):
             kept = context * (kv_elements(kind) * kv_bits / 8.0 + _index_bytes(kind))
+        elif isinstance(kind, Compressed):
+            near = least(context, kind.window) * kind.head_dim
+            far = context / kind.ratio * kind.head_dim if kind.ratio else 0.0
+            kept = (near + far) * kv_bits / 8.0 + context * _index_bytes(kind)
         elif isinstance(kind, Grouped):
             heads = ceil_div(kind.kv_heads, tp) / kind.kv_heads
             seen = least(context, kind.window or context)
-            kept = kv_elements(kind) * heads * kv_bits / 8.0 * (kind.cross_tokens or seen)
+            kept = kv_elements(kind) * heads * kv_bits / 8.0 * (kind.cross_tokens or seen) + seen * _index_bytes(kind)
         else:
             state, taps = state_elements(kind)
             kept = ceil_div(state, tp) * STATE + ceil_div(taps, tp) * STREAM
@@ -111,7 +119,8 @@ def memory_per_device(model: LanguageModel, work: Workload) -> dict[str, Number]
     """Return the bytes that weights, KV cache and activations take on one device [B].
 
     Layers are spread over pipeline stages; sliding-window layers keep only their window.  Activations
-    are the widest operator's input and output, twice (one in flight); engines add their own overhead.
+    are the widest operator's input and output, twice (one in flight); engines add their own overhead.  Towers and what
+    a model has beside its layers lie whole on each device.
     """
     part = shard(model, work)
     stages = least(work.pp, model.layers)
@@ -122,7 +131,8 @@ def memory_per_device(model: LanguageModel, work: Workload) -> dict[str, Number]
     kept = kept_bytes(model, work.context, 8.0 * part.kv, work.tp)
     widest = _widest(model, work, part)
     activations = 2.0 * part.tokens * widest * STREAM
-    return {"weights": weights + tables, "kv_cache": sequences * kept * per_stage, "activations": activations}
+    beside = (model.other_parameters + model.tower_parameters) * STREAM
+    return {"weights": weights + tables + beside, "kv_cache": sequences * kept * per_stage, "activations": activations}
 
 
 def _widest(model: LanguageModel, work: Workload, part: Shard) -> Number:
@@ -139,6 +149,8 @@ def _width(kind: Mixer | Mlp, work: Workload, part: Shard) -> Number:
         return (part.cut(kind.heads) + 2.0 * part.cut(kind.kv_heads)) * kind.head_dim
     if isinstance(kind, Latent):
         return (part.cut(kind.heads) + 2.0 * part.cut(kind.heads)) * (kind.qk_nope_dim + kind.qk_rope_dim)
+    if isinstance(kind, Compressed):
+        return 2.0 * part.cut(kind.heads) * kind.head_dim
     if isinstance(kind, Dense):
         return 2.0 * part.cut(kind.width)
     if isinstance(kind, Experts):
@@ -154,7 +166,7 @@ def weight_bytes(model: LanguageModel, work: Workload) -> Number:
     Examples
     --------
     >>> from accelmodel.specs.load import load
-    >>> weight_bytes(load("model", "llama-3-8b"), Workload("decode", 1, 1)) / 8_030_261_248
+    >>> float(weight_bytes(load("model", "llama-3-8b"), Workload("decode", 1, 1))) / 8_030_261_248
     2.0
     """
     whole = replace(work, batch=1.0, tp=1.0, pp=1.0, ep=1.0, dp=1.0)

@@ -42,7 +42,7 @@ class Grouped(Part):
     ``value_dim`` 0 is ``head_dim``.  Layers with ``shared_kv`` read the cache of another layer and have none, layers
     where ``keys_are_values`` have no projection of values; layers of ``cross_tokens`` attend to as many tokens of a
     second sequence.  ``whole_norm`` says that norms of queries and keys span all heads, ``head_gate`` that a number a
-    head gates its output.
+    head gates its output.  Of kind ``block-sparse`` an indexer picks blocks of ``top_k`` tokens in all for each query.
     """
 
     heads: Count
@@ -60,11 +60,15 @@ class Grouped(Part):
     keys_are_values: bool = False
     shared_kv: bool = False
     cross_tokens: CountOrNone = 0.0
+    top_k: CountOrNone = 0.0
+    index_heads: CountOrNone = 0.0
+    index_dim: CountOrNone = 0.0
 
     def __post_init__(self) -> None:
         if self.heads % self.kv_heads:
             raise ValueError(f"heads {self.heads:g} must be a multiple of kv_heads {self.kv_heads:g}")
-        _needs(self, {"window": ("window",), "chunked": ("window",), "cross": ("cross_tokens",)})
+        index = ("top_k", "index_heads", "index_dim")
+        _needs(self, {"window": ("window",), "chunked": ("window",), "cross": ("cross_tokens",), "block-sparse": index})
 
     @property
     def chunked(self) -> bool:
@@ -95,6 +99,32 @@ class Latent(Part):
 
     def __post_init__(self) -> None:
         _needs(self, {"sparse": ("top_k", "index_heads", "index_dim")})
+
+
+@dataclass(frozen=True, config=CONFIG)
+class Compressed(Part):
+    """Attention on one key a token that is its value too, and on keys that stand for ``ratio`` tokens (DeepSeek-V4).
+
+    All heads share them: those of a ``window`` as they are, those before it compressed, of which an indexer may pick
+    ``top_k``.  With ``ratio`` 0 there is the window alone.  Outputs are projected in ``groups`` of heads to
+    ``output_rank`` each, then to the stream.
+    """
+
+    heads: Count
+    head_dim: Count
+    q_lora_rank: Count
+    output_rank: Count
+    groups: Count
+    window: Count
+    ratio: CountOrNone = 0.0
+    top_k: CountOrNone = 0.0
+    index_heads: CountOrNone = 0.0
+    index_dim: CountOrNone = 0.0
+    sinks: bool = True
+
+    def __post_init__(self) -> None:
+        if self.top_k and not (self.index_heads and self.index_dim and self.ratio):
+            raise ValueError(f"top_k {self.top_k:g} needs index_heads, index_dim and ratio; give them")
 
 
 @dataclass(frozen=True, config=CONFIG)
@@ -188,7 +218,7 @@ class Experts(Part):
             raise ValueError(f"used {self.used:g} exceeds experts {self.experts:g}")
 
 
-Mixer: TypeAlias = Grouped | Latent | Linear | StateSpace | Recurrent | Convolution
+Mixer: TypeAlias = Grouped | Latent | Compressed | Linear | StateSpace | Recurrent | Convolution
 Mlp: TypeAlias = Dense | Experts
 
 #: kind of ``[[attention]]`` → what it holds
@@ -199,6 +229,8 @@ MIXERS: dict[str, type[Mixer]] = {
     "cross": Grouped,
     "latent": Latent,
     "sparse": Latent,
+    "block-sparse": Grouped,
+    "compressed": Compressed,
     "linear": Linear,
     "state-space": StateSpace,
     "recurrent": Recurrent,

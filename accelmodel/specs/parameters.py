@@ -12,6 +12,7 @@ from typing import Any
 from accelmodel.laws.numeric import Number
 from accelmodel.specs.language_model import LanguageModel, mixers, perceptrons
 from accelmodel.specs.layer_kinds import (
+    Compressed,
     Convolution,
     Dense,
     Experts,
@@ -43,7 +44,10 @@ def _grouped(kind: Grouped, hidden: Number) -> Number:
     norms = kind.qk_norm * 2.0 * kind.head_dim
     if kind.whole_norm:
         norms = query + kind.kv_heads * kind.head_dim
-    return matrices + biases + norms + kind.sinks * kind.heads + kind.head_gate * hidden * kind.heads
+    index: Number = 0.0
+    if kind.top_k:
+        index = hidden * kind.index_dim * (kind.index_heads + 1.0) + 2.0 * kind.index_dim
+    return index + matrices + biases + norms + kind.sinks * kind.heads + kind.head_gate * hidden * kind.heads
 
 
 def _latent(kind: Latent, hidden: Number) -> Number:
@@ -63,6 +67,29 @@ def _latent(kind: Latent, hidden: Number) -> Number:
         index = kind.index_heads * kind.index_dim * (rank or hidden) + hidden * (kind.index_dim + kind.index_heads)
         index = index + 2.0 * kind.index_dim
     return queries + down + up + output + biases + index
+
+
+def _compressed(kind: Compressed, hidden: Number) -> Number:
+    """Queries through a rank, one key, what compresses keys with places and norm, output in groups, sinks.
+
+    Where an indexer picks keys, keys are compressed in two overlapping series.
+    """
+    rank, width = kind.q_lora_rank, kind.head_dim
+    queries = hidden * rank + rank + rank * kind.heads * width
+    output = kind.heads * width * kind.output_rank + kind.groups * kind.output_rank * hidden
+    total = queries + hidden * width + width + output + kind.sinks * kind.heads
+    if kind.ratio:
+        total = total + _compressor(kind, hidden, width)
+    if kind.top_k:
+        index = rank * kind.index_heads * kind.index_dim + hidden * kind.index_heads
+        total = total + index + _compressor(kind, hidden, kind.index_dim)
+    return total
+
+
+def _compressor(kind: Compressed, hidden: Number, width: Number) -> Number:
+    """Projections of keys and their weights, a number for each place of a group, and a norm."""
+    series = 2.0 if kind.top_k else 1.0
+    return 2.0 * hidden * series * width + kind.ratio * series * width + width
 
 
 def _linear(kind: Linear, hidden: Number) -> Number:
@@ -111,6 +138,7 @@ def _convolution(kind: Convolution, hidden: Number) -> Number:
 _MIXERS: dict[type[Part], Callable[[Any, Number], Number]] = {
     Grouped: _grouped,
     Latent: _latent,
+    Compressed: _compressed,
     Linear: _linear,
     StateSpace: _state_space,
     Recurrent: _recurrent,

@@ -353,4 +353,32 @@ EXPERT: dict[str, Family] = {
         },
         window="pattern",
     ),
+    "deepseek_v4": Family(
+        fixed={"router_bias": True},
+        defaults={
+            "n_routed_experts": 256,
+            "n_shared_experts": 1,
+            "num_experts_per_tok": 6,
+            "sliding_window": 128,
+            "hc_mult": 4,
+        },
+        mixing=special.compressed,
+        mlps=special.hashed_experts,
+        other=special.streams,
+        ignored=("expert_dtype", "attention_bias", "mlp_bias"),
+        note="mixing the copies of the residual stream is counted and not timed",
+    ),
+    "minimax_m3": Family(
+        fixed={**NORMED, "router_bias": True},
+        defaults={
+            "num_local_experts": 128,
+            "num_experts_per_tok": 4,
+            "n_shared_experts": 1,
+            "dense_intermediate_size": 12288,
+            "shared_intermediate_size": 3072,
+        },
+        mixing=special.block_sparse,
+        mlps=perceptrons,
+        ignored=("use_routing_bias", "use_qk_norm", "qk_norm_type", "use_gemma_norm", "attention_output_gate"),
+    ),
 }

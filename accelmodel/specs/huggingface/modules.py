@@ -7,6 +7,7 @@ from typing import Any
 
 from accelmodel.specs.huggingface.layers import Layers
 from accelmodel.specs.layer_kinds import (
+    Compressed,
     Convolution,
     Dense,
     Experts,
@@ -48,6 +49,8 @@ def _grouped(kind: Grouped, hidden: float) -> Iterator[Module]:
         k_proj=hidden * own * float(kind.head_dim),
         v_proj=0.0 if kind.keys_are_values else hidden * own * value,
         o_proj=float(kind.heads) * value * hidden,
+        index_q_proj=hidden * float(kind.index_heads * kind.index_dim),
+        index_k_proj=hidden * float(kind.index_dim),
     )
 
 
@@ -66,6 +69,24 @@ def _latent(kind: Latent, hidden: float) -> Iterator[Module]:
         indexer__wq_b=index * (rank or hidden),
         indexer__wk=own * hidden * float(kind.index_dim),
         indexer__weights_proj=own * hidden * float(kind.index_heads),
+    )
+
+
+def _compressed(kind: Compressed, hidden: float) -> Iterator[Module]:
+    rank, width, heads = float(kind.q_lora_rank), float(kind.head_dim), float(kind.heads)
+    groups, inner = float(kind.groups), float(kind.output_rank)
+    series = 2.0 if kind.top_k else 1.0
+    index = float(kind.index_dim) * series if kind.top_k else 0.0
+    yield from _attention(
+        wq_a=hidden * rank,
+        wq_b=rank * heads * width,
+        wkv=hidden * width,
+        wo_a=heads * width * inner,
+        wo_b=groups * inner * hidden,
+        compressor=2.0 * hidden * width * series if kind.ratio else 0.0,
+        indexer__compressor=2.0 * hidden * index,
+        indexer__wq_b=rank * float(kind.index_heads * kind.index_dim),
+        indexer__weights_proj=hidden * float(kind.index_heads),
     )
 
 
@@ -134,6 +155,7 @@ def _experts(kind: Experts, hidden: float) -> Iterator[Module]:
 _PARTS: dict[type[Part], Callable[[Any, float], Iterator[Module]]] = {
     Grouped: _grouped,
     Latent: _latent,
+    Compressed: _compressed,
     Linear: _linear,
     StateSpace: _state_space,
     Recurrent: _recurrent,

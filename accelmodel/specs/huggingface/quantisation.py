@@ -62,12 +62,20 @@ class Quantisation:
         """Return the error about a key."""
         return SpecError(f"{self.path}: {self.where}.{key}: {problem}")
 
+    @property
+    def beside_fp8(self) -> bool:
+        """Whether modules are listed whose format differs from the fp8 of all others."""
+        listed = isinstance(self.content.get("quantized_layers"), dict)
+        return listed and str(self.content.get("quant_method", "")).lower() == "fp8"
+
     def formats(self) -> list[tuple[Format, list[str] | None]]:
         """Return each format with the modules that have it, None for all; the first that names a module holds."""
         method = str(self.content.get("quant_method", "")).lower()
         layers = self.content.get("quantized_layers")
         if isinstance(layers, dict):
-            return [*self._listed(layers), *([(_FP8, None)] if method == "fp8" else [])]
+            return [*self._listed(layers), *([(_fp8(self), None)] if self.beside_fp8 else [])]
+        if method == "fp8" and self.content.get("expert_dtype") == "fp4":
+            return [(Format(_mxfp4(self).weights, 8.0, "mxfp4"), ["mlp.experts"]), (_fp8(self), None)]
         if method in _METHODS:
             return [(_METHODS[method](self), None)]
         if "config_groups" in self.content:
@@ -284,8 +292,10 @@ def stated(asked: list[Quantisation], modules: Iterable[Module]) -> Stated:
     SpecError
         If a method or a word is not known: a precision is never guessed.
     """
-    formats, source = next(((found, each) for each in asked if (found := each.formats())), ([], None))
-    left = [_Matcher(each, each.left_out()) for each in asked]
+    # what such a file leaves out of its list stays at fp8
+    base = [each for each in asked if each.beside_fp8]
+    formats, source = next(((found, each) for each in base + asked if (found := each.formats())), ([], None))
+    left = [] if base else [_Matcher(each, each.left_out()) for each in asked]
     choices = [(form, None if names is None or source is None else _Matcher(source, names)) for form, names in formats]
     sums: dict[str, list[float]] = {}
     main: dict[Format, float] = {}

@@ -234,7 +234,8 @@ def _defaulted(keys: Keys) -> list[str]:
 
 def _precision(path: Path, content: dict[str, Any], keys: Keys, layers: Layers, values: dict[str, Any]) -> Stated:
     """Return the precision that the files state."""
-    asked = []
+    asked: list[Quantisation] = []
+    seen: list[Any] = []
     beside = files.beside(path, files.QUANTISATION)
     if beside is not None:
         other, found = beside
@@ -245,12 +246,18 @@ def _precision(path: Path, content: dict[str, Any], keys: Keys, layers: Layers, 
     for holder in (keys.given, content):
         for name in ("quantization_config", "compression_config"):
             inside = holder.get(name)
-            if inside is None or any(each.content is inside for each in asked):
+            if inside is None or any(inside is known for known in seen):
                 continue
             if not isinstance(inside, dict):
                 raise SpecError(f"{path}: {name}: {brief(inside)} is not allowed; it must be an object")
-            asked.append(Quantisation(path, inside, name))
+            seen.append(inside)
+            asked.append(Quantisation(path, {**_experts(keys), **inside}, name))
     return stated(asked, modules(layers, values["hidden"], values["vocabulary"], values["tied_embeddings"]))
+
+
+def _experts(keys: Keys) -> dict[str, Any]:
+    """Return what a file says of its experts' precision outside of its quantisation."""
+    return {"expert_dtype": keys.get("expert_dtype")} if keys.has("expert_dtype") else {}
 
 
 def _unread(keys: Keys, around: Keys | None, name: str) -> list[str]:

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from accelmodel.errors import brief
+from accelmodel.errors import brief, unknown
 from accelmodel.specs.huggingface.keys import Keys
 from accelmodel.specs.huggingface.layers import (
     Layers,
@@ -19,7 +19,7 @@ from accelmodel.specs.huggingface.layers import (
     layer_words,
     perceptrons,
 )
-from accelmodel.specs.layer_kinds import Dense, Experts, Grouped, Part
+from accelmodel.specs.layer_kinds import Compressed, Dense, Experts, Grouped, Part
 
 
 def llama4(keys: Keys, traits: Traits, layers: int) -> Layers:
@@ -240,3 +240,86 @@ def ungated_widths(keys: Keys, traits: Traits, layers: int) -> Layers:
     for key in ("alibi", "attn_type", "prefix_lm", "qk_ln", "rope", "rope_impl", "rope_theta", "alibi_bias_max"):
         table.get(key)
     return [[Dense("dense", 1.0, float(width), False, not keys.flag("no_bias", True))]] * layers
+
+
+#: words of DeepSeek-V4's layers → how many tokens a compressed key stands for
+_RATIOS = {"sliding_attention": 0, "compressed_sparse_attention": 4, "heavily_compressed_attention": 128}
+
+
+_COMPRESSED = {
+    "heads": "num_attention_heads",
+    "head_dim": "head_dim",
+    "q_lora_rank": "q_lora_rank",
+    "output_rank": "o_lora_rank",
+    "groups": "o_groups",
+    "window": "sliding_window",
+}
+_INDEX = {"top_k": "index_topk", "index_heads": "index_n_heads", "index_dim": "index_head_dim"}
+
+
+def compressed(keys: Keys, traits: Traits, layers: int) -> Layers:
+    """DeepSeek-V4: keys that stand for 4 tokens, picked by an indexer, or for 128, behind a window of tokens."""
+    for name in ("qk_rope_head_dim", "num_key_value_heads", "compress_rates"):
+        keys.get(name)
+    listed = keys.items("compress_ratios", int)
+    if len(listed) > layers:
+        # the rest is of modules that predict further tokens
+        listed = listed[:layers]
+    words = keys.items("layer_types", str, layers)
+    for word in words:
+        if word not in _RATIOS:
+            raise keys.fail("layer_types", str(unknown("kind of layer", word, _RATIOS)))
+    ratios = listed or [_RATIOS[word] for word in words]
+    if not ratios:
+        ratios = [128 if place < 2 or place % 2 else 4 for place in range(layers)]
+    if len(ratios) != layers:
+        raise keys.fail("compress_ratios", f"has {len(ratios)} entries for {layers} layers; give one for each")
+    shape: dict[str, Any] = {name: float(keys.whole(key)) for name, key in _COMPRESSED.items()}
+    index: dict[str, Any] = {name: float(keys.whole(key)) for name, key in _INDEX.items()}
+    fewest = min(ratio for ratio in [*ratios, 128] if ratio)
+    made: dict[int, Part] = {}
+    for ratio in dict.fromkeys(ratios):
+        picks = index if ratio == fewest and ratio < 128 else {}
+        made[ratio] = Compressed("compressed", 1.0, ratio=float(ratio), **shape, **picks)
+    return [[made[ratio]] for ratio in ratios]
+
+
+def streams(keys: Keys, layers: int) -> float:
+    """Return what mixes a residual stream of several copies before and after each part of a layer [1]."""
+    copies, hidden = keys.whole("hc_mult"), keys.whole("hidden_size")
+    mixed = 2 * copies + copies * copies
+    for name in ("hc_sinkhorn_iters", "num_hash_layers"):
+        keys.get(name)
+    return float(layers * 2 * (mixed * copies * hidden + mixed + 3) + copies * copies * hidden + copies + 1)
+
+
+def hashed_experts(keys: Keys, traits: Traits, layers: int) -> Layers:
+    """DeepSeek-V4: experts in every layer; the first ones pick them by a table, which is no other traffic."""
+    for word in keys.items("mlp_layer_types", str, layers):
+        if word not in ("moe", "hash_moe"):
+            raise keys.fail("mlp_layer_types", str(unknown("kind of mlp", word, ("moe", "hash_moe"))))
+    return [[experts(keys, traits)]] * layers
+
+
+def block_sparse(keys: Keys, traits: Traits, layers: int) -> Layers:
+    """MiniMax-M3: in most layers an indexer picks blocks of keys for each query."""
+    table = keys.table("sparse_attention_config")
+    every = table.items("sparse_attention_freq", int, layers)
+    words = keys.items("layer_types", str, layers)
+    sparse = [word == "minimax_m3_sparse" for word in words] or [bool(flag) for flag in every] or [False] * layers
+    if table.given and not table.flag("use_sparse_attention", True):
+        sparse = [False] * layers
+    for name in ("sparse_disable_index_value", "sparse_score_type", "sparse_init_block", "sparse_local_block"):
+        table.get(name)
+    own = table if table.given else keys
+    names = ("sparse_topk_blocks", "sparse_block_size", "sparse_num_index_heads", "sparse_index_dim")
+    if own is keys:
+        names = ("index_topk_blocks", "index_block_size", "index_n_heads", "index_head_dim")
+    full = grouped(keys, traits)
+    if not any(sparse):
+        return [[full]] * layers
+    blocks, block, heads, width = (own.whole(name) for name in names)
+    picked = replace(
+        full, kind="block-sparse", top_k=float(blocks * block), index_heads=float(heads), index_dim=float(width)
+    )
+    return [[picked if flag else full] for flag in sparse]

@@ -40,6 +40,9 @@ ALIASES = {
     "phi-msft": "phi",
     "Yi": "llama",
     "step3p7": "step3p5",
+    "deepseek_ref": "deepseek_v4",
+    "minimax_m3_vl": "minimax_m3",
+    "exaone4_5": "exaone4",
     "bailing_moe_v2": "bailing_moe",
     "deci": "nemotron-nas",
     "grok": "grok-1",
@@ -68,10 +71,6 @@ _TEXT_OF = {
 }
 #: family that is known and not modelled → what it has
 REFUSED = {
-    "deepseek_v4": "attention on compressed keys and a residual stream of several copies",
-    "deepseek_ref": "attention on compressed keys and a residual stream of several copies (DeepSeek-V4)",
-    "minimax_m3": "grouped attention whose keys an indexer picks in blocks",
-    "minimax_m3_vl": "grouped attention whose keys an indexer picks in blocks",
     "zamba": "blocks that several layers share",
     "zamba2": "blocks that several layers share",
     "rwkv": "layers without attention that no kind describes (RWKV)",
