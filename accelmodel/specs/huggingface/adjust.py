@@ -107,6 +107,11 @@ def internlm(keys: Keys) -> dict[str, Any]:
     return {"qkv_bias": bias, "output_bias": bias}
 
 
+def hyperclovax(keys: Keys) -> dict[str, Any]:
+    """HyperCLOVA X: norms after each part too, unless the file switches them off."""
+    return {"norms_per_layer": 4.0 if keys.flag("use_post_norm", True) else 2.0}
+
+
 def step3p5(keys: Keys) -> dict[str, Any]:
     """Step 3.5: a number a head gates its output unless the file switches it off."""
     return {"head_gate": keys.flag("use_head_wise_attn_gate", keys.flag("gating", True))}

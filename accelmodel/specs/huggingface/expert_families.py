@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from accelmodel.specs.huggingface import adjust, hybrids, special
+from accelmodel.specs.huggingface import adjust, special
 from accelmodel.specs.huggingface.family import ATTENTION_BIAS, FOUR_NORMS, NORMED, QKV_BIAS, USE_BIAS, Family
-from accelmodel.specs.huggingface.layers import latents, perceptrons
+from accelmodel.specs.huggingface.layers import perceptrons
 
-_MLA = {
-    "q_lora_rank": 1536, "kv_lora_rank": 512, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "v_head_dim": 128,
-}  # fmt: skip
-_DEEPSEEK3 = {
-    **_MLA, "moe_intermediate_size": 2048, "n_shared_experts": 1, "n_routed_experts": 256, "num_experts_per_tok": 8,
-    "first_k_dense_replace": 3,
-}  # fmt: skip
-_GLM_MLA = {
-    "kv_lora_rank": 512, "qk_rope_head_dim": 64, "v_head_dim": 256, "qk_nope_head_dim": 192, "n_shared_experts": 1,
-}  # fmt: skip
 _MIMO2 = {
     "window": {
         "heads": "swa_num_attention_heads",
@@ -26,22 +16,6 @@ _MIMO2 = {
 }
 
 EXPERT: dict[str, Family] = {
-    "mistral4": Family(
-        mlps=perceptrons,
-        defaults={
-            "moe_intermediate_size": 2048,
-            "n_shared_experts": 1,
-            "n_routed_experts": 128,
-            "kv_lora_rank": 256,
-            "q_lora_rank": 1024,
-            "qk_rope_head_dim": 64,
-            "v_head_dim": 128,
-            "qk_nope_head_dim": 64,
-            "num_experts_per_tok": 4,
-        },
-        flags=ATTENTION_BIAS,
-        mixing=latents,
-    ),
     "mixtral": Family(
         mlps=perceptrons,
         defaults={"num_key_value_heads": 8, "num_local_experts": 8, "num_experts_per_tok": 2},
@@ -83,22 +57,6 @@ EXPERT: dict[str, Family] = {
         defaults={"num_experts": 64, "num_experts_per_tok": 8},
     ),
     "deepseek": Family(mlps=perceptrons, flags=ATTENTION_BIAS),
-    "deepseek_v2": Family(
-        mlps=perceptrons,
-        flags={**ATTENTION_BIAS, "mlp_bias": "mlp_bias"},
-        defaults={**_MLA, "n_shared_experts": 2},
-        mixing=latents,
-    ),
-    "deepseek_v3": Family(
-        mlps=perceptrons, fixed={"router_bias": True}, flags=ATTENTION_BIAS, defaults=_DEEPSEEK3, mixing=latents
-    ),
-    "deepseek_v32": Family(
-        mlps=perceptrons,
-        fixed={"router_bias": True},
-        flags=ATTENTION_BIAS,
-        defaults={**_DEEPSEEK3, "index_topk": 2048, "index_head_dim": 128, "index_n_heads": 64},
-        mixing=latents,
-    ),
     "glm4_moe": Family(
         mlps=perceptrons,
         fixed={"router_bias": True},
@@ -110,37 +68,6 @@ EXPERT: dict[str, Family] = {
             "n_shared_experts": 1,
             "first_k_dense_replace": 1,
         },
-    ),
-    "glm4_moe_lite": Family(
-        mlps=perceptrons,
-        fixed={"router_bias": True},
-        flags=ATTENTION_BIAS,
-        defaults={
-            **_GLM_MLA,
-            "q_lora_rank": 768,
-            "n_routed_experts": 64,
-            "num_experts_per_tok": 4,
-            "moe_intermediate_size": 1536,
-            "first_k_dense_replace": 1,
-        },
-        mixing=latents,
-    ),
-    "glm_moe_dsa": Family(
-        mlps=perceptrons,
-        fixed={"router_bias": True},
-        flags=ATTENTION_BIAS,
-        defaults={
-            **_GLM_MLA,
-            "q_lora_rank": 2048,
-            "n_routed_experts": 256,
-            "num_experts_per_tok": 8,
-            "moe_intermediate_size": 2048,
-            "first_k_dense_replace": 3,
-            "index_topk": 2048,
-            "index_head_dim": 128,
-            "index_n_heads": 32,
-        },
-        mixing=latents,
     ),
     "exaone_moe": Family(
         mlps=perceptrons,
@@ -236,22 +163,6 @@ EXPERT: dict[str, Family] = {
             "num_key_value_heads": 4,
         },
         tied=True,
-    ),
-    "longcat_flash": Family(
-        flags=ATTENTION_BIAS,
-        defaults={
-            **_MLA,
-            "moe_topk": 12,
-            "n_routed_experts": 512,
-            "zero_expert_num": 256,
-            "expert_ffn_hidden_size": 2048,
-            "num_layers": 28,
-            "ffn_hidden_size": 12288,
-        },
-        mixing=special.longcat,
-        mlps=hybrids.nothing,
-        ignored=("attention_method", "mla_scale_q_lora", "mla_scale_kv_lora", "router_bias"),
-        note="experts that do nothing are counted as their average share of the chosen ones",
     ),
     "dots1": Family(
         mlps=perceptrons,
@@ -353,21 +264,6 @@ EXPERT: dict[str, Family] = {
         },
         window="pattern",
     ),
-    "deepseek_v4": Family(
-        fixed={"router_bias": True},
-        defaults={
-            "n_routed_experts": 256,
-            "n_shared_experts": 1,
-            "num_experts_per_tok": 6,
-            "sliding_window": 128,
-            "hc_mult": 4,
-        },
-        mixing=special.compressed,
-        mlps=special.hashed_experts,
-        other=special.streams,
-        ignored=("expert_dtype", "attention_bias", "mlp_bias"),
-        note="mixing the copies of the residual stream is counted and not timed",
-    ),
     "minimax_m3": Family(
         fixed={**NORMED, "router_bias": True},
         defaults={
@@ -380,5 +276,53 @@ EXPERT: dict[str, Family] = {
         mixing=special.block_sparse,
         mlps=perceptrons,
         ignored=("use_routing_bias", "use_qk_norm", "qk_norm_type", "use_gemma_norm", "attention_output_gate"),
+    ),
+    "solar_open": Family(
+        fixed={"router_bias": True},
+        flags=QKV_BIAS,
+        defaults={
+            "n_routed_experts": 128,
+            "n_shared_experts": 1,
+            "num_experts_per_tok": 8,
+            "moe_intermediate_size": 1280,
+            "head_dim": 128,
+        },
+        mlps=perceptrons,
+    ),
+    "afmoe": Family(
+        fixed={**FOUR_NORMS, **NORMED, "router_bias": True, "output_gate": True},
+        flags=ATTENTION_BIAS,
+        defaults={
+            "num_experts": 64,
+            "num_experts_per_tok": 6,
+            "num_shared_experts": 2,
+            "moe_intermediate_size": 1408,
+            "num_dense_layers": 1,
+            "head_dim": 128,
+            "sliding_window": 1024,
+            "global_attn_every_n_layers": 4,
+        },
+        window="pattern",
+        mlps=perceptrons,
+    ),
+    "flex_olmo": Family(
+        fixed={"whole_norm": True},
+        flags=ATTENTION_BIAS,
+        defaults={"num_experts": 7, "num_experts_per_tok": 5},
+        mlps=perceptrons,
+    ),
+    "sarvam_moe": Family(
+        fixed={"router_bias": True},
+        flags={**QKV_BIAS, "qk_norm": "use_qk_norm"},
+        defaults={
+            "n_routed_experts": 128,
+            "n_shared_experts": 1,
+            "num_experts_per_tok": 6,
+            "moe_intermediate_size": 1024,
+            "first_k_dense_replace": 1,
+            "head_dim": 64,
+            "use_qk_norm": True,
+        },
+        mlps=perceptrons,
     ),
 }

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from accelmodel.specs.huggingface.expert_families import EXPERT
 from accelmodel.specs.huggingface.family import Family
+from accelmodel.specs.huggingface.latent_families import LATENT
 from accelmodel.specs.huggingface.mixed_families import MIXED
 from accelmodel.specs.huggingface.plain_families import PLAIN
 
 #: ``model_type`` → what its modelling code does
-FAMILIES: dict[str, Family] = {**PLAIN, **EXPERT, **MIXED}
+FAMILIES: dict[str, Family] = {**PLAIN, **LATENT, **EXPERT, **MIXED}

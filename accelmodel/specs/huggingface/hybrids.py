@@ -244,7 +244,10 @@ def convolutions(keys: Keys, traits: Traits, layers: int) -> Layers:
         "convolution", 1.0, hidden, float(keys.whole("conv_L_cache")), keys.flag("conv_bias")
     )  # fmt: skip
     full = set(keys.items("full_attn_idxs", int))
-    words = listed_words(keys, layers) or ["full" if place in full else "linear" for place in range(layers)]
+    words = listed_words(keys, layers)
+    if not words and not full:
+        raise keys.fail("layer_types", "is missing; add a list of conv and full_attention, one for each layer")
+    words = words or ["full" if place in full else "linear" for place in range(layers)]
     for key in ("conv_dim", "conv_dim_out", "conv_use_xavier_init", "block_dim", "block_use_xavier_init"):
         keys.get(key)
     for key in ("block_mlp_init_scale", "block_out_init_scale", "block_norm_eps", "block_use_swiglu", "num_heads"):

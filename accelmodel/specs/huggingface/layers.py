@@ -131,7 +131,7 @@ def latent_kinds(keys: Keys, traits: Traits, layers: int) -> list[Latent]:
         "kv_lora_rank": keys.whole("kv_lora_rank"),
         "qk_rope_dim": keys.whole("qk_rope_head_dim", low=0),
         "qk_nope_dim": keys.whole("qk_nope_head_dim"),
-        "v_head_dim": keys.whole("v_head_dim"),
+        "v_head_dim": keys.whole("v_head_dim", keys.whole("hidden_size") // keys.whole("num_attention_heads")),
         "q_lora_rank": keys.whole("q_lora_rank", 0, low=0),
     }
     shape: dict[str, Any] = {name: float(size) for name, size in sizes.items()}

@@ -188,7 +188,7 @@ PLAIN: dict[str, Family] = {
             "layer_switch",
         ),
     ),
-    "olmo": Family(fixed={"norms_per_layer": 0.0}, flags=ATTENTION_BIAS),
+    "olmo": Family(flags=ATTENTION_BIAS),
     "olmo2": Family(fixed={"whole_norm": True}, flags=ATTENTION_BIAS),
     "olmo3": Family(
         fixed={"whole_norm": True},
@@ -263,9 +263,30 @@ PLAIN: dict[str, Family] = {
     "helium": Family(flags={**ATTENTION_BIAS, "mlp_bias": "mlp_bias"}),
     "mimo": Family(fixed={"qkv_bias": True}, window="last", ignored=("attention_bias",)),
     "mllama": Family(
+        defaults={"cross_attention_layers": [3, 8, 13, 18, 23, 28, 33, 38]},
         mixing=special.cross_attentions,
         further=adjust.mllama,
         other=adjust.mllama_other,
         note="layers that attend to the image are timed as if one image of 1601 patches in four tiles were there",
     ),
+    "cwm": Family(
+        flags={"mlp_bias": "mlp_bias"},
+        window="pattern",
+        defaults={"sliding_window": 8192, "sliding_window_pattern": 4, "head_dim": 128},
+    ),
+    "vaultgemma": Family(
+        flags=ATTENTION_BIAS,
+        defaults={"head_dim": 256, "sliding_window": 4096, "sliding_window_pattern": 2},
+        window="pattern",
+        tied=True,
+    ),
+    "jais2": Family(
+        fixed=CLASSIC,
+        flags={**ATTENTION_BIAS, "mlp_bias": "mlp_bias"},
+        defaults={"attention_bias": True, "mlp_bias": True},
+    ),
+    "hyperclovax": Family(flags={**ATTENTION_BIAS, "mlp_bias": "mlp_bias"}, further=adjust.hyperclovax),
+    "iquestcoder": Family(flags={**ATTENTION_BIAS, "mlp_bias": "mlp_bias"}, defaults={"head_dim": 128}),
+    "minicpm": Family(flags=ATTENTION_BIAS, tied=True),
+    "orion": Family(fixed={"norm": "layer"}, flags=ATTENTION_BIAS),
 }

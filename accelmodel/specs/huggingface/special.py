@@ -17,6 +17,7 @@ from accelmodel.specs.huggingface.layers import (
     grouped,
     latent_kinds,
     layer_words,
+    listed_words,
     perceptrons,
 )
 from accelmodel.specs.layer_kinds import Compressed, Dense, Experts, Grouped, Part
@@ -212,7 +213,9 @@ def listed_windows(keys: Keys, traits: Traits, layers: int) -> Layers:
     """MiMo-V2: a list of zeros and ones says which layers have windows, with heads and sinks of their own."""
     codes = keys.items("hybrid_layer_pattern", int, layers)
     keys.get("attention_chunk_size")
-    words = ["window" if code else "full" for code in codes] or layer_words(keys, "pattern", layers)
+    words = ["window" if code else "full" for code in codes] or listed_words(keys, layers)
+    if not words:
+        raise keys.fail("hybrid_layer_pattern", "is missing; add a list of 0 (all tokens) and 1 (window)")
     by_kind = traits["by_kind"]
     made = {word: grouped(keys, traits, word, by_kind.get(word)) for word in dict.fromkeys(words)}
     for word, sink in traits["sinks_of"].items():

@@ -39,6 +39,8 @@ ALIASES = {
     "phi3_v": "phi3",
     "phi-msft": "phi",
     "Yi": "llama",
+    "xverse": "llama",
+    "aquila": "llama",
     "step3p7": "step3p5",
     "deepseek_ref": "deepseek_v4",
     "minimax_m3_vl": "minimax_m3",
