@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from accelmodel.specs.layer_kinds import (
+    Compressed,
     Convolution,
     Dense,
     Experts,
@@ -28,10 +29,16 @@ def latent(kind="latent", **more):
     return Latent(kind, 1.0, **sizes, **more)
 
 
+def compressed(**more):
+    sizes = {"heads": 8.0, "head_dim": 20.0, "q_lora_rank": 30.0, "output_rank": 50.0, "groups": 2.0, "window": 64.0}
+    return Compressed("compressed", 1.0, **sizes, **more)
+
+
 INDEX = {"top_k": 64.0, "index_heads": 4.0, "index_dim": 16.0}
 PLAIN = 1000 * 80 + 2 * 1000 * 20 + 80 * 1000
 #: queries, latent with positions and its norm, keys and values of all heads, output
 LATENT = 1000 * 8 * 16 + 1000 * 46 + 40 + 40 * 8 * 22 + 8 * 12 * 1000
+COMPRESSED = 1000 * 30 + 30 + 30 * 160 + 1000 * 20 + 20 + 2 * 80 * 50 + 100 * 1000 + 8
 #: keys and values of four and eight heads of 16 by 20: projections, taps, output
 LINEAR = 1000 * (2 * 64 + 160) + 3 * (2 * 64 + 160) + 160 * 1000
 
@@ -52,6 +59,20 @@ LINEAR = 1000 * (2 * 64 + 160) + 3 * (2 * 64 + 160) + 160 * 1000
         # an indexer: queries, keys with a norm of two numbers a channel, and a weight a head
         (latent("sparse", **INDEX), LATENT + 1000 * 64 + 1000 * 16 + 2 * 16 + 1000 * 4),
         (latent("sparse", **INDEX, shared_index=True), LATENT),
+        # grouped attention whose keys an indexer picks in blocks: queries, one key, and a norm of each
+        (
+            Grouped("block-sparse", 1.0, heads=8.0, kv_heads=2.0, head_dim=10.0, **INDEX),
+            PLAIN + 1000 * 4 * 16 + 1000 * 16 + 2 * 16,
+        ),
+        # a window alone: queries through a rank with its norm, one key with its norm, output in groups, sinks
+        (compressed(), COMPRESSED),
+        # keys for 128 tokens: key and weight, a number for each place, norm
+        (compressed(ratio=128.0), COMPRESSED + 2 * 1000 * 20 + 128 * 20 + 20),
+        # keys for 4 tokens in two overlapping series, picked by an indexer that has such keys of its own
+        (
+            compressed(ratio=4.0, **INDEX),
+            COMPRESSED + 4 * 1000 * 20 + 8 * 20 + 20 + 30 * 64 + 1000 * 4 + 4 * 1000 * 16 + 8 * 16 + 16,
+        ),
         # gated DeltaNet: decay and strength a value head, their bias and rate, gate, norm
         (Linear("linear", 1.0, 4.0, 8.0, 16.0, 20.0, 3.0), LINEAR + 2 * 1000 * 8 + 2 * 8 + 1000 * 160 + 20),
         # Kimi delta attention: decay of each key channel and gate through a rank
@@ -78,7 +99,7 @@ LINEAR = 1000 * (2 * 64 + 160) + 3 * (2 * 64 + 160) + 160 * 1000
         ),
         (Convolution("convolution", 1.0, 1000.0, 3.0), 1000 * 3000 + 3 * 1000 + 1000 * 1000),
     ],
-    ids=range(19),
+    ids=range(23),
 )
 def test_what_mixes_tokens(kind, count):
     assert mixer_parameters(kind, H) == count

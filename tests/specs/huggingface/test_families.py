@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from accelmodel.inference.memory import memory_per_device
 from accelmodel.inference.reading import reading
 from accelmodel.specs.huggingface.families import FAMILIES
 from accelmodel.specs.huggingface.text import REFUSED, family_name
 from accelmodel.specs.load import load
+from accelmodel.specs.workload import Workload
 
 _SIX = (
     "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "vocab_size",
@@ -297,6 +299,36 @@ SHAPES: dict[str, tuple[float, float, dict[str, Any]]] = {
         linear_conv_kernel_dim=4, linear_key_head_dim=128, linear_num_key_heads=16, linear_num_value_heads=48,
         linear_value_head_dim=128, max_position_embeddings=262144, mlp_only_layers=[]),
         tie_word_embeddings=False)),
+    "ERNIE-4.5-21B": (21.825, 0, shape("ernie4_5_moe", 2560, 12288, 28, 20, 4, 103424,
+        moe_intermediate_size=1536, moe_num_experts=64, moe_k=6, moe_num_shared_experts=2,
+        moe_layer_start_index=1, moe_layer_interval=1, tie_word_embeddings=True,
+        max_position_embeddings=131072)),
+    "EXAONE-4-32B": (32.003, 256.0, shape("exaone4", 5120, 27392, 64, 40, 8, 102400, head_dim=128,
+        tie_word_embeddings=False, sliding_window=4096, sliding_window_pattern="LLLG",
+        max_position_embeddings=131072)),
+    "Gemma-3n-E4B": (6.8, 0, keys(model_type="gemma3n_text", hidden_size=2048, intermediate_size=[16384] *
+        35, num_hidden_layers=35, num_attention_heads=8, num_key_value_heads=2, head_dim=256, vocab_size=262400,
+        num_kv_shared_layers=15)),
+    "Granite-MoE-shared": (3.45, 64.0, shape("granitemoeshared", 1536, 512, 32, 24, 8, 49155,
+        num_local_experts=40, num_experts_per_tok=8, shared_intermediate_size=1024, tie_word_embeddings=True,
+        max_position_embeddings=4096)),
+    "Hunyuan-Large": (392.0, 128.0, shape("hunyuan", 6400, 18304, 64, 80, 8, 129024, attention_head_dim=128,
+        num_experts=16, moe_topk=1, num_shared_expert=1, use_mixed_mlp_moe=True, use_cla=True,
+        cla_share_factor=2, tie_word_embeddings=True, max_position_embeddings=131072)),
+    "InternVL (Qwen2 inside)": (7.613, 56.0, keys(model_type="internvl_chat", llm_config={"model_type":
+        "qwen2", "hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28,
+        "num_attention_heads": 28, "num_key_value_heads": 4, "vocab_size": 151674})),
+    "LLaVA-1.5": (6.738, 512.0, keys(model_type="llava", text_config=keys(model_type="llama",
+        vocab_size=32064, max_position_embeddings=4096))),
+    "MiniMax-01": (456.1, 40.0, shape("minimax_text_01", 6144, 9216, 80, 64, 8, 200064,
+        num_local_experts=32, num_experts_per_tok=2, shared_intermediate_size=0, head_dim=128,
+        attn_type_list=[0, 0, 0, 0, 0, 0, 0, 1] * 10, tie_word_embeddings=False,
+        max_position_embeddings=10240000)),
+    "Nemotron-4B": (4.191, 128.0, shape("nemotron", 3072, 9216, 32, 24, 8, 256000, head_dim=128,
+        tie_word_embeddings=False, max_position_embeddings=4096, mlp_bias=False, attention_bias=False)),
+    "RecurrentGemma-2B": (2.683, 8.0, shape("recurrent_gemma", 2560, 15360, 26, 10, 1, 256000, head_dim=256,
+        lru_width=2560, attention_window_size=2048, block_types=["recurrent", "recurrent", "attention"],
+        conv1d_width=4)),
 }
 # fmt: on
 
@@ -309,9 +341,13 @@ def read(folder, config):
 @pytest.mark.parametrize("name", SHAPES)
 def test_family_has_the_published_size(name, tmp_path):
     parameters, cache, config = SHAPES[name]
-    found = reading(read(tmp_path, config))
+    model = read(tmp_path, config)
+    found = reading(model)
     assert found["parameters"] / 1e9 == pytest.approx(parameters, rel=0.01)
     assert found["weight_bytes"] >= 2.0 * found["parameters"] * (1.0 - 1e-9)
+    assert memory_per_device(model, Workload("decode", 1.0, 1.0))["weights"] == pytest.approx(
+        found["weight_bytes"], rel=0.01
+    )
     if cache:
         assert found["kv_bytes_per_token"] / 1024.0 == pytest.approx(cache, abs=0.05)
 
