@@ -98,7 +98,7 @@ def row_table(data: dict[str, Any]) -> str:
 def page(inputs: Inputs, offered: Offers, setups: list[Setup], data: dict[str, Any]) -> str:
     """Return the report as HTML."""
     best = data["choice"]["detail"]
-    setup = next(each for each in setups if (each.weight_bits, each.kv_bits) == (best["weight_bits"], best["kv_bits"]))
+    setup = next(each for each in setups if all(best[name] == bits for name, bits in each.told(inputs.model).items()))
     cost = instance_figures.figure_cost(cost_points(inputs, data))
     step = step_points(inputs, offered, data, setup)
     winner = instance_figures.figure_winner(winner_points(inputs, offered, setup))

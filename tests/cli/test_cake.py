@@ -239,7 +239,7 @@ def test_the_report_holds_all_pictures_and_needs_nothing_else(ask, tmp_path):
         (["--bandwidth", "32 parsecs"], "unknown unit 'parsecs'"),
         (["--utilisation", "0"], "utilisation 0 must be above 0 and at most 1"),
         (["--utilisation", "1.5"], "utilisation 1.5 must be above 0 and at most 1"),
-        (["--kv-bits", "0"], "KV precision 0 bit must be above 0"),
+        (["--kv-bits", "-1"], "KV precision -1 bit must be above 0"),
         (["--tokens", "131072"], "does not fit"),
         (["--tokens", "0"], "tokens"),
         (["--model", "llama-3.1-70b"], "does not fit"),
