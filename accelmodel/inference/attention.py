@@ -54,10 +54,13 @@ def grouped(kind: Grouped, model: LanguageModel, work: Workload, part: Shard) ->
     """Grouped-query attention (Ainslie et al., arXiv 2305.13245); with kv_heads = heads it is multi-head."""
     value = kind.value_dim or kind.head_dim
     heads = Heads(part.cut(kind.heads), part.cut(kind.kv_heads), kind.head_dim, value)
-    projected = heads.query * heads.key * (2.0 if kind.output_gate else 1.0)
+    queries = heads.query * heads.key
+    projected = (kind.q_lora_rank or queries) + queries * kind.output_gate
     if not (kind.shared_kv or kind.cross_tokens):
         projected = projected + heads.kv * (heads.key + (0.0 if kind.keys_are_values else value))
     yield "qkv_projection", matmul(part.tokens, projected, model.hidden, part)
+    if kind.q_lora_rank:
+        yield "query_projection", matmul(part.tokens, queries, kind.q_lora_rank, part)
     rotated = part.tokens * (heads.query * heads.key + heads.kv * (heads.key + value))
     yield "rotary_and_cache", pointwise(rotated, ROTARY_OPS, STREAM, part.kv)
     if kind.top_k:

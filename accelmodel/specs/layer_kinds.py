@@ -38,17 +38,19 @@ def _needs(part: Part, by_kind: dict[str, tuple[str, ...]]) -> None:
 class Grouped(Part):
     """Attention whose query heads share keys and values in groups (Ainslie et al., arXiv 2305.13245).
 
-    ``window`` is the reach of a query [token], 0 for all; of kind ``chunked`` it sees its own chunk of as many tokens.
-    ``value_dim`` 0 is ``head_dim``.  Layers with ``shared_kv`` read the cache of another layer and have none, layers
-    where ``keys_are_values`` have no projection of values; layers of ``cross_tokens`` attend to as many tokens of a
-    second sequence.  ``whole_norm`` says that norms of queries and keys span all heads, ``head_gate`` that a number a
-    head gates its output.  Of kind ``block-sparse`` an indexer picks blocks of ``top_k`` tokens in all for each query.
+    ``window`` is the reach of a query [token], 0 for all; of kind ``chunked`` it sees its own chunk of as many tokens,
+    of kind ``block-sparse`` an indexer picks blocks of ``top_k`` tokens in all for each query.  ``value_dim`` 0 is
+    ``head_dim``; with a ``q_lora_rank`` queries are two matrices with a norm between.  Layers with ``shared_kv`` read
+    the cache of another layer and have none, layers where ``keys_are_values`` have no projection of values; layers of
+    ``cross_tokens`` attend to as many tokens of a second sequence.  ``whole_norm`` says that norms of queries and keys
+    span all heads, ``head_gate`` that a number a head gates its output.
     """
 
     heads: Count
     kv_heads: Count
     head_dim: Count
     value_dim: CountOrNone = 0.0
+    q_lora_rank: CountOrNone = 0.0
     window: CountOrNone = 0.0
     qkv_bias: bool = False
     output_bias: bool = False

@@ -39,7 +39,9 @@ def _grouped(kind: Grouped, hidden: Number) -> Number:
     kv: Number = 0.0
     if not kind.shared_kv:
         kv = kind.kv_heads * (kind.head_dim + (0.0 if kind.keys_are_values else value))
-    matrices = hidden * (query + gate + kv) + kind.heads * value * hidden
+    rank = kind.q_lora_rank
+    queries = hidden * rank + rank + rank * query if rank else hidden * query
+    matrices = queries + hidden * (gate + kv) + kind.heads * value * hidden
     biases = kind.qkv_bias * (query + kv) + kind.output_bias * hidden
     norms = kind.qk_norm * 2.0 * kind.head_dim
     if kind.whole_norm:

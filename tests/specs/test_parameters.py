@@ -51,6 +51,7 @@ LINEAR = 1000 * (2 * 64 + 160) + 3 * (2 * 64 + 160) + 160 * 1000
         (grouped(whole_norm=True), PLAIN + 80 + 20),
         (grouped(output_gate=True), PLAIN + 1000 * 80),
         (grouped(head_gate=True), PLAIN + 1000 * 8),
+        (grouped(q_lora_rank=30.0), PLAIN - 1000 * 80 + 1000 * 30 + 30 + 30 * 80),
         (grouped(value_dim=4.0), 1000 * 80 + 1000 * 20 + 1000 * 8 + 32 * 1000),
         (grouped(keys_are_values=True), PLAIN - 1000 * 20),
         (grouped(shared_kv=True), PLAIN - 2 * 1000 * 20),
@@ -99,7 +100,7 @@ LINEAR = 1000 * (2 * 64 + 160) + 3 * (2 * 64 + 160) + 160 * 1000
         ),
         (Convolution("convolution", 1.0, 1000.0, 3.0), 1000 * 3000 + 3 * 1000 + 1000 * 1000),
     ],
-    ids=range(23),
+    ids=range(24),
 )
 def test_what_mixes_tokens(kind, count):
     assert mixer_parameters(kind, H) == count

@@ -63,7 +63,8 @@ def falcon(keys: Keys) -> dict[str, Any]:
     parallel = keys.flag("parallel_attn") or new
     norms = keys.whole("num_ln_in_parallel_attn", 2 if new else 1)
     kv_heads = keys.whole("num_key_value_heads", keys.whole("num_attention_heads"))
-    if not new and keys.flag("multi_query"):
+    one = keys.flag("multi_query")
+    if one and not new:
         kv_heads = 1
     return {
         **four_wide(keys), "kv_heads": kv_heads, "parallel": parallel,

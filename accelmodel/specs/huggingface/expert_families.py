@@ -151,6 +151,7 @@ EXPERT: dict[str, Family] = {
         },
     ),
     "ernie4_5_moe": Family(
+        ignored=("moe_gate", "moe_capacity", "moe_use_aux_free", "use_rmsnorm"),
         mlps=perceptrons,
         fixed={"router_bias": True},
         flags=USE_BIAS,
@@ -325,4 +326,5 @@ EXPERT: dict[str, Family] = {
         },
         mlps=perceptrons,
     ),
+    "step3": Family(mixing=special.factored, mlps=perceptrons),
 }

@@ -91,4 +91,5 @@ NEUTRAL: dict[str, Any] = {
     "layer_group_size": 1,
     "mlp_only_layers": [],
     "index_skip_topk_offset": 0,
+    "full_attn_mod": 1,
 }

@@ -44,8 +44,11 @@ def _grouped(kind: Grouped, hidden: float) -> Iterator[Module]:
     value = float(kind.value_dim or kind.head_dim)
     query = float(kind.heads * kind.head_dim)
     own = 0.0 if kind.shared_kv else float(kind.kv_heads)
+    rank = float(kind.q_lora_rank)
     yield from _attention(
-        q_proj=hidden * query * (2.0 if kind.output_gate else 1.0),
+        q_proj=0.0 if rank else hidden * query * (2.0 if kind.output_gate else 1.0),
+        q_a_proj=hidden * rank,
+        q_b_proj=rank * query,
         k_proj=hidden * own * float(kind.head_dim),
         v_proj=0.0 if kind.keys_are_values else hidden * own * value,
         o_proj=float(kind.heads) * value * hidden,

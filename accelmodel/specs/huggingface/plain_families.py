@@ -171,7 +171,7 @@ PLAIN: dict[str, Family] = {
         fixed={"parallel": True, "norms_per_layer": 1.0},
         flags={**ATTENTION_BIAS, "whole_norm": "use_qk_norm"},
         tied=True,
-        ignored=("use_parallel_block", "use_embedding_sharing", "use_gated_activation"),
+        ignored=("use_parallel_block", "use_embedding_sharing", "use_gated_activation", "order_of_interleaved_layers"),
     ),
     "cohere2": Family(
         fixed={"parallel": True, "norms_per_layer": 1.0},

@@ -190,6 +190,12 @@ def step_experts(keys: Keys, traits: Traits, layers: int) -> Layers:
     return perceptrons(keys, traits, layers)
 
 
+def factored(keys: Keys, traits: Traits, layers: int) -> Layers:
+    """Step 3: queries go through a rank of their own (multi-matrix factorisation)."""
+    part = grouped(keys, traits)
+    return [[replace(part, q_lora_rank=float(keys.whole("share_q_dim")))]] * layers
+
+
 def heads_by_kind(keys: Keys, traits: Traits, layers: int) -> Layers:
     """Step 3.5: windowed layers may have more heads than full ones."""
     names: dict[str, dict[str, str]] = {}

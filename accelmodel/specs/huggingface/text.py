@@ -82,7 +82,6 @@ REFUSED = {
     "xlstm": "layers that no kind describes (xLSTM)",
     "bailing_hybrid": "linear attention of its own kind",
     "bailing_moe_linear": "linear attention of its own kind",
-    "step3": "attention that factorises its queries",
     "openelm": "layers of different widths",
     "t5": "an encoder",
     "bert": "an encoder",
