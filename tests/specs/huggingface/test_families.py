@@ -6,10 +6,12 @@ Shapes are those of published ``config.json`` files, in the keys that say someth
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 
+from accelmodel.errors import SpecError
 from accelmodel.inference.memory import memory_per_device
 from accelmodel.inference.reading import reading
 from accelmodel.specs.huggingface.families import FAMILIES
@@ -430,3 +432,13 @@ def test_family_that_is_not_modelled_is_refused_by_name(name, tmp_path):
 
 def test_a_refused_family_is_not_in_the_table():
     assert not {family_name(name) for name in REFUSED} & FAMILIES.keys()
+
+
+@pytest.mark.parametrize("name", sorted(FAMILIES))
+def test_of_a_word_alone_a_family_has_the_sizes_of_its_class_or_says_what_is_missing(name, tmp_path):
+    try:
+        model = read(tmp_path, {"model_type": name})
+    except SpecError as error:
+        assert re.search(r"config.json: \S+: ", str(error))
+    else:
+        assert any("leaves to its class" in note for note in model.notes)

@@ -169,3 +169,20 @@ def test_a_precision_is_never_guessed(quantised, says, tmp_path):
     with pytest.raises(SpecError, match="quantization_config") as error:
         read(tmp_path, DENSE, quantised)
     assert says in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("config", "quantised"),
+    [
+        (DENSE, groups(8, "float", inputs=FP8_IN)),
+        (SPARSE, groups(4, "int", size=32, ignore=["lm_head", "re:.*self_attn.*"])),
+        (SPARSE, {"quant_method": "fp8", "weight_block_size": [128, 128]}),
+        (SPARSE, {"quant_method": "modelopt", "quant_algo": "NVFP4", "ignore": ["lm_head", "*shared_experts*"]}),
+    ],
+)
+def test_bytes_of_the_rows_are_those_of_the_modules(config, quantised, tmp_path):
+    """Two counts by other ways: rows of the operator table, and the modules that a checkpoint lists."""
+    size = reading(read(tmp_path, config, quantised))["weight_bytes"]
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"metadata": {"total_size": float(size)}}))
+    notes = read(tmp_path, config, quantised).notes
+    assert any("0.00% of what was read" in note for note in notes)
