@@ -116,10 +116,10 @@ class LanguageModel(Spec):
                 if getattr(self, part) and not getattr(self, name):
                     raise ValueError(f"{part} {getattr(self, part):g} needs {name}; give it")
         for part in ("attention", "mlp"):
-            # a layer may have two kinds side by side, so that only each kind has a limit
-            for kind in getattr(self, part):
-                if np.any(np.asarray(kind.layers) > np.asarray(self.layers)):
-                    raise ValueError(f"[[{part}]] tells of {kind.layers:g} layers, and the model has {self.layers:g}")
+            told = [float(np.max(np.asarray(kind.layers))) for kind in getattr(self, part)]
+            # kinds side by side in every layer have all of them each
+            if sum(told) > np.max(np.asarray(self.layers)) and any(count != np.max(self.layers) for count in told):
+                raise ValueError(f"[[{part}]] tells of {sum(told):g} layers, and the model has {self.layers:g}")
         if self.attention and (self.window_layers or self.kv_lora_rank):
             raise ValueError("window_layers and kv_lora_rank tell what [[attention]] tells too; leave them out")
         if self.mlp and self.experts:

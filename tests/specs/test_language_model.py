@@ -6,7 +6,8 @@ import pytest
 
 from accelmodel.specs import facts, load
 from accelmodel.specs.given import override
-from accelmodel.specs.language_model import mixers, perceptrons
+from accelmodel.specs.language_model import LanguageModel, mixers, perceptrons
+from accelmodel.specs.layer_kinds import Grouped
 from accelmodel.specs.parameters import active_parameters, mixer_parameters, mlp_parameters, parameters
 
 PRESETS = [
@@ -103,3 +104,21 @@ def test_latent_attention_without_query_compression():
     model = override(load.load("model", "deepseek-v3"), q_lora_rank=0)
     compressed = 7168 * 1536 + 1536 + 1536 * 128 * 192
     assert attention_parameters(model) == 187_107_328 - compressed + 7168 * 128 * 192
+
+
+def hybrid(**layers):
+    kinds = tuple(
+        Grouped(kind, count, heads=4.0, kv_heads=4.0, head_dim=16.0, window=64.0 * (kind == "window"))
+        for kind, count in layers.items()
+    )
+    return LanguageModel(
+        "tiny", layers=8.0, hidden=64.0, vocabulary=100.0, heads=4.0, kv_heads=4.0, head_dim=16.0, ffn=128.0,
+        gated=True, attention=kinds,
+    )  # fmt: skip
+
+
+def test_kinds_of_layers_share_the_layers_or_stand_side_by_side_in_all_of_them():
+    assert len(mixers(hybrid(full=2.0, window=6.0))) == 2
+    assert len(mixers(hybrid(full=8.0, window=8.0))) == 2
+    with pytest.raises(ValueError, match="tells of 9 layers, and the model has 8"):
+        hybrid(full=3.0, window=6.0)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from accelmodel.errors import SpecError, unknown
-from accelmodel.specs.huggingface.keys import Keys
+from accelmodel.specs.huggingface.keys import REMEDY, Keys
 from accelmodel.specs.huggingface.layers import (
     Layers,
     Traits,
@@ -55,7 +55,7 @@ def kimi_delta(keys: Keys, traits: Traits, layers: int) -> Layers:
         names = ("linear_num_heads", "linear_head_dim", "linear_conv_kernel_dim")
     heads, width, taps = (float(own.whole(name)) for name in names)
     if table.flag("use_full_rank_gate"):
-        raise table.fail("use_full_rank_gate", "is not modelled")
+        raise table.fail("use_full_rank_gate", f"a gate of full rank is not known of Kimi delta attention; {REMEDY}")
     linear = Linear("linear", 1.0, heads, heads, width, width, taps, decay_rank=width, gate_rank=width)
     words = listed_words(keys, layers)
     if not words:

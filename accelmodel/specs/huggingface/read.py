@@ -268,9 +268,17 @@ def _unread(keys: Keys, around: Keys | None, name: str) -> list[str]:
         around.used |= {key for key, value in around.given.items() if isinstance(value, dict)}
         around.get("tie_word_embeddings")
         left += around.refuse_unread()
+    notes = _left(left)
     if keys.whole("num_nextn_predict_layers", 0, low=0):
-        return [*_left(left), "modules that predict further tokens are not counted"]
-    return _left(left)
+        notes.append("modules that predict further tokens are not counted")
+    if _wide(keys):
+        notes.append("its files hold 32 bit a weight; engines serve 16, which is counted")
+    return notes
+
+
+def _wide(keys: Keys) -> bool:
+    """Whether the files hold numbers of 32 bit."""
+    return "float32" in (keys.get("torch_dtype"), keys.get("dtype"))
 
 
 def _left(keys: list[str]) -> list[str]:
@@ -285,7 +293,7 @@ def _beside(path: Path, keys: Keys, values: dict[str, Any], precision: Stated) -
     if index is None or model is None:
         return []
     other, size = index
-    high = 4.0 if keys.get("torch_dtype") == "float32" or keys.get("dtype") == "float32" else 2.0
+    high = 4.0 if _wide(keys) else 2.0
     rest = float(parameters(model)) + float(model.tower_parameters) - precision.parameters
     read = precision.bytes * (high / 2.0 if not precision.quantised else 1.0) + rest * high
     further = keys.whole("num_nextn_predict_layers", 0, low=0)
