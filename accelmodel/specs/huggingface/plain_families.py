@@ -18,7 +18,7 @@ _GEMMA3 = {
     "vocab_size": 262_208, "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256,
     "max_position_embeddings": 131_072, "sliding_window": 4096, "sliding_window_pattern": 6,
 }  # fmt: skip
-_LAMBDA_NOTE = "block-sparse layers are timed as if they saw all tokens"
+_SPARSE_NOTE = "block-sparse layers are timed as if they saw all tokens"
 
 PLAIN: dict[str, Family] = {
     "llama": Family(flags={**ATTENTION_BIAS, "mlp_bias": "mlp_bias"}, ignored=("sliding_window",)),
@@ -44,7 +44,7 @@ PLAIN: dict[str, Family] = {
             "dense_attention_every_n_layers",
             "ff_dim_multiplier",
         ),
-        note=_LAMBDA_NOTE,
+        note=_SPARSE_NOTE,
     ),
     "opt": Family(
         fixed=CLASSIC,

@@ -24,7 +24,7 @@ from accelmodel.specs.huggingface.quantisation import Quantisation, Stated, stat
 from accelmodel.specs.huggingface.text import family_of, refuse_strangers, text_part
 from accelmodel.specs.huggingface.towers import TOWERS, towers
 from accelmodel.specs.language_model import LanguageModel, mixers, perceptrons
-from accelmodel.specs.layer_kinds import MIXERS, Dense, Experts, Grouped, Latent, Mixer, Mlp
+from accelmodel.specs.layer_kinds import MIXERS, MLPS, Dense, Grouped, Latent, Mixer, Mlp
 from accelmodel.specs.parameters import mixer_parameters, mlp_parameters, parameters
 
 _MAX_LAYERS = 10_000
@@ -32,6 +32,8 @@ _MAX_LAYERS = 10_000
 _FIELDS = ("norm", "norms_per_layer", "parallel")
 #: kinds of layers whose sizes stand in fields of their own
 _MIXERS = (Grouped, Latent)
+#: what mixes tokens, and what works on each
+_MIXING, _WORKING = tuple(set(MIXERS.values())), tuple(MLPS.values())
 #: share by which the size of the files may differ from what was read
 _TOLERANCE = 0.02
 
@@ -80,7 +82,7 @@ def read_config(path: Path) -> Reading:
         values["tower_parameters"] = size
     notes = [note for note in (family.note, *notes, *_defaulted(keys)) if note]
     precision = _precision(path, content, keys, layers, values)
-    notes += _unread(keys, around, name)
+    notes += _unread(keys, around, name, layers, values["hidden"])
     notes += _beside(path, keys, values, precision)
     return Reading(files.name_of(path), {**values, **precision.fields}, digest, tuple(notes))
 
@@ -151,7 +153,7 @@ def _context(keys: Keys, family: Family) -> float:
 
 def _folded(keys: Keys, values: dict[str, Any], layers: Layers, traits: dict[str, Any]) -> dict[str, Any]:
     """Return layers as fields of the model where these tell them, else as its lists ``attention`` and ``mlp``."""
-    mixing, working = counted(layers, tuple(set(MIXERS.values()))), counted(layers, (Dense, Experts))
+    mixing, working = counted(layers, _MIXING), counted(layers, _WORKING)
     if not mixing:
         raise keys.fail("num_hidden_layers", "no layer mixes tokens; correct the file")
     found: dict[str, Any] = {"heads": 1.0, "kv_heads": 1.0, "head_dim": 1.0, "ffn": 0.0}
@@ -260,7 +262,16 @@ def _experts(keys: Keys) -> dict[str, Any]:
     return {"expert_dtype": keys.get("expert_dtype")} if keys.has("expert_dtype") else {}
 
 
-def _unread(keys: Keys, around: Keys | None, name: str) -> list[str]:
+def _predictors(keys: Keys, layers: Layers, hidden: float) -> str:
+    """Return what to say of modules that predict further tokens: a layer each, and what joins two streams."""
+    mixing, working = counted(layers[-1:], _MIXING), counted(layers[-1:], _WORKING)
+    one = 2.0 * hidden * hidden + sum(float(mixer_parameters(kind, hidden)) for kind in mixing)
+    one += sum(float(mlp_parameters(kind, hidden)) for kind in working)
+    number = keys.whole("num_nextn_predict_layers")
+    return f"modules that predict further tokens ({number} of {one / 1e9:.3g} billion parameters) are not counted"
+
+
+def _unread(keys: Keys, around: Keys | None, name: str, layers: Layers, hidden: float) -> list[str]:
     """Return a note of keys that were left out; refuse the file where one may change an answer."""
     refuse_strangers(keys, name)
     left = keys.refuse_unread()
@@ -270,7 +281,7 @@ def _unread(keys: Keys, around: Keys | None, name: str) -> list[str]:
         left += around.refuse_unread()
     notes = _left(left)
     if keys.whole("num_nextn_predict_layers", 0, low=0):
-        notes.append("modules that predict further tokens are not counted")
+        notes.append(_predictors(keys, layers, hidden))
     if _wide(keys):
         notes.append("its files hold 32 bit a weight; engines serve 16, which is counted")
     return notes

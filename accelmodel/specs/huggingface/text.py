@@ -24,7 +24,6 @@ ALIASES = {
     "qwen2_vl": "qwen2",
     "qwen2_5_vl": "qwen2",
     "qwen2_5_omni": "qwen2",
-    "qwen2_audio_encoder": "qwen2",
     "qwen3_vl": "qwen3",
     "qwen3_vl_moe": "qwen3_moe",
     "qwen3_omni_moe": "qwen3_moe",
