@@ -104,12 +104,12 @@ EXPERT: dict[str, Family] = {
         ignored=("use_routing_bias",),
     ),
     "hunyuan": Family(
+        only={"use_mixed_mlp_moe": True},
         mlps=perceptrons,
         flags={**ATTENTION_BIAS, "mlp_bias": "mlp_bias"},
         mixing=special.shared_pairs,
         tied=True,
         ignored=(
-            "use_mixed_mlp_moe",
             "num_experts_per_tok",
             "num_media_embeds",
             "org_vocab_size",
@@ -122,12 +122,12 @@ EXPERT: dict[str, Family] = {
         ),
     ),
     "hunyuan_v1_moe": Family(
+        only={"use_mixed_mlp_moe": True},
         mlps=perceptrons,
         fixed=NORMED,
         flags=ATTENTION_BIAS,
         mixing=special.shared_pairs,
         ignored=(
-            "use_mixed_mlp_moe",
             "num_experts_per_tok",
             "org_vocab_size",
             "use_mla",
@@ -151,7 +151,12 @@ EXPERT: dict[str, Family] = {
         },
     ),
     "ernie4_5_moe": Family(
-        ignored=("moe_gate", "moe_capacity", "moe_use_aux_free", "use_rmsnorm"),
+        only={"use_rmsnorm": True},
+        ignored=(
+            "moe_gate",
+            "moe_capacity",
+            "moe_use_aux_free",
+        ),
         mlps=perceptrons,
         fixed={"router_bias": True},
         flags=USE_BIAS,
@@ -173,6 +178,7 @@ EXPERT: dict[str, Family] = {
         defaults={"max_window_layers": 62, "sliding_window": 4096, "use_sliding_window": True},
     ),
     "bailing_moe": Family(
+        only={"use_rmsnorm": True},
         mlps=perceptrons,
         flags={
             "qkv_bias": "qkv_bias",
@@ -181,7 +187,6 @@ EXPERT: dict[str, Family] = {
             "router_bias": "moe_router_enable_expert_bias",
         },
         ignored=(
-            "use_rmsnorm",
             "max_window_layers",
             "use_sliding_window",
             "sliding_window",

@@ -42,6 +42,8 @@ class Family:
         Further traits that depend on several keys.
     other : function
         Parameters beside the layers.
+    only : dict
+        Key → the one value that is modelled; a file with another is refused.
     ignored : tuple of str
         Keys that are known and left out; ``note`` says what that means.
     """
@@ -59,6 +61,7 @@ class Family:
     mlps: Reader = plain
     further: Callable[[Keys], dict[str, Any]] = adjust.nothing
     other: Callable[[Keys, int], float] = adjust.no_other
+    only: Mapping[str, Any] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
     note: str = ""
 

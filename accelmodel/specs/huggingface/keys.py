@@ -38,7 +38,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "activation": ("hidden_act", "hidden_activation", "activation_function", "activation", "mlp_hidden_act"),
     "layer_types": ("layer_types", "layers_block_type"),
     "sliding_window": ("sliding_window", "sliding_window_size", "attention_window_size"),
-    "sliding_window_pattern": ("sliding_window_pattern", "global_attn_every_n_layers"),
+    "sliding_window_pattern": ("sliding_window_pattern", "global_attn_every_n_layers", "layer_switch"),
     "experts": ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts"),
     "experts_used": (
         "num_experts_per_tok", "num_experts_per_token", "experts_per_token", "top_k_experts", "moe_k", "moe_topk",

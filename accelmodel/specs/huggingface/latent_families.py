@@ -82,6 +82,7 @@ LATENT: dict[str, Family] = {
         mixing=latents,
     ),
     "longcat_flash": Family(
+        only={"attention_method": "MLA"},
         flags=ATTENTION_BIAS,
         defaults={
             **_MLA,
@@ -94,7 +95,7 @@ LATENT: dict[str, Family] = {
         },
         mixing=special.longcat,
         mlps=hybrids.nothing,
-        ignored=("attention_method", "mla_scale_q_lora", "mla_scale_kv_lora", "router_bias"),
+        ignored=("mla_scale_q_lora", "mla_scale_kv_lora", "router_bias"),
         note="experts that do nothing are counted as their average share of the chosen ones",
     ),
     "deepseek_v4": Family(

@@ -54,6 +54,7 @@ MIXED: dict[str, Family] = {
     ),
     "nemotron-nas": Family(mixing=special.block_configs, mlps=hybrids.nothing, ignored=("attention_bias", "mlp_bias")),
     "nemotron_h": Family(
+        only={"use_bias": False, "use_conv_bias": True},
         fixed={"gated": False, "norms_per_layer": 1.0, "router_bias": True},
         flags={**ATTENTION_BIAS, "mlp_bias": "mlp_bias"},
         defaults={
@@ -69,6 +70,7 @@ MIXED: dict[str, Family] = {
         mlps=hybrids.nothing,
     ),
     "granitemoehybrid": Family(
+        only={"mamba_conv_bias": True},
         flags=ATTENTION_BIAS,
         defaults={**_MAMBA2, "num_local_experts": 8, "num_experts_per_tok": 2, "shared_intermediate_size": 1024},
         mixing=hybrids.granite_hybrid,
@@ -76,12 +78,14 @@ MIXED: dict[str, Family] = {
         ignored=("position_embedding_type", "normalization_function", "init_method"),
     ),
     "bamba": Family(
+        only={"mamba_conv_bias": True},
         flags={**ATTENTION_BIAS, "mlp_bias": "mlp_bias"},
         defaults=_MAMBA2,
         mixing=hybrids.granite_hybrid,
         ignored=("attn_rotary_emb",),
     ),
     "jamba": Family(
+        only={"mamba_conv_bias": True},
         defaults={
             "num_experts": 16,
             "num_experts_per_tok": 2,
@@ -99,18 +103,30 @@ MIXED: dict[str, Family] = {
         ignored=("sliding_window", "mamba_inner_layernorms", "attn_layer_period", "calc_logits_for_entire_prompt"),
     ),
     "falcon_h1": Family(
+        only={"mamba_conv_bias": True, "projectors_bias": False, "mamba_use_mlp": True},
         flags={**ATTENTION_BIAS, "mlp_bias": "mlp_bias"},
         defaults={**_MAMBA2, "mamba_d_ssm": 1024},
         mixing=hybrids.falcon_h1,
-        ignored=("mamba_use_mlp", "mlp_expansion_factor"),
+        ignored=("mlp_expansion_factor",),
     ),
     "mamba": Family(
-        fixed={"norms_per_layer": 1.0}, defaults=_MAMBA1, tied=True, mixing=hybrids.pure_mamba, mlps=hybrids.nothing
+        only={"use_conv_bias": True},
+        fixed={"norms_per_layer": 1.0},
+        defaults=_MAMBA1,
+        tied=True,
+        mixing=hybrids.pure_mamba,
+        mlps=hybrids.nothing,
     ),
     "falcon_mamba": Family(
-        fixed={"norms_per_layer": 1.0}, defaults=_MAMBA1, tied=True, mixing=hybrids.pure_mamba, mlps=hybrids.nothing
+        only={"use_conv_bias": True},
+        fixed={"norms_per_layer": 1.0},
+        defaults=_MAMBA1,
+        tied=True,
+        mixing=hybrids.pure_mamba,
+        mlps=hybrids.nothing,
     ),
     "mamba2": Family(
+        only={"use_conv_bias": True},
         fixed={"norms_per_layer": 1.0},
         defaults={"num_heads": 128, "head_dim": 64, "state_size": 128, "expand": 2, "conv_kernel": 4, "n_groups": 8},
         mixing=hybrids.pure_mamba2,
@@ -118,12 +134,13 @@ MIXED: dict[str, Family] = {
         ignored=("rms_norm", "norm_before_gate"),
     ),
     "lfm2": Family(
+        only={"block_use_swiglu": True},
         fixed=NORMED,
         defaults={"conv_L_cache": 3, "block_multiple_of": 256},
         tied=True,
         mixing=hybrids.convolutions,
         mlps=hybrids.lfm2_mlps,
-        ignored=("theta", "block_use_swiglu"),
+        ignored=("theta",),
     ),
     "lfm2_moe": Family(
         mlps=perceptrons,

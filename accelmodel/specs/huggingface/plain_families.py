@@ -24,7 +24,9 @@ PLAIN: dict[str, Family] = {
     "llama": Family(flags={**ATTENTION_BIAS, "mlp_bias": "mlp_bias"}, ignored=("sliding_window",)),
     "mistral": Family(defaults={"num_key_value_heads": 8, "sliding_window": 4096}, window="all"),
     "ministral3": Family(window="all"),
-    "qwen": Family(fixed={"qkv_bias": True}, mlps=adjust.half_widths, ignored=("no_bias", "scale_attn_weights")),
+    "qwen": Family(
+        only={"no_bias": True}, fixed={"qkv_bias": True}, mlps=adjust.half_widths, ignored=("scale_attn_weights",)
+    ),
     "qwen2": Family(fixed={"qkv_bias": True}, window="last", ignored=("attention_bias", "qkv_bias")),
     "qwen3": Family(fixed=NORMED, flags=ATTENTION_BIAS, defaults={"head_dim": 128}, window="last"),
     "phi": Family(
@@ -47,6 +49,7 @@ PLAIN: dict[str, Family] = {
         note=_SPARSE_NOTE,
     ),
     "opt": Family(
+        only={"do_layer_norm_before": True},
         fixed=CLASSIC,
         flags={"qkv_bias": "enable_bias", "output_bias": "enable_bias", "mlp_bias": "enable_bias"},
         defaults={"enable_bias": True, "max_position_embeddings": 2048},
@@ -54,7 +57,7 @@ PLAIN: dict[str, Family] = {
         learned=True,
         offset=2,
         further=adjust.opt,
-        ignored=("do_layer_norm_before", "_remove_final_layer_norm"),
+        ignored=("_remove_final_layer_norm",),
     ),
     "gpt2": Family(
         fixed={**CLASSIC, **ALL_BIASES},
@@ -168,22 +171,21 @@ PLAIN: dict[str, Family] = {
         note="embeddings of each layer are counted and not timed, where the file has them",
     ),
     "cohere": Family(
+        only={"use_parallel_block": True, "use_gated_activation": True, "use_embedding_sharing": True},
         fixed={"parallel": True, "norms_per_layer": 1.0},
         flags={**ATTENTION_BIAS, "whole_norm": "use_qk_norm"},
         tied=True,
-        ignored=("use_parallel_block", "use_embedding_sharing", "use_gated_activation", "order_of_interleaved_layers"),
+        ignored=("order_of_interleaved_layers",),
     ),
     "cohere2": Family(
+        only={"use_parallel_block": True, "use_gated_activation": True, "use_embedding_sharing": True},
         fixed={"parallel": True, "norms_per_layer": 1.0},
         flags=ATTENTION_BIAS,
         defaults={"sliding_window": 4096, "sliding_window_pattern": 4},
         window="pattern",
         tied=True,
         ignored=(
-            "use_parallel_block",
             "use_parallel_embedding",
-            "use_embedding_sharing",
-            "use_gated_activation",
             "order_of_interleaved_layers",
             "layer_switch",
         ),
@@ -203,11 +205,10 @@ PLAIN: dict[str, Family] = {
         defaults={"attention_bias": True, "head_dim": 128, "num_key_value_heads": 2},
     ),
     "chatglm": Family(
+        only={"rmsnorm": True, "post_layer_norm": True},
         further=adjust.chatglm,
         ignored=(
             "apply_residual_connection_post_layernorm",
-            "post_layer_norm",
-            "rmsnorm",
             "pre_seq_len",
             "prefix_projection",
             "quantization_bit",
@@ -252,7 +253,9 @@ PLAIN: dict[str, Family] = {
     ),
     "ernie4_5": Family(flags=USE_BIAS, defaults={"head_dim": 128}, tied=True),
     "apertus": Family(
-        fixed={"gated": False, **NORMED}, flags=ATTENTION_BIAS, ignored=("qk_norm", "post_norm", "mlp_bias")
+        only={"qk_norm": True, "post_norm": False, "mlp_bias": False},
+        fixed={"gated": False, **NORMED},
+        flags=ATTENTION_BIAS,
     ),
     "smollm3": Family(flags={**ATTENTION_BIAS, "mlp_bias": "mlp_bias"}, defaults={"num_key_value_heads": 4}, tied=True),
     "seed_oss": Family(

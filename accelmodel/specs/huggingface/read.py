@@ -17,7 +17,7 @@ from accelmodel.errors import SpecError, brief
 from accelmodel.specs.huggingface import files
 from accelmodel.specs.huggingface.family import Family
 from accelmodel.specs.huggingface.hybrids import nemotron_words
-from accelmodel.specs.huggingface.keys import SYNONYMS, Keys
+from accelmodel.specs.huggingface.keys import REMEDY, SYNONYMS, Keys
 from accelmodel.specs.huggingface.layers import Layers, counted, joined
 from accelmodel.specs.huggingface.modules import modules
 from accelmodel.specs.huggingface.quantisation import Quantisation, Stated, stated
@@ -71,6 +71,9 @@ def read_config(path: Path) -> Reading:
     layers = _parts(keys, family, traits, number)
     for key in family.ignored:
         keys.get(key)
+    for key, value in family.only.items():
+        if keys.get(key) not in (None, value):
+            raise keys.fail(key, f"{brief(keys.get(key))} is not modelled of this family, only {value!r}; {REMEDY}")
     values = _values(keys, family, traits, layers)
     values |= _folded(keys, values, layers, traits)
     other = family.other(keys, number)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from accelmodel.errors import brief, unknown
-from accelmodel.specs.huggingface.keys import Keys
+from accelmodel.specs.huggingface.keys import REMEDY, Keys
 from accelmodel.specs.huggingface.layers import (
     Layers,
     Traits,
@@ -246,7 +246,9 @@ def ungated_widths(keys: Keys, traits: Traits, layers: int) -> Layers:
     """MPT: the width is a multiple of the hidden size."""
     width = keys.whole("expansion_ratio", 4) * keys.whole("hidden_size")
     table = keys.table("attn_config")
-    for key in ("alibi", "attn_type", "prefix_lm", "qk_ln", "rope", "rope_impl", "rope_theta", "alibi_bias_max"):
+    if not table.flag("alibi", True):
+        raise table.fail("alibi", f"False means learned or rotary positions, which are not modelled of MPT; {REMEDY}")
+    for key in ("attn_type", "prefix_lm", "qk_ln", "rope", "rope_impl", "rope_theta", "alibi_bias_max"):
         table.get(key)
     return [[Dense("dense", 1.0, float(width), False, not keys.flag("no_bias", True))]] * layers
 

@@ -442,3 +442,37 @@ def test_of_a_word_alone_a_family_has_the_sizes_of_its_class_or_says_what_is_mis
         assert re.search(r"config.json: \S+: ", str(error))
     else:
         assert any("leaves to its class" in note for note in model.notes)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_no_family_leaves_out_a_key_that_speaks_of_layers(name, tmp_path):
+    config = dict(SHAPES[name][2])
+    with pytest.raises(SpecError, match="unheard_of_layers: 2 is not understood"):
+        read(tmp_path, config | {"unheard_of_layers": 2})
+    for nest in ("text_config", "llm_config"):
+        if nest in config:
+            inner = config[nest] | {"shared_kv_of_a_kind": "some"}
+            with pytest.raises(SpecError, match=f"{nest}.shared_kv_of_a_kind: 'some' is not understood"):
+                read(tmp_path, config | {nest: inner})
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("Command-A", {"use_parallel_block": False}),
+        ("Apertus-8B", {"mlp_bias": True}),
+        ("opt-6.7b", {"do_layer_norm_before": False}),
+        ("Mamba-2.8b", {"use_conv_bias": False}),
+        ("LFM2-1.2B", {"block_use_swiglu": False}),
+        ("Hunyuan-A13B", {"use_mixed_mlp_moe": False}),
+        ("MPT-7B", {"attn_config": {"alibi": False}}),
+    ],
+)
+def test_a_trait_that_is_not_modelled_refuses_the_file(name, changes, tmp_path):
+    with pytest.raises(SpecError, match="not modelled"):
+        read(tmp_path, SHAPES[name][2] | changes)
+
+
+def test_what_a_family_needs_to_be_is_a_key_that_it_has_no_other_use_for():
+    for name, family in FAMILIES.items():
+        assert not set(family.only) & set(family.ignored), name
