@@ -15,7 +15,7 @@ import numpy as np
 from accelmodel.calibration import fit
 from accelmodel.calibration.errors import PRECISIONS, statistics
 from accelmodel.errors import SpecError
-from accelmodel.inference.layers import shard
+from accelmodel.inference.columns import shard
 from accelmodel.inference.step import Inputs
 from accelmodel.laws.types import ATTENTION, MATMUL, Operator
 from accelmodel.measured import aiconfigurator
@@ -108,12 +108,12 @@ def _asked(inputs: Inputs) -> Iterator[tuple[str, Any, pd.DataFrame]]:
     columns = dict(zip(Operator._fields, inputs.operators, strict=True))
     at = np.nonzero((columns["kind"] == MATMUL) & (columns["groups"] == 1.0) & (columns["count"] > 0.0))
     yield "matmul", at, pd.DataFrame({name: columns[name][at] for name in ("m", "n", "k", "bits")})
-    if model.kv_lora_rank or np.any(np.asarray(work.prefix) > 0.0):
+    if model.kv_lora_rank or model.attention or np.any(np.asarray(work.prefix) > 0.0):
         return
     part, points = shard(model, work), columns["kind"].shape[1]
     sizes = {
-        "batch": part.sequences, "heads": part.heads, "kv_heads": part.kv_heads, "head_dim": model.head_dim,
-        "context": work.context, "bits": work.kv_bits,
+        "batch": part.sequences, "heads": part.cut(model.heads), "kv_heads": part.cut(model.kv_heads),
+        "head_dim": model.head_dim, "context": work.context, "bits": work.kv_bits,
     }  # fmt: skip
     spread = {name: np.broadcast_to(inputs.over_work(value).ravel(), points) for name, value in sizes.items()}
     windows = np.array([model.window if "window" in name else 0.0 for name in inputs.table.names])

@@ -12,11 +12,13 @@ from accelmodel.cli.completion import name_of, one_of
 from accelmodel.cli.options import Json, answer
 from accelmodel.cli.terminal import print_table, say
 from accelmodel.errors import SpecError, begun, unknown
+from accelmodel.inference.reading import in_words, reading
 from accelmodel.specs import facts
 from accelmodel.specs.base import value_of
-from accelmodel.specs.find import FOLDERS, is_known, is_path, kind_of, path_of
+from accelmodel.specs.find import FOLDERS, is_known, is_path, kind_of, need_local, path_of
 from accelmodel.specs.hardware import Device
 from accelmodel.specs.inherit import refused
+from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import TYPES, available, field_units, load
 from accelmodel.specs.names import flat
 from accelmodel.specs.read import read
@@ -67,7 +69,8 @@ def specification(name: str) -> dict[str, Any]:
         fact = spec.facts.get(key)
         behind = {k: v for k, v in asdict(fact).items() if k != "value"} if fact else {"kind": "default"}
         rows.append({**row, **behind})
-    return {"name": spec.name, "kind": kind, "digest": spec.digest, "notes": list(spec.notes), "fields": rows}
+    about = {"name": spec.name, "kind": kind, "digest": spec.digest, "notes": list(spec.notes), "fields": rows}
+    return {**about, **reading(spec)} if isinstance(spec, LanguageModel) else about
 
 
 def _architecture(path: Path) -> dict[str, Any]:
@@ -87,7 +90,8 @@ def _kind_of(name: str) -> tuple[str, str]:
         if name in available(kind):
             return kind, name
     if is_path(name):
-        found = "model" if name.endswith(".json") else kind_of(Path(name))
+        need_local(name)
+        found = kind_of(Path(name))
         if found in (*TYPES, ARCHITECTURE):
             return str(found), name
         facts.read_toml(Path(name))  # says why, where it cannot be read
@@ -116,6 +120,8 @@ def print_specification(found: dict[str, Any]) -> None:
         origin = f"{row['inherited']}: " if row.get("inherited") else ""
         rows.append([row["key"], text, row["kind"], row.get("source", ""), origin + row.get("locator", "")])
     print_table(f"{found['kind']} {found['name']}", ["field", "value", "kind", "source", "where"], rows, 5)
+    if "layers" in found:
+        say(in_words(found))
     for note in found["notes"]:
         say(f"note: {note}")
 

@@ -49,8 +49,7 @@ def row_data(inputs: Inputs, row: Row, today: date) -> dict[str, Any]:
             "instances": row.copies,
             "capped": fits and bool(row.misses) and row.copies == inputs.most_instances > 1,
             "tp": int(row.tp),
-            "weight_bits": row.setup.weight_bits,
-            "kv_bits": row.setup.kv_bits,
+            **row.setup.told(inputs.model),
             "latency_s": reached["latency_s"],
             "billed_hours": hours,
             "job_cost_usd": hours * dear if hours else None,
@@ -90,12 +89,13 @@ def _steps(inputs: Inputs, row: Row, fits: bool) -> dict[str, Any]:
 def less_bits(inputs: Inputs, rows: list[Row]) -> dict[str, Any] | None:
     """Return what fewer bits save: the best row of all against the best at the most bits; None without a choice."""
     met = [row for row in rows if not row.misses]
-    most = max((row.setup.weight_bits, row.setup.kv_bits) for row in rows)
-    full = [row for row in met if (row.setup.weight_bits, row.setup.kv_bits) == most]
-    if len({(row.setup.weight_bits, row.setup.kv_bits) for row in rows}) < 2 or not met:
+    bits_of = {id(row): tuple(row.setup.told(inputs.model).values()) for row in rows}
+    most = max(bits_of.values())
+    full = [row for row in met if bits_of[id(row)] == most]
+    if len(set(bits_of.values())) < 2 or not met:
         return None
     chosen = met[0]
-    bits = {"weight_bits": chosen.setup.weight_bits, "kv_bits": chosen.setup.kv_bits}
+    bits = chosen.setup.told(inputs.model)
     if not full:
         return {**bits, "saving": None, "instance_at_most_bits": None}
     saving = 1.0 - chosen.copies * chosen.price.per_hour / (full[0].copies * full[0].price.per_hour)

@@ -23,6 +23,7 @@ from accelmodel.laws.kernels.batching import step_time
 from accelmodel.serving.simulate import rules_of
 from accelmodel.serving.step_times import axis, device_times, split_times
 from accelmodel.specs.base import Spec, value_of
+from accelmodel.specs.bits import told
 from accelmodel.specs.cloud import Engine, Instance
 from accelmodel.specs.given import cluster, workload
 from accelmodel.specs.hardware import Cluster
@@ -55,7 +56,7 @@ class Setup:
     policy : {"infersave", "none", "flexgen", "kvpr"}
         Where KV cache goes that does not fit the device.
     weight_bits, kv_bits : float
-        Precisions [bit]; activations, and so the matmuls, stay at 16.
+        Precisions [bit]; 0, the default, is what the model's file states.
     memory_rule : {"", "algorithm-1", "released-code"}
         The paper's rule of what is offloaded, in place of the policy's own.
     ctcf : tuple of Ctcf
@@ -64,13 +65,13 @@ class Setup:
     Examples
     --------
     >>> Setup(load("engine", "flexgen"), "none", kv_bits=8.0).bits
-    {'weight_bits': 16.0, 'kv_bits': 8.0}
+    {'weight_bits': 0.0, 'kv_bits': 8.0}
     """
 
     engine: Engine
     policy: str = "infersave"
-    weight_bits: float = 16.0
-    kv_bits: float = 16.0
+    weight_bits: float = 0.0
+    kv_bits: float = 0.0
     memory_rule: str = ""
     ctcf: tuple[Ctcf, Ctcf] = (Ctcf(), Ctcf())
 
@@ -82,8 +83,13 @@ class Setup:
 
     @property
     def bits(self) -> dict[str, float]:
-        """Fields of ``Workload``; activations, and so the matmuls, stay at 16 bit."""
+        """Fields of ``Workload``; where weights are asked for, activations, and so the matmuls, stay at 16 bit."""
         return {"weight_bits": self.weight_bits, "kv_bits": self.kv_bits}
+
+    def told(self, model: LanguageModel) -> dict[str, float]:
+        """Return the precisions of weights and KV cache, those of the model's file where none are asked [bit]."""
+        found = told([model], self.bits)
+        return {name: float(found[name]) for name in self.bits}
 
 
 def devices_of(instance: Instance, tp: int) -> Cluster:
@@ -93,7 +99,7 @@ def devices_of(instance: Instance, tp: int) -> Cluster:
 
 def shape_of(model: LanguageModel, setup: Setup) -> Shape:
     """Return what the paper's equations read of a model."""
-    width = setup.weight_bits / 8.0
+    width = setup.told(model)["weight_bits"] / 8.0
     return Shape(model.layers, model.hidden, model.ffn, model.heads, float(parameters(model)), width)
 
 
@@ -115,7 +121,7 @@ def as_published(model: LanguageModel, instances: list[Instance], task: Task, se
         raise SpecError(
             f"the paper's equations have no policy {setup.policy!r}; use infersave or none, or physical time"
         )
-    if setup.kv_bits != setup.weight_bits:
+    if len(set(setup.told(model).values())) > 1:
         raise SpecError("the paper's equations have one precision: give kv-bits as weight-bits, or use physical time")
     count = _column(instances, "devices")
     server = Server(
@@ -221,7 +227,7 @@ def _need(model: LanguageModel, instances: list[Instance], task: Task, setup: Se
     active = memory_per_device(model, workload(phase="prefill", batch=1, context=1, **bits))["activations"] * tokens
     kv = float(held["kv_cache"]) * task.batch
     mean, length = task.input + task.output / 2.0, task.input + task.output
-    hidden = 2.0 * model.layers * model.hidden / float(kv_bytes_per_token(model, setup.kv_bits))
+    hidden = 2.0 * model.layers * model.hidden / float(kv_bytes_per_token(model, setup.told(model)["kv_bits"]))
     rate = _devices(instances, "compute.peak_16bit") * _devices(instances, "compute.matrix_share")
     made = 4.0 * model.hidden * model.kv_heads * model.head_dim * model.layers * task.batch * mean / (rate * tp)
     return Need(
@@ -308,6 +314,6 @@ def _attributes(
         "time_model": time_model,
         "engine": setup.engine.name,
         "policy": setup.policy,
-        "bits": json.dumps(setup.bits),
+        "bits": json.dumps(setup.told(model)),
         "sizes": json.dumps({"input": float(task.input), "output": float(task.output)}),
     }

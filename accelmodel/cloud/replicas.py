@@ -85,7 +85,7 @@ def at_rate(
         for i, replica in zip(able, replicas(model, [instances[i] for i in able], setup, tp, longest), strict=True):
             copies = int(instances[i].devices / tp)
             if replica.rules.room < longest:
-                short = (longest - replica.rules.room) * float(kv_bytes_per_token(model, setup.kv_bits))
+                short = (longest - replica.rules.room) * float(kv_bytes_per_token(model, setup.told(model)["kv_bits"]))
                 best[i] = best[i] if best[i].reached else min(best[i], AtRate(1, tp, {}, short), key=lambda x: x.short)
                 continue
             best[i] = _better(

@@ -12,6 +12,7 @@ from accelmodel.errors import SpecError, unknown
 from accelmodel.inference.attributes import BITS, behind
 from accelmodel.inference.axes import gathered, with_coordinates
 from accelmodel.specs.base import Spec
+from accelmodel.specs.bits import told
 from accelmodel.specs.load import load
 from accelmodel.specs.quantities import Quantity, Values, checked
 from accelmodel.units import parse
@@ -87,7 +88,9 @@ def evaluate_study(study: str | Study = "preserve-l2", **axes: Values | str | li
     parts = parts_of_study(asked)
     chips = _by_name(axes)
     result = evaluate(asked, parts, **chips)
-    specs: dict[str, Spec] = {name: load("model", name) for name in asked.workload.models}
+    models = {name: load("model", name) for name in asked.workload.models}
+    given = {name: getattr(asked.workload, name) for name in BITS}
+    specs: dict[str, Spec] = {**models}
     specs |= {"device": parts.device, "link": parts.link, "bill": parts.bill, "process": parts.process}
     result.attrs = {
         **behind(specs),
@@ -98,7 +101,7 @@ def evaluate_study(study: str | Study = "preserve-l2", **axes: Values | str | li
         "device": parts.device.name,
         "link": parts.link.name,
         "phase": asked.workload.phase,
-        "bits": json.dumps({name: getattr(asked.workload, name) for name in BITS}),
+        "bits": json.dumps(told(list(models.values()), given)),
         "degrees": json.dumps({"tp": asked.software.tp}),
         "technique_parameters": json.dumps({"threshold": asked.software.threshold, "rule": asked.software.rule}),
         "constraints": json.dumps(asked.constraints.limits()),

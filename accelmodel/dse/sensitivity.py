@@ -13,9 +13,11 @@ from accelmodel.dse.enumeration import evaluate
 from accelmodel.dse.study import Study
 from accelmodel.inference.intervals import KINDS, factors
 from accelmodel.inference.request import BASELINE
+from accelmodel.specs.bits import told
 from accelmodel.specs.facts import Fact
 from accelmodel.specs.given import override
 from accelmodel.specs.hardware import Cluster
+from accelmodel.specs.load import load
 from accelmodel.specs.names import flat
 
 if TYPE_CHECKING:
@@ -100,8 +102,11 @@ def sensitivity(study: Study, parts: Parts, chip: dict[str, float]) -> list[dict
 
 def _error_rows(study: Study, parts: Parts, axes: dict[str, Any]) -> list[dict[str, Any]]:
     """Return how the best L2 and the gain move when all operators of a kind take as long as their interval allows."""
-    bits = study.workload.weight_bits
-    ends = factors(Cluster(parts.device, parts.link, parts.link, 1.0), bits=bits, kv_bits=study.workload.kv_bits)
+    asked = {name: getattr(study.workload, name) for name in ("weight_bits", "kv_bits")}
+    # intervals are those of the first model's precisions, where the study says none
+    bits = told([load("model", study.workload.models[0])], asked)
+    cluster = Cluster(parts.device, parts.link, parts.link, 1.0)
+    ends = factors(cluster, bits=bits["weight_bits"], kv_bits=bits["kv_bits"])
     sizes = axes["l2_capacity"].values
     rows = []
     for kind, pair in zip(KINDS, ends, strict=True):

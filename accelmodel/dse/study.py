@@ -81,6 +81,10 @@ class Head(_Table):
     seed: Annotated[int, Field(ge=0, le=2**31)] = 0
 
 
+#: bits of a number; 0 is what a model's file states
+_Bits = Annotated[float, Field(ge=0.0, le=64.0)]
+
+
 class Serving(_Table):
     """What every chip must serve: each model, batch and length counts alike (geometric mean)."""
 
@@ -88,9 +92,9 @@ class Serving(_Table):
     batch: list[Positive] = Field(min_length=1)
     context: list[Positive] = Field(min_length=1)
     phase: str = "end-to-end"
-    weight_bits: Positive = 16
-    activation_bits: Positive = 16
-    kv_bits: Positive = 16
+    weight_bits: _Bits = 0
+    activation_bits: _Bits = 0
+    kv_bits: _Bits = 0
 
 
 class Software(_Table):

@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from accelmodel.errors import SpecError
-from accelmodel.inference import layers
+from accelmodel.inference import attention as attentions
+from accelmodel.inference import columns as rows_of
+from accelmodel.inference.attention import Heads
 from accelmodel.inference.axes import Axes, axes_of, machines_over
-from accelmodel.inference.layers import Shard
+from accelmodel.inference.columns import Shard
 from accelmodel.inference.machine import machine
 from accelmodel.inference.run import run_kernel
 from accelmodel.inference.step import NONE
@@ -37,13 +39,12 @@ COLLECTIVES = {
 
 def precision(bits: Any, kv_bits: Any = 16.0) -> Shard:
     """Return a shard that carries nothing but precisions [bit]."""
-    one = dict.fromkeys(("sequences", "new_tokens", "tokens", "heads", "kv_heads", "ffn", "vocabulary"), 1.0)
-    return Shard(**one, weight=bits / 8.0, activation=bits / 8.0, kv=kv_bits / 8.0, bits=bits)
+    return Shard(1.0, 1.0, 1.0, 1.0, 1.0, weight=bits / 8.0, activation=bits / 8.0, kv=kv_bits / 8.0, bits=bits)
 
 
 def matmul(m: Any, n: Any, k: Any, bits: Any = 16.0) -> Columns:
     """Return the columns of ``C[m, n] = A[m, k] B[k, n]``, B being weights at the same precision [bit]."""
-    return layers.matmul(m, n, k, precision(bits))
+    return rows_of.matmul(m, n, k, precision(bits))
 
 
 def attention(
@@ -66,16 +67,14 @@ def attention(
     """
     new = 1.0 if phase == "decode" else context
     reach = np.where(np.asarray(window) > 0.0, window, np.inf)
-    part = replace(
-        precision(16.0, kv_bits), sequences=batch, new_tokens=new, tokens=batch * new, heads=heads, kv_heads=kv_heads
-    )
+    part = replace(precision(16.0, kv_bits), sequences=batch, new_tokens=new, tokens=batch * new)
     bend = np.minimum(context, reach)
     if phase == "decode":
         keys, read = bend, bend
     else:
         # sum of min(position, window) over the positions, over their number
         keys, read = (bend * (bend + 1.0) / 2.0 + bend * (context - bend)) / context, context
-    return layers.grouped_attention(part, head_dim, keys, read, 0.0)
+    return attentions.grouped_attention(part, Heads(heads, kv_heads, head_dim, head_dim), keys, read, 0.0)
 
 
 def latent_attention(phase: str, batch: Any, heads: Any, context: Any, *, kv_bits: Any = 16.0) -> Columns:
@@ -84,11 +83,12 @@ def latent_attention(phase: str, batch: Any, heads: Any, context: Any, *, kv_bit
     Decode is absorbed and reads the latent cache at ``kv_bits``; prefill computes on expanded keys and values.
     """
     new = 1.0 if phase == "decode" else context
-    part = replace(precision(16.0, kv_bits), sequences=batch, new_tokens=new, tokens=batch * new, heads=heads)
+    part = replace(precision(16.0, kv_bits), sequences=batch, new_tokens=new, tokens=batch * new)
     if phase == "decode":
         cache = batch * context * (LATENT + ROPE) * part.kv
-        return layers.absorbed_attention(part, LATENT, ROPE, context, cache)
-    return layers.expanded_attention(part, NOPE + ROPE, VALUE, (context + 1.0) / 2.0, batch * context)
+        return attentions.absorbed_attention(part, heads, LATENT, ROPE, context, cache)
+    expanded = Heads(heads, heads, NOPE + ROPE, VALUE)
+    return attentions.expanded_attention(part, expanded, (context + 1.0) / 2.0, batch * context)
 
 
 def collective(kind: str, size: Any, devices: Any) -> Columns:
@@ -97,12 +97,12 @@ def collective(kind: str, size: Any, devices: Any) -> Columns:
         from accelmodel.errors import unknown
 
         raise unknown("collective", kind, COLLECTIVES)
-    return layers.collective(COLLECTIVES[kind], size, devices)
+    return rows_of.collective(COLLECTIVES[kind], size, devices)
 
 
 def pointwise(elements: Any, ops: Any, read: Any, written: Any) -> Columns:
     """Return the columns of a memory-bound pass: vector operations and bytes read and written per element."""
-    return layers.pointwise(elements, ops, read, written)
+    return rows_of.pointwise(elements, ops, read, written)
 
 
 def time_columns(columns: Columns, cluster: Cluster) -> tuple[Any, Any]:

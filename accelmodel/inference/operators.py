@@ -14,26 +14,25 @@ from typing import Any
 import numpy as np
 
 from accelmodel.errors import SpecError
-from accelmodel.inference.layers import (
+from accelmodel.inference.columns import (
     HIGH_BITS,
     SAMPLE_OPS,
     STREAM,
     Shard,
-    attention_rows,
     collective,
-    exchange,
-    layer_kinds,
     matmul,
-    mlp_rows,
     norm,
     pointwise,
     shard,
 )
+from accelmodel.inference.layers import least_kv_heads, mixer_rows, mixing, mlp_rows, query_heads, transforming
+from accelmodel.inference.mlps import exchange
 from accelmodel.inference.named import ModelLike, WorkLike, as_model, as_workload
 from accelmodel.laws import types
-from accelmodel.laws.numeric import Number, most
+from accelmodel.laws.numeric import Number
 from accelmodel.laws.types import Operator
-from accelmodel.specs.language_model import LanguageModel
+from accelmodel.specs.language_model import LanguageModel, perceptrons
+from accelmodel.specs.layer_kinds import Experts
 from accelmodel.specs.workload import Workload
 
 
@@ -62,36 +61,37 @@ def _openers(model: LanguageModel, work: Workload, part: Shard) -> Iterator[tupl
     The all-reduce of the layer before; after experts of data-parallel ranks, the exchange that brings tokens back.
     """
     reduction = collective(types.ALL_REDUCE, part.tokens * model.hidden * STREAM, work.tp)
-    routed = sum(layers for _, layers, experts in layer_kinds(model)[1] if experts) / model.layers
+    sparse = [layers.part for layers in transforming(model) if isinstance(layers.part, Experts)]
+    routed = sum(each.layers for each in sparse) / model.layers
     if not routed or not _any(work.dp > 1.0):
         yield "", "all_reduce", 1.0, reduction
         return
     if routed < 1.0:
         yield "", "all_reduce", 1.0 - routed, reduction
-    yield "_after_experts", "combine", routed, exchange(model, work, part, types.REDUCE_SCATTER, reduction)
+    yield "_after_experts", "combine", routed, exchange(sparse[0], model, work, part, types.REDUCE_SCATTER, reduction)
 
 
 def _rows(model: LanguageModel, work: Workload, part: Shard) -> Iterator[tuple[str, Number, dict[str, Number]]]:
     """Yield (name, count, columns) in graph order."""
     stream = part.tokens * model.hidden * STREAM
     reduction = collective(types.ALL_REDUCE, stream, work.tp)
-    attention, mlp = layer_kinds(model)
     yield "embedding", 1.0, pointwise(part.tokens * model.hidden, 1.0, STREAM, STREAM)
-    for kind, layers, window in attention:
+    for suffix, kind in mixing(model):
         for after, opener, share, columns in _openers(model, work, part):
-            yield f"{opener}_into_attention{kind}{after}", layers * share, columns
-            for name, columns in attention_rows(model, work, part, window):
-                yield name + kind + after, layers * share, columns
-    for suffix, layers, experts in mlp:
-        yield f"all_reduce_into_mlp{suffix}", layers, reduction
-        for name, columns in mlp_rows(model, work, part, experts):
-            yield name + suffix, layers, columns
+            yield f"{opener}_into_attention{suffix}{after}", kind.layers * share, columns
+            for name, columns in mixer_rows(model, work, part, kind):
+                yield name + suffix + after, kind.layers * share, columns
+    for suffix, kind in transforming(model):
+        if not model.parallel:
+            yield f"all_reduce_into_mlp{suffix}", kind.layers, reduction
+        for name, columns in mlp_rows(model, work, part, kind):
+            yield name + suffix, kind.layers, columns
     last = part.sequences
     spanned = 1.0 + (work.pp > 1.0) * (work.tp * work.dp * work.pp - 1.0)
     yield "stage_transfer", work.pp * (work.pp > 1.0), collective(types.POINT_TO_POINT, stream, spanned)
     yield "all_reduce_into_head", 1.0, reduction
     yield "head_norm", 1.0, norm(model, part)
-    head_bytes = part.vocabulary * model.hidden * most(work.weight_bits, HIGH_BITS) / 8.0
+    head_bytes = part.vocabulary * model.hidden * part.at("tables").weight
     yield (
         "head",
         1.0,
@@ -118,23 +118,26 @@ def check(model: LanguageModel, work: Workload) -> tuple[str, ...]:
     group = work.tp * work.dp
     if _any(work.prefix >= work.context):
         raise SpecError("prefix must be below context: nothing is left to compute; lower prefix [token]")
-    if _any(work.tp > model.heads):
-        raise SpecError(f"tp above the {model.heads:g} heads of {model.name}; choose at most that many")
+    heads, kv_heads = query_heads(model), least_kv_heads(model)
+    if _any(work.tp > heads):
+        raise SpecError(f"tp above the {heads:g} heads of {model.name}; choose at most that many")
     if _any(work.pp > model.layers):
         raise SpecError(f"pp above the {model.layers:g} layers of {model.name}; choose at most that many")
-    if not model.experts and _any(work.ep > 1.0):
+    routed = [kind.experts for kind in perceptrons(model) if isinstance(kind, Experts)]
+    if not routed and _any(work.ep > 1.0):
         raise SpecError(f"{model.name} has no experts: ep must be 1")
-    if model.experts and (_any(model.experts % work.ep) or _any(group % work.ep)):
-        raise SpecError(f"ep must divide both the {model.experts:g} experts of {model.name} and tp x dp")
+    for experts in routed:
+        if _any(experts % work.ep) or _any(group % work.ep):
+            raise SpecError(f"ep must divide both the {experts:g} experts of {model.name} and tp x dp")
     if model.max_context and _any(work.context > model.max_context):
         limit = f"context exceeds the {model.max_context:g} tokens {model.name} was trained for; timed all the same"
     else:
         limit = ""
     notes = [limit]
-    if _any(model.heads % work.tp):
-        notes.append(f"{model.heads:g} query heads padded up to a multiple of tp; the busiest device is timed")
-    if not model.kv_lora_rank and _any(model.kv_heads % work.tp):
-        notes.append(f"{model.kv_heads:g} KV heads replicated or padded over tp devices")
+    if _any(heads % work.tp):
+        notes.append(f"{heads:g} query heads padded up to a multiple of tp; the busiest device is timed")
+    if kv_heads and _any(kv_heads % work.tp):
+        notes.append(f"{kv_heads:g} KV heads replicated or padded over tp devices")
     return tuple(note for note in notes if note)
 
 
@@ -186,11 +189,19 @@ def operator_table(model: ModelLike, work: WorkLike) -> OperatorTable:
 
 def _feeds(names: tuple[str, ...], model: LanguageModel) -> dict[str, float]:
     """Return, for each matmul that an all-reduce sums up, the row of an all-reduce of that message."""
-    _, mlp = layer_kinds(model)
-    into_mlp = names.index(f"all_reduce_into_mlp{max(mlp, key=lambda kind: kind[1])[0]}")
-    reductions = [i for i, name in enumerate(names) if name.startswith("all_reduce_into_attention")]
-    feeds = {name: float(into_mlp) for name in names if name.startswith("output_projection")}
+    into_attention = [i for i, name in enumerate(names) if name.startswith("all_reduce_into_attention")]
+    into_mlp = [names.index(f"all_reduce_into_mlp{suffix}") for suffix in _by_layers(model) if not model.parallel]
+    after_mixer, after_mlp = (into_mlp or into_attention)[:1], into_attention[:1]
+    feeds = {}
     for name in names:
-        if reductions and name.startswith(("mlp_down", "expert_down")):
-            feeds[name] = float(reductions[0])
+        if after_mixer and name.startswith("output_projection"):
+            feeds[name] = float(after_mixer[0])
+        if after_mlp and name.startswith(("mlp_down", "expert_down")):
+            feeds[name] = float(after_mlp[0])
     return feeds
+
+
+def _by_layers(model: LanguageModel) -> list[str]:
+    """Return the suffixes of what works on each token, what most layers have first."""
+    parts = sorted(transforming(model), key=lambda layers: -float(np.max(np.asarray(layers.part.layers))))
+    return [layers.suffix for layers in parts]

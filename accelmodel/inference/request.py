@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 import numpy as np
 
 from accelmodel.errors import Infeasible, SpecError, unknown
-from accelmodel.inference.attributes import BITS, DEGREES, behind, json_value, of_technique, on_cluster, parts_of
+from accelmodel.inference.attributes import DEGREES, behind, json_value, of_technique, on_cluster, parts_of
 from accelmodel.inference.axes import carried, with_coordinates
 from accelmodel.inference.memory import memory_per_device
 from accelmodel.inference.named import ClusterLike, ModelLike, as_cluster, as_model
@@ -17,6 +17,7 @@ from accelmodel.inference.policies import Technique, chosen
 from accelmodel.inference.preserve import prompt_length
 from accelmodel.inference.step import Inputs, prepare, totals
 from accelmodel.laws.numeric import Number
+from accelmodel.specs.bits import told
 from accelmodel.specs.given import workload
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
@@ -165,7 +166,7 @@ def speedups(
         What is compared with the two baselines; the paper's by default, ``policy("preserve", threshold=...)`` with
         other parameters.
     precision : dict
-        ``weight_bits``, ``activation_bits``, ``kv_bits``; 16 where not given.
+        ``weight_bits``, ``activation_bits``, ``kv_bits``; what a model's file states where not given.
 
     Returns
     -------
@@ -213,7 +214,7 @@ def speedups(
         raise Infeasible("; ".join(problems))
     result = xr.concat(found, "model", combine_attrs="drop_conflicts")
     result = result.transpose("model", "tp", "batch", "context", ...)
-    bits = {**dict.fromkeys(BITS, 16.0), **(precision or {})}
+    bits = told(specs, precision or {})
     degrees = {**dict.fromkeys(DEGREES, 1.0), "tp": json_value(work["tp"])}
     asked = {
         "phase": phase,

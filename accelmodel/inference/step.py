@@ -29,6 +29,7 @@ from accelmodel.inference.policies import Technique, chosen, none
 from accelmodel.inference.run import Machines, run_kernel
 from accelmodel.laws.numeric import Array, Number, has_axes
 from accelmodel.laws.types import ALGORITHMS, BOUNDS, COLLECTIVE, DETAIL, Operator
+from accelmodel.specs.bits import settled
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.workload import Workload
@@ -137,7 +138,8 @@ def prepare(model: LanguageModel, cluster: Cluster, work: Workload) -> Inputs:
     sizes = {name: len(labels) for name, labels in (*axes.workload.items(), *axes.machine.items())}
     need_affordable("step", sizes, seconds=len(table.names) * _SECONDS, room=len(table.names) * _ROOM)
     operators = table_array(table, axes.workload)
-    return Inputs(model, cluster, work, table, axes, operators, machines_over(chip, axes), needed, fits)
+    designs = machines_over(chip, axes)
+    return Inputs(model, cluster, settled(model, work), table, axes, operators, designs, needed, fits)
 
 
 def totals(inputs: Inputs, technique: str | Technique = "none") -> xr.Dataset:

@@ -76,9 +76,9 @@ class Inputs:
     tokens: Sequence[float]
     bandwidth: Sequence[float]
     utilisation: Sequence[float] = (1.0,)
-    kv_bits: Sequence[float] = (16.0,)
+    kv_bits: Sequence[float] = (0.0,)
     tp: int = 1
-    weight_bits: float = 16.0
+    weight_bits: float = 0.0
     compute_chunk: float = 512.0
     io_chunk: float = 128.0
     curve: str | None = None
@@ -94,10 +94,15 @@ class Inputs:
                 raise unknown("policy", name, [*POLICIES, "all"])
         for value in self.bandwidth:
             one("bandwidth", value, _RATE)
-        for value in self.kv_bits:
+        for value in self.precisions:
             check_above_zero("KV precision", value, "bit")
         if self.stored is not None and not 0.0 <= self.stored <= min(self.tokens):
             raise SpecError(f"stored prefix {self.stored:g} must lie between 0 and the {min(self.tokens):g} tokens")
+
+    @property
+    def precisions(self) -> list[float]:
+        """Precisions of the KV cache; 0 is what the model's file states [bit]."""
+        return [float(bits or self.model.precision.kv) for bits in self.kv_bits]
 
     @property
     def traced(self) -> bool:
@@ -153,7 +158,7 @@ def points_of(inputs: Inputs) -> Iterator[dict[str, float]]:
     for tokens in inputs.tokens:
         for bandwidth in inputs.bandwidth if wire is None else [wire.mean]:
             for share in inputs.utilisation if budget is None else [budget.mean]:
-                for bits in inputs.kv_bits:
+                for bits in inputs.precisions:
                     yield {
                         "tokens": float(tokens),
                         "bandwidth_bytes_per_s": float(bandwidth),
@@ -234,7 +239,7 @@ def _constant_rows(inputs: Inputs, curves: dict[float, Array]) -> tuple[list[Any
     grids = {
         (float(n), float(bits)): constant_grid(inputs, curves[bits], float(n), bits)
         for n in inputs.tokens
-        for bits in inputs.kv_bits
+        for bits in inputs.precisions
     }
     rows, details, tail = [], [], back(inputs, BASE_BITS).tail
     for at in points_of(inputs):
@@ -297,7 +302,7 @@ def front_points(inputs: Inputs, curves: dict[float, Array]) -> list[dict[str, A
 
 def curves_of(inputs: Inputs) -> dict[float, Array]:
     """Return chunk times by KV precision [s]."""
-    return {bits: step_curve(inputs, bits) for bits in inputs.kv_bits}
+    return {bits: step_curve(inputs, bits) for bits in inputs.precisions}
 
 
 def _operator_intervals(inputs: Inputs) -> dict[str, list[float]]:
@@ -325,7 +330,7 @@ def evaluate(inputs: Inputs) -> dict[str, Any]:
     """
     curves = curves_of(inputs)
     rows, details = (_traced_rows if inputs.traced else _constant_rows)(inputs, curves)
-    used = back(inputs, inputs.kv_bits[0])
+    used = back(inputs, inputs.precisions[0])
     behind = (inputs.model, inputs.cluster.device, inputs.storage)
     data = {
         "model": inputs.model.name,
@@ -337,7 +342,7 @@ def evaluate(inputs: Inputs) -> dict[str, Any]:
         "latency_s": used.latency,
         "weakest_fact": weakest(fact.standing for spec in behind for fact in spec.facts.values()),
         "notes": [
-            *check(inputs.model, longest(inputs, inputs.kv_bits[0])),
+            *check(inputs.model, longest(inputs, inputs.precisions[0])),
             *(f"{spec.name}: {note}" for spec in behind for note in spec.notes),
         ],
         "operator_intervals": _operator_intervals(inputs),

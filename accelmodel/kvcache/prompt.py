@@ -314,7 +314,7 @@ def chunk_times(
     return np.asarray(totals(steps).step_time.values, dtype=float)
 
 
-def loading(model: ModelLike, storage: str | Storage, *, kv_bits: float = 16.0, **fields: Any) -> Loading:
+def loading(model: ModelLike, storage: str | Storage, *, kv_bits: float = 0.0, **fields: Any) -> Loading:
     """Return how the KV cache of a model is read from a storage tier.
 
     Parameters
@@ -323,7 +323,7 @@ def loading(model: ModelLike, storage: str | Storage, *, kv_bits: float = 16.0, 
     storage : str or Storage
         A tier or its name; brings bandwidth [B/s], latency [s] and tail [s]; each may be given in ``fields`` instead.
     kv_bits : float
-        Precision of the cache [bit].
+        Precision of the cache [bit]; 0, the default, is what the model's file states.
     **fields
         Other fields of ``Loading``: ``io_chunk``, ``compression``, ``decompression_rate``, ``trace`` …
 
@@ -342,6 +342,7 @@ def loading(model: ModelLike, storage: str | Storage, *, kv_bits: float = 16.0, 
     131072.0
     """
     model = as_model(model)
+    kv_bits = kv_bits or float(model.precision.kv)
     storage = load("storage", storage) if isinstance(storage, str) else storage
     tier = {"bandwidth": storage.bandwidth, "latency": storage.latency, "tail": storage.tail}
     return Loading(**{"kv_bytes": float(kv_bytes_per_token(model, kv_bits)), "layers": model.layers, **tier, **fields})

@@ -30,6 +30,7 @@ _OfTwo: TypeAlias = "Callable[[Number, Number], Number]"
 
 # numpy's own functions: a DataArray in gives a DataArray out, which their annotations do not say
 ceil = cast(_OfOne, np.ceil)
+floor = cast(_OfOne, np.floor)
 rint = cast(_OfOne, np.rint)
 sqrt = cast(_OfOne, np.sqrt)
 least = cast(_OfTwo, np.minimum)

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accelmodel.inference import layers, operator_time
-from accelmodel.inference.layers import ACTIVATION_OPS, STREAM
+from accelmodel.inference import operator_time
+from accelmodel.inference.columns import ACTIVATION_OPS, STREAM
+from accelmodel.inference.columns import matmul as weight_matmul
 from accelmodel.measured import aiconfigurator, routing
 from accelmodel.measured.conditions import attention_warmth, held, writing
 from accelmodel.specs.hardware import Cluster, Device, dense_peaks
@@ -163,7 +164,7 @@ def absorbing(frame: pd.DataFrame) -> operator_time.Columns:
     tokens, heads, after = (frame[name].to_numpy(dtype=float) for name in SHAPES["mla products"])
     columns: Any = np.where(after > 0.0, operator_time.VALUE, operator_time.LATENT)
     depth: Any = np.where(after > 0.0, operator_time.LATENT, operator_time.NOPE)
-    return layers.matmul(tokens, columns, depth, operator_time.precision(16.0), groups=heads)
+    return weight_matmul(tokens, columns, depth, operator_time.precision(16.0), groups=heads)
 
 
 def operators(kind: str, frame: pd.DataFrame) -> tuple[operator_time.Columns, ...]:
@@ -180,8 +181,8 @@ def matmuls(frame: pd.DataFrame) -> tuple[operator_time.Columns, operator_time.C
     part = operator_time.precision(frame["bits"].to_numpy(dtype=float))
     held = frame["copies"].to_numpy() / active
     return (
-        layers.matmul(held, 2.0 * inner, hidden, part, groups=active),
-        layers.matmul(held, hidden, inner, part, groups=active),
+        weight_matmul(held, 2.0 * inner, hidden, part, groups=active),
+        weight_matmul(held, hidden, inner, part, groups=active),
     )
 
 

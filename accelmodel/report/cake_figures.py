@@ -114,7 +114,7 @@ def surface_points(inputs: Inputs) -> dict[str, Any]:
         inputs, bandwidth=(BANDWIDTHS * GIBPS).tolist(), utilisation=SHARES.tolist(), kv_bits=inputs.kv_bits[:1],
         bandwidth_trace=None, budget_trace=None,
     )  # fmt: skip
-    bits, tokens = wide.kv_bits[0], float(max(inputs.tokens))
+    bits, tokens = wide.precisions[0], float(max(inputs.tokens))
     found = constant_grid(wide, curves_of(wide)[bits], tokens, bits).isel(device=0, tokens=0, kv_bits=0)
     ttft: dict[str, Array] = {
         name: found.ttft.sel(policy=name).transpose("utilisation", "bandwidth").values for name in ALWAYS

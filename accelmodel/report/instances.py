@@ -161,7 +161,7 @@ def _step_sections(inputs: Inputs, offered: Offers, data: dict[str, Any], setup:
 def page(inputs: Inputs, offered: Offers, setups: list[Setup], data: dict[str, Any]) -> str:
     """Return the report as HTML."""
     best = data["choice"]["detail"]
-    setup = next(each for each in setups if (each.weight_bits, each.kv_bits) == (best["weight_bits"], best["kv_bits"]))
+    setup = next(each for each in setups if all(best[name] == bits for name, bits in each.told(inputs.model).items()))
     sections = [*_cost_sections(inputs, data), *_step_sections(inputs, offered, data, setup)]
     if not inputs.rate:  # static batches answer another question than a rate
         winner = instance_figures.figure_winner(winner_points(inputs, offered, setup))

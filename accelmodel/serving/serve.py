@@ -18,6 +18,7 @@ from accelmodel.inference.policies import chosen
 from accelmodel.laws.kernels.batching import Rules, Times
 from accelmodel.laws.numeric import has_axes
 from accelmodel.serving.simulate import closed_loop, open_loop, rules_of, simulate, step_tables, summary, under
+from accelmodel.specs.bits import told
 from accelmodel.specs.cloud import Engine
 from accelmodel.specs.given import workload
 from accelmodel.specs.hardware import Cluster
@@ -162,7 +163,7 @@ def serve(
         **about,
         **of_technique(chosen("none")),
         "degrees": json.dumps({**dict.fromkeys(DEGREES, 1.0), **_given(cut, DEGREES)}),
-        "bits": json.dumps({**dict.fromkeys(BITS, 16.0), **_given(cut, BITS)}),
+        "bits": json.dumps({**told([spec], {}), **_given(cut, BITS)}),
         "cut": json.dumps(_given(cut, tuple(cut))),
         name: str(json_value(values)),
     }

@@ -103,6 +103,14 @@ def sections(spec_type: Any) -> dict[str, Any]:
     return _sections(spec_type)
 
 
+def part_tables(spec_type: Any) -> dict[str, dict[str, Any]]:
+    """Return the fields of a kind of specification that are lists of parts: name → kind of part → its data class.
+
+    In a file they are tables ``[[name]]`` with a ``kind``; most specifications have none.
+    """
+    return {f.name: f.metadata["parts"] for f in dataclasses.fields(spec_type) if "parts" in f.metadata}
+
+
 @cache
 def _field_types(spec_type: Any) -> dict[str, FieldType]:
     hints = typing.get_type_hints(spec_type, include_extras=True)
@@ -112,7 +120,7 @@ def _field_types(spec_type: Any) -> dict[str, FieldType]:
         if each.name in parts:
             inner = _field_types(parts[each.name])
             found |= {f"{each.name}.{name}": kind for name, kind in inner.items()}
-        elif each.name not in ABOUT:
+        elif each.name not in ABOUT and each.name not in part_tables(spec_type):
             notes = getattr(hints[each.name], "__metadata__", ())
             quantity = next((note for note in notes if isinstance(note, Quantity)), None)
             required = each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING

@@ -7,10 +7,11 @@ taken for a name.  Inside a file the files beside it come first: whoever wrote i
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 
-from accelmodel.errors import SpecError, unknown
+from accelmodel.errors import SpecError, brief, unknown
 from accelmodel.specs import facts, files
 
 #: kind of specification → folder of hwspecs
@@ -76,9 +77,52 @@ def is_shipped(path: Path) -> bool:
     return facts.root().resolve() in path.resolve().parents
 
 
+def model_file(path: Path) -> Path:
+    """Return the ``config.json`` of a folder: its own, or that of the newest snapshot in a folder of the hub's cache.
+
+    Raises
+    ------
+    SpecError
+        If the folder has several snapshots and does not say which is meant.
+    """
+    snapshots = path / "snapshots"
+    if (path / _CONFIG).is_file() or not snapshots.is_dir():
+        return path / _CONFIG
+    main = path / "refs" / "main"
+    if main.is_file():
+        chosen = snapshots / main.read_text(encoding="utf-8", errors="replace").strip() / _CONFIG
+        if chosen.is_file():
+            return chosen
+    found = sorted(each.parent for each in snapshots.glob(f"*/{_CONFIG}"))
+    if len(found) != 1:
+        raise SpecError(f"{path}: has {len(found)} snapshots with a {_CONFIG}; give the path of one of them")
+    return found[0] / _CONFIG
+
+
+def need_local(name: str) -> None:
+    """Raise SpecError where a text is a model's id on the Hugging Face hub and no path.
+
+    Examples
+    --------
+    >>> need_local("Qwen/Qwen3-8B")
+    Traceback (most recent call last):
+    ...
+    accelmodel.errors.SpecError: 'Qwen/Qwen3-8B' is no path, and nothing is downloaded; run hf download ...
+    """
+    path = Path(name)
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or name.startswith(".") or path.suffix in (".toml", ".json"):
+        return
+    if not path.exists() and not path.parent.exists():
+        raise SpecError(
+            f"{brief(name)} is no path, and nothing is downloaded; run "
+            f"hf download {name} {_CONFIG} --local-dir {path.name}, and give ./{path.name}"
+        )
+
+
 def kind_of(path: Path) -> str | None:
     """Return the kind of specification that a file holds, by its tables; None where it is none, or cannot be read."""
-    if path.name == _CONFIG or (files.is_folder(path) and files.is_file(path / _CONFIG)):
+    hub = files.is_folder(path) and (files.is_file(path / _CONFIG) or files.is_folder(path / "snapshots"))
+    if path.suffix == ".json" or hub:
         return "model"
     try:
         content, _ = facts.read_toml(path)
@@ -117,7 +161,10 @@ def path_of(kind: str, name: str) -> Path:
         return facts.root() / FOLDERS[kind] / f"{name}.toml"
     if is_path(name):
         path = Path(name)
-        return path / _CONFIG if kind == "model" and files.is_folder(path) else path
+        if kind != "model":
+            return path
+        need_local(name)
+        return model_file(path) if files.is_folder(path) else path
     own = _in(Path(), kind, name)
     if own is None:
         raise unknown(kind, name, available(kind))

@@ -191,7 +191,7 @@ def workload(**fields: Unpack[Fields]) -> Workload:
     Examples
     --------
     >>> work = workload(phase="decode", batch=[1, 2, 4], context=4096, tp=8)
-    >>> work.batch.dims, work.kv_bits
-    (('batch',), 16.0)
+    >>> work.batch.dims, work.tp
+    (('batch',), 8.0)
     """
     return build(Workload, _with_axes(Workload, fields, "workload"), "workload")

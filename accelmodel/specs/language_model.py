@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import Annotated
 
+import numpy as np
 from pydantic.dataclasses import dataclass
 
 from accelmodel.errors import unknown
 from accelmodel.laws.numeric import Number
 from accelmodel.specs.base import CONFIG, Spec
+from accelmodel.specs.layer_kinds import MIXERS, MLPS, Dense, Experts, Grouped, Latent, Mixer, Mlp
+from accelmodel.specs.precision import Precision
 from accelmodel.specs.quantities import (
     Count,
     CountOrNone,
@@ -35,6 +39,16 @@ class LanguageModel(Spec):
         Of latent attention [1].
     max_context, window, window_layers
         Tokens it was trained for and reach of its windows [token], layers that have one [1].
+    parallel
+        Whether attention and mlp of a layer work on the same input, side by side, and are summed together.
+    attention, mlp
+        Kinds of layers with sizes of their own (``specs.layer_kinds``), where those above do not tell them.
+    precision
+        Bits of weights by class, of activations and of the KV cache, as its files state them (``Precision``).
+    other_parameters
+        Parameters of the model beside these layers, such as embeddings of each layer [1].
+    tower_parameters
+        Parameters of a vision or audio tower, which lie in memory and are not counted as the model's [1].
     published_parameters
         As its makers count them [1]; nothing is computed from it.
 
@@ -79,6 +93,12 @@ class LanguageModel(Spec):
     qk_rope_dim: CountOrNone = 0.0
     qk_nope_dim: CountOrNone = 0.0
     v_head_dim: CountOrNone = 0.0
+    parallel: bool = False
+    precision: Precision = Precision()
+    attention: tuple[Mixer, ...] = field(default=(), metadata={"parts": MIXERS})
+    mlp: tuple[Mlp, ...] = field(default=(), metadata={"parts": MLPS})
+    other_parameters: Annotated[Number, Quantity(ge=0.0, le=1e15)] = 0.0
+    tower_parameters: Annotated[Number, Quantity(ge=0.0, le=1e15)] = 0.0
     published_parameters: Annotated[Number, Quantity(ge=0.0, le=1e15)] = 0.0
 
     def __post_init__(self) -> None:
@@ -95,5 +115,74 @@ class LanguageModel(Spec):
             for name in needs:
                 if getattr(self, part) and not getattr(self, name):
                     raise ValueError(f"{part} {getattr(self, part):g} needs {name}; give it")
+        for part in ("attention", "mlp"):
+            told = [float(np.max(np.asarray(kind.layers))) for kind in getattr(self, part)]
+            # kinds side by side in every layer have all of them each
+            if sum(told) > np.max(np.asarray(self.layers)) and any(count != np.max(self.layers) for count in told):
+                raise ValueError(f"[[{part}]] tells of {sum(told):g} layers, and the model has {self.layers:g}")
+        if self.attention and (self.window_layers or self.kv_lora_rank):
+            raise ValueError("window_layers and kv_lora_rank tell what [[attention]] tells too; leave them out")
+        if self.mlp and self.experts:
+            raise ValueError("experts tells what [[mlp]] tells too; leave it out")
         if self.norm not in ("rms", "layer"):
             raise unknown("norm", self.norm, ("rms", "layer"))
+
+
+def mixers(model: LanguageModel) -> tuple[Mixer, ...]:
+    """Return what mixes tokens in the layers of a model: its own list, or what its sizes tell.
+
+    Examples
+    --------
+    >>> from accelmodel.specs.load import load
+    >>> [(kind.kind, kind.layers) for kind in mixers(load("model", "gpt-oss-120b"))]
+    [('full', 18.0), ('window', 18.0)]
+    """
+    if model.attention:
+        return model.attention
+    biases = {"qkv_bias": model.qkv_bias, "output_bias": model.output_bias}
+    if model.kv_lora_rank:
+        sizes = {name: getattr(model, name) for name in _LATENT}
+        return (Latent("latent", model.layers, **sizes, **biases),)
+    sizes = {"heads": model.heads, "kv_heads": model.kv_heads, "head_dim": model.head_dim}
+    traits = {**biases, "qk_norm": model.qk_norm, "sinks": model.attention_sinks}
+    found = []
+    if (full := model.layers - model.window_layers) > 0.0:
+        found.append(Grouped("full", full, **sizes, **traits))
+    if model.window_layers:
+        found.append(Grouped("window", model.window_layers, **sizes, **traits, window=model.window))
+    return tuple(found)
+
+
+def perceptrons(model: LanguageModel) -> tuple[Mlp, ...]:
+    """Return what works on each token in the layers of a model: its own list, or what its sizes tell.
+
+    Examples
+    --------
+    >>> from accelmodel.specs.load import load
+    >>> [(kind.kind, kind.layers) for kind in perceptrons(load("model", "deepseek-v3"))]
+    [('dense', 3.0), ('experts', 58.0)]
+    """
+    if model.mlp:
+        return model.mlp
+    found: list[Mlp] = []
+    plain = model.dense_layers if model.experts else model.layers
+    if plain and model.ffn:
+        found.append(Dense("dense", plain, model.ffn, model.gated, model.mlp_bias))
+    if model.experts:
+        routed = Experts(
+            "experts",
+            model.layers - plain,
+            model.experts,
+            model.experts_per_token,
+            model.expert_ffn,
+            model.gated,
+            model.shared_experts,
+            model.shared_expert_ffn,
+            router_bias=model.router_bias,
+            bias=model.expert_bias,
+        )
+        found.append(routed)
+    return tuple(found)
+
+
+_LATENT = ("heads", "kv_lora_rank", "qk_rope_dim", "qk_nope_dim", "v_head_dim", "q_lora_rank")

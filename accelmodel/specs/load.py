@@ -16,16 +16,18 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, overload
 
 from accelmodel.errors import SpecError, brief, unknown
-from accelmodel.specs import facts, files, huggingface
-from accelmodel.specs.base import Residual, Spec, field_units, need_spec, value_of
+from accelmodel.specs import facts, files
+from accelmodel.specs.base import Residual, Spec, field_units, need_spec, part_tables, value_of
 from accelmodel.specs.build import build, checked
 from accelmodel.specs.cloud import Engine, Instance, KernelLibrary
 from accelmodel.specs.derive import DERIVE
 from accelmodel.specs.facts import Fact
-from accelmodel.specs.find import FOLDERS, available, calibrated_path, is_shipped, path_of
+from accelmodel.specs.find import FOLDERS, available, calibrated_path, is_shipped, model_file, path_of
 from accelmodel.specs.hardware import BillOfMaterials, Device, Link, Process, Storage
+from accelmodel.specs.huggingface.read import read_config
 from accelmodel.specs.inherit import inherit, origins, refused
 from accelmodel.specs.language_model import LanguageModel
+from accelmodel.specs.parts import read_parts
 from accelmodel.specs.plausibility import READ, doubts
 from accelmodel.specs.read import read
 
@@ -64,7 +66,7 @@ def _from_file(kind: str, path: Path, fitted: bool = True) -> Spec:
         digests = heritage.digests
         notes = heritage.notes
     else:
-        file = read(kind, spec_type, path)
+        file = read(kind, spec_type, path, part_tables(spec_type))
         if f"[{kind}]" in file.faults:
             raise refused(file)
         found, digests = dict(file.facts), []
@@ -85,6 +87,9 @@ def _from_file(kind: str, path: Path, fitted: bool = True) -> Spec:
     if kind == "device" and not is_shipped(path):
         notes = (*notes, *origins(found))
     values = {name: fact.value for name, fact in found.items()}
+    lists, sourced = read_parts(path, spec_type, values) if part_tables(spec_type) else ({}, {})
+    values |= lists
+    found |= sourced
     about = {"name": file.name, "facts": found, "digest": _digest(digests), "residuals": residuals, "notes": notes}
     follow = [field for _, field, *_ in DERIVE.values()]
     spec = build(spec_type, {**values, **about}, str(path), file.faults, follow, file.place)
@@ -116,11 +121,13 @@ def _residuals(path: Path) -> tuple[Residual, ...]:
 
 
 def _from_huggingface(path: Path) -> LanguageModel:
-    values, digest = huggingface.read_config(path)
-    sourced = {name: Fact(value, "1", "given", "user", str(path)) for name, value in values.items()}
-    return build(
-        LanguageModel, {**values, "name": path.parent.name or path.stem, "facts": sourced, "digest": digest}, str(path)
-    )
+    found = read_config(path)
+    lists = part_tables(LanguageModel)
+    sourced = {
+        name: Fact(value, "1", "given", "user", str(path)) for name, value in found.values.items() if name not in lists
+    }
+    about = {"name": found.name, "facts": sourced, "digest": found.digest, "notes": found.notes}
+    return build(LanguageModel, {**found.values, **about}, str(path))
 
 
 @overload
@@ -175,7 +182,7 @@ def load(kind: str, name: Name, *, fitted: bool = True) -> Any:
         raise unknown("kind of specification", kind, TYPES)
     if isinstance(name, os.PathLike):
         path, name = Path(name), ""
-        path = path / "config.json" if kind == "model" and files.is_folder(path) else path
+        path = model_file(path) if kind == "model" and files.is_folder(path) else path
     elif isinstance(name, str):
         path = path_of(kind, name)
     else:

@@ -11,7 +11,7 @@ from typing import Any
 from accelmodel.errors import unknown
 from accelmodel.laws.types import ALGORITHMS
 from accelmodel.specs import facts
-from accelmodel.specs.base import FieldType, field_types, sections
+from accelmodel.specs.base import FieldType, field_types, part_tables, sections
 from accelmodel.specs.cloud import OVERLAPS
 from accelmodel.specs.derive import DERIVE
 from accelmodel.specs.hardware import DIRECTIONS, FLAT, TOPOLOGIES, Device
@@ -138,6 +138,13 @@ def _heirs(kind: str) -> dict[str, Any]:
     return found
 
 
+def _part(word: str, part: Any) -> dict[str, Any]:
+    """Return the schema of one table of a list, whose kind is that word."""
+    sizes = {name: fact_schema(name, each, "") for name, each in field_types(part).items() if name != "kind"}
+    described = " ".join((part.__doc__ or "").split())
+    return _table(described, {"kind": {"const": word}, **sizes}, ["kind", "layers"])
+
+
 def file_schema(kind: str) -> dict[str, Any]:
     """Return the JSON schema of a file of facts.
 
@@ -186,6 +193,8 @@ def file_schema(kind: str) -> dict[str, Any]:
             for name, (unit, *_) in DERIVE.items()
         }
         tables["derive"] = _table("how what a data sheet leaves out follows from the rest", rules)
+    for table, kinds in part_tables(spec_type).items():
+        tables[table] = {"type": "array", "items": {"oneOf": [_part(word, part) for word, part in kinds.items()]}}
     needed = [name for name, each in fields.items() if each.required and not heirs]
     main = _table(f"one {kind}", {"name": {**_TEXT, "description": "else the name of the file"}, **top}, needed)
     return {

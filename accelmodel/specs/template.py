@@ -99,7 +99,7 @@ def copied_file(kind: str, name: str, like: str) -> str:
         f"[{kind}]",
     ]
     for field, each in field_types(type(near)).items():
-        value = getattr(near, field)
+        value = value_of(near, field)
         if field == "name" or (not each.required and field not in near.facts):
             continue
         plain = not isinstance(value, float)

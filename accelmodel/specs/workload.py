@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Required, TypeAlias, TypedDict
 
+import numpy as np
 from pydantic.dataclasses import dataclass
 
 from accelmodel.errors import unknown
@@ -64,12 +65,12 @@ class Workload:
     tp, pp, ep, dp : float
         Degrees of tensor, pipeline and expert parallelism and of data-parallel attention [1].
     weight_bits, activation_bits, kv_bits : float
-        Precisions [bit].
+        Precisions [bit]; 0, the default, is what the model's file states, 16 where it states none.
 
     Examples
     --------
-    >>> Workload("decode", batch=4, context=4096, tp=8).kv_bits
-    16.0
+    >>> Workload("decode", batch=4, context=4096, tp=8, kv_bits=8.0).kv_bits
+    8.0
     """
 
     phase: str
@@ -80,10 +81,18 @@ class Workload:
     pp: Count = 1.0
     ep: Count = 1.0
     dp: Count = 1.0
-    weight_bits: Annotated[Number, Quantity("1", ge=1.0, le=64.0)] = 16.0
-    activation_bits: Annotated[Number, Quantity("1", ge=4.0, le=64.0)] = 16.0
-    kv_bits: Annotated[Number, Quantity("1", ge=1.0, le=64.0)] = 16.0
+    weight_bits: Annotated[Number, Quantity("1", ge=0.0, le=64.0)] = 0.0
+    activation_bits: Annotated[Number, Quantity("1", ge=0.0, le=64.0)] = 0.0
+    kv_bits: Annotated[Number, Quantity("1", ge=0.0, le=64.0)] = 0.0
 
     def __post_init__(self) -> None:
+        for name, low in _LEAST.items():
+            bits = getattr(self, name)
+            if np.any((np.asarray(bits) > 0.0) & (np.asarray(bits) < low)):
+                raise ValueError(f"{name} {float(np.min(np.asarray(bits))):g} must be at least {low:g} bit")
         if self.phase not in ("prefill", "decode"):
             raise unknown("phase", self.phase, ("prefill", "decode"))
+
+
+#: fewest bits that are modelled
+_LEAST = {"weight_bits": 1.0, "activation_bits": 4.0, "kv_bits": 1.0}

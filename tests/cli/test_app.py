@@ -104,7 +104,7 @@ def test_our_own_fault_exits_1_in_one_line(run, monkeypatch):
         ("step --tp 8 --threshold 0.7", "technique 'none' takes no parameters, and was given threshold"),
         ("step --tp 8 --technique fused --rule paper", "technique 'fused' takes no parameters, and was given rule"),
         ("step --tp 8 --technique preserve --threshold nan", "threshold"),
-        ("step --tp 8 --weight-bits 0", "weight_bits"),
+        ("step --tp 8 --weight-bits 0.5", "weight_bits"),
         ("step --tp 8 --kv-bits nan", "kv_bits"),
         ("step --batch 0", "--batch"),
         ("step --batch many", "--batch"),

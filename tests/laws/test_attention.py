@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from resources import BETTER, better
 
-from accelmodel.inference.layers import mean_keys
+from accelmodel.inference.keys import mean_keys
 from accelmodel.laws.attention import KEY_CHUNK, attention, attention_from, dealt
 from accelmodel.laws.jit import compiled
 from accelmodel.laws.roofline import body_time, stream_time

@@ -40,7 +40,8 @@ def test_products_of_experts_by_hand():
 @pytest.mark.parametrize("phase", ["prefill", "decode"])
 def test_latent_attention_is_that_of_a_step(phase):
     model = am.load("model", "deepseek-v3")
-    work = am.workload(phase=phase, batch=4, context=2048, tp=8)
+    bits = {"weight_bits": 16, "activation_bits": 16, "kv_bits": 16}
+    work = am.workload(phase=phase, batch=4, context=2048, tp=8, **bits)
     table = operators.operator_table(model, work)
     row = table.names.index("attention")
     alone = operator_time.latent_attention(phase, 4.0, 16.0, 2048.0)

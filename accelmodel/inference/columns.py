@@ -1,0 +1,128 @@
+"""Columns of one row of the operator table, and the shapes that a device has after parallelism.
+
+Tensor parallelism is Megatron's (Shoeybi et al., arXiv 1909.08053).  Where the degree does not divide
+the heads, query heads are padded up and KV heads replicated, so that the busiest device is modelled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from accelmodel.laws import types
+from accelmodel.laws.numeric import Number, ceil, most
+from accelmodel.specs.bits import activation_bits, kv_bits, weight_bits
+from accelmodel.specs.language_model import LanguageModel, mixers, perceptrons
+from accelmodel.specs.precision import CLASSES
+from accelmodel.specs.workload import Workload
+
+#: the residual stream, logits and what collectives carry stay at 16 bit, as in w8a8 engines [B]
+STREAM = 2.0
+#: matmuls of scores, and heads of quantised models, are kept at this precision [bit]
+HIGH_BITS = 16.0
+#: vector operations per score: 4 for maximum, difference, sum and scale, and an exponential, which costs
+#: as much as 17 FLOP (3.9 T exponentials/s beside 67 TFLOP/s on H100: FlashAttention-3, arXiv 2407.08608, section 3)
+SOFTMAX_OPS = 21.0
+#: vector operations per element of a norm, an activation, a rotary embedding, a sampling pass
+NORM_OPS = 6.0
+ACTIVATION_OPS = 10.0
+ROTARY_OPS = 6.0
+SAMPLE_OPS = 3.0
+
+Row = tuple[str, dict[str, Number]]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What one device does of a step: tokens and precisions after parallelism."""
+
+    sequences: Number
+    new_tokens: Number
+    tokens: Number
+    vocabulary: Number
+    tp: Number
+    weight: Number = field(metadata={"unit": "B per weight"})
+    activation: Number = field(metadata={"unit": "B per activation"})
+    kv: Number = field(metadata={"unit": "B per KV element"})
+    bits: Number = field(metadata={"unit": "bit"})
+    classes: Mapping[str, tuple[Number, Number]] = field(default_factory=dict)  # weights and activations [bit]
+
+    def at(self, of: str) -> Shard:
+        """Return the shard with the precisions of a class of weights."""
+        weights, activations = self.classes[of]
+        return replace(self, weight=weights / 8.0, activation=activations / 8.0, bits=most(weights, activations))
+
+    def cut(self, amount: Number) -> Number:
+        """Return the share of heads or columns that the busiest tensor rank has."""
+        return ceil_div(amount, self.tp)
+
+
+def ceil_div(amount: Number, parts: Number) -> Number:
+    return ceil(amount / parts)
+
+
+def shard(model: LanguageModel, work: Workload) -> Shard:
+    """Return the shapes on the busiest device."""
+    classes = {of: (weight_bits(model, work, of), activation_bits(model, work, of)) for of in CLASSES}
+    weights, activations = classes["attention"]
+    sequences = ceil_div(work.batch, work.dp * work.pp)
+    new = 1.0 if work.phase == "decode" else work.context - work.prefix
+    return Shard(
+        sequences=sequences,
+        new_tokens=new,
+        tokens=sequences * new,
+        vocabulary=ceil_div(model.vocabulary, work.tp),
+        tp=work.tp,
+        weight=weights / 8.0,
+        activation=activations / 8.0,
+        kv=kv_bits(model, work) / 8.0,
+        bits=most(weights, activations),
+        classes=classes,
+    )
+
+
+def matmul(m: Number, n: Number, k: Number, part: Shard, *, groups: Number = 1.0, **other: Number) -> dict[str, Number]:
+    """Columns of a matmul with weights; ``other`` overrides a column."""
+    weights = groups * n * k * part.weight
+    columns = {
+        "kind": types.MATMUL,
+        "groups": groups,
+        "m": m,
+        "n": n,
+        "k": k,
+        "bits": part.bits,
+        "weight_bytes": weights,
+        "prefetch_bytes": weights,
+        "input_bytes": groups * m * k * part.activation,
+        "output_bytes": groups * m * n * STREAM,
+        "flops": 2.0 * groups * m * n * k,
+    }
+    return {**columns, **other}
+
+
+def pointwise(elements: Number, ops: float, read: Number, written: Number, weights: Number = 0.0) -> dict[str, Number]:
+    """Columns of a memory-bound operator: bytes read and written per element."""
+    return {
+        "kind": types.ELEMENTWISE,
+        "vector_ops": elements * ops,
+        "flops": elements * ops,
+        "input_bytes": elements * read,
+        "output_bytes": elements * written,
+        "weight_bytes": weights,
+    }
+
+
+def collective(kind: Number, message: Number, ranks: Number) -> dict[str, Number]:
+    return {"kind": kind, "message_bytes": message, "ranks": ranks}
+
+
+def norm(model: LanguageModel, part: Shard) -> dict[str, Number]:
+    """Residual addition and norm in one pass: reads both, writes the stream and the normed copy."""
+    passes = model.norms_per_layer / 2.0
+    if model.parallel:
+        passes = model.norms_per_layer * model.layers / sum(kind.layers for kind in mixers(model))
+    elif model.attention or model.mlp:
+        # layers may have one part alone, or more than two: their norms are spread over the parts
+        parts = sum(kind.layers for kind in (*mixers(model), *perceptrons(model)))
+        passes = model.norms_per_layer * model.layers / parts
+    return pointwise(part.tokens * model.hidden * passes, NORM_OPS, 2.0 * STREAM, STREAM + part.activation)

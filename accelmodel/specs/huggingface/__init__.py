@@ -1,0 +1,1 @@
+"""Language models as the Hugging Face hub has them: what a ``config.json`` and the files beside it say."""

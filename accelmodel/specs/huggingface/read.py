@@ -1,0 +1,328 @@
+"""Reading the ``config.json`` of a language model from the Hugging Face hub.
+
+What a family does that its file does not say is in ``families``; which keys are used, harmless or refuse the file in
+``keys``.  Of a model with towers the text part is read.  Multi-token prediction modules are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from accelmodel.errors import SpecError, brief
+from accelmodel.specs.huggingface import files
+from accelmodel.specs.huggingface.family import Family
+from accelmodel.specs.huggingface.hybrids import nemotron_words
+from accelmodel.specs.huggingface.keys import REMEDY, SYNONYMS, Keys
+from accelmodel.specs.huggingface.layers import Layers, counted, joined
+from accelmodel.specs.huggingface.modules import modules
+from accelmodel.specs.huggingface.quantisation import Quantisation, Stated, stated
+from accelmodel.specs.huggingface.text import family_of, refuse_strangers, text_part
+from accelmodel.specs.huggingface.towers import TOWERS, towers
+from accelmodel.specs.language_model import LanguageModel, mixers, perceptrons
+from accelmodel.specs.layer_kinds import MIXERS, MLPS, Dense, Grouped, Latent, Mixer, Mlp
+from accelmodel.specs.parameters import mixer_parameters, mlp_parameters, parameters
+
+_MAX_LAYERS = 10_000
+#: fields of ``LanguageModel`` that families state
+_FIELDS = ("norm", "norms_per_layer", "parallel")
+#: kinds of layers whose sizes stand in fields of their own
+_MIXERS = (Grouped, Latent)
+#: what mixes tokens, and what works on each
+_MIXING, _WORKING = tuple(set(MIXERS.values())), tuple(MLPS.values())
+#: share by which the size of the files may differ from what was read
+_TOLERANCE = 0.02
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the files of a model say: fields of ``LanguageModel``, digest, and what a reader must know."""
+
+    name: str
+    values: dict[str, Any]
+    digest: str
+    notes: tuple[str, ...]
+
+
+def read_config(path: Path) -> Reading:
+    """Return the language model that a ``config.json`` and the files beside it describe.
+
+    Parameters
+    ----------
+    path : Path
+        A ``config.json`` of the Hugging Face hub, at most 32 MiB; ``hf_quant_config.json`` and
+        ``model.safetensors.index.json`` beside it are read where they are there.
+
+    Raises
+    ------
+    SpecError
+        If the file cannot be read, is not a JSON object, lacks a key, holds a value that is not allowed or a key
+        that is not understood and may change the layers; names file, key and remedy.
+    """
+    content, digest = files.read_json(path)
+    around, text, where = text_part(path, content)
+    name, family, keys = family_of(path, text, where)
+    number = _layers(keys, family, name)
+    traits = _traits(keys, family)
+    layers = _parts(keys, family, traits, number)
+    for key in family.ignored:
+        keys.get(key)
+    for key, value in family.only.items():
+        if keys.get(key) not in (None, value):
+            raise keys.fail(key, f"{brief(keys.get(key))} is not modelled of this family, only {value!r}; {REMEDY}")
+    values = _values(keys, family, traits, layers)
+    values |= _folded(keys, values, layers, traits)
+    other = family.other(keys, number)
+    if other:
+        values["other_parameters"] = other
+    size, notes = towers(content, int(values["hidden"]))
+    keys.used |= TOWERS.keys()
+    if size:
+        values["tower_parameters"] = size
+    notes = [note for note in (family.note, *notes, *_defaulted(keys)) if note]
+    precision = _precision(path, content, keys, layers, values)
+    notes += _unread(keys, around, name, layers, values["hidden"])
+    notes += _beside(path, keys, values, precision)
+    return Reading(files.name_of(path), {**values, **precision.fields}, digest, tuple(notes))
+
+
+def _layers(keys: Keys, family: Family, name: str) -> int:
+    """Return the number of layers; some files only list them."""
+    if name == "nemotron_h":
+        return len(nemotron_words(keys))
+    return keys.whole("num_hidden_layers", high=_MAX_LAYERS)
+
+
+def _parts(keys: Keys, family: Family, traits: dict[str, Any], number: int) -> Layers:
+    """Return what each layer has."""
+    try:
+        layers = family.mixing(keys, traits, number)
+        return joined(layers, family.mlps(keys, traits, len(layers)))
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        problem = first["msg"].removeprefix("Value error, ")
+        raise SpecError(f"{keys.path}: {keys.where}{field or 'a layer'}: {problem}") from None
+
+
+def _traits(keys: Keys, family: Family) -> dict[str, Any]:
+    """Return what a family and its file say of all layers."""
+    found: dict[str, Any] = {"gated": True, "window": family.window, "by_kind": family.by_kind, **family.fixed}
+    found |= {name: keys.flag(key) for name, key in family.flags.items()}
+    found |= family.further(keys)
+    keys.get("activation")
+    if keys.given.get("use_sliding_window") is False:
+        # windows that are switched off
+        for name in ("use_sliding_window", "sliding_window", "max_window_layers"):
+            keys.get(name)
+    return found
+
+
+def _values(keys: Keys, family: Family, traits: dict[str, Any], layers: Layers) -> dict[str, Any]:
+    """Return the fields that are the model's own."""
+    values: dict[str, Any] = {
+        "layers": float(len(layers)),
+        "hidden": float(keys.whole("hidden_size")),
+        "vocabulary": float(keys.whole("vocab_size")),
+        "max_context": _context(keys, family),
+        "tied_embeddings": keys.flag("tie_word_embeddings", family.tied),
+        "gated": bool(traits["gated"]),
+    }
+    values |= {name: traits[name] for name in _FIELDS if name in traits}
+    if family.learned:
+        values |= {"learned_positions": values["max_context"], "position_offset": float(family.offset)}
+    return values
+
+
+def _context(keys: Keys, family: Family) -> float:
+    """Return the longest context; linear RoPE scaling extends the positions that the file gives."""
+    positions = float(keys.whole("max_position_embeddings", 0, low=0))
+    scaling = keys.get("rope_scaling")
+    if scaling is None or not family.stretched:
+        return positions
+    if not isinstance(scaling, dict):
+        raise keys.fail("rope_scaling", f"{brief(scaling)} is not allowed; it must be an object or null")
+    if scaling.get("rope_type", scaling.get("type")) not in ("linear", "dynamic"):
+        return positions
+    factor = scaling.get("factor", 1.0)
+    if isinstance(factor, bool) or not isinstance(factor, int | float) or not 1.0 <= factor <= 1e4:
+        raise keys.fail("rope_scaling", f"factor {brief(factor)} is not allowed; it must be 1 to 10000")
+    return float(round(positions * factor))
+
+
+def _folded(keys: Keys, values: dict[str, Any], layers: Layers, traits: dict[str, Any]) -> dict[str, Any]:
+    """Return layers as fields of the model where these tell them, else as its lists ``attention`` and ``mlp``."""
+    mixing, working = counted(layers, _MIXING), counted(layers, _WORKING)
+    if not mixing:
+        raise keys.fail("num_hidden_layers", "no layer mixes tokens; correct the file")
+    found: dict[str, Any] = {"heads": 1.0, "kv_heads": 1.0, "head_dim": 1.0, "ffn": 0.0}
+    found |= _mixer_fields(mixing) | _mlp_fields(working)
+    plain = _model(values | found)
+    if plain is None or set(mixers(plain)) != set(mixing):
+        found |= {"attention": mixing, "window": 0.0, "window_layers": 0.0, "kv_lora_rank": 0.0, "q_lora_rank": 0.0}
+        found |= {"qk_rope_dim": 0.0, "qk_nope_dim": 0.0, "v_head_dim": 0.0}
+    if plain is None or set(perceptrons(plain)) != set(working):
+        found |= {"mlp": working, **dict.fromkeys(_EXPERT_FIELDS, 0.0), "router_bias": False, "expert_bias": False}
+    return {name: value for name, value in found.items() if value != 0.0 or name in ("ffn", "gated") or value is False}
+
+
+_EXPERT_FIELDS = (
+    "experts", "experts_per_token", "expert_ffn", "shared_experts", "shared_expert_ffn", "dense_layers",
+)  # fmt: skip
+
+
+def _model(values: dict[str, Any]) -> LanguageModel | None:
+    """Return the model that some fields tell, None where they cannot."""
+    try:
+        return LanguageModel(name="", **values)
+    except ValueError:
+        return None
+
+
+def _mixer_fields(mixing: Iterable[Mixer]) -> dict[str, Any]:
+    """Return the fields that tell attention where all layers but for windows are alike."""
+    known = [kind for kind in mixing if isinstance(kind, _MIXERS)]
+    if not known:
+        return {}
+    first = known[0]
+    found: dict[str, Any] = {"heads": first.heads, "qkv_bias": first.qkv_bias, "output_bias": first.output_bias}
+    if isinstance(first, Latent):
+        sizes = ("q_lora_rank", "kv_lora_rank", "qk_rope_dim", "qk_nope_dim", "v_head_dim")
+        found |= {name: getattr(first, name) for name in sizes}
+        return {**found, "kv_heads": first.heads, "head_dim": first.qk_nope_dim + first.qk_rope_dim}
+    found |= {"kv_heads": first.kv_heads, "head_dim": first.head_dim, "qk_norm": first.qk_norm}
+    found["attention_sinks"] = first.sinks
+    for kind in known:
+        if kind.kind == "window" and isinstance(kind, Grouped):
+            found |= {"window": kind.window, "window_layers": kind.layers}
+    return found
+
+
+def _mlp_fields(working: Iterable[Mlp]) -> dict[str, Any]:
+    """Return the fields that tell perceptrons and experts where there is one of each."""
+    found: dict[str, Any] = {}
+    for kind in working:
+        if isinstance(kind, Dense):
+            found |= {"ffn": kind.width, "gated": kind.gated, "mlp_bias": kind.bias, "dense_layers": kind.layers}
+        else:
+            found |= {
+                "experts": kind.experts,
+                "experts_per_token": kind.used,
+                "expert_ffn": kind.width,
+                "gated": kind.gated,
+                "shared_experts": kind.shared,
+                "shared_expert_ffn": kind.shared_width,
+                "router_bias": kind.router_bias,
+                "expert_bias": kind.bias,
+            }
+    if "experts" not in found:
+        found.pop("dense_layers", None)
+    return found
+
+
+def _defaulted(keys: Keys) -> list[str]:
+    """Return a note of the sizes that the file leaves to its class."""
+    sizes = ["vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"]
+    if "kv_lora_rank" not in keys.used:
+        sizes.append("head_dim")
+    missing = [
+        f"{name} {keys.defaults[name]}"
+        for name in sizes
+        if name in keys.defaults and name in keys.used and not any(key in keys.given for key in SYNONYMS[name])
+    ]
+    return [f"sizes that the file leaves to its class: {', '.join(missing)}"] if missing else []
+
+
+def _precision(path: Path, content: dict[str, Any], keys: Keys, layers: Layers, values: dict[str, Any]) -> Stated:
+    """Return the precision that the files state."""
+    asked: list[Quantisation] = []
+    seen: list[Any] = []
+    beside = files.beside(path, files.QUANTISATION)
+    if beside is not None:
+        other, found = beside
+        inside = found.get("quantization", found)
+        if not isinstance(inside, dict):
+            raise SpecError(f"{other}: quantization: {brief(inside)} is not allowed; it must be an object")
+        asked.append(Quantisation(other, inside, "quantization"))
+    for holder in (keys.given, content):
+        for name in ("quantization_config", "compression_config"):
+            inside = holder.get(name)
+            if inside is None or any(inside is known for known in seen):
+                continue
+            if not isinstance(inside, dict):
+                raise SpecError(f"{path}: {name}: {brief(inside)} is not allowed; it must be an object")
+            seen.append(inside)
+            asked.append(Quantisation(path, {**_experts(keys), **inside}, name))
+    return stated(asked, modules(layers, values["hidden"], values["vocabulary"], values["tied_embeddings"]))
+
+
+def _experts(keys: Keys) -> dict[str, Any]:
+    """Return what a file says of its experts' precision outside of its quantisation."""
+    return {"expert_dtype": keys.get("expert_dtype")} if keys.has("expert_dtype") else {}
+
+
+def _predictors(keys: Keys, layers: Layers, hidden: float) -> str:
+    """Return what to say of modules that predict further tokens: a layer each, and what joins two streams."""
+    mixing, working = counted(layers[-1:], _MIXING), counted(layers[-1:], _WORKING)
+    one = 2.0 * hidden * hidden + sum(float(mixer_parameters(kind, hidden)) for kind in mixing)
+    one += sum(float(mlp_parameters(kind, hidden)) for kind in working)
+    number = keys.whole("num_nextn_predict_layers")
+    return f"modules that predict further tokens ({number} of {one / 1e9:.3g} billion parameters) are not counted"
+
+
+def _unread(keys: Keys, around: Keys | None, name: str, layers: Layers, hidden: float) -> list[str]:
+    """Return a note of keys that were left out; refuse the file where one may change an answer."""
+    refuse_strangers(keys, name)
+    left = keys.refuse_unread()
+    if around is not None:
+        around.used |= {key for key, value in around.given.items() if isinstance(value, dict)}
+        around.get("tie_word_embeddings")
+        left += around.refuse_unread()
+    notes = _left(left)
+    if keys.whole("num_nextn_predict_layers", 0, low=0):
+        notes.append(_predictors(keys, layers, hidden))
+    if _wide(keys):
+        notes.append("its files hold 32 bit a weight; engines serve 16, which is counted")
+    return notes
+
+
+def _wide(keys: Keys) -> bool:
+    """Whether the files hold numbers of 32 bit."""
+    return "float32" in (keys.get("torch_dtype"), keys.get("dtype"))
+
+
+def _left(keys: list[str]) -> list[str]:
+    named = ", ".join(keys[:8]) + (f" and {len(keys) - 8} more" if len(keys) > 8 else "")
+    return [f"keys that say nothing of the layers by their name, left out: {named}"] if keys else []
+
+
+def _beside(path: Path, keys: Keys, values: dict[str, Any], precision: Stated) -> list[str]:
+    """Refuse a file whose weights, as its index tells, are another number of bytes than what was read."""
+    index = files.total_size(path)
+    model = _model({name: value for name, value in values.items() if not name.startswith("precision.")})
+    if index is None or model is None:
+        return []
+    other, size = index
+    high = 4.0 if _wide(keys) else 2.0
+    rest = float(parameters(model)) + float(model.tower_parameters) - precision.parameters
+    read = precision.bytes * (high / 2.0 if not precision.quantised else 1.0) + rest * high
+    further = keys.whole("num_nextn_predict_layers", 0, low=0)
+    most = read + further * _predictor_bytes(model, precision, high)
+    if not read * (1.0 - _TOLERANCE) <= size <= most * (1.0 + _TOLERANCE):
+        raise SpecError(
+            f"{other}: metadata.total_size is {size:.6g} B and {path.name} was read as {read:.6g} B of weights, "
+            f"{abs(size / read - 1.0):.1%} apart; one of them belongs to another model, or the config is not understood"
+        )
+    return [f"its files hold {size:.6g} B of weights, {size / read - 1.0:+.2%} of what was read"]
+
+
+def _predictor_bytes(model: LanguageModel, precision: Stated, high: float) -> float:
+    """Return the most that a module that predicts a further token takes: a layer, and two tables of its own [B]."""
+    layer = mixer_parameters(mixers(model)[-1], model.hidden)
+    layer = layer + sum(mlp_parameters(kind, model.hidden) for kind in perceptrons(model)[-1:])
+    tables = 2.0 * (model.hidden + model.vocabulary) * model.hidden
+    return float(layer) * precision.bytes / max(precision.parameters, 1.0) + float(tables) * high
