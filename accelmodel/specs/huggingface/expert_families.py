@@ -34,6 +34,7 @@ EXPERT: dict[str, Family] = {
         fixed={"shared_gate": True},
         flags={"qkv_bias": "qkv_bias"},
         defaults={
+            "sliding_window": 4096,
             "qkv_bias": True,
             "num_experts": 60,
             "num_experts_per_tok": 4,
@@ -46,7 +47,7 @@ EXPERT: dict[str, Family] = {
         mlps=perceptrons,
         fixed=NORMED,
         flags=ATTENTION_BIAS,
-        defaults={"num_experts": 128, "num_experts_per_tok": 8, "moe_intermediate_size": 768},
+        defaults={"sliding_window": 4096, "num_experts": 128, "num_experts_per_tok": 8, "moe_intermediate_size": 768},
         window="last",
         ignored=("use_qk_norm", "max_window_layers", "qkv_bias"),
     ),

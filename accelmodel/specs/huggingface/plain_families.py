@@ -27,8 +27,15 @@ PLAIN: dict[str, Family] = {
     "qwen": Family(
         only={"no_bias": True}, fixed={"qkv_bias": True}, mlps=adjust.half_widths, ignored=("scale_attn_weights",)
     ),
-    "qwen2": Family(fixed={"qkv_bias": True}, window="last", ignored=("attention_bias", "qkv_bias")),
-    "qwen3": Family(fixed=NORMED, flags=ATTENTION_BIAS, defaults={"head_dim": 128}, window="last"),
+    "qwen2": Family(
+        defaults={"sliding_window": 4096},
+        fixed={"qkv_bias": True},
+        window="last",
+        ignored=("attention_bias", "qkv_bias"),
+    ),
+    "qwen3": Family(
+        fixed=NORMED, flags=ATTENTION_BIAS, defaults={"sliding_window": 4096, "head_dim": 128}, window="last"
+    ),
     "phi": Family(
         fixed={**CLASSIC, **ALL_BIASES, "parallel": True, "norms_per_layer": 1.0},
         flags={"qk_norm": "qk_layernorm"},

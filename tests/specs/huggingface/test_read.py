@@ -257,6 +257,7 @@ def test_nested_gemma3_takes_the_defaults_of_its_family(tmp_path):
             4096.0,
             12.0,
         ),
+        ({"model_type": "qwen2", "use_sliding_window": True, "max_window_layers": 20}, 4096.0, 12.0),
         ({"model_type": "gemma2"}, 4096.0, 16.0),
         ({"model_type": "gemma3", "sliding_window_pattern": 4}, 4096.0, 24.0),
         ({"model_type": "llama", "sliding_window": 4096}, 0.0, 0.0),
