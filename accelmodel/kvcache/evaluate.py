@@ -309,7 +309,8 @@ def _operator_intervals(inputs: Inputs) -> dict[str, list[float]]:
     """Return the factors between which measured operators of a chunk lie, by kind; none where chunks were measured."""
     if inputs.curve is not None:
         return {}
-    found = by_kind(inputs.cluster, "prefill", max(inputs.weight_bits, 16.0), max(inputs.kv_bits))
+    widest = max(inputs.weight_bits or float(inputs.model.precision.weights), 16.0)
+    found = by_kind(inputs.cluster, "prefill", widest, max(inputs.precisions))
     return found if inputs.tp > 1 else {kind: ends for kind, ends in found.items() if kind != "collective"}
 
 
