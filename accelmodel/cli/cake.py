@@ -53,7 +53,13 @@ Policies = Annotated[
         autocompletion=several(one_of("all", *POLICIES)),
     ),
 ]
-KvBits = Annotated[str, typer.Option("--kv-bits", help="Precision of the KV cache; a list such as 16,8.")]
+KvBits = Annotated[
+    str | None,
+    typer.Option(
+        "--kv-bits",
+        help="Precision of the KV cache, a list such as 16,8; what the model's file states, or 16, by default.",
+    ),
+]
 TensorParallel = Annotated[
     int, typer.Option("--tp", min=1, help="Devices that work on the prompt, tensor parallel, such as 2.")
 ]
@@ -145,8 +151,8 @@ def cake_command(
     tokens: Tokens = "16384",
     bandwidth: Bandwidth = None,
     utilisation: Utilisation = "1.0",
-    kv_bits: KvBits = "16",
-    weight_bits: WeightBits = 16,
+    kv_bits: KvBits = None,
+    weight_bits: WeightBits = None,
     compute_chunk: ComputeChunk = 512,
     io_chunk: IoChunk = 128,
     chunk_times: ChunkTimes = None,
@@ -174,9 +180,9 @@ def cake_command(
         tokens=counts(tokens, "tokens"),
         bandwidth=_quantities(bandwidth, "B/s", "--bandwidth", rate) if bandwidth else [rate],
         utilisation=_quantities(utilisation, "1", "--utilisation"),
-        kv_bits=_quantities(kv_bits, "1", "--kv-bits"),
+        kv_bits=_quantities(kv_bits, "1", "--kv-bits") if kv_bits else [0.0],
         tp=tp,
-        weight_bits=weight_bits,
+        weight_bits=weight_bits or 0.0,
         compute_chunk=compute_chunk,
         io_chunk=io_chunk,
         curve=chunk_times,

@@ -12,7 +12,7 @@ import typer
 from accelmodel import output
 from accelmodel.cli.completion import name_of, one_of
 from accelmodel.cli.examples import needs
-from accelmodel.cli.options import Json, answer, answered, counts, names
+from accelmodel.cli.options import Json, KvBits, WeightBits, answer, answered, names
 from accelmodel.cli.options import ModelName as Model
 from accelmodel.cli.progress import working
 from accelmodel.cli.terminal import print_table, say
@@ -79,7 +79,13 @@ def _above(value: float, what: str) -> float | None:
 
 
 def _bits(text: str, what: str) -> list[float]:
-    return [float(bits) for bits in counts(text, what)]
+    """Return the precisions of a list, 1 to 64 bit; of an empty one that of the model's file."""
+    if not text:
+        return [0.0]
+    found = [parse(each, "1", what=f"--{what}") for each in names(text)]
+    if not all(1.0 <= bits <= 64.0 for bits in found):
+        raise SpecError(f"--{what}: {text!r} must be 1 to 64 bit; write for example 16,8,4.25")
+    return found
 
 
 @app.command("instances")
@@ -140,8 +146,12 @@ def instances(
         ),
     ] = "",
     engine: Engine = "",
-    weight_bits: Annotated[str, typer.Option("--weight-bits", help="Such as 16,8,4.")] = "16",
-    kv_bits: Annotated[str, typer.Option("--kv-bits", help="Such as 16,8.")] = "16",
+    weight_bits: Annotated[
+        str, typer.Option("--weight-bits", help="Such as 16,8,4.25; what the model's file states, or 16, by default.")
+    ] = "",
+    kv_bits: Annotated[
+        str, typer.Option("--kv-bits", help="Such as 16,8; what the model's file states, or 16, by default.")
+    ] = "",
     report: Annotated[
         Path | None, typer.Option("--report", help="HTML report to write, such as instances.html.")
     ] = None,
@@ -194,8 +204,8 @@ def fleet(
     only: Only = False,
     max_price: MaxPrice = math.inf,
     engine: Engine = STREAM,
-    weight_bits: Annotated[float, typer.Option("--weight-bits", help="Precision of weights, such as 8.")] = 16,
-    kv_bits: Annotated[float, typer.Option("--kv-bits", help="Precision of the KV cache, such as 8.")] = 16,
+    weight_bits: WeightBits = None,
+    kv_bits: KvBits = None,
     as_json: Json = False,
 ) -> None:
     """The cheapest combination of instance types for a mix of request sizes."""
@@ -206,7 +216,7 @@ def fleet(
         latency=_seconds(slo_latency, "slo-latency"),
     )  # fmt: skip
     _above(max_price, "max-price")
-    setup = Setup(load("engine", engine), "none", float(weight_bits), float(kv_bits))
+    setup = Setup(load("engine", engine), "none", weight_bits or 0.0, kv_bits or 0.0)
     market = Market(names(region), price_kind, prices, instance or (), only)
     with working("planning the fleet"):
         data = plan_fleet(model, workload, slo, setup=setup, offered=market, max_price=max_price)

@@ -44,7 +44,21 @@ ModelName = Annotated[
         autocompletion=name_of("model"),
     ),
 ]
-WeightBits = Annotated[float, typer.Option("--weight-bits", help="Precision of weights, such as 8.")]
+_OWN_BITS = "what the model's file states, or 16, by default."
+WeightBits = Annotated[
+    float | None, typer.Option("--weight-bits", min=1, help=f"Precision of weights, such as 8; {_OWN_BITS}")
+]
+ActivationBits = Annotated[
+    float | None, typer.Option("--activation-bits", min=4, help=f"Precision of activations, such as 8; {_OWN_BITS}")
+]
+KvBits = Annotated[
+    float | None, typer.Option("--kv-bits", min=1, help=f"Precision of the KV cache, such as 8; {_OWN_BITS}")
+]
+
+
+def asked_bits(**bits: float | None) -> dict[str, float]:
+    """Return the precisions that were asked for; what is left out is what the model's file states."""
+    return {name: value for name, value in bits.items() if value is not None}
 
 
 def emit(data: dict[str, Any]) -> None:

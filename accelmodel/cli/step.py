@@ -11,14 +11,12 @@ from accelmodel.cli.completion import name_of, one_of, several
 from accelmodel.cli.options import counts, hardware, names
 from accelmodel.cli.step_options import (
     L2,
-    ActivationBits,
     AnyModelName,
     Cores,
     Devices,
     HbmBandwidth,
     HbmCapacity,
     Hybrid,
-    KvBits,
     L2Bandwidth,
     Library,
     LinkBandwidth,
@@ -32,6 +30,7 @@ from accelmodel.inference.degree import holds, largest_degree, smallest_degree
 from accelmodel.inference.figures import Figures
 from accelmodel.inference.intervals import by_kind
 from accelmodel.inference.policies import Technique, policy
+from accelmodel.inference.reading import in_words, reading
 from accelmodel.inference.request import RequestPhase, speedups
 from accelmodel.inference.step import figures, prepare
 from accelmodel.specs.base import Spec
@@ -46,7 +45,16 @@ from typing import Annotated
 
 import typer
 
-from accelmodel.cli.options import DeviceName, Json, LinkName, WeightBits, answer
+from accelmodel.cli.options import (
+    ActivationBits,
+    DeviceName,
+    Json,
+    KvBits,
+    LinkName,
+    WeightBits,
+    answer,
+    asked_bits,
+)
 from accelmodel.cli.progress import working
 from accelmodel.cli.terminal import print_table, say, say_intervals, say_notes
 
@@ -232,9 +240,9 @@ def step(
     pp: Annotated[int, typer.Option("--pp", min=1, help="Pipeline parallelism, such as 2.")] = 1,
     ep: Annotated[int, typer.Option("--ep", min=1, help="Expert parallelism, such as 8.")] = 1,
     dp: Annotated[int, typer.Option("--dp", min=1, help="Data-parallel attention, such as 8.")] = 1,
-    weight_bits: WeightBits = 16,
-    activation_bits: ActivationBits = 16,
-    kv_bits: KvBits = 16,
+    weight_bits: WeightBits = None,
+    activation_bits: ActivationBits = None,
+    kv_bits: KvBits = None,
     technique: Annotated[
         str,
         typer.Option(
@@ -262,12 +270,13 @@ def step(
     cluster = _hardware(device, devices, link, shortcuts, settings)
     work: dict[str, Any] = {"phase": phase, "batch": batch, "context": context, "prefix": prefix}
     work |= {"pp": pp, "ep": ep, "dp": dp}
-    work |= {"weight_bits": weight_bits, "activation_bits": activation_bits, "kv_bits": kv_bits}
+    work |= asked_bits(weight_bits=weight_bits, activation_bits=activation_bits, kv_bits=kv_bits)
     named = model
     model = named or _default_model(cluster, work, tp)
     asked = load("model", model)
     taken = tp or smallest_degree(asked, cluster, **work)
-    inputs = prepare(asked, cluster, workload(**work, tp=taken))
+    question = workload(**work, tp=taken)
+    inputs = prepare(asked, cluster, question)
     if hybrid:
         from accelmodel.calibration.hybrid import corrected
 
@@ -281,9 +290,11 @@ def step(
     if named != model and model != MODELS[0]:
         said.append(f"{model}, since {MODELS[0]} does not fit; --model takes another")
     data["notes"] = "; ".join(filter(None, [*said, data["notes"]]))
+    data["read"] = reading(inputs.model, question)
 
     def printed(data: dict[str, Any]) -> None:
         print_step(data)
+        say(f"{data['model']} {in_words(data['read'])}")
         for note in [*said, *inputs.table.notes]:
             say(note)
         say_notes({model: inputs.model, **_shown(device, cluster)})
@@ -315,9 +326,11 @@ def preserve(
             autocompletion=one_of("end-to-end", "decode", "prefill"),
         ),
     ] = "end-to-end",
-    weight_bits: WeightBits = 8,
-    activation_bits: ActivationBits = 8,
-    kv_bits: KvBits = 8,
+    weight_bits: Annotated[float, typer.Option("--weight-bits", min=1, help="Precision of weights, such as 16.")] = 8,
+    activation_bits: Annotated[
+        float, typer.Option("--activation-bits", min=4, help="Precision of activations, such as 16.")
+    ] = 8,
+    kv_bits: Annotated[float, typer.Option("--kv-bits", min=1, help="Precision of the KV cache, such as 16.")] = 8,
     threshold: Threshold = None,
     rule: Rule = None,
     l2: L2 = None,

@@ -48,8 +48,6 @@ Library = Annotated[
         "--library", help="A framework's own 8 or 4 bit matmuls, such as vllm-8bit.", autocompletion=name_of("library")
     ),
 ]
-ActivationBits = Annotated[float, typer.Option("--activation-bits", help="Precision of activations, such as 8.")]
-KvBits = Annotated[float, typer.Option("--kv-bits", help="Precision of the KV cache, such as 8.")]
 Threshold = Annotated[
     float | None,
     typer.Option("--threshold", help="Share of usable L2 that prefetches may fill, such as 0.8; 1 by default."),

@@ -302,7 +302,7 @@ def chunk_times(
     check_above_zero("compute chunk", chunk, "token")
     check_steps(tokens, chunk)
     for name, value in cut.items():
-        one(name, value, Quantity(ge=1.0, le=1e9))
+        one(name, value, Quantity(ge=1.0, le=1e9, or_zero=name.endswith("_bits")))
     starts = np.arange(math.ceil(tokens / chunk)) * chunk
     ends = xr.DataArray(np.minimum(starts + chunk, tokens), dims="position", coords={"position": starts})
     before = np.maximum(ends - chunk, 0.0)

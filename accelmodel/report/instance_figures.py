@@ -187,7 +187,8 @@ def step_points(inputs: Inputs, offered: Offers, data: dict[str, Any], setup: Se
     prompt and of the mean number of requests that are decoded at once; the rest of the times that users see is
     waiting.
     """
-    bits = (setup.weight_bits, setup.kv_bits)
+    told = setup.told(inputs.model)
+    bits = (told["weight_bits"], told["kv_bits"])
     rows = {
         row["instance"]: row for row in drawn(data) if (row["detail"]["weight_bits"], row["detail"]["kv_bits"]) == bits
     }

@@ -239,7 +239,7 @@ def test_the_report_holds_all_pictures_and_needs_nothing_else(ask, tmp_path):
         (["--bandwidth", "32 parsecs"], "unknown unit 'parsecs'"),
         (["--utilisation", "0"], "utilisation: 0 must be at least 1e-06"),
         (["--utilisation", "1.5"], "utilisation: 1.5 must be at most 1"),
-        (["--kv-bits", "-1"], "--kv-bits"),
+        (["--kv-bits", "-1"], "KV precision: -1 must be at least"),
         (["--tokens", "131072"], "does not fit"),
         (["--tokens", "0"], "tokens"),
         (["--model", "llama-3.1-70b"], "does not fit"),

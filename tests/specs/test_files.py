@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from accelmodel.errors import SpecError
 from accelmodel.specs import files
-from accelmodel.specs.huggingface import read_config
+from accelmodel.specs.huggingface.read import read_config
 
 
 def test_what_is_no_plain_file_is_never_waited_for(tmp_path):

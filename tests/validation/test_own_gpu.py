@@ -182,4 +182,4 @@ def test_prefetch_beside_a_collective_never_slows_and_is_bounded_by_the_weights(
 def test_a_wrong_header_is_refused(change, message, tmp_path):
     header = {name: value for name, value in {**HEADER, **change}.items() if value is not None}
     with pytest.raises(SpecError, match=message):
-        measured_rows(store(tmp_path, header, matmul=[matmul_row(1, 512, 512, 1e-6)]).parent)
+        measured_rows(store(tmp_path / "run", header, matmul=[matmul_row(1, 512, 512, 1e-6)]).parent)

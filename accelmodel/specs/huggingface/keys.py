@@ -202,7 +202,7 @@ class Keys:
         whole = isinstance(value, list | tuple)
         if not whole or not all(isinstance(item, kind) and not isinstance(item, bool) for item in value):
             raise self.fail(name, f"{brief(value)} is not allowed; it must be a list of {kind.__name__}")
-        if length and value and len(value) != length:
+        if length and len(value) != length:
             raise self.fail(name, f"has {len(value)} entries for {length} layers; give one for each")
         return list(value)
 
