@@ -46,13 +46,13 @@ ModelName = Annotated[
 ]
 _OWN_BITS = "what the model's file states, or 16, by default."
 WeightBits = Annotated[
-    float | None, typer.Option("--weight-bits", min=1, help=f"Precision of weights, such as 8; {_OWN_BITS}")
+    float | None, typer.Option("--weight-bits", min=1.0, help=f"Precision of weights, such as 8; {_OWN_BITS}")
 ]
 ActivationBits = Annotated[
-    float | None, typer.Option("--activation-bits", min=4, help=f"Precision of activations, such as 8; {_OWN_BITS}")
+    float | None, typer.Option("--activation-bits", min=4.0, help=f"Precision of activations, such as 8; {_OWN_BITS}")
 ]
 KvBits = Annotated[
-    float | None, typer.Option("--kv-bits", min=1, help=f"Precision of the KV cache, such as 8; {_OWN_BITS}")
+    float | None, typer.Option("--kv-bits", min=1.0, help=f"Precision of the KV cache, such as 8; {_OWN_BITS}")
 ]
 
 

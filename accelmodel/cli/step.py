@@ -326,11 +326,11 @@ def preserve(
             autocompletion=one_of("end-to-end", "decode", "prefill"),
         ),
     ] = "end-to-end",
-    weight_bits: Annotated[float, typer.Option("--weight-bits", min=1, help="Precision of weights, such as 16.")] = 8,
+    weight_bits: Annotated[float, typer.Option("--weight-bits", min=1.0, help="Precision of weights, such as 16.")] = 8,
     activation_bits: Annotated[
-        float, typer.Option("--activation-bits", min=4, help="Precision of activations, such as 16.")
+        float, typer.Option("--activation-bits", min=4.0, help="Precision of activations, such as 16.")
     ] = 8,
-    kv_bits: Annotated[float, typer.Option("--kv-bits", min=1, help="Precision of the KV cache, such as 16.")] = 8,
+    kv_bits: Annotated[float, typer.Option("--kv-bits", min=1.0, help="Precision of the KV cache, such as 16.")] = 8,
     threshold: Threshold = None,
     rule: Rule = None,
     l2: L2 = None,
