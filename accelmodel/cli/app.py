@@ -25,8 +25,8 @@ COMMANDS = {
     "collective": "operators", "validate": "accuracy", "calibrate": "accuracy", "benchmark": "explore",
     "new": "new", "schema": "new", "docs": "docs", "warm-up": "warm_up",
 }  # fmt: skip
-#: what a message says of a number that is one
-_RANGE = "is not in the range"
+#: what a message says of what is no number; one out of range is a number
+_UNREAD = " valid "
 #: how a message of wrong usage names the option
 _OPTION = re.compile(r"Invalid value for '(--[\w-]+)'")
 
@@ -91,7 +91,7 @@ def _usage(error: Exception) -> int:
         reason = " ".join(error.format_message().split()).rstrip(".")  # type: ignore[attr-defined]
         option = _OPTION.match(reason)
         text = _given(option[1]) if option else ""
-        if option and text and _RANGE not in reason and (hint := spelling(text)):
+        if option and text and _UNREAD in reason and (hint := spelling(text)):
             streams.complain([f"{option[1]}: {brief(text)} is not one number; {hint}; see --help"])
         else:
             streams.complain([said(error, sys.argv)])
