@@ -21,6 +21,7 @@ from accelmodel.errors import begun, unknown
         ("schema", "schema needs KIND; for example: accelmodel schema device"),
         ("calibrate", "calibrate needs either a DEVICE or a --library; for example: accelmodel calibrate"),
         ("calibrate l4 --library vllm-8bit", "either a DEVICE or a --library"),
+        ("calibrate --library vllm-8bit --measurements rows.csv", "--measurements are of one device"),
         ("fleet", "fleet needs --workload, a CSV file"),
         ("instances", "instances needs --batch"),
         ("stepp", "unknown command 'stepp', did you mean 'step'?"),
