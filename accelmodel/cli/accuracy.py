@@ -48,7 +48,9 @@ def calibrate(
     if (device is None) == (library is None):
         raise SpecError(needs("calibrate", "either a DEVICE or a --library"))
     if library is not None and measurements is not None:
-        raise SpecError("--measurements are of one device; a --library is fitted to the installed tables: leave one out")
+        raise SpecError(
+            "--measurements are of one device, and a --library is fitted to installed tables: leave one out"
+        )
     with in_turn() as begin:
         if library:
             data, files = calibrated.fit_library(library, place, begin)
