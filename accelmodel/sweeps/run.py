@@ -297,7 +297,10 @@ def _executor(workers: int, scheduler: str | None) -> Iterator[tuple[Executor, i
 
     try:
         client = Client(scheduler, timeout="10s", set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise SpecError(f"scheduler {scheduler!r}: cannot be reached ({error}); give it as tcp://HOST:8786") from None
+    except Exception as error:  # whatever answers at the address need not be a scheduler
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise SpecError(
+            f"scheduler {brief(scheduler)}: cannot be reached ({what}); give it as tcp://HOST:8786"
+        ) from None
     with client, client.get_executor() as pool:
         yield pool, max(1, len(client.scheduler_info()["workers"]))
