@@ -141,6 +141,8 @@ def sweep(
     """
     wanted = asked(question)
     grid = limited(wanted, chunk, most)
+    if scheduler is not None and workers > 1:
+        raise SpecError("workers are processes on this machine, and a scheduler has its own; give one of the two")
     expected = estimate(grid, workers)
     told = progress or _silent
     if output is None:

@@ -270,6 +270,8 @@ def test_a_scheduler_that_is_not_there_is_named(here):
     pytest.importorskip("distributed")
     with pytest.raises(SpecError, match="scheduler 'nonsense://x': cannot be reached"):
         am.sweep(QUESTION, scheduler="nonsense://x")
+    with pytest.raises(SpecError, match="give one of the two"):
+        am.sweep(QUESTION, scheduler="nonsense://x", workers=2)
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=_greet, args=(server,), daemon=True).start()
         with pytest.raises(SpecError, match=r"cannot be reached \(MemoryError"):
