@@ -89,6 +89,8 @@ def brief(value: object) -> str:
         text = repr(value)
     except (ValueError, RecursionError):  # a whole number too long to print, a list too deep
         return f"a {type(value).__name__} that is too large"
+    if "\n" in text:  # as arrays are shown
+        text = " ".join(text.split())
     return text if len(text) <= _MOST_LETTERS else f"{text[: _MOST_LETTERS - 3]}..."
 
 

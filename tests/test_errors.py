@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from accelmodel.errors import SpecError, brief, inside, listed, plain, unknown
@@ -21,9 +22,10 @@ def test_few_names_stand_in_order():
     assert str(unknown("phase", "dream", ("prefill", "decode"))).endswith("Allowed: decode, prefill")
 
 
-@pytest.mark.parametrize("given", ["x" * 10**6, 10**5000, [0] * 10**5, object()], ids=range(4))
+@pytest.mark.parametrize("given", ["x" * 10**6, 10**5000, [0] * 10**5, object(), np.eye(9)], ids=range(5))
 def test_at_most_a_line_of_what_was_given_is_repeated(given):
     assert len(brief(given)) <= 60
+    assert "\n" not in brief(given)
     assert len(str(unknown("device", given, ["a", "b"]))) < 150
 
 

@@ -30,10 +30,6 @@ def calibrate(
     measurements: Annotated[
         Path | None, typer.Option("--measurements", help="CSV of your own such as rows.csv: kind, shape, bits, time_s.")
     ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", help="TOML file such as my.calibrated.toml; beside the device's by default."),
-    ] = None,
     place: Annotated[
         Path | None,
         typer.Option("--output", help="TOML file such as my-chip.calibrated.toml; beside the device's by default."),
@@ -51,6 +47,10 @@ def calibrate(
     """Fit the constants that no data sheet gives to measured kernels, and write them beside the device."""
     if (device is None) == (library is None):
         raise SpecError(needs("calibrate", "either a DEVICE or a --library"))
+    if library is not None and measurements is not None:
+        raise SpecError(
+            "--measurements are of one device, and a --library is fitted to installed tables: leave one out"
+        )
     with in_turn() as begin:
         if library:
             data, files = calibrated.fit_library(library, place, begin)

@@ -14,7 +14,7 @@ from accelmodel.cli import streams
 from accelmodel.cli.examples import EXAMPLES, epilog
 from accelmodel.cli.spelling import spelling
 from accelmodel.cli.terminal import any_encoding
-from accelmodel.cli.usage import said
+from accelmodel.cli.usage import need_each_once, said
 from accelmodel.errors import Infeasible, SpecError, brief, unknown
 from accelmodel.laws.jit import telling
 
@@ -53,7 +53,10 @@ class Commands(typer.core.TyperGroup):
         name = args[0]
         if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
             raise unknown("command", name, COMMANDS)
-        return super().resolve_command(ctx, args)
+        found = super().resolve_command(ctx, args)
+        if found[1] is not None and not ctx.resilient_parsing:
+            need_each_once(found[1].params, found[2])
+        return found
 
 
 app = typer.Typer(

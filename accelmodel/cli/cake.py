@@ -128,6 +128,20 @@ def _trace(text: str | None, what: str, columns: dict[str, float], hold: bool, s
     return random_trace(low, high, interval, INTERVALS * interval, seed)
 
 
+def _need_traces(traces: dict[str, str | None], replaced: dict[str, bool], hold: bool, seed: int) -> None:
+    """Raise SpecError where an option would change nothing: it is of traces that are not given, or one replaces it."""
+    given = {name: text for name, text in traces.items() if text is not None}
+    for name in given:
+        if replaced[name]:
+            option = name.replace("-trace", "").replace("budget", "utilisation")
+            raise SpecError(f"{option} and {name} are two rates of one thing; leave one of them out")
+    random = [text for text in given.values() if text.startswith("random:")]
+    if hold and len(random) == len(given):
+        raise SpecError("--hold is for a trace from a file; give --bandwidth-trace or --budget-trace, or leave it out")
+    if seed and not random:
+        raise SpecError("--seed is for random traces; give --bandwidth-trace random:LOW:HIGH:INTERVAL, or leave it out")
+
+
 def _loads(**texts: str | float | None) -> dict[str, float]:
     units = {"tail": "s", "latency": "s", "compression": "1", "decompression_rate": "B/s"}
     return {
@@ -171,6 +185,8 @@ def cake_command(
     as_json: Json = False,
 ) -> None:
     """Time to first token of a long prompt whose KV cache is stored: compute it, load it, or both (Cake)."""
+    traces = {"--bandwidth-trace": bandwidth_trace, "--budget-trace": budget_trace}
+    _need_traces(traces, dict(zip(traces, (bandwidth is not None, utilisation != "1.0"), strict=True)), hold, seed)
     storage = load("storage", tier)
     rate = float(storage.bandwidth)
     inputs = Inputs(

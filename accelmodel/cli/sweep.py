@@ -18,7 +18,7 @@ from accelmodel.cli.streams import complain
 from accelmodel.cli.terminal import print_table, say
 from accelmodel.errors import SpecError
 from accelmodel.output import writable
-from accelmodel.sweeps import run
+from accelmodel.sweeps import formats, run
 from accelmodel.sweeps.figure import figure_of
 from accelmodel.sweeps.names import PLAIN
 from accelmodel.sweeps.question import Question, load_sweep
@@ -150,6 +150,7 @@ def sweep_command(
     question = load_sweep(file)
     path = output or Path(question.head.output or f"{question.name}.nc")
     grid = run.limited(question, chunk, most)
+    formats.check(grid, path)
     drawn = figure_of(question, grid.labels)
     picture = _picture(question, path, figure)
     expected = run.estimate(grid, workers)

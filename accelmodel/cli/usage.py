@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from accelmodel.cli.examples import EXAMPLES, needs
-from accelmodel.errors import unknown
+from accelmodel.errors import SpecError, unknown
 
 
 def said(error: Any, argv: Sequence[str]) -> str:
@@ -26,6 +26,32 @@ def said(error: Any, argv: Sequence[str]) -> str:
     elif "unexpected extra argument" in reason and name:
         reason = f"{reason}; for example: {EXAMPLES[name][0]}"
     return f"{reason}; see accelmodel {name} --help" if name else f"{reason}; see accelmodel --help"
+
+
+def need_each_once(options: Iterable[Any], words: Sequence[str]) -> None:
+    """Check that nothing given would be dropped: an empty value reads as none given, the second of two hides the first.
+
+    Raises
+    ------
+    SpecError
+        If a value is empty, or an option that takes one value stands twice.
+    """
+    once = {name for each in options if not getattr(each, "multiple", False) for name in each.opts}
+    flags = {name for each in options if getattr(each, "is_flag", False) for name in each.opts}
+    seen: set[str] = set()
+    before = ""
+    for word in words:
+        name, equals, text = word.partition("=")
+        is_option = name.startswith("--")
+        if not (text if is_option and equals else word).strip():
+            where = name if is_option else before
+            what = where if where.startswith("--") else "a word of the command line"
+            raise SpecError(f"{what} is empty; give it a value, or leave it out")
+        if is_option and name in seen:
+            raise SpecError(f"{name} is given twice; give it once")
+        if name in once - flags:
+            seen.add(name)
+        before = word
 
 
 def _written(options: Iterable[Any]) -> list[str]:

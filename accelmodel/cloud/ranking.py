@@ -207,13 +207,13 @@ def _rate_rows(inputs: Inputs, offered: Offers, setup: Setup) -> list[Row]:
     ):  # fmt: skip
         if not served.reached:
             nothing = dict.fromkeys(("tps_total", "tps_output"), 0.0)
-            nothing |= dict.fromkeys(("ttft_s", "tpot_s", "latency_s", "job_s"), math.inf)
+            nothing |= dict.fromkeys(("ttft_s", "tpot_s", "latency_s"), math.inf)
             short = f"does not fit: {show(served.short, 'B')} of device memory short for one request"
             rows.append(
                 Row(instance, price, setup, 1, nothing, 0.0, served.tp, (("memory", math.inf),), short, served.short)
             )
             continue
-        reached = served.reached | {"job_s": 0.0}
+        reached = served.reached
         missed = misses(inputs.slo, reached)
         reason = _reason(inputs.slo, reached, missed)
         rows.append(Row(instance, price, setup, served.copies, reached, 0.0, served.tp, missed, reason))
@@ -251,12 +251,7 @@ def rank(inputs: Inputs, offered: Offers, setups: list[Setup]) -> list[Row]:
     SpecError
         If nothing is asked.
     """
-    if bool(inputs.batch) == bool(inputs.rate):
-        raise SpecError("give either a batch or a rate, and not both")
-    if inputs.rate and inputs.time_model != "physical":
-        raise SpecError("an arrival rate needs the physical time model: the paper's has no queue")
-    if inputs.rate and (others := {setup.policy for setup in setups} - {"none", "infersave"}):
-        raise SpecError(f"an arrival rate keeps all KV cache on the device: policy {min(others)!r} needs a batch")
+    _need_sense(inputs, setups)
     make = _rate_rows if inputs.rate else _batch_rows
     everything = [row for setup in setups for row in make(inputs, offered, setup)]
     rows = [row for row in everything if row.price.per_hour <= inputs.max_price]
@@ -264,6 +259,24 @@ def rank(inputs: Inputs, offered: Offers, setups: list[Setup]) -> list[Row]:
     if not best or best[0].misses:
         raise _refused(inputs, everything, rows)
     return best
+
+
+def _need_sense(inputs: Inputs, setups: list[Setup]) -> None:
+    """Raise SpecError where something asked has no meaning for a rate, or for a batch, and would change nothing."""
+    if bool(inputs.batch) == bool(inputs.rate):
+        raise SpecError("give either a batch or a rate, and not both")
+    if inputs.batch:
+        if inputs.percentile != Inputs.percentile:
+            raise SpecError("a percentile is of a rate's users, and a batch has none: leave it out, or give a rate")
+        return
+    if inputs.time_model != "physical":
+        raise SpecError("an arrival rate needs the physical time model: the paper's has no queue")
+    if others := {setup.policy for setup in setups} - {"none", "infersave"}:
+        raise SpecError(f"an arrival rate keeps all KV cache on the device: policy {min(others)!r} needs a batch")
+    if any(setup.memory_rule for setup in setups):
+        raise SpecError("an arrival rate keeps all KV cache on the device: a memory rule needs a batch")
+    if inputs.slo.deadline is not None or inputs.requests:
+        raise SpecError("an arrival rate has no end: a deadline and a number of requests need a batch")
 
 
 def _preferred(inputs: Inputs, row: Row) -> tuple[float, float]:

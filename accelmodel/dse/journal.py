@@ -89,6 +89,8 @@ def check(storage: Path) -> None:
     if not storage.exists():
         writable(storage, "--storage")
         return
+    if not storage.is_file():  # a device has no end, and a pipe waits
+        raise failed(storage, OSError(errno.EINVAL, "no regular file"), "--storage")
     try:
         with storage.open("r+b") as file, _turn(file, storage):
             _mend(file, storage)

@@ -118,6 +118,8 @@ def check(model: LanguageModel, work: Workload) -> tuple[str, ...]:
     group = work.tp * work.dp
     if _any(work.prefix >= work.context):
         raise SpecError("prefix must be below context: nothing is left to compute; lower prefix [token]")
+    if work.phase == "decode" and _any(work.prefix > 0.0):
+        raise SpecError("prefix is of a prefill: in a decode step all tokens but the last are there; leave it out")
     heads, kv_heads = query_heads(model), least_kv_heads(model)
     if _any(work.tp > heads):
         raise SpecError(f"tp above the {heads:g} heads of {model.name}; choose at most that many")

@@ -99,7 +99,7 @@ def policy(name: str, **parameters: float | str) -> Technique:
 
 def _checked(name: str, parameters: dict[str, Any]) -> dict[str, float | str]:
     """Return all parameters of a technique, its defaults where left out; raise SpecError where one is not its own."""
-    if name not in TECHNIQUES:
+    if not isinstance(name, str) or name not in TECHNIQUES:
         raise unknown("technique", name, TECHNIQUES)
     takes = inspect.signature(TECHNIQUES[name])
     for each, value in parameters.items():

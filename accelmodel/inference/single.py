@@ -149,7 +149,10 @@ def matmul_figures(
     own = load("library", library) if isinstance(library, str) else library
     if own is not None and not isinstance(own, KernelLibrary):
         raise SpecError(f"library must be a name, a path as text or load('library', name), not {brief(library)}")
-    width = float(own.bits) if own else one("bits", bits, _BITS)
+    width = one("bits", bits, _BITS)
+    if own and width not in (own.bits, PRECISIONS[0]):
+        raise SpecError(f"bits {width:g}: the matmuls of {own.name} have {own.bits:g} bit; leave one of them out")
+    width = float(own.bits) if own else width
     if width not in PRECISIONS:
         raise SpecError(f"bits {width:g}: matmuls are modelled at 16, 8 and 4 bit; give one of them")
     sizes = grid(m=m, n=n, k=k)

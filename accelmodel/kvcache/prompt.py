@@ -29,6 +29,8 @@ from accelmodel.specs.workload import Cut
 MOST_STEPS = 1_000_000
 #: least of what must be above 0, by its unit: less would be a slip
 _LEAST = {"B/s": 1e-3, "B": 1e-3}
+#: most of it, where more is absurd
+_MOST = {"token": 1e9}
 SHARE = Quantity(ge=1e-6, le=1.0)
 _TIME, _COMPRESSION, _TOKENS = (
     Quantity("s", ge=0.0, le=1e6),
@@ -240,7 +242,7 @@ def attributes(**asked: Prompt | Loading) -> dict[str, str]:
 def check_above_zero(name: str, value: Any, unit: str, infinite: bool = False) -> None:
     """Raise SpecError unless the value is above 0, and finite unless ``infinite``."""
     if not (infinite and isinstance(value, float) and value == math.inf):
-        one(name, value, Quantity("1" if unit == "bit" else unit, ge=_LEAST.get(unit, 1e-6), le=1e36))
+        one(name, value, Quantity("1" if unit == "bit" else unit, ge=_LEAST.get(unit, 1e-6), le=_MOST.get(unit, 1e36)))
 
 
 def check_reach(times: Array, tokens: float, chunk: float) -> None:

@@ -141,6 +141,8 @@ def sweep(
     """
     wanted = asked(question)
     grid = limited(wanted, chunk, most)
+    if scheduler is not None and workers > 1:
+        raise SpecError("workers are processes on this machine, and a scheduler has its own; give one of the two")
     expected = estimate(grid, workers)
     told = progress or _silent
     if output is None:
@@ -297,7 +299,10 @@ def _executor(workers: int, scheduler: str | None) -> Iterator[tuple[Executor, i
 
     try:
         client = Client(scheduler, timeout="10s", set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise SpecError(f"scheduler {scheduler!r}: cannot be reached ({error}); give it as tcp://HOST:8786") from None
+    except Exception as error:  # whatever answers at the address need not be a scheduler
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise SpecError(
+            f"scheduler {brief(scheduler)}: cannot be reached ({what}); give it as tcp://HOST:8786"
+        ) from None
     with client, client.get_executor() as pool:
         yield pool, max(1, len(client.scheduler_info()["workers"]))

@@ -44,6 +44,8 @@ ASKED = [
     "--io-chunk",
     "128",
 ]
+# a trace takes the place of the bandwidth
+UNTIMED = [*ASKED[:8], *ASKED[10:]]
 
 
 @pytest.fixture
@@ -152,7 +154,7 @@ def test_a_context_beyond_the_trained_one_is_answered_with_a_note(ask):
 def test_traces_give_fronts_over_time(ask, tmp_path):
     wire = written(tmp_path, "bw.csv", "time_s,value", [(0, 1e9), (0.5, 8e9), (60, 8e9)])
     budget = written(tmp_path, "budget.csv", "time_s,value", [(0, 1.0), (0.4, 0.25), (60, 0.25)])
-    data = ask(*ASKED, "--bandwidth-trace", wire, "--budget-trace", budget)
+    data = ask(*UNTIMED, "--bandwidth-trace", wire, "--budget-trace", budget)
     (row,), (fronts,) = data["rows"], data["fronts"]
     assert set(row) == ROW
     assert fronts["compute"][0] == {"time_s": 0.0, "token": 0.0}
@@ -169,7 +171,7 @@ def test_traces_give_fronts_over_time(ask, tmp_path):
 
 def test_a_constant_trace_answers_as_the_constant_does(ask, tmp_path):
     wire = written(tmp_path, "bw.csv", "time_s,value", [(0, 4 * GIB), (90, 4 * GIB)])
-    traced, constant = ask(*ASKED, "--bandwidth-trace", wire)["rows"][0], ask(*ASKED)["rows"][0]
+    traced, constant = ask(*UNTIMED, "--bandwidth-trace", wire)["rows"][0], ask(*ASKED)["rows"][0]
     for name in ("compute_only", "load_only", "cake"):
         assert traced["ttft_s"][name] == pytest.approx(constant["ttft_s"][name], rel=ROUNDING)
     assert traced["meet_token"] == constant["meet_token"]
@@ -184,11 +186,11 @@ def test_random_traces_are_seeded(ask):
 
 def test_a_short_trace_is_held_only_when_asked(run, ask, tmp_path):
     wire = written(tmp_path, "bw.csv", "time_s,value", [(0, 4e9), (0.2, 4e9)])
-    code, out, error = run(*ASKED, "--bandwidth-trace", wire, "--json")
+    code, out, error = run(*UNTIMED, "--bandwidth-trace", wire, "--json")
     assert (code, out) == (2, "")
     assert "bw.csv ends at 0.2 s" in error
     assert "hold" in error
-    assert ask(*ASKED, "--bandwidth-trace", wire, "--hold")["rows"][0]["bandwidth_bytes_per_s"] == pytest.approx(4e9)
+    assert ask(*UNTIMED, "--bandwidth-trace", wire, "--hold")["rows"][0]["bandwidth_bytes_per_s"] == pytest.approx(4e9)
 
 
 def test_stored_prefix_precision_compression_and_tail(ask):
@@ -251,6 +253,12 @@ def test_the_report_holds_all_pictures_and_needs_nothing_else(ask, tmp_path):
         (["--chunk-times", "absent.csv"], "absent.csv: cannot be read"),
         (["--bandwidth-trace", "random:1Gbps"], "write random:LOW:HIGH:INTERVAL"),
         (["--report", "absent/folder/x.html"], "choose another place"),
+        (["--compute-chunk", "9" * 26], "compute chunk: 1e+11 Ptoken must be at most 1 Gtoken"),
+        (["--io-chunk", "9" * 26], "io_chunk: 1e+11 Ptoken must be at most 1 Gtoken"),
+        (["--hold"], "--hold is for a trace from a file"),
+        (["--seed", "3"], "--seed is for random traces"),
+        (["--bandwidth", "1GB/s", "--bandwidth-trace", "x.csv"], "--bandwidth and --bandwidth-trace are two rates"),
+        (["--utilisation", "0.5", "--budget-trace", "x.csv"], "--utilisation and --budget-trace are two rates"),
     ],
 )
 def test_wrong_input_is_one_line_and_exit_code_2(run, arguments, says):

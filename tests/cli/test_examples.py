@@ -63,6 +63,12 @@ def test_each_option_has_an_example_or_a_closed_list(command):
         assert SHOWN.search(parameter.help or ""), f"{command} {parameter.opts[0]}: {parameter.help}"
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_option_stands_twice(command):
+    spelt = [name for each in Commands().get_command(None, command).params for name in each.opts]
+    assert len(spelt) == len(set(spelt))
+
+
 def test_what_shows_what_to_give():
     assert SHOWN.search("prefill or decode.")
     assert SHOWN.search("L2 capacity, such as 104MB.")

@@ -91,6 +91,12 @@ def test_a_place_for_the_figure_is_checked_before_the_work(refused, written, mon
     assert "cannot be written" in refused("sweep mine --figure nowhere/x.html")
 
 
+@pytest.mark.parametrize("place", [".", "..", "/", "mine.toml/x"])
+def test_a_place_that_can_be_no_output_is_named_as_the_output(refused, written, place):
+    written(FIGURE)
+    assert f"{place}: unknown ending of an output" in refused(f"sweep mine --output {place}")
+
+
 def test_where_no_figure_can_be_drawn_the_answer_is_there(run, written):
     here = written(FIGURE.replace("batch = 8", "batch = 100000"))
     code, out, err = run("sweep mine --json")

@@ -21,6 +21,7 @@ from accelmodel.errors import begun, unknown
         ("schema", "schema needs KIND; for example: accelmodel schema device"),
         ("calibrate", "calibrate needs either a DEVICE or a --library; for example: accelmodel calibrate"),
         ("calibrate l4 --library vllm-8bit", "either a DEVICE or a --library"),
+        ("calibrate --library vllm-8bit --measurements rows.csv", "--measurements are of one device"),
         ("fleet", "fleet needs --workload, a CSV file"),
         ("instances", "instances needs --batch"),
         ("stepp", "unknown command 'stepp', did you mean 'step'?"),
@@ -30,10 +31,23 @@ from accelmodel.errors import begun, unknown
         ("step --tp", "'--tp' requires an argument; see accelmodel step --help"),
         ("step --tp eight", "'--tp'"),
         ("step h100-sxm", "for example: accelmodel step --device"),
+        ("instances --batch 4 --slo-ttft=", "--slo-ttft is empty; give it a value, or leave it out"),
+        ("step --batch 4 --tp 1 --batch=8", "--batch is given twice; give it once"),
+        ("calibrate l4 --output a.toml --output a.toml", "--output is given twice"),
     ],
 )
 def test_what_is_missing_or_wrong_is_named(refused, command, says):
     assert says in refused(command)
+
+
+@pytest.mark.parametrize("words", [["step", "--link", ""], ["step", "--link", " "], ["list", ""], ["show", "\t"]])
+def test_an_empty_word_is_not_taken_for_none(refused, words):
+    assert " is empty; give it a value, or leave it out" in refused(*words)
+
+
+def test_an_option_that_takes_several_may_stand_twice(answer):
+    found = answer("step --batch 1 --set l2.capacity=64MB --set hbm.share=0.8")
+    assert len(found["overrides"]["device"]) == 2
 
 
 @pytest.mark.parametrize("command", COMMANDS)

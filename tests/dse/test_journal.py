@@ -325,10 +325,11 @@ def test_a_disk_that_fills_loses_no_trial_and_no_answer(study, tmp_path, small_b
     assert len(seen) > 5
 
 
-@pytest.mark.parametrize("place", ["missing/a.journal", "file/a.journal", "folder"])
+@pytest.mark.parametrize("place", ["missing/a.journal", "file/a.journal", "folder", "/dev/zero", "pipe"])
 def test_a_place_that_cannot_be_written_is_refused_before_the_work(study, tmp_path, place):
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
     with pytest.raises(SpecError, match=r"cannot be written .*--storage"):
         explore(study[0], tmp_path / place, 4)
 

@@ -124,6 +124,8 @@ def test_a_command_takes_the_library(h100):
         assert slow["upper_s"] / slow["time_s"] == pytest.approx(fast["upper_s"] / fast["time_s"])
     with pytest.raises(SpecError, match="vllm-8bit"):
         matmul_rows("h100-sxm", "64", "4096", "4096", 8.0, "vllm-8bits")
+    with pytest.raises(SpecError, match="bits 4: the matmuls of vllm-8bit have 8 bit"):
+        matmul_rows("h100-sxm", "64", "4096", "4096", 4.0, "vllm-8bit")
 
 
 def test_constants_of_a_library_are_found_again(h100):

@@ -241,6 +241,7 @@ def test_routed_experts_are_not_prefetched():
     ("fields", "message"),
     [
         ({"phase": "prefill", "context": 8, "prefix": 8}, "prefix must be below context"),
+        ({"phase": "decode", "context": 8, "prefix": 4}, "prefix is of a prefill"),
         ({"tp": 65}, "tp above the 64 heads"),
         ({"pp": 81}, "pp above the 80 layers"),
         ({"ep": 2}, "has no experts"),

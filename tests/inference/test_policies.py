@@ -47,6 +47,7 @@ def test_a_technique_cannot_be_changed():
     ("name", "parameters", "says"),
     [
         ("preserv", {}, "unknown technique 'preserv', did you mean 'preserve'"),
+        (["preserve"], {}, "unknown technique ['preserve']"),
         (
             "preserve",
             {"treshold": 1.0},

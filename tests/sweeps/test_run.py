@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import socket
+import threading
 
 import numpy as np
 import pytest
@@ -268,6 +270,19 @@ def test_a_scheduler_that_is_not_there_is_named(here):
     pytest.importorskip("distributed")
     with pytest.raises(SpecError, match="scheduler 'nonsense://x': cannot be reached"):
         am.sweep(QUESTION, scheduler="nonsense://x")
+    with pytest.raises(SpecError, match="give one of the two"):
+        am.sweep(QUESTION, scheduler="nonsense://x", workers=2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=_greet, args=(server,), daemon=True).start()
+        with pytest.raises(SpecError, match=r"cannot be reached \(MemoryError"):
+            am.sweep(QUESTION, scheduler=f"tcp://127.0.0.1:{server.getsockname()[1]}")
+
+
+def _greet(server):
+    """Answer a client as a web server does, in a protocol that is not a scheduler's."""
+    for _ in range(20):
+        client, _ = server.accept()
+        client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n" * 4)
 
 
 def test_a_worker_with_other_code_is_refused(here):
