@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 #: device of accelmodel → system of the package
 SYSTEMS = {
     "a100-sxm-80gb": "a100_sxm",
+    "arc-pro-b60": "b60",
     "b200-sxm": "b200_sxm",
     "b300-sxm": "b300_sxm",
     "gb200": "gb200",
@@ -55,7 +56,7 @@ COLLECTIVES = {
     "reduce-scatter": "reduce_scatter",
     "all-to-all": "alltoall",
 }
-_FRAMEWORKS = {"nccl": "NCCL", "trtllm": "TensorRT-LLM", "vllm": "vLLM", "sglang": "SGLang"}
+_FRAMEWORKS = {"nccl": "NCCL", "oneccl": "oneCCL", "trtllm": "TensorRT-LLM", "vllm": "vLLM", "sglang": "SGLang"}
 #: columns of the package → ours
 _NAMES = {
     "batch_size": "batch",
@@ -193,9 +194,9 @@ def _quantise(device: str) -> Any:
 
 
 def _collectives(device: str, kind: str) -> Any:
-    """NCCL's collectives; ``elements`` are those of the input for all-reduce and all-to-all, else of the whole."""
+    """Collectives of the makers' libraries; ``elements``: of the input (all-reduce, all-to-all), else of the whole."""
     parts = []
-    for source, path in tables(device, "comm", "nccl"):
+    for source, path in (*tables(device, "comm", "nccl"), *tables(device, "comm", "oneccl")):
         frame = read(path)
         frame = frame[frame["op_name"] == COLLECTIVES[kind]]
         frame = frame.assign(operation=list(COLLECTIVES).index(kind), source=source)
@@ -316,5 +317,7 @@ def rows(device: Device, kind: str) -> tuple[pd.DataFrame, int]:
     frame = frame.assign(bits=frame["dtype"].map(BITS))
     if "devices" in frame:
         frame = frame[frame["devices"] <= load("link", device.link).devices]
+    if frame.empty:
+        return frame.reset_index(drop=True), 0
     bad = np.asarray(impossible(kind, frame, device))
     return frame[~bad].reset_index(drop=True), int(bad.sum())

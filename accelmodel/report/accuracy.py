@@ -83,8 +83,8 @@ def write_report(data: dict[str, Any], path: Path) -> Path:
 DRAWN = 400
 
 
-#: Okabe and Ito
-COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#000000", "#999999", "#b8a500")
+#: Okabe and Ito, and two more
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#000000", "#999999", "#b8a500", "#7b4b2a")
 
 
 #: relative errors at which the share of rows is told

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from accelmodel.calibration import fit
-from accelmodel.calibration.errors import PRECISIONS, fitted, statistics, transferred
+from accelmodel.calibration.errors import GENERATIONS, PRECISIONS, fitted, statistics, transferred
 from accelmodel.cloud.ctcf import line
 from accelmodel.inference.intervals import MEASURED
 from accelmodel.laws.roofline import roofline
@@ -187,6 +187,8 @@ def table(*, transfer: bool = False, progress: Progress | None = None) -> list[d
         if progress:
             progress(name)
         device = load("device", name)
+        if transfer and device.architecture not in GENERATIONS:
+            continue
         model, origin = transferred(device) if transfer else (cluster(device), "")
         own = "held-out" if device.residuals else "never fitted"
         split = f"transfer from {origin}" if transfer else own

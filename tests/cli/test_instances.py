@@ -110,8 +110,8 @@ def test_tables_are_printed_for_people(run):
         (ONLINE + " --engine vlm", "unknown engine 'vlm'"),
         (ONLINE.replace("opt-2.7b", "llama-3.1-405b"), "none within the price fits the model; p5e.48xlarge at"),
         (
-            ONLINE.replace("opt-2.7b", "deepseek-v3") + " --weight-bits 16",
-            "deepseek-v3 fits no instance on offer; the nearest, p5e",
+            ONLINE.replace("opt-2.7b", "deepseek-v3") + " --weight-bits 32",
+            "deepseek-v3 fits no instance on offer; the nearest, p6-b200",
         ),
         (ONLINE + " --price-kind spto", "unknown kind of price 'spto', did you mean 'spot'"),
         (RATE + " --time-model as-published", "needs the physical time model"),

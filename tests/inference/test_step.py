@@ -237,3 +237,21 @@ def test_a_cache_is_never_stale(tmp_path):
     law.write_text(source.replace("hot * l2_time + cold", "hot * l2_time + 5.0 * cold"))
     assert source_digest(package) != before
     assert run() == [4.0 / 2.0 + 5.0 * 4.0 / 4.0, 0.0, 7.0, 1.0]
+
+
+@pytest.mark.parametrize("name", available("device"))
+def test_a_step_on_any_device_lies_between_its_rooflines(name):
+    """Decode is no faster than reading the weights once, prefill no faster than the peak; neither is far slower."""
+    device, small = am.load("device", name), am.load("model", "opt-1.3b")
+    weights = 12.0 * small.layers * small.hidden**2
+    fields = {"weight_bits": 16, "activation_bits": 16, "kv_bits": 16}
+    decode, prefill = (
+        float(am.time_step(small, am.cluster(device), am.workload(phase=phase, **work, **fields))["step_time"])
+        for phase, work in (("decode", {"batch": 1, "context": 512}), ("prefill", {"batch": 16, "context": 2048}))
+    )
+    # ten operators a layer; 6: matmuls reach half of the peak at least, and attention and norms stand beside them
+    launches = 10.0 * small.layers * (device.compute.launch_time + device.attention.time / 10.0)
+    read = 2.0 * weights / device.hbm.bandwidth
+    assert read < decode < 3.0 * read + 2.0 * launches
+    work = 2.0 * 16.0 * 2048.0 * weights / device.compute.peak_16bit
+    assert work < prefill < 6.0 * work + launches

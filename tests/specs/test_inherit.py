@@ -102,7 +102,7 @@ def test_each_architecture_is_found_and_goes_back_to_generic(name, tmp_path):
 
 @pytest.mark.parametrize(
     ("word", "name"),
-    [("CDNA 4", "cdna3"), ("CDNA 1", "cdna2"), ("cdna", "cdna2"), ("Rubin", "generic"), ("4", "generic")],
+    [("CDNA 5", "cdna4"), ("CDNA 1", "cdna2"), ("cdna", "cdna2"), ("Rubin", "generic"), ("4", "generic")],
 )
 def test_a_word_that_is_not_known_takes_the_closest_or_generic(word, name):
     assert architecture_of(word) == (name, False)
@@ -114,7 +114,8 @@ def test_a_word_that_is_not_known_takes_the_closest_or_generic(word, name):
         ("NVIDIA Hopper", "hopper"), ("AMD CDNA 3", "cdna3"), ("Google TPU v5", "tpu"), ("nvidia", "nvidia"),
         ("H100", "hopper"), ("NVIDIA H200", "hopper"), ("A100", "ampere"), ("A10G", "ga102"), ("B200", "blackwell"),
         ("sm_90", "hopper"), ("SM 80", "ampere"), ("sm_89", "ada"), ("sm_100", "blackwell"), ("gfx942", "cdna3"),
-        ("gfx90a", "cdna2"), ("GA102", "ga102"),
+        ("gfx90a", "cdna2"), ("GA102", "ga102"), ("AMD CDNA 4", "cdna4"), ("gfx950", "cdna4"), ("TPU v4", "tpu"),
+        ("Ironwood", "tpu-v6"), ("Trainium 2", "neuron"), ("Gaudi 3", "gaudi"), ("Intel Xe2", "xe2"),
     ],
 )  # fmt: skip
 def test_makers_chips_and_compute_capabilities_are_understood(word, name):
@@ -131,7 +132,7 @@ def test_no_word_stands_for_two_architectures():
     assert len(words) == len(set(words))
 
 
-@pytest.mark.parametrize("word", ["RDNA 3", "Gaudi", "sm_95", "v2", "A1"])
+@pytest.mark.parametrize("word", ["RDNA 3", "Greyskull", "sm_95", "v2", "A1"])
 def test_what_is_only_a_little_alike_is_generic(word):
     assert architecture_of(word) == ("generic", False)
 
