@@ -171,7 +171,7 @@ def cake_command(
         model=load("model", model),
         cluster=hardware(device, tp, link=link),
         storage=storage,
-        tokens=counts(tokens, "tokens"),
+        tokens=counts(tokens, "--tokens"),
         bandwidth=_quantities(bandwidth, "B/s", "--bandwidth", rate) if bandwidth else [rate],
         utilisation=_quantities(utilisation, "1", "--utilisation"),
         kv_bits=_quantities(kv_bits, "1", "--kv-bits"),

@@ -66,20 +66,20 @@ _MOST_LEVEL = 1e9
 def _seconds(text: str, what: str) -> float | None:
     if not text:
         return None
-    value = parse(text, "s", what=what, near=_USUAL.get(what, 0.0))
+    value = parse(text, "s", what=f"--{what}", near=_USUAL.get(what, 0.0))
     if value <= 0.0:
-        raise SpecError(f"{what}: {brief(text)} must be above 0")
+        raise SpecError(f"--{what}: {brief(text)} must be above 0")
     return value
 
 
 def _above(value: float, what: str) -> float | None:
     if not 0.0 <= value < _MOST_LEVEL and not (what == "max-price" and value == math.inf):
-        raise SpecError(f"{what} {value:g} must be above 0, and below {_MOST_LEVEL:g}")
+        raise SpecError(f"--{what} {value:g} must be above 0, and below {_MOST_LEVEL:g}")
     return value or None
 
 
 def _bits(text: str, what: str) -> list[float]:
-    return [float(bits) for bits in counts(text, what)]
+    return [float(bits) for bits in counts(text, f"--{what}")]
 
 
 @app.command("instances")
@@ -151,7 +151,7 @@ def instances(
     if not batch and not rate:
         raise SpecError(needs("instances", "--batch (requests at once) or --rate (requests per second)"))
     if not 0.0 < percentile < 100.0:
-        raise SpecError(f"percentile {percentile:g} must be between 0 and 100")
+        raise SpecError(f"--percentile {percentile:g} must be between 0 and 100")
     levels = [_above(slo_tps, "slo-tps"), _above(slo_tps_output, "slo-tps-output")]
     times = [(slo_ttft, "slo-ttft"), (slo_tpot, "slo-tpot"), (slo_latency, "slo-latency"), (deadline, "deadline")]
     slo = Slo(*levels, *(_seconds(text, what) for text, what in times))

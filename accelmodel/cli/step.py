@@ -335,8 +335,8 @@ def preserve(
     )
     cluster = _hardware(device, devices, link, shortcuts, settings)
     compared = {name: load("model", name) for name in names(models)}
-    degrees = counts(tp, "tp") if tp else [min(PAPER_DEGREE, largest_degree(cluster))]
-    axes = {"tp": degrees, "batch": counts(batch, "batch"), "context": counts(context, "context")}
+    degrees = counts(tp, "--tp") if tp else [min(PAPER_DEGREE, largest_degree(cluster))]
+    axes = {"tp": degrees, "batch": counts(batch, "--batch"), "context": counts(context, "--context")}
     sizes = {"models": len(compared), **{name: len(values) for name, values in axes.items()}}
     need_affordable("preserve", sizes, seconds=_SECONDS, room=_ROOM)
     with working("speed-ups"):
