@@ -218,7 +218,10 @@ def print_answer(data: dict[str, Any]) -> None:
         )
     columns = ["tokens", "bandwidth", "share", "KV bits", *(HEADINGS[name] for name in data["rows"][0]["ttft_s"])]
     columns += ["meet at", "x compute", "x load", "regime"]
-    print_table(f"Time to first token of {data['model']} on {data['tp']} x {data['device']}", columns, rows)
+    others = [HEADINGS[name] for name in data["rows"][0]["ttft_s"] if name != "cake"]
+    spare = ["KV bits", "meet at", "x load", "x compute", *reversed(others), "share", "regime"]
+    title = f"Time to first token of {data['model']} on {data['tp']} x {data['device']}"
+    print_table(title, columns, rows, spare=spare)
     for row, detail in zip(data["rows"], data["details"], strict=True):
         if detail["why_cake_loses"]:
             place = f"{row['tokens']:,} tokens, {bandwidth_words(row['bandwidth_bytes_per_s'])}"

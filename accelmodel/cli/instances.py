@@ -247,10 +247,11 @@ def print_instances(data: dict[str, Any]) -> None:
     ]  # fmt: skip
     columns = [
         "instance", "GPUs", "count", "TP", "batch", "bits", "USD/h", "offload", "tokens/s", "TTFT", "TPOT", "bound",
-        "USD/M tokens", "",
+        "USD/Mtoken", "",
     ]  # fmt: skip
     title = f"Instances for {data['model']}, {data['time_model']} time, engine {data['engine']}"
-    print_table(title, columns, rows, 2, spare=["bits", "offload", "GPUs", "tokens/s", "USD/h"])
+    spare = ["bits", "offload", "GPUs", "tokens/s", "USD/h", "batch", "TP", "bound", "count"]
+    print_table(title, columns, rows, 2, spare=spare)
     say("batch: requests decoded at once on one instance; bound: what takes most of a decode step")
     if data["rows"][0]["detail"]["tpot_lower_s"] is not None:
         say("behind a time: within how much of it nine of ten measured times lie")

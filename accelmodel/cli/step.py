@@ -169,7 +169,7 @@ def print_speedups(data: dict[str, Any]) -> None:
         for row in data["rows"]
     ]
     columns = ["model", "tp", "batch", "context", "baseline", "fused", "PRESERVE", "speed-up", "prefetched"]
-    print_table(f"PRESERVE on {data['device']}, {data['phase']}", columns, rows)
+    print_table(f"PRESERVE on {data['device']}, {data['phase']}", columns, rows, spare=["prefetched", "fused"])
     say(f"speed-up from {data['min_speedup']:.3f} to {data['max_speedup']:.3f} where it fits")
     say_intervals(data["operator_intervals"])
 
