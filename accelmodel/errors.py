@@ -95,10 +95,10 @@ def brief(value: object) -> str:
 
 
 def plain(text: str) -> str:
-    """Return text that is safe on a terminal: what it would obey, or not show, is written as an escape.
+    """Return text that is safe on a terminal and in a comment of a file: what ends a line is written as an escape.
 
-    These are control characters, among them those that begin escape sequences, and the invisible ones that turn the
-    direction of writing.
+    So is what a terminal would obey, or not show: control characters, among them those that begin escape sequences,
+    and the invisible ones that turn the direction of writing.
 
     Examples
     --------

@@ -14,6 +14,7 @@ MOST_SECONDS = 6.0 * 3600.0
 #: part of the machine's memory that one question may take [1], and what that is where the machine does not tell [B]
 _SHARE = 0.5
 _UNKNOWN_MEMORY = 8e9
+_SPANS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
 
 
 def memory() -> float:
@@ -22,6 +23,18 @@ def memory() -> float:
         return _SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
         return _SHARE * _UNKNOWN_MEMORY
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it.
+
+    Examples
+    --------
+    >>> duration(0.2), duration(100.0), duration(7e5)
+    ('1 s', '2 min', '8 d')
+    """
+    scale, unit = next(((scale, unit) for scale, unit in _SPANS if seconds >= 1.5 * scale), (1.0, "s"))
+    return f"{max(1.0, round(seconds / scale)):,.0f} {unit}"
 
 
 def need_affordable(what: str, axes: Mapping[str, int], *, seconds: float, room: float) -> None:
@@ -49,13 +62,13 @@ def need_affordable(what: str, axes: Mapping[str, int], *, seconds: float, room:
     >>> need_affordable("matmul", {"m": 10000, "n": 10000, "k": 10000}, seconds=2e-5, room=0.0)
     Traceback (most recent call last):
     ...
-    accelmodel.errors.SpecError: matmul: m 10,000 x n 10,000 x k 10,000 are 1e+12 rows, about 5.6e+03 hours; at most \
-6 hours; give shorter lists
+    accelmodel.errors.SpecError: matmul: m 10,000 x n 10,000 x k 10,000 are 1e+12 rows, about 231 d; at most 6 h; \
+give shorter lists
     """
     rows = math.prod(axes.values())
     over = []
     if rows * seconds > MOST_SECONDS:
-        over.append((f"{rows * seconds / 3600.0:.2g} hours", f"{MOST_SECONDS / 3600.0:g} hours"))
+        over.append((duration(rows * seconds), duration(MOST_SECONDS)))
     if rows * room > memory():
         over.append((show(rows * room, "B", 2), f"{show(memory(), 'B', 2)} of memory"))
     if over:

@@ -200,14 +200,3 @@ def toml_string(text: str) -> str:
     """
     sound = text.encode("utf-8", "backslashreplace").decode()
     return json.dumps(sound, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def comment(text: str) -> str:
-    """Return text as it may stand in a comment of one line: what ends the line, or must not stand there, is escaped.
-
-    Examples
-    --------
-    >>> comment("my\\nchip")
-    'my\\\\nchip'
-    """
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

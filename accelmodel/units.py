@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Collection
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -223,10 +224,11 @@ that is 0, or far too small or large
             )
 
 
-def label(dataset: Labelled) -> Labelled:
+def label(dataset: Labelled, absent: Collection[str] = ABSENT) -> Labelled:
     """Return the dataset, each of its variables described; what a coordinate already says of itself stays.
 
-    Coordinates whose name is not in ``NOMENCLATURE`` are the caller's own and left as they are.
+    Coordinates whose name is not in ``NOMENCLATURE`` are the caller's own and left as they are.  ``absent`` are the
+    variables that may hold no number where the answer is feasible.
 
     Raises
     ------
@@ -234,7 +236,7 @@ def label(dataset: Labelled) -> Labelled:
         If a number where the answer is feasible is not finite, see ``need_finite``.
     """
     for name, variable in dataset.data_vars.items():
-        if name not in ABSENT and isinstance(variable.data, np.ndarray):  # not what is yet to be computed
+        if name not in absent and isinstance(variable.data, np.ndarray):  # not what is yet to be computed
             told = variable.where(dataset["feasible"], 0.0) if _masked(dataset, variable) else variable
             need_finite(told.values, str(name))
     for name in dataset.data_vars:

@@ -14,7 +14,7 @@ def test_too_long_and_too_large_are_told_with_both_limits(monkeypatch):
     with pytest.raises(SpecError) as told:
         estimates.need_affordable("sweep", {"batch": 1000, "context": 1000, "tp": 1}, seconds=0.1, room=2e3)
     assert str(told.value) == (
-        "sweep: batch 1,000 x context 1,000 are 1e+06 rows, about 28 hours and 2 GB; at most 6 hours and 1 GB of "
+        "sweep: batch 1,000 x context 1,000 are 1e+06 rows, about 28 h and 2 GB; at most 6 h and 1 GB of "
         "memory; give shorter lists"
     )
     estimates.need_affordable("sweep", {"batch": 1000, "context": 400}, seconds=0.05, room=2e3)

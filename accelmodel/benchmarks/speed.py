@@ -169,9 +169,7 @@ def peak_bytes() -> float | None:
     return peak if sys.platform == "darwin" else peak * 1024.0
 
 
-def exhaustive(
-    asked: tuple[Any, Any, Policy], seconds: float, *, full: bool, progress: Progress = no_progress
-) -> dict[str, Any]:
+def exhaustive(asked: tuple[Any, Any, Policy], seconds: float, *, full: bool) -> dict[str, Any]:
     """Enumerate 10⁸ designs a chunk at a time on all cores, keeping only the fastest.
 
     Parameters
@@ -203,8 +201,6 @@ def exhaustive(
         compiled(columns, each.designs._replace(design=0), rule, Span(0, 1, 0, size), found, blank)
         fastest.append(float(found[0].min()))
         done.append(size)
-        if len(done) % 100 == 0:
-            progress(f"enumeration: {sum(done):,} of {total:,} designs")
 
     with running("compiled"):
         run_kernel(columns, designs(base, 256)[:, None], rule)
@@ -305,7 +301,7 @@ def benchmark(
     asked = inputs()
     progress("enumeration")
     # first, so that the peak of memory is its own
-    whole = exhaustive(asked, _ENUMERATION * seconds, full=full, progress=progress)
+    whole = exhaustive(asked, _ENUMERATION * seconds, full=full)
     found, notes = rates(asked, seconds, progress)
     others = known() + (measured(progress, checkouts) if peers else [])
     notes.append(f"one step: {MODEL}, TP 8, {DEVICE}, {TECHNIQUE}, {asked[0].shape[1]} rows of operators; numbers only")

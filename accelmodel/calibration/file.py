@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from accelmodel.calibration.fit import FOLDS, Fit
+from accelmodel.errors import plain
 from accelmodel.laws.numeric import Number
-from accelmodel.output import comment, toml_string
+from accelmodel.output import toml_string
 from accelmodel.specs.base import Residual, Spec
 from accelmodel.specs.load import field_units
 from accelmodel.specs.names import dotted
@@ -60,7 +61,7 @@ def text(spec: Spec, table: str, fits: list[Fit], source: str, date: str) -> str
         field = dotted(type(spec), constant.removeprefix("link."))
         section, _, name = field.rpartition(".")
         tables.setdefault(section or table, []).append(_line(name, constant, units[field], fit, source, date))
-    blocks = [f"# Constants of {comment(spec.name)} fitted to measured kernels by `accelmodel calibrate`.\n"]
+    blocks = [f"# Constants of {plain(spec.name)} fitted to measured kernels by `accelmodel calibrate`.\n"]
     if source == "user":
         blocks.append('[sources.user]\ntitle = "measurements given by the user"\n')
     blocks += ["\n".join([f"[{name}]", *lines]) + "\n" for name, lines in tables.items()]

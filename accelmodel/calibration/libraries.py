@@ -14,11 +14,11 @@ import numpy as np
 from accelmodel.calibration import errors as accuracy
 from accelmodel.calibration import fit as calibration
 from accelmodel.calibration.file import DIGITS
-from accelmodel.errors import SpecError
+from accelmodel.errors import SpecError, plain
 from accelmodel.inference.kernel_library import library_times
 from accelmodel.measured import aiconfigurator
 from accelmodel.measured.conditions import matmul_warmth
-from accelmodel.output import comment, toml_string
+from accelmodel.output import toml_string
 from accelmodel.specs.cloud import KernelLibrary
 from accelmodel.specs.given import cluster, override
 from accelmodel.specs.hardware import Cluster
@@ -142,7 +142,7 @@ def text(library: KernelLibrary, spans: Mapping[str, tuple[float, float]], told:
     """Return the content of a library's file; what is not fitted keeps its source."""
     units = field_units(KernelLibrary)
     lines = [
-        f"# Matmuls at {library.bits:g} bit by the kernels that {comment(library.framework)} calls.",
+        f"# Matmuls at {library.bits:g} bit by the kernels that {plain(library.framework)} calls.",
         "",
         "[library]",
     ]

@@ -193,7 +193,7 @@ def cake_command(
         model=load("model", model),
         cluster=hardware(device, tp, link=link),
         storage=storage,
-        tokens=counts(tokens, "tokens"),
+        tokens=counts(tokens, "--tokens"),
         bandwidth=_quantities(bandwidth, "B/s", "--bandwidth", rate) if bandwidth else [rate],
         utilisation=_quantities(utilisation, "1", "--utilisation"),
         kv_bits=_quantities(kv_bits, "1", "--kv-bits") if kv_bits else [0.0],
@@ -240,7 +240,10 @@ def print_answer(data: dict[str, Any]) -> None:
         )
     columns = ["tokens", "bandwidth", "share", "KV bits", *(HEADINGS[name] for name in data["rows"][0]["ttft_s"])]
     columns += ["meet at", "x compute", "x load", "regime"]
-    print_table(f"Time to first token of {data['model']} on {data['tp']} x {data['device']}", columns, rows)
+    others = [HEADINGS[name] for name in data["rows"][0]["ttft_s"] if name != "cake"]
+    spare = ["KV bits", "meet at", "x load", "x compute", *reversed(others), "share", "regime"]
+    title = f"Time to first token of {data['model']} on {data['tp']} x {data['device']}"
+    print_table(title, columns, rows, spare=spare)
     for row, detail in zip(data["rows"], data["details"], strict=True):
         if detail["why_cake_loses"]:
             place = f"{row['tokens']:,} tokens, {bandwidth_words(row['bandwidth_bytes_per_s'])}"

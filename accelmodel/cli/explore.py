@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +12,8 @@ from accelmodel.benchmarks import speed
 from accelmodel.benchmarks.peers import checked_out
 from accelmodel.cli.completion import name_of, one_of
 from accelmodel.cli.options import Json, answer, answered
-from accelmodel.cli.progress import in_turn, progress_bars
+from accelmodel.cli.progress import in_turn, progress_bars, working
+from accelmodel.cli.streams import complain
 from accelmodel.cli.terminal import print_table, say
 from accelmodel.dse import explore as exploration
 from accelmodel.dse.explore import summary
@@ -128,18 +128,16 @@ def explore(
         with progress_bars() as advance:
             result = exploration.explore(asked, journal, trials, advance)
     except KeyboardInterrupt:
-        sys.stderr.write(f"stopped; {journal} keeps every finished batch, run the same command again to go on\n")
+        complain([f"stopped; {journal} keeps every finished batch, run the same command again to go on"])
         raise typer.Exit(130) from None
     data = summary(result, None)
     with answered(data, as_json, print_exploration):
         faults = list(result.faults)
-        with progress_bars() as advance:
-            advance("report", 1, 0)
+        with working("report"):
             try:
                 data["report"] = str(write_report(result, report))
             except output.NotWritten as error:
                 faults.append(str(error))
-            advance("report", 1, 1)
         if faults:
             raise output.NotWritten("; ".join(faults))
 

@@ -66,15 +66,15 @@ _MOST_LEVEL = 1e9
 def _seconds(text: str, what: str) -> float | None:
     if not text:
         return None
-    value = parse(text, "s", what=what, near=_USUAL.get(what, 0.0))
+    value = parse(text, "s", what=f"--{what}", near=_USUAL.get(what, 0.0))
     if value <= 0.0:
-        raise SpecError(f"{what}: {brief(text)} must be above 0")
+        raise SpecError(f"--{what}: {brief(text)} must be above 0")
     return value
 
 
 def _above(value: float, what: str) -> float | None:
     if not 0.0 <= value < _MOST_LEVEL and not (what == "max-price" and value == math.inf):
-        raise SpecError(f"{what} {value:g} must be above 0, and below {_MOST_LEVEL:g}")
+        raise SpecError(f"--{what} {value:g} must be above 0, and below {_MOST_LEVEL:g}")
     return value or None
 
 
@@ -161,7 +161,7 @@ def instances(
     if not batch and not rate:
         raise SpecError(needs("instances", "--batch (requests at once) or --rate (requests per second)"))
     if not 0.0 < percentile < 100.0:
-        raise SpecError(f"percentile {percentile:g} must be between 0 and 100")
+        raise SpecError(f"--percentile {percentile:g} must be between 0 and 100")
     levels = [_above(slo_tps, "slo-tps"), _above(slo_tps_output, "slo-tps-output")]
     times = [(slo_ttft, "slo-ttft"), (slo_tpot, "slo-tpot"), (slo_latency, "slo-latency"), (deadline, "deadline")]
     slo = Slo(*levels, *(_seconds(text, what) for text, what in times))
@@ -257,10 +257,11 @@ def print_instances(data: dict[str, Any]) -> None:
     ]  # fmt: skip
     columns = [
         "instance", "GPUs", "count", "TP", "batch", "bits", "USD/h", "offload", "tokens/s", "TTFT", "TPOT", "bound",
-        "USD/M tokens", "",
+        "USD/Mtoken", "",
     ]  # fmt: skip
     title = f"Instances for {data['model']}, {data['time_model']} time, engine {data['engine']}"
-    print_table(title, columns, rows, 2, spare=["bits", "offload", "GPUs", "tokens/s", "USD/h"])
+    spare = ["bits", "offload", "GPUs", "tokens/s", "USD/h", "batch", "TP", "bound", "count"]
+    print_table(title, columns, rows, 2, spare=spare)
     say("batch: requests decoded at once on one instance; bound: what takes most of a decode step")
     if data["rows"][0]["detail"]["tpot_lower_s"] is not None:
         say("behind a time: within how much of it nine of ten measured times lie")

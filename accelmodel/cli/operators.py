@@ -44,8 +44,7 @@ def matmul(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """matmuls, weights in HBM: time, interval, and what bounds them."""
-
+    """Matmuls, weights in HBM: time, interval, and what bounds them."""
     found, axes = _matmuls(device, m, n, k, bits, library)
     title = f"Matmuls on {device}, {library or f'{bits:g} bit'}"
     _answer(found, _rows(found, axes), device, title, as_json)
@@ -69,7 +68,6 @@ def attention(
     as_json: Json = False,
 ) -> None:
     """Attention of one layer: time, interval, and what bounds it."""
-
     shape = {"heads": heads, "kv_heads": kv_heads, "head_dim": head_dim, "window": window, "kv_bits": kv_bits}
     found, axes = _attentions(device, phase, batch, context, shape)
     _answer(found, _rows(found, axes), device, f"Attention in {phase} on {device}", as_json)
@@ -92,7 +90,6 @@ def collective(
     as_json: Json = False,
 ) -> None:
     """Collectives: time, interval, bus bandwidth and algorithm."""
-
     found = single.collective_figures(cluster(device, devices, link), sizes(size), kind, devices)
     _answer(found, _collective_rows(found, devices), device, f"{kind} over {devices} {device}", as_json)
 

@@ -137,7 +137,7 @@ def counts(text: str, what: str) -> list[int]:
         else:
             found = [int(part) for part in text.split(",")]
     except ValueError:
-        ends = (spelling(part) for part in re.split("[:,]", text))
+        ends = (spelling(part) for part in re.split("[:,]", text) if not part.strip().isdecimal())
         write = spelling(text, many=True) or next(filter(None, ends), "write 1,2,4 or 1:64 (powers of two)")
         raise SpecError(f"{what}: {brief(text)} is not whole numbers; {write}") from None
     if not found or min(found) < 1 or max(found) > _LARGEST:

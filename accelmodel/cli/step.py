@@ -177,7 +177,7 @@ def print_speedups(data: dict[str, Any]) -> None:
         for row in data["rows"]
     ]
     columns = ["model", "tp", "batch", "context", "baseline", "fused", "PRESERVE", "speed-up", "prefetched"]
-    print_table(f"PRESERVE on {data['device']}, {data['phase']}", columns, rows)
+    print_table(f"PRESERVE on {data['device']}, {data['phase']}", columns, rows, spare=["prefetched", "fused"])
     say(f"speed-up from {data['min_speedup']:.3f} to {data['max_speedup']:.3f} where it fits")
     say_intervals(data["operator_intervals"])
 
@@ -348,8 +348,8 @@ def preserve(
     )
     cluster = _hardware(device, devices, link, shortcuts, settings)
     compared = {name: load("model", name) for name in names(models)}
-    degrees = counts(tp, "tp") if tp else [min(PAPER_DEGREE, largest_degree(cluster))]
-    axes = {"tp": degrees, "batch": counts(batch, "batch"), "context": counts(context, "context")}
+    degrees = counts(tp, "--tp") if tp else [min(PAPER_DEGREE, largest_degree(cluster))]
+    axes = {"tp": degrees, "batch": counts(batch, "--batch"), "context": counts(context, "--context")}
     sizes = {"models": len(compared), **{name: len(values) for name, values in axes.items()}}
     need_affordable("preserve", sizes, seconds=_SECONDS, room=_ROOM)
     with working("speed-ups"):

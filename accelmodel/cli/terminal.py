@@ -36,16 +36,18 @@ def print_table(
     """
     console = _console()
     shown = list(columns)
-    table = _table(title, columns, rows, left, shown)
+    table = _table(columns, rows, left, shown)
     missing = []
     for name in spare if console.is_terminal else ():
         if _width(console, table) <= console.width:
             break
         shown.remove(name)
         missing.append(name)
-        table = _table(title, columns, rows, left, shown)
+        table = _table(columns, rows, left, shown)
     if spare and not console.is_terminal:
         console.width = max(console.width, _width(console, table))
+    if title:
+        console.print(_words(title), style="italic", highlight=False)
     console.print(table)
     if missing:
         say(f"left out, since the terminal is narrow: {', '.join(missing)}; --json has them")
@@ -56,12 +58,12 @@ def _width(console: Console, table: Table) -> int:
     return console.measure(table, options=console.options.update(max_width=_WIDEST)).maximum
 
 
-def _table(title: str, columns: list[str], rows: list[list[str]], left: int, shown: list[str]) -> Table:
+def _table(columns: list[str], rows: list[list[str]], left: int, shown: list[str]) -> Table:
     """Return a table with the columns that are shown."""
     from rich import box
     from rich.table import Table
 
-    table = Table(title=_words(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     places = [i for i, column in enumerate(columns) if column in shown]
     for i in places:
         table.add_column(_words(columns[i]), justify="left" if i < left else "right", overflow="fold")

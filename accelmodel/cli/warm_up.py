@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from accelmodel.cli.options import Json, answer
-from accelmodel.cli.progress import progress_bars
+from accelmodel.cli.progress import in_turn
 from accelmodel.cli.terminal import say
 from accelmodel.errors import SpecError
 from accelmodel.laws import compile_cache
@@ -75,17 +75,17 @@ def warm_up(as_json: Json = False) -> None:
             "own and nobody else can write"
         )
     compiled: list[str] = []
-    begin = time.perf_counter()
-    with progress_bars() as advance, telling(compiled.append), running("compiled"):
+    start = time.perf_counter()
+    with in_turn() as begin, telling(compiled.append), running("compiled"):
         for stage, ask in STAGES.items():
-            advance(stage, 1, 0)
+            begin(stage)
             ask()
-            advance(stage, 1, 1)
-    seconds = time.perf_counter() - begin
+    seconds = time.perf_counter() - start
     answer({"folder": str(kept), "compiled": compiled, "time_s": seconds}, as_json, print_warm_up)
 
 
 def print_warm_up(data: dict[str, Any]) -> None:
     """Print how much was compiled, and where it is kept."""
-    many = f"{len(data['compiled'])} kernels compiled" if data["compiled"] else "all was compiled before"
+    count = len(data["compiled"])
+    many = f"{count} kernel{'s' * (count > 1)} compiled" if count else "all was compiled before"
     say(f"{many}, in {data['time_s']:.1f} s; kept in {data['folder']}")

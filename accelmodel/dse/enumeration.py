@@ -253,6 +253,7 @@ def enumerate_space(study: Study, parts: Parts, progress: Count = no_progress) -
     curves = {technique: np.zeros(len(values)) for technique in study.techniques}
     fronts: dict[str, list[dict[str, float]]] = {technique: [] for technique in study.techniques}
     feasible = 0
+    progress(0)
     for start in range(0, total, CHUNK):
         chips = points(study, start, min(start + CHUNK, total))
         result = evaluate(study, parts, **chips)

@@ -157,8 +157,10 @@ def explore(
     for technique, each in found.items():
         _check_best(study, each, every.best[technique][study.study.objective])
     single = study.model_copy(update={"space": {"l2_capacity": study.space["l2_capacity"]}})
+    progress("sensitivities", 1, 0)
     alone = enumerate_space(single, parts)
     moves = sensitivity(single, parts, alone.best[study.candidate])
+    progress("sensitivities", 1, 1)
     return Exploration(study, parts, every, alone, found, moves)
 
 

@@ -13,7 +13,7 @@ from accelmodel import __version__, output
 from accelmodel.calibration import fit
 from accelmodel.measured import aiconfigurator
 from accelmodel.report import html
-from accelmodel.report.style import FAINT, axis
+from accelmodel.report.style import FAINT, axis, log_axis
 from accelmodel.report.style import figure as blank
 from accelmodel.specs.given import cluster
 from accelmodel.specs.load import load
@@ -35,7 +35,7 @@ $tables
 """)
 #: kind → what its heading says
 SHOWN = {
-    "matmul": "matmuls",
+    "matmul": "Matmuls",
     "prefill attention": "Attention in prefill",
     "decode attention": "Attention in decode",
     "all-reduce": "All-reduce (NCCL)",
@@ -50,7 +50,7 @@ def headline(data: dict[str, Any]) -> str:
         return f"{sum(bool(row['within']) for row in claims)} of {len(claims)} published claims are met."
     ends = [f"{end(row['median_ape'] for row in matmuls):.1%}" for end in (min, max)]
     chips = len({row["device"] for row in matmuls})
-    return f"matmuls of {chips} chips are met within {ends[0]} to {ends[1]} (median)."
+    return f"Matmuls of {chips} chips are met within {ends[0]} to {ends[1]} (median)."
 
 
 def write_report(data: dict[str, Any], path: Path) -> Path:
@@ -112,11 +112,7 @@ def kernel_points(kind: str) -> dict[str, dict[str, Any]]:
 
 def figure_parity(points: dict[str, dict[str, Any]]) -> go.Figure:
     """Draw predicted against measured times, a sample of each device's rows, with the line where they agree."""
-    figure = blank(
-        460,
-        xaxis=axis("Measured [µs]", type="log", exponentformat="none"),
-        yaxis=axis("Predicted [µs]", type="log", exponentformat="none"),
-    )
+    figure = blank(460)
     low, high = np.inf, 0.0
     for colour, (name, part) in zip(COLOURS, points.items(), strict=False):
         step = max(len(part["measured"]) // DRAWN, 1)
@@ -133,7 +129,8 @@ def figure_parity(points: dict[str, dict[str, Any]]) -> go.Figure:
         hoverinfo="skip",
         showlegend=False,
     )
-    return figure
+    ends = (low, high)
+    return figure.update_layout(xaxis=log_axis("Measured [µs]", ends), yaxis=log_axis("Predicted [µs]", ends))
 
 
 def figure_errors(points: dict[str, dict[str, Any]]) -> go.Figure:

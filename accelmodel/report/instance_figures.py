@@ -11,7 +11,7 @@ from accelmodel.cloud.infersave import HOUR, Task
 from accelmodel.cloud.offers import Offers
 from accelmodel.cloud.ranking import Inputs
 from accelmodel.cloud.steps import DeviceStep, sequences, steps_of
-from accelmodel.report.style import FAINT, INK, axis
+from accelmodel.report.style import FAINT, INK, axis, log_axis
 from accelmodel.report.style import figure as blank
 from accelmodel.specs.cloud import Instance
 
@@ -28,11 +28,32 @@ PART_COLOURS = {
     "Engine on the host": "#8a8a8a", "Host link": "#d55e00", "Waiting and others' prompts": "#b9a3d6",
 }  # fmt: skip
 MET, MISSED = "#0072b2", "#b5b5b5"
+#: instances that a break-down shows at most
+MOST = 12
+#: ratio of prices from which two names have room
+LABELS_APART = 1.6
+BATCHES = [1, 2, 4, 8, 16, 32, 64, 128, 256]
+CONTEXTS = [256, 512, 1024, 2048, 4096, 8192, 16384]
+#: what bounds an operator → part of the break-down
+PARTS = {
+    "compute": "Compute", "hbm": "Device memory", "l2": "Device memory", "link": "Links between GPUs",
+    "latency": "Launches",
+}  # fmt: skip
+#: parts of the break-down beside the device
+ENGINE, HOST_LINK, WAITING = "Engine on the host", "Host link", "Waiting and others' prompts"
+#: what performance is measured by → title of its axis
+_TITLES = {
+    "tps_total": "Input and output tokens per second",
+    "tpot": "Time per output token",
+    "ttft": "Time to first token",
+}
 
 
 def figure_cost(points: dict[str, Any]) -> go.Figure:
     """Draw hourly cost against throughput, the SLO as a line, the Pareto front joined; misses are grey."""
-    figure = blank(480, xaxis=axis(points["title"], type="log"), yaxis=axis("USD per hour", type="log"))
+    heights = [spot["price"] for spot in points["spots"]]
+    widths = [*(spot["reached"] for spot in points["spots"]), points["slo"] or points["spots"][0]["reached"]]
+    figure = blank(480, xaxis=log_axis(points["title"], widths), yaxis=log_axis("USD per hour", heights))
     front = points["front"]
     figure.add_scatter(
         x=[spot["reached"] for spot in front], y=[spot["price"] for spot in front], mode="lines", name="Pareto front",
@@ -50,7 +71,6 @@ def figure_cost(points: dict[str, Any]) -> go.Figure:
             "%{y:.4g} USD/h<extra></extra>",
         )  # fmt: skip
     if points["slo"]:
-        heights = [spot["price"] for spot in points["spots"]]
         figure.add_scatter(
             x=[points["slo"]] * 2, y=[min(heights), max(heights)], mode="lines", name="SLO", hoverinfo="skip",
             line={"color": "#d55e00", "width": 2},
@@ -98,37 +118,6 @@ def figure_winner(points: dict[str, Any]) -> go.Figure:
             x=[None], y=[None], mode="markers", name=name, marker={"color": colour, "size": 12, "symbol": "square"}
         )
     return figure
-
-
-#: instances that a break-down shows at most
-MOST = 12
-
-
-#: ratio of prices from which two names have room
-LABELS_APART = 1.6
-
-
-BATCHES = [1, 2, 4, 8, 16, 32, 64, 128, 256]
-
-
-CONTEXTS = [256, 512, 1024, 2048, 4096, 8192, 16384]
-
-
-#: what bounds an operator → part of the break-down
-PARTS = {
-    "compute": "Compute", "hbm": "Device memory", "l2": "Device memory", "link": "Links between GPUs",
-    "latency": "Launches",
-}  # fmt: skip
-#: parts of the break-down beside the device
-ENGINE, HOST_LINK, WAITING = "Engine on the host", "Host link", "Waiting and others' prompts"
-
-
-#: what performance is measured by → title of its axis
-_TITLES = {
-    "tps_total": "Input and output tokens per second",
-    "tpot": "Time per output token",
-    "ttft": "Time to first token",
-}
 
 
 def measures(inputs: Inputs) -> list[str]:

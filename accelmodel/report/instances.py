@@ -23,8 +23,7 @@ $lead
 $figures
 <section>
 <h2>All instances</h2>
-<p>Small: between these lie nine of ten measured times. Batch: decoded at once on one instance. Bound: what takes most
-of a decode step.</p>
+<p>${small}Batch: decoded at once on one instance. Bound: what takes most of a decode step.</p>
 <div class="scroll">$rows</div>
 </section>
 </main>
@@ -173,8 +172,10 @@ def page(inputs: Inputs, offered: Offers, setups: list[Setup], data: dict[str, A
     load = f"{inputs.rate:g} requests/s" if inputs.rate else f"batch {inputs.batch}"
     shape = f"{inputs.input} tokens in, {inputs.output} out"
     title = escape(f"Instances for {data['model']}: {shape}, {load}")
+    has_intervals = any(row["detail"]["tpot_lower_s"] is not None for row in data["rows"])
     body = BODY.substitute(
         title=title,
+        small="Small: between these lie nine of ten measured times. " if has_intervals else "",
         headline=escape(headline(data)),
         lead="\n".join(f'<p class="lead">{escape(text)}</p>' for text in lead(data)),
         figures="\n".join(sections),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 INK, FAINT, GRID = "#222222", "#555555", "#e6e6e6"
+#: decades that an axis spans at least → the digits that are written in each
+_DIGITS = ((3.0, (1.0,)), (1.0, (1.0, 2.0, 5.0)), (0.0, (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)))
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif"
 
 
@@ -43,3 +47,18 @@ def axis(title: str, **more: Any) -> dict[str, Any]:
         "automargin": True,
         **more,
     }
+
+
+def log_axis(title: str, values: Collection[float], **more: Any) -> dict[str, Any]:
+    """Return the look of a logarithmic axis for values above 0: plotly writes 20 as a small 2 between 10 and 100.
+
+    Examples
+    --------
+    >>> log_axis("batch", [8, 256])["ticktext"]
+    ['5', '10', '20', '50', '100', '200', '500']
+    """
+    low, high = math.log10(min(values)), math.log10(max(values))
+    digits = next(digits for decades, digits in _DIGITS if high - low >= decades)
+    ticks = [digit * 10.0**place for place in range(math.floor(low), math.ceil(high) + 1) for digit in digits]
+    within = [tick for tick in ticks if 0.5 * 10.0**low <= tick <= 2.0 * 10.0**high]
+    return axis(title, type="log", tickvals=within, ticktext=[f"{tick:,.10g}" for tick in within], **more)

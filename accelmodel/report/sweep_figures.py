@@ -15,7 +15,7 @@ import numpy as np
 from accelmodel import output
 from accelmodel.errors import SpecError, unknown
 from accelmodel.report import html
-from accelmodel.report.style import axis, figure
+from accelmodel.report.style import axis, figure, log_axis
 from accelmodel.sweeps.figure import MOST_LINES
 from accelmodel.units import show
 
@@ -33,7 +33,8 @@ _PREFIXES = (
     (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"),
 )  # fmt: skip
 _SCALED = ("B", "B/s", "s", "FLOP/s", "token/s", "W")
-_PER_MILLION = "USD/token"
+#: unit → what it is divided by on an axis, and how it is then called
+_NAMED = {"USD/token": (1e-6, "USD per million tokens"), "token/(s m2)": (1e6, "tokens/s/mm²")}
 
 
 class Line(TypedDict):
@@ -89,8 +90,8 @@ def _words(label: xr.DataArray) -> str:
 
 def _scale(values: list[float], unit: str) -> tuple[float, str]:
     """Return what a unit is divided by on an axis, and how it is then called."""
-    if unit == _PER_MILLION:
-        return 1e-6, "USD per million tokens"
+    if unit in _NAMED:
+        return _NAMED[unit]
     largest = max((abs(value) for value in values), default=0.0)
     if unit not in _SCALED or not largest:
         return 1.0, "" if unit == "1" else unit
@@ -105,8 +106,9 @@ def _axis(name: str, unit: str, values: list[Any]) -> tuple[float, dict[str, Any
     low, high = min(values), max(values)
     logarithmic = low > 0.0 and high / low > _LOG_FROM
     title = f"{name} [{shown}]" if shown else name
-    look = {"type": "log", "dtick": "D2" if high / low < 1e3 else 1} if logarithmic else {"rangemode": "tozero"}
-    return factor, axis(title, **look)
+    if logarithmic:
+        return factor, log_axis(title, (low / factor, high / factor))
+    return factor, axis(title, rangemode="tozero")
 
 
 def line_figure(result: xr.Dataset, y: str, x: str, lines: list[Line]) -> go.Figure:
@@ -148,6 +150,11 @@ def _strokes(lines: list[Line]) -> list[tuple[str, str]]:
     else:
         found = [(i % len(_COLOURS), i // len(_COLOURS)) for i in range(len(lines))]
     return [(_COLOURS[colour], _DASHES[dash]) for colour, dash in found]
+
+
+def _begun(text: str) -> str:
+    """Return text with a capital first."""
+    return text[:1].upper() + text[1:]
 
 
 def _named(variable: xr.DataArray) -> str:
@@ -203,6 +210,7 @@ def draw(
         raise SpecError(f"{y}: no point of the figure is feasible; choose other values with at")
     heading = title or f"{_named(result[y])} over {_named(result[x])}"
     text = f"{result[y].attrs.get('description', _named(result[y]))}, over {_named(result[x])}."
-    made = html.section("sweep", _named(result[y]).capitalize(), text.capitalize(), line_figure(result, y, x, points))
+    picture = line_figure(result, y, x, points)
+    made = html.section("sweep", _begun(_named(result[y])), _begun(text), picture)
     body = f"<main>\n<header><h1>{escape(heading)}</h1></header>\n{made}\n</main>"
     return output.write(Path(path), html.page(escape(heading), body), "--figure")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from accelmodel.errors import SpecError
-from accelmodel.output import comment, toml_string
+from accelmodel.errors import SpecError, plain
+from accelmodel.output import toml_string
 from accelmodel.specs import facts
 from accelmodel.specs.base import FieldType, field_types, value_of
 from accelmodel.specs.find import available, path_of
@@ -53,7 +53,7 @@ def device_file(name: str, like: str) -> str:
     It loads as it is: what it does not state is that neighbour's, and is said to be.
     """
     near, known, units = load("device", like), meanings()["device"], field_types(Device)
-    own, other = comment(name), comment(like)
+    own, other = plain(name), plain(like)
     lines = [
         f"# {own}: a device like {other}.  Take away the # of a line and write what the data sheet says; a line that",
         f"# keeps it holds the value of {other}, which then stands for {own}; only a price is of",
@@ -89,7 +89,7 @@ def _ranged(fact: facts.Fact | None, value: float, kind: FieldType) -> str:
 def copied_file(kind: str, name: str, like: str) -> str:
     """Return a file of any kind with all values of its neighbour, each marked as assumed."""
     near, known = load(kind, like), meanings().get(kind, {})
-    own, other = comment(name), comment(like)
+    own, other = plain(name), plain(like)
     lines = [
         f"# {own}: begun from {other}.  Write what is true of it, and from where you know: kind, source and locator.",
         "",
@@ -102,8 +102,8 @@ def copied_file(kind: str, name: str, like: str) -> str:
         value = value_of(near, field)
         if field == "name" or (not each.required and field not in near.facts):
             continue
-        plain = not isinstance(value, float)
-        text = _written(value, "1") if plain else _ranged(near.facts.get(field), value, each)
+        is_word = not isinstance(value, float)
+        text = _written(value, "1") if is_word else _ranged(near.facts.get(field), value, each)
         lines.append(f"{field} = {text}  # {known.get(field, '')}".rstrip(" #"))
     return "\n".join(lines) + "\n"
 
@@ -137,4 +137,4 @@ def new_file(kind: str, name: str, like: str) -> str:
     if kind in TYPES:
         return copied_file(kind, name, like)
     text = path_of(kind, like).read_text(encoding="utf-8")
-    return f"# {comment(name)}: begun from {comment(like)}.\n{text}"
+    return f"# {plain(name)}: begun from {plain(like)}.\n{text}"

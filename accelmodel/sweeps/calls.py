@@ -26,10 +26,12 @@ NUMBER, TRUTH, WORD = "f8", "?", "U"
 
 
 class Variable(NamedTuple):
-    """One variable of an answer: what it holds, and the axes that it has beside those of the question."""
+    """One variable of an answer: what it holds, the axes that it has beside those of the question, and whether it may
+    hold no number although the point can be, as the time of an instance that the model does not fit."""
 
     dtype: str = NUMBER
     over: tuple[str, ...] = ()
+    absent: bool = False
 
 
 @dataclass(frozen=True)

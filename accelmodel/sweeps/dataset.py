@@ -11,7 +11,7 @@ import numpy as np
 from accelmodel.inference.attributes import behind
 from accelmodel.sweeps.grid import Arrays, Grid, Place
 from accelmodel.sweeps.names import PLAIN
-from accelmodel.units import NOMENCLATURE, described, label
+from accelmodel.units import ABSENT, NOMENCLATURE, described, label
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -66,7 +66,8 @@ def whole(grid: Grid, parts: Iterable[tuple[Place, Arrays]], attrs: dict[str, st
     for place, found in parts:
         for name, values in found.items():
             arrays[name][place] = values
-    return label(_dataset(grid, coordinates(grid), arrays).assign_attrs(attrs))
+    absent = {*ABSENT, *(name for name, variable in variables.items() if variable.absent)}
+    return label(_dataset(grid, coordinates(grid), arrays).assign_attrs(attrs), absent)
 
 
 def _dataset(grid: Grid, coords: dict[str, Any], arrays: dict[str, Any]) -> xr.Dataset:

@@ -122,7 +122,7 @@ _OF_ROW: dict[str, Callable[[Row], Any]] = {
     "meets": lambda row: not row.misses,
 }
 _VARIABLES = {
-    **{name: Variable(NUMBER if name != "meets" else TRUTH, ("instance",)) for name in _OF_ROW},
+    **{name: Variable(NUMBER if name != "meets" else TRUTH, ("instance",), absent=True) for name in _OF_ROW},
     "choice": Variable(WORD),
     "cheapest": Variable(WORD),
     "least_cost_per_token": Variable(),

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accelmodel.errors import Infeasible, SpecError, brief
+from accelmodel.estimates import duration
 from accelmodel.sweeps import formats
 from accelmodel.sweeps.dataset import attributes, whole
 from accelmodel.sweeps.digest import digest_of, sources
@@ -32,7 +33,6 @@ Progress = Callable[[str, int, int], None]
 MOST = 100_000_000
 #: chunks of a sweep: each is a file
 MOST_CHUNKS = 100_000
-_SPANS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
 #: chunks that wait for a worker, for each of them
 _AHEAD = 3
 
@@ -49,15 +49,9 @@ class Estimate:
     def words(self) -> str:
         """Return it in words."""
         return (
-            f"{self.points:,} points in {self.chunks:,} chunks, about {_duration(self.seconds)}, "
+            f"{self.points:,} points in {self.chunks:,} chunks, about {duration(self.seconds)}, "
             f"{show(self.bytes, 'B', 3)}"
         )
-
-
-def _duration(seconds: float) -> str:
-    """Return a time as people say it."""
-    scale, unit = next(((scale, unit) for scale, unit in _SPANS if seconds >= 1.5 * scale), (1.0, "s"))
-    return f"{max(1.0, round(seconds / scale)):,.0f} {unit}"
 
 
 def estimate(grid: Grid, workers: int = 1) -> Estimate:
@@ -164,7 +158,7 @@ def limited(question: Question, chunk: int | None, most: float = MOST) -> Grid:
     """Return the grid of a question; SpecError with the number if it has too many points or chunks."""
     points, (_, a_point) = question.points, question.command.seconds
     if not points <= most:
-        least = _duration(points * a_point)
+        least = duration(points * a_point)
         width = len(question.command.variables) * 8.0
         raise SpecError(
             f"{points:,} points, at least {least} and some {show(points * width, 'B', 2)}, are over the limit of "

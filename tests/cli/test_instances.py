@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from datetime import date
 
 import pytest
+from rich.console import Console
 
-from accelmodel.cli import app
+from accelmodel.cli import app, terminal
+from accelmodel.cli.instances import print_instances
 
 ROW = {
     "instance", "gpu", "gpus", "price_usd_per_hour", "offload_ratio", "tps_total", "tps_output", "ttft_s", "tpot_s",
@@ -187,3 +190,13 @@ def test_report_opens_offline_and_says_the_choice(run, tmp_path):
     code, _, err = run(ONLINE, "--report", "no/such/folder/r.html")
     assert code == 2
     assert "cannot be written" in err
+
+
+def test_at_80_columns_no_name_is_broken(run, monkeypatch):
+    data = json.loads(run(f"{ONLINE} --json")[1])
+    console = Console(width=80, file=io.StringIO(), force_terminal=True, color_system=None)
+    monkeypatch.setattr(terminal, "_console", lambda: console)
+    print_instances(data)
+    lines = console.file.getvalue().splitlines()
+    for row in data["rows"]:
+        assert any(row["instance"] in line and row["reason"] in line for line in lines)

@@ -36,3 +36,10 @@ def test_a_pipe_gets_all_columns_on_one_line(monkeypatch):
     monkeypatch.setattr(terminal, "_console", lambda: console)
     terminal.print_table("", ["name", "reason"], [["attention", "for " * 40 + "this"]], spare=["reason"])
     assert any("attention" in line and "this" in line for line in console.file.getvalue().splitlines())
+
+
+def test_a_title_is_as_long_as_it_is(monkeypatch):
+    console = Console(width=80, file=io.StringIO())
+    monkeypatch.setattr(terminal, "_console", lambda: console)
+    terminal.print_table("longer than its table", ["name"], [["a"]])
+    assert console.file.getvalue().splitlines()[0].rstrip() == "longer than its table"

@@ -100,3 +100,10 @@ def test_a_rate_is_drawn_by_both_times_and_without_static_batches(warm, rate):
     assert page.count('<div id="figure-') == 4
     assert instance_figures.cost_points(inputs, data, "ttft")["slo"] == 500.0
     assert instance_figures.cost_points(inputs, data)["slo"] == 50.0
+
+
+def test_intervals_are_explained_where_there_are_some(warm, rate):
+    inputs, offered, setup, data = asked()
+    assert "nine of ten measured times" in instances.page(inputs, offered, [setup], data)
+    inputs, offered, setup, data = rate
+    assert "nine of ten measured times" not in instances.page(inputs, offered, [setup], data)

@@ -40,6 +40,7 @@ def test_axes_have_units_that_are_read(result):
     assert drawn.layout.xaxis.title.text == "l2.capacity [MB]"
     assert drawn.layout.yaxis.title.text == "step time [ms]"
     assert drawn.layout.xaxis.type == "log"
+    assert drawn.layout.xaxis.ticktext == ("1", "2", "5", "10", "20", "50", "100")
     assert drawn.data[3].x == (1.0, 2.0, 90.0)
     assert drawn.data[3].y == pytest.approx((7.0, 9.0, 11.0))
     assert [trace.name for trace in drawn.data] == ["a<b>, batch 1", "a<b>, batch 2", "b, batch 1", "b, batch 2"]
@@ -65,3 +66,9 @@ def test_names_are_no_markup(result, tmp_path):
 def test_what_cannot_be_drawn_is_refused(result, tmp_path, asked, says):
     with pytest.raises(SpecError, match=says):
         am.draw(result, tmp_path / "nowhere" / "a.html", **asked)
+
+
+def test_names_keep_their_capitals(result, tmp_path):
+    result.step_time.attrs["description"] = "time of HBM and L2"
+    page = am.draw(result, tmp_path / "a.html", y="step_time", x="batch", lines=["chip"], at={"l2_capacity": 1e6})
+    assert "Time of HBM and L2, over batch." in page.read_text(encoding="utf-8")

@@ -39,3 +39,18 @@ def test_a_level_that_nothing_meets_is_told_beside_those_that_are_met(warm):
     found = am.sweep(question)
     assert found.feasible.values.tolist() == [False, True]
     assert "no instance meets the SLO" in found.attrs["skipped"]
+
+
+def test_an_instance_that_the_model_does_not_fit_has_no_numbers_and_the_others_do(warm):
+    question = {
+        "sweep": {"command": "instances"},
+        "fixed": {"model": "llama-3.1-8b", "input": 256, "output": 32, "weight_bits": 16},
+        "axes": {"batch": [1, 64]},
+    }
+    found = am.sweep(question)
+    assert found.feasible.all()
+    without = found.tpot.isnull()
+    assert without.any()
+    assert not without.all("instance").any()
+    assert not found.meets.where(without, False).any()
+    assert found.least_cost_per_token.notnull().all()

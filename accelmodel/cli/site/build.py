@@ -157,6 +157,7 @@ def build(output: Path, progress: Callable[[str, int, int], None], strict: bool 
             folder.mkdir()
             path.write_text(examples.with_outputs(path.read_text(encoding="utf-8"), folder), encoding="utf-8")
             progress("examples", len(asked), 1)
+        progress("Sphinx", 1, 0)
         built = Path(scratch) / "site"
         warnings = _sphinx(sources, built, Path(scratch) / "doctrees")
         _put(built, output)
