@@ -11,9 +11,8 @@ import numpy.typing as npt
 
 from accelmodel.errors import SpecError
 from accelmodel.inference import layers
-from accelmodel.inference.axes import Axes, axes_of, machines_over
+from accelmodel.inference.axes import Axes, axes_over, machines_over
 from accelmodel.inference.layers import Shard
-from accelmodel.inference.machine import machine
 from accelmodel.inference.run import run_kernel
 from accelmodel.inference.step import NONE
 from accelmodel.laws import collectives, types
@@ -143,9 +142,8 @@ def timed(columns: Columns, cluster: Cluster) -> Timed:
     table = np.zeros((len(Operator._fields), 1, rows))
     for name, value in values.items():
         table[Operator._fields.index(name), 0] = value
-    chip = machine(cluster)
-    axes = Axes({}, axes_of(list(chip.values()), {}))
-    _, detail = run_kernel(table, machines_over(chip, axes), NONE, detail=True)
+    axes = Axes({}, axes_over(cluster, {}))
+    _, detail = run_kernel(table, machines_over(cluster, axes), NONE, detail=True)
     times, bounds, algorithms = (
         detail[DETAIL.index(name), 0].reshape(rows, *axes.shape) for name in ("time", "bound", "algorithm")
     )
