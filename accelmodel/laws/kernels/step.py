@@ -112,7 +112,8 @@ def _write_down(b: Block, detail: Any, at: tuple[int, int, int], absent: tuple[i
     r, w, start = at
     for field in range(len(DETAIL)):
         if field != absent[0] and field != absent[1]:
-            detail[field, r, w, start : start + width] = b.figures[field, :width]
+            for j in range(width):
+                detail[field, r, w, start + j] = b.figures[field, j]
 
 
 @glue
@@ -268,4 +269,5 @@ def evaluate(table: Any, designs: Designs, policy: Policy, span: Span, totals: A
             b.sums[:, :width] = 0.0
             _run_rows(b, table, policy, detail, (w, start), width)
             for k in range(len(TOTALS)):
-                totals[k, w, start : start + width] = b.sums[k, :width]
+                for j in range(width):
+                    totals[k, w, start + j] = b.sums[k, j]
