@@ -32,8 +32,8 @@ def filled(wire: Array, machine: Machine) -> Array:
     return wire + 2.0 * np.sqrt(machine.ramp * machine.hop * wire)
 
 
-def fastest_inside(message: float, ranks: Array, machine: Machine) -> tuple[Array, Array, Array]:
-    """Start, hop and wire time [s] of the fastest all-reduce of ``message`` bytes inside a node."""
+def fastest_inside(message: float, ranks: Array, machine: Machine, matmul: Array = 0.0) -> tuple[Array, Array, Array]:
+    """Start, hop and wire time [s] of the fastest all-reduce inside a node, fused with a matmul of that time [s]."""
     one, shared = np.ones_like(ranks), 2.0 * (ranks - 1.0) / ranks
     around = 2.0 * (ranks - 1.0)
     hops = np.stack([around, 2.0 * rounds(ranks), one, one + machine.barrier, around]) * machine.hop
@@ -52,7 +52,8 @@ def fastest_inside(message: float, ranks: Array, machine: Machine) -> tuple[Arra
         machine.ring > 0.5, machine.tree > 0.5, (machine.one_shot > 0.5) & small, (machine.two_shot > 0.5) & small,
         machine.in_switch > 0.0,
     ])  # fmt: skip
-    best = ((starts + hops + times) * np.where(offered, 1.0, NOT_OFFERED)).argmin(axis=0)[None]
+    penalty = (starts + hops + times) * np.where(offered, 0.0, NOT_OFFERED)
+    best = (penalty + fused_with(matmul, starts, hops, times)).argmin(axis=0)[None]
     start, hop, time = (np.take_along_axis(each, best, 0)[0] for each in (starts, hops, times))
     return start, hop, time
 
@@ -63,28 +64,30 @@ def gather_inside(message: Array, ranks: Array, machine: Machine) -> tuple[Array
     return hops, filled((ranks - 1.0 + machine.own_copy) / ranks * message / group_rate(ranks, machine), machine)
 
 
-def all_reduce(message: float, inside: Array, nodes: Array, machine: Machine) -> tuple[Array, Array, Array]:
-    """Start, hop and wire time [s] of an all-reduce, hierarchical over several nodes."""
-    start, hops, wire = fastest_inside(message, inside, machine)
+def all_reduce(
+    message: float, inside: Array, nodes: Array, machine: Machine, matmul: Array = 0.0
+) -> tuple[Array, Array, Array]:
+    """Start, hop and wire time [s] of an all-reduce, hierarchical over several nodes, fused with a matmul."""
+    start, hops, wire = fastest_inside(message, inside, machine, matmul)
     gather_hops, gather_wire = gather_inside(message, inside, machine)
     share = message / inside / machine.out_rate
     between = np.stack([2.0 * (nodes - 1.0), 2.0 * rounds(nodes)]) * machine.out_hop
     across = np.stack([2.0 * (nodes - 1.0) / nodes, 2.0 * np.ones_like(nodes)]) * share
-    best = (between + across).argmin(axis=0)[None]
+    best = fused_with(matmul, 0.0, 2.0 * gather_hops + between, 2.0 * gather_wire + across).argmin(axis=0)[None]
     wide_hops = 2.0 * gather_hops + np.take_along_axis(between, best, 0)[0]
     wide_wire = 2.0 * gather_wire + np.take_along_axis(across, best, 0)[0]
     near = nodes <= 1.0
     return np.where(near, start, machine.start_up), np.where(near, hops, wide_hops), np.where(near, wire, wide_wire)
 
 
-def exchange(op: Operator, machine: Machine) -> tuple[Array, Array, Array]:
-    """Start, hop and wire time [s] of any collective."""
+def exchange(op: Operator, machine: Machine, matmul: Array = 0.0) -> tuple[Array, Array, Array]:
+    """Start, hop and wire time [s] of any collective; an all-reduce may be fused with a matmul of that time [s]."""
     nodes = np.ceil(op.ranks / machine.node)
     inside = op.ranks / nodes
     near = nodes <= 1.0
     message = op.message_bytes
     if op.kind == ALL_REDUCE:
-        return all_reduce(message, inside, nodes, machine)
+        return all_reduce(message, inside, nodes, machine, matmul)
     if op.kind in (ALL_GATHER, REDUCE_SCATTER):
         hops, wire = gather_inside(message, inside, machine)
         between = (nodes - 1.0) / nodes * message / (inside * machine.out_rate)

@@ -263,7 +263,9 @@ def fusion_gain(operators: list[Operator], times: dict[int, Array], machine: Mac
         into = int(op.feeds)
         if into < 0 or op.count <= 0.0 or operators[into].ranks <= 1.0:
             continue
-        start, hops, wire = (operators[into].stretch * part for part in exchange(operators[into], machine))
+        reducer = operators[into]
+        found = exchange(reducer, machine, times[row] / reducer.stretch)
+        start, hops, wire = (reducer.stretch * part for part in found)
         together = fused_with(times[row], start, hops, wire)
         gain += op.count * (times[row] + times.get(into, 0.0) - together)
     return gain

@@ -210,9 +210,29 @@ LAW double group_rate(double ranks, machine_t m)
 
 LAW double filled(double wire, machine_t m) { return wire + 2.0 * sqrt(m.ramp * m.hop * wire); }
 
-LAW exchange_t faster(exchange_t best, double *time, int offered, double start, double hops, double wire)
+LAW double cut(double matmul_time, exchange_t sent, double pieces)
 {
-    double mine = (start + hops + wire) * (offered ? 1.0 : NOT_OFFERED);
+    double work = matmul_time / pieces, send = sent.hops + sent.wire / pieces;
+    return work + (pieces - 1.0) * most(work, send) + send;
+}
+
+LAW double fused_with(double matmul_time, exchange_t sent)
+{
+    double few = least(matmul_time + sent.hops + sent.wire, cut(matmul_time, sent, 2.0));
+    return sent.start + least(few, least(cut(matmul_time, sent, 4.0), cut(matmul_time, sent, 8.0)));
+}
+
+/* Time of a collective, or of a matmul fused with it: what its algorithms are chosen by. */
+LAW double weighed(double matmul_time, double start, double hops, double wire)
+{
+    exchange_t sent = {start, hops, wire};
+    return matmul_time > 0.0 ? fused_with(matmul_time, sent) : start + hops + wire;
+}
+
+LAW exchange_t faster(exchange_t best, double *time, int offered, double start, double hops, double wire,
+                      double matmul_time)
+{
+    double mine = weighed(matmul_time, start, hops, wire) + (offered ? 0.0 : (start + hops + wire) * NOT_OFFERED);
     int better = mine < *time;
     exchange_t now = {better ? start : best.start, better ? hops : best.hops, better ? wire : best.wire};
     *time = better ? mine : *time;
@@ -226,36 +246,42 @@ LAW exchange_t gather_inside(double message, double ranks, machine_t m)
     return found;
 }
 
-LAW exchange_t all_reduce(double message, double inside, double nodes, machine_t m)
+LAW exchange_t all_reduce(double message, double inside, double nodes, machine_t m, double matmul_time)
 {
     double wire = message / group_rate(inside, m), shared = 2.0 * (inside - 1.0) / inside;
     double around = 2.0 * (inside - 1.0) * m.hop, gain = m.in_switch > 0.0 ? m.in_switch : 1.0;
     int small = message <= m.direct_limit;
     exchange_t best = {m.start_up, around, filled((shared + m.own_copy / inside) * wire, m)};
-    double time = (best.start + best.hops + best.wire) * (m.ring > 0.5 ? 1.0 : NOT_OFFERED);
-    best = faster(best, &time, m.tree > 0.5, m.start_up, 2.0 * rounds(inside) * m.hop, filled(2.0 * wire, m));
+    double alone = best.start + best.hops + best.wire;
+    double time = weighed(matmul_time, best.start, best.hops, best.wire) + (m.ring > 0.5 ? 0.0 : alone * NOT_OFFERED);
+    best = faster(best, &time, m.tree > 0.5, m.start_up, 2.0 * rounds(inside) * m.hop, filled(2.0 * wire, m),
+                  matmul_time);
     best = faster(best, &time, (m.one_shot > 0.5) & small, m.direct_start_up, m.hop,
-                  (inside - 1.0) * wire / m.direct_share);
+                  (inside - 1.0) * wire / m.direct_share, matmul_time);
     best = faster(best, &time, (m.two_shot > 0.5) & small, m.direct_start_up, (1.0 + m.barrier) * m.hop,
-                  shared * wire / m.direct_share);
-    best = faster(best, &time, m.in_switch > 0.0, m.start_up, around, filled((1.0 + 1.0 / inside) * wire / gain, m));
+                  shared * wire / m.direct_share, matmul_time);
+    best = faster(best, &time, m.in_switch > 0.0, m.start_up, around, filled((1.0 + 1.0 / inside) * wire / gain, m),
+                  matmul_time);
     exchange_t gather = gather_inside(message, inside, m);
     double share = message / inside / m.out_rate;
     exchange_t ring = {0.0, 2.0 * (nodes - 1.0) * m.out_hop, 2.0 * (nodes - 1.0) / nodes * share};
     exchange_t tree = {0.0, 2.0 * rounds(nodes) * m.out_hop, 2.0 * share};
-    int by_ring = ring.hops + ring.wire <= tree.hops + tree.wire, single = nodes <= 1.0;
+    double twice = 2.0 * gather.hops, sending = 2.0 * gather.wire;
+    int by_ring = weighed(matmul_time, 0.0, twice + ring.hops, sending + ring.wire) <=
+                  weighed(matmul_time, 0.0, twice + tree.hops, sending + tree.wire);
+    int single = nodes <= 1.0;
     best.start = single ? best.start : m.start_up;
     best.hops = single ? best.hops : 2.0 * gather.hops + (by_ring ? ring.hops : tree.hops);
     best.wire = single ? best.wire : 2.0 * gather.wire + (by_ring ? ring.wire : tree.wire);
     return best;
 }
 
-LAW exchange_t exchange(int kind, double message, double ranks, machine_t m)
+LAW exchange_t exchange(int kind, double message, double ranks, machine_t m, double matmul_time)
 {
     double nodes = ceil(ranks / m.node), inside = ranks / nodes;
     exchange_t found = {m.start_up, 0.0, 0.0};
     if (kind == KIND_ALL_REDUCE)
-        return all_reduce(message, inside, nodes, m);
+        return all_reduce(message, inside, nodes, m, matmul_time);
     if (kind == KIND_ALL_GATHER || kind == KIND_REDUCE_SCATTER) {
         found = gather_inside(message, inside, m);
         found.hops += (nodes - 1.0) * m.out_hop;
@@ -270,18 +296,6 @@ LAW exchange_t exchange(int kind, double message, double ranks, machine_t m)
         found.wire = message / (nodes <= 1.0 ? group_rate(2.0, m) : m.out_rate);
     }
     return found;
-}
-
-LAW double cut(double matmul_time, exchange_t sent, double pieces)
-{
-    double work = matmul_time / pieces, send = sent.hops + sent.wire / pieces;
-    return work + (pieces - 1.0) * most(work, send) + send;
-}
-
-LAW double fused_with(double matmul_time, exchange_t sent)
-{
-    double few = least(matmul_time + sent.hops + sent.wire, cut(matmul_time, sent, 2.0));
-    return sent.start + least(few, least(cut(matmul_time, sent, 4.0), cut(matmul_time, sent, 8.0)));
 }
 
 static int is_collective(const operator_t *op) { return op->kind >= KIND_COLLECTIVE && op->ranks > 1.0; }
@@ -338,7 +352,7 @@ LAW void run_collective(const operator_t op, int kind, const double *restrict ma
     SIDE_BY_SIDE
     for (long j = 0; j < width; j++) {
         machine_t m = machine_at(machines, designs, j);
-        exchange_t sent = exchange(kind, op.message_bytes, op.ranks, m);
+        exchange_t sent = exchange(kind, op.message_bytes, op.ranks, m, 0.0);
         double time = op.stretch * (sent.start + sent.hops + sent.wire), own = buffers * (1.0 - resident(buffers, m));
         double backlog = least(lane->admitted[j], WAITING_SHARE * m.l2_bytes);
         double fetched = least(backlog, most(time * m.hbm_rate - own, 0.0));
@@ -499,7 +513,7 @@ LAW void overlap(const operator_t *ops, long row, int kind, const double *restri
     SIDE_BY_SIDE
     for (long j = 0; j < width; j++) {
         machine_t m = machine_at(machines, designs, j);
-        exchange_t sent = exchange(kind, into.message_bytes, into.ranks, m);
+        exchange_t sent = exchange(kind, into.message_bytes, into.ranks, m, matmul_time[j] / into.stretch);
         sent.start *= into.stretch, sent.hops *= into.stretch, sent.wire *= into.stretch;
         double together = fused_with(matmul_time[j], sent);
         totals[j] -= count * (matmul_time[j] + reduction[j] - together);

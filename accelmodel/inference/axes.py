@@ -11,11 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from accelmodel.errors import SpecError
+from accelmodel.inference.machine import machine, varied, with_numbers
 from accelmodel.inference.operators import OperatorTable
 from accelmodel.inference.run import Machines
-from accelmodel.laws.numeric import Array, Number, has_axes
+from accelmodel.laws.numeric import Array, Floats, Number, has_axes
 from accelmodel.laws.types import GIVEN, Operator
 from accelmodel.specs.base import field_units, value_of
+from accelmodel.specs.hardware import Cluster
 from accelmodel.units import NOMENCLATURE, label
 
 if TYPE_CHECKING:
@@ -95,14 +97,22 @@ def with_coordinates(result: xr.Dataset, more: xr.Coordinates | None) -> xr.Data
     return label(result)
 
 
+def _same(labels: Any, others: Any) -> bool:
+    """Whether labels are the same; places that nobody labelled are compared without writing them out."""
+    if hasattr(labels, "equals") and hasattr(others, "equals"):
+        return bool(labels.equals(others))
+    return bool(np.array_equal(labels, others))
+
+
 def axes_of(values: list[Number], known: Labels) -> Labels:
     """Collect labelled axes in order of appearance; the same name with other labels is an error."""
     found: Labels = {}
     for value in filter(has_axes, values):
         for dim in cast("tuple[str, ...]", value.dims):
-            labels = value[dim].values if dim in value.coords else np.arange(value.sizes[dim])
+            # places that nobody labelled take no memory
+            labels = value[dim].values if dim in value.coords else value.get_index(dim)
             before = found.get(dim, known.get(dim))
-            if before is not None and not np.array_equal(before, labels):
+            if before is not None and not _same(before, labels):
                 raise SpecError(f"axis {dim!r} is given twice with different labels; use one set of labels")
             if dim not in known:
                 found.setdefault(dim, labels)
@@ -128,10 +138,29 @@ def table_array(table: OperatorTable, axes: Labels) -> Array:
     return out.reshape(*out.shape[:2], math.prod(shape))
 
 
-def machines_over(chip: dict[str, Number], axes: Axes) -> Machines:
-    """Return machines over the axes, each field of length 1 along those that it does not vary over."""
+def axes_over(cluster: Cluster, known: Labels, *more: Number) -> Labels:
+    """Return the axes that the machines of a cluster, and then some other values, add to those known.
+
+    Machines are made of the first label of each axis: only which axes they have is asked.
+    """
+    leaves = varied(cluster)
+    labels = axes_of(list(leaves.values()), known)
+    first = {name: value.isel(dict.fromkeys(value.dims, slice(0, 1))) for name, value in leaves.items()}
+    chip = machine(with_numbers(cluster, first))
+    names = [dim for value in (*chip.values(), *more) if has_axes(value) for dim in value.dims]
+    return {str(dim): labels[str(dim)] for dim in dict.fromkeys(names) if dim not in known}
+
+
+def machines_over(cluster: Cluster, axes: Axes) -> Machines:
+    """Return the machines of a cluster over the axes: what varies in it, and what makes machines of a part of that."""
     everything = {**axes.workload, **axes.machine}
-    fields = tuple(spread(chip[name], everything) for name in GIVEN)
+    leaves = {name: value for name, value in varied(cluster).items() if set(value.dims) <= set(everything)}
+
+    def made(values: tuple[Array, ...]) -> tuple[Floats, ...]:
+        chip = machine(with_numbers(cluster, dict(zip(leaves, values, strict=True))))
+        return tuple(cast(Floats, chip[name]) for name in GIVEN)
+
     lengths = axes.shape
     outer = len(axes.workload)
-    return Machines(fields, lengths[:outer], lengths[outer:])
+    sources = tuple(spread(value, everything) for value in leaves.values())
+    return Machines(sources, lengths[:outer], lengths[outer:], made)

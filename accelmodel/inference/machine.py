@@ -2,9 +2,39 @@
 
 from __future__ import annotations
 
-from accelmodel.laws.numeric import Number, most
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from accelmodel.laws.numeric import Number, has_axes, most
 from accelmodel.laws.types import ALGORITHMS
+from accelmodel.specs.base import field_units, value_of, with_values
 from accelmodel.specs.hardware import Cluster
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+_PARTS = ("device", "link", "scale_out")
+
+
+def varied(cluster: Cluster) -> dict[str, xr.DataArray]:
+    """Return the fields of a cluster's parts that lie along axes, by dotted name."""
+    found = {}
+    for part in _PARTS:
+        spec = getattr(cluster, part)
+        for name in field_units(type(spec)):
+            value = value_of(spec, name)
+            if has_axes(value):
+                found[f"{part}.{name}"] = value
+    return found
+
+
+def with_numbers(cluster: Cluster, values: Mapping[str, Any]) -> Cluster:
+    """Return the cluster with other numbers in its parts, by dotted name: numbers, DataArrays or plain arrays."""
+    found = {part: getattr(cluster, part) for part in _PARTS}
+    for name, value in values.items():
+        part, _, field = name.partition(".")
+        found[part] = with_values(found[part], {field: value})
+    return with_values(cluster, found)
 
 
 def machine(cluster: Cluster) -> dict[str, Number]:

@@ -13,9 +13,8 @@ from accelmodel.errors import SpecError
 from accelmodel.inference import attention as attentions
 from accelmodel.inference import columns as rows_of
 from accelmodel.inference.attention import Heads
-from accelmodel.inference.axes import Axes, axes_of, machines_over
+from accelmodel.inference.axes import Axes, axes_over, machines_over
 from accelmodel.inference.columns import Shard
-from accelmodel.inference.machine import machine
 from accelmodel.inference.run import run_kernel
 from accelmodel.inference.step import NONE
 from accelmodel.laws import collectives, types
@@ -143,9 +142,8 @@ def timed(columns: Columns, cluster: Cluster) -> Timed:
     table = np.zeros((len(Operator._fields), 1, rows))
     for name, value in values.items():
         table[Operator._fields.index(name), 0] = value
-    chip = machine(cluster)
-    axes = Axes({}, axes_of(list(chip.values()), {}))
-    _, detail = run_kernel(table, machines_over(chip, axes), NONE, detail=True)
+    axes = Axes({}, axes_over(cluster, {}))
+    _, detail = run_kernel(table, machines_over(cluster, axes), NONE, detail=True)
     times, bounds, algorithms = (
         detail[DETAIL.index(name), 0].reshape(rows, *axes.shape) for name in ("time", "bound", "algorithm")
     )

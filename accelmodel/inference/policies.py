@@ -97,7 +97,7 @@ def policy(name: str, **parameters: float | str) -> Technique:
     return Technique(name, parameters)
 
 
-def _checked(name: str, parameters: dict[str, Any]) -> dict[str, float | str]:
+def _checked(name: Any, parameters: dict[str, Any]) -> dict[str, float | str]:
     """Return all parameters of a technique, its defaults where left out; raise SpecError where one is not its own."""
     if not isinstance(name, str) or name not in TECHNIQUES:
         raise unknown("technique", name, TECHNIQUES)

@@ -1,7 +1,7 @@
 """Designs over labelled axes, and the step kernel over them on all cores in bounded memory.
 
-Only fields that vary are spread out, a part of the axes at a time: a part is whole inner axes, so that what varies over
-outer axes alone is a single number in it.
+Only fields that vary are made and spread out, a part of the axes at a time: a part is whole inner axes, so that what
+varies over outer axes alone is a single number in it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 from accelmodel.laws.kernels import step
 from accelmodel.laws.kernels.block import Designs, Span
-from accelmodel.laws.numeric import Array
+from accelmodel.laws.numeric import Array, Floats
 from accelmodel.laws.types import DETAIL, GIVEN, TOTALS, Policy
 
 #: designs of a part at most, and at least where there is work for several cores
@@ -33,20 +33,24 @@ class Machines:
 
     Attributes
     ----------
-    fields : tuple of ndarray
-        Of each given field of ``laws.types.Machine``, over all axes, of length 1 where it does not vary.
+    sources : tuple of ndarray
+        What machines are made of, over all axes, of length 1 along those that it does not vary over.
     workload, design : tuple of int
         Lengths of the axes of the workload and of those only the machine varies over.
+    made : callable
+        Of a part of the sources: each given field of ``laws.types.Machine``, a number or an array over the part.  As
+        a rule the sources are these fields.
     """
 
-    fields: tuple[Array, ...]
+    sources: tuple[Array, ...]
     workload: tuple[int, ...]
     design: tuple[int, ...]
+    made: Callable[[tuple[Array, ...]], tuple[Floats, ...]] = tuple
 
     @property
     def shared(self) -> bool:
         """Whether machines vary over axes of the workload."""
-        return any(math.prod(values.shape[: len(self.workload)]) > 1 for values in self.fields)
+        return any(math.prod(values.shape[: len(self.workload)]) > 1 for values in self.sources)
 
     @property
     def designs(self) -> int:
@@ -55,7 +59,8 @@ class Machines:
 
     def base(self) -> Array:
         """Return the first machine (field,)."""
-        return np.array([values.flat[0] for values in self.fields])
+        first = tuple(values[(slice(0, 1),) * values.ndim] for values in self.sources)
+        return np.array([np.asarray(value).flat[0] for value in self.made(first)], dtype=float)
 
 
 @dataclass(frozen=True)
@@ -105,16 +110,20 @@ def _flat(shape: tuple[int, ...], place: tuple[slice, ...]) -> tuple[int, int]:
 
 def part(machines: Machines, place: tuple[slice, ...], span: Span) -> Part:
     """Return the numbers of some slices of all axes, for a span of workloads and designs."""
-    base = machines.base()
     varying, columns = [], []
     size = (span.last - span.first if machines.shared else 1), span.end - span.begin
     wanted = tuple(each.stop - each.start for each in place)
-    for field, values in enumerate(machines.fields):
-        here = values[tuple(each if n > 1 else slice(0, 1) for each, n in zip(place, values.shape, strict=True))]
-        base[field] = here.flat[0]
-        if here.size > 1:
+    here = tuple(
+        values[tuple(each if n > 1 else slice(0, 1) for each, n in zip(place, values.shape, strict=True))]
+        for values in machines.sources
+    )
+    base = np.empty(len(GIVEN))
+    for field, value in enumerate(machines.made(here)):
+        values = np.asarray(value)
+        base[field] = values.flat[0]
+        if values.size > 1:
             varying.append(field)
-            columns.append(np.broadcast_to(here, wanted).reshape(size))
+            columns.append(np.broadcast_to(values, wanted).reshape(size))
     numbers = np.array(columns) if columns else np.empty((0, *size))
     designs = Designs(base, np.array(varying, dtype=np.int64), numbers, span.first, span.begin)
     return Part(designs, span)

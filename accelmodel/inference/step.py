@@ -13,6 +13,7 @@ from accelmodel.inference.attributes import asked, behind, noted, of_technique, 
 from accelmodel.inference.axes import (
     Axes,
     axes_of,
+    axes_over,
     carried,
     machines_over,
     spread,
@@ -21,7 +22,6 @@ from accelmodel.inference.axes import (
 )
 from accelmodel.inference.figures import Figures, Variable
 from accelmodel.inference.intervals import factors, interval, kind_of
-from accelmodel.inference.machine import machine
 from accelmodel.inference.memory import memory_per_device
 from accelmodel.inference.named import ClusterLike, ModelLike, WorkLike, as_cluster, as_model, as_workload
 from accelmodel.inference.operators import OperatorTable, operator_table
@@ -129,16 +129,15 @@ def prepare(model: LanguageModel, cluster: Cluster, work: Workload) -> Inputs:
     """
     table = operator_table(model, work)
     needed, fits = _check_fit(model, cluster, work)
-    chip = machine(cluster)
     varying = [value for column in table.columns.values() for value in column] + [
         getattr(work, n) for n in _WORK_NUMBERS
     ]
     over_work = axes_of(varying, {})
-    axes = Axes(over_work, axes_of([*chip.values(), cluster.device.hbm.capacity], over_work))
+    axes = Axes(over_work, axes_over(cluster, over_work, cluster.device.hbm.capacity))
     sizes = {name: len(labels) for name, labels in (*axes.workload.items(), *axes.machine.items())}
     need_affordable("step", sizes, seconds=len(table.names) * _SECONDS, room=len(table.names) * _ROOM)
     operators = table_array(table, axes.workload)
-    designs = machines_over(chip, axes)
+    designs = machines_over(cluster, axes)
     return Inputs(model, cluster, settled(model, work), table, axes, operators, designs, needed, fits)
 
 

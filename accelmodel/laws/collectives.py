@@ -87,6 +87,31 @@ def small(message: float, machine: Machine) -> float:
     return 1.0 if message <= machine.direct_limit else 0.0
 
 
+@law
+def fused_time(matmul: float, start_up: float, hops: float, wire: float) -> float:
+    """Time of a matmul fused with the collective that reduces it, from the start of the matmul [s].
+
+    The matmul is cut into 1, 2, 4 or 8 pieces; a piece is sent while the next is computed (as in
+    Flux, arXiv 2406.06858).  Synchronisation is paid once, each piece pays its hops.  Optimistic: the
+    pieces of the matmul are taken to be as efficient as the whole.
+    """
+    best = matmul + hops + wire
+    pieces, piece = 2.0, 0.5
+    for _ in range(3):
+        work, send = matmul * piece, hops + wire * piece
+        best = min(best, work + (pieces - 1.0) * max(work, send) + send)
+        pieces *= 2.0
+        piece *= 0.5
+    return start_up + best
+
+
+@law
+def fused_order(cost: AlgorithmCost, matmul: float, hops: float, wire: float) -> float:
+    """What algorithms are chosen by where a matmul is fused with them: the time of both, hops and wire added [s]."""
+    alone = cost.start + cost.hops + cost.wire
+    return cost.order - alone + fused_time(matmul, cost.start, cost.hops + hops, cost.wire + wire)
+
+
 # ---- all-reduce inside a node --------------------------------------------------------------------------------
 
 
@@ -200,29 +225,52 @@ GATHERS = {"direct": direct_gather, "ring": ring_gather}
 all_reduce_inside = least("all_reduce_inside", ALL_REDUCES)
 all_reduce_between = least("all_reduce_between", ALL_REDUCES_BETWEEN)
 gather_inside = least("gather_inside", GATHERS)
+fused_inside = least("fused_inside", ALL_REDUCES, fused_order, "matmul", "hops", "wire")
+fused_between = least("fused_between", ALL_REDUCES_BETWEEN, fused_order, "matmul", "hops", "wire")
 
 
 # ---- whole collectives: start-up, hop and wire time [s], code of the algorithm, bytes sent by one device [B] --
 
 
 @law
-def all_reduce(message: float, ranks: float, machine: Machine) -> Exchange:
-    """Sum of a message that each device holds, on all of them.
+def hierarchical(
+    message: float, inside: float, gather: AlgorithmCost, out: AlgorithmCost, machine: Machine
+) -> tuple[float, float, float, float]:
+    """Start-up, hops, wire and bytes sent over several nodes.
 
-    Over several nodes: reduce-scatter in the node, all-reduce of the shares between nodes, all-gather in the node.
+    A reduce-scatter in the node, an all-reduce of the shares between nodes, an all-gather in the node.
     """
+    sent = (2.0 - 2.0 / inside) * message + out.wire * machine.out_rate
+    return machine.start_up, 2.0 * gather.hops + out.hops, 2.0 * gather.wire + out.wire, sent
+
+
+@law
+def all_reduce(message: float, ranks: float, machine: Machine) -> Exchange:
+    """Sum of a message that each device holds, on all of them."""
     nodes = whole(ranks * machine.node_share)
     inside = ranks / nodes
-    single = nodes <= 1.0
     near, near_name = all_reduce_inside(message, inside, machine)
     gather, _ = gather_inside(message, inside, machine)
     out, out_name = all_reduce_between(message * (1.0 / inside), nodes, machine)
-    start = near.start if single else machine.start_up
-    hops = near.hops if single else 2.0 * gather.hops + out.hops
-    wire = near.wire if single else 2.0 * gather.wire + out.wire
-    wide = (2.0 - 2.0 / inside) * message + out.wire * machine.out_rate
-    sent = near.shares * message if single else wide
-    return start, hops, wire, near_name if single else out_name, sent
+    start, hops, wire, sent = hierarchical(message, inside, gather, out, machine)
+    if nodes <= 1.0:
+        return near.start, near.hops, near.wire, near_name, near.shares * message
+    return start, hops, wire, out_name, sent
+
+
+@law
+def fused_all_reduce(message: float, ranks: float, machine: Machine, matmul: float) -> Exchange:
+    """The same by the algorithms that are fastest with a matmul of that time [s] fused with it (``fused_time``)."""
+    nodes = whole(ranks * machine.node_share)
+    inside = ranks / nodes
+    near, near_name = fused_inside(message, inside, machine, matmul, 0.0, 0.0)
+    gather, _ = gather_inside(message, inside, machine)
+    around, sending = 2.0 * gather.hops, 2.0 * gather.wire
+    out, out_name = fused_between(message * (1.0 / inside), nodes, machine, matmul, around, sending)
+    start, hops, wire, sent = hierarchical(message, inside, gather, out, machine)
+    if nodes <= 1.0:
+        return near.start, near.hops, near.wire, near_name, near.shares * message
+    return start, hops, wire, out_name, sent
 
 
 @law
@@ -302,21 +350,3 @@ Notes
 Optimistic under congestion between jobs and between nodes, where no chunks are counted.  Smooth where
 libraries switch protocol (LL, LL128, Simple): up to 45 % off within a factor of two of the switch, 1 to 8 MiB.
 """
-
-
-@law
-def fused_time(matmul: float, start_up: float, hops: float, wire: float) -> float:
-    """Time of a matmul fused with the collective that reduces it, from the start of the matmul [s].
-
-    The matmul is cut into 1, 2, 4 or 8 pieces; a piece is sent while the next is computed (as in
-    Flux, arXiv 2406.06858).  Synchronisation is paid once, each piece pays its hops.  Optimistic: the
-    pieces of the matmul are taken to be as efficient as the whole.
-    """
-    best = matmul + hops + wire
-    pieces, piece = 2.0, 0.5
-    for _ in range(3):
-        work, send = matmul * piece, hops + wire * piece
-        best = min(best, work + (pieces - 1.0) * max(work, send) + send)
-        pieces *= 2.0
-        piece *= 0.5
-    return start_up + best

@@ -89,7 +89,7 @@ class AlgorithmCost(NamedTuple):
     shares: float  #: what a device sends, relative to the message [1]
 
 
-def least(name: str, laws: Mapping[str, Law]) -> Law:
+def least(name: str, laws: Mapping[str, Law], weigh: Law | None = None, *beside: str) -> Law:
     """Return the law that takes the cost of least order, the first of those alike, and the code of its algorithm.
 
     Parameters
@@ -98,11 +98,15 @@ def least(name: str, laws: Mapping[str, Law]) -> Law:
         Name of the law that is made.
     laws : mapping of str to law
         Algorithm → ``law(message, ranks, machine) -> AlgorithmCost``.
+    weigh : law, optional
+        ``(AlgorithmCost, *beside) -> order``, where it is another than theirs.
+    *beside : str
+        What it depends on.
 
     Returns
     -------
     law
-        ``(message, ranks, machine) -> (AlgorithmCost, index into ALGORITHMS)``.
+        ``(message, ranks, machine, *beside) -> (AlgorithmCost, index into ALGORITHMS)``.
 
     Raises
     ------
@@ -113,17 +117,25 @@ def least(name: str, laws: Mapping[str, Law]) -> Law:
         if algorithm not in ALGORITHMS:
             raise ValueError(f"algorithm {algorithm!r} of {name} is not offered by any machine: give Machine its field")
     scope = {"AlgorithmCost": AlgorithmCost, **by_name(laws)}
+    if weigh is not None:
+        scope["weigh"] = weigh
+
+    def order(cost: str) -> str:
+        return f"{cost}.order" if weigh is None else f"weigh({', '.join((cost, *beside))})"
+
     first, *others = laws
     lines = [
-        f"def {name}(message, ranks, machine):",
+        f"def {name}({', '.join(('message', 'ranks', 'machine', *beside))}):",
         f"    best = {laws[first].__name__}(message, ranks, machine)",
-        f"    code = {float(ALGORITHMS.index(first))}",
+        f"    code, least = {float(ALGORITHMS.index(first))}, {order('best')}",
     ]
     chosen = ", ".join(f"other.{field} if better else best.{field}" for field in AlgorithmCost._fields)
     for algorithm in others:
         lines += [
             f"    other = {laws[algorithm].__name__}(message, ranks, machine)",
-            "    better = other.order < best.order",
+            f"    mine = {order('other')}",
+            "    better = mine < least",
+            "    least = mine if better else least",
             f"    best = AlgorithmCost({chosen})",
             f"    code = {float(ALGORITHMS.index(algorithm))} if better else code",
         ]

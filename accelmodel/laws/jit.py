@@ -61,7 +61,7 @@ def law(function: F) -> F:
 
 def inner_kernel(function: F) -> F:
     """Note a loop that kernels alone call: it has no way in from Python, and is cached as part of its callers."""
-    return _noted(function, no_cpython_wrapper=True)
+    return _noted(function)
 
 
 def glue(function: F) -> F:
@@ -194,16 +194,17 @@ def _arrays(arguments: tuple[Any, ...]) -> Iterator[Any]:
 def compiled(function: Callable[..., Any]) -> Any:
     """Return the compiled form of a law or kernel, of which there is one."""
     with _lock:
-        return _compiled(getattr(function, "plain", function))
+        return _compiled(getattr(function, "plain", function), called=True)
 
 
 @functools.cache
-def _compiled(function: Callable[..., Any]) -> Any:
+def _compiled(function: Callable[..., Any], *, called: bool) -> Any:
+    """Return the compiled form of a plain function, with a way in from Python only if it is called from there."""
     import numba
 
-    from accelmodel.laws.kept import tolerant
+    from accelmodel.laws.kept import tolerant, uncollected
 
-    options = _ALL | _OPTIONS[function]
+    options = _ALL | _OPTIONS[function] | {"no_cpython_wrapper": not called}
     kept = compile_cache.folder()
     if "nogil" in options and kept is not None:
         options["cache"] = True
@@ -212,7 +213,10 @@ def _compiled(function: Callable[..., Any]) -> Any:
     try:
         found = numba.njit(**options)(_linked(function, numba.prange))
         # NUMBA_DISABLE_JIT leaves a plain function
-        return tolerant(found) if "cache" in options and hasattr(found, "py_func") else found
+        if "nogil" in options and hasattr(found, "py_func"):
+            uncollected(found)
+            return tolerant(found) if "cache" in options else found
+        return found
     finally:
         numba.config.CACHE_DIR = before  # type: ignore[attr-defined]
 
@@ -224,8 +228,10 @@ def _linked(function: Any, shared_range: Any) -> FunctionType:
         value = scope[name]
         if value is prange:
             scope[name] = shared_range
-        elif isinstance(value, Kernel) or (isinstance(value, FunctionType) and value in _OPTIONS):
+        elif isinstance(value, Kernel):
             scope[name] = compiled(value)
+        elif isinstance(value, FunctionType) and value in _OPTIONS:
+            scope[name] = _compiled(value, called=False)
     copy = FunctionType(function.__code__, scope, function.__name__, function.__defaults__, function.__closure__)
     functools.update_wrapper(copy, function)
     return copy

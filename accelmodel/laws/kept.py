@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 from typing import Any
 
 from numba.core.caching import FunctionCache
@@ -30,3 +31,20 @@ def tolerant(dispatcher: Any) -> Any:
     """Return a compiled function whose cache is tolerant; Numba has no public way to say so."""
     dispatcher._cache = _Tolerant(dispatcher.py_func)  # type: ignore[no-untyped-call]
     return dispatcher
+
+
+def uncollected(dispatcher: Any) -> None:
+    """Let a function be compiled without the collector of cycles, which takes a fifth of the time and finds little."""
+    compiler = dispatcher._compiler
+    compile_it = compiler.compile
+
+    def compiled(arguments: Any, returned: Any) -> Any:
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            return compile_it(arguments, returned)
+        finally:
+            if collecting:
+                gc.enable()
+
+    compiler.compile = compiled

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import typing
 from collections.abc import Mapping
 from dataclasses import field
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import pydantic
 from pydantic.dataclasses import dataclass
@@ -18,6 +19,8 @@ from accelmodel.specs.facts import Fact
 from accelmodel.specs.quantities import (
     Quantity,
 )
+
+T = TypeVar("T")
 
 CONFIG = pydantic.ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
 
@@ -148,6 +151,16 @@ def value_of(spec: Any, name: str) -> Any:
     for step in name.split("."):
         spec = getattr(spec, step)
     return spec
+
+
+def with_values(spec: T, values: Mapping[str, Any]) -> T:
+    """Return a copy of a specification with other values by dotted name, as they are: for arithmetic, not for users."""
+    changed = copy.copy(spec)
+    for name, value in values.items():
+        section, _, inner = name.partition(".")
+        held = with_values(getattr(changed, section), {inner: value}) if inner else value
+        object.__setattr__(changed, section, held)
+    return changed
 
 
 def need_spec(value: Any) -> None:

@@ -120,8 +120,8 @@ def architecture_of(word: str) -> tuple[str, bool]:
     --------
     >>> architecture_of("NVIDIA Hopper"), architecture_of("sm_90"), architecture_of("H100")
     (('hopper', True), ('hopper', True), ('hopper', True))
-    >>> architecture_of("Blackwell RTX"), architecture_of("CDNA 4"), architecture_of("my own")
-    (('blackwell-rtx', True), ('cdna3', False), ('generic', False))
+    >>> architecture_of("Blackwell RTX"), architecture_of("CDNA 7"), architecture_of("my own")
+    (('blackwell-rtx', True), ('cdna4', False), ('generic', False))
     """
     words, key = _words(), _plain(word)
     if key in words:

@@ -175,7 +175,7 @@ def test_a_part_of_the_space_is_its_designs():
     each = part(machines, place, Span(0, 1, 100, 300)).designs
     assert each.fields.tolist() == [GIVEN.index("link_rate"), cores][:: 1 if cores > GIVEN.index("link_rate") else -1]
     assert each.columns[each.fields.tolist().index(cores), 0, :3].tolist() == [8.0, 9.0, 10.0]
-    last = speed.space(base).fields[GIVEN.index("l2_bytes")]
+    last = speed.space(base).sources[GIVEN.index("l2_bytes")]
     assert last.flat[-1] == pytest.approx(4.0 * base[GIVEN.index("l2_bytes")])
 
 

@@ -104,7 +104,6 @@ def test_preserve_for_people(run):
         ("--l2-bandwidth 5TB/s", "--set device.l2_bandwidth=5TB/s"),
         ("--link-bandwidth 50GB/s", "--set link.bandwidth=400Gbps"),
         ("--cores 24", ""),
-        ("--devices 8", ""),
         ("--link hccs-mesh-8", ""),
         ("--threshold 1.0 --rule paper", ""),
         ("--set scale_out.bandwidth=1GB/s", ""),

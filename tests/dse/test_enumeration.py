@@ -97,7 +97,7 @@ def test_the_shipped_study():
         ('values = ["8MB", "104MB", "192MB"]', 'from = "8MB", to = "64MB"', "from, to and step"),
         ('values = ["8MB", "104MB", "192MB"]', 'values = ["8MB"], step = "1MB"', "either values"),
         ('values = ["16", "24"]', 'values = ["16.5"]', "space.cores: counts things"),
-        ('device = "ascend-910b2"', 'device = "ascend-910c"', "study.device: unknown device"),
+        ('device = "ascend-910b2"', 'device = "ascend-910z"', "study.device: unknown device"),
         ('bill = "ascend-910b"', 'bill = "ascend-910"', "did you mean 'ascend-910b'"),
         ('models = ["llama-3-8b"]', 'models = ["llama-3-9b"]', "workload.models: unknown model 'llama-3-9b'"),
         ('models = ["llama-3-8b"]', "models = []", "workload.models"),

@@ -83,7 +83,7 @@ def test_either_form_reaches_what_it_calls(form, loop):
 def test_a_shared_loop_is_one(warm, monkeypatch):
     # what is read back from the cache tells nothing of its loops
     monkeypatch.setattr(compile_cache, "folder", lambda: None)
-    loop = jit._compiled.__wrapped__(share.plain)
+    loop = jit._compiled.__wrapped__(share.plain, called=True)
     loop(np.arange(4.0), np.zeros(3))
     assert next(iter(loop.overloads.values())).metadata["parfor_diagnostics"].count_parfors() == 1
 

@@ -16,7 +16,7 @@ from accelmodel.inference.step import NONE
 from accelmodel.laws.jit import compiled
 from accelmodel.laws.prefetch import RULES, admit, lane_backlog, lane_progress
 from accelmodel.laws.roofline import stream_time
-from accelmodel.laws.types import ALL_REDUCE, ATTENTION, DETAIL, Operator
+from accelmodel.laws.types import ALGORITHMS, ALL_REDUCE, ATTENTION, DETAIL, Operator
 
 MB = 1e6
 SIZES = st.floats(0.0, 200.0).map(lambda x: x * MB)
@@ -182,9 +182,10 @@ POLICIES = st.builds(technique.preserve, st.floats(0.0, 2.0), st.sampled_from(so
 def test_more_of_anything_is_never_slower(warm, rows, machine, factor):
     machine = changed(machine, in_switch=0.5, ramp=1.0, own_copy=0.4, slice_time=1e-7)
     resources = [*BETTER, "clock"]
-    times = step_times(rows, [machine, *(better(machine, name, factor) for name in resources)], NONE)
-    slower = {name: time for name, time in zip(resources, times[1:], strict=True) if time > times[0] * (1.0 + 1e-9)}
-    assert not slower  # 1e-9: rounding only
+    for what in (NONE, policy("fused").numbers):
+        times = step_times(rows, [machine, *(better(machine, name, factor) for name in resources)], what)
+        slower = {name: time for name, time in zip(resources, times[1:], strict=True) if time > times[0] * (1.0 + 1e-9)}
+        assert not slower  # 1e-9: rounding only
 
 
 @given(steps(), MACHINES, st.sampled_from([2, 3, 4]))
@@ -222,6 +223,22 @@ def test_fused_is_never_slower(warm, rows, machine):
     fused, baseline = step_totals(rows, machine, policy("fused").numbers), step_totals(rows, machine, NONE)
     assert fused[0] <= baseline[0] * (1.0 + 1e-9)  # rounding only
     assert list(fused[1:]) == list(baseline[1:])
+
+
+@given(MACHINES, st.floats(1e3, 1e8), st.sampled_from([2.0, 8.0, 32.0]), st.floats(64.0, 16384.0))
+def test_fused_takes_the_algorithm_that_is_fastest_so(warm, machine, message, ranks, n):
+    names = ("ring", "tree", "one_shot", "two_shot", "in_switch")
+    rows = [
+        make_operator(m=64.0, n=n, feeds=1.0),
+        make_operator(kind=ALL_REDUCE, message_bytes=message, ranks=ranks),
+    ]
+    machine = changed(machine, ramp=1.0, own_copy=0.4, direct_limit=1e9, node=64.0)
+    alone = [changed(machine, **{name: float(name == each) for name in names}) for each in names]
+    times = step_times(rows, alone, policy("fused").numbers)
+    free = changed(machine, **dict.fromkeys(names, 1.0))
+    assert step_times(rows, [free], policy("fused").numbers)[0] == pytest.approx(min(times), rel=1e-12)  # rounding only
+    code = step_detail(rows, free, policy("fused").numbers)[DETAIL.index("algorithm"), 1]
+    assert times[names.index(ALGORITHMS[int(code)].replace("-", "_"))] == pytest.approx(min(times), rel=1e-12)
 
 
 @given(steps(), MACHINES, POLICIES)

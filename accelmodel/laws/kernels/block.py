@@ -71,6 +71,7 @@ class Block(NamedTuple):
     costs: Any  #: (slot, COSTS, design); the last slot is for attention that is dealt anew
     times: Any  #: (row, design) time of an invocation [s]
     queue: Any  #: (row of the window, QUEUE, design)
+    offered: Any  #: (row of the window,) 1 where its operand was offered for admission
     touched: Any  #: (row of the window,) bytes of L2 that the main lane has touched up to its end [B]
     total: Any  #: bytes admitted in the window [B]
     closed: Any  #: 1 where admission has ended
@@ -103,6 +104,7 @@ def new_block(table: Any, designs: Designs, most: int) -> Block:
         costs=np.zeros((rows + 2, COSTS, ROOM)),
         times=np.zeros((rows, ROOM)),
         queue=np.zeros((rows, QUEUE, ROOM)),
+        offered=np.zeros(rows),
         touched=np.zeros(rows),
         total=lanes[0],
         closed=lanes[1],
@@ -122,7 +124,10 @@ def read_designs(b: Block, designs: Designs, w: int, start: int, width: int) -> 
     v = w - designs.workload if designs.columns.shape[1] > 1 else 0
     place = start - designs.design
     for column in range(designs.fields.shape[0]):
-        b.machines[designs.fields[column], :width] = designs.columns[column, v, place : place + width]
+        field = designs.fields[column]
+        # one by one: the error that a copy of slices could raise takes a second to compile
+        for j in range(width):
+            b.machines[field, j] = designs.columns[column, v, place + j]
     derive(b.machines, b.varies, width)
 
 

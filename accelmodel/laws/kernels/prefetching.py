@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from accelmodel.laws.attention import attention_from
 from accelmodel.laws.jit import glue, inner_kernel, law
 from accelmodel.laws.kernels.block import (
@@ -86,14 +84,14 @@ def _next_offer(table: Any, policy: Policy, w: int, opener: int, end: int, offer
 @glue
 def admit_window(b: Block, table: Any, policy: Policy, w: int, opener: int, end: int, width: int) -> None:
     """Fill ``admitted`` and ``before`` for the rows of one window, and the ``total``."""
-    offered = np.zeros(end - opener)
+    b.offered[:] = 0.0
     b.total[:width] = 0.0
     b.closed[:width] = 0.0
     b.queue[0, BEFORE, :width] = 0.0
     b.queue[0, ADMITTED, :width] = 0.0
     for _ in range(opener + 1, end):
-        row = _next_offer(table, policy, w, opener, end, offered)
-        offered[row - opener] = 1.0
+        row = _next_offer(table, policy, w, opener, end, b.offered)
+        b.offered[row - opener] = 1.0
         size = table[PREFETCH, row, w]
         granted = b.queue[row - opener, ADMITTED]
         if size == 0.0:

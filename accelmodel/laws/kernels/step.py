@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from accelmodel.laws.collectives import fused_time
+from accelmodel.laws.collectives import fused_all_reduce, fused_time
 from accelmodel.laws.jit import glue, inner_kernel, kernel
 from accelmodel.laws.kernels.block import (
     ADMITTED,
@@ -25,6 +25,7 @@ from accelmodel.laws.kernels.block import (
     cost_at,
     find_alike,
     lanes_at,
+    machine_at,
     new_block,
     operator_at,
     read_designs,
@@ -44,6 +45,7 @@ from accelmodel.laws.matmul import exposed_share
 from accelmodel.laws.prefetch import lane_backlog, lane_progress
 from accelmodel.laws.roofline import body_time, stream_time
 from accelmodel.laws.types import (
+    ALL_REDUCE,
     ATTENTION,
     BY_COMPUTE,
     BY_HBM,
@@ -112,7 +114,8 @@ def _write_down(b: Block, detail: Any, at: tuple[int, int, int], absent: tuple[i
     r, w, start = at
     for field in range(len(DETAIL)):
         if field != absent[0] and field != absent[1]:
-            detail[field, r, w, start : start + width] = b.figures[field, :width]
+            for j in range(width):
+                detail[field, r, w, start + j] = b.figures[field, j]
 
 
 @glue
@@ -165,6 +168,13 @@ def _fuse(b: Block, table: Any, detail: Any, at: tuple[int, int, int], width: in
     longer = reducer.stretch
     costs = b.costs[b.slots[into]]
     matmuls, reductions = b.times[r], b.times[into]
+    if reducer.kind == ALL_REDUCE:
+        # another algorithm may be the fastest
+        costs = b.costs[table.shape[1] + 1]
+        for j in range(width):
+            machine = machine_at(b.machines, j)
+            found = fused_all_reduce(reducer.message_bytes, reducer.ranks, machine, matmuls[j] / longer)
+            costs[0, j], costs[1, j], costs[2, j], costs[3, j], costs[4, j] = found
     for j in range(width):
         matmul = matmuls[j]
         together = fused_time(matmul, longer * costs[0, j], longer * costs[1, j], longer * costs[2, j])
@@ -172,9 +182,10 @@ def _fuse(b: Block, table: Any, detail: Any, at: tuple[int, int, int], width: in
         b.sums[0, j] -= count * b.cold[j]
     if detail.shape[0] > 0:
         share = count / reducer.count
-        booked = detail[TIME, into, w, start : start + width]
         for j in range(width):
-            booked[j] -= b.cold[j] * share
+            detail[TIME, into, w, start + j] -= b.cold[j] * share
+            detail[ALGORITHM, into, w, start + j] = costs[3, j]
+            detail[LINK_BYTES, into, w, start + j] = costs[4, j]
 
 
 @glue
@@ -268,4 +279,5 @@ def evaluate(table: Any, designs: Designs, policy: Policy, span: Span, totals: A
             b.sums[:, :width] = 0.0
             _run_rows(b, table, policy, detail, (w, start), width)
             for k in range(len(TOTALS)):
-                totals[k, w, start : start + width] = b.sums[k, :width]
+                for j in range(width):
+                    totals[k, w, start + j] = b.sums[k, j]
