@@ -27,7 +27,8 @@ class Market:
     prices : path or str, optional
         CSV that replaces the shipped prices.
     instances : sequence of str or Instance
-        Names, paths or specifications that stand beside what the price list names.
+        Names, paths or specifications that stand beside what the price list names.  Of the shipped list only instances
+        with devices of makers on which engines were measured are offered unnamed.
     only : bool
         Offer ``instances`` alone.
 
@@ -61,7 +62,9 @@ class Market:
         found = [(each, self._price(each, listed)) for each in own.values()]
         if not self.only:
             others = offers(listed, list(self.regions), self.price_kind)
-            found += candidates({name: price for name, price in others.items() if name not in own})
+            rest = candidates({name: price for name, price in others.items() if name not in own})
+            # who gives a list of his own has asked for what stands in it
+            found += rest if self.prices is not None else [offer for offer in rest if _measured(offer[0])]
         return sorted(found, key=_cheapest)
 
     def _price(self, instance: Instance, listed: Iterable[Price]) -> Price:
@@ -123,6 +126,15 @@ def _check_names(listed: Iterable[Price], own: Iterable[str]) -> None:
         if price.where and price.instance not in known and not is_known("instance", price.instance):
             wrong = unknown("instance", price.instance, known)
             raise SpecError(f"{price.where}: {wrong}; or give the file of your own with --instance")
+
+
+#: makers on whose devices the engines' constants were measured
+_MAKERS = ("NVIDIA",)
+
+
+def _measured(instance: Instance) -> bool:
+    """Whether an instance is offered without being named: the engines were measured on devices of its maker."""
+    return load("device", instance.device).vendor in _MAKERS
 
 
 def candidates(prices: Mapping[str, Price]) -> Offers:
