@@ -136,11 +136,27 @@ def check(model: LanguageModel, work: Workload) -> tuple[str, ...]:
     else:
         limit = ""
     notes = [limit]
+    notes.extend(_left_out(model))
     if _any(heads % work.tp):
         notes.append(f"{heads:g} query heads padded up to a multiple of tp; the busiest device is timed")
     if kv_heads and _any(kv_heads % work.tp):
         notes.append(f"{kv_heads:g} KV heads replicated or padded over tp devices")
     return tuple(note for note in notes if note)
+
+
+def _left_out(model: LanguageModel) -> list[str]:
+    """Return what to know where a model's lists tell of fewer layers than it has, which some models do on purpose."""
+    told = {
+        "[[attention]]": sum(kind.layers for kind in model.attention),
+        "[[mlp]]": sum(kind.layers for kind in model.mlp),
+    }
+    if _any(sum(told.values()) == model.layers):
+        return []  # each layer is one block
+    return [
+        f"{table} tells of {layers:g} of {model.layers:g} layers; the others have none"
+        for table, layers in told.items()
+        if layers and _any(layers < model.layers)
+    ]
 
 
 def operator_table(model: ModelLike, work: WorkLike) -> OperatorTable:

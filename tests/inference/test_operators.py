@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 import accelmodel as am
@@ -17,6 +19,7 @@ from accelmodel.laws.types import (
     POINT_TO_POINT,
     REDUCE_SCATTER,
 )
+from accelmodel.specs.layer_kinds import Dense, Grouped
 
 # shapes as their config.json say them, so that a wrong digit in a file shows
 LLAMA_70B_LAYER = 8192 * (64 + 2 * 8) * 128 + 64 * 128 * 8192 + 3 * 8192 * 28672
@@ -255,3 +258,18 @@ def test_impossible_cuts_are_refused(fields, message):
 def test_experts_must_divide():
     with pytest.raises(SpecError, match="ep must divide"):
         table("qwen3-235b-a22b", tp=8, ep=3)
+
+
+@pytest.mark.parametrize(
+    ("full", "dense", "said"), [(4.0, 8.0, "tells of 4 of 8 layers"), (8.0, 8.0, ""), (3.0, 5.0, "")]
+)
+def test_lists_that_tell_of_fewer_layers_are_noted(full, dense, said):
+    model = replace(
+        am.load("model", "llama-3-8b"),
+        layers=8.0,
+        attention=(Grouped("full", full, 32.0, 8.0, 128.0),),
+        mlp=(Dense("dense", dense, 14336.0),),
+    )
+    notes = " ".join(am.operator_table(model, work(context=4096)).notes)
+    assert said in notes
+    assert ("layers; the others" in notes) == bool(said)
