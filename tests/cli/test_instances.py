@@ -97,7 +97,7 @@ def test_tables_are_printed_for_people(run):
 @pytest.mark.parametrize(
     ("command", "told"),
     [
-        (ONLINE.replace("us-east-1", "us-east1"), "unknown region 'us-east1', did you mean 'us-east-1'"),
+        (ONLINE.replace("us-east-1", "us-east-1a"), "unknown region 'us-east-1a', did you mean 'us-east-1'"),
         (ONLINE.replace("400", "1e6"), "no instance meets the SLO within 3 USD/h; nearest is"),
         (ONLINE.replace("3.0", "0.01"), "the cheapest is g4dn.xlarge at 0.526 USD/h"),
         (ONLINE.replace("400", "2000"), "would meet it: raise --max-price"),

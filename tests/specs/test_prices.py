@@ -47,7 +47,7 @@ def test_price_lists_that_are_wrong_say_where(tmp_path, text, told):
 
 def test_unknown_regions_name_the_closest():
     with pytest.raises(SpecError, match="did you mean 'us-east-1'"):
-        prices.offers(prices.shipped(), ["us-east1"], "on-demand")
+        prices.offers(prices.shipped(), ["us-east-1a"], "on-demand")
 
 
 def test_shipped_prices_are_of_known_instances():
