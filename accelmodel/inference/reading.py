@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from accelmodel.inference.memory import kv_bytes_per_token, state_bytes_per_sequence, weight_bytes
+from accelmodel.inference.kept import kv_bytes_per_token, state_bytes_per_sequence
+from accelmodel.inference.memory import weight_bytes
 from accelmodel.specs.bits import kv_bits
 from accelmodel.specs.language_model import LanguageModel, mixers, perceptrons
 from accelmodel.specs.parameters import active_parameters, parameters

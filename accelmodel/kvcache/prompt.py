@@ -15,7 +15,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from accelmodel.errors import SpecError
-from accelmodel.inference.memory import kv_bytes_per_token
+from accelmodel.inference.kept import kv_bytes_per_token
 from accelmodel.inference.named import ClusterLike, ModelLike, as_cluster, as_model
 from accelmodel.inference.step import prepare, totals
 from accelmodel.kvcache.traces import Array, Trace

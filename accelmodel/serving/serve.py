@@ -12,7 +12,7 @@ import numpy as np
 from accelmodel.errors import SpecError, brief
 from accelmodel.inference.attributes import BITS, DEGREES, behind, json_value, of_technique, on_cluster, parts_of
 from accelmodel.inference.axes import carried
-from accelmodel.inference.memory import memory_per_device
+from accelmodel.inference.memory import memory_per_device, usable_memory
 from accelmodel.inference.named import ClusterLike, ModelLike, as_cluster, as_model
 from accelmodel.inference.policies import chosen
 from accelmodel.laws.kernels.batching import Rules, Times
@@ -59,7 +59,7 @@ def replicas_on(
     per_token = float(memory_per_device(model, workload(phase="decode", batch=1, context=longest, **cut))["kv_cache"])
     rooms = []
     for each in clusters:
-        free = float(each.device.hbm.capacity) * engine.gpu_memory_utilization
+        free = float(usable_memory(each.device, engine.gpu_memory_utilization))
         free -= float(held["weights"]) + float(held["activations"])
         rooms.append(free / (per_token / longest) if per_token else math.inf)
     return [
