@@ -38,7 +38,7 @@ def usable_memory(device: Device, share: Number = 1.0) -> Number:
     --------
     >>> from accelmodel.specs.load import load
     >>> chip = load("device", "h200-sxm")
-    >>> usable_memory(chip) == chip.hbm.capacity - chip.hbm.reserved
+    >>> bool(usable_memory(chip) == chip.hbm.capacity - chip.hbm.reserved)
     True
     """
     return least(most(device.hbm.capacity - device.hbm.reserved, 0.0), share * device.hbm.capacity)

@@ -171,11 +171,11 @@ def constant_grid(inputs: Inputs, curve: Array, tokens: float, bits: float) -> x
     """Return the grid of one length and precision over bandwidth and utilisation."""
     return ttft_grid(
         {inputs.cluster.device.name: curve},
-        back(inputs, BASE_BITS),
+        back(inputs, bits),
         tokens=[tokens],
         bandwidth=inputs.bandwidth,
         utilisation=inputs.utilisation,
-        kv_bits=[bits],
+        kv_bits=[BASE_BITS],  # bytes are those of the precision already: not all of them go with it
         chunk=inputs.compute_chunk,
         stored=inputs.stored,
     )

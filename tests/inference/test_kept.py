@@ -33,7 +33,10 @@ def model(*attention):
             (TOKEN + 128) * CONTEXT,
         ),
         (Latent("latent", 8, 8, 512, 64, 128, 128), 576 * 2 * CONTEXT),
-        (Latent("sparse", 8, 8, 512, 64, 128, 128, top_k=2048, index_heads=64, index_dim=128), (576 * 2 + 128) * CONTEXT),
+        (
+            Latent("sparse", 8, 8, 512, 64, 128, 128, top_k=2048, index_heads=64, index_dim=128),
+            (576 * 2 + 128) * CONTEXT,
+        ),
         (Compressed("compressed", 8, 8, 64, 128, 128, 2, 128, 4), (64 * 2) * (128 + CONTEXT / 4)),
         (Linear("linear", 8, 4, 8, 128, 64, 4), 8 * 128 * 64 * 4 + 3 * (2 * 4 * 128 + 8 * 64) * 2),
         (StateSpace("state-space", 8, 1024, 128, 16, 1, 4), 1024 * 128 * 4 + 3 * (1024 + 2 * 128) * 2),
