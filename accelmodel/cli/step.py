@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -20,6 +21,7 @@ from accelmodel.cli.step_options import (
     L2Bandwidth,
     Library,
     LinkBandwidth,
+    MemoryShare,
     Rule,
     Settings,
     Threshold,
@@ -29,14 +31,16 @@ from accelmodel.inference.attributes import BITS, DEGREES
 from accelmodel.inference.degree import holds, largest_degree, smallest_degree
 from accelmodel.inference.figures import Figures
 from accelmodel.inference.intervals import by_kind
+from accelmodel.inference.memory import memory_per_device, usable_memory
 from accelmodel.inference.policies import Technique, policy
-from accelmodel.inference.reading import in_words, reading
+from accelmodel.inference.reading import all_in_words, in_words, reading, readings
 from accelmodel.inference.request import RequestPhase, speedups
 from accelmodel.inference.step import figures, prepare
 from accelmodel.specs.base import Spec
-from accelmodel.specs.given import workload
+from accelmodel.specs.given import override, workload
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.load import load
+from accelmodel.specs.quantities import Quantity, one
 from accelmodel.units import show
 
 if TYPE_CHECKING:
@@ -135,6 +139,11 @@ def print_step(data: dict[str, Any]) -> None:
         f"memory per device {show(data['memory_bytes'], 'B')}, prefetched {show(data['prefetched_bytes'], 'B')}; "
         f"weakest fact behind it: {data['weakest_fact']}"
     )
+    held = {name.removesuffix("_bytes"): show(size, "B") for name, size in data["memory"].items()}
+    say(
+        f"of the memory weights take {held['weights']}, KV cache {held['kv_cache']}, activations "
+        f"{held['activations']}; the device has {held['capacity']}, of which {held['reserved']} are kept back"
+    )
 
 
 def speedup_data(result: xr.Dataset) -> dict[str, Any]:
@@ -202,6 +211,14 @@ def _hardware(device: str, devices: int | None, link: str | None, shortcuts: dic
     return hardware(device, devices, link=link, shortcuts=shortcuts, settings=settings)
 
 
+def _shared(cluster: Cluster, share: float | None) -> Cluster:
+    """Return the cluster with as much of its memory kept back as an engine leaves that takes a share of it."""
+    if share is None:
+        return cluster
+    usable = usable_memory(cluster.device, one("memory share", share, Quantity(gt=0.0, le=1.0)))
+    return replace(cluster, device=override(cluster.device, {"hbm.reserved": cluster.device.hbm.capacity - usable}))
+
+
 def _default_model(cluster: Cluster, work: dict[str, Any], tp: int | None) -> str:
     """Return the model of a step where none is named: the first that the devices hold, or else the first of all."""
     known = {name: load("model", name) for name in MODELS}
@@ -256,6 +273,7 @@ def step(
     l2: L2 = None,
     hbm_bandwidth: HbmBandwidth = None,
     hbm_capacity: HbmCapacity = None,
+    memory_share: MemoryShare = None,
     l2_bandwidth: L2Bandwidth = None,
     link_bandwidth: LinkBandwidth = None,
     cores: Cores = None,
@@ -267,7 +285,7 @@ def step(
         zip(SHORTCUTS, (l2, hbm_bandwidth, hbm_capacity, l2_bandwidth, link_bandwidth, cores), strict=True)
     )
     chosen = _technique(technique, threshold, rule)
-    cluster = _hardware(device, devices, link, shortcuts, settings)
+    cluster = _shared(_hardware(device, devices, link, shortcuts, settings), memory_share)
     work: dict[str, Any] = {"phase": phase, "batch": batch, "context": context, "prefix": prefix}
     work |= {"pp": pp, "ep": ep, "dp": dp}
     work |= asked_bits(weight_bits=weight_bits, activation_bits=activation_bits, kv_bits=kv_bits)
@@ -291,6 +309,13 @@ def step(
         said.append(f"{model}, since {MODELS[0]} does not fit; --model takes another")
     data["notes"] = "; ".join(filter(None, [*said, data["notes"]]))
     data["read"] = reading(inputs.model, question)
+    parts = memory_per_device(inputs.model, question)
+    hbm = cluster.device.hbm
+    data["memory"] = {
+        **{f"{name}_bytes": float(size) for name, size in parts.items()},
+        "capacity_bytes": float(hbm.capacity),
+        "reserved_bytes": float(hbm.reserved),
+    }
 
     def printed(data: dict[str, Any]) -> None:
         print_step(data)
@@ -352,6 +377,7 @@ def preserve(
     axes = {"tp": degrees, "batch": counts(batch, "--batch"), "context": counts(context, "--context")}
     sizes = {"models": len(compared), **{name: len(values) for name, values in axes.items()}}
     need_affordable("preserve", sizes, seconds=_SECONDS, room=_ROOM)
+    bits = {"weight_bits": weight_bits, "activation_bits": activation_bits, "kv_bits": kv_bits}
     with working("speed-ups"):
         result = speedups(
             list(compared.values()),
@@ -359,13 +385,16 @@ def preserve(
             *axes.values(),
             phase=cast("RequestPhase", phase),
             prefetch=_technique("preserve", threshold, rule),
-            precision={"weight_bits": weight_bits, "activation_bits": activation_bits, "kv_bits": kv_bits},
+            precision=bits,
         )
     data = speedup_data(result)
     data["operator_intervals"] = by_kind(cluster, "", max(weight_bits, activation_bits), kv_bits)
+    data["read"] = readings(compared.values(), bits)
 
     def printed(data: dict[str, Any]) -> None:
         print_speedups(data)
+        for line in all_in_words(data["read"]):
+            say(line)
         say_notes({**compared, **_shown(device, cluster)})
 
     answer(data, as_json, printed)

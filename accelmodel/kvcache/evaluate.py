@@ -15,6 +15,7 @@ import numpy as np
 from accelmodel.errors import SpecError, unknown
 from accelmodel.inference.intervals import by_kind
 from accelmodel.inference.operators import check
+from accelmodel.inference.reading import reading
 from accelmodel.inference.step import prepare
 from accelmodel.kvcache.grid import BASE_BITS, ttft_grid
 from accelmodel.kvcache.policies import POLICIES, fronts_over_time, meet
@@ -339,6 +340,7 @@ def evaluate(inputs: Inputs) -> dict[str, Any]:
         "tp": inputs.tp,
         "tier": inputs.storage.name,
         "chunk_times": inputs.curve or "step model",
+        "read": reading(inputs.model, {"weight_bits": inputs.weight_bits, "kv_bits": inputs.kv_bits[0]}),
         "tail_s": used.tail,
         "latency_s": used.latency,
         "weakest_fact": weakest(fact.standing for spec in behind for fact in spec.facts.values()),

@@ -15,6 +15,7 @@ from accelmodel.inference.axes import carried
 from accelmodel.inference.memory import memory_per_device, usable_memory
 from accelmodel.inference.named import ClusterLike, ModelLike, as_cluster, as_model
 from accelmodel.inference.policies import chosen
+from accelmodel.inference.reading import reading
 from accelmodel.laws.kernels.batching import Rules, Times
 from accelmodel.laws.numeric import has_axes
 from accelmodel.serving.simulate import closed_loop, open_loop, rules_of, simulate, step_tables, summary, under
@@ -164,6 +165,7 @@ def serve(
         **of_technique(chosen("none")),
         "degrees": json.dumps({**dict.fromkeys(DEGREES, 1.0), **_given(cut, DEGREES)}),
         "bits": json.dumps({**told([spec], {}), **_given(cut, BITS)}),
+        "read": json.dumps(reading(spec, _given(cut, BITS))),
         "cut": json.dumps(_given(cut, tuple(cut))),
         name: str(json_value(values)),
     }
