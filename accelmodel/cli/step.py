@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from accelmodel.cli.completion import name_of, one_of, several
+from accelmodel.cli.memory import memory_data, memory_in_words, with_share
 from accelmodel.cli.options import counts, hardware, names
 from accelmodel.cli.step_options import (
     L2,
@@ -31,16 +31,14 @@ from accelmodel.inference.attributes import BITS, DEGREES
 from accelmodel.inference.degree import holds, largest_degree, smallest_degree
 from accelmodel.inference.figures import Figures
 from accelmodel.inference.intervals import by_kind
-from accelmodel.inference.memory import memory_per_device, usable_memory
 from accelmodel.inference.policies import Technique, policy
 from accelmodel.inference.reading import all_in_words, in_words, reading, readings
 from accelmodel.inference.request import RequestPhase, speedups
 from accelmodel.inference.step import figures, prepare
 from accelmodel.specs.base import Spec
-from accelmodel.specs.given import override, workload
+from accelmodel.specs.given import workload
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.load import load
-from accelmodel.specs.quantities import Quantity, one
 from accelmodel.units import show
 
 if TYPE_CHECKING:
@@ -139,11 +137,7 @@ def print_step(data: dict[str, Any]) -> None:
         f"memory per device {show(data['memory_bytes'], 'B')}, prefetched {show(data['prefetched_bytes'], 'B')}; "
         f"weakest fact behind it: {data['weakest_fact']}"
     )
-    held = {name.removesuffix("_bytes"): show(size, "B") for name, size in data["memory"].items()}
-    say(
-        f"of the memory weights take {held['weights']}, KV cache {held['kv_cache']}, activations "
-        f"{held['activations']}; the device has {held['capacity']}, of which {held['reserved']} are kept back"
-    )
+    say(memory_in_words(data["memory"]))
 
 
 def speedup_data(result: xr.Dataset) -> dict[str, Any]:
@@ -209,14 +203,6 @@ def _technique(name: str, threshold: float | None, rule: str | None) -> Techniqu
 
 def _hardware(device: str, devices: int | None, link: str | None, shortcuts: dict[str, Any], settings: Any) -> Any:
     return hardware(device, devices, link=link, shortcuts=shortcuts, settings=settings)
-
-
-def _shared(cluster: Cluster, share: float | None) -> Cluster:
-    """Return the cluster with as much of its memory kept back as an engine leaves that takes a share of it."""
-    if share is None:
-        return cluster
-    usable = usable_memory(cluster.device, one("memory share", share, Quantity(gt=0.0, le=1.0)))
-    return replace(cluster, device=override(cluster.device, {"hbm.reserved": cluster.device.hbm.capacity - usable}))
 
 
 def _default_model(cluster: Cluster, work: dict[str, Any], tp: int | None) -> str:
@@ -285,7 +271,7 @@ def step(
         zip(SHORTCUTS, (l2, hbm_bandwidth, hbm_capacity, l2_bandwidth, link_bandwidth, cores), strict=True)
     )
     chosen = _technique(technique, threshold, rule)
-    cluster = _shared(_hardware(device, devices, link, shortcuts, settings), memory_share)
+    cluster = with_share(_hardware(device, devices, link, shortcuts, settings), memory_share)
     work: dict[str, Any] = {"phase": phase, "batch": batch, "context": context, "prefix": prefix}
     work |= {"pp": pp, "ep": ep, "dp": dp}
     work |= asked_bits(weight_bits=weight_bits, activation_bits=activation_bits, kv_bits=kv_bits)
@@ -309,13 +295,7 @@ def step(
         said.append(f"{model}, since {MODELS[0]} does not fit; --model takes another")
     data["notes"] = "; ".join(filter(None, [*said, data["notes"]]))
     data["read"] = reading(inputs.model, question)
-    parts = memory_per_device(inputs.model, question)
-    hbm = cluster.device.hbm
-    data["memory"] = {
-        **{f"{name}_bytes": float(size) for name, size in parts.items()},
-        "capacity_bytes": float(hbm.capacity),
-        "reserved_bytes": float(hbm.reserved),
-    }
+    data["memory"] = memory_data(inputs.model, question, cluster.device)
 
     def printed(data: dict[str, Any]) -> None:
         print_step(data)

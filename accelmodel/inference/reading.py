@@ -62,9 +62,9 @@ def reading(model: LanguageModel, asked: Workload | Mapping[str, Number] | None 
     }
 
 
-def readings(models: Iterable[LanguageModel], asked: Mapping[str, Number]) -> dict[str, dict[str, Any]]:
-    """Return how several models were read at the same precisions, by name; see ``reading``."""
-    return {model.name: reading(model, asked) for model in models}
+def readings(models: Iterable[LanguageModel], asked: Mapping[str, Number]) -> list[dict[str, Any]]:
+    """Return how several models were read at the same precisions, each with its name as ``model``."""
+    return [{"model": model.name, **reading(model, asked)} for model in models]
 
 
 def _first(value: Number) -> float:
@@ -95,6 +95,6 @@ def in_words(found: dict[str, Any]) -> str:
     )
 
 
-def all_in_words(found: dict[str, dict[str, Any]]) -> list[str]:
+def all_in_words(found: list[dict[str, Any]]) -> list[str]:
     """Return how several models were read, a line each."""
-    return [f"{model} {in_words(each)}" for model, each in found.items()]
+    return [f"{each['model']} {in_words(each)}" for each in found]

@@ -162,19 +162,7 @@ class Loading:
         for name in ("tail", "latency"):
             one(name, getattr(self, name), _TIME)
         one("compression", self.compression, _COMPRESSION)
-        for name in (
-            "kv_bytes",
-            "bandwidth",
-            "layers",
-            "tail",
-            "latency",
-            "io_chunk",
-            "compression",
-            "decompression_rate",
-            "window_bytes",
-            "window",
-            "state_bytes",
-        ):
+        for name in (field.name for field in fields(self) if field.name not in ("trace", "chunked")):
             object.__setattr__(self, name, float(getattr(self, name)))
 
     @property
