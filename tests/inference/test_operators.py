@@ -187,6 +187,23 @@ def test_pipeline_parallelism_cuts_the_batch_and_passes_the_stream_on():
     assert column(table("llama-3-70b", tp=8), "stage_transfer", "count") == 0
 
 
+def test_a_pipeline_waits_for_the_stage_with_the_head():
+    """28 layers on four stages, seven each: the head on the last is worth two and a third of them."""
+    rows = table("qwen2-7b", batch=8, context=512, tp=1, pp=4)
+    assert [column(rows, name, "count") for name in ("embedding", "mlp_up", "head", "sampling")] == [1, 28, 4, 4]
+    rows = table("qwen2-7b", batch=2, context=512, tp=1, pp=4)  # two on their way: no stage is waited for
+    assert [column(rows, name, "count") for name in ("mlp_up", "head")] == [28, 1]
+    rows = table("qwen2-7b", phase="prefill", batch=8, context=512, tp=1, pp=4)  # a head for one token of each
+    assert [column(rows, name, "count") for name in ("mlp_up", "head")] == [28, pytest.approx(4)]
+
+
+def test_a_pipeline_waits_for_the_stage_with_a_layer_more():
+    small = am.override(am.load("model", "qwen2-7b"), vocabulary=1024)
+    rows = am.operator_table(small, work(batch=8, context=512, tp=1, pp=5))  # 5, 6, 6, 6, 5 layers
+    assert column(rows, "mlp_up", "count") == pytest.approx(5 * 6)
+    assert column(rows, "head", "count") == 1
+
+
 def test_expert_parallelism_sends_tokens_to_their_experts():
     rows = table("deepseek-v3", batch=64, tp=1, dp=8, ep=8)
     message = 64 / 8 * 8 * 7168 * 2  # tokens of a rank, 8 experts each

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from accelmodel.inference.stages import stages
+from accelmodel.inference.stages import pace, stages
 
 
 def engine_cut(layers, pp):
@@ -40,3 +40,41 @@ def test_degrees_may_be_an_axis():
     first, _, last = stages(10.0, pp)
     assert np.array_equal(first.layers, [10, 5, 3])
     assert np.array_equal(last.opens, [1, 0, 0])
+
+
+def period(times, batches, rounds=40):
+    """How long a micro-batch is on its way from one token to the next, by running them through stages that each wait.
+
+    A stage takes what came first; a micro-batch enters again when its token is out.
+    """
+    free = [0.0] * len(times)
+    done = [0.0] * batches
+    ends = []
+    for _ in range(rounds):
+        for batch in range(batches):
+            now = done[batch]
+            for stage, time in enumerate(times):
+                now = max(now, free[stage]) + time
+                free[stage] = now
+            done[batch] = now
+        ends.append(done[0])
+    return (ends[-1] - ends[rounds // 2]) / (rounds - 1 - rounds // 2)
+
+
+@pytest.mark.parametrize("layers", [4, 7, 28, 61])
+@pytest.mark.parametrize("pp", [1, 2, 3, 4])
+@pytest.mark.parametrize("sequences", [1, 2, 3, 4, 9])
+@pytest.mark.parametrize(("opening", "closing"), [(0.0, 0.0), (0.0, 2.5), (3.0, 0.5), (0.0, 0.4)])
+def test_the_pace_is_that_of_stages_that_wait_for_each_other(layers, pp, sequences, opening, closing):
+    times = [float(each) for each in engine_cut(layers, pp)]
+    times[0] += opening
+    times[-1] += closing
+    size = -(-sequences // pp)
+    batches = -(-sequences // size)
+    found = pace(float(layers), float(pp), float(sequences), (float(layers), opening, closing))
+    told = found.layers * layers + found.opening * opening + found.closing * closing
+    true = period(times, batches)
+    assert true <= told * (1 + 1e-9)
+    assert told <= true + opening + closing + 1e-9  # told once where another stage is the busiest
+    if max(times) == times[-1] and not opening:
+        assert told == pytest.approx(true, rel=1e-9)
