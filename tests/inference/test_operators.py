@@ -199,7 +199,7 @@ def test_a_pipeline_waits_for_the_stage_with_the_head():
 
 def test_a_pipeline_waits_for_the_stage_with_a_layer_more():
     small = am.override(am.load("model", "qwen2-7b"), vocabulary=1024)
-    rows = am.operator_table(small, work(batch=8, context=512, tp=1, pp=5))  # 5, 6, 6, 6, 5 layers
+    rows = am.operator_table(small, work(batch=10, context=512, tp=1, pp=5))  # 5, 6, 6, 6, 5 layers
     assert column(rows, "mlp_up", "count") == pytest.approx(5 * 6)
     assert column(rows, "head", "count") == 1
 
