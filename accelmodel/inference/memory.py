@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from accelmodel.inference.columns import STREAM, Shard, ceil_div, shard
-from accelmodel.inference.kept import kept_bytes
+from accelmodel.inference.kept import kept_by
 from accelmodel.inference.layers import mixer_rows, mlp_rows
 from accelmodel.inference.mlps import active_experts
 from accelmodel.inference.stages import Stage, stages
 from accelmodel.laws import types
-from accelmodel.laws.numeric import Number, least, most
+from accelmodel.laws.numeric import Number, ceil, least, most
 from accelmodel.specs.hardware import Device
 from accelmodel.specs.language_model import LanguageModel, mixers, perceptrons
 from accelmodel.specs.layer_kinds import (
@@ -23,10 +25,14 @@ from accelmodel.specs.layer_kinds import (
     Linear,
     Mixer,
     Mlp,
+    Part,
     StateSpace,
 )
 from accelmodel.specs.parameters import parameters
 from accelmodel.specs.workload import Workload
+
+#: part of a layer that is rounding where a share of layers is a whole number
+_ROUNDING = 1e-9
 
 
 def usable_memory(device: Device, share: Number = 1.0) -> Number:
@@ -49,37 +55,49 @@ def memory_per_device(model: LanguageModel, work: Workload) -> dict[str, Number]
 
     The table of the embedding lies on the first stage, that of the head on the last, tied ones on both.  Towers and
     what a model has beside its layers lie whole on each device of the first stage.  Activations are the widest
-    operator's input and output, twice (one in flight).  Of mixed kinds of layers a stage has its share of each, but
-    dense ones before mixtures of experts stand first.
+    operator's input and output, twice (one in flight).  Mixed kinds of layers alternate, so that a stage may have one
+    more of the largest kind than its share; dense layers before mixtures of experts stand first.
     """
     part = shard(model, work)
     table = part.vocabulary * model.hidden * part.at("tables").weight
     beside = (model.other_parameters + model.tower_parameters) * STREAM
-    sequences = ceil_div(work.batch, work.dp)
-    kept = sequences * kept_bytes(model, work.context, 8.0 * part.kv, work.tp) / model.layers
-    mixing, working = mixer_weights(model, work, part) / model.layers, mlp_weights(model, work, part)
+    sequences, kv_bits = ceil_div(work.batch, work.dp), 8.0 * part.kv
+    kept = [(kind, sequences * kept_by(kind, kv_bits, work.tp).of(work.context)) for kind in mixers(model)]
+    mixing, working = mixer_weights(model, work, part), mlp_weights(model, work, part)
     weights: Number = 0.0
     cache: Number = 0.0
     for stage in stages(model.layers, least(work.pp, model.layers)):
         tables = most(stage.opens, stage.closes) if model.tied_embeddings else stage.opens + stage.closes
-        held = stage.layers * mixing + tables * table + stage.opens * beside
-        for layers, each in _of_stage(model, working, stage):
-            held = held + layers * each
-        fuller = (held + stage.layers * kept > weights + cache) * 1.0
+        held = tables * table + stage.opens * beside + _on(stage, mixing, model) + _worked(stage, working, model)
+        found = _on(stage, kept, model)
+        fuller = (held + found > weights + cache) * 1.0
         weights = fuller * held + (1.0 - fuller) * weights
-        cache = fuller * stage.layers * kept + (1.0 - fuller) * cache
+        cache = fuller * found + (1.0 - fuller) * cache
     activations = 2.0 * part.tokens * _widest(model, work, part) * STREAM
     return {"weights": weights, "kv_cache": cache, "activations": activations}
 
 
-def _of_stage(model: LanguageModel, working: list[tuple[Mlp, Number]], stage: Stage) -> Iterator[tuple[Number, Number]]:
-    """Yield for each kind of mlp the layers that a stage has of it, and the weights of one [B]."""
-    first = stage.of_first(model.dense_layers) if model.dense_layers and model.experts else None
-    for kind, each in working:
-        if first is None:
-            yield kind.layers * stage.layers / model.layers, each
-        else:
-            yield (first if isinstance(kind, Dense) else stage.layers - first), each
+def _on(stage: Stage, parts: Sequence[tuple[Part, Number]], model: LanguageModel) -> Number:
+    """Return what kinds of layers take on a stage, given what one layer of each takes [B]."""
+    share = stage.layers / model.layers
+    rest = sum(kind.layers for kind, _ in parts)
+    largest = max(range(len(parts)), key=lambda i: float(np.max(np.asarray(parts[i][1]))), default=0)
+    if len(parts) < 2 or np.any(np.asarray(rest != model.layers)):
+        # of one kind, or side by side in each layer
+        return sum(kind.layers * share * each for kind, each in parts)
+    kind, each = parts[largest]
+    many = least(ceil(kind.layers * share - _ROUNDING), stage.layers)
+    left = (stage.layers - many) / (model.layers - kind.layers)
+    others = (other.layers * left * size for i, (other, size) in enumerate(parts) if i != largest)
+    return many * each + sum(others)
+
+
+def _worked(stage: Stage, parts: Sequence[tuple[Mlp, Number]], model: LanguageModel) -> Number:
+    """Return the weights on a stage of what works on tokens alone [B]."""
+    if not (model.dense_layers and model.experts):
+        return _on(stage, parts, model)
+    first = stage.of_first(model.dense_layers)
+    return sum((first if isinstance(kind, Dense) else stage.layers - first) * each for kind, each in parts)
 
 
 def _widest(model: LanguageModel, work: Workload, part: Shard) -> Number:
@@ -127,19 +145,18 @@ def weight_bytes(model: LanguageModel, work: Workload) -> Number:
 
 def layer_weights(model: LanguageModel, work: Workload, part: Shard) -> Number:
     """Weights of all layers on one device, every held expert counted [B]."""
-    working = sum(kind.layers * each for kind, each in mlp_weights(model, work, part))
-    return mixer_weights(model, work, part) + working
+    parts = (*mixer_weights(model, work, part), *mlp_weights(model, work, part))
+    return sum(kind.layers * each for kind, each in parts)
 
 
-def mixer_weights(model: LanguageModel, work: Workload, part: Shard) -> Number:
-    """Weights on one device of what mixes tokens, over all layers [B]."""
-    total: Number = 0.0
+def mixer_weights(model: LanguageModel, work: Workload, part: Shard) -> list[tuple[Mixer, Number]]:
+    """Weights on one device of one layer of each kind that mixes tokens [B]."""
+    found: list[tuple[Mixer, Number]] = []
     for mixer in mixers(model):
         rows = dict(mixer_rows(model, work, part, mixer))
-        total = total + mixer.layers * sum(
-            columns["weight_bytes"] for columns in rows.values() if columns["kind"] == types.MATMUL
-        )
-    return total
+        each = sum(columns["weight_bytes"] for columns in rows.values() if columns["kind"] == types.MATMUL)
+        found.append((mixer, each))
+    return found
 
 
 def mlp_weights(model: LanguageModel, work: Workload, part: Shard) -> list[tuple[Mlp, Number]]:

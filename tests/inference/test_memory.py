@@ -11,6 +11,7 @@ from accelmodel.errors import Infeasible
 from accelmodel.inference.memory import memory_per_device, usable_memory
 from accelmodel.specs.find import available
 from accelmodel.specs.language_model import LanguageModel
+from accelmodel.specs.layer_kinds import Dense, Experts, Grouped
 from accelmodel.specs.workload import Workload
 
 #: of Qwen2.5-7B: q and o of 28 heads of 128, k and v of 4, and a gated mlp
@@ -74,6 +75,36 @@ def test_dense_layers_stand_first_and_the_fullest_stage_has_experts_in_all_of_it
     dense = 2 * 3 * 64 * 128
     whole = 8 * attention + 6 * (experts + router) + dense + 2 * 64 * 64
     assert alone["weights"] == pytest.approx(2 * whole, rel=1e-12)  # rounding
+
+
+GEMMA = {"heads": 32, "kv_heads": 16, "head_dim": 128}
+
+
+def gemma():
+    """As Gemma 3 27B: of each six layers the last one looks back without end, ten of 62."""
+    kinds = (Grouped("full", 10, **GEMMA), Grouped("window", 52, window=1024, **GEMMA))
+    return LanguageModel(
+        name="gemma", layers=62, hidden=5376, vocabulary=1024, ffn=21_504, gated=True, attention=kinds, **GEMMA
+    )
+
+
+def test_the_fullest_stage_has_one_more_of_the_layers_that_keep_most():
+    """15, 16, 16 and 15 layers, with 2, 3, 2 and 3 that keep all 32768 tokens."""
+    found = memory_per_device(gemma(), Workload("decode", 8.0, 32768.0, pp=4.0))
+    assert found["kv_cache"] == pytest.approx(8 * 2 * 16 * 128 * 2 * (3 * 32768 + 13 * 1024), rel=1e-12)  # rounding
+    alone = memory_per_device(gemma(), Workload("decode", 8.0, 32768.0))
+    assert alone["kv_cache"] == pytest.approx(8 * 2 * 16 * 128 * 2 * (10 * 32768 + 52 * 1024), rel=1e-12)  # rounding
+
+
+def test_experts_that_alternate_with_dense_layers_are_spread_as_they_stand():
+    """As Llama 4 Maverick: every other layer; a stage of three has two with experts."""
+    model = LanguageModel(
+        name="alternating", layers=6, hidden=64, vocabulary=64, heads=4, kv_heads=4, head_dim=16, ffn=128, gated=True,
+        mlp=(Dense("dense", 3, 128), Experts("experts", 3, 16, 1, 64)),
+    )  # fmt: skip
+    attention, dense, experts = 4 * 64 * 64, 3 * 64 * 128, 16 * 3 * 64 * 64 + 16 * 64
+    found = memory_per_device(model, Workload("decode", 1.0, 1.0, pp=2.0))
+    assert found["weights"] == pytest.approx(2 * (3 * attention + dense + 2 * experts + 64 * 64), rel=1e-12)  # rounding
 
 
 def test_stages_along_an_axis_are_those_of_each_degree():
