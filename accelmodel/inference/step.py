@@ -88,7 +88,7 @@ def _kept_back(device: Device) -> str:
     capacity, reserved = (np.asarray(value) for value in (device.hbm.capacity, device.hbm.reserved))
     if not np.max(reserved):
         return ""
-    return f" ({show(float(np.max(capacity)), 'B')} less {show(float(np.min(reserved)), 'B')} for driver and libraries)"
+    return f" ({show(float(np.max(capacity)), 'B')} less {show(float(np.min(reserved)), 'B')} kept back)"
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,7 @@ def test_a_step_fits_up_to_what_is_usable():
     needed = sum(memory_per_device(qwen(), am.workload(**work)).values())
     exact = chip(capacity=needed + 1e9, reserved=1e9)
     assert am.time_step(qwen(), am.cluster(exact, 1), work).feasible
-    with pytest.raises(Infeasible, match=r"less 1\.001 GB for driver and libraries"):
+    with pytest.raises(Infeasible, match=r"less 1\.001 GB kept back"):
         am.time_step(qwen(), am.cluster(replace(exact, hbm=replace(exact.hbm, reserved=1.001e9)), 1), work)
 
 
