@@ -31,7 +31,8 @@ def prompt_of(**changes) -> Prompt:
 
 def slack(prompt: Prompt) -> float:
     """A step and an I/O chunk of each, and the tail: what the discreteness of the fronts may cost [s]."""
-    return float(prompt.computing.times.max()) * 1.1 + prompt.loading.chunk_time + prompt.loading.tail
+    state = prompt.loading.state_bytes / prompt.loading.rate
+    return float(prompt.computing.times.max()) * 1.1 + prompt.loading.chunk_time + prompt.loading.tail + state
 
 
 rates = st.floats(1e8, 1e11)
@@ -46,5 +47,11 @@ def prompts(draw, rising=False):
     tokens = draw(st.integers(100, 12 * 512))
     computing = Computing(curve, utilisation=draw(shares))
     latency, io = draw(st.floats(0.0, 0.01)), draw(st.integers(16, 1024))
-    load = Loading(KV, draw(rates), 32.0, draw(st.floats(0.0, 0.2)), latency, io)
+    kept = {
+        "window_bytes": KV * draw(st.sampled_from([0.0, 0.5, 0.8, 1.0])),
+        "window": float(draw(st.integers(1, 2048))),
+        "chunked": draw(st.booleans()),
+        "state_bytes": draw(st.sampled_from([0.0, 1e6, 1e8])),
+    }
+    load = Loading(KV, draw(rates), 32.0, draw(st.floats(0.0, 0.2)), latency, io, **kept)
     return Prompt(float(tokens), float(draw(st.integers(0, tokens))), computing, load)

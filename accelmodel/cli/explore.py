@@ -19,6 +19,7 @@ from accelmodel.dse import explore as exploration
 from accelmodel.dse.explore import summary
 from accelmodel.dse.study import load_study
 from accelmodel.errors import SpecError
+from accelmodel.inference.reading import all_in_words
 from accelmodel.inference.request import BASELINE
 from accelmodel.units import show
 
@@ -46,6 +47,8 @@ def print_exploration(data: dict[str, Any]) -> None:
     print_table(f"Best chips of {data['study']}", columns, rows)
     alone = data["l2_alone"]
     sizes = " → ".join(f"{name} {show(alone[name]['l2_bytes'], 'B')}" for name in data["best"])
+    for line in all_in_words(data["read"]):
+        say(line)
     say(f"over {data['exhaustive']['chips']} chips: {_gains(data['gains'])}")
     say(f"with L2 as the only axis: {sizes}, {_gains(alone['gains'])}")
     say(f"Optuna's regret {data['regret']:.2%}; report: {data['report'] or 'not written'}; study: {data['storage']}")

@@ -23,6 +23,7 @@ from accelmodel.cloud.offers import Market
 from accelmodel.cloud.ranking import STATIC, STREAM, Inputs, Slo
 from accelmodel.errors import SpecError, brief
 from accelmodel.estimates import need_affordable
+from accelmodel.inference.reading import in_words
 from accelmodel.specs.load import load
 from accelmodel.units import parse, show
 
@@ -263,6 +264,7 @@ def print_instances(data: dict[str, Any]) -> None:
     spare = ["bits", "offload", "GPUs", "tokens/s", "USD/h", "batch", "TP", "bound", "count"]
     print_table(title, columns, rows, 2, spare=spare)
     say("batch: requests decoded at once on one instance; bound: what takes most of a decode step")
+    say(f"{data['model']} {in_words(data['read'])}")
     if data["rows"][0]["detail"]["tpot_lower_s"] is not None:
         say("behind a time: within how much of it nine of ten measured times lie")
     best = data["choice"]
@@ -289,5 +291,6 @@ def print_fleet(data: dict[str, Any]) -> None:
     )
     saving = f", saving {data['saving']:.1%}" if best else "; no single type serves every bucket"
     say(f"{data['cost_usd_per_hour']:.4g} USD/h{single}{saving}")
+    say(f"{data['model']} {in_words(data['read'])}")
     for note in data["notes"]:
         say(note)

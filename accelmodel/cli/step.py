@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from accelmodel.cli.completion import name_of, one_of, several
+from accelmodel.cli.memory import memory_data, memory_in_words, with_share
 from accelmodel.cli.options import counts, hardware, names
 from accelmodel.cli.step_options import (
     L2,
@@ -20,6 +21,7 @@ from accelmodel.cli.step_options import (
     L2Bandwidth,
     Library,
     LinkBandwidth,
+    MemoryShare,
     Rule,
     Settings,
     Threshold,
@@ -30,7 +32,7 @@ from accelmodel.inference.degree import holds, largest_degree, smallest_degree
 from accelmodel.inference.figures import Figures
 from accelmodel.inference.intervals import by_kind
 from accelmodel.inference.policies import Technique, policy
-from accelmodel.inference.reading import in_words, reading
+from accelmodel.inference.reading import all_in_words, in_words, reading, readings
 from accelmodel.inference.request import RequestPhase, speedups
 from accelmodel.inference.step import figures, prepare
 from accelmodel.specs.base import Spec
@@ -135,6 +137,7 @@ def print_step(data: dict[str, Any]) -> None:
         f"memory per device {show(data['memory_bytes'], 'B')}, prefetched {show(data['prefetched_bytes'], 'B')}; "
         f"weakest fact behind it: {data['weakest_fact']}"
     )
+    say(memory_in_words(data["memory"]))
 
 
 def speedup_data(result: xr.Dataset) -> dict[str, Any]:
@@ -256,6 +259,7 @@ def step(
     l2: L2 = None,
     hbm_bandwidth: HbmBandwidth = None,
     hbm_capacity: HbmCapacity = None,
+    memory_share: MemoryShare = None,
     l2_bandwidth: L2Bandwidth = None,
     link_bandwidth: LinkBandwidth = None,
     cores: Cores = None,
@@ -267,7 +271,7 @@ def step(
         zip(SHORTCUTS, (l2, hbm_bandwidth, hbm_capacity, l2_bandwidth, link_bandwidth, cores), strict=True)
     )
     chosen = _technique(technique, threshold, rule)
-    cluster = _hardware(device, devices, link, shortcuts, settings)
+    cluster = with_share(_hardware(device, devices, link, shortcuts, settings), memory_share)
     work: dict[str, Any] = {"phase": phase, "batch": batch, "context": context, "prefix": prefix}
     work |= {"pp": pp, "ep": ep, "dp": dp}
     work |= asked_bits(weight_bits=weight_bits, activation_bits=activation_bits, kv_bits=kv_bits)
@@ -291,6 +295,7 @@ def step(
         said.append(f"{model}, since {MODELS[0]} does not fit; --model takes another")
     data["notes"] = "; ".join(filter(None, [*said, data["notes"]]))
     data["read"] = reading(inputs.model, question)
+    data["memory"] = memory_data(inputs.model, question, cluster.device)
 
     def printed(data: dict[str, Any]) -> None:
         print_step(data)
@@ -352,6 +357,7 @@ def preserve(
     axes = {"tp": degrees, "batch": counts(batch, "--batch"), "context": counts(context, "--context")}
     sizes = {"models": len(compared), **{name: len(values) for name, values in axes.items()}}
     need_affordable("preserve", sizes, seconds=_SECONDS, room=_ROOM)
+    bits = {"weight_bits": weight_bits, "activation_bits": activation_bits, "kv_bits": kv_bits}
     with working("speed-ups"):
         result = speedups(
             list(compared.values()),
@@ -359,13 +365,16 @@ def preserve(
             *axes.values(),
             phase=cast("RequestPhase", phase),
             prefetch=_technique("preserve", threshold, rule),
-            precision={"weight_bits": weight_bits, "activation_bits": activation_bits, "kv_bits": kv_bits},
+            precision=bits,
         )
     data = speedup_data(result)
     data["operator_intervals"] = by_kind(cluster, "", max(weight_bits, activation_bits), kv_bits)
+    data["read"] = readings(compared.values(), bits)
 
     def printed(data: dict[str, Any]) -> None:
         print_speedups(data)
+        for line in all_in_words(data["read"]):
+            say(line)
         say_notes({**compared, **_shown(device, cluster)})
 
     answer(data, as_json, printed)

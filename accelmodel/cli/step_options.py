@@ -23,6 +23,13 @@ Devices = Annotated[
 L2 = Annotated[str | None, typer.Option("--l2", help="L2 capacity, such as 104MB.")]
 HbmBandwidth = Annotated[str | None, typer.Option("--hbm-bandwidth", help="Such as 3.35TB/s.")]
 HbmCapacity = Annotated[str | None, typer.Option("--hbm-capacity", help="Such as 80GB.")]
+MemoryShare = Annotated[
+    float | None,
+    typer.Option(
+        "--memory-share",
+        help="Share of the memory that an engine takes, such as 0.9; all that driver and libraries leave by default.",
+    ),
+]
 LinkBandwidth = Annotated[
     str | None, typer.Option("--link-bandwidth", help="One way, all links of a device, such as 450GB/s.")
 ]

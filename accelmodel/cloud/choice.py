@@ -17,6 +17,7 @@ from accelmodel.cloud.ranking import STATIC, STREAM, Inputs, Row, Slo, efficienc
 from accelmodel.cloud.steps import bound_of, span, steps_of
 from accelmodel.errors import unknown
 from accelmodel.inference.named import ModelLike, as_model
+from accelmodel.inference.reading import reading
 from accelmodel.specs.load import load
 from accelmodel.specs.prices import stale
 
@@ -201,6 +202,7 @@ def ranking(inputs: Inputs, offered: Offers, setups: list[Setup], today: date) -
         "model": inputs.model.name,
         "time_model": inputs.time_model,
         "engine": setups[0].engine.name,
+        "read": reading(inputs.model, rows[0].setup.bits),
         "tps_total_counts": "input and output tokens, as InferSave counts",
         "rows": data,
         "choice": data[0],

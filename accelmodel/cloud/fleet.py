@@ -19,6 +19,7 @@ from accelmodel.cloud.ranking import STREAM, Slo
 from accelmodel.cloud.replicas import replicas
 from accelmodel.errors import Infeasible, SpecError, brief
 from accelmodel.inference.named import ModelLike, as_model
+from accelmodel.inference.reading import reading
 from accelmodel.laws.numeric import Array
 from accelmodel.serving.serve import Replica
 from accelmodel.serving.simulate import steady
@@ -272,5 +273,6 @@ def _plan(
             {**bucket._asdict(), "served_per_s": {kinds[g].name: float(row[g]) for g, n in enumerate(counts) if n}}
             for bucket, row in zip(mix, served, strict=True)
         ],
+        "read": reading(model, setup.bits),
         **standing(model, kinds, setup),
     }

@@ -18,7 +18,8 @@ from accelmodel.cloud.infersave import Ctcf, Server, Shape, Task
 from accelmodel.cloud.offload import POLICIES, Need, Offer, Placed
 from accelmodel.errors import SpecError, unknown
 from accelmodel.inference.attributes import behind, noted
-from accelmodel.inference.memory import kv_bytes_per_token, memory_per_device
+from accelmodel.inference.kept import kept_bytes
+from accelmodel.inference.memory import memory_per_device, usable_memory
 from accelmodel.laws.kernels.batching import step_time
 from accelmodel.serving.simulate import rules_of
 from accelmodel.serving.step_times import axis, device_times, split_times
@@ -111,6 +112,12 @@ def _devices(instances: list[Instance], field: str) -> Array:
     return np.array([float(value_of(load("device", each.device), field)) for each in instances])[:, None, None]
 
 
+def _usable(instances: list[Instance], engine: Engine) -> Array:
+    share = float(engine.gpu_memory_utilization)
+    found = [float(usable_memory(load("device", each.device), share)) for each in instances]
+    return np.array(found)[:, None, None]
+
+
 def as_published(model: LanguageModel, instances: list[Instance], task: Task, setup: Setup) -> dict[str, Array]:
     """Return the paper's stages 2 and 3 for each instance and batch; several GPUs count as one that is larger.
 
@@ -180,7 +187,7 @@ def _at_degree(
     need = _need(model, instances, task._replace(batch=shared), setup, tp)
     devices, engine = _column(instances, "devices"), setup.engine
     offer = Offer(
-        _devices(instances, "hbm.capacity") * engine.gpu_memory_utilization,
+        _usable(instances, engine),
         _column(instances, "host_memory") * engine.host_memory_share / devices,
         _column(instances, "disk") / devices, _column(instances, "load_bandwidth"),
         _column(instances, "store_bandwidth"),
@@ -220,19 +227,20 @@ def _need(model: LanguageModel, instances: list[Instance], task: Task, setup: Se
     prefill, decode = hosted(prefill, 0.0, batches, rules), hosted(decode, batches, 0.0, rules)
     each = np.arange(len(instances))[:, None]
     prefill, decode = prefill[each, where][..., None], decode[each, where][..., None]
-    held = memory_per_device(model, workload(phase="decode", batch=1, context=task.input + task.output, **bits))
+    whole, mean = task.input + task.output, task.input + task.output / 2.0
+    held = memory_per_device(model, workload(phase="decode", batch=1, context=whole, **bits))
     tokens = task.batch * task.input
     if setup.engine.max_num_batched_tokens:
         tokens = np.minimum(tokens, setup.engine.max_num_batched_tokens)
     active = memory_per_device(model, workload(phase="prefill", batch=1, context=1, **bits))["activations"] * tokens
-    kv = float(held["kv_cache"]) * task.batch
-    mean, length = task.input + task.output / 2.0, task.input + task.output
-    hidden = 2.0 * model.layers * model.hidden / float(kv_bytes_per_token(model, setup.told(model)["kv_bits"]))
+    width = setup.told(model)["kv_bits"]
+    kv, kv_mean, kv_prompt = (float(kept_bytes(model, n, width, float(tp))) for n in (whole, mean, task.input))
+    hidden = 2.0 * model.layers * model.hidden * mean / float(kept_bytes(model, mean, width))
     rate = _devices(instances, "compute.peak_16bit") * _devices(instances, "compute.matrix_share")
     made = 4.0 * model.hidden * model.kv_heads * model.head_dim * model.layers * task.batch * mean / (rate * tp)
     return Need(
-        prefill, decode, float(held["weights"]), active, kv, kv * mean / length,
-        kv * task.input / length, hidden, made, model.layers, max(task.output - 1.0, 1.0),
+        prefill, decode, float(held["weights"]), active, kv * task.batch, kv_mean * task.batch,
+        kv_prompt * task.batch, hidden, made, model.layers, max(task.output - 1.0, 1.0),
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from accelmodel.cloud.hosting import DEGREES, Setup, devices_of
-from accelmodel.inference.memory import kv_bytes_per_token
+from accelmodel.inference.kept import kept_bytes
 from accelmodel.serving.serve import REQUESTS, SEED, Replica, replicas_on
 from accelmodel.serving.simulate import open_loop, simulate, summary
 from accelmodel.specs.cloud import Instance
@@ -78,6 +78,7 @@ def at_rate(
     percentile, most = limits
     best = [AtRate(1, 1.0, {}, math.inf) for _ in instances]
     longest = prompt + answer
+    whole = float(kept_bytes(model, longest, setup.told(model)["kv_bits"]))
     for tp in DEGREES:
         able = [i for i, each in enumerate(instances) if each.devices % tp == 0 and tp <= model.heads]
         if not able:
@@ -85,7 +86,7 @@ def at_rate(
         for i, replica in zip(able, replicas(model, [instances[i] for i in able], setup, tp, longest), strict=True):
             copies = int(instances[i].devices / tp)
             if replica.rules.room < longest:
-                short = (longest - replica.rules.room) * float(kv_bytes_per_token(model, setup.told(model)["kv_bits"]))
+                short = (1.0 - replica.rules.room / longest) * whole
                 best[i] = best[i] if best[i].reached else min(best[i], AtRate(1, tp, {}, short), key=lambda x: x.short)
                 continue
             best[i] = _better(

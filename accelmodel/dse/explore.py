@@ -16,7 +16,9 @@ from accelmodel.dse.sensitivity import sensitivity
 from accelmodel.dse.study import Study, load_study
 from accelmodel.errors import SpecError
 from accelmodel.estimates import need_affordable
+from accelmodel.inference.reading import readings
 from accelmodel.inference.request import BASELINE
+from accelmodel.specs.bits import OWN
 from accelmodel.specs.facts import weakest
 from accelmodel.specs.load import load
 
@@ -218,6 +220,7 @@ def summary(result: Exploration, report: str | None) -> dict[str, Any]:
             for name, curve in result.every.curve.items()
         },
         "sensitivity": result.moves,
+        "read": readings(models, {name: getattr(study.workload, name) for name in OWN}),
         "report": report,
         "storage": next(iter(result.found.values())).storage,
         "accelmodel_version": __version__,

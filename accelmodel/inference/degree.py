@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from accelmodel.inference.memory import memory_per_device
+from accelmodel.inference.memory import memory_per_device, usable_memory
 from accelmodel.specs.given import workload
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
@@ -57,7 +57,7 @@ def holds(model: LanguageModel, cluster: Cluster, **work: Any) -> bool:
     False
     """
     needed = sum(memory_per_device(model, workload(**work)).values())
-    return bool(needed <= float(cluster.device.hbm.capacity))
+    return bool(needed <= float(usable_memory(cluster.device)))
 
 
 def largest_degree(cluster: Cluster) -> int:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from accelmodel.inference.attention import INDEX_BITS
+import numpy as np
+
 from accelmodel.inference.columns import STREAM, Shard, ceil_div, shard
-from accelmodel.inference.layers import kv_elements, mixer_rows, mlp_rows
+from accelmodel.inference.kept import kept_by
+from accelmodel.inference.layers import mixer_rows, mlp_rows
 from accelmodel.inference.mlps import active_experts
-from accelmodel.inference.state_mixers import STATE
+from accelmodel.inference.stages import Stage, stages
 from accelmodel.laws import types
-from accelmodel.laws.numeric import Number, least, most
+from accelmodel.laws.numeric import Number, ceil, least, most
+from accelmodel.specs.hardware import Device
 from accelmodel.specs.language_model import LanguageModel, mixers, perceptrons
 from accelmodel.specs.layer_kinds import (
     Compressed,
-    Convolution,
     Dense,
     Experts,
     Grouped,
@@ -22,117 +25,79 @@ from accelmodel.specs.layer_kinds import (
     Linear,
     Mixer,
     Mlp,
-    Recurrent,
+    Part,
     StateSpace,
 )
 from accelmodel.specs.parameters import parameters
 from accelmodel.specs.workload import Workload
 
-
-def kv_bytes_per_token(model: LanguageModel, kv_bits: Number = 16.0) -> Number:
-    """Return bytes of KV cache that one token takes over all layers [B].
-
-    Of windowed layers too, as long as the token is inside; layers with a state keep none.
-
-    Examples
-    --------
-    Llama-3-70B at 16 bit takes 320 KiB per token (Cake, arXiv 2410.03065, Table 1):
-
-    >>> from accelmodel.specs.load import load
-    >>> kv_bytes_per_token(load("model", "llama-3-70b")) / 1024
-    320.0
-    """
-    return sum(kind.layers * (kv_elements(kind) * kv_bits / 8.0 + _index_bytes(kind)) for kind in mixers(model))
+#: part of a layer that is rounding where a share of layers is a whole number
+_ROUNDING = 1e-9
 
 
-def _index_bytes(kind: Mixer) -> Number:
-    """Return bytes that an indexer keeps of a token [B]."""
-    if not isinstance(kind, Latent | Compressed | Grouped) or not kind.top_k:
-        return 0.0
-    if isinstance(kind, Latent) and kind.shared_index:
-        return 0.0
-    stand_for = kind.ratio if isinstance(kind, Compressed) else 1.0
-    return kind.index_dim * INDEX_BITS / 8.0 / stand_for
+def usable_memory(device: Device, share: Number = 1.0) -> Number:
+    """Return the bytes that weights, KV cache and activations may take [B].
 
-
-def state_elements(kind: Mixer) -> tuple[Number, Number]:
-    """Return numbers that a layer keeps of a sequence however long it is: of its state, and of its convolution [1]."""
-    if isinstance(kind, Linear):
-        channels = 2.0 * kind.key_heads * kind.key_dim + kind.value_heads * kind.value_dim
-        return kind.value_heads * kind.key_dim * kind.value_dim, _taps(kind.convolution) * channels
-    if isinstance(kind, StateSpace):
-        channels = kind.inner + (0.0 if kind.step_rank else 2.0 * kind.groups * kind.state)
-        return kind.inner * kind.state, _taps(kind.convolution) * channels
-    if isinstance(kind, Recurrent):
-        return kind.width, _taps(kind.convolution) * kind.width
-    if isinstance(kind, Convolution):
-        return 0.0, _taps(kind.convolution) * kind.width
-    return 0.0, 0.0
-
-
-def _taps(convolution: Number) -> Number:
-    """Return the tokens before the newest one that a convolution sees [token]."""
-    return most(convolution - 1.0, 0.0)
-
-
-def state_bytes_per_sequence(model: LanguageModel) -> Number:
-    """Return bytes that a sequence takes however long it is: states at 32 bit, convolutions at 16 [B].
+    What driver and libraries keep is none of it; an engine that takes a ``share`` of the device takes no more.
 
     Examples
     --------
     >>> from accelmodel.specs.load import load
-    >>> state_bytes_per_sequence(load("model", "llama-3-70b"))
-    0.0
+    >>> chip = load("device", "h200-sxm")
+    >>> bool(usable_memory(chip) == chip.hbm.capacity - chip.hbm.reserved)
+    True
     """
-    total: Number = 0.0
-    for kind in mixers(model):
-        state, taps = state_elements(kind)
-        total = total + kind.layers * (state * STATE + taps * STREAM)
-    return total
-
-
-def kept_bytes(model: LanguageModel, context: Number, kv_bits: Number, tp: Number = 1.0) -> Number:
-    """Return bytes that one sequence of ``context`` tokens keeps on one of ``tp`` tensor ranks [B].
-
-    Windowed layers keep only their window; the latent of MLA is whole on every rank.
-    """
-    total: Number = 0.0
-    for kind in mixers(model):
-        if isinstance(kind, Latent):
-            kept = context * (kv_elements(kind) * kv_bits / 8.0 + _index_bytes(kind))
-        elif isinstance(kind, Compressed):
-            near = least(context, kind.window) * kind.head_dim
-            far = context / kind.ratio * kind.head_dim if kind.ratio else 0.0
-            kept = (near + far) * kv_bits / 8.0 + context * _index_bytes(kind)
-        elif isinstance(kind, Grouped):
-            heads = ceil_div(kind.kv_heads, tp) / kind.kv_heads
-            seen = least(context, kind.window or context)
-            kept = kv_elements(kind) * heads * kv_bits / 8.0 * (kind.cross_tokens or seen) + seen * _index_bytes(kind)
-        else:
-            state, taps = state_elements(kind)
-            kept = ceil_div(state, tp) * STATE + ceil_div(taps, tp) * STREAM
-        total = total + kind.layers * kept
-    return total
+    return least(most(device.hbm.capacity - device.hbm.reserved, 0.0), share * device.hbm.capacity)
 
 
 def memory_per_device(model: LanguageModel, work: Workload) -> dict[str, Number]:
-    """Return the bytes that weights, KV cache and activations take on one device [B].
+    """Return the bytes that weights, KV cache and activations take on one device of the fullest pipeline stage [B].
 
-    Layers are spread over pipeline stages; sliding-window layers keep only their window.  Activations
-    are the widest operator's input and output, twice (one in flight); engines add their own overhead.  Towers and what
-    a model has beside its layers lie whole on each device.
+    The table of the embedding lies on the first stage, that of the head on the last, tied ones on both.  Towers and
+    what a model has beside its layers lie whole on each device of the first stage.  Activations are the widest
+    operator's input and output, twice (one in flight).  Mixed kinds of layers alternate, so that a stage may have one
+    more of the largest kind than its share; dense layers before mixtures of experts stand first.
     """
     part = shard(model, work)
-    stages = least(work.pp, model.layers)
-    per_stage = ceil_div(model.layers, stages) / model.layers
-    weights = layer_weights(model, work, part) * per_stage
-    tables = part.vocabulary * model.hidden * (1.0 if model.tied_embeddings else 2.0) * part.at("tables").weight
-    sequences = ceil_div(work.batch, work.dp)
-    kept = kept_bytes(model, work.context, 8.0 * part.kv, work.tp)
-    widest = _widest(model, work, part)
-    activations = 2.0 * part.tokens * widest * STREAM
+    table = part.vocabulary * model.hidden * part.at("tables").weight
     beside = (model.other_parameters + model.tower_parameters) * STREAM
-    return {"weights": weights + tables + beside, "kv_cache": sequences * kept * per_stage, "activations": activations}
+    sequences, kv_bits = ceil_div(work.batch, work.dp), 8.0 * part.kv
+    kept = [(kind, sequences * kept_by(kind, kv_bits, work.tp).of(work.context)) for kind in mixers(model)]
+    mixing, working = mixer_weights(model, work, part), mlp_weights(model, work, part)
+    weights: Number = 0.0
+    cache: Number = 0.0
+    for stage in stages(model.layers, least(work.pp, model.layers)):
+        tables = most(stage.opens, stage.closes) if model.tied_embeddings else stage.opens + stage.closes
+        held = tables * table + stage.opens * beside + _on(stage, mixing, model) + _worked(stage, working, model)
+        found = _on(stage, kept, model)
+        fuller = (held + found > weights + cache) * 1.0
+        weights = fuller * held + (1.0 - fuller) * weights
+        cache = fuller * found + (1.0 - fuller) * cache
+    activations = 2.0 * part.tokens * _widest(model, work, part) * STREAM
+    return {"weights": weights, "kv_cache": cache, "activations": activations}
+
+
+def _on(stage: Stage, parts: Sequence[tuple[Part, Number]], model: LanguageModel) -> Number:
+    """Return what kinds of layers take on a stage, given what one layer of each takes [B]."""
+    share = stage.layers / model.layers
+    rest = sum(kind.layers for kind, _ in parts)
+    largest = max(range(len(parts)), key=lambda i: float(np.max(np.asarray(parts[i][1]))), default=0)
+    if len(parts) < 2 or np.any(np.asarray(rest != model.layers)):
+        # of one kind, or side by side in each layer
+        return sum(kind.layers * share * each for kind, each in parts)
+    kind, each = parts[largest]
+    many = least(ceil(kind.layers * share - _ROUNDING), stage.layers)
+    left = (stage.layers - many) / (model.layers - kind.layers)
+    others = (other.layers * left * size for i, (other, size) in enumerate(parts) if i != largest)
+    return many * each + sum(others)
+
+
+def _worked(stage: Stage, parts: Sequence[tuple[Mlp, Number]], model: LanguageModel) -> Number:
+    """Return the weights on a stage of what works on tokens alone [B]."""
+    if not (model.dense_layers and model.experts):
+        return _on(stage, parts, model)
+    first = stage.of_first(model.dense_layers)
+    return sum((first if isinstance(kind, Dense) else stage.layers - first) * each for kind, each in parts)
 
 
 def _widest(model: LanguageModel, work: Workload, part: Shard) -> Number:
@@ -180,20 +145,32 @@ def weight_bytes(model: LanguageModel, work: Workload) -> Number:
 
 def layer_weights(model: LanguageModel, work: Workload, part: Shard) -> Number:
     """Weights of all layers on one device, every held expert counted [B]."""
-    total: Number = 0.0
+    parts = (*mixer_weights(model, work, part), *mlp_weights(model, work, part))
+    return sum(kind.layers * each for kind, each in parts)
+
+
+def mixer_weights(model: LanguageModel, work: Workload, part: Shard) -> list[tuple[Mixer, Number]]:
+    """Weights on one device of one layer of each kind that mixes tokens [B]."""
+    found: list[tuple[Mixer, Number]] = []
     for mixer in mixers(model):
         rows = dict(mixer_rows(model, work, part, mixer))
-        total = total + mixer.layers * sum(
-            columns["weight_bytes"] for columns in rows.values() if columns["kind"] == types.MATMUL
-        )
+        each = sum(columns["weight_bytes"] for columns in rows.values() if columns["kind"] == types.MATMUL)
+        found.append((mixer, each))
+    return found
+
+
+def mlp_weights(model: LanguageModel, work: Workload, part: Shard) -> list[tuple[Mlp, Number]]:
+    """Weights on one device of one layer of each kind that works on tokens alone, every held expert counted [B]."""
+    found: list[tuple[Mlp, Number]] = []
     for mlp in perceptrons(model):
         rows = dict(mlp_rows(model, work, part, mlp))
-        total = total + mlp.layers * sum(
+        each = sum(
             columns["weight_bytes"] * (_held_share(mlp, work, part) if name.startswith(_ROUTED) else 1.0)
             for name, columns in rows.items()
             if name != "dispatch" and columns["kind"] == types.MATMUL
         )
-    return total
+        found.append((mlp, each))
+    return found
 
 
 #: rows of the experts that a router picks

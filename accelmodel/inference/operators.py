@@ -19,6 +19,7 @@ from accelmodel.inference.columns import (
     SAMPLE_OPS,
     STREAM,
     Shard,
+    ceil_div,
     collective,
     matmul,
     norm,
@@ -28,6 +29,7 @@ from accelmodel.inference.columns import (
 from accelmodel.inference.layers import least_kv_heads, mixer_rows, mixing, mlp_rows, query_heads, transforming
 from accelmodel.inference.mlps import exchange
 from accelmodel.inference.named import ModelLike, WorkLike, as_model, as_workload
+from accelmodel.inference.stages import pace
 from accelmodel.laws import types
 from accelmodel.laws.numeric import Number
 from accelmodel.laws.types import Operator
@@ -182,7 +184,8 @@ def operator_table(model: ModelLike, work: WorkLike) -> OperatorTable:
     Notes
     -----
     With pipeline parallelism the batch is cut into as many micro-batches as stages; the table is one
-    micro-batch through all stages, which is also the steady time between two tokens of a sequence.
+    micro-batch through all stages, or as many through the busiest of them where that is more: the steady time between
+    two tokens of a sequence.
     Routing of experts is uniform: optimistic for skewed routers.
 
     Examples
@@ -194,7 +197,7 @@ def operator_table(model: ModelLike, work: WorkLike) -> OperatorTable:
     model, work = as_model(model), as_workload(work)
     notes = check(model, work)
     part = shard(model, work)
-    rows = list(_rows(model, work, part))
+    rows = _paced(list(_rows(model, work, part)), model, work)
     names = tuple(name for name, _, _ in rows)
     columns: dict[str, list[Number]] = {column: [] for column in Operator._fields}
     feeds = _feeds(names, model)
@@ -203,6 +206,32 @@ def operator_table(model: ModelLike, work: WorkLike) -> OperatorTable:
         for column in columns:
             columns[column].append(row[column])
     return OperatorTable(names, columns, notes)
+
+
+#: rows before the layers, between the stages, and from which on rows follow the layers
+_OPENING, _BETWEEN, _CLOSING = "embedding", "stage_transfer", "all_reduce_into_head"
+
+
+def _paced(
+    rows: list[tuple[str, Number, dict[str, Number]]], model: LanguageModel, work: Workload
+) -> list[tuple[str, Number, dict[str, Number]]]:
+    """Return the rows with counts at the pace of the busiest pipeline stage.
+
+    Busy is a decode step by the bytes that matmuls and attention touch, a prefill by their operations.
+    """
+    if not _any(work.pp > 1.0):
+        return rows
+    measures = ("flops",) if work.phase == "prefill" else ("weight_bytes", "input_bytes", "output_bytes")
+    end = [name for name, _, _ in rows].index(_CLOSING)
+    places = [0 if i < end else 2 for i in range(len(rows))]
+    loads: list[Number] = [0.0, 0.0, 0.0]
+    for i, (name, count, columns) in enumerate(rows):
+        if name in (_OPENING, _BETWEEN):
+            places[i] = 1 if name == _OPENING else 3
+        else:
+            loads[places[i]] = loads[places[i]] + count * sum(columns.get(measure, 0.0) for measure in measures)
+    goes = (*pace(model.layers, work.pp, ceil_div(work.batch, work.dp), (loads[0], loads[1], loads[2])), 1.0)
+    return [(name, count * goes[place], columns) for (name, count, columns), place in zip(rows, places, strict=True)]
 
 
 def _feeds(names: tuple[str, ...], model: LanguageModel) -> dict[str, float]:

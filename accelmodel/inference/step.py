@@ -22,7 +22,7 @@ from accelmodel.inference.axes import (
 )
 from accelmodel.inference.figures import Figures, Variable
 from accelmodel.inference.intervals import factors, interval, kind_of
-from accelmodel.inference.memory import memory_per_device
+from accelmodel.inference.memory import memory_per_device, usable_memory
 from accelmodel.inference.named import ClusterLike, ModelLike, WorkLike, as_cluster, as_model, as_workload
 from accelmodel.inference.operators import OperatorTable, operator_table
 from accelmodel.inference.policies import Technique, chosen, none
@@ -30,7 +30,7 @@ from accelmodel.inference.run import Machines, run_kernel
 from accelmodel.laws.numeric import Array, Number, has_axes
 from accelmodel.laws.types import ALGORITHMS, BOUNDS, COLLECTIVE, DETAIL, Operator
 from accelmodel.specs.bits import settled
-from accelmodel.specs.hardware import Cluster
+from accelmodel.specs.hardware import Cluster, Device
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.workload import Workload
 from accelmodel.units import show
@@ -59,7 +59,7 @@ _SECONDS, _ROOM = 2e-8, 8.0
 def _check_fit(model: LanguageModel, cluster: Cluster, work: Workload) -> tuple[Number, Number]:
     """Return bytes needed on a device and whether they fit; raise Infeasible if no point does."""
     parts = memory_per_device(model, work)
-    needed, capacity = sum(parts.values()), cluster.device.hbm.capacity
+    needed, usable = sum(parts.values()), usable_memory(cluster.device)
     if has_axes(cluster.devices):
         raise SpecError(
             f"devices vary over {', '.join(map(str, cluster.devices.dims))}: a step is timed on one number of devices, "
@@ -71,16 +71,24 @@ def _check_fit(model: LanguageModel, cluster: Cluster, work: Workload) -> tuple[
             f"tp x pp x dp = {used:g} exceeds the {cluster.devices:g} devices of the cluster; "
             "raise devices or lower a degree"
         )
-    fits = needed <= capacity
+    fits = needed <= usable
     if not np.any(np.asarray(fits)):
         least = {name: float(np.min(np.asarray(part))) for name, part in parts.items()}
         listed = ", ".join(f"{name} {show(size, 'B')}" for name, size in least.items())
         raise Infeasible(
             f"{model.name} does not fit: a device needs at least {show(sum(least.values()), 'B')} ({listed}) and "
-            f"{cluster.device.name} has {show(float(np.max(np.asarray(capacity))), 'B')}; "
+            f"{cluster.device.name} has {show(float(np.max(np.asarray(usable))), 'B')}{_kept_back(cluster.device)}; "
             "raise tp or pp, or lower batch, context or the bits"
         )
     return needed, fits
+
+
+def _kept_back(device: Device) -> str:
+    """Return in words what a device reports and keeps for itself, where it keeps anything."""
+    capacity, reserved = (np.asarray(value) for value in (device.hbm.capacity, device.hbm.reserved))
+    if not np.max(reserved):
+        return ""
+    return f" ({show(float(np.max(capacity)), 'B')} less {show(float(np.min(reserved)), 'B')} kept back)"
 
 
 @dataclass(frozen=True)
@@ -133,7 +141,7 @@ def prepare(model: LanguageModel, cluster: Cluster, work: Workload) -> Inputs:
         getattr(work, n) for n in _WORK_NUMBERS
     ]
     over_work = axes_of(varying, {})
-    axes = Axes(over_work, axes_over(cluster, over_work, cluster.device.hbm.capacity))
+    axes = Axes(over_work, axes_over(cluster, over_work, usable_memory(cluster.device)))
     sizes = {name: len(labels) for name, labels in (*axes.workload.items(), *axes.machine.items())}
     need_affordable("step", sizes, seconds=len(table.names) * _SECONDS, room=len(table.names) * _ROOM)
     operators = table_array(table, axes.workload)

@@ -79,7 +79,7 @@ def batch_times(model: ModelLike, cluster: ClusterLike, sizes: Sequence[float], 
 
 def load_front(prompt: Prompt) -> tuple[Array, Array]:
     """Return when each request of the loader ends [s], and the token its front is at then."""
-    cost, rate = loader(prompt, prompt.loading.stored_bytes), bandwidth_rate(prompt)
+    cost, rate = loader(prompt), bandwidth_rate(prompt)
     ends = [0.0]
     tokens = [float(prompt.stored)]
     time = 0.0
@@ -87,7 +87,9 @@ def load_front(prompt: Prompt) -> tuple[Array, Array]:
     cursor = 0
     while left > 0.0 and math.isfinite(time):
         size = min(left, cost.io)
-        time, cursor = two_fronts.transfer(time + cost.latency, size * cost.token, cursor, rate)
+        done = prompt.stored - left
+        amount = two_fronts.volume(done + size, cost) - two_fronts.volume(done, cost)
+        time, cursor = two_fronts.transfer(time + cost.latency, amount, cursor, rate)
         left -= size
         ends.append(time)
         tokens.append(left)

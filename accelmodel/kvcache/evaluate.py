@@ -15,6 +15,7 @@ import numpy as np
 from accelmodel.errors import SpecError, unknown
 from accelmodel.inference.intervals import by_kind
 from accelmodel.inference.operators import check
+from accelmodel.inference.reading import reading
 from accelmodel.inference.step import prepare
 from accelmodel.kvcache.grid import BASE_BITS, ttft_grid
 from accelmodel.kvcache.policies import POLICIES, fronts_over_time, meet
@@ -171,11 +172,11 @@ def constant_grid(inputs: Inputs, curve: Array, tokens: float, bits: float) -> x
     """Return the grid of one length and precision over bandwidth and utilisation."""
     return ttft_grid(
         {inputs.cluster.device.name: curve},
-        back(inputs, BASE_BITS),
+        back(inputs, bits),
         tokens=[tokens],
         bandwidth=inputs.bandwidth,
         utilisation=inputs.utilisation,
-        kv_bits=[bits],
+        kv_bits=[BASE_BITS],  # bytes are those of the precision already: not all of them go with it
         chunk=inputs.compute_chunk,
         stored=inputs.stored,
     )
@@ -339,6 +340,7 @@ def evaluate(inputs: Inputs) -> dict[str, Any]:
         "tp": inputs.tp,
         "tier": inputs.storage.name,
         "chunk_times": inputs.curve or "step model",
+        "read": reading(inputs.model, {"weight_bits": inputs.weight_bits, "kv_bits": inputs.kv_bits[0]}),
         "tail_s": used.tail,
         "latency_s": used.latency,
         "weakest_fact": weakest(fact.standing for spec in behind for fact in spec.facts.values()),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: policies of the grid, Cake first as the kernel writes it
 NAMES = ("cake", *two_front_policies.POLICY_TIMES)
 AXES = ("device", "tokens", "bandwidth", "utilisation", "kv_bits")
-#: precision at which ``Loading.kv_bytes`` is given to ``ttft_grid`` [bit]
+#: precision at which the bytes of ``Loading`` are given to ``ttft_grid`` [bit]
 BASE_BITS = 16.0
 
 
@@ -98,7 +98,7 @@ def ttft_grid(
     curves : mapping
         Device → time of each chunk [s], as from ``chunk_times`` or ``read_chunk_times``.
     loading : Loading
-        All of it but bandwidth; ``kv_bytes`` at 16 bit.
+        All of it but bandwidth; ``kv_bytes`` and ``window_bytes`` at 16 bit.
     tokens, bandwidth, utilisation, kv_bits : sequence of float
         Axes [token], [B/s], [1], [bit].
     chunk : float
@@ -138,19 +138,20 @@ def ttft_grid(
     if stored is not None and not one("stored", stored, Quantity("token", ge=0.0)) <= shortest:
         raise SpecError(f"stored prefix {stored:g} must lie between 0 and the {shortest:g} tokens")
     prefix = arrays["tokens"] if stored is None else np.full_like(arrays["tokens"], stored)
-    lengths = np.stack([arrays["tokens"], prefix], axis=1)
-    token_bytes = loading.stored_bytes * arrays["kv_bits"] / BASE_BITS
-    limit = loading.rate_limit
-    token_times = token_bytes[None, :] / np.minimum(arrays["bandwidth"], limit)[:, None]
+    lengths = np.stack([arrays["tokens"], prefix, [loading.reach(float(each)) for each in prefix]], axis=1)
+    token, near, fixed = loading.costs
+    scales = arrays["kv_bits"] / BASE_BITS
+    costs = np.stack([token * scales, near * scales, np.full_like(scales, fixed)], axis=1)
+    rates = np.minimum(arrays["bandwidth"], loading.rate_limit)
     setting = tuple(float(x) for x in (chunk, loading.io_chunk, loading.latency, loading.layers, loading.tail))
-    shape = (len(table), len(lengths), len(arrays["utilisation"]), *token_times.shape)
+    shape = (len(table), len(lengths), len(arrays["utilisation"]), len(rates), len(costs))
     out = np.empty((*shape, len(MEETING) + len(two_front_policies.POLICY_TIMES)))
-    two_front_policies.policies_grid(table, lengths, arrays["utilisation"], token_times, setting, out)
+    two_front_policies.policies_grid(table, lengths, arrays["utilisation"], rates, costs, setting, out)
     coords = {"device": list(curves), **{name: arrays[name] for name in AXES[1:]}}
-    return _dataset(np.moveaxis(out, 2, 3), coords, lengths[:, 1], token_bytes, loading)
+    return _dataset(np.moveaxis(out, 2, 3), coords, lengths[:, 1:], costs, loading)
 
 
-def _dataset(out: Array, coords: dict[str, Any], stored: Array, token_bytes: Array, loading: Loading) -> xr.Dataset:
+def _dataset(out: Array, coords: dict[str, Any], lengths: Array, costs: Array, loading: Loading) -> xr.Dataset:
     """Put names and units on the kernel's figures (device, tokens, bandwidth, utilisation, kv_bits, figure)."""
     import xarray as xr
 
@@ -161,10 +162,12 @@ def _dataset(out: Array, coords: dict[str, Any], stored: Array, token_bytes: Arr
     limit = coords["tokens"][None, :, None, None, None]
     done = dict(zip(MEETING[1:], np.moveaxis(out[..., 1:5], -1, 0), strict=True))
     done["computed_tokens"] = np.minimum(done["computed_tokens"], limit)
+    stored, reach = lengths.T
     tokens = stored[None, :, None, None, None]
     wire = np.array(coords["bandwidth"])[None, None, :, None, None]
     waits = np.ceil(tokens / loading.io_chunk) * loading.latency
-    size = tokens * token_bytes[None, None, None, None, :]
+    sizes = np.outer(stored, costs[:, 0]) + np.outer(reach, costs[:, 1]) + np.outer(stored > 0.0, costs[:, 2])
+    size = sizes[None, :, None, None, :]
     alone = size / np.minimum(wire, loading.rate_limit) + waits
     with np.errstate(invalid="ignore", divide="ignore"):
         bound = np.where(tokens > 0.0, uniform_bound(compute, alone), compute)

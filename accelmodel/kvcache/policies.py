@@ -57,9 +57,11 @@ def _engine(prompt: Prompt) -> Engine:
     return Engine(prompt.computing.times, float(prompt.computing.chunk))
 
 
-def loader(prompt: Prompt, cost: float) -> Loader:
-    """Return the loader of a prompt; ``cost`` of a token is in [s] at constant rates, in [B] with traces."""
-    return Loader(float(prompt.stored), float(prompt.loading.io_chunk), float(prompt.loading.latency), float(cost))
+def loader(prompt: Prompt, rate: float = 1.0) -> Loader:
+    """Return the loader of a prompt: its costs in [s] at a ``rate`` [B/s], without one in [B], as traces need them."""
+    load, stored = prompt.loading, float(prompt.stored)
+    token, near, fixed = (cost / rate for cost in load.costs)
+    return Loader(stored, load.io_chunk, load.latency, token, near, load.reach(stored), fixed)
 
 
 def _finished(time: float, prompt: Prompt) -> float:
@@ -79,7 +81,7 @@ def _compute(prompt: Prompt, place: float, start: float, target: float, whole: b
 
 def _load(prompt: Prompt, tokens: float) -> float:
     """Return when ``tokens`` are loaded [s]."""
-    cost = loader(prompt, prompt.loading.stored_bytes)
+    cost = loader(prompt)
     return _finished(two_fronts.load_traced(float(tokens), cost, bandwidth_rate(prompt)), prompt)
 
 
@@ -118,7 +120,7 @@ def load_only(prompt: Prompt) -> float:
 def _meet(prompt: Prompt, rows: int = 0) -> tuple[Meeting, Array, Array]:
     out = np.zeros(len(MEETING))
     computed, loaded = np.empty((rows, 2)), np.empty((rows, 2))
-    cost = loader(prompt, prompt.loading.stored_bytes)
+    cost = loader(prompt)
     steps, requests = two_fronts.meet_traced(
         _engine(prompt), cost, _budget(prompt), bandwidth_rate(prompt), computed, loaded, out
     )
@@ -237,7 +239,7 @@ def planned_split(prompt: Prompt) -> float:
     if not prompt.traced:
         return _constant(prompt, "planned_split")
     finish, per_step = _steps(prompt)
-    steps = two_front_policies.best_split(finish, per_step, loader(prompt, prompt.loading.token_time))
+    steps = two_front_policies.best_split(finish, per_step, loader(prompt, prompt.loading.rate))
     return _split_at(prompt, steps * per_step)
 
 
@@ -263,7 +265,7 @@ def token_layer(prompt: Prompt) -> float:
     if not prompt.traced:
         return _constant(prompt, "token_layer")
     finish, per_step = _steps(prompt)
-    mean = loader(prompt, prompt.loading.token_time)
+    mean = loader(prompt, prompt.loading.rate)
     _, steps = two_front_policies.token_layer_time(finish, per_step, mean, float(prompt.loading.layers))
     return _split_at(prompt, steps * per_step, whole=False)
 
@@ -275,9 +277,10 @@ def _constant(prompt: Prompt, policy: str) -> float:
     setting = tuple(float(x) for x in (computing.chunk, load.io_chunk, load.latency, load.layers, load.tail))
     two_front_policies.policies_grid(
         computing.times[None],
-        np.array([[prompt.tokens, prompt.stored]], dtype=float),
+        np.array([[prompt.tokens, prompt.stored, load.reach(prompt.stored)]], dtype=float),
         np.array([computing.utilisation], dtype=float),
-        np.array([[load.token_time]], dtype=float),
+        np.array([load.rate]),
+        np.array([load.costs]),
         setting,
         out,
     )
@@ -322,6 +325,17 @@ def _integral(rate: Rate) -> tuple[Array, Array]:
     return times, np.append(0.0, np.cumsum(rate.value[: len(times) - 1] * np.diff(times)))
 
 
+def _tokens_of(size: float, prompt: Prompt) -> float:
+    """Return how many tokens from the end of the prefix so many stored bytes hold [token]."""
+    token, near, fixed = prompt.loading.costs
+    left, reach = size - fixed, prompt.loading.reach(prompt.stored)
+    if left < 0.0:
+        return 0.0
+    within = left / (token + near) if token + near > 0.0 else math.inf
+    beyond = (left - reach * near) / token if token > 0.0 else math.inf
+    return within if within <= reach else max(beyond, reach)
+
+
 def _least_traced(prompt: Prompt, most: float) -> float:
     """Return the least time, tail apart, by bisection on time: can both lanes together do the work until then? [s]."""
     chunk, times = prompt.computing.chunk, prompt.computing.times
@@ -340,7 +354,7 @@ def _least_traced(prompt: Prompt, most: float) -> float:
     for _ in range(60):
         middle = 0.5 * (low + high)
         spare = np.interp(middle, *engine) - rest
-        loaded = np.interp(middle, *wire) / prompt.loading.stored_bytes
+        loaded = _tokens_of(float(np.interp(middle, *wire)), prompt)
         if spare >= 0.0 and np.interp(spare, work, tokens) + loaded >= prompt.stored:
             high = middle
         else:

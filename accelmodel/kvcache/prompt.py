@@ -15,7 +15,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from accelmodel.errors import SpecError
-from accelmodel.inference.memory import kv_bytes_per_token
+from accelmodel.inference.kept import kept
 from accelmodel.inference.named import ClusterLike, ModelLike, as_cluster, as_model
 from accelmodel.inference.step import prepare, totals
 from accelmodel.kvcache.traces import Array, Trace
@@ -32,6 +32,7 @@ _LEAST = {"B/s": 1e-3, "B": 1e-3}
 #: most of it, where more is absurd
 _MOST = {"token": 1e9}
 SHARE = Quantity(ge=1e-6, le=1.0)
+_KEPT = Quantity(ge=0.0, le=1e18)
 _TIME, _COMPRESSION, _TOKENS = (
     Quantity("s", ge=0.0, le=1e6),
     Quantity(ge=1.0, le=1e6),
@@ -97,6 +98,12 @@ class Loading:
     ----------
     kv_bytes : float
         KV cache of one token over all layers, as the device needs it [B].
+    window_bytes : float
+        Part of it of layers with a window, which need the last ``window`` tokens of the prefix alone [B].
+    window : float
+        How far these look back [token]; where they are ``chunked``, no further than the start of their last chunk.
+    state_bytes : float
+        What layers with a state keep of a prefix however long it is: loaded first, with any of it [B].
     bandwidth : float
         Of the storage tier [B/s]; infinite is allowed.
     layers : float
@@ -134,32 +141,58 @@ class Loading:
     compression: float = 1.0
     decompression_rate: float = math.inf
     trace: Trace | None = None
+    window_bytes: float = 0.0
+    window: float = 0.0
+    chunked: bool = False
+    state_bytes: float = 0.0
 
     def __post_init__(self) -> None:
         for name, unit in (
             ("kv_bytes", "B"), ("bandwidth", "B/s"), ("layers", "1"), ("io_chunk", "token"),
             ("decompression_rate", "B/s"),
         ):  # fmt: skip
-            check_above_zero(name, getattr(self, name), unit, infinite=unit == "B/s")
+            if name != "kv_bytes" or not self.state_bytes:
+                check_above_zero(name, getattr(self, name), unit, infinite=unit == "B/s")
+        for name in ("window_bytes", "window", "state_bytes"):
+            one(name, getattr(self, name), _KEPT)
+        if self.window_bytes > one("kv_bytes", self.kv_bytes, _KEPT):
+            raise SpecError(f"window_bytes {self.window_bytes:g} is a part of kv_bytes {self.kv_bytes:g}; lower it")
+        if (self.window_bytes or self.chunked) and not self.window:
+            raise SpecError("window_bytes and chunked need a window above 0 tokens; give it")
         for name in ("tail", "latency"):
             one(name, getattr(self, name), _TIME)
         one("compression", self.compression, _COMPRESSION)
-        for name in (
-            "kv_bytes",
-            "bandwidth",
-            "layers",
-            "tail",
-            "latency",
-            "io_chunk",
-            "compression",
-            "decompression_rate",
-        ):
+        for name in (field.name for field in fields(self) if field.name not in ("trace", "chunked")):
             object.__setattr__(self, name, float(getattr(self, name)))
 
     @property
     def stored_bytes(self) -> float:
-        """Bytes that one token takes in storage [B]."""
+        """Bytes that one token of all layers takes in storage [B]."""
         return self.kv_bytes / self.compression
+
+    @property
+    def costs(self) -> tuple[float, float, float]:
+        """Stored bytes of each token, beyond that of each within the window, and of all once [B]."""
+        parts = (self.kv_bytes - self.window_bytes, self.window_bytes, self.state_bytes)
+        token, near, fixed = (part / self.compression for part in parts)
+        return token, near, fixed
+
+    def reach(self, stored: float) -> float:
+        """Return how far windows look back from the end of a prefix of ``stored`` tokens [token]."""
+        if self.chunked and stored > 0.0:
+            return (stored - 1.0) % self.window + 1.0
+        return min(self.window, stored)
+
+    def stored_size(self, stored: float) -> float:
+        """Return the bytes that a prefix of so many tokens takes in storage, what nobody needs again left out [B]."""
+        token, near, fixed = self.costs
+        return stored * token + self.reach(stored) * near + fixed if stored > 0.0 else 0.0
+
+    @property
+    def rate(self) -> float:
+        """Stored bytes per second at constant rates, latency apart [B/s]."""
+        mean = self.bandwidth if self.trace is None else self.trace.mean
+        return min(mean, self.rate_limit)
 
     @property
     def rate_limit(self) -> float:
@@ -168,9 +201,8 @@ class Loading:
 
     @property
     def token_time(self) -> float:
-        """Time to load one token at constant rates, without latency [s]."""
-        mean = self.bandwidth if self.trace is None else self.trace.mean
-        return self.stored_bytes / min(mean, self.rate_limit)
+        """Time to load one token of all layers at constant rates, without latency [s]."""
+        return self.stored_bytes / self.rate
 
     @property
     def chunk_time(self) -> float:
@@ -347,4 +379,12 @@ def loading(model: ModelLike, storage: str | Storage, *, kv_bits: float = 0.0, *
     kv_bits = kv_bits or float(model.precision.kv)
     storage = load("storage", storage) if isinstance(storage, str) else storage
     tier = {"bandwidth": storage.bandwidth, "latency": storage.latency, "tail": storage.tail}
-    return Loading(**{"kv_bytes": float(kv_bytes_per_token(model, kv_bits)), "layers": model.layers, **tier, **fields})
+    found = kept(model, kv_bits)
+    cache = {
+        "kv_bytes": float(found.token + found.near),
+        "window_bytes": float(found.near),
+        "window": float(found.reach),
+        "chunked": found.chunked,
+        "state_bytes": float(found.fixed),
+    }
+    return Loading(**{**cache, "layers": model.layers, **tier, **fields})

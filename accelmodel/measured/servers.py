@@ -32,9 +32,6 @@ MODELS = {
 }
 #: most devices of one server; a point that tells more counts those of several servers together
 NODE = 8
-#: bytes of memory for each byte that data sheets tell: they count in 1024^3, as nvidia-smi shows (179 GiB of B200,
-#: whose sheet tells 180 GB)
-BINARY = 2.0**30 / 1e9
 #: columns that tell a server
 SERVER = ["model", "device", "tp", "ep", "bits"]
 
@@ -103,7 +100,7 @@ def _held(model: str, device: str, tp: float, ep: float, bits: float) -> tuple[f
     """Return the bytes of a device, of the weights that it holds, and of KV cache for a token."""
     work = {"tp": tp, "ep": ep, "weight_bits": bits, "activation_bits": bits, "kv_bits": kv_bits(bits)}
     held = memory_per_device(load("model", model), workload(phase="decode", batch=1, context=1000, **work))
-    return float(load("device", device).hbm.capacity) * BINARY, float(held["weights"]), float(held["kv_cache"]) / 1000.0
+    return float(load("device", device).hbm.capacity), float(held["weights"]), float(held["kv_cache"]) / 1000.0
 
 
 def room(row: Any) -> float:

@@ -12,9 +12,10 @@ import numpy as np
 from accelmodel.errors import SpecError, brief
 from accelmodel.inference.attributes import BITS, DEGREES, behind, json_value, of_technique, on_cluster, parts_of
 from accelmodel.inference.axes import carried
-from accelmodel.inference.memory import memory_per_device
+from accelmodel.inference.memory import memory_per_device, usable_memory
 from accelmodel.inference.named import ClusterLike, ModelLike, as_cluster, as_model
 from accelmodel.inference.policies import chosen
+from accelmodel.inference.reading import reading
 from accelmodel.laws.kernels.batching import Rules, Times
 from accelmodel.laws.numeric import has_axes
 from accelmodel.serving.simulate import closed_loop, open_loop, rules_of, simulate, step_tables, summary, under
@@ -59,7 +60,7 @@ def replicas_on(
     per_token = float(memory_per_device(model, workload(phase="decode", batch=1, context=longest, **cut))["kv_cache"])
     rooms = []
     for each in clusters:
-        free = float(each.device.hbm.capacity) * engine.gpu_memory_utilization
+        free = float(usable_memory(each.device, engine.gpu_memory_utilization))
         free -= float(held["weights"]) + float(held["activations"])
         rooms.append(free / (per_token / longest) if per_token else math.inf)
     return [
@@ -164,6 +165,7 @@ def serve(
         **of_technique(chosen("none")),
         "degrees": json.dumps({**dict.fromkeys(DEGREES, 1.0), **_given(cut, DEGREES)}),
         "bits": json.dumps({**told([spec], {}), **_given(cut, BITS)}),
+        "read": json.dumps(reading(spec, _given(cut, BITS))),
         "cut": json.dumps(_given(cut, tuple(cut))),
         name: str(json_value(values)),
     }

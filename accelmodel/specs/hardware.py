@@ -90,12 +90,16 @@ class Attention(Section):
 
 @dataclass(frozen=True, config=CONFIG)
 class Hbm(Section):
-    """Device memory, GDDR and LPDDR included; ``stacks`` is 0 where it has none."""
+    """Device memory, GDDR and LPDDR included; ``stacks`` is 0 where it has none.
+
+    ``capacity`` is what the driver reports, ``reserved`` what it and the libraries keep of that for themselves.
+    """
 
     bandwidth: ByteRate
     share: Share
     capacity: Bytes
     stacks: CountOrNone = 0.0
+    reserved: Bytes = 0.0
 
 
 @dataclass(frozen=True, config=CONFIG)
@@ -137,7 +141,7 @@ class Device(Spec):
     >>> from accelmodel.specs.load import load
     >>> chip = load("device", "h100-sxm")
     >>> chip.hbm.capacity, chip.hbm_capacity
-    (80000000000.0, 80000000000.0)
+    (85520809984.0, 85520809984.0)
     """
 
     vendor: str

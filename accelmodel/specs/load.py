@@ -222,7 +222,7 @@ def provenance(*specs: Any) -> list[dict[str, Any]]:
     --------
     >>> row = next(row for row in provenance(load("device", "h100-sxm")) if row["field"] == "hbm.capacity")
     >>> row["value"], row["unit"], row["kind"]
-    (80000000000.0, 'B', 'datasheet')
+    (85520809984.0, 'B', 'measured')
     """
     rows = []
     for spec in specs:

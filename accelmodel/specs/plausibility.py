@@ -16,7 +16,7 @@ from accelmodel.specs.hardware import Device, Process
 #: how far the operations of a core and clock may lie from a power of two [1]
 _POWER_OF_TWO = 0.06
 #: what one stack of HBM to HBM4 holds [B] and moves [B/s]
-_STACK_CAPACITY = (1e9, 64.5e9)
+_STACK_CAPACITY = (1e9, 69e9)
 _STACK_BANDWIDTH = (100e9, 2.8e12)
 _CLOCK = (0.2e9, 5e9)
 

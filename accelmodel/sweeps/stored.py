@@ -65,9 +65,9 @@ def cake(at: At) -> Mapping[str, Any]:
     curve = step_curve(inputs, given["kv_bits"])
     found = ttft_grid(
         {"one": curve},
-        back(inputs, BASE_BITS),
+        back(inputs, given["kv_bits"]),
         **lists,
-        kv_bits=inputs.kv_bits,
+        kv_bits=[BASE_BITS],  # bytes are those of the precision already
         chunk=inputs.compute_chunk,
         stored=inputs.stored,
     ).isel(device=0, kv_bits=0)

@@ -16,7 +16,7 @@ import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
 from accelmodel.errors import SpecError, unknown
-from accelmodel.inference.memory import kv_bytes_per_token
+from accelmodel.inference.kept import kv_bytes_per_token
 from accelmodel.kvcache.adaptive import Request, adaptive_scheduling, batch_times
 from accelmodel.kvcache.policies import cake, compute_only, load_only, meet
 from accelmodel.kvcache.prompt import Computing, Loading, Prompt, chunk_times

@@ -17,7 +17,7 @@ from accelmodel.dse.study import OBJECTIVES, Study, load_study
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.inference import request
 from accelmodel.inference.intervals import KINDS, uncalibrated
-from accelmodel.inference.memory import memory_per_device
+from accelmodel.inference.memory import memory_per_device, usable_memory
 from accelmodel.inference.policies import policy
 from accelmodel.specs import facts
 
@@ -165,7 +165,7 @@ def slow_throughput(study, cluster, technique):
                 for tp in study.software.tp:
                     bits = {"weight_bits": 8, "activation_bits": 8, "kv_bits": 8}
                     work = am.workload(phase="decode", batch=batch, context=context, tp=tp, **bits)
-                    if sum(memory_per_device(model, work).values()) > cluster.device.hbm_capacity:
+                    if sum(memory_per_device(model, work).values()) > usable_memory(cluster.device):
                         continue
                     choices = [policy("none")]
                     if technique == "preserve":

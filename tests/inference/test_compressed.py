@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from accelmodel.inference.compressed import seen
-from accelmodel.inference.memory import kept_bytes, kv_bytes_per_token
+from accelmodel.inference.kept import kept_bytes, kv_bytes_per_token
 from accelmodel.inference.operators import operator_table
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.layer_kinds import Compressed, Grouped

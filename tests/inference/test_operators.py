@@ -8,7 +8,8 @@ import pytest
 
 import accelmodel as am
 from accelmodel.errors import SpecError
-from accelmodel.inference.memory import kv_bytes_per_token, memory_per_device
+from accelmodel.inference.kept import kv_bytes_per_token
+from accelmodel.inference.memory import memory_per_device
 from accelmodel.laws.types import (
     ALL_GATHER,
     ALL_REDUCE,
@@ -146,8 +147,8 @@ def test_memory_of_a_mixture_holds_every_expert():
 def test_pipeline_stages_share_the_layers():
     spec = am.load("model", "llama-3-70b")
     alone, staged = memory_per_device(spec, work(tp=4)), memory_per_device(spec, work(tp=4, pp=4))
-    tables = 2 * 2 * LLAMA_70B_HEAD / 4
-    assert staged["weights"] - tables == pytest.approx((alone["weights"] - tables) / 4, rel=1e-12)  # rounding only
+    table = 2 * LLAMA_70B_HEAD / 4  # the first stage has the embedding alone, the last one the head
+    assert staged["weights"] - table == pytest.approx((alone["weights"] - 2 * table) / 4, rel=1e-12)  # rounding only
     assert staged["kv_cache"] == pytest.approx(alone["kv_cache"] / 4, rel=1e-12)  # rounding only
 
 
@@ -184,6 +185,23 @@ def test_pipeline_parallelism_cuts_the_batch_and_passes_the_stream_on():
     assert column(rows, "stage_transfer", "message_bytes") == 8 * 8192 * 2
     assert column(rows, "mlp_up", "m") == 8
     assert column(table("llama-3-70b", tp=8), "stage_transfer", "count") == 0
+
+
+def test_a_pipeline_waits_for_the_stage_with_the_head():
+    """28 layers on four stages, seven each: the head on the last is worth two and a third of them."""
+    rows = table("qwen2-7b", batch=8, context=512, tp=1, pp=4)
+    assert [column(rows, name, "count") for name in ("embedding", "mlp_up", "head", "sampling")] == [1, 28, 4, 4]
+    rows = table("qwen2-7b", batch=2, context=512, tp=1, pp=4)  # two on their way: no stage is waited for
+    assert [column(rows, name, "count") for name in ("mlp_up", "head")] == [28, 1]
+    rows = table("qwen2-7b", phase="prefill", batch=8, context=512, tp=1, pp=4)  # a head for one token of each
+    assert [column(rows, name, "count") for name in ("mlp_up", "head")] == [28, pytest.approx(4)]
+
+
+def test_a_pipeline_waits_for_the_stage_with_a_layer_more():
+    small = am.override(am.load("model", "qwen2-7b"), vocabulary=1024)
+    rows = am.operator_table(small, work(batch=10, context=512, tp=1, pp=5))  # 5, 6, 6, 6, 5 layers
+    assert column(rows, "mlp_up", "count") == pytest.approx(5 * 6)
+    assert column(rows, "head", "count") == 1
 
 
 def test_expert_parallelism_sends_tokens_to_their_experts():

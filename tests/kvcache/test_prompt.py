@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from prompts import CURVE, prompt_of
 
 from accelmodel.errors import Infeasible, SpecError
+from accelmodel.kvcache import policies
 from accelmodel.kvcache import prompt as cake
+from accelmodel.kvcache.evaluate import Inputs, constant_grid
 from accelmodel.kvcache.traces import Trace
 from accelmodel.specs import given
 from accelmodel.specs import load as library
+from accelmodel.specs.language_model import LanguageModel
+from accelmodel.specs.layer_kinds import Grouped, Latent, Linear
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +43,74 @@ def test_loading_takes_what_the_tier_says_unless_told():
     assert load.bandwidth == 2.0**32
     assert load.io_chunk == 64.0
     assert cake.loading(model, library.load("storage", "nvme"), bandwidth=1e9).bandwidth == 1e9
+
+
+def hybrid(*attention, layers=62, kv_heads=16):
+    return LanguageModel(
+        name="hybrid", layers=layers, hidden=5376, vocabulary=262_208, heads=32, kv_heads=kv_heads, head_dim=128,
+        ffn=21_504, gated=True, attention=attention,
+    )  # fmt: skip
+
+
+#: of a layer of Gemma 3 27B, 16 KV heads of 128 at 16 bit
+GEMMA_TOKEN = 2 * 16 * 128 * 2
+
+
+def test_of_layers_with_a_window_only_the_window_is_loaded():
+    """Gemma 3 27B: 10 layers look back without end, 52 over 1024 tokens; 3.1 GB of 32768 tokens, and not 16.6."""
+    sizes = {"heads": 32, "kv_heads": 16, "head_dim": 128}
+    gemma = hybrid(Grouped("full", 10, **sizes), Grouped("window", 52, window=1024, **sizes))
+    load = cake.loading(gemma, "nvme", bandwidth=7e9)
+    size = GEMMA_TOKEN * (10 * 32768 + 52 * 1024)
+    assert (load.stored_size(32768.0), load.stored_size(512.0)) == (size, GEMMA_TOKEN * 62 * 512)
+    tier = replace(load, tail=0.0, latency=0.0)
+    curve = np.full(64, 10.0)
+    prompt = cake.Prompt(32768.0, 32768.0, cake.Computing(curve), tier)
+    assert policies.load_only(prompt) == pytest.approx(size / 7e9, rel=1e-9)  # 0.45 s
+    traced = replace(prompt, loading=replace(tier, trace=Trace(np.zeros(1), np.array([7e9]), hold=True)))
+    assert policies.load_only(traced) == pytest.approx(size / 7e9, rel=1e-9)
+    # a step of 10 s of the first 512 tokens outlasts all loading but what the step in flight spares
+    assert policies.cake(prompt) == pytest.approx(10.0, rel=1e-9)
+
+
+def test_a_last_chunk_is_loaded_from_its_start_on():
+    sizes = {"heads": 32, "kv_heads": 16, "head_dim": 128}
+    load = cake.loading(hybrid(Grouped("chunked", 62, window=8192, **sizes)), "nvme")
+    assert [load.reach(n) for n in (0.0, 1.0, 8192.0, 8193.0, 20_000.0)] == [0.0, 1.0, 8192.0, 1.0, 3616.0]
+    assert load.stored_size(20_000.0) == GEMMA_TOKEN * 62 * 3616
+
+
+def test_a_state_is_loaded_whole_however_short_the_prefix():
+    linear = hybrid(Linear("linear", 46, 16, 32, 128, 128), Grouped("full", 16, 32, 16, 128))
+    load, state = cake.loading(linear, "nvme"), 46 * 32 * 128 * 128 * 4
+    assert load.stored_size(1000.0) == state + 16 * GEMMA_TOKEN * 1000
+    assert load.stored_size(0.0) == 0.0
+    alone = cake.loading(hybrid(Linear("linear", 62, 16, 32, 128, 128)), "nvme", bandwidth=1e9, tail=0.0, latency=0.0)
+    assert alone.stored_size(1.0) == alone.stored_size(1e6) == 62 * 32 * 128 * 128 * 4
+    prompt = cake.Prompt(16384.0, 16384.0, cake.Computing(CURVE), alone)
+    assert policies.load_only(prompt) == pytest.approx(62 * 32 * 128 * 128 * 4 / 1e9, rel=1e-9)
+    assert policies.cake(prompt) <= policies.load_only(prompt) + CURVE.max()
+
+
+def test_bits_change_the_cache_and_neither_states_nor_the_keys_of_an_indexer():
+    sparse = Latent("sparse", 30, 32, 512, 64, 128, 128, top_k=2048, index_heads=64, index_dim=128)
+    model = hybrid(sparse, Linear("linear", 32, 16, 32, 128, 128))
+    wide, narrow = (cake.loading(model, "nvme", kv_bits=bits) for bits in (16.0, 8.0))
+    assert wide.kv_bytes - narrow.kv_bytes == 30 * 576
+    assert wide.state_bytes == narrow.state_bytes
+    inputs = Inputs(
+        model, given.cluster("h200-sxm", 1), library.load("storage", "nvme"), [16384], [1e9], kv_bits=(8.0,),
+        loads={"tail": 0.0, "latency": 0.0},
+    )  # fmt: skip
+    found = constant_grid(inputs, CURVE, 16384.0, 8.0).ttft.sel(policy="load_only").item()
+    assert found == pytest.approx(narrow.stored_size(16384.0) / 1e9, rel=1e-9)
+
+
+def test_windows_that_no_prompt_can_have_are_refused():
+    with pytest.raises(SpecError, match="part of kv_bytes"):
+        cake.Loading(1e5, 1e9, 32, 0.0, window_bytes=2e5, window=10.0)
+    with pytest.raises(SpecError, match="need a window"):
+        cake.Loading(1e5, 1e9, 32, 0.0, window_bytes=5e4)
 
 
 @pytest.mark.parametrize("name", library.available("storage"))

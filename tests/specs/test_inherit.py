@@ -217,7 +217,7 @@ def test_what_was_fitted_to_a_neighbour_is_taken_but_not_claimed(tmp_path):
 
 def test_what_another_chip_has_is_assumed_of_this_one_but_not_what_its_architecture_states(tmp_path):
     chip = am.load("device", str(heir(tmp_path, "h100-sxm")))
-    fact = chip.facts["hbm.capacity"]
+    fact = chip.facts["hbm.bandwidth"]
     assert (fact.kind, fact.inherited, fact.standing) == ("datasheet", "h100-sxm", "assumed")
     fact = am.load("device", str(device_file(tmp_path, architecture='"hopper"'))).facts["process"]
     assert (fact.kind, fact.inherited, fact.standing) == ("datasheet", "architecture hopper", "datasheet")

@@ -40,8 +40,12 @@ def cost_at(curve, place):
     return curve[i] + (place - i) * (curve[i + 1] - curve[i])
 
 
-def run(curve, chunk, stored, io, latency, token_bytes, shares, rates):
-    """Return (time, tokens computed, tokens loaded) when both threads have ended, all in fractions."""
+def run(curve, chunk, stored, io, latency, token_bytes, shares, rates, near=0, reach=0, fixed=0):
+    """Return (time, tokens computed, tokens loaded) when both threads have ended, all in fractions.
+
+    The last ``reach`` tokens have ``near`` bytes more each, and ``fixed`` bytes come with the first request; there
+    tokens and chunks are whole numbers.
+    """
     curve = [Fraction(t) for t in curve]
     chunk, stored, io = Fraction(chunk), Fraction(stored), Fraction(io)
     latency, token_bytes = Fraction(latency), Fraction(token_bytes)
@@ -53,7 +57,13 @@ def run(curve, chunk, stored, io, latency, token_bytes, shares, rates):
 
     def fetch(now):
         size = min(io, io_ptr)
-        done = moved(rates, now + latency, size * token_bytes)
+        amount = size * token_bytes
+        if near:
+            places = range(int(io_ptr - size), int(io_ptr))
+            amount += sum(Fraction(near) for place in places if place >= stored - reach)
+        if io_ptr == stored:
+            amount += Fraction(fixed)
+        done = moved(rates, now + latency, amount)
         if done is not None:
             heapq.heappush(events, (done, CHUNK_ARRIVES, io_ptr - size, io_ptr))
 

@@ -23,6 +23,7 @@ from accelmodel.laws.kernels.two_fronts import (
     loaded_by,
     meet_after,
     steps_time,
+    volume,
 )
 
 #: policies in the order of the kernel's output, behind ``two_fronts.MEETING``
@@ -117,7 +118,7 @@ def pipeline_time(load: float, compute: float, layers: float) -> float:
 @inner_kernel
 def fluid_load(tokens: float, loader: Loader) -> float:
     """Time to load ``tokens`` if requests could be cut at will: at most ``load_time`` [s]."""
-    return max(tokens, 0.0) * (loader.token + loader.latency / loader.io)
+    return volume(tokens, loader) + max(tokens, 0.0) * loader.latency / loader.io
 
 
 @inner_kernel
@@ -191,41 +192,44 @@ def policies_at(
 
 
 @inner_kernel
-def policies_of(engine: Engine, length: Any, per_step: float, token_times: Any, setting: Any, out: Any) -> None:
+def policies_of(engine: Engine, length: Any, per_step: float, rates: Any, costs: Any, setting: Any, out: Any) -> None:
     """Fill ``out`` (bandwidth, precision, figure) of one prompt, whose steps are added up once."""
     _, io, latency, layers, tail = setting
-    tokens, stored = length[0], length[1]
+    tokens, stored, reach = length[0], length[1], length[2]
     finish = np.empty(count(tokens, per_step) + 1)
     fill_steps(engine, per_step, 0.0, finish)
     cheapest = cheapest_sums(finish, count(stored, per_step))
     suffix = steps_time(engine, per_step, stored, tokens)
-    for b in range(token_times.shape[0]):
-        for q in range(token_times.shape[1]):
-            loader = Loader(stored, io, latency, token_times[b, q])
+    for b in range(rates.shape[0]):
+        for q in range(costs.shape[0]):
+            token, near, fixed = costs[q, 0] / rates[b], costs[q, 1] / rates[b], costs[q, 2] / rates[b]
+            loader = Loader(stored, io, latency, token, near, reach, fixed)
             policies_at(finish, cheapest, per_step, loader, layers, tail, suffix, out[b, q])
 
 
-def _deciding(curves: Any, lengths: Any, shares: Any, token_times: Any, setting: Any, out: Any) -> float:
+def _deciding(curves: Any, lengths: Any, shares: Any, rates: Any, costs: Any, setting: Any, out: Any) -> float:
     """Time that the interpreter takes [s]: the steps of each prompt, and a few bisections at each rate."""
     steps = float(np.sum(lengths[:, 0]) * np.sum(1.0 / shares)) / setting[0]
-    plans = len(lengths) * len(shares) * token_times.size
+    plans = len(lengths) * len(shares) * len(rates) * len(costs)
     return len(curves) * STEP * (2.0 * steps + 50.0 * plans)
 
 
 @parallel_kernel(_deciding)
-def policies_grid(curves: Any, lengths: Any, shares: Any, token_times: Any, setting: Any, out: Any) -> None:
+def policies_grid(curves: Any, lengths: Any, shares: Any, rates: Any, costs: Any, setting: Any, out: Any) -> None:
     """Fill a grid of prompts, devices and rates, on all cores.
 
     Parameters
     ----------
     curves : ndarray (device, chunk)
         Chunk times [s].
-    lengths : ndarray (length, 2)
-        Tokens of the prompt, and those stored.
+    lengths : ndarray (length, 3)
+        Tokens of the prompt, those stored, and how far back of their end windows reach.
     shares : ndarray (share)
         Of the token budget [1].
-    token_times : ndarray (bandwidth, precision)
-        Time to load a token, without latency [s].
+    rates : ndarray (bandwidth)
+        Bytes loaded in a second, latency apart [B/s].
+    costs : ndarray (precision, 3)
+        Bytes of each token, beyond that of each within reach, and of all once [B].
     setting : tuple of float
         Compute chunk [token], I/O chunk [token], latency [s], layers [1], tail [s].
     out : ndarray (device, length, share, bandwidth, precision, MEETING + POLICY_TIMES)
@@ -235,4 +239,4 @@ def policies_grid(curves: Any, lengths: Any, shares: Any, token_times: Any, sett
     devices, prompts, parts = curves.shape[0], lengths.shape[0], shares.shape[0]
     for job in prange(devices * prompts * parts):
         d, t, u = job // (prompts * parts), job // parts % prompts, job % parts
-        policies_of(Engine(curves[d], chunk), lengths[t], shares[u] * chunk, token_times, setting, out[d, t, u])
+        policies_of(Engine(curves[d], chunk), lengths[t], shares[u] * chunk, rates, costs, setting, out[d, t, u])

@@ -36,12 +36,19 @@ class Engine(NamedTuple):
 
 
 class Loader(NamedTuple):
-    """Tokens stored, tokens of an I/O chunk, latency of a request [s], cost of a token ([s], with traces [B])."""
+    """Tokens stored, tokens of an I/O chunk, latency of a request [s], and costs ([s], with traces [B]).
+
+    Costs are of each ``token``, beyond that of each of the last tokens within ``reach`` (``near``: layers with a window
+    need no others), and once for all (``fixed``: states, which the first request brings).
+    """
 
     stored: float
     io: float
     latency: float
     token: float
+    near: float
+    reach: float
+    fixed: float
 
 
 class Rate(NamedTuple):
@@ -69,28 +76,37 @@ def step_time(times: Any, place: float) -> float:
 
 
 @law
+def volume(tokens: float, loader: Loader) -> float:
+    """Cost of the last ``tokens`` of the prefix, requests apart."""
+    if tokens <= 0.0:
+        return 0.0
+    return loader.fixed + tokens * loader.token + min(tokens, loader.reach) * loader.near
+
+
+@law
 def arrival(tokens: float, loader: Loader) -> float:
     """Time until the load front has passed ``tokens`` from the end, in whole I/O chunks of the prefix [s]."""
-    chunk = loader.latency + loader.io * loader.token
     chunks = count(tokens, loader.io)
-    if chunks * loader.io > loader.stored:
-        return (chunks - 1) * chunk + loader.latency + (loader.stored - (chunks - 1) * loader.io) * loader.token
-    return chunks * chunk
+    return chunks * loader.latency + volume(min(chunks * loader.io, loader.stored), loader)
 
 
 @law
 def load_time(tokens: float, loader: Loader) -> float:
     """Time to load exactly ``tokens``, the last request being short [s]."""
-    return count(tokens, loader.io) * loader.latency + max(tokens, 0.0) * loader.token
+    return count(tokens, loader.io) * loader.latency + volume(tokens, loader)
 
 
 @law
 def loaded_by(time: float, most: float, loader: Loader) -> float:
     """Tokens that lie at ``time`` behind the load front; it ends at the compute front, ``most`` from the end."""
-    chunk = loader.latency + loader.io * loader.token
     chunks = float(count(min(most, loader.stored), loader.io))
-    if chunk > 0.0 and arrival(chunks * loader.io, loader) > time:
-        chunks = min(chunks - 1.0, math.floor(time / chunk + CRUMB))
+    if arrival(chunks * loader.io, loader) > time:
+        # the cost of chunks is the lesser of two lines, one through the window and one beyond it
+        left, far = time - loader.fixed, loader.latency + loader.io * loader.token
+        within, beyond = far + loader.io * loader.near, left - loader.reach * loader.near
+        inside = left / within if within > 0.0 else 0.0
+        outside = beyond / far if far > 0.0 else 0.0
+        chunks = max(min(chunks - 1.0, math.floor(max(inside, outside) + CRUMB)), 0.0)
     return min(chunks * loader.io, loader.stored)
 
 
@@ -165,7 +181,7 @@ def meet_many(curves: Any, curve: Any, given: Any, out: Any) -> None:
     for d in prange(given.shape[0]):
         times, share, tail = curves[curve[d]], given[d, 0], given[d, 6]
         per_step = share * given[d, 1]
-        loader = Loader(given[d, 2], given[d, 3], given[d, 4], given[d, 5])
+        loader = Loader(given[d, 2], given[d, 3], given[d, 4], given[d, 5], 0.0, 0.0, 0.0)
         last = count(loader.stored, per_step)
         time, k = 0.0, 0
         while k < last and arrival(loader.stored - k * per_step, loader) > time:
@@ -228,7 +244,8 @@ def load_traced(tokens: float, loader: Loader, rate: Rate) -> float:
     """Time to load exactly ``tokens`` at a rate given over time, the last request being short [s]."""
     time, left, i = 0.0, tokens, 0
     while left > CRUMB * loader.io:
-        time, i = transfer(time + loader.latency, min(left, loader.io) * loader.token, i, rate)
+        amount = volume(tokens - left + min(left, loader.io), loader) - volume(tokens - left, loader)
+        time, i = transfer(time + loader.latency, amount, i, rate)
         left -= loader.io
     return time
 
@@ -293,7 +310,7 @@ def meet_traced(
     front = loader.stored
     i, k, n = 0, 0, 0
     crumb, io = CRUMB * loader.io, loader.io
-    ready, j = transfer(loader.latency, min(io, front) * loader.token, 0, rate)
+    ready, j = transfer(loader.latency, volume(min(io, front), loader), 0, rate)
     while True:
         while front > ahead + crumb and ready <= time:
             front = max(front - io, 0.0)
@@ -301,7 +318,9 @@ def meet_traced(
                 loaded[n, 0], loaded[n, 1] = ready, front
             n += 1
             if front > crumb:
-                ready, j = transfer(ready + loader.latency, min(io, front) * loader.token, j, rate)
+                done = loader.stored - front
+                amount = volume(done + min(io, front), loader) - volume(done, loader)
+                ready, j = transfer(ready + loader.latency, amount, j, rate)
         if place >= front - CRUMB * engine.chunk:
             break
         while i < budget.at.shape[0] - 1 and budget.at[i + 1] <= time:
@@ -322,7 +341,7 @@ def meet_traced(
 
 def _meeting_traced(engine: Engine, given: Any, budgets: Rate, rates: Rate, out: Any) -> float:
     """Time that the interpreter takes for many prompts, of which the first is like the others [s]."""
-    loader = Loader(*given[0])
+    loader = Loader(given[0, 0], given[0, 1], given[0, 2], given[0, 3], 0.0, 0.0, 0.0)
     budget = Rate(budgets.at[0], budgets.value[0], budgets.end)
     rate = Rate(rates.at[0], rates.value[0], rates.end)
     return len(given) * _meeting(engine, loader, budget, rate)
@@ -336,7 +355,7 @@ def meet_traced_many(engine: Engine, given: Any, budgets: Rate, rates: Rate, out
     """
     for d in prange(given.shape[0]):
         nothing = np.empty((0, 2))
-        loader = Loader(given[d, 0], given[d, 1], given[d, 2], given[d, 3])
+        loader = Loader(given[d, 0], given[d, 1], given[d, 2], given[d, 3], 0.0, 0.0, 0.0)
         budget = Rate(budgets.at[d], budgets.value[d], budgets.end)
         rate = Rate(rates.at[d], rates.value[d], rates.end)
         meet_traced(engine, loader, budget, rate, nothing, nothing, out[d])

@@ -18,11 +18,16 @@ from accelmodel.laws.kernels.two_fronts import Engine, Loader, Rate
 EXACT = 1e-9
 
 
-def traced(curve, chunk, stored, io, latency, token_bytes, shares, rates):
+def plain(stored, io, latency, token):
+    """A loader all of whose tokens cost the same."""
+    return Loader(stored, io, latency, token, 0.0, 0.0, 0.0)
+
+
+def traced(curve, chunk, stored, io, latency, token_bytes, shares, rates, kept=(0.0, 0.0, 0.0)):
     out = np.zeros(len(two_fronts.MEETING))
     nothing = np.empty((0, 2))
     budget, rate = (Rate(np.array(t, float), np.array(v, float), math.inf) for t, v in (shares, rates))
-    loader = Loader(float(stored), float(io), float(latency), float(token_bytes))
+    loader = Loader(float(stored), float(io), float(latency), float(token_bytes), *map(float, kept))
     engine = Engine(np.array(curve, float), float(chunk))
     two_fronts.meet_traced(engine, loader, budget, rate, nothing, nothing, out)
     return out
@@ -63,10 +68,29 @@ def test_loader_that_needs_no_time_leaves_nothing_to_compute():
 
 def test_short_first_chunk_of_the_prefix_takes_its_part_of_the_time():
     """10 tokens in chunks of 4: 4, 4, then 2; compute never ends its first step before."""
-    loader = Loader(10.0, 4.0, 0.5, 1.0)
+    loader = plain(10.0, 4.0, 0.5, 1.0)
     assert two_fronts.arrival(8.0, loader) == pytest.approx(2 * 4.5, rel=EXACT)
     assert two_fronts.arrival(9.0, loader) == pytest.approx(2 * 4.5 + 2.5, rel=EXACT)
     assert two_fronts.load_time(9.0, loader) == pytest.approx(3 * 0.5 + 9.0, rel=EXACT)
+
+
+def test_window_and_state_are_paid_where_they_lie():
+    """10 tokens of 1 s in chunks of 4; the last 5 cost 2 s more each, the first request 3 s."""
+    loader = Loader(10.0, 4.0, 0.5, 1.0, 2.0, 5.0, 3.0)
+    assert [two_fronts.volume(n, loader) for n in (0.0, 1.0, 5.0, 6.0, 10.0)] == [0.0, 6.0, 18.0, 19.0, 23.0]
+    assert two_fronts.arrival(3.0, loader) == pytest.approx(0.5 + 3 + 4 * 3, rel=EXACT)
+    assert two_fronts.arrival(9.0, loader) == pytest.approx(3 * 0.5 + 23, rel=EXACT)
+    assert two_fronts.load_time(5.0, loader) == pytest.approx(2 * 0.5 + 18, rel=EXACT)
+    # requests end at 15.5, 22 (one token of the window and three beyond) and 24.5
+    ends = [two_fronts.loaded_by(time, 10.0, loader) for time in (0.0, 2.0, 15.4, 15.5, 21.9, 22.0, 24.4, 24.5)]
+    assert ends == [0.0, 0.0, 0.0, 4.0, 4.0, 8.0, 8.0, 10.0]
+
+
+def test_states_alone_are_loaded_with_the_first_request():
+    loader = Loader(10.0, 4.0, 0.0, 0.0, 0.0, 0.0, 3.0)
+    assert two_fronts.arrival(1.0, loader) == two_fronts.arrival(10.0, loader) == 3.0
+    assert two_fronts.loaded_by(2.0, 10.0, loader) == 0.0
+    assert two_fronts.loaded_by(3.0, 10.0, loader) == 10.0
 
 
 def test_half_of_the_budget_doubles_the_number_of_steps_at_the_cost_of_full_ones():
@@ -132,11 +156,47 @@ def test_traced_kernel_equals_the_event_twin(curve, stored, io, latency, shares,
         assert abs(out[2] - float(computed)) <= 8.0 + EXACT
 
 
+def policies(curve, stored, loader, share, layers=1.0):
+    """Return what the grid's kernel tells of one prompt that is stored whole, without tail."""
+    out = np.zeros((1, 1, 1, 1, 1, len(two_fronts.MEETING) + len(two_front_policies.POLICY_TIMES)))
+    two_front_policies.policies_grid(
+        np.array([curve], float),
+        np.array([[stored, stored, loader.reach]], float),
+        np.array([share]),
+        np.array([1.0]),
+        np.array([[loader.token, loader.near, loader.fixed]]),
+        (8.0, loader.io, loader.latency, layers, 0.0),
+        out,
+    )
+    return out[0, 0, 0, 0, 0]
+
+
+@given(
+    curve=curves, stored=st.integers(1, 64), io=st.integers(1, 9), latency=st.integers(0, 8), cost=st.integers(0, 64),
+    near=st.integers(0, 64), reach=st.integers(0, 64), fixed=st.integers(0, 64),
+    share=st.sampled_from([0.25, 0.5, 1.0]),
+)  # fmt: skip
+def test_kernels_with_windows_and_states_equal_the_event_twin(
+    curve, stored, io, latency, cost, near, reach, fixed, share
+):
+    """Binary fractions: exact, so that no tie is decided by rounding."""
+    latency, token, near, fixed, reach = latency / 16.0, cost / 32.0, near / 32.0, fixed / 8.0, min(reach, stored)
+    rates = [(0, Fraction(1))]
+    args = (curve, 8.0, stored, io, latency, token)
+    time, computed, loaded = cake_events.run(*args, [(0, share)], rates, near, reach, fixed)
+    loader = Loader(float(stored), float(io), latency, token, near, float(reach), fixed)
+    again = traced(*args, ([0.0], [share]), ([0.0], [1.0]), (near, reach, fixed))
+    for out in (policies(curve, stored, loader, share), again):
+        assert out[0] == pytest.approx(float(time), rel=EXACT)
+        assert out[2] == pytest.approx(float(computed), rel=EXACT)
+        assert out[3] == pytest.approx(float(loaded), rel=EXACT)
+
+
 @given(costs=st.lists(numbers, min_size=1, max_size=4), layers=st.integers(1, 3), token=numbers)
 def test_oracle_is_below_every_plan_of_cells_and_near_the_best(costs, layers, token):
     """Every plan of layers by chunks is tried; the bound lies below the best by at most one cell's time."""
     finish = np.append(0.0, np.cumsum(costs))
-    loader = Loader(4.0 * len(costs), 4.0, 0.0, token)
+    loader = plain(4.0 * len(costs), 4.0, 0.0, token)
     least = two_front_policies.least_time(two_front_policies.cheapest_sums(finish, len(costs)), 4.0, loader, 0.0)
     best = cake_events.best_cells(costs, [4.0] * len(costs), token, layers)
     assert least <= best * (1 + EXACT)
@@ -148,7 +208,7 @@ def test_token_layer_plan_is_the_best_of_all_cells_where_costs_rise(costs, layer
     """Within one cell: the best plan may split two chunks, this one splits one."""
     costs = sorted(costs)
     finish = np.append(0.0, np.cumsum(costs))
-    loader = Loader(4.0 * len(costs), 4.0, 0.0, token)
+    loader = plain(4.0 * len(costs), 4.0, 0.0, token)
     time, _ = two_front_policies.token_layer_time(finish, 4.0, loader, float(layers))
     best = cake_events.best_cells(costs, [4.0] * len(costs), token, layers)
     assert best <= time * (1 + EXACT)
@@ -173,7 +233,7 @@ def test_many_traced_decisions_equal_single_ones():
     out, one, nothing = np.zeros((5, 5)), np.zeros(5), np.empty((0, 2))
     two_fronts.meet_traced_many(engine, np.tile([8192.0, 128.0, 1e-4, 524288.0], (5, 1)), budgets, rates, out)
     for i in range(5):
-        loader = Loader(8192.0, 128.0, 1e-4, 524288.0)
+        loader = plain(8192.0, 128.0, 1e-4, 524288.0)
         budget = Rate(at[i], budgets.value[i], math.inf)
         two_fronts.meet_traced(engine, loader, budget, Rate(at[i], rates.value[i], math.inf), nothing, nothing, one)
         assert out[i] == pytest.approx(one, rel=EXACT)

@@ -1,0 +1,44 @@
+"""What an answer says of a device's memory: what is held, what is kept back, and the share that an engine takes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from accelmodel.inference.memory import memory_per_device, usable_memory
+from accelmodel.specs.given import override
+from accelmodel.specs.hardware import Cluster, Device
+from accelmodel.specs.language_model import LanguageModel
+from accelmodel.specs.quantities import Quantity, one
+from accelmodel.specs.workload import Workload
+from accelmodel.units import show
+
+
+def with_share(cluster: Cluster, share: float | None) -> Cluster:
+    """Return the cluster with as much of its memory kept back as an engine leaves that takes a share of it.
+
+    Raises
+    ------
+    SpecError
+        If the share is not above 0 and at most 1.
+    """
+    if share is None:
+        return cluster
+    device = cluster.device
+    usable = usable_memory(device, one("memory share", share, Quantity(gt=0.0, le=1.0)))
+    return replace(cluster, device=override(device, {"hbm.reserved": device.hbm.capacity - usable}))
+
+
+def memory_data(model: LanguageModel, work: Workload, device: Device) -> dict[str, float]:
+    """Return what the fullest device of a step without axes holds, and what it has and keeps back [B]."""
+    held = memory_per_device(model, work)
+    found = {f"{name}_bytes": float(size) for name, size in held.items()}
+    return {**found, "capacity_bytes": float(device.hbm.capacity), "reserved_bytes": float(device.hbm.reserved)}
+
+
+def memory_in_words(found: dict[str, float]) -> str:
+    """Return what ``memory_data`` tells, in one line."""
+    of = {name.removesuffix("_bytes"): show(size, "B") for name, size in found.items()}
+    return (
+        f"of the memory weights take {of['weights']}, KV cache {of['kv_cache']}, activations {of['activations']}; "
+        f"a device has {of['capacity']}, of which {of['reserved']} are kept back"
+    )
