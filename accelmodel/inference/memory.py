@@ -183,12 +183,12 @@ def layer_weights(model: LanguageModel, work: Workload, part: Shard) -> Number:
     total: Number = 0.0
     for mixer in mixers(model):
         rows = dict(mixer_rows(model, work, part, mixer))
-        total = total + mixer.layers * sum(
+        total = total + mixer.held * sum(
             columns["weight_bytes"] for columns in rows.values() if columns["kind"] == types.MATMUL
         )
     for mlp in perceptrons(model):
         rows = dict(mlp_rows(model, work, part, mlp))
-        total = total + mlp.layers * sum(
+        total = total + mlp.held * sum(
             columns["weight_bytes"] * (_held_share(mlp, work, part) if name.startswith(_ROUTED) else 1.0)
             for name, columns in rows.items()
             if name != "dispatch" and columns["kind"] == types.MATMUL

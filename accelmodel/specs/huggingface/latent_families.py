@@ -96,7 +96,7 @@ LATENT: dict[str, Family] = {
         mixing=special.longcat,
         mlps=hybrids.nothing,
         ignored=("mla_scale_q_lora", "mla_scale_kv_lora", "router_bias"),
-        note="experts that do nothing are counted as their average share of the chosen ones",
+        note="experts that do nothing have no weights, and are counted as their average share of the chosen ones",
     ),
     "deepseek_v4": Family(
         fixed={"router_bias": True},

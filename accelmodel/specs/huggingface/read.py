@@ -38,6 +38,13 @@ _MIXING, _WORKING = tuple(set(MIXERS.values())), tuple(MLPS.values())
 _TOLERANCE = 0.02
 
 
+#: words that keys of towers, and of what joins them to the stream, begin with
+_TOWER_WORDS = (
+    "vision", "visual", "vit", "image", "img", "video", "audio", "speech", "acoustic", "semantic", "projector",
+    "projection", "resampler",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Reading:
     """What the files of a model say: fields of ``LanguageModel``, digest, and what a reader must know."""
@@ -279,7 +286,7 @@ def _unread(keys: Keys, around: Keys | None, name: str, layers: Layers, hidden: 
     refuse_strangers(keys, name)
     left = keys.refuse_unread()
     if around is not None:
-        around.used |= {key for key, value in around.given.items() if isinstance(value, dict)}
+        around.used |= {key for key, value in around.given.items() if isinstance(value, dict) or _of_towers(key)}
         around.get("tie_word_embeddings")
         left += around.refuse_unread()
     notes = _left(left)
@@ -288,6 +295,11 @@ def _unread(keys: Keys, around: Keys | None, name: str, layers: Layers, hidden: 
     if _wide(keys):
         notes.append("its files hold 32 bit a weight; engines serve 16, which is counted")
     return notes
+
+
+def _of_towers(key: str) -> bool:
+    """Whether a key beside the text part speaks of the towers, by the first word of its name."""
+    return key.split("_", 1)[0] in _TOWER_WORDS
 
 
 def _wide(keys: Keys) -> bool:

@@ -57,7 +57,8 @@ def gemma_shared(keys: Keys, traits: Traits, layers: int) -> Layers:
     """Gemma 3n and 4: the last layers read the cache of a layer before; full layers may have sizes of their own."""
     alike = keys.flag("attention_k_eq_v")
     full: dict[str, str] = {}
-    if "global_head_dim" in keys.given or "global_head_dim" in keys.defaults:
+    told = keys.table("per_layer_config")
+    if not told.given and ("global_head_dim" in keys.given or "global_head_dim" in keys.defaults):
         full = {"head_dim": "global_head_dim"}
         if alike:
             full["kv_heads"] = "num_global_key_value_heads"
@@ -66,11 +67,22 @@ def gemma_shared(keys: Keys, traits: Traits, layers: int) -> Layers:
     first_shared = layers - keys.whole("num_kv_shared_layers", 0, low=0)
     made: Layers = []
     for place, (part,) in enumerate(found):
-        own: Any = part
+        own: Any = replace(part, **_own_sizes(told, place))
         if alike and own.kind == "full":
             own = replace(own, keys_are_values=True)
         made.append([replace(own, shared_kv=True) if place >= first_shared else own])
     return made
+
+
+def _own_sizes(told: Keys, place: int) -> dict[str, float]:
+    """Return the sizes that a file gives for one layer of its own."""
+    found = {}
+    for name in (str(place), f"{place:02d}"):
+        if told.has(name):
+            table = told.table(name)
+            sizes = {"head_dim": "head_dim", "kv_heads": "num_key_value_heads", "heads": "num_attention_heads"}
+            found = {size: float(table.whole(key)) for size, key in sizes.items() if table.has(key)}
+    return found
 
 
 def gemma4_mlps(keys: Keys, traits: Traits, layers: int) -> Layers:
@@ -323,6 +335,8 @@ def block_sparse(keys: Keys, traits: Traits, layers: int) -> Layers:
     for name in ("sparse_disable_index_value", "sparse_score_type", "sparse_init_block", "sparse_local_block"):
         table.get(name)
     own = table if table.given else keys
+    for name in ("index_topk_blocks", "index_block_size", "index_n_heads", "index_head_dim", "index_local_blocks"):
+        keys.get(name)
     names = ("sparse_topk_blocks", "sparse_block_size", "sparse_num_index_heads", "sparse_index_dim")
     if own is keys:
         names = ("index_topk_blocks", "index_block_size", "index_n_heads", "index_head_dim")

@@ -1,0 +1,134 @@
+"""Layers of families of 2025 and 2026 that no table describes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from accelmodel.specs.huggingface.hybrids import chosen
+from accelmodel.specs.huggingface.keys import REMEDY, Keys
+from accelmodel.specs.huggingface.layers import (
+    Layers,
+    Traits,
+    attentions,
+    dense,
+    experts,
+    grouped,
+    latent_kinds,
+    listed_words,
+    perceptrons,
+)
+from accelmodel.specs.layer_kinds import Convolution, Experts, Linear, Part
+
+
+def hybrid_convolutions(keys: Keys, traits: Traits, layers: int) -> Layers:
+    """LFM3: short gated convolutions between layers of attention, with or without windows."""
+    short = Convolution("convolution", 1.0, float(keys.whole("hidden_size")), float(keys.whole("conv_L_cache")))
+    if keys.flag("conv_bias"):
+        short = replace(short, projection_bias=True)
+    words = listed_words(keys, layers)
+    own = {**traits, "head_gate": keys.flag("use_attention_gate", True)}
+    kinds: dict[str, Part] = {"linear": short}
+    kinds |= {word: grouped(keys, own, word) for word in dict.fromkeys(words) if word != "linear"}
+    return chosen(keys, kinds, words)
+
+
+def heads_by_layer(keys: Keys, traits: Traits, layers: int) -> Layers:
+    """Laguna: each layer may have a number of query heads of its own."""
+    heads = keys.each("num_attention_heads_per_layer", layers, keys.whole("num_attention_heads"), low=1)
+    found = attentions(keys, {**traits, "head_gate": keys.flag("gating", True)}, layers)
+    return [[replace(part, heads=float(number))] for (part,), number in zip(found, heads, strict=True)]
+
+
+def full_rank_delta(keys: Keys, traits: Traits, layers: int) -> Layers:
+    """Ling 3: Kimi delta attention whose decay and gate have full rank, between layers of latent attention."""
+    if not (keys.has("kda_lower_bound") or keys.has("kda_safe_gate")):
+        raise keys.fail("kda_lower_bound", f"is missing, and lightning attention of Ling 2.5 is not known; {REMEDY}")
+    heads, width = float(keys.whole("linear_num_heads")), float(keys.whole("linear_head_dim"))
+    taps = float(keys.whole("short_conv_kernel_size", keys.whole("linear_conv_kernel_dim")))
+    linear = Linear("linear", 1.0, heads, heads, width, width, taps, decay=width)
+    every = keys.whole("layer_group_size")
+    words = listed_words(keys, layers) or ["linear" if (place + 1) % every else "full" for place in range(layers)]
+    without = Keys(keys.path, {key: value for key, value in keys.given.items() if key != "layer_types"}, keys.defaults)
+    latent = latent_kinds(without, traits, layers)[0]
+    keys.used |= without.used
+    return chosen(keys, {"linear": linear, "full": latent}, words)
+
+
+def parallel_experts(keys: Keys, traits: Traits, layers: int) -> Layers:
+    """Command with experts: shared ones are one perceptron, the first layers may be dense with a width of their own."""
+    width = keys.whole("prefix_dense_intermediate_size", 0, low=0)
+    keys.get("shared_expert_combination_strategy")
+    found = perceptrons(keys, traits, layers)
+    return [
+        [replace(part, width=float(width)) if width and not isinstance(part, Experts) else part] for (part,) in found
+    ]
+
+
+def prefixed_windows(keys: Keys, traits: Traits, layers: int) -> Layers:
+    """Command with experts: the first, dense layers have a pattern of windows of their own."""
+    first, pattern = keys.whole("dense_first", 0, low=0), keys.whole("prefix_dense_sliding_window_pattern", 1)
+    if keys.has("layer_types") or not first:
+        return attentions(keys, traits, layers)
+    step = keys.whole("sliding_window_pattern")
+    places = [(place, pattern) for place in range(first)] + [(place, step) for place in range(layers - first)]
+    words = ["window" if (place + 1) % every else "full" for place, every in places]
+    made = {word: grouped(keys, traits, word) for word in dict.fromkeys(words)}
+    return [[made[word]] for word in words]
+
+
+def two_sizes(keys: Keys, traits: Traits, layers: int) -> Layers:
+    """ERNIE VL: of experts for text and for images, those for text work on tokens."""
+    table = keys.given
+    firsts = {
+        key: table[key][0]
+        for key in ("moe_intermediate_size", "moe_num_experts", "moe_layer_start_index", "moe_layer_end_index")
+        if isinstance(table.get(key), list) and table[key]
+    }
+    own = Keys(keys.path, {**table, **firsts}, keys.defaults, keys.where)
+    found = perceptrons(own, traits, layers)
+    keys.used |= own.used | {"moe_capacity"}
+    return found
+
+
+def image_experts(keys: Keys, layers: int) -> float:
+    """ERNIE VL: parameters of the experts for images, with their routers [1]."""
+    widths = keys.items("expert_width", int)
+    numbers = keys.get("experts")
+    if len(widths) < 2:
+        return 0.0
+    number = numbers[1] if isinstance(numbers, list) and len(numbers) > 1 else numbers
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise keys.fail("experts", "is not a whole number, or one for text and one for images")
+    hidden = keys.whole("hidden_size")
+    sparse = sum(isinstance(part, Experts) for (part,) in two_sizes(keys, {"gated": True, "router_bias": True}, layers))
+    return float(sparse * number * (3 * hidden * widths[1] + hidden + 1))
+
+
+def residual(keys: Keys, traits: Traits, layers: int) -> Layers:
+    """Arctic: beside the experts stands a perceptron as wide as the stream."""
+    every = keys.whole("moe_layer_frequency", 1)
+    routed = replace(experts(keys, traits))
+    if keys.flag("parallel_attn_mlp_res", True):
+        keys.get("use_residual")
+        routed = replace(routed, dense_width=float(keys.whole("hidden_size")))
+    plain = dense(keys, traits, keys.whole("intermediate_size"))
+    return [[routed if (place + 1) % every == 0 else plain] for place in range(layers)]
+
+
+def whole_or_delta(keys: Keys, traits: Traits, layers: int) -> Layers:
+    """OLMo hybrid: gated DeltaNet between layers of attention without a gate."""
+    linear = Linear(
+        "linear",
+        1.0,
+        float(keys.whole("linear_num_key_heads")),
+        float(keys.whole("linear_num_value_heads")),
+        float(keys.whole("linear_key_head_dim")),
+        float(keys.whole("linear_value_head_dim")),
+        float(keys.whole("linear_conv_kernel_dim")),
+    )
+    for name in ("linear_use_gate", "linear_allow_neg_eigval", "linear_a_log_min", "linear_a_log_max"):
+        keys.get(name)
+    for name in ("linear_dt_min", "linear_dt_max", "linear_dt_init_floor"):
+        keys.get(name)
+    words = listed_words(keys, layers) or ["full" if place % 4 == 3 else "linear" for place in range(layers)]
+    return chosen(keys, {"linear": linear, "full": grouped(keys, traits)}, words)
