@@ -201,4 +201,7 @@ def latent(kind: Latent, model: LanguageModel, work: Workload, part: Shard) -> I
         expanded = heads.query * (kind.qk_nope_dim + value)
         yield "expand_cache", matmul(tokens, expanded, rank, part, input_bytes=cache[0])
         yield "attention", expanded_attention(part, heads, keys, tokens)
+    if kind.output_gate:
+        yield "gate_projection", matmul(part.tokens, heads.query * value, model.hidden, part)
+        yield "attention_gate", pointwise(part.tokens * heads.query * value, ROTARY_OPS, 2.0 * STREAM, part.activation)
     yield "output_projection", matmul(part.tokens, model.hidden, heads.query * value, part)

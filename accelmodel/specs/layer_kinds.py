@@ -97,6 +97,7 @@ class Latent(Part):
 
     With ``top_k`` an indexer of ``index_heads`` heads of ``index_dim`` picks as many keys for each query
     (DeepSeek-V3.2, sparse attention); with ``shared_index`` the keys that the indexer of a layer before has picked.
+    ``output_gate`` says that a projection as wide as the values gates them, ``head_gate`` that a number a head does.
     """
 
     heads: Count
@@ -111,6 +112,9 @@ class Latent(Part):
     index_heads: CountOrNone = 0.0
     index_dim: CountOrNone = 0.0
     shared_index: bool = False
+    output_gate: bool = False
+    head_gate: bool = False
+    sinks: bool = False
 
     def __post_init__(self) -> None:
         _needs(self, {"sparse": ("top_k", "index_heads", "index_dim")})

@@ -68,7 +68,8 @@ def _latent(kind: Latent, hidden: Number) -> Number:
     if kind.top_k and not kind.shared_index:
         index = kind.index_heads * kind.index_dim * (rank or hidden) + hidden * (kind.index_dim + kind.index_heads)
         index = index + 2.0 * kind.index_dim
-    return queries + down + up + output + biases + index
+    gates = kind.output_gate * output + kind.head_gate * hidden * kind.heads + kind.sinks * kind.heads
+    return queries + down + up + output + biases + index + gates
 
 
 def _compressed(kind: Compressed, hidden: Number) -> Number:

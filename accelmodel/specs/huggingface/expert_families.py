@@ -230,6 +230,7 @@ EXPERT: dict[str, Family] = {
         further=adjust.step3p5,
         ignored=(
             "use_moe_router_bias",
+            "use_qk_norm",
             "use_moe",
             "moe_every_n_layer",
             "need_fp32_gate",

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from accelmodel.errors import SpecError, unknown
-from accelmodel.specs.huggingface.keys import REMEDY, Keys
+from accelmodel.specs.huggingface.keys import Keys
 from accelmodel.specs.huggingface.layers import (
     Layers,
     Traits,
@@ -18,7 +18,7 @@ from accelmodel.specs.huggingface.layers import (
     listed_words,
     perceptrons,
 )
-from accelmodel.specs.layer_kinds import Convolution, Dense, Linear, Part, Recurrent, StateSpace
+from accelmodel.specs.layer_kinds import Convolution, Dense, Experts, Linear, Part, Recurrent, StateSpace
 
 
 def gated_delta(keys: Keys, traits: Traits, layers: int) -> Layers:
@@ -54,9 +54,8 @@ def kimi_delta(keys: Keys, traits: Traits, layers: int) -> Layers:
     if own is keys:
         names = ("linear_num_heads", "linear_head_dim", "linear_conv_kernel_dim")
     heads, width, taps = (float(own.whole(name)) for name in names)
-    if table.flag("use_full_rank_gate"):
-        raise table.fail("use_full_rank_gate", f"a gate of full rank is not known of Kimi delta attention; {REMEDY}")
-    linear = Linear("linear", 1.0, heads, heads, width, width, taps, decay_rank=width, gate_rank=width)
+    gate_rank = 0.0 if table.flag("use_full_rank_gate") else width
+    linear = Linear("linear", 1.0, heads, heads, width, width, taps, decay_rank=width, gate_rank=gate_rank)
     words = listed_words(keys, layers)
     if not words:
         full = set(table.items("full_attn_layers", int))
@@ -65,7 +64,8 @@ def kimi_delta(keys: Keys, traits: Traits, layers: int) -> Layers:
         if len(full) + len(delta) != layers:
             raise table.fail("full_attn_layers", f"and kda_layers tell of {len(full) + len(delta)} of {layers} layers")
     without = Keys(keys.path, {key: value for key, value in keys.given.items() if key != "layer_types"}, keys.defaults)
-    latent = latent_kinds(without, traits, layers)[0]
+    gated = {**traits, "output_gate": keys.flag("mla_use_output_gate")}
+    latent = latent_kinds(without, gated, layers)[0]
     keys.used |= without.used
     keys.get("mla_use_nope")
     return chosen(keys, {"linear": linear, "full": latent}, words)
@@ -146,6 +146,21 @@ def nemotron_h(keys: Keys, traits: Traits, layers: int) -> Layers:
 
 def _latent_experts(keys: Keys, traits: Traits) -> Part:
     return replace(experts(keys, traits), latent=float(keys.whole("moe_latent_size", 0, low=0)))
+
+
+def kimi_experts(keys: Keys, traits: Traits, layers: int) -> Layers:
+    """Kimi-K3: routed experts work on a narrower projection of the stream."""
+    width = float(keys.whole("routed_expert_hidden_size", 0, low=0))
+    keys.get("latent_moe_use_norm")
+    found = perceptrons(keys, traits, layers)
+    return [[replace(part, latent=width) if isinstance(part, Experts) else part] for (part,) in found]
+
+
+def kimi_other(keys: Keys, layers: int) -> float:
+    """Kimi-K3: norms of what the experts work on, and a query for each sum over blocks of residuals [1]."""
+    width = keys.whole("routed_expert_hidden_size", 0, low=0) if keys.flag("latent_moe_use_norm") else 0
+    blocks = 2 * keys.whole("hidden_size") if keys.whole("attn_res_block_size", 0, low=0) else 0
+    return float(layers * (width + blocks))
 
 
 def granite_hybrid(keys: Keys, traits: Traits, layers: int) -> Layers:

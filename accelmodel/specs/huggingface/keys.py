@@ -247,7 +247,10 @@ def _one(value: Any) -> Any:
 
 def _says_nothing(key: str, value: Any) -> bool:
     """Whether a value is null, false, zero, empty, or what the key's absence means."""
-    if value is None or value is False or value in (0, "", [], {}) or value == "none":
+    if value is False:
+        # without a gate a perceptron is another one
+        return "gated" not in key
+    if value is None or value in (0, "", [], {}) or value == "none":
         return True
     return key in NEUTRAL and (
         value == NEUTRAL[key] or (isinstance(value, list) and set(map(str, value)) == {str(NEUTRAL[key])})

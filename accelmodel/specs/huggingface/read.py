@@ -38,6 +38,8 @@ _MIXING, _WORKING = tuple(set(MIXERS.values())), tuple(MLPS.values())
 _TOLERANCE = 0.02
 
 
+#: sizes that a file may repeat beside its text part
+_SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size")
 #: words that keys of towers, and of what joins them to the stream, begin with
 _TOWER_WORDS = (
     "vision", "visual", "vit", "image", "img", "video", "audio", "speech", "acoustic", "semantic", "projector",
@@ -121,7 +123,7 @@ def _traits(keys: Keys, family: Family) -> dict[str, Any]:
     found: dict[str, Any] = {"gated": True, "window": family.window, "by_kind": family.by_kind, **family.fixed}
     found |= {name: keys.flag(key) for name, key in family.flags.items()}
     found |= family.further(keys)
-    keys.get("activation")
+    keys.text("activation")
     if keys.given.get("use_sliding_window") is False:
         # windows that are switched off
         for name in ("use_sliding_window", "sliding_window", "max_window_layers"):
@@ -288,6 +290,7 @@ def _unread(keys: Keys, around: Keys | None, name: str, layers: Layers, hidden: 
     if around is not None:
         around.used |= {key for key, value in around.given.items() if isinstance(value, dict) or _of_towers(key)}
         around.get("tie_word_embeddings")
+        _agree(keys, around)
         left += around.refuse_unread()
     notes = _left(left)
     if keys.whole("num_nextn_predict_layers", 0, low=0):
@@ -295,6 +298,19 @@ def _unread(keys: Keys, around: Keys | None, name: str, layers: Layers, hidden: 
     if _wide(keys):
         notes.append("its files hold 32 bit a weight; engines serve 16, which is counted")
     return notes
+
+
+def _agree(keys: Keys, around: Keys) -> None:
+    """Refuse sizes beside the text part that contradict it; mark those that repeat it as read."""
+    for name in _SIZES:
+        for key in SYNONYMS[name]:
+            outer, inner = around.given.get(key), keys.get(name)
+            if inner is not None and outer is not None and outer != inner:
+                raise SpecError(
+                    f"{keys.path}: {key}: {brief(outer)} contradicts {keys.where}{keys.key(name)} {brief(inner)}; "
+                    "correct one of them"
+                )
+            around.used.add(key)
 
 
 def _of_towers(key: str) -> bool:

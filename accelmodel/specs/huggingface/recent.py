@@ -132,3 +132,16 @@ def whole_or_delta(keys: Keys, traits: Traits, layers: int) -> Layers:
         keys.get(name)
     words = listed_words(keys, layers) or ["full" if place % 4 == 3 else "linear" for place in range(layers)]
     return chosen(keys, {"linear": linear, "full": grouped(keys, traits)}, words)
+
+
+def adapters(keys: Keys, layers: int) -> float:
+    """Phi-4-multimodal: low-rank adapters of all matrices, one set for images and one for speech [1]."""
+    hidden, heads = keys.whole("hidden_size"), keys.whole("num_attention_heads")
+    width = hidden // heads
+    both = (heads + 2 * keys.whole("num_key_value_heads")) * width
+    sides = (hidden + both) + (heads * width + hidden) + 3 * keys.whole("intermediate_size") + 2 * hidden
+    ranks = [keys.table(name, {"r": 0}) for name in ("vision_lora", "speech_lora")]
+    for table in ranks:
+        for name in ("lora_alpha", "layer", "dp"):
+            table.get(name)
+    return float(layers * sides * sum(table.whole("r", low=0) for table in ranks))

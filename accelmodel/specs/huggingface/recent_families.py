@@ -161,6 +161,12 @@ RECENT: dict[str, Family] = {
         defaults={"moe_num_experts": 8, "moe_topk": 2, "moe_num_shared_experts": 2},
         mlps=perceptrons,
     ),
+    "phi4mm": Family(
+        window="all",
+        other=recent.adapters,
+        ignored=("img_processor", "embd_layer", "audio_processor"),
+        note="adapters for images and speech are counted and not timed, and their towers are not counted",
+    ),
     "diffllama": Family(flags=ATTENTION_BIAS, ignored=("lambda_std_dev",)),
     "bitnet": Family(flags=ATTENTION_BIAS, fixed={"gated": True}, mlps=plain),
     "nanochat": Family(flags=ATTENTION_BIAS, fixed={"gated": False}, mlps=plain),

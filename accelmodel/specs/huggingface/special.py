@@ -27,7 +27,7 @@ def llama4(keys: Keys, traits: Traits, layers: int) -> Layers:
     """Llama 4: three layers of four see their own chunk of tokens, those without positions see all."""
     if keys.has("layer_types") or keys.get("attention_chunk_size") is None:
         return attentions(keys, traits, layers)
-    chunked = keys.items("no_rope_layers", int, layers)
+    chunked = keys.items("no_rope_layers", int, layers if keys.get("no_rope_layers") else 0)
     if not chunked:
         every = keys.whole("no_rope_layer_interval", 4)
         chunked = [int((place + 1) % every != 0) for place in range(layers)]

@@ -52,6 +52,8 @@ ALIASES = {
     "axk1": "deepseek_v3",
     "sarvam_mla": "deepseek_v3",
     "unlimited_ocr": "deepseek",
+    "ernie4_5_moe_vl": "ernie4_5_vl_moe",
+    "phi4_multimodal": "phi3",
     "deci": "nemotron-nas",
     "grok": "grok-1",
     "hunyuan_moe": "hunyuan",
@@ -76,6 +78,8 @@ _TEXT_OF = {
     "step3_vl": "step3",
     "deepseek_vl_v2": "deepseek_v2",
 }
+#: whole model that ties its embeddings whatever its text part says
+_TIED_ALWAYS = ("paligemma", "colpali")
 _TYING = "tie_word_embeddings"
 #: whole model whose files of former years say in their text part alone that embeddings are tied
 _TIED_INSIDE = (
@@ -123,7 +127,7 @@ def text_part(path: Path, content: dict[str, Any]) -> tuple[Keys | None, dict[st
         outer: dict[str, Any] = {key: inner[key] for key in passed if key in inner}
         if "model_type" not in nested and isinstance(whole, str):
             outer["model_type"] = _TEXT_OF.get(whole, whole)
-        tying = {"tie_word_embeddings": inner[_TYING]} if _tied_outside(inner, nested) else {}
+        tying = {_TYING: inner.get(_TYING, True)} if _tied_outside(inner, nested) else {}
         inner, where = {**outer, **nested, **tying}, f"{where}{name}."
     around = Keys(path, content) if where else None
     return around, inner, where
@@ -135,6 +139,8 @@ def _refused(path: Path, where: str, name: str) -> SpecError:
 
 def _tied_outside(around: Mapping[str, Any], nested: Mapping[str, Any]) -> bool:
     """Whether the whole model says whether embeddings are tied, and its text part does not overrule it."""
+    if around.get("model_type") in _TIED_ALWAYS and _TYING not in around:
+        return True
     if not isinstance(around.get(_TYING), bool):
         return False
     return around[_TYING] or nested.get(_TYING) is not True or around.get("model_type") not in _TIED_INSIDE
