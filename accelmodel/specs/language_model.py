@@ -127,12 +127,12 @@ class LanguageModel(Spec):
                     raise ValueError(f"{part} {getattr(self, part):g} needs {name}; give it")
         for part in ("attention", "mlp"):
             kinds = getattr(self, part)
-            whole = float(np.max(np.asarray(self.layers)))
+            most = float(np.max(np.asarray(self.layers)))
             told = [float(np.max(np.asarray(kind.layers))) for kind in kinds]
             # what stands beside a state space that every layer has
-            beside = [count for count, kind in zip(told, kinds, strict=True) if not _everywhere(kind, count, whole)]
+            beside = [count for count, kind in zip(told, kinds, strict=True) if not _everywhere(kind, count, most)]
             # kinds side by side in every layer have all of them each
-            if sum(beside) > whole and any(count != whole for count in told):
+            if sum(beside) > most and any(count != most for count in told):
                 raise ValueError(f"[[{part}]] tells of {sum(told):g} layers, and the model has {self.layers:g}")
         if self.attention and (self.window_layers or self.kv_lora_rank):
             raise ValueError("window_layers and kv_lora_rank tell what [[attention]] tells too; leave them out")

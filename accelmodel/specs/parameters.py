@@ -184,10 +184,10 @@ def _layers(model: LanguageModel, used: bool) -> Number:
     """Return the parameters of all layers and of the norm after the last one; of routed experts all, or those used."""
     total = (model.norms_per_layer * model.layers + 1.0) * _norm(model)
     for mixer in mixers(model):
-        total = total + (mixer.layers if used else mixer.held) * mixer_parameters(mixer, model.hidden)
+        total = total + mixer.held * mixer_parameters(mixer, model.hidden)
     for mlp in perceptrons(model):
         experts = mlp.used if used and isinstance(mlp, Experts) else None
-        total = total + (mlp.layers if used else mlp.held) * mlp_parameters(mlp, model.hidden, experts)
+        total = total + mlp.held * mlp_parameters(mlp, model.hidden, experts)
     return total
 
 

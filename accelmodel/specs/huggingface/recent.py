@@ -14,10 +14,12 @@ from accelmodel.specs.huggingface.layers import (
     experts,
     grouped,
     latent_kinds,
+    latents,
+    layer_words,
     listed_words,
     perceptrons,
 )
-from accelmodel.specs.layer_kinds import Convolution, Experts, Linear, Part
+from accelmodel.specs.layer_kinds import Convolution, Dense, Experts, Linear, Part
 
 
 def hybrid_convolutions(keys: Keys, traits: Traits, layers: int) -> Layers:
@@ -35,8 +37,9 @@ def hybrid_convolutions(keys: Keys, traits: Traits, layers: int) -> Layers:
 def heads_by_layer(keys: Keys, traits: Traits, layers: int) -> Layers:
     """Laguna: each layer may have a number of query heads of its own."""
     heads = keys.each("num_attention_heads_per_layer", layers, keys.whole("num_attention_heads"), low=1)
-    found = attentions(keys, {**traits, "head_gate": keys.flag("gating", True)}, layers)
-    return [[replace(part, heads=float(number))] for (part,), number in zip(found, heads, strict=True)]
+    every = layer_words(keys, "none", layers)
+    own = {**traits, "head_gate": keys.flag("gating", True)}
+    return [[replace(grouped(keys, own, word), heads=float(number))] for word, number in zip(every, heads, strict=True)]
 
 
 def full_rank_delta(keys: Keys, traits: Traits, layers: int) -> Layers:
@@ -44,7 +47,7 @@ def full_rank_delta(keys: Keys, traits: Traits, layers: int) -> Layers:
     if not (keys.has("kda_lower_bound") or keys.has("kda_safe_gate")):
         raise keys.fail("kda_lower_bound", f"is missing, and lightning attention of Ling 2.5 is not known; {REMEDY}")
     heads, width = float(keys.whole("linear_num_heads")), float(keys.whole("linear_head_dim"))
-    taps = float(keys.whole("short_conv_kernel_size", keys.whole("linear_conv_kernel_dim")))
+    taps = float(keys.whole("short_conv_kernel_size", keys.whole("linear_conv_kernel_dim", 4)))
     linear = Linear("linear", 1.0, heads, heads, width, width, taps, decay=width)
     every = keys.whole("layer_group_size")
     words = listed_words(keys, layers) or ["linear" if (place + 1) % every else "full" for place in range(layers)]
@@ -59,9 +62,7 @@ def parallel_experts(keys: Keys, traits: Traits, layers: int) -> Layers:
     width = keys.whole("prefix_dense_intermediate_size", 0, low=0)
     keys.get("shared_expert_combination_strategy")
     found = perceptrons(keys, traits, layers)
-    return [
-        [replace(part, width=float(width)) if width and not isinstance(part, Experts) else part] for (part,) in found
-    ]
+    return [[replace(part, width=float(width)) if width and isinstance(part, Dense) else part] for (part,) in found]
 
 
 def prefixed_windows(keys: Keys, traits: Traits, layers: int) -> Layers:
@@ -145,3 +146,24 @@ def adapters(keys: Keys, layers: int) -> float:
         for name in ("lora_alpha", "layer", "dp"):
             table.get(name)
     return float(layers * sides * sum(table.whole("r", low=0) for table in ranks))
+
+
+def copies(keys: Keys, layers: int) -> float:
+    """Hunyuan 4: what reads and writes the copies of a residual stream around each part of a layer [1]."""
+    number, hidden = keys.whole("hc_mult"), keys.whole("hidden_size")
+    around = 2 * number * number * hidden + 2 * number + 2
+    return float(layers * 2 * around + number * number * hidden + number + 1)
+
+
+def own_keys(keys: Keys, traits: Traits, layers: int) -> Layers:
+    """Mistral Large 4: latent attention with an indexer; a layer that read the keys of another is not modelled."""
+    sources = keys.items("kv_source_layers", int, layers if keys.has("kv_source_layers") else 0)
+    if sources and sources != list(range(layers)):
+        raise keys.fail("kv_source_layers", f"layers that read the keys of another are not modelled; {REMEDY}")
+    return latents(keys, traits, layers)
+
+
+def scaled_queries(keys: Keys, layers: int) -> float:
+    """Mistral Large 4: a norm of what the indexer reads, and scales of the scores of each head [1]."""
+    heads = keys.whole("num_attention_heads") + keys.whole("index_n_heads")
+    return float(layers * 2 * (keys.whole("hidden_size") + heads))

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from accelmodel.specs.huggingface import recent, rwkv, shared_blocks
 from accelmodel.specs.huggingface.family import ATTENTION_BIAS, FOUR_NORMS, NORMED, Family
-from accelmodel.specs.huggingface.layers import perceptrons, plain
+from accelmodel.specs.huggingface.layers import latents, perceptrons, plain
 
 _LINEAR = {"linear_conv_kernel_dim": 4, "linear_key_head_dim": 96, "linear_value_head_dim": 192}
 _SHARED_NOTE = (
     "blocks that several layers share are held once and read at each use; what each use has of its own is counted and "
     "not timed"
 )
+_INDEXED = {
+    "kv_lora_rank": 512, "qk_rope_head_dim": 64, "n_shared_experts": 1, "first_k_dense_replace": 1, "index_topk": 2048,
+    "index_head_dim": 128,
+}  # fmt: skip
 _ERNIE = {"moe_k": 6, "moe_num_experts": 64, "moe_num_shared_experts": 2, "moe_layer_start_index": 1}
 
 RECENT: dict[str, Family] = {
@@ -160,6 +164,42 @@ RECENT: dict[str, Family] = {
         flags={**ATTENTION_BIAS, "mlp_bias": "mlp_bias"},
         defaults={"moe_num_experts": 8, "moe_topk": 2, "moe_num_shared_experts": 2},
         mlps=perceptrons,
+    ),
+    "hy_v4": Family(
+        fixed={"router_bias": True, "output_gate": True, "sinks": True},
+        flags=ATTENTION_BIAS,
+        defaults={
+            **_INDEXED,
+            "q_lora_rank": 1536,
+            "qk_nope_head_dim": 192,
+            "v_head_dim": 256,
+            "n_routed_experts": 256,
+            "num_experts_per_tok": 8,
+            "moe_intermediate_size": 768,
+            "index_n_heads": 16,
+            "hc_mult": 4,
+        },
+        mixing=latents,
+        mlps=perceptrons,
+        other=recent.copies,
+        ignored=("hc_magnitude", "hc_eps", "learnable_sink_init"),
+        note="mixing the copies of the residual stream is counted and not timed",
+    ),
+    "mistral_large4": Family(
+        fixed={"router_bias": True},
+        flags=ATTENTION_BIAS,
+        defaults={
+            **_INDEXED,
+            "qk_nope_head_dim": 64,
+            "v_head_dim": 128,
+            "n_routed_experts": 128,
+            "num_experts_per_tok": 4,
+            "moe_intermediate_size": 6144,
+            "index_n_heads": 32,
+        },
+        mixing=recent.own_keys,
+        mlps=perceptrons,
+        other=recent.scaled_queries,
     ),
     "phi4mm": Family(
         window="all",

@@ -67,7 +67,8 @@ def gemma_shared(keys: Keys, traits: Traits, layers: int) -> Layers:
     first_shared = layers - keys.whole("num_kv_shared_layers", 0, low=0)
     made: Layers = []
     for place, (part,) in enumerate(found):
-        own: Any = replace(part, **_own_sizes(told, place))
+        own: Any = part
+        own = replace(own, **_own_sizes(told, place))
         if alike and own.kind == "full":
             own = replace(own, keys_are_values=True)
         made.append([replace(own, shared_kv=True) if place >= first_shared else own])

@@ -52,6 +52,7 @@ ALIASES = {
     "axk1": "deepseek_v3",
     "sarvam_mla": "deepseek_v3",
     "unlimited_ocr": "deepseek",
+    "hy_v4_vl": "hy_v4",
     "ernie4_5_moe_vl": "ernie4_5_vl_moe",
     "phi4_multimodal": "phi3",
     "deci": "nemotron-nas",
