@@ -74,6 +74,7 @@ EXPERT: dict[str, Family] = {
         mlps=perceptrons,
         fixed={**NORMED, "router_bias": True},
         window="pattern",
+        ignored=("first_last_k_dense_replace",),
         defaults={
             "sliding_window": 4096,
             "sliding_window_pattern": 4,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from accelmodel.errors import unknown
+from accelmodel.errors import brief, unknown
 from accelmodel.specs.huggingface.keys import Keys
 from accelmodel.specs.layer_kinds import Dense, Experts, Grouped, Latent, Part
 
@@ -183,7 +183,9 @@ def perceptrons(keys: Keys, traits: Traits, layers: int) -> Layers:
     """Return the perceptron or the experts of each layer."""
     if not keys.whole("experts", 0, low=0):
         keys.get("mlp_only_layers")
-        return plain(keys, traits, layers)
+        keys.get("is_moe_layer")
+        width = keys.whole("dense_width", 0, low=0)
+        return [[dense(keys, traits, width)]] * layers if width else plain(keys, traits, layers)
     sparse = _sparse(keys, layers)
     width = keys.whole("dense_width", 0, low=0) or None
     other = None if all(sparse) else dense(keys, traits, width or keys.whole("intermediate_size"))
@@ -243,8 +245,14 @@ def _sparse(keys: Keys, layers: int) -> list[bool]:
     enumerated = keys.text("moe_layers_enum")
     if enumerated:
         listed = {int(word) for word in enumerated.split(",") if word.strip().isdigit()}
+    flags = keys.get("is_moe_layer")
+    if flags is not None and (not isinstance(flags, list) or [type(flag) for flag in flags] != [bool] * layers):
+        raise keys.fail("is_moe_layer", f"{brief(flags)} is not allowed; it must be a list of {layers} true or false")
     found = []
     for place in range(layers):
+        if flags:
+            found.append(flags[place])
+            continue
         routed = first <= place < last and place % gap == 0 and (place + 1) % step == 0 and place not in only
         if frequency:
             routed = bool(frequency[place])

@@ -43,7 +43,7 @@ _SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_va
 #: words that keys of towers, and of what joins them to the stream, begin with
 _TOWER_WORDS = (
     "vision", "visual", "vit", "image", "img", "video", "audio", "speech", "acoustic", "semantic", "projector",
-    "projection", "resampler",
+    "projection", "resampler", "adapter", "alignment",
 )  # fmt: skip
 
 

@@ -38,23 +38,50 @@ def heads_by_layer(keys: Keys, traits: Traits, layers: int) -> Layers:
     """Laguna: each layer may have a number of query heads of its own."""
     heads = keys.each("num_attention_heads_per_layer", layers, keys.whole("num_attention_heads"), low=1)
     every = layer_words(keys, "none", layers)
-    own = {**traits, "head_gate": keys.flag("gating", True)}
+    by_head = keys.get("gating") in (None, True, "per-head")
+    own = {**traits, "head_gate": by_head, "output_gate": not by_head}
     return [[replace(grouped(keys, own, word), heads=float(number))] for word, number in zip(every, heads, strict=True)]
 
 
-def full_rank_delta(keys: Keys, traits: Traits, layers: int) -> Layers:
-    """Ling 3: Kimi delta attention whose decay and gate have full rank, between layers of latent attention."""
-    if not (keys.has("kda_lower_bound") or keys.has("kda_safe_gate")):
-        raise keys.fail("kda_lower_bound", f"is missing, and lightning attention of Ling 2.5 is not known; {REMEDY}")
-    heads, width = float(keys.whole("linear_num_heads")), float(keys.whole("linear_head_dim"))
-    taps = float(keys.whole("short_conv_kernel_size", keys.whole("linear_conv_kernel_dim", 4)))
-    linear = Linear("linear", 1.0, heads, heads, width, width, taps, decay=width)
-    every = keys.whole("layer_group_size")
-    words = listed_words(keys, layers) or ["linear" if (place + 1) % every else "full" for place in range(layers)]
+def ling(keys: Keys, traits: Traits, layers: int) -> Layers:
+    """Ling 2.5 and 3: linear attention between layers of latent attention."""
     without = Keys(keys.path, {key: value for key, value in keys.given.items() if key != "layer_types"}, keys.defaults)
     latent = latent_kinds(without, traits, layers)[0]
     keys.used |= without.used
-    return chosen(keys, {"linear": linear, "full": latent}, words)
+    if keys.has("kda_lower_bound") or keys.has("kda_safe_gate"):
+        return chosen(keys, {"linear": _full_rank_delta(keys), "full": latent}, _grouped_words(keys, layers))
+    return chosen(keys, {"linear": _fixed_decay(keys), "full": latent}, _grouped_words(keys, layers))
+
+
+def _full_rank_delta(keys: Keys) -> Linear:
+    """Return Kimi delta attention whose decay and gate have full rank."""
+    heads, width = float(keys.whole("linear_num_heads")), float(keys.whole("linear_head_dim"))
+    taps = float(keys.whole("short_conv_kernel_size", keys.whole("linear_conv_kernel_dim", 4)))
+    return Linear("linear", 1.0, heads, heads, width, width, taps, decay=width)
+
+
+def _fixed_decay(keys: Keys) -> Linear:
+    """Return lightning attention with a gated output: each head forgets at a rate that is not learned."""
+    for name in ("group_norm_size", "linear_backend", "linear_silu", "linear_rope"):
+        keys.get(name)
+    heads = float(keys.whole("num_attention_heads"))
+    width = float(keys.whole("head_dim", keys.whole("hidden_size") // keys.whole("num_attention_heads")))
+    return Linear("linear", 1.0, heads, heads, width, width, decay=0.0, delta=False)
+
+
+def _grouped_words(keys: Keys, layers: int) -> list[str]:
+    """Return the kind of each layer: attention is the last of each group, and all that fill no group."""
+    every = keys.whole("layer_group_size")
+    last = layers // every * every
+    return listed_words(keys, layers) or [
+        "linear" if (place + 1) % every and place < last else "full" for place in range(layers)
+    ]
+
+
+def ling_linear(keys: Keys, traits: Traits, layers: int) -> Layers:
+    """Ling and Ring linear 2.0: lightning attention between layers of grouped attention."""
+    kinds = {"linear": _fixed_decay(keys), "full": grouped(keys, traits)}
+    return chosen(keys, kinds, _grouped_words(keys, layers))
 
 
 def parallel_experts(keys: Keys, traits: Traits, layers: int) -> Layers:

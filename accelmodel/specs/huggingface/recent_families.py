@@ -15,6 +15,10 @@ _INDEXED = {
     "kv_lora_rank": 512, "qk_rope_head_dim": 64, "n_shared_experts": 1, "first_k_dense_replace": 1, "index_topk": 2048,
     "index_head_dim": 128,
 }  # fmt: skip
+_BAILING = (
+    "max_window_layers", "use_sliding_window", "sliding_window", "moe_router_enable_expert_bias", "use_qk_norm",
+    "moe_router_enable_shared_expert", "router_type", "use_qkv_bias", "use_bias",
+)  # fmt: skip
 _ERNIE = {"moe_k": 6, "moe_num_experts": 64, "moe_num_shared_experts": 2, "moe_layer_start_index": 1}
 
 RECENT: dict[str, Family] = {
@@ -143,12 +147,21 @@ RECENT: dict[str, Family] = {
         mixing=recent.whole_or_delta,
     ),
     "bailing_hybrid": Family(
+        only={"use_rmsnorm": True},
         fixed={"router_bias": True},
         flags=ATTENTION_BIAS,
         defaults={"first_k_dense_replace": 1, "num_experts_per_token": 8, "num_shared_experts": 1},
-        mixing=recent.full_rank_delta,
+        mixing=recent.ling,
         mlps=perceptrons,
-        ignored=("num_key_value_heads",),
+        ignored=("num_key_value_heads", *_BAILING),
+    ),
+    "bailing_moe_linear": Family(
+        only={"use_rmsnorm": True},
+        flags={"qkv_bias": "qkv_bias", "output_bias": "use_bias", "qk_norm": "use_qk_norm"},
+        fixed={"router_bias": True},
+        mixing=recent.ling_linear,
+        mlps=perceptrons,
+        ignored=_BAILING,
     ),
     "ernie4_5_vl_moe": Family(
         fixed={"router_bias": True},

@@ -44,7 +44,7 @@ def _blocks(keys: Keys) -> int:
 def mixing(keys: Keys, traits: Traits, layers: int) -> Layers:
     """Return a state space for each layer, and attention on the stream and the embeddings where the block stands."""
     hidden, heads = keys.whole("hidden_size"), keys.whole("num_attention_heads")
-    for name in ("attention_hidden_size", "kv_channels", "num_query_groups", "use_shared_mlp_adapter"):
+    for name in ("kv_channels", "num_query_groups", "use_shared_mlp_adapter"):
         keys.get(name)
     for name in ("use_mem_eff_path", "use_mem_rope", "use_long_context", "ft_lora", "rope_theta"):
         keys.get(name)
@@ -62,7 +62,8 @@ def mixing(keys: Keys, traits: Traits, layers: int) -> Layers:
     wide = Keys(keys.path, given, keys.defaults)
     chosen = _hybrid(keys, layers)
     number = float(min(_blocks(keys), sum(chosen)))
-    shared = replace(grouped(wide, traits), inputs=2.0 * hidden, copies=number)
+    inputs = float(keys.whole("attention_hidden_size", 2 * hidden))
+    shared = replace(grouped(wide, traits), inputs=inputs, copies=number)
     keys.used |= wide.used
     return [[space, shared] if used else [space] for used in chosen]
 

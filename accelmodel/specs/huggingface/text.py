@@ -45,6 +45,7 @@ ALIASES = {
     "minimax_m3_vl": "minimax_m3",
     "exaone4_5": "exaone4",
     "bailing_moe_v2": "bailing_moe",
+    "bailing_moe_linear_v2": "bailing_moe_linear",
     "qwen2_5_omni_thinker": "qwen2",
     "qwen3_omni_moe_thinker": "qwen3_moe",
     "apertus1p5": "apertus",
@@ -91,7 +92,6 @@ _TIED_INSIDE = (
 REFUSED = {
     "rwkv": "a recurrence of each channel that no kind describes (RWKV-4)",
     "xlstm": "layers that no kind describes (xLSTM)",
-    "bailing_moe_linear": "linear attention of its own kind",
     "openelm": "layers of different widths",
     "gemma4_assistant": "no keys and values of its own: it drafts for a model whose cache it reads",
     "gemma4_unified_assistant": "no keys and values of its own: it drafts for a model whose cache it reads",
