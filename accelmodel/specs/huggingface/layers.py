@@ -184,8 +184,8 @@ def perceptrons(keys: Keys, traits: Traits, layers: int) -> Layers:
     if not keys.whole("experts", 0, low=0):
         keys.get("mlp_only_layers")
         keys.get("is_moe_layer")
-        width = keys.whole("dense_width", 0, low=0)
-        return [[dense(keys, traits, width)]] * layers if width else plain(keys, traits, layers)
+        wide = keys.whole("dense_width", 0, low=0)
+        return [[dense(keys, traits, wide)]] * layers if wide else plain(keys, traits, layers)
     sparse = _sparse(keys, layers)
     width = keys.whole("dense_width", 0, low=0) or None
     other = None if all(sparse) else dense(keys, traits, width or keys.whole("intermediate_size"))
