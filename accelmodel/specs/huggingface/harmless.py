@@ -94,5 +94,4 @@ NEUTRAL: dict[str, Any] = {
     "index_skip_topk_offset": 0,
     "full_attn_mod": 1,
     "global_attn_every_n": 1,
-    "use_mla": True,
 }

@@ -301,7 +301,8 @@ def _unread(keys: Keys, around: Keys | None, name: str, layers: Layers, hidden: 
 
 
 def _agree(keys: Keys, around: Keys) -> None:
-    """Refuse sizes beside the text part that contradict it; mark those that repeat it as read."""
+    """Refuse sizes beside the text part that contradict it; mark what repeats it as read."""
+    around.used |= {key for key, value in around.given.items() if key in keys.given and keys.given[key] == value}
     for name in _SIZES:
         for key in SYNONYMS[name]:
             outer, inner = around.given.get(key), keys.get(name)

@@ -16,6 +16,7 @@ from accelmodel.specs.huggingface.layers import (
     experts,
     grouped,
     latent_kinds,
+    latents,
     layer_words,
     listed_words,
     perceptrons,
@@ -33,6 +34,17 @@ def llama4(keys: Keys, traits: Traits, layers: int) -> Layers:
         chunked = [int((place + 1) % every != 0) for place in range(layers)]
     kinds = {flag: grouped(keys, traits, "chunked" if flag else "full") for flag in (0, 1)}
     return [[kinds[int(bool(flag))]] for flag in chunked]
+
+
+def latent_unless_off(keys: Keys, traits: Traits, layers: int) -> Layers:
+    """DeepSeek-V2: small ones, and that of DeepSeek-OCR, have attention that keeps keys and values."""
+    if keys.flag("use_mla", True):
+        return latents(keys, traits, layers)
+    for name in ("kv_lora_rank", "q_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"):
+        if keys.given.get(name):
+            raise keys.fail(name, f"{brief(keys.given[name])} contradicts use_mla False; correct one of them")
+        keys.get(name)
+    return attentions(keys, traits, layers)
 
 
 def cross_attentions(keys: Keys, traits: Traits, layers: int) -> Layers:

@@ -56,11 +56,19 @@ ALIASES = {
     "hy_v4_vl": "hy_v4",
     "ernie4_5_moe_vl": "ernie4_5_vl_moe",
     "phi4_multimodal": "phi3",
+    "llava_llama": "llama",
+    "llava_qwen": "qwen2",
+    "llava_mistral": "mistral",
+    "minicpmv 2.6": "qwen2",
+    "minicpmo 2.6": "qwen2",
+    "minicpmv 4.5": "qwen3",
     "deci": "nemotron-nas",
     "grok": "grok-1",
     "hunyuan_moe": "hunyuan",
     "ministral": "mistral",
 }
+#: families whose version says which language model is inside
+_BY_VERSION = ("minicpmv", "minicpmo")
 #: whole model → family of its text part where that does not say its own
 _TEXT_OF = {
     "llava": "llama",
@@ -171,6 +179,8 @@ def family_of(path: Path, text: Mapping[str, Any], where: str) -> tuple[str, Fam
     if text.get("is_encoder_decoder"):
         raise SpecError(f"{path}: {where}is_encoder_decoder: {brief(model_type)} has an encoder; {REMEDY}")
     name = family_name(model_type or "")
+    if name in _BY_VERSION:
+        name = family_name(f"{name} {text.get('version')}")
     if name in REFUSED:
         raise _refused(path, where, name)
     if name in FAMILIES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -134,6 +135,20 @@ SHAPES: dict[str, tuple[float, float, dict[str, Any]]] = {
         moe_intermediate_size=2048, num_hidden_layers=32, num_attention_heads=64, num_key_value_heads=64,
         vocab_size=262144, q_lora_rank=None, n_routed_experts=128, num_experts_per_tok=8, n_shared_experts=1,
         first_k_dense_replace=1, tie_word_embeddings=False)),
+    "DeepSeek-OCR": (2.935, 60.0, keys(model_type="deepseek_vl_v2", hidden_size=1280, num_hidden_layers=12,
+        language_config=keys(hidden_size=1280, intermediate_size=6848, num_hidden_layers=12, num_attention_heads=10,
+        num_key_value_heads=10, vocab_size=129280, use_mla=False, kv_lora_rank=None, q_lora_rank=None,
+        qk_nope_head_dim=0, qk_rope_head_dim=0, v_head_dim=0, moe_intermediate_size=896, n_routed_experts=64,
+        n_shared_experts=2, num_experts_per_tok=6, first_k_dense_replace=1, lm_head=True, rm_head=False,
+        tie_word_embeddings=False))),
+    "MiniCPM-V-2.6": (7.613, 56.0, keys(model_type="minicpmv", version=2.6, hidden_size=3584,
+        intermediate_size=18944, num_hidden_layers=28, num_attention_heads=28, num_key_value_heads=4,
+        vocab_size=151666, query_num=64, slice_mode=True, use_sliding_window=False, tie_word_embeddings=False)),
+    "Llama-Guard-4-12B": (11.13, 192.0, keys(model_type="llama4", text_config=keys(model_type="llama4_text",
+        hidden_size=5120, intermediate_size=8192, intermediate_size_mlp=8192, num_hidden_layers=48,
+        num_attention_heads=40, num_key_value_heads=8, head_dim=128, vocab_size=202048, num_local_experts=0,
+        num_experts_per_tok=0, interleave_moe_layer_step=0, moe_layers=[], no_rope_layers=[],
+        attention_chunk_size=8192, tie_word_embeddings=False))),
     "Phi-4-multimodal": (4.666, 128.0, keys(model_type="phi4mm", hidden_size=3072, intermediate_size=8192,
         num_hidden_layers=32, num_attention_heads=24, num_key_value_heads=8, vocab_size=200064, full_attn_mod=1,
         vision_lora=keys(r=256, lora_alpha=512, layer="x"), speech_lora=keys(r=320, lora_alpha=640, layer="x"),
@@ -166,6 +181,29 @@ def test_every_family_has_a_shape_here():
 
 def _parts(config):
     return [config, *(inner for inner in config.values() if isinstance(inner, dict) and "model_type" in inner)]
+
+
+def _toml(model):
+    """What was read as a file of its own: fields that differ from what a file need not say, and tables of parts."""
+
+    def line(name, value):
+        return f"{name} = {json.dumps(value)}"
+
+    fields = [each for each in dataclasses.fields(model) if each.name not in ("name", "facts", "attention", "mlp")]
+    given = [(each.name, getattr(model, each.name)) for each in fields if getattr(model, each.name) != each.default]
+    lines = [line(name, value) for name, value in given if isinstance(value, bool | float | str) and name != "digest"]
+    for table in ("attention", "mlp"):
+        for part in getattr(model, table):
+            lines += [f"[[{table}]]", *(line(name, value) for name, value in dataclasses.asdict(part).items())]
+    head = '[default]\nkind = "paper"\nsource = "own"\nlocator = "test"\n[sources.own]\ntitle = "a test"\n[model]\n'
+    return head + "\n".join(lines)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_every_kind_of_layer_can_be_told_in_toml(name, tmp_path):
+    model = read(tmp_path, SHAPES[name][2])
+    (tmp_path / "own.toml").write_text(_toml(model), encoding="utf-8")
+    assert reading(load("model", tmp_path / "own.toml")) == reading(model)
 
 
 def test_a_shared_block_is_held_once_and_read_at_each_use(tmp_path):
