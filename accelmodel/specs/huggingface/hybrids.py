@@ -21,9 +21,9 @@ from accelmodel.specs.huggingface.layers import (
 from accelmodel.specs.layer_kinds import Convolution, Dense, Experts, Linear, Part, Recurrent, StateSpace
 
 
-def gated_delta(keys: Keys, traits: Traits, layers: int) -> Layers:
-    """Gated DeltaNet between layers of gated attention: Qwen3-Next, Qwen3.5."""
-    linear = Linear(
+def delta(keys: Keys) -> Linear:
+    """Return gated DeltaNet with a gated output (arXiv 2412.06464)."""
+    return Linear(
         "linear",
         1.0,
         float(keys.whole("linear_num_key_heads")),
@@ -32,6 +32,11 @@ def gated_delta(keys: Keys, traits: Traits, layers: int) -> Layers:
         float(keys.whole("linear_value_head_dim")),
         float(keys.whole("linear_conv_kernel_dim")),
     )
+
+
+def gated_delta(keys: Keys, traits: Traits, layers: int) -> Layers:
+    """Gated DeltaNet between layers of gated attention: Qwen3-Next, Qwen3.5."""
+    linear = delta(keys)
     gated = {**traits, "output_gate": keys.flag("attn_output_gate", True)}
     every = keys.whole("full_attention_interval", 4)
     words = listed_words(keys, layers) or ["linear" if (place + 1) % every else "full" for place in range(layers)]

@@ -21,7 +21,7 @@ from accelmodel.specs.huggingface.keys import REMEDY, SYNONYMS, Keys
 from accelmodel.specs.huggingface.layers import Layers, counted, joined
 from accelmodel.specs.huggingface.modules import modules
 from accelmodel.specs.huggingface.quantisation import Quantisation, Stated, stated
-from accelmodel.specs.huggingface.text import family_of, refuse_strangers, text_part
+from accelmodel.specs.huggingface.text import NESTS, family_of, refuse_strangers, text_part
 from accelmodel.specs.huggingface.towers import TOWERS, towers
 from accelmodel.specs.language_model import LanguageModel, mixers, perceptrons
 from accelmodel.specs.layer_kinds import MIXERS, MLPS, Dense, Grouped, Latent, Mixer, Mlp
@@ -292,12 +292,22 @@ def _unread(keys: Keys, around: Keys | None, name: str, layers: Layers, hidden: 
         around.get("tie_word_embeddings")
         _agree(keys, around)
         left += around.refuse_unread()
-    notes = _left(left)
+    notes = [*_left(left), *(_parts_beside(around) if around is not None else [])]
     if keys.whole("num_nextn_predict_layers", 0, low=0):
         notes.append(_predictors(keys, layers, hidden))
     if _wide(keys):
         notes.append("its files hold 32 bit a weight; engines serve 16, which is counted")
     return notes
+
+
+def _parts_beside(around: Keys) -> list[str]:
+    """Return a note of objects beside the text part that describe something with layers, and are no tower."""
+    found = [
+        name
+        for name, value in around.given.items()
+        if name not in (*NESTS, *TOWERS) and isinstance(value, dict) and any("layers" in key for key in value)
+    ]
+    return [f"{', '.join(found)}: parts beside the language model, which are not counted"] if found else []
 
 
 def _agree(keys: Keys, around: Keys) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from accelmodel.specs.huggingface.hybrids import chosen
+from accelmodel.errors import unknown
+from accelmodel.specs.huggingface.hybrids import chosen, delta
 from accelmodel.specs.huggingface.keys import REMEDY, Keys
 from accelmodel.specs.huggingface.layers import (
     Layers,
@@ -145,15 +146,7 @@ def residual(keys: Keys, traits: Traits, layers: int) -> Layers:
 
 def whole_or_delta(keys: Keys, traits: Traits, layers: int) -> Layers:
     """OLMo hybrid: gated DeltaNet between layers of attention without a gate."""
-    linear = Linear(
-        "linear",
-        1.0,
-        float(keys.whole("linear_num_key_heads")),
-        float(keys.whole("linear_num_value_heads")),
-        float(keys.whole("linear_key_head_dim")),
-        float(keys.whole("linear_value_head_dim")),
-        float(keys.whole("linear_conv_kernel_dim")),
-    )
+    linear = delta(keys)
     for name in ("linear_use_gate", "linear_allow_neg_eigval", "linear_a_log_min", "linear_a_log_max"):
         keys.get(name)
     for name in ("linear_dt_min", "linear_dt_max", "linear_dt_init_floor"):
@@ -194,3 +187,53 @@ def scaled_queries(keys: Keys, layers: int) -> float:
     """Mistral Large 4: a norm of what the indexer reads, and scales of the scores of each head [1]."""
     heads = keys.whole("num_attention_heads") + keys.whole("index_n_heads")
     return float(layers * 2 * (keys.whole("hidden_size") + heads))
+
+
+def delta_or_windows(keys: Keys, traits: Traits, layers: int) -> Layers:
+    """Lara: gated DeltaNet between layers of attention, with or without windows."""
+    words = listed_words(keys, layers)
+    if not words:
+        raise keys.fail("layer_types", "is missing; add a list of linear_attention, sliding_attention, full_attention")
+    kinds: dict[str, Part] = {"linear": delta(keys)}
+    kinds |= {word: grouped(keys, traits, word) for word in dict.fromkeys(words) if word != "linear"}
+    return chosen(keys, kinds, words)
+
+
+def narrow_experts(keys: Keys, traits: Traits, layers: int) -> Layers:
+    """Muse Spark: routed experts work on a projection of the stream."""
+    width = float(keys.whole("moe_hidden_size"))
+    keys.get("intermediate_size")
+    found = perceptrons(keys, traits, layers)
+    return [[replace(part, latent=width) if isinstance(part, Experts) else part] for (part,) in found]
+
+
+def residual_gates(keys: Keys, layers: int) -> float:
+    """Muse Spark: two gates of the stream a layer, and norms of what the experts work on, less the fourth norm [1]."""
+    return float(layers * (2 * keys.whole("hidden_size") + 2 * keys.whole("moe_hidden_size")))
+
+
+def alternating(keys: Keys, traits: Traits, layers: int) -> Layers:
+    """GPT-Neo: layers that see all tokens and layers with a window, as a list of patterns says."""
+    words: list[str] = []
+    for entry in keys.get("attention_types") or [[["global", "local"], layers // 2]]:
+        if not isinstance(entry, list) or len(entry) != 2 or not isinstance(entry[0], list):
+            raise keys.fail("attention_types", "must be a list of patterns, each with how often it stands")
+        words += entry[0] * entry[1]
+    for word in words:
+        if word not in _GPT_NEO:
+            raise keys.fail("attention_types", str(unknown("kind of attention", word, _GPT_NEO)))
+    if len(words) != layers:
+        raise keys.fail("attention_types", f"tells of {len(words)} layers, num_layers of {layers}")
+    keys.get("attention_layers")
+    own = {"num_attention_heads": keys.whole("num_heads"), "sliding_window": keys.whole("window_size")}
+    usual = Keys(keys.path, {**keys.given, **own}, keys.defaults)
+    found = {word: grouped(usual, traits, _GPT_NEO[word]) for word in dict.fromkeys(words)}
+    return [[found[word]] for word in words]
+
+
+_GPT_NEO = {"global": "full", "local": "window"}
+
+
+def further_rows(keys: Keys, layers: int) -> float:
+    """Molmo 2: rows of the table of embeddings that no token of text has [1]."""
+    return float(keys.whole("additional_vocab_size", 0, low=0) * keys.whole("hidden_size"))

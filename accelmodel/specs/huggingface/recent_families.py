@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from accelmodel.specs.huggingface import recent, rwkv, shared_blocks
-from accelmodel.specs.huggingface.family import ATTENTION_BIAS, FOUR_NORMS, NORMED, Family
+from accelmodel.specs.huggingface import adjust, recent, rwkv, shared_blocks
+from accelmodel.specs.huggingface.family import ATTENTION_BIAS, CLASSIC, FOUR_NORMS, NORMED, Family
 from accelmodel.specs.huggingface.layers import latents, perceptrons, plain
 
 _LINEAR = {"linear_conv_kernel_dim": 4, "linear_key_head_dim": 96, "linear_value_head_dim": 192}
@@ -220,6 +220,56 @@ RECENT: dict[str, Family] = {
         ignored=("img_processor", "embd_layer", "audio_processor"),
         note="adapters for images and speech are counted and not timed, and their towers are not counted",
     ),
+    "muse_glimmer": Family(
+        fixed={**FOUR_NORMS, "output_gate": True},
+        flags=ATTENTION_BIAS,
+        defaults={"sliding_window": 2048},
+        ignored=("layer_rope_theta", "qk_scale_factor"),
+    ),
+    "muse_spark": Family(
+        fixed={"norms_per_layer": 3.0, "output_gate": True},
+        flags=ATTENTION_BIAS,
+        defaults={"sliding_window": 2048, "num_local_experts": 256, "num_experts_per_tok": 8},
+        mlps=recent.narrow_experts,
+        other=recent.residual_gates,
+        ignored=("layer_rope_theta", "qk_scale_factor", "residual_gate_temperature"),
+    ),
+    "beam": Family(
+        fixed={**NORMED, **FOUR_NORMS, "output_gate": True},
+        flags=ATTENTION_BIAS,
+        defaults={"sliding_window": 512, "num_experts": 256, "num_experts_per_tok": 8, "head_dim": 128},
+        mlps=perceptrons,
+    ),
+    "kolibri1": Family(
+        fixed={**NORMED, **FOUR_NORMS},
+        flags=ATTENTION_BIAS,
+        defaults={"sliding_window": 513, "num_local_experts": 384, "num_experts_per_tok": 6, "head_dim": 128},
+        mlps=perceptrons,
+    ),
+    "lara_mini": Family(
+        fixed={**NORMED},
+        flags=ATTENTION_BIAS,
+        defaults={"sliding_window": 512, "num_experts": 128, "num_experts_per_tok": 4},
+        tied=True,
+        mixing=recent.delta_or_windows,
+        mlps=perceptrons,
+    ),
+    "gpt_neo": Family(
+        fixed={**CLASSIC, "output_bias": True, "mlp_bias": True},
+        defaults={"max_position_embeddings": 2048, "window_size": 256},
+        tied=True,
+        learned=True,
+        further=adjust.four_wide,
+        mixing=recent.alternating,
+    ),
+    "molmo2": Family(
+        fixed=NORMED,
+        only={"qk_norm_type": "qwen3", "norm_after": False},
+        flags=ATTENTION_BIAS,
+        other=recent.further_rows,
+        ignored=("rope_scaling_layers",),
+    ),
+    "cosmos3_edge": Family(fixed={"gated": False}, flags={**ATTENTION_BIAS, "mlp_bias": "mlp_bias"}),
     "diffllama": Family(flags=ATTENTION_BIAS, ignored=("lambda_std_dev",)),
     "bitnet": Family(flags=ATTENTION_BIAS, fixed={"gated": True}, mlps=plain),
     "nanochat": Family(flags=ATTENTION_BIAS, fixed={"gated": False}, mlps=plain),

@@ -15,7 +15,7 @@ from accelmodel.specs.huggingface.harmless import HARMLESS
 from accelmodel.specs.huggingface.keys import REMEDY, Keys
 
 #: where multimodal files nest the language model
-_NESTS = ("thinker_config", "text_config", "llm_config", "language_config")
+NESTS = ("thinker_config", "text_config", "llm_config", "language_config")
 #: words behind a family that tell of its text part
 _SUFFIXES = ("_text_model", "_text")
 #: other ``model_type`` → family it has the shape of
@@ -56,6 +56,7 @@ ALIASES = {
     "hy_v4_vl": "hy_v4",
     "ernie4_5_moe_vl": "ernie4_5_vl_moe",
     "phi4_multimodal": "phi3",
+    "granite_docling": "granite",
     "llava_llama": "llama",
     "llava_qwen": "qwen2",
     "llava_mistral": "mistral",
@@ -123,7 +124,7 @@ def text_part(path: Path, content: dict[str, Any]) -> tuple[Keys | None, dict[st
         If what should be an object is none.
     """
     inner, where = content, ""
-    for name in _NESTS:
+    for name in NESTS:
         nested = inner.get(name)
         if nested is None:
             continue

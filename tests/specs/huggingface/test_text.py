@@ -103,3 +103,11 @@ def test_keys_around_of_a_tower_are_no_keys_of_the_language_model(tmp_path):
 def test_a_model_that_drafts_for_another_is_refused_by_its_own_name(tmp_path):
     with pytest.raises(SpecError, match="'gemma4_assistant' has no keys and values of its own"):
         read(tmp_path, {"model_type": "gemma4_assistant", "text_config": QWEN})
+
+
+def test_what_stands_beside_and_is_no_tower_is_told(tmp_path):
+    talker = {"model_type": "some", "hidden_size": 896, "num_hidden_layers": 24}
+    model = read(
+        tmp_path, {"model_type": "qwen2_5_omni", "thinker_config": {"text_config": QWEN}, "talker_config": talker}
+    )
+    assert any(note.startswith("talker_config: parts beside") for note in model.notes)
