@@ -108,6 +108,13 @@ def mamba2(keys: Keys, names: tuple[str, ...], inner: int = 0, gated_norm: bool 
     )
 
 
+def same_inner(keys: Keys, width: str, heads: str, inner: int) -> None:
+    """Refuse a width of heads that, times their number, is not the inner width."""
+    given = keys.get(width)
+    if isinstance(given, int) and given * keys.whole(heads) != inner:
+        raise keys.fail(width, f"{given} times {keys.whole(heads)} heads is not the inner width {inner}; correct one")
+
+
 NEMOTRON = ("mamba_num_heads", "mamba_head_dim", "ssm_state_size", "n_groups", "conv_kernel", "mamba_proj_bias")
 MAMBA = ("mamba_n_heads", "mamba_d_head", "mamba_d_state", "mamba_n_groups", "mamba_d_conv", "mamba_proj_bias")
 #: letters and words of Nemotron-H's layers → what they have
@@ -170,11 +177,8 @@ def kimi_other(keys: Keys, layers: int) -> float:
 
 def granite_hybrid(keys: Keys, traits: Traits, layers: int) -> Layers:
     """Granite 4 H and Bamba: Mamba-2 or attention, and a perceptron or experts with a shared one."""
-    heads = keys.whole("mamba_n_heads")
     inner = keys.whole("mamba_expand") * keys.whole("hidden_size")
-    width = keys.get("mamba_d_head")
-    if isinstance(width, int) and width * heads != inner:
-        raise keys.fail("mamba_d_head", f"{width} times {heads} heads is not mamba_expand times hidden_size, {inner}")
+    same_inner(keys, "mamba_d_head", "mamba_n_heads", inner)
     keys.get("mamba_conv_bias")
     space = mamba2(keys, MAMBA, inner)
     indices = set(keys.items("attn_layer_indices", int))
@@ -233,9 +237,9 @@ def jamba(keys: Keys, traits: Traits, layers: int) -> Layers:
 def falcon_h1(keys: Keys, traits: Traits, layers: int) -> Layers:
     """Falcon-H1: attention and Mamba-2 side by side in every layer."""
     keys.get("mamba_expand")
-    keys.get("mamba_d_head")
     keys.get("mamba_conv_bias")
     inner = keys.whole("mamba_d_ssm", keys.whole("mamba_expand") * keys.whole("hidden_size"))
+    same_inner(keys, "mamba_d_head", "mamba_n_heads", inner)
     space = mamba2(keys, MAMBA, inner, keys.flag("mamba_rms_norm"))
     keys.get("projectors_bias")
     return [[space, grouped(keys, traits)] for _ in range(layers)]

@@ -6,6 +6,8 @@ What a family does that its file does not say is in ``families``; which keys are
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +40,11 @@ _MIXING, _WORKING = tuple(set(MIXERS.values())), tuple(MLPS.values())
 _TOLERANCE = 0.02
 
 
+#: field of a part → what the hub calls it
+_WORDS = {
+    "heads": "num_attention_heads", "kv_heads": "num_key_value_heads", "width": "intermediate_size",
+    "used": "experts_used", "experts": "experts",
+}  # fmt: skip
 #: sizes that a file may repeat beside its text part
 _SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size")
 #: words that keys of towers, and of what joins them to the stream, begin with
@@ -113,9 +120,20 @@ def _parts(keys: Keys, family: Family, traits: dict[str, Any], number: int) -> L
         return joined(layers, family.mlps(keys, traits, len(layers)))
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        problem = first["msg"].removeprefix("Value error, ")
+        field, problem = _in_keys(keys, error.title, first["loc"], first["msg"].removeprefix("Value error, "))
         raise SpecError(f"{keys.path}: {keys.where}{field or 'a layer'}: {problem}") from None
+
+
+def _in_keys(keys: Keys, part: str, place: tuple[int | str, ...], problem: str) -> tuple[str, str]:
+    """Return the field of a part that is wrong, and what is wrong with it, in the words of the file."""
+    fields = {kind.__name__: [each.name for each in dataclasses.fields(kind)] for kind in (*_MIXING, *_WORKING)}
+    names = [fields[part][step] if isinstance(step, int) else step for step in place[:1]]
+    words = {word: keys.key(name) for word, name in _WORDS.items()}
+
+    def said(text: str) -> str:
+        return re.sub(r"\b[a-z_]+\b", lambda found: words.get(found[0], found[0]), text)
+
+    return said(".".join(names)), said(problem)
 
 
 def _traits(keys: Keys, family: Family) -> dict[str, Any]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from accelmodel.specs.huggingface.keys import Keys
+from accelmodel.errors import brief
+from accelmodel.specs.huggingface.keys import REMEDY, Keys
 from accelmodel.specs.huggingface.layers import Layers, Traits
 from accelmodel.specs.layer_kinds import Dense, Linear
 
 #: keys of training, and of a shape that nothing reads
 _LEFT_OUT = (
-    "num_attention_heads", "attention_hidden_size", "head_size_divisor", "rescale_every", "model_version",
-    "context_length", "attn", "attn_mode", "value_dim", "num_heads", "norm_first", "norm_bias", "hidden_ratio",
+    "num_attention_heads", "head_size_divisor", "rescale_every", "model_version",
+    "context_length", "attn", "attn_mode", "value_dim", "num_heads", "norm_first", "norm_bias",
 )  # fmt: skip
 
 
@@ -17,6 +18,11 @@ def _sizes(keys: Keys) -> tuple[int, int]:
     """Return the width of the stream and the heads of it."""
     hidden = keys.whole("hidden_size")
     width = keys.whole("head_size", keys.whole("head_dim", 64))
+    inner = keys.whole("attention_hidden_size", hidden)
+    if inner != hidden:
+        raise keys.fail(
+            "attention_hidden_size", f"{inner} is not hidden size {hidden}, which is not modelled; {REMEDY}"
+        )
     if hidden % width:
         raise keys.fail("head_size", f"{width} does not divide hidden size {hidden}; correct one of them")
     return hidden, hidden // width
@@ -57,7 +63,10 @@ def seventh(keys: Keys, traits: Traits, layers: int) -> Layers:
 def channels(keys: Keys, traits: Traits, layers: int) -> Layers:
     """Channel mixing: two matrices, gated by a third one up to RWKV-6."""
     hidden = keys.whole("hidden_size")
-    usual = 4 * hidden if traits["ranks"] else int(hidden * 3.5) // 32 * 32
+    ratio = keys.get("hidden_ratio") or 4
+    if isinstance(ratio, bool) or not isinstance(ratio, int | float) or not 0.0 < ratio < 100.0:
+        raise keys.fail("hidden_ratio", f"{brief(ratio)} is not a number above 0 and below 100")
+    usual = int(ratio * hidden) if traits["ranks"] else int(hidden * 3.5) // 32 * 32
     width = keys.whole("intermediate_size", usual)
     return [[Dense("dense", 1.0, float(width), gated=False, receptance=not traits["ranks"])]] * layers
 

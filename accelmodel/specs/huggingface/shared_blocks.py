@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from accelmodel.errors import unknown
-from accelmodel.specs.huggingface.hybrids import mamba1, mamba2
+from accelmodel.specs.huggingface.hybrids import mamba1, mamba2, same_inner
 from accelmodel.specs.huggingface.keys import REMEDY, Keys
 from accelmodel.specs.huggingface.layers import Layers, Traits, dense, grouped
 from accelmodel.specs.layer_kinds import Part
@@ -50,7 +50,7 @@ def mixing(keys: Keys, traits: Traits, layers: int) -> Layers:
         keys.get(name)
     if keys.has("mamba_ngroups"):
         inner = keys.whole("mamba_expand") * hidden
-        keys.get("mamba_headdim")
+        same_inner(keys, "mamba_headdim", "n_mamba_heads", inner)
         space = mamba2(keys, _MAMBA2, inner)
     else:
         space = mamba1(keys, _MAMBA1)

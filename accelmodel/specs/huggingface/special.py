@@ -273,7 +273,10 @@ def ungated_widths(keys: Keys, traits: Traits, layers: int) -> Layers:
     table = keys.table("attn_config")
     if not table.flag("alibi", True):
         raise table.fail("alibi", f"False means learned or rotary positions, which are not modelled of MPT; {REMEDY}")
-    for key in ("attn_type", "prefix_lm", "qk_ln", "rope", "rope_impl", "rope_theta", "alibi_bias_max"):
+    kind = table.text("attn_type", "multihead_attention")
+    if kind != "multihead_attention":
+        raise table.fail("attn_type", f"{kind!r} is not modelled of MPT, only 'multihead_attention'; {REMEDY}")
+    for key in ("prefix_lm", "qk_ln", "rope", "rope_impl", "rope_theta", "alibi_bias_max"):
         table.get(key)
     return [[Dense("dense", 1.0, float(width), False, not keys.flag("no_bias", True))]] * layers
 

@@ -404,7 +404,7 @@ def test_unknown_family_of_llamas_keys_alone_is_read_like_llama_and_says_so(tmp_
         ({"vocab_size": 10**400}, "vocab_size"),
         ({"num_attention_heads": None}, "num_attention_heads"),
         ({"num_attention_heads": 31}, "head_dim"),
-        ({"num_key_value_heads": 5}, "kv_heads"),
+        ({"num_key_value_heads": 5}, "multiple of num_key_value_heads 5"),
         ({"tie_word_embeddings": "yes"}, "tie_word_embeddings"),
         ({"rope_scaling": []}, "rope_scaling"),
         ({"rope_scaling": {"type": "linear", "factor": "8"}}, "rope_scaling"),

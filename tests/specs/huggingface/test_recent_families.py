@@ -250,7 +250,11 @@ def test_a_shared_block_is_held_once_and_read_at_each_use(tmp_path):
 
 
 def test_rwkv_6_counted_by_hand(tmp_path):
-    config = SHAPES["RWKV-6-Finch-7B"][2] | {"hidden_size": 2048, "num_hidden_layers": 24}
+    config = SHAPES["RWKV-6-Finch-7B"][2] | {
+        "hidden_size": 2048,
+        "attention_hidden_size": 2048,
+        "num_hidden_layers": 24,
+    }
     h, width = 2048, 7168
     time_mix = 5 * h * h + 2 * 64 * h + 10 * 32 * h + 10 * h  # matrices, decay, token shift; vectors and norm
     channel_mix = 2 * h * width + h * h + 2 * h
@@ -275,6 +279,10 @@ def test_experts_for_images_are_counted_and_no_token_of_text_reads_them(tmp_path
         ("Zamba2-7B", {"add_bias_linear": True}, "add_bias_linear"),
         ("Zamba2-7B", {"layers_block_type": ["mamba"] * 80 + ["moe"]}, "layers_block_type"),
         ("RWKV-6-Finch-7B", {"head_size": 60}, "head_size"),
+        ("RWKV-6-Finch-7B", {"attention_hidden_size": 2048}, "attention_hidden_size"),
+        ("RWKV-7-World-2.9B", {"hidden_ratio": "four"}, "hidden_ratio"),
+        ("Zamba2-7B", {"mamba_headdim": 32}, "mamba_headdim"),
+        ("Zamba2-7B", {"num_attention_heads": 32, "num_key_value_heads": 5}, "num_key_value_heads 5"),
         ("GPT-Neo-2.7B", {"attention_types": [[["global", "local"], 15]]}, "attention_types"),
         ("Ling 3", {"layer_group_size": None, "layer_types": None}, "layer_group_size"),
         ("Mistral Large 4", {"kv_source_layers": [0] * 72}, "kv_source_layers"),
