@@ -58,7 +58,7 @@ def grouped(kind: Grouped, model: LanguageModel, work: Workload, part: Shard) ->
     projected = (kind.q_lora_rank or queries) + queries * kind.output_gate
     if not (kind.shared_kv or kind.cross_tokens):
         projected = projected + heads.kv * (heads.key + (0.0 if kind.keys_are_values else value))
-    yield "qkv_projection", matmul(part.tokens, projected, model.hidden, part)
+    yield "qkv_projection", matmul(part.tokens, projected, kind.inputs or model.hidden, part)
     if kind.q_lora_rank:
         yield "query_projection", matmul(part.tokens, queries, kind.q_lora_rank, part)
     rotated = part.tokens * (heads.query * heads.key + heads.kv * (heads.key + value))
@@ -201,4 +201,7 @@ def latent(kind: Latent, model: LanguageModel, work: Workload, part: Shard) -> I
         expanded = heads.query * (kind.qk_nope_dim + value)
         yield "expand_cache", matmul(tokens, expanded, rank, part, input_bytes=cache[0])
         yield "attention", expanded_attention(part, heads, keys, tokens)
+    if kind.output_gate:
+        yield "gate_projection", matmul(part.tokens, heads.query * value, model.hidden, part)
+        yield "attention_gate", pointwise(part.tokens * heads.query * value, ROTARY_OPS, 2.0 * STREAM, part.activation)
     yield "output_projection", matmul(part.tokens, model.hidden, heads.query * value, part)

@@ -150,17 +150,20 @@ def layer_weights(model: LanguageModel, work: Workload, part: Shard) -> Number:
 
 
 def mixer_weights(model: LanguageModel, work: Workload, part: Shard) -> list[tuple[Mixer, Number]]:
-    """Weights on one device of one layer of each kind that mixes tokens [B]."""
+    """Weights on one device of one layer of each kind that mixes tokens, shared ones spread over their layers [B]."""
     found: list[tuple[Mixer, Number]] = []
     for mixer in mixers(model):
         rows = dict(mixer_rows(model, work, part, mixer))
         each = sum(columns["weight_bytes"] for columns in rows.values() if columns["kind"] == types.MATMUL)
-        found.append((mixer, each))
+        found.append((mixer, each * mixer.held / mixer.layers))
     return found
 
 
 def mlp_weights(model: LanguageModel, work: Workload, part: Shard) -> list[tuple[Mlp, Number]]:
-    """Weights on one device of one layer of each kind that works on tokens alone, every held expert counted [B]."""
+    """Weights on one device of one layer of each kind that works on tokens alone, as above [B].
+
+    Every held expert is counted.
+    """
     found: list[tuple[Mlp, Number]] = []
     for mlp in perceptrons(model):
         rows = dict(mlp_rows(model, work, part, mlp))
@@ -169,7 +172,7 @@ def mlp_weights(model: LanguageModel, work: Workload, part: Shard) -> list[tuple
             for name, columns in rows.items()
             if name != "dispatch" and columns["kind"] == types.MATMUL
         )
-        found.append((mlp, each))
+        found.append((mlp, each * mlp.held / mlp.layers))
     return found
 
 

@@ -24,6 +24,8 @@ def perceptron(
 
 def dense(kind: Dense, model: LanguageModel, work: Workload, part: Shard) -> Iterator[Row]:
     """Perceptron, its columns cut over the tensor ranks."""
+    if kind.receptance:
+        yield "mlp_receptance", matmul(part.tokens, part.cut(model.hidden), model.hidden, part.at("mlp"))
     yield from perceptron("mlp", part.tokens, part.cut(kind.width), kind.gated, model, part.at("mlp"))
 
 

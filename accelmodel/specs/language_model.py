@@ -11,7 +11,17 @@ from pydantic.dataclasses import dataclass
 from accelmodel.errors import unknown
 from accelmodel.laws.numeric import Number
 from accelmodel.specs.base import CONFIG, Spec
-from accelmodel.specs.layer_kinds import MIXERS, MLPS, Dense, Experts, Grouped, Latent, Mixer, Mlp
+from accelmodel.specs.layer_kinds import (
+    MIXERS,
+    MLPS,
+    Dense,
+    Experts,
+    Grouped,
+    Latent,
+    Mixer,
+    Mlp,
+    StateSpace,
+)
 from accelmodel.specs.precision import Precision
 from accelmodel.specs.quantities import (
     Count,
@@ -116,9 +126,13 @@ class LanguageModel(Spec):
                 if getattr(self, part) and not getattr(self, name):
                     raise ValueError(f"{part} {getattr(self, part):g} needs {name}; give it")
         for part in ("attention", "mlp"):
-            told = [float(np.max(np.asarray(kind.layers))) for kind in getattr(self, part)]
+            kinds = getattr(self, part)
+            most = float(np.max(np.asarray(self.layers)))
+            told = [float(np.max(np.asarray(kind.layers))) for kind in kinds]
+            # what stands beside a state space that every layer has
+            beside = [count for count, kind in zip(told, kinds, strict=True) if not _everywhere(kind, count, most)]
             # kinds side by side in every layer have all of them each
-            if sum(told) > np.max(np.asarray(self.layers)) and any(count != np.max(self.layers) for count in told):
+            if sum(beside) > most and any(count != most for count in told):
                 raise ValueError(f"[[{part}]] tells of {sum(told):g} layers, and the model has {self.layers:g}")
         if self.attention and (self.window_layers or self.kv_lora_rank):
             raise ValueError("window_layers and kv_lora_rank tell what [[attention]] tells too; leave them out")
@@ -126,6 +140,11 @@ class LanguageModel(Spec):
             raise ValueError("experts tells what [[mlp]] tells too; leave it out")
         if self.norm not in ("rms", "layer"):
             raise unknown("norm", self.norm, ("rms", "layer"))
+
+
+def _everywhere(kind: Mixer | Mlp, count: float, layers: float) -> bool:
+    """Whether a part is a state space that every layer of a model has."""
+    return isinstance(kind, StateSpace) and count == layers
 
 
 def mixers(model: LanguageModel) -> tuple[Mixer, ...]:

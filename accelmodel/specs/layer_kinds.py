@@ -7,21 +7,32 @@ A kind is a data class here and a line in ``MIXERS`` or ``MLPS``; what it asks o
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import TypeAlias
 
 import numpy as np
 from pydantic.dataclasses import dataclass
 
+from accelmodel.laws.numeric import Number
 from accelmodel.specs.base import CONFIG
 from accelmodel.specs.quantities import Count, CountOrNone
 
 
 @dataclass(frozen=True, config=CONFIG)
 class Part:
-    """What some layers of a model have: its ``kind``, and how many ``layers`` have it."""
+    """What some layers of a model have: its ``kind``, and how many ``layers`` have it.
+
+    ``copies`` of them have weights of their own, which the others use again (0: all of them).
+    """
 
     kind: str
     layers: Count
+    copies: CountOrNone = field(default=0.0, kw_only=True)
+
+    @property
+    def held(self) -> Number:
+        """Layers whose weights lie in memory [1]."""
+        return self.copies or self.layers
 
 
 def _needs(part: Part, by_kind: dict[str, tuple[str, ...]]) -> None:
@@ -43,7 +54,8 @@ class Grouped(Part):
     ``head_dim``; with a ``q_lora_rank`` queries are two matrices with a norm between.  Layers with ``shared_kv`` read
     the cache of another layer and have none, layers where ``keys_are_values`` have no projection of values; layers of
     ``cross_tokens`` attend to as many tokens of a second sequence.  ``whole_norm`` says that norms of queries and keys
-    span all heads, ``head_gate`` that a number a head gates its output.
+    span all heads, ``head_gate`` that a number a head gates its output.  ``inputs`` is the width that queries, keys
+    and values are projected from, 0 for that of the stream.
     """
 
     heads: Count
@@ -65,6 +77,7 @@ class Grouped(Part):
     top_k: CountOrNone = 0.0
     index_heads: CountOrNone = 0.0
     index_dim: CountOrNone = 0.0
+    inputs: CountOrNone = 0.0
 
     def __post_init__(self) -> None:
         if self.heads % self.kv_heads:
@@ -84,6 +97,7 @@ class Latent(Part):
 
     With ``top_k`` an indexer of ``index_heads`` heads of ``index_dim`` picks as many keys for each query
     (DeepSeek-V3.2, sparse attention); with ``shared_index`` the keys that the indexer of a layer before has picked.
+    ``output_gate`` says that a projection as wide as the values gates them, ``head_gate`` that a number a head does.
     """
 
     heads: Count
@@ -98,6 +112,9 @@ class Latent(Part):
     index_heads: CountOrNone = 0.0
     index_dim: CountOrNone = 0.0
     shared_index: bool = False
+    output_gate: bool = False
+    head_gate: bool = False
+    sinks: bool = False
 
     def __post_init__(self) -> None:
         _needs(self, {"sparse": ("top_k", "index_heads", "index_dim")})
@@ -188,11 +205,15 @@ class Convolution(Part):
 
 @dataclass(frozen=True, config=CONFIG)
 class Dense(Part):
-    """Perceptron of ``width``, gated (SwiGLU, arXiv 2002.05202) or not."""
+    """Perceptron of ``width``, gated (SwiGLU, arXiv 2002.05202) or not.
+
+    With ``receptance`` a matrix of the stream's width gates its output (channel mixing of RWKV, arXiv 2305.13048).
+    """
 
     width: Count
     gated: bool = True
     bias: bool = False
+    receptance: bool = False
 
 
 @dataclass(frozen=True, config=CONFIG)

@@ -39,9 +39,9 @@ def _grouped(kind: Grouped, hidden: Number) -> Number:
     kv: Number = 0.0
     if not kind.shared_kv:
         kv = kind.kv_heads * (kind.head_dim + (0.0 if kind.keys_are_values else value))
-    rank = kind.q_lora_rank
-    queries = hidden * rank + rank + rank * query if rank else hidden * query
-    matrices = queries + hidden * (gate + kv) + kind.heads * value * hidden
+    rank, inputs = kind.q_lora_rank, kind.inputs or hidden
+    queries = inputs * rank + rank + rank * query if rank else inputs * query
+    matrices = queries + inputs * (gate + kv) + kind.heads * value * hidden
     biases = kind.qkv_bias * (query + kv) + kind.output_bias * hidden
     norms = kind.qk_norm * 2.0 * kind.head_dim
     if kind.whole_norm:
@@ -68,7 +68,8 @@ def _latent(kind: Latent, hidden: Number) -> Number:
     if kind.top_k and not kind.shared_index:
         index = kind.index_heads * kind.index_dim * (rank or hidden) + hidden * (kind.index_dim + kind.index_heads)
         index = index + 2.0 * kind.index_dim
-    return queries + down + up + output + biases + index
+    gates = kind.output_gate * output + kind.head_gate * hidden * kind.heads + kind.sinks * kind.heads
+    return queries + down + up + output + biases + index + gates
 
 
 def _compressed(kind: Compressed, hidden: Number) -> Number:
@@ -165,7 +166,7 @@ def mlp_parameters(kind: Mlp, hidden: Number, experts: Number | None = None) -> 
         Routed experts to count; all of them if not given [1].
     """
     if isinstance(kind, Dense):
-        return _perceptron(hidden, kind.width, kind.gated, kind.bias)
+        return _perceptron(hidden, kind.width, kind.gated, kind.bias) + kind.receptance * hidden * hidden
     counted = kind.experts if experts is None else experts
     router = hidden * kind.experts + kind.router_bias * kind.experts
     inside = kind.latent or hidden
@@ -183,10 +184,10 @@ def _layers(model: LanguageModel, used: bool) -> Number:
     """Return the parameters of all layers and of the norm after the last one; of routed experts all, or those used."""
     total = (model.norms_per_layer * model.layers + 1.0) * _norm(model)
     for mixer in mixers(model):
-        total = total + mixer.layers * mixer_parameters(mixer, model.hidden)
+        total = total + mixer.held * mixer_parameters(mixer, model.hidden)
     for mlp in perceptrons(model):
         experts = mlp.used if used and isinstance(mlp, Experts) else None
-        total = total + mlp.layers * mlp_parameters(mlp, model.hidden, experts)
+        total = total + mlp.held * mlp_parameters(mlp, model.hidden, experts)
     return total
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from accelmodel.specs import facts, load
 from accelmodel.specs.given import override
 from accelmodel.specs.language_model import LanguageModel, mixers, perceptrons
-from accelmodel.specs.layer_kinds import Grouped
+from accelmodel.specs.layer_kinds import Dense, Grouped, Latent, StateSpace
 from accelmodel.specs.parameters import active_parameters, mixer_parameters, mlp_parameters, parameters
 
 PRESETS = [
-    "deepseek-v3", "gpt-3-175b", "gpt-oss-120b", "llama-3-70b", "llama-3-8b", "llama-3.1-405b", "llama-3.1-70b",
+    "deepseek-r1", "deepseek-v3", "gemma-3-27b", "glm-4.5-air", "gpt-3-175b", "gpt-oss-120b", "gpt-oss-20b", "kimi-k2",
+    "llama-3.3-70b", "mistral-small-24b", "phi-4", "qwen2.5-32b", "qwen2.5-72b", "qwen2.5-7b", "qwen3-14b",
+    "qwen3-30b-a3b", "qwen3-8b", "llama-3-70b", "llama-3-8b", "llama-3.1-405b", "llama-3.1-70b",
     "llama-3.1-8b", "longalpaca-13b", "longalpaca-7b", "mixtral-8x7b", "opt-1.3b", "opt-2.7b", "opt-30b", "opt-6.7b",
     "phi-3-medium", "phi-3-small", "qwen2-72b", "qwen2-7b", "qwen3-235b-a22b", "qwen3-32b",
 ]  # fmt: skip
@@ -122,3 +126,37 @@ def test_kinds_of_layers_share_the_layers_or_stand_side_by_side_in_all_of_them()
     assert len(mixers(hybrid(full=8.0, window=8.0))) == 2
     with pytest.raises(ValueError, match="tells of 9 layers, and the model has 8"):
         hybrid(full=3.0, window=6.0)
+
+
+def test_attention_may_stand_beside_a_state_space_that_every_layer_has():
+    space = StateSpace("state-space", 8.0, inner=128.0, state=16.0, heads=4.0)
+    some = Grouped("full", 3.0, heads=4.0, kv_heads=4.0, head_dim=16.0)
+    sizes = {"layers": 8.0, "hidden": 64.0, "vocabulary": 100.0, "heads": 4.0, "kv_heads": 4.0, "head_dim": 16.0}
+    assert len(mixers(LanguageModel("tiny", **sizes, ffn=0.0, gated=True, attention=(space, some)))) == 2
+    twice = (dataclasses.replace(some, layers=8.0), dataclasses.replace(some, layers=4.0, kv_heads=2.0))
+    with pytest.raises(ValueError, match="tells of 12 layers, and the model has 8"):
+        LanguageModel("tiny", **sizes, ffn=0.0, gated=True, attention=twice)
+
+
+def test_layers_that_share_their_weights_hold_them_once():
+    own = Dense("dense", 6.0, 128.0, gated=False)
+    assert dataclasses.replace(own, copies=2.0).held == 2.0
+    assert own.held == 6.0
+    sizes = {"layers": 6.0, "hidden": 64.0, "vocabulary": 100.0, "heads": 4.0, "kv_heads": 4.0, "head_dim": 16.0}
+    whole = LanguageModel("tiny", **sizes, ffn=128.0, gated=False, mlp=(own,))
+    shared = LanguageModel("tiny", **sizes, ffn=128.0, gated=False, mlp=(dataclasses.replace(own, copies=2.0),))
+    assert parameters(whole) - parameters(shared) == 4 * 2 * 64 * 128
+    assert active_parameters(shared) < parameters(shared)
+
+
+def test_gates_of_latent_attention_and_a_gate_behind_a_perceptron_counted_by_hand():
+    plain = Latent("latent", 1.0, heads=4.0, kv_lora_rank=32.0, qk_rope_dim=8.0, qk_nope_dim=16.0, v_head_dim=24.0)
+    gated = dataclasses.replace(plain, output_gate=True, head_gate=True, sinks=True)
+    assert mixer_parameters(gated, 64.0) - mixer_parameters(plain, 64.0) == 64 * 4 * 24 + 64 * 4 + 4
+    assert mlp_parameters(Dense("dense", 1.0, 128.0, False, receptance=True), 64.0) == 2 * 64 * 128 + 64 * 64
+
+
+def test_attention_may_read_more_than_the_stream():
+    plain = Grouped("full", 1.0, heads=4.0, kv_heads=2.0, head_dim=16.0)
+    wide = dataclasses.replace(plain, inputs=128.0)
+    assert mixer_parameters(wide, 64.0) - mixer_parameters(plain, 64.0) == 64 * (4 + 2 * 2) * 16

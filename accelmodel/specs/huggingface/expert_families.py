@@ -74,6 +74,7 @@ EXPERT: dict[str, Family] = {
         mlps=perceptrons,
         fixed={**NORMED, "router_bias": True},
         window="pattern",
+        ignored=("first_last_k_dense_replace",),
         defaults={
             "sliding_window": 4096,
             "sliding_window_pattern": 4,
@@ -230,6 +231,7 @@ EXPERT: dict[str, Family] = {
         further=adjust.step3p5,
         ignored=(
             "use_moe_router_bias",
+            "use_qk_norm",
             "use_moe",
             "moe_every_n_layer",
             "need_fp32_gate",

@@ -10,6 +10,7 @@ from accelmodel.specs.huggingface.family import Family
 from accelmodel.specs.huggingface.latent_families import LATENT
 from accelmodel.specs.huggingface.mixed_families import MIXED
 from accelmodel.specs.huggingface.plain_families import PLAIN
+from accelmodel.specs.huggingface.recent_families import RECENT
 
 #: ``model_type`` → what its modelling code does
-FAMILIES: dict[str, Family] = {**PLAIN, **LATENT, **EXPERT, **MIXED}
+FAMILIES: dict[str, Family] = {**PLAIN, **LATENT, **EXPERT, **MIXED, **RECENT}

@@ -73,8 +73,12 @@ def name_of(path: Path) -> str:
 
 
 def beside(path: Path, name: str) -> tuple[Path, dict[str, Any]] | None:
-    """Return a file that lies beside a config and what it holds; None where there is none."""
-    other = path.with_name(name)
+    """Return a file that lies beside a config and what it holds; None where there is none.
+
+    Where a folder holds many models, as ``NAME_config.json``, that of NAME is meant.
+    """
+    prefix = path.name.removesuffix(CONFIG) if path.name.endswith(f"_{CONFIG}") else ""
+    other = path.with_name(prefix + name)
     return (other, read_json(other)[0]) if files.is_file(other) else None
 
 

@@ -77,6 +77,8 @@ freeze_mm_mlp_adapter mm_hidden_size mm_projector_type mm_vision_select_layer mm
 tune_mm_mlp_adapter select_layer downsample_ratio dynamic_image_size img_token_compression_config num_reward_heads
 summary_type summary_use_proj summary_activation summary_proj_to_labels summary_first_dropout tokenizer_mode
 use_unified_vision_chunk router_bias_update_rate pad_to_multiple_of router_logit_softcapping
+has_lora_adapter density_router_hidden_size density_router_threshold density_router_loss_weight
+moe_router_activation lm_head rm_head seconds_per_chunk position_id_per_seconds insert_layer_id
 """
 #: keys of training, of generation, of numerics and of positions
 HARMLESS = frozenset(_NAMES.split())
@@ -92,4 +94,5 @@ NEUTRAL: dict[str, Any] = {
     "mlp_only_layers": [],
     "index_skip_topk_offset": 0,
     "full_attn_mod": 1,
+    "global_attn_every_n": 1,
 }

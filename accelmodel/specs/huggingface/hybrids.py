@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from accelmodel.errors import SpecError, unknown
-from accelmodel.specs.huggingface.keys import REMEDY, Keys
+from accelmodel.specs.huggingface.keys import Keys
 from accelmodel.specs.huggingface.layers import (
     Layers,
     Traits,
@@ -18,12 +18,12 @@ from accelmodel.specs.huggingface.layers import (
     listed_words,
     perceptrons,
 )
-from accelmodel.specs.layer_kinds import Convolution, Dense, Linear, Part, Recurrent, StateSpace
+from accelmodel.specs.layer_kinds import Convolution, Dense, Experts, Linear, Part, Recurrent, StateSpace
 
 
-def gated_delta(keys: Keys, traits: Traits, layers: int) -> Layers:
-    """Gated DeltaNet between layers of gated attention: Qwen3-Next, Qwen3.5."""
-    linear = Linear(
+def delta(keys: Keys) -> Linear:
+    """Return gated DeltaNet with a gated output (arXiv 2412.06464)."""
+    return Linear(
         "linear",
         1.0,
         float(keys.whole("linear_num_key_heads")),
@@ -32,6 +32,11 @@ def gated_delta(keys: Keys, traits: Traits, layers: int) -> Layers:
         float(keys.whole("linear_value_head_dim")),
         float(keys.whole("linear_conv_kernel_dim")),
     )
+
+
+def gated_delta(keys: Keys, traits: Traits, layers: int) -> Layers:
+    """Gated DeltaNet between layers of gated attention: Qwen3-Next, Qwen3.5."""
+    linear = delta(keys)
     gated = {**traits, "output_gate": keys.flag("attn_output_gate", True)}
     every = keys.whole("full_attention_interval", 4)
     words = listed_words(keys, layers) or ["linear" if (place + 1) % every else "full" for place in range(layers)]
@@ -54,9 +59,8 @@ def kimi_delta(keys: Keys, traits: Traits, layers: int) -> Layers:
     if own is keys:
         names = ("linear_num_heads", "linear_head_dim", "linear_conv_kernel_dim")
     heads, width, taps = (float(own.whole(name)) for name in names)
-    if table.flag("use_full_rank_gate"):
-        raise table.fail("use_full_rank_gate", f"a gate of full rank is not known of Kimi delta attention; {REMEDY}")
-    linear = Linear("linear", 1.0, heads, heads, width, width, taps, decay_rank=width, gate_rank=width)
+    gate_rank = 0.0 if table.flag("use_full_rank_gate") else width
+    linear = Linear("linear", 1.0, heads, heads, width, width, taps, decay_rank=width, gate_rank=gate_rank)
     words = listed_words(keys, layers)
     if not words:
         full = set(table.items("full_attn_layers", int))
@@ -65,7 +69,8 @@ def kimi_delta(keys: Keys, traits: Traits, layers: int) -> Layers:
         if len(full) + len(delta) != layers:
             raise table.fail("full_attn_layers", f"and kda_layers tell of {len(full) + len(delta)} of {layers} layers")
     without = Keys(keys.path, {key: value for key, value in keys.given.items() if key != "layer_types"}, keys.defaults)
-    latent = latent_kinds(without, traits, layers)[0]
+    gated = {**traits, "output_gate": keys.flag("mla_use_output_gate")}
+    latent = latent_kinds(without, gated, layers)[0]
     keys.used |= without.used
     keys.get("mla_use_nope")
     return chosen(keys, {"linear": linear, "full": latent}, words)
@@ -101,6 +106,13 @@ def mamba2(keys: Keys, names: tuple[str, ...], inner: int = 0, gated_norm: bool 
         projection_bias=keys.flag(bias),
         gated_norm=gated_norm,
     )
+
+
+def same_inner(keys: Keys, width: str, heads: str, inner: int) -> None:
+    """Refuse a width of heads that, times their number, is not the inner width."""
+    given = keys.get(width)
+    if isinstance(given, int) and given * keys.whole(heads) != inner:
+        raise keys.fail(width, f"{given} times {keys.whole(heads)} heads is not the inner width {inner}; correct one")
 
 
 NEMOTRON = ("mamba_num_heads", "mamba_head_dim", "ssm_state_size", "n_groups", "conv_kernel", "mamba_proj_bias")
@@ -148,13 +160,25 @@ def _latent_experts(keys: Keys, traits: Traits) -> Part:
     return replace(experts(keys, traits), latent=float(keys.whole("moe_latent_size", 0, low=0)))
 
 
+def kimi_experts(keys: Keys, traits: Traits, layers: int) -> Layers:
+    """Kimi-K3: routed experts work on a narrower projection of the stream."""
+    width = float(keys.whole("routed_expert_hidden_size", 0, low=0))
+    keys.get("latent_moe_use_norm")
+    found = perceptrons(keys, traits, layers)
+    return [[replace(part, latent=width) if isinstance(part, Experts) else part] for (part,) in found]
+
+
+def kimi_other(keys: Keys, layers: int) -> float:
+    """Kimi-K3: norms of what the experts work on, and a query for each sum over blocks of residuals [1]."""
+    width = keys.whole("routed_expert_hidden_size", 0, low=0) if keys.flag("latent_moe_use_norm") else 0
+    blocks = 2 * keys.whole("hidden_size") if keys.whole("attn_res_block_size", 0, low=0) else 0
+    return float(layers * (width + blocks))
+
+
 def granite_hybrid(keys: Keys, traits: Traits, layers: int) -> Layers:
     """Granite 4 H and Bamba: Mamba-2 or attention, and a perceptron or experts with a shared one."""
-    heads = keys.whole("mamba_n_heads")
     inner = keys.whole("mamba_expand") * keys.whole("hidden_size")
-    width = keys.get("mamba_d_head")
-    if isinstance(width, int) and width * heads != inner:
-        raise keys.fail("mamba_d_head", f"{width} times {heads} heads is not mamba_expand times hidden_size, {inner}")
+    same_inner(keys, "mamba_d_head", "mamba_n_heads", inner)
     keys.get("mamba_conv_bias")
     space = mamba2(keys, MAMBA, inner)
     indices = set(keys.items("attn_layer_indices", int))
@@ -213,9 +237,9 @@ def jamba(keys: Keys, traits: Traits, layers: int) -> Layers:
 def falcon_h1(keys: Keys, traits: Traits, layers: int) -> Layers:
     """Falcon-H1: attention and Mamba-2 side by side in every layer."""
     keys.get("mamba_expand")
-    keys.get("mamba_d_head")
     keys.get("mamba_conv_bias")
     inner = keys.whole("mamba_d_ssm", keys.whole("mamba_expand") * keys.whole("hidden_size"))
+    same_inner(keys, "mamba_d_head", "mamba_n_heads", inner)
     space = mamba2(keys, MAMBA, inner, keys.flag("mamba_rms_norm"))
     keys.get("projectors_bias")
     return [[space, grouped(keys, traits)] for _ in range(layers)]

@@ -93,6 +93,10 @@ _WORDS = frozenset(
 )
 
 
+#: names of keys that say whether a perceptron is gated
+_GATE = re.compile("gated_(mlp|ffn|linear|act)")
+
+
 def speaks(key: str) -> bool:
     """Return whether a key, by its name, may tell of experts, kinds of layer, attention, sharing and the like.
 
@@ -247,7 +251,10 @@ def _one(value: Any) -> Any:
 
 def _says_nothing(key: str, value: Any) -> bool:
     """Whether a value is null, false, zero, empty, or what the key's absence means."""
-    if value is None or value is False or value in (0, "", [], {}) or value == "none":
+    if value is False:
+        # without a gate a perceptron is another one
+        return not _GATE.search(key)
+    if value is None or value in (0, "", [], {}) or value == "none":
         return True
     return key in NEUTRAL and (
         value == NEUTRAL[key] or (isinstance(value, list) and set(map(str, value)) == {str(NEUTRAL[key])})

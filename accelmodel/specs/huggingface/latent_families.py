@@ -38,7 +38,7 @@ LATENT: dict[str, Family] = {
         mlps=perceptrons,
         flags={**ATTENTION_BIAS, "mlp_bias": "mlp_bias"},
         defaults={**_MLA, "n_shared_experts": 2, "n_routed_experts": 64, "moe_intermediate_size": 1407},
-        mixing=latents,
+        mixing=special.latent_unless_off,
     ),
     "deepseek_v3": Family(
         mlps=perceptrons, fixed={"router_bias": True}, flags=ATTENTION_BIAS, defaults=_DEEPSEEK3, mixing=latents
@@ -96,7 +96,7 @@ LATENT: dict[str, Family] = {
         mixing=special.longcat,
         mlps=hybrids.nothing,
         ignored=("mla_scale_q_lora", "mla_scale_kv_lora", "router_bias"),
-        note="experts that do nothing are counted as their average share of the chosen ones",
+        note="experts that do nothing have no weights, and are counted as their average share of the chosen ones",
     ),
     "deepseek_v4": Family(
         fixed={"router_bias": True},

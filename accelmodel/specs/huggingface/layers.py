@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from accelmodel.errors import unknown
+from accelmodel.errors import brief, unknown
 from accelmodel.specs.huggingface.keys import Keys
 from accelmodel.specs.layer_kinds import Dense, Experts, Grouped, Latent, Part
 
@@ -53,7 +53,11 @@ def layer_words(keys: Keys, window: str, layers: int) -> list[str]:
             keys.get(name)
     if listed:
         return listed
-    if window == "none" or not keys.flag("use_sliding_window", window != "last"):
+    if window == "none":
+        return ["full"] * layers
+    if not keys.flag("use_sliding_window", window != "last"):
+        keys.get("sliding_window")
+        keys.get("max_window_layers")
         return ["full"] * layers
     if keys.get("sliding_window") in (None, 0, -1):
         return ["full"] * layers
@@ -135,7 +139,7 @@ def latent_kinds(keys: Keys, traits: Traits, layers: int) -> list[Latent]:
         "q_lora_rank": keys.whole("q_lora_rank", 0, low=0),
     }
     shape: dict[str, Any] = {name: float(size) for name, size in sizes.items()}
-    shape |= {name: bool(traits.get(name)) for name in ("qkv_bias", "output_bias")}
+    shape |= {name: bool(traits.get(name)) for name in _LATENT}
     top_k = keys.whole("index_topk", 0, low=0)
     for word in keys.items("layer_types", str, layers):
         if word not in _LATENT_WORDS:
@@ -152,6 +156,7 @@ def latent_kinds(keys: Keys, traits: Traits, layers: int) -> list[Latent]:
     return [follows if shared else own for shared in _shared_indices(keys, layers)]
 
 
+_LATENT = ("qkv_bias", "output_bias", "output_gate", "head_gate", "sinks")
 _LATENT_WORDS = ("full_attention", "indexed_attention", "deepseek_sparse_attention", "attention")
 
 
@@ -178,7 +183,9 @@ def perceptrons(keys: Keys, traits: Traits, layers: int) -> Layers:
     """Return the perceptron or the experts of each layer."""
     if not keys.whole("experts", 0, low=0):
         keys.get("mlp_only_layers")
-        return plain(keys, traits, layers)
+        keys.get("is_moe_layer")
+        wide = keys.whole("dense_width", 0, low=0)
+        return [[dense(keys, traits, wide)]] * layers if wide else plain(keys, traits, layers)
     sparse = _sparse(keys, layers)
     width = keys.whole("dense_width", 0, low=0) or None
     other = None if all(sparse) else dense(keys, traits, width or keys.whole("intermediate_size"))
@@ -195,7 +202,9 @@ def experts(keys: Keys, traits: Traits) -> Experts:
     """Return a mixture of experts, with those that all tokens use."""
     if not keys.has("experts_used"):
         raise keys.fail("experts_used", "is missing; add the number of experts that a token goes to")
-    width = keys.alike("expert_width", keys.whole("intermediate_size", 0, low=0) or None)
+    # a null is no width of its own where the class has one
+    usual = None if "moe_intermediate_size" in keys.defaults else keys.whole("intermediate_size", 0, low=0) or None
+    width = keys.alike("expert_width", usual)
     keys.get("intermediate_size")
     number = keys.alike("experts_shared", traits.get("experts_shared", 0), low=0)
     shared_width = width if number else 0
@@ -236,8 +245,14 @@ def _sparse(keys: Keys, layers: int) -> list[bool]:
     enumerated = keys.text("moe_layers_enum")
     if enumerated:
         listed = {int(word) for word in enumerated.split(",") if word.strip().isdigit()}
+    flags = keys.get("is_moe_layer")
+    if flags is not None and (not isinstance(flags, list) or [type(flag) for flag in flags] != [bool] * layers):
+        raise keys.fail("is_moe_layer", f"{brief(flags)} is not allowed; it must be a list of {layers} true or false")
     found = []
     for place in range(layers):
+        if flags:
+            found.append(flags[place])
+            continue
         routed = first <= place < last and place % gap == 0 and (place + 1) % step == 0 and place not in only
         if frequency:
             routed = bool(frequency[place])

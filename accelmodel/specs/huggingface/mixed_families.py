@@ -158,7 +158,8 @@ MIXED: dict[str, Family] = {
         mixing=hybrids.convolutions,
     ),
     "kimi_linear": Family(
-        mlps=perceptrons,
+        mlps=hybrids.kimi_experts,
+        other=hybrids.kimi_other,
         fixed={"router_bias": True},
         flags=ATTENTION_BIAS,
         defaults={

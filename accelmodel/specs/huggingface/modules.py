@@ -69,6 +69,7 @@ def _latent(kind: Latent, hidden: float) -> Iterator[Module]:
         kv_a_proj_with_mqa=hidden * (latent + rope),
         kv_b_proj=latent * heads * float(kind.qk_nope_dim + kind.v_head_dim),
         o_proj=heads * float(kind.v_head_dim) * hidden,
+        g_proj=float(kind.output_gate) * heads * float(kind.v_head_dim) * hidden,
         indexer__wq_b=index * (rank or hidden),
         indexer__wk=own * hidden * float(kind.index_dim),
         indexer__weights_proj=own * hidden * float(kind.index_heads),

@@ -177,6 +177,21 @@ PLAIN: dict[str, Family] = {
         other=special.layer_embeddings,
         note="embeddings of each layer are counted and not timed, where the file has them",
     ),
+    "gemma4_unified": Family(
+        fixed=NORMED,
+        flags=ATTENTION_BIAS,
+        defaults={
+            "sliding_window": 1024,
+            "sliding_window_pattern": 6,
+            "global_head_dim": 512,
+        },
+        window="pattern",
+        tied=True,
+        stretched=False,
+        mixing=special.gemma_shared,
+        mlps=special.gemma4_mlps,
+        further=adjust.gemma4,
+    ),
     "cohere": Family(
         only={"use_parallel_block": True, "use_gated_activation": True, "use_embedding_sharing": True},
         fixed={"parallel": True, "norms_per_layer": 1.0},

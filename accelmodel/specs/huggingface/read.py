@@ -6,6 +6,8 @@ What a family does that its file does not say is in ``families``; which keys are
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +23,7 @@ from accelmodel.specs.huggingface.keys import REMEDY, SYNONYMS, Keys
 from accelmodel.specs.huggingface.layers import Layers, counted, joined
 from accelmodel.specs.huggingface.modules import modules
 from accelmodel.specs.huggingface.quantisation import Quantisation, Stated, stated
-from accelmodel.specs.huggingface.text import family_of, refuse_strangers, text_part
+from accelmodel.specs.huggingface.text import NESTS, family_of, refuse_strangers, text_part
 from accelmodel.specs.huggingface.towers import TOWERS, towers
 from accelmodel.specs.language_model import LanguageModel, mixers, perceptrons
 from accelmodel.specs.layer_kinds import MIXERS, MLPS, Dense, Grouped, Latent, Mixer, Mlp
@@ -36,6 +38,20 @@ _MIXERS = (Grouped, Latent)
 _MIXING, _WORKING = tuple(set(MIXERS.values())), tuple(MLPS.values())
 #: share by which the size of the files may differ from what was read
 _TOLERANCE = 0.02
+
+
+#: field of a part → what the hub calls it
+_WORDS = {
+    "heads": "num_attention_heads", "kv_heads": "num_key_value_heads", "width": "intermediate_size",
+    "used": "experts_used", "experts": "experts",
+}  # fmt: skip
+#: sizes that a file may repeat beside its text part
+_SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size")
+#: words that keys of towers, and of what joins them to the stream, begin with
+_TOWER_WORDS = (
+    "vision", "visual", "vit", "image", "img", "video", "audio", "speech", "acoustic", "semantic", "projector",
+    "projection", "resampler", "adapter", "alignment",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -104,9 +120,20 @@ def _parts(keys: Keys, family: Family, traits: dict[str, Any], number: int) -> L
         return joined(layers, family.mlps(keys, traits, len(layers)))
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        problem = first["msg"].removeprefix("Value error, ")
+        field, problem = _in_keys(keys, error.title, first["loc"], first["msg"].removeprefix("Value error, "))
         raise SpecError(f"{keys.path}: {keys.where}{field or 'a layer'}: {problem}") from None
+
+
+def _in_keys(keys: Keys, part: str, place: tuple[int | str, ...], problem: str) -> tuple[str, str]:
+    """Return the field of a part that is wrong, and what is wrong with it, in the words of the file."""
+    fields = {kind.__name__: [each.name for each in dataclasses.fields(kind)] for kind in (*_MIXING, *_WORKING)}
+    names = [fields[part][step] if isinstance(step, int) else step for step in place[:1]]
+    words = {word: keys.key(name) for word, name in _WORDS.items()}
+
+    def said(text: str) -> str:
+        return re.sub(r"\b[a-z_]+\b", lambda found: words.get(found[0], found[0]), text)
+
+    return said(".".join(names)), said(problem)
 
 
 def _traits(keys: Keys, family: Family) -> dict[str, Any]:
@@ -114,7 +141,7 @@ def _traits(keys: Keys, family: Family) -> dict[str, Any]:
     found: dict[str, Any] = {"gated": True, "window": family.window, "by_kind": family.by_kind, **family.fixed}
     found |= {name: keys.flag(key) for name, key in family.flags.items()}
     found |= family.further(keys)
-    keys.get("activation")
+    keys.text("activation")
     if keys.given.get("use_sliding_window") is False:
         # windows that are switched off
         for name in ("use_sliding_window", "sliding_window", "max_window_layers"):
@@ -279,15 +306,45 @@ def _unread(keys: Keys, around: Keys | None, name: str, layers: Layers, hidden: 
     refuse_strangers(keys, name)
     left = keys.refuse_unread()
     if around is not None:
-        around.used |= {key for key, value in around.given.items() if isinstance(value, dict)}
+        around.used |= {key for key, value in around.given.items() if isinstance(value, dict) or _of_towers(key)}
         around.get("tie_word_embeddings")
+        _agree(keys, around)
         left += around.refuse_unread()
-    notes = _left(left)
+    notes = [*_left(left), *(_parts_beside(around) if around is not None else [])]
     if keys.whole("num_nextn_predict_layers", 0, low=0):
         notes.append(_predictors(keys, layers, hidden))
     if _wide(keys):
         notes.append("its files hold 32 bit a weight; engines serve 16, which is counted")
     return notes
+
+
+def _parts_beside(around: Keys) -> list[str]:
+    """Return a note of objects beside the text part that describe something with layers, and are no tower."""
+    found = [
+        name
+        for name, value in around.given.items()
+        if name not in (*NESTS, *TOWERS) and isinstance(value, dict) and any("layers" in key for key in value)
+    ]
+    return [f"{', '.join(found)}: parts beside the language model, which are not counted"] if found else []
+
+
+def _agree(keys: Keys, around: Keys) -> None:
+    """Refuse sizes beside the text part that contradict it; mark what repeats it as read."""
+    around.used |= {key for key, value in around.given.items() if key in keys.given and keys.given[key] == value}
+    for name in _SIZES:
+        for key in SYNONYMS[name]:
+            outer, inner = around.given.get(key), keys.get(name)
+            if inner is not None and outer is not None and outer != inner:
+                raise SpecError(
+                    f"{keys.path}: {key}: {brief(outer)} contradicts {keys.where}{keys.key(name)} {brief(inner)}; "
+                    "correct one of them"
+                )
+            around.used.add(key)
+
+
+def _of_towers(key: str) -> bool:
+    """Whether a key beside the text part speaks of the towers, by the first word of its name."""
+    return key.split("_", 1)[0] in _TOWER_WORDS
 
 
 def _wide(keys: Keys) -> bool:

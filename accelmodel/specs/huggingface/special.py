@@ -16,6 +16,7 @@ from accelmodel.specs.huggingface.layers import (
     experts,
     grouped,
     latent_kinds,
+    latents,
     layer_words,
     listed_words,
     perceptrons,
@@ -27,12 +28,23 @@ def llama4(keys: Keys, traits: Traits, layers: int) -> Layers:
     """Llama 4: three layers of four see their own chunk of tokens, those without positions see all."""
     if keys.has("layer_types") or keys.get("attention_chunk_size") is None:
         return attentions(keys, traits, layers)
-    chunked = keys.items("no_rope_layers", int, layers)
+    chunked = keys.items("no_rope_layers", int, layers if keys.get("no_rope_layers") else 0)
     if not chunked:
         every = keys.whole("no_rope_layer_interval", 4)
         chunked = [int((place + 1) % every != 0) for place in range(layers)]
     kinds = {flag: grouped(keys, traits, "chunked" if flag else "full") for flag in (0, 1)}
     return [[kinds[int(bool(flag))]] for flag in chunked]
+
+
+def latent_unless_off(keys: Keys, traits: Traits, layers: int) -> Layers:
+    """DeepSeek-V2: small ones, and that of DeepSeek-OCR, have attention that keeps keys and values."""
+    if keys.flag("use_mla", True):
+        return latents(keys, traits, layers)
+    for name in ("kv_lora_rank", "q_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"):
+        if keys.given.get(name):
+            raise keys.fail(name, f"{brief(keys.given[name])} contradicts use_mla False; correct one of them")
+        keys.get(name)
+    return attentions(keys, traits, layers)
 
 
 def cross_attentions(keys: Keys, traits: Traits, layers: int) -> Layers:
@@ -57,7 +69,8 @@ def gemma_shared(keys: Keys, traits: Traits, layers: int) -> Layers:
     """Gemma 3n and 4: the last layers read the cache of a layer before; full layers may have sizes of their own."""
     alike = keys.flag("attention_k_eq_v")
     full: dict[str, str] = {}
-    if "global_head_dim" in keys.given or "global_head_dim" in keys.defaults:
+    told = keys.table("per_layer_config")
+    if not told.given and ("global_head_dim" in keys.given or "global_head_dim" in keys.defaults):
         full = {"head_dim": "global_head_dim"}
         if alike:
             full["kv_heads"] = "num_global_key_value_heads"
@@ -67,10 +80,22 @@ def gemma_shared(keys: Keys, traits: Traits, layers: int) -> Layers:
     made: Layers = []
     for place, (part,) in enumerate(found):
         own: Any = part
+        own = replace(own, **_own_sizes(told, place))
         if alike and own.kind == "full":
             own = replace(own, keys_are_values=True)
         made.append([replace(own, shared_kv=True) if place >= first_shared else own])
     return made
+
+
+def _own_sizes(told: Keys, place: int) -> dict[str, float]:
+    """Return the sizes that a file gives for one layer of its own."""
+    found = {}
+    for name in (str(place), f"{place:02d}"):
+        if told.has(name):
+            table = told.table(name)
+            sizes = {"head_dim": "head_dim", "kv_heads": "num_key_value_heads", "heads": "num_attention_heads"}
+            found = {size: float(table.whole(key)) for size, key in sizes.items() if table.has(key)}
+    return found
 
 
 def gemma4_mlps(keys: Keys, traits: Traits, layers: int) -> Layers:
@@ -248,7 +273,10 @@ def ungated_widths(keys: Keys, traits: Traits, layers: int) -> Layers:
     table = keys.table("attn_config")
     if not table.flag("alibi", True):
         raise table.fail("alibi", f"False means learned or rotary positions, which are not modelled of MPT; {REMEDY}")
-    for key in ("attn_type", "prefix_lm", "qk_ln", "rope", "rope_impl", "rope_theta", "alibi_bias_max"):
+    kind = table.text("attn_type", "multihead_attention")
+    if kind != "multihead_attention":
+        raise table.fail("attn_type", f"{kind!r} is not modelled of MPT, only 'multihead_attention'; {REMEDY}")
+    for key in ("prefix_lm", "qk_ln", "rope", "rope_impl", "rope_theta", "alibi_bias_max"):
         table.get(key)
     return [[Dense("dense", 1.0, float(width), False, not keys.flag("no_bias", True))]] * layers
 
@@ -323,6 +351,8 @@ def block_sparse(keys: Keys, traits: Traits, layers: int) -> Layers:
     for name in ("sparse_disable_index_value", "sparse_score_type", "sparse_init_block", "sparse_local_block"):
         table.get(name)
     own = table if table.given else keys
+    for name in ("index_topk_blocks", "index_block_size", "index_n_heads", "index_head_dim", "index_local_blocks"):
+        keys.get(name)
     names = ("sparse_topk_blocks", "sparse_block_size", "sparse_num_index_heads", "sparse_index_dim")
     if own is keys:
         names = ("index_topk_blocks", "index_block_size", "index_n_heads", "index_head_dim")

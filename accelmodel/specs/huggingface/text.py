@@ -15,7 +15,7 @@ from accelmodel.specs.huggingface.harmless import HARMLESS
 from accelmodel.specs.huggingface.keys import REMEDY, Keys
 
 #: where multimodal files nest the language model
-_NESTS = ("thinker_config", "text_config", "llm_config", "language_config")
+NESTS = ("thinker_config", "text_config", "llm_config", "language_config")
 #: words behind a family that tell of its text part
 _SUFFIXES = ("_text_model", "_text")
 #: other ``model_type`` → family it has the shape of
@@ -45,12 +45,31 @@ ALIASES = {
     "minimax_m3_vl": "minimax_m3",
     "exaone4_5": "exaone4",
     "bailing_moe_v2": "bailing_moe",
+    "bailing_moe_linear_v2": "bailing_moe_linear",
+    "qwen2_5_omni_thinker": "qwen2",
+    "qwen3_omni_moe_thinker": "qwen3_moe",
+    "apertus1p5": "apertus",
+    "mellum": "qwen3_moe",
+    "axk1": "deepseek_v3",
+    "sarvam_mla": "deepseek_v3",
+    "unlimited_ocr": "deepseek",
+    "hy_v4_vl": "hy_v4",
+    "ernie4_5_moe_vl": "ernie4_5_vl_moe",
+    "phi4_multimodal": "phi3",
+    "granite_docling": "granite",
+    "llava_llama": "llama",
+    "llava_qwen": "qwen2",
+    "llava_mistral": "mistral",
+    "minicpmv 2.6": "qwen2",
+    "minicpmo 2.6": "qwen2",
+    "minicpmv 4.5": "qwen3",
     "deci": "nemotron-nas",
     "grok": "grok-1",
     "hunyuan_moe": "hunyuan",
     "ministral": "mistral",
-    "ernie4_5_vl_moe": "ernie4_5_moe",
 }
+#: families whose version says which language model is inside
+_BY_VERSION = ("minicpmv", "minicpmo")
 #: whole model → family of its text part where that does not say its own
 _TEXT_OF = {
     "llava": "llama",
@@ -70,18 +89,21 @@ _TEXT_OF = {
     "step3_vl": "step3",
     "deepseek_vl_v2": "deepseek_v2",
 }
+#: whole model that ties its embeddings whatever its text part says
+_TIED_ALWAYS = ("paligemma", "colpali")
+_TYING = "tie_word_embeddings"
+#: whole model whose files of former years say in their text part alone that embeddings are tied
+_TIED_INSIDE = (
+    "qwen2_vl", "qwen2_5_vl", "llava", "llava_next", "llava_next_video", "llava_onevision", "video_llama_3", "glm4v",
+    "glm4v_moe", "glm_ocr", "hunyuan_vl", "fast_vlm", "minimax_m3_vl", "paddleocr_vl", "shieldgemma2",
+)  # fmt: skip
 #: family that is known and not modelled → what it has
 REFUSED = {
-    "zamba": "blocks that several layers share",
-    "zamba2": "blocks that several layers share",
-    "rwkv": "layers without attention that no kind describes (RWKV)",
-    "rwkv5": "layers without attention that no kind describes (RWKV)",
-    "rwkv6": "layers without attention that no kind describes (RWKV)",
-    "rwkv7": "layers without attention that no kind describes (RWKV)",
+    "rwkv": "a recurrence of each channel that no kind describes (RWKV-4)",
     "xlstm": "layers that no kind describes (xLSTM)",
-    "bailing_hybrid": "linear attention of its own kind",
-    "bailing_moe_linear": "linear attention of its own kind",
     "openelm": "layers of different widths",
+    "gemma4_assistant": "no keys and values of its own: it drafts for a model whose cache it reads",
+    "gemma4_unified_assistant": "no keys and values of its own: it drafts for a model whose cache it reads",
     "t5": "an encoder",
     "bert": "an encoder",
     "whisper": "an encoder",
@@ -102,20 +124,36 @@ def text_part(path: Path, content: dict[str, Any]) -> tuple[Keys | None, dict[st
         If what should be an object is none.
     """
     inner, where = content, ""
-    for name in _NESTS:
+    for name in NESTS:
         nested = inner.get(name)
         if nested is None:
             continue
         if not isinstance(nested, dict):
             raise SpecError(f"{path}: {where}{name}: {brief(nested)} is not allowed; it must be an object")
         whole = inner.get("model_type")
+        if isinstance(whole, str) and whole in REFUSED:
+            raise _refused(path, where, whole)
         passed = ("tie_word_embeddings", "quantization_config")
         outer: dict[str, Any] = {key: inner[key] for key in passed if key in inner}
         if "model_type" not in nested and isinstance(whole, str):
             outer["model_type"] = _TEXT_OF.get(whole, whole)
-        inner, where = {**outer, **nested}, f"{where}{name}."
+        tying = {_TYING: inner.get(_TYING, True)} if _tied_outside(inner, nested) else {}
+        inner, where = {**outer, **nested, **tying}, f"{where}{name}."
     around = Keys(path, content) if where else None
     return around, inner, where
+
+
+def _refused(path: Path, where: str, name: str) -> SpecError:
+    return SpecError(f"{path}: {where}model_type: {name!r} has {REFUSED[name]}, which is not modelled; {REMEDY}")
+
+
+def _tied_outside(around: Mapping[str, Any], nested: Mapping[str, Any]) -> bool:
+    """Whether the whole model says whether embeddings are tied, and its text part does not overrule it."""
+    if around.get("model_type") in _TIED_ALWAYS and _TYING not in around:
+        return True
+    if not isinstance(around.get(_TYING), bool):
+        return False
+    return around[_TYING] or nested.get(_TYING) is not True or around.get("model_type") not in _TIED_INSIDE
 
 
 def family_name(model_type: str) -> str:
@@ -142,8 +180,10 @@ def family_of(path: Path, text: Mapping[str, Any], where: str) -> tuple[str, Fam
     if text.get("is_encoder_decoder"):
         raise SpecError(f"{path}: {where}is_encoder_decoder: {brief(model_type)} has an encoder; {REMEDY}")
     name = family_name(model_type or "")
+    if name in _BY_VERSION:
+        name = family_name(f"{name} {text.get('version')}")
     if name in REFUSED:
-        raise SpecError(f"{path}: {where}model_type: {name!r} has {REFUSED[name]}, which is not modelled; {REMEDY}")
+        raise _refused(path, where, name)
     if name in FAMILIES:
         family = FAMILIES[name]
         own = (model_type or "").removesuffix("_model").removesuffix("_text")

@@ -466,6 +466,7 @@ def test_no_family_leaves_out_a_key_that_speaks_of_layers(name, tmp_path):
         ("LFM2-1.2B", {"block_use_swiglu": False}),
         ("Hunyuan-A13B", {"use_mixed_mlp_moe": False}),
         ("MPT-7B", {"attn_config": {"alibi": False}}),
+        ("MPT-7B", {"attn_config": {"attn_type": "multiquery_attention"}}),
     ],
 )
 def test_a_trait_that_is_not_modelled_refuses_the_file(name, changes, tmp_path):

@@ -114,3 +114,11 @@ def test_modules_that_predict_further_tokens_may_lie_beside(tmp_path):
 
 def test_name_of_a_file_without_a_folder():
     assert files.name_of(Path("config.json")) == Path().resolve().name
+
+
+def test_of_many_models_in_a_folder_each_has_its_own_files_beside(tmp_path):
+    for name in ("big", "small"):
+        (tmp_path / f"{name}_config.json").write_text(json.dumps(TINY), encoding="utf-8")
+    (tmp_path / "big_hf_quant_config.json").write_text('{"quantization": {"quant_algo": "FP8"}}', encoding="utf-8")
+    assert load("model", tmp_path / "big_config.json").precision.format == "fp8"
+    assert load("model", tmp_path / "small_config.json").precision.format == ""

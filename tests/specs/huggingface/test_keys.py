@@ -112,3 +112,9 @@ def test_words_are_found_however_a_name_is_written(key):
 @pytest.mark.parametrize("key", ["rope_theta", "vocab_size", "max_position_embeddings", "transformers_version"])
 def test_other_names_do_not_speak_of_layers(key):
     assert not speaks(key)
+
+
+def test_a_gate_that_is_switched_off_is_understood_or_refuses():
+    with pytest.raises(SpecError, match="use_gated_mlp: False"):
+        read(LLAMA | {"use_gated_mlp": False})
+    assert read(LLAMA | {"use_some_mlp": False}) == read(LLAMA)

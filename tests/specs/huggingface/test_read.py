@@ -88,6 +88,37 @@ GPT_OSS = {
         ],
     },
 }
+QWEN2 = {
+    "model_type": "qwen2",
+    "hidden_size": 3584,
+    "intermediate_size": 18944,
+    "max_position_embeddings": 32768,
+    "max_window_layers": 28,
+    "num_attention_heads": 28,
+    "num_hidden_layers": 28,
+    "num_key_value_heads": 4,
+    "sliding_window": 131072,
+    "tie_word_embeddings": False,
+    "use_sliding_window": False,
+    "vocab_size": 152064,
+}
+QWEN3 = {
+    "model_type": "qwen3",
+    "attention_bias": False,
+    "head_dim": 128,
+    "hidden_size": 4096,
+    "intermediate_size": 12288,
+    "max_position_embeddings": 40960,
+    "max_window_layers": 36,
+    "num_attention_heads": 32,
+    "num_hidden_layers": 36,
+    "num_key_value_heads": 8,
+    "sliding_window": None,
+    "tie_word_embeddings": False,
+    "use_sliding_window": False,
+    "vocab_size": 151936,
+}
+# fmt: off
 #: preset → the keys of its config.json that matter, as published
 CONFIGS: dict[str, dict[str, Any]] = {
     "llama-3-8b": LLAMA,
@@ -161,6 +192,61 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "vocab_size": 50272,
         "word_embed_proj_dim": 2560,
     },
+    "llama-3.3-70b": LLAMA | {
+        "hidden_size": 8192, "intermediate_size": 28672, "num_attention_heads": 64, "num_hidden_layers": 80,
+        "max_position_embeddings": 131072,
+    },
+    "qwen2.5-7b": QWEN2,
+    "qwen2.5-32b": QWEN2 | {
+        "hidden_size": 5120, "intermediate_size": 27648, "max_window_layers": 64, "num_attention_heads": 40,
+        "num_hidden_layers": 64, "num_key_value_heads": 8,
+    },
+    "qwen2.5-72b": QWEN2 | {
+        "hidden_size": 8192, "intermediate_size": 29568, "max_window_layers": 70, "num_attention_heads": 64,
+        "num_hidden_layers": 80, "num_key_value_heads": 8,
+    },
+    "qwen3-8b": QWEN3,
+    "qwen3-14b": QWEN3 | {
+        "hidden_size": 5120, "intermediate_size": 17408, "max_window_layers": 40, "num_attention_heads": 40,
+        "num_hidden_layers": 40,
+    },
+    "qwen3-30b-a3b": QWEN3 | {
+        "model_type": "qwen3_moe", "decoder_sparse_step": 1, "hidden_size": 2048, "intermediate_size": 6144,
+        "max_window_layers": 48, "mlp_only_layers": [], "moe_intermediate_size": 768, "num_experts": 128,
+        "num_experts_per_tok": 8, "num_hidden_layers": 48, "num_key_value_heads": 4,
+    },
+    "gpt-oss-20b": GPT_OSS | {
+        "layer_types": ["sliding_attention", "full_attention"] * 12, "num_hidden_layers": 24, "num_local_experts": 32,
+    },
+    "deepseek-r1": DEEPSEEK,
+    "kimi-k2": DEEPSEEK | {
+        "model_type": "kimi_k2", "first_k_dense_replace": 1, "max_position_embeddings": 131072, "n_group": 1,
+        "n_routed_experts": 384, "num_attention_heads": 64, "num_key_value_heads": 64, "topk_group": 1,
+        "vocab_size": 163840,
+    },
+    "glm-4.5-air": {
+        "model_type": "glm4_moe", "attention_bias": True, "first_k_dense_replace": 1, "head_dim": 128,
+        "hidden_size": 4096, "intermediate_size": 10944, "max_position_embeddings": 131072,
+        "moe_intermediate_size": 1408, "n_routed_experts": 128, "n_shared_experts": 1, "num_attention_heads": 96,
+        "num_experts_per_tok": 8, "num_hidden_layers": 46, "num_key_value_heads": 8, "num_nextn_predict_layers": 1,
+        "tie_word_embeddings": False, "use_qk_norm": False, "vocab_size": 151552,
+    },
+    "gemma-3-27b": {
+        "model_type": "gemma3_text", "head_dim": 128, "hidden_size": 5376, "intermediate_size": 21504,
+        "num_attention_heads": 32, "num_hidden_layers": 62, "num_key_value_heads": 16, "query_pre_attn_scalar": 168,
+        "rope_scaling": {"factor": 8.0, "rope_type": "linear"}, "sliding_window": 1024,
+    },
+    "mistral-small-24b": {
+        "model_type": "mistral", "head_dim": 128, "hidden_size": 5120, "intermediate_size": 32768,
+        "max_position_embeddings": 32768, "num_attention_heads": 32, "num_hidden_layers": 40,
+        "num_key_value_heads": 8, "sliding_window": None, "tie_word_embeddings": False, "vocab_size": 131072,
+    },
+    "phi-4": {
+        "model_type": "phi3", "hidden_size": 5120, "intermediate_size": 17920, "max_position_embeddings": 16384,
+        "num_attention_heads": 40, "num_hidden_layers": 40, "num_key_value_heads": 10,
+        "original_max_position_embeddings": 16384, "rope_scaling": None, "sliding_window": None,
+        "tie_word_embeddings": False, "vocab_size": 100352,
+    },
     "phi-3-medium": {
         "model_type": "phi3",
         "hidden_size": 5120,
@@ -190,6 +276,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "vocab_size": 100352,
     },
 }
+# fmt: on
 GEMMA3_TEXT = {
     "hidden_size": 2560,
     "intermediate_size": 10240,
@@ -317,7 +404,7 @@ def test_unknown_family_of_llamas_keys_alone_is_read_like_llama_and_says_so(tmp_
         ({"vocab_size": 10**400}, "vocab_size"),
         ({"num_attention_heads": None}, "num_attention_heads"),
         ({"num_attention_heads": 31}, "head_dim"),
-        ({"num_key_value_heads": 5}, "kv_heads"),
+        ({"num_key_value_heads": 5}, "multiple of num_key_value_heads 5"),
         ({"tie_word_embeddings": "yes"}, "tie_word_embeddings"),
         ({"rope_scaling": []}, "rope_scaling"),
         ({"rope_scaling": {"type": "linear", "factor": "8"}}, "rope_scaling"),

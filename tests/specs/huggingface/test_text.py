@@ -65,3 +65,49 @@ def test_an_encoder_is_refused(tmp_path):
 )
 def test_family_of_a_word(model_type, family):
     assert family_name(model_type) == family
+
+
+@pytest.mark.parametrize(
+    ("whole", "outside", "inside", "tied"),
+    [
+        ("qwen3_vl_moe", False, True, False),
+        ("mistral3", True, False, True),
+        ("mistral3", None, False, False),
+        ("llava_onevision", False, True, True),
+        ("qwen2_5_vl", False, True, True),
+        ("paligemma", None, False, True),
+        ("paligemma", False, True, False),
+    ],
+)
+def test_the_whole_model_says_whether_embeddings_are_tied(whole, outside, inside, tied, tmp_path):
+    config = {"model_type": whole, "text_config": QWEN | {"tie_word_embeddings": inside}}
+    if outside is not None:
+        config["tie_word_embeddings"] = outside
+    assert read(tmp_path, config).tied_embeddings == tied
+
+
+def test_sizes_around_the_language_model_may_repeat_its_own_and_not_contradict_it(tmp_path):
+    repeated = {"model_type": "llava", "text_config": QWEN, "hidden_size": 896, "num_hidden_layers": 24}
+    assert read(tmp_path, repeated) == read(tmp_path, QWEN)
+    with pytest.raises(SpecError, match="num_hidden_layers: 23 contradicts text_config.num_hidden_layers 24"):
+        read(tmp_path, repeated | {"num_hidden_layers": 23})
+
+
+def test_keys_around_of_a_tower_are_no_keys_of_the_language_model(tmp_path):
+    config = {"model_type": "llava", "text_config": QWEN, "projector_layernorm_eps": 1e-5, "audio_chunk_size": 480}
+    assert read(tmp_path, config) == read(tmp_path, QWEN)
+    with pytest.raises(SpecError, match="audio_chunk_size"):
+        read(tmp_path, QWEN | {"audio_chunk_size": 480})
+
+
+def test_a_model_that_drafts_for_another_is_refused_by_its_own_name(tmp_path):
+    with pytest.raises(SpecError, match="'gemma4_assistant' has no keys and values of its own"):
+        read(tmp_path, {"model_type": "gemma4_assistant", "text_config": QWEN})
+
+
+def test_what_stands_beside_and_is_no_tower_is_told(tmp_path):
+    talker = {"model_type": "some", "hidden_size": 896, "num_hidden_layers": 24}
+    model = read(
+        tmp_path, {"model_type": "qwen2_5_omni", "thinker_config": {"text_config": QWEN}, "talker_config": talker}
+    )
+    assert any(note.startswith("talker_config: parts beside") for note in model.notes)
