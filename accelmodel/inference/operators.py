@@ -15,7 +15,6 @@ import numpy as np
 
 from accelmodel.errors import SpecError
 from accelmodel.inference.columns import (
-    HIGH_BITS,
     SAMPLE_OPS,
     STREAM,
     Shard,
@@ -31,6 +30,7 @@ from accelmodel.inference.named import ModelLike, WorkLike, as_model, as_workloa
 from accelmodel.laws import types
 from accelmodel.laws.numeric import Number
 from accelmodel.laws.types import Operator
+from accelmodel.specs.hardware import Device
 from accelmodel.specs.language_model import LanguageModel, perceptrons
 from accelmodel.specs.layer_kinds import Experts
 from accelmodel.specs.workload import Workload
@@ -91,20 +91,7 @@ def _rows(model: LanguageModel, work: Workload, part: Shard) -> Iterator[tuple[s
     yield "stage_transfer", work.pp * (work.pp > 1.0), collective(types.POINT_TO_POINT, stream, spanned)
     yield "all_reduce_into_head", 1.0, reduction
     yield "head_norm", 1.0, norm(model, part)
-    head_bytes = part.vocabulary * model.hidden * part.at("tables").weight
-    yield (
-        "head",
-        1.0,
-        matmul(
-            last,
-            part.vocabulary,
-            model.hidden,
-            part,
-            bits=HIGH_BITS,
-            weight_bytes=head_bytes,
-            prefetch_bytes=head_bytes,
-        ),
-    )
+    yield "head", 1.0, matmul(last, part.vocabulary, model.hidden, part.at("tables"))
     yield "all_gather_logits", 1.0, collective(types.ALL_GATHER, last * model.vocabulary * STREAM, work.tp)
     yield "sampling", 1.0, pointwise(last * model.vocabulary, SAMPLE_OPS, STREAM, 0.0)
 
@@ -159,7 +146,7 @@ def _left_out(model: LanguageModel) -> list[str]:
     ]
 
 
-def operator_table(model: ModelLike, work: WorkLike) -> OperatorTable:
+def operator_table(model: ModelLike, work: WorkLike, device: Device | None = None) -> OperatorTable:
     """Return the operator table of one step on the busiest device.
 
     Parameters
@@ -167,6 +154,8 @@ def operator_table(model: ModelLike, work: WorkLike) -> OperatorTable:
     model : str or LanguageModel
     work : Workload or mapping
         Its numeric fields may be labelled axes; the columns then carry them.
+    device : Device, optional
+        What works on it: formats that it has no matrix unit for are widened.  Without it none is.
 
     Returns
     -------
@@ -193,7 +182,7 @@ def operator_table(model: ModelLike, work: WorkLike) -> OperatorTable:
     """
     model, work = as_model(model), as_workload(work)
     notes = check(model, work)
-    part = shard(model, work)
+    part = shard(model, work, device.compute if device is not None else None)
     rows = list(_rows(model, work, part))
     names = tuple(name for name, _, _ in rows)
     columns: dict[str, list[Number]] = {column: [] for column in Operator._fields}

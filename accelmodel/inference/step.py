@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 #: the policy that does nothing beside the operators: the baseline is the same code path
 NONE = none()
-_WORK_NUMBERS = tuple(f.name for f in fields(Workload) if f.name != "phase")
+_WORK_NUMBERS = tuple(f.name for f in fields(Workload) if f.type is not str and f.type != "str")
 #: per-operator variable, and whether it adds up over the invocations of a row
 _VARIABLES = {
     "time": True,
@@ -127,7 +127,7 @@ def prepare(model: LanguageModel, cluster: Cluster, work: Workload) -> Inputs:
     SpecError, Infeasible
         As ``time_step``.
     """
-    table = operator_table(model, work)
+    table = operator_table(model, work, cluster.device)
     needed, fits = _check_fit(model, cluster, work)
     varying = [value for column in table.columns.values() for value in column] + [
         getattr(work, n) for n in _WORK_NUMBERS

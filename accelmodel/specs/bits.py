@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from accelmodel.laws.numeric import Number, has_axes, most
+from accelmodel.specs.formats import Words, Worked, plain_bits, worked
+from accelmodel.specs.hardware import Compute
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.precision import HIGH
 from accelmodel.specs.workload import Workload
@@ -66,6 +68,27 @@ def activation_bits(model: LanguageModel, work: Workload, of: str) -> Number:
     if _asked(work.weight_bits):
         return HIGH
     return most(model.precision.activations, HIGH) if _wide(model, of) else model.precision.activations
+
+
+def class_bits(
+    model: LanguageModel, work: Workload, of: str, compute: Compute | None = None
+) -> tuple[Number, Number, Worked]:
+    """Return the bits of a class of weights, of what they are multiplied with, and how a chip works on the two.
+
+    Where a chip has no matrix unit for a format, activations are as wide as what it works at instead.
+    """
+    weights, activations = weight_bits(model, work, of), activation_bits(model, work, of)
+    found = worked(weights, activations, _words(model, work), compute)
+    wider = (found.bits > plain_bits(most(weights, activations))) * 1.0
+    if has_axes(wider) or wider:
+        activations = activations + wider * (found.bits - activations)
+    return weights, activations, found
+
+
+def _words(model: LanguageModel, work: Workload) -> Words:
+    """Return the formats of a workload, else those of the model's file."""
+    own = model.precision
+    return Words(work.weight_format or own.format, work.activation_format or own.activation_format)
 
 
 def _wide(model: LanguageModel, of: str) -> bool:

@@ -23,7 +23,8 @@ class Precision(Section):
     """Bits that a number takes in memory, scales and zeros included, by what it belongs to [bit].
 
     A class that is 0 has the bits of ``weights``, the router and the tables of embeddings and head 16.  ``format`` says
-    how they are written: bf16, fp8, int8, mxfp4, nvfp4, int4 ….
+    how they are written: bf16, fp8, int8, mxfp4, nvfp4, int4 …; ``activation_format`` how what they are multiplied with
+    is, where that differs.
     """
 
     weights: Bits = 16.0
@@ -36,3 +37,4 @@ class Precision(Section):
     activations: Bits = 16.0
     kv: Bits = 16.0
     format: str = ""
+    activation_format: str = ""
