@@ -17,6 +17,7 @@ from accelmodel.cli.spelling import spelling
 from accelmodel.dse.chip import with_cores
 from accelmodel.errors import SpecError, brief, unknown
 from accelmodel.specs.base import Spec, sections, value_of
+from accelmodel.specs.formats import FORMATS, bits_of
 from accelmodel.specs.given import cluster, override
 from accelmodel.specs.hardware import FLAT, Cluster, Device, Link
 from accelmodel.specs.load import field_units, load
@@ -45,14 +46,43 @@ ModelName = Annotated[
     ),
 ]
 _OWN_BITS = "what the model's file states, or 16, by default."
+
+
+
+def _bits(text: str) -> float:
+    """Return the bits that an option says, as a number or as the name of a format."""
+    found: float = bits_of(text)
+    if not found > 0.0:
+        raise SpecError(f"{brief(text)} is not a number of bits; give one above 0, or a format: {', '.join(FORMATS)}")
+    return found
+
+
+def _active_bits(text: str) -> float:
+    """Return the bits of activations, whose formats may take fewer than those of weights."""
+    found: float = bits_of(text, activations=True)
+    return _bits(text) if not found > 0.0 else found
+
+
 WeightBits = Annotated[
-    float | None, typer.Option("--weight-bits", min=1.0, help=f"Precision of weights, such as 8; {_OWN_BITS}")
+    float | None,
+    typer.Option(
+        "--weight-bits", parser=_bits, metavar="BITS", help=f"Precision of weights, such as 8, 4.25 or fp8; {_OWN_BITS}"
+    ),
 ]
 ActivationBits = Annotated[
-    float | None, typer.Option("--activation-bits", min=4.0, help=f"Precision of activations, such as 8; {_OWN_BITS}")
+    float | None,
+    typer.Option(
+        "--activation-bits",
+        parser=_active_bits,
+        metavar="BITS",
+        help=f"Precision of activations, such as 8 or int8; {_OWN_BITS}",
+    ),
 ]
 KvBits = Annotated[
-    float | None, typer.Option("--kv-bits", min=1.0, help=f"Precision of the KV cache, such as 8; {_OWN_BITS}")
+    float | None,
+    typer.Option(
+        "--kv-bits", parser=_bits, metavar="BITS", help=f"Precision of the KV cache, such as 8; {_OWN_BITS}"
+    ),
 ]
 
 

@@ -91,6 +91,7 @@ def step_data(found: Figures) -> dict[str, Any]:
         "devices": int(float(about["devices"])),
         **{key: int(value) for key, value in asked.items()},
         **json.loads(about["bits"]),
+        "precision": json.loads(about["precision"]),
         "time_s": found["step_time"].item(),
         "lower_s": found["step_time_lower"].item(),
         "upper_s": found["step_time_upper"].item(),

@@ -8,7 +8,7 @@ reduction that ends the layer before (or the embedding); layers alike are one se
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from accelmodel.inference.columns import (
 )
 from accelmodel.inference.layers import least_kv_heads, mixer_rows, mixing, mlp_rows, query_heads, transforming
 from accelmodel.inference.mlps import exchange
+from accelmodel.inference.precisions import in_words, precisions
 from accelmodel.inference.named import ModelLike, WorkLike, as_model, as_workload
 from accelmodel.laws import types
 from accelmodel.laws.numeric import Number
@@ -47,12 +48,15 @@ class OperatorTable:
     columns : dict
         Field of ``laws.types.Operator`` → value of each row: a float, or a DataArray over axes of the workload.
     notes : tuple of str
-        How the model was cut, where that matters.
+        How the model was cut and at which precisions it works, where that matters.
+    precision : list of dict
+        At which precisions it works, class of weights by class of weights (``precisions.precisions``).
     """
 
     names: tuple[str, ...]
     columns: dict[str, list[Number]]
     notes: tuple[str, ...] = ()
+    precision: list[dict[str, Any]] = field(default_factory=list)
 
 
 def _openers(model: LanguageModel, work: Workload, part: Shard) -> Iterator[tuple[str, str, Number, dict[str, Number]]]:
@@ -191,7 +195,8 @@ def operator_table(model: ModelLike, work: WorkLike, device: Device | None = Non
         row = {**Operator._field_defaults, **given, "count": count, "feeds": feeds.get(name, -1.0)}
         for column in columns:
             columns[column].append(row[column])
-    return OperatorTable(names, columns, notes)
+    found = precisions(model, work, device)
+    return OperatorTable(names, columns, (*notes, *in_words(found, model, work, device)), found)
 
 
 def _feeds(names: tuple[str, ...], model: LanguageModel) -> dict[str, float]:

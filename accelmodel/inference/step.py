@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -217,7 +218,7 @@ def time_step(
         ``step_time_upper``; ``tokens_per_s``, ``prefetched_bytes``, ``memory_bytes`` [B], ``feasible``.
 
         Attributes, all text, JSON where they have parts: ``technique`` and ``technique_parameters``; ``model``,
-        ``device``, ``link``, ``scale_out``, ``devices``; ``phase``, ``sizes``, ``degrees``, ``bits``; ``overrides``:
+        ``device``, ``link``, ``scale_out``, ``devices``; ``phase``, ``sizes``, ``degrees``, ``bits``, ``precision``; ``overrides``:
         what the caller gave in place of what is known; ``digests``, ``sources`` and ``weakest_fact`` of what stands
         behind it; ``notes``; ``accelmodel_version``.
 
@@ -315,6 +316,7 @@ def attributes(inputs: Inputs, technique: Technique) -> dict[str, str]:
         **behind({"model": inputs.model, **parts_of(cluster)}),
         **of_technique(technique),
         **asked(inputs.work),
+        "precision": json.dumps(inputs.table.precision),
         "model": inputs.model.name,
         **on_cluster(cluster),
         "notes": "; ".join([*inputs.table.notes, *noted({"model": inputs.model, **parts_of(cluster)})]),

@@ -59,6 +59,37 @@ _AT = {8.0: ("fp8", "int8"), 6.0: ("fp6",), 4.0: ("fp4", "int4")}
 _WIDER = {4.0: 8.0, 6.0: 8.0, 8.0: HIGH}
 
 
+class Bits(float):
+    """A number of bits that was given as the name of a format, which it keeps."""
+
+    word: str = ""
+
+
+def bits_of(value: Any, *, activations: bool = False) -> Any:
+    """Return what is given for bits: a name of a format as its bits in memory, scales included; all else as it is.
+
+    Raises
+    ------
+    SpecError
+        If text is neither a number nor the name of a format.
+
+    Examples
+    --------
+    >>> bits_of("mxfp4"), bits_of("mxfp4").word, bits_of("4.25"), bits_of(8)
+    (4.25, 'mxfp4', 4.25, 8)
+    """
+    if not isinstance(value, str):
+        return value
+    text = value.strip().lower()
+    try:
+        return float(text)
+    except ValueError:
+        form = format_of(text)
+    found = Bits(form.activation if activations else form.weight)
+    found.word = text
+    return found
+
+
 class Words(NamedTuple):
     """Formats of weights and activations by their names, empty where nobody says one."""
 
