@@ -11,8 +11,8 @@ BETTER = {
     **dict.fromkeys(
         (
             "rate_16bit", "rate_8bit", "rate_6bit", "rate_4bit", "rate_8bit_int", "rate_4bit_int", "convert_rate",
-            "vector_rate", "multicast", "store_rate", "hbm_rate", "l2_rate", "l2_bytes", "link_rate", "direct_share", "direct_limit", "in_switch", "out_rate", "softmax_rate",
-            "attention_draw",
+            "vector_rate", "multicast", "store_rate", "hbm_rate", "l2_rate", "l2_bytes", "link_rate", "direct_share",
+            "direct_limit", "in_switch", "out_rate", "softmax_rate", "attention_draw",
         ),
         1.0,
     ),
@@ -29,8 +29,17 @@ BETTER = {
 TOGETHER = {
     "cores": ("cores", "l2_rate", "store_rate", "vector_rate"),
     "clock": (
-        "rate_16bit", "rate_8bit", "rate_6bit", "rate_4bit", "rate_8bit_int", "rate_4bit_int", "convert_rate",
-        "vector_rate", "slice_time", "store_rate", "softmax_rate",
+        "rate_16bit",
+        "rate_8bit",
+        "rate_6bit",
+        "rate_4bit",
+        "rate_8bit_int",
+        "rate_4bit_int",
+        "convert_rate",
+        "vector_rate",
+        "slice_time",
+        "store_rate",
+        "softmax_rate",
     ),
 }
 #: field → why more of it is neither better nor worse

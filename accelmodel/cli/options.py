@@ -48,8 +48,7 @@ ModelName = Annotated[
 _OWN_BITS = "what the model's file states, or 16, by default."
 
 
-
-def _bits(text: str) -> float:
+def read_bits(text: str) -> float:
     """Return the bits that an option says, as a number or as the name of a format."""
     found: float = bits_of(text)
     if not found > 0.0:
@@ -57,33 +56,28 @@ def _bits(text: str) -> float:
     return found
 
 
-def _active_bits(text: str) -> float:
+def read_activation_bits(text: str) -> float:
     """Return the bits of activations, whose formats may take fewer than those of weights."""
     found: float = bits_of(text, activations=True)
-    return _bits(text) if not found > 0.0 else found
+    return read_bits(text) if not found > 0.0 else found
 
 
-WeightBits = Annotated[
-    float | None,
-    typer.Option(
-        "--weight-bits", parser=_bits, metavar="BITS", help=f"Precision of weights, such as 8, 4.25 or fp8; {_OWN_BITS}"
-    ),
-]
+def _bits_option(what: str, of: str, such: str, default: str, read: Callable[[str], float] = read_bits) -> Any:
+    text = f"Precision of {of}, such as {such}; {default}"
+    return typer.Option(f"--{what}-bits", parser=read, metavar="BITS", help=text)
+
+
+WeightBits = Annotated[float | None, _bits_option("weight", "weights", "8, 4.25 or fp8", _OWN_BITS)]
 ActivationBits = Annotated[
-    float | None,
-    typer.Option(
-        "--activation-bits",
-        parser=_active_bits,
-        metavar="BITS",
-        help=f"Precision of activations, such as 8 or int8; {_OWN_BITS}",
-    ),
+    float | None, _bits_option("activation", "activations", "8 or int8", _OWN_BITS, read_activation_bits)
 ]
-KvBits = Annotated[
-    float | None,
-    typer.Option(
-        "--kv-bits", parser=_bits, metavar="BITS", help=f"Precision of the KV cache, such as 8; {_OWN_BITS}"
-    ),
+KvBits = Annotated[float | None, _bits_option("kv", "the KV cache", "8", _OWN_BITS)]
+_PAPER_BITS = "what the model's file states, or 8, by default."
+PaperWeightBits = Annotated[float | None, _bits_option("weight", "weights", "16, 4.25 or fp8", _PAPER_BITS)]
+PaperActivationBits = Annotated[
+    float | None, _bits_option("activation", "activations", "16 or int8", _PAPER_BITS, read_activation_bits)
 ]
+PaperKvBits = Annotated[float | None, _bits_option("kv", "the KV cache", "16", _PAPER_BITS)]
 
 
 def asked_bits(**bits: float | None) -> dict[str, float]:

@@ -51,6 +51,9 @@ from accelmodel.cli.options import (
     Json,
     KvBits,
     LinkName,
+    PaperActivationBits,
+    PaperKvBits,
+    PaperWeightBits,
     WeightBits,
     answer,
     asked_bits,
@@ -160,6 +163,7 @@ def speedup_data(result: xr.Dataset) -> dict[str, Any]:
         "max_speedup": float(fitting.max()),
         "min_speedup": float(fitting.min()),
         "skipped": result.attrs["skipped"],
+        **{key: json.loads(result.attrs[key]) for key in ("bits", "precision")},
         **{key: result.attrs[key] for key in ("notes", "weakest_fact")},
         "rows": rows,
     }
@@ -185,6 +189,8 @@ def print_speedups(data: dict[str, Any]) -> None:
 
 #: models of a step where none is named, the first that fits
 MODELS = ("llama-3-70b", "llama-3-8b")
+#: precisions of the paper on PRESERVE, of models whose files state none [bit]
+PAPER_BITS = dict.fromkeys(BITS, 8.0)
 #: tensor-parallel degree of the paper on PRESERVE
 PAPER_DEGREE = 8
 #: time [s] and memory [B] of a printed comparison
@@ -327,11 +333,9 @@ def preserve(
             autocompletion=one_of("end-to-end", "decode", "prefill"),
         ),
     ] = "end-to-end",
-    weight_bits: Annotated[float, typer.Option("--weight-bits", min=1.0, help="Precision of weights, such as 16.")] = 8,
-    activation_bits: Annotated[
-        float, typer.Option("--activation-bits", min=4.0, help="Precision of activations, such as 16.")
-    ] = 8,
-    kv_bits: Annotated[float, typer.Option("--kv-bits", min=1.0, help="Precision of the KV cache, such as 16.")] = 8,
+    weight_bits: PaperWeightBits = None,
+    activation_bits: PaperActivationBits = None,
+    kv_bits: PaperKvBits = None,
     threshold: Threshold = None,
     rule: Rule = None,
     l2: L2 = None,
@@ -360,10 +364,13 @@ def preserve(
             *axes.values(),
             phase=cast("RequestPhase", phase),
             prefetch=_technique("preserve", threshold, rule),
-            precision={"weight_bits": weight_bits, "activation_bits": activation_bits, "kv_bits": kv_bits},
+            precision=asked_bits(weight_bits=weight_bits, activation_bits=activation_bits, kv_bits=kv_bits),
+            usual=PAPER_BITS,
         )
     data = speedup_data(result)
-    data["operator_intervals"] = by_kind(cluster, "", max(weight_bits, activation_bits), kv_bits)
+    taken = {name: float(np.max(each)) for name, each in data["bits"].items()}
+    widest = max(taken["weight_bits"], taken["activation_bits"])
+    data["operator_intervals"] = by_kind(cluster, "", widest, taken["kv_bits"])
 
     def printed(data: dict[str, Any]) -> None:
         print_speedups(data)

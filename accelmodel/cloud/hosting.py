@@ -19,6 +19,7 @@ from accelmodel.cloud.offload import POLICIES, Need, Offer, Placed
 from accelmodel.errors import SpecError, unknown
 from accelmodel.inference.attributes import behind, noted
 from accelmodel.inference.memory import kv_bytes_per_token, memory_per_device
+from accelmodel.inference.precisions import in_words, precisions
 from accelmodel.laws.kernels.batching import step_time
 from accelmodel.serving.simulate import rules_of
 from accelmodel.serving.step_times import axis, device_times, split_times
@@ -56,7 +57,7 @@ class Setup:
     policy : {"infersave", "none", "flexgen", "kvpr"}
         Where KV cache goes that does not fit the device.
     weight_bits, kv_bits : float
-        Precisions [bit]; 0, the default, is what the model's file states.
+        Precisions [bit], as ``specs.formats.bits_of`` returns them; 0, the default, is what the model's file states.
     memory_rule : {"", "algorithm-1", "released-code"}
         The paper's rule of what is offloaded, in place of the policy's own.
     ctcf : tuple of Ctcf
@@ -299,9 +300,21 @@ def _parts(model: LanguageModel, instances: list[Instance], setup: Setup) -> dic
 
 
 def standing(model: LanguageModel, instances: list[Instance], setup: Setup) -> dict[str, Any]:
-    """Return for JSON the ``notes`` of the specifications behind an answer, and the ``weakest_fact`` among them."""
+    """Return for JSON what stands behind an answer.
+
+    The ``precision`` that each device works at, the ``notes`` of the specifications and on it, and the
+    ``weakest_fact`` among them.
+    """
     parts = _parts(model, instances, setup)
-    return {"notes": noted(parts), "weakest_fact": behind(parts)["weakest_fact"]}
+    work = workload(phase="decode", batch=1.0, context=1.0, **setup.bits)
+    devices = {each.device: load("device", each.device) for each in instances}
+    found = {name: precisions(model, work, device) for name, device in devices.items()}
+    said = [note for name, each in found.items() for note in in_words(each, model, work, devices[name])]
+    return {
+        "precision": found,
+        "notes": [*dict.fromkeys(said), *noted(parts)],
+        "weakest_fact": behind(parts)["weakest_fact"],
+    }
 
 
 def _attributes(

@@ -16,9 +16,15 @@ from accelmodel.dse.sensitivity import sensitivity
 from accelmodel.dse.study import Study, load_study
 from accelmodel.errors import SpecError
 from accelmodel.estimates import need_affordable
+from accelmodel.inference.attributes import BITS
+from accelmodel.inference.precisions import in_words, precisions
 from accelmodel.inference.request import BASELINE
 from accelmodel.specs.facts import weakest
+from accelmodel.specs.given import workload
+from accelmodel.specs.hardware import Device
+from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import load
+from accelmodel.specs.workload import Workload
 
 #: least time of a step, and of a trial of Optuna [s]
 _STEP_SECONDS, _TRIAL_SECONDS = 5e-7, 2e-2
@@ -178,6 +184,10 @@ def _chip(row: dict[str, float]) -> dict[str, float]:
     return {names.get(key, key): value for key, value in row.items() if not key.startswith(parts)}
 
 
+def _worked_at(model: LanguageModel, work: Workload, device: Device) -> list[str]:
+    return in_words(precisions(model, work, device), model, work, device)
+
+
 def summary(result: Exploration, report: str | None) -> dict[str, Any]:
     """Return the exploration as JSON-ready data; SI units, sizes in bytes.
 
@@ -188,6 +198,7 @@ def summary(result: Exploration, report: str | None) -> dict[str, Any]:
     candidate = study.candidate
     models = [load("model", name) for name in study.workload.models]
     specs = (result.parts.device, result.parts.link, result.parts.bill, result.parts.process)
+    asked = workload(phase="decode", batch=1.0, context=1.0, **{each: getattr(study.workload, each) for each in BITS})
     missed = {
         name: regret(found.best[objective], result.every.best[name][objective]) for name, found in result.found.items()
     }
@@ -221,6 +232,10 @@ def summary(result: Exploration, report: str | None) -> dict[str, Any]:
         "report": report,
         "storage": next(iter(result.found.values())).storage,
         "accelmodel_version": __version__,
-        "notes": [f"{spec.name}: {note}" for spec in (*specs, *models) for note in spec.notes],
+        "precision": {model.name: precisions(model, asked, result.parts.device) for model in models},
+        "notes": [
+            *(f"{model.name}: {note}" for model in models for note in _worked_at(model, asked, result.parts.device)),
+            *(f"{spec.name}: {note}" for spec in (*specs, *models) for note in spec.notes),
+        ],
         "weakest_fact": weakest(fact.standing for spec in specs for fact in spec.facts.values()),
     }

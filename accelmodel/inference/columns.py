@@ -56,8 +56,14 @@ class Shard:
         """Return the shard with the precisions of a class of weights."""
         weights, activations = self.classes[of]
         bits, integer = self.matrix.get(of, (plain_bits(most(weights, activations)), 0.0))
-        sizes = {"weight": weights / 8.0, "activation": activations / 8.0, "bits": bits}
-        return replace(self, **sizes, integer=integer, narrow=narrowness(weights, bits))
+        return replace(
+            self,
+            weight=weights / 8.0,
+            activation=activations / 8.0,
+            bits=bits,
+            integer=integer,
+            narrow=narrowness(weights, bits),
+        )
 
     def cut(self, amount: Number) -> Number:
         """Return the share of heads or columns that the busiest tensor rank has."""

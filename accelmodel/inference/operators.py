@@ -26,8 +26,8 @@ from accelmodel.inference.columns import (
 )
 from accelmodel.inference.layers import least_kv_heads, mixer_rows, mixing, mlp_rows, query_heads, transforming
 from accelmodel.inference.mlps import exchange
-from accelmodel.inference.precisions import in_words, precisions
 from accelmodel.inference.named import ModelLike, WorkLike, as_model, as_workload
+from accelmodel.inference.precisions import in_words, precisions
 from accelmodel.laws import types
 from accelmodel.laws.numeric import Number
 from accelmodel.laws.types import Operator

@@ -16,7 +16,7 @@ from accelmodel.specs.precision import CLASSES
 from accelmodel.specs.workload import Workload
 
 #: where a precision comes from
-ASKED, STATED, USUAL = "asked", "the model's file", "16 bit where nothing else is said"
+ASKED, STATED, USUAL = "the question", "the model's file", "the default"
 
 
 def precisions(model: LanguageModel, work: Workload, device: Device | None = None) -> list[dict[str, Any]]:
@@ -26,8 +26,8 @@ def precisions(model: LanguageModel, work: Workload, device: Device | None = Non
     -------
     list of dict
         ``weights``: classes; ``weight_bits``, ``activation_bits`` [bit], a word where they vary; ``matrix``: format
-        that matrix units work at; ``widened``: whether weights are narrower than that; ``from``: asked, the model's
-        file, or 16 bit where nothing else is said.
+        that matrix units work at; ``widened``: whether weights are narrower than that; ``from``: the question, the
+        model's file, or the default.
 
     Examples
     --------

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import numpy as np
 
 from accelmodel.errors import Infeasible, SpecError, unknown
-from accelmodel.inference.attributes import DEGREES, behind, json_value, of_technique, on_cluster, parts_of
+from accelmodel.inference.attributes import BITS, DEGREES, behind, json_value, of_technique, on_cluster, parts_of
 from accelmodel.inference.axes import carried, with_coordinates
 from accelmodel.inference.memory import memory_per_device
 from accelmodel.inference.named import ClusterLike, ModelLike, as_cluster, as_model
 from accelmodel.inference.policies import Technique, chosen
+from accelmodel.inference.precisions import in_words, precisions
 from accelmodel.inference.preserve import prompt_length
 from accelmodel.inference.step import Inputs, prepare, totals
 from accelmodel.laws.numeric import Number
-from accelmodel.specs.bits import told
+from accelmodel.specs.bits import plain, told
 from accelmodel.specs.given import workload
-from accelmodel.specs.hardware import Cluster
+from accelmodel.specs.hardware import Cluster, Device
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.quantities import Quantity, several
 from accelmodel.specs.workload import Phase
@@ -133,6 +134,22 @@ def _attributes(models: list[LanguageModel], cluster: Cluster, prefetch: Techniq
     return {**behind(parts), **of_technique(prefetch), **on_cluster(cluster)}
 
 
+def _precisions(models: list[LanguageModel], bits: Mapping[str, Any], device: Device, about: str) -> dict[str, str]:
+    """Return the bits of models, a list where they differ, at which precisions each of them works, and all notes."""
+    works = {each.name: workload(phase="decode", batch=1.0, context=1.0, **bits[each.name]) for each in models}
+    asked = [told([each], {name: getattr(works[each.name], name) for name in BITS}) for each in models]
+    alike = {name: [json_value(each[name]) for each in asked] for name in asked[0]}
+    found = {each.name: precisions(each, works[each.name], device) for each in models}
+    said = [note for each in models for note in in_words(found[each.name], each, works[each.name], device)]
+    return {
+        "bits": json.dumps(
+            {name: each[0] if each.count(each[0]) == len(each) else each for name, each in alike.items()}
+        ),
+        "precision": json.dumps(found),
+        "notes": "; ".join(filter(None, [*dict.fromkeys(said), about])),
+    }
+
+
 def _axis(name: str, values: Sequence[int]) -> xr.DataArray:
     import xarray as xr
 
@@ -149,7 +166,8 @@ def speedups(
     *,
     phase: RequestPhase = "end-to-end",
     prefetch: str | Technique = "preserve",
-    precision: dict[str, float] | None = None,
+    precision: Mapping[str, float | str] | None = None,
+    usual: Mapping[str, float | str] | None = None,
 ) -> xr.Dataset:
     """Compare no prefetch, fused kernels and a technique over models, parallelism, batches and lengths.
 
@@ -167,6 +185,8 @@ def speedups(
         other parameters.
     precision : dict
         ``weight_bits``, ``activation_bits``, ``kv_bits``; what a model's file states where not given.
+    usual : dict
+        The same of models whose files state no precision; 16 bit where not given.
 
     Returns
     -------
@@ -202,24 +222,26 @@ def speedups(
         raise SpecError("models is empty; name at least one")
     specs = [as_model(each) for each in given]
 
-    work = {"tp": _axis("tp", tp), "batch": _axis("batch", batch), **(precision or {})}
+    work = {"tp": _axis("tp", tp), "batch": _axis("batch", batch)}
+    bits = {each.name: {**(usual or {} if plain(each) else {}), **(precision or {})} for each in specs}
     ahead = chosen(prefetch)
     found, problems = [], []
     for model in specs:
         try:
-            found.append(_compare(model, cluster, phase, ahead, _axis("context", context), work))
+            each = {**work, **bits[model.name]}
+            found.append(_compare(model, cluster, phase, ahead, _axis("context", context), each))
         except Infeasible as problem:
             problems.append(str(problem))
     if not found:
         raise Infeasible("; ".join(problems))
     result = xr.concat(found, "model", combine_attrs="drop_conflicts")
     result = result.transpose("model", "tp", "batch", "context", ...)
-    bits = told(specs, precision or {})
     degrees = {**dict.fromkeys(DEGREES, 1.0), "tp": json_value(work["tp"])}
     asked = {
         "phase": phase,
         "degrees": json.dumps(degrees),
-        "bits": json.dumps({name: json_value(value) for name, value in bits.items()}),
     }
-    result.attrs = {**_attributes(specs, cluster, ahead), **asked, "skipped": "; ".join(problems)}
+    about = _attributes(specs, cluster, ahead)
+    about |= _precisions(specs, bits, cluster.device, about["notes"])
+    result.attrs = {**about, **asked, "skipped": "; ".join(problems)}
     return with_coordinates(result, carried(cluster.device, cluster.link, cluster.scale_out))

@@ -218,9 +218,9 @@ def time_step(
         ``step_time_upper``; ``tokens_per_s``, ``prefetched_bytes``, ``memory_bytes`` [B], ``feasible``.
 
         Attributes, all text, JSON where they have parts: ``technique`` and ``technique_parameters``; ``model``,
-        ``device``, ``link``, ``scale_out``, ``devices``; ``phase``, ``sizes``, ``degrees``, ``bits``, ``precision``; ``overrides``:
-        what the caller gave in place of what is known; ``digests``, ``sources`` and ``weakest_fact`` of what stands
-        behind it; ``notes``; ``accelmodel_version``.
+        ``device``, ``link``, ``scale_out``, ``devices``; ``phase``, ``sizes``, ``degrees``, ``bits``, ``precision``;
+        ``overrides``: what the caller gave in place of what is known; ``digests``, ``sources`` and ``weakest_fact`` of
+        what stands behind it; ``notes``; ``accelmodel_version``.
 
     Raises
     ------

@@ -19,6 +19,12 @@ from accelmodel.specs.workload import Workload
 OWN = {"weight_bits": "weights", "activation_bits": "activations", "kv_bits": "kv"}
 
 
+def plain(model: LanguageModel) -> bool:
+    """Return whether a model's file states no precision below 16 bit."""
+    own = model.precision
+    return bool(own.weights >= HIGH and own.kv >= HIGH)
+
+
 def told(models: Sequence[LanguageModel], given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the precisions behind an answer: those given, else what the models' files say, a list where they differ.
 

@@ -179,8 +179,6 @@ def workload(**fields: Unpack[Fields]) -> Workload:
     weight_bits, activation_bits, kv_bits : float or str
         Precisions [bit], or a format by its name (``"fp8"``, ``"int8"``, ``"mxfp4"`` …); what the model's file states,
         or 16, by default.
-    weight_format, activation_format : str
-        How numbers of such bits are written; what the model's file states, or what the chip is fastest at, by default.
 
     Returns
     -------
@@ -204,10 +202,9 @@ def workload(**fields: Unpack[Fields]) -> Workload:
 def _named_bits(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a workload with formats that are given for bits as bits and formats."""
     found = dict(fields)
-    for name, word in (("weight_bits", "weight_format"), ("activation_bits", "activation_format"), ("kv_bits", "")):
-        bits = bits_of(found.get(name, 0.0), activations=name == "activation_bits")
-        if isinstance(bits, Bits) and word:
-            found.setdefault(word, bits.word)
-        if name in found:
-            found[name] = bits
+    for name in {"weight_bits", "activation_bits", "kv_bits"} & found.keys():
+        found[name] = bits_of(found[name], activations=name == "activation_bits")
+        # a cache is read at its bits, whatever they mean
+        if isinstance(found[name], Bits) and name != "kv_bits":
+            found.setdefault(name.replace("bits", "format"), found[name].word)
     return found

@@ -33,11 +33,9 @@ class Fields(TypedDict, total=False):
     pp: Values
     ep: Values
     dp: Values
-    weight_bits: Values
-    activation_bits: Values
-    kv_bits: Values
-    weight_format: str
-    activation_format: str
+    weight_bits: Values | str
+    activation_bits: Values | str
+    kv_bits: Values | str
 
 
 class Cut(TypedDict, total=False):
@@ -47,11 +45,9 @@ class Cut(TypedDict, total=False):
     pp: Values
     ep: Values
     dp: Values
-    weight_bits: Values
-    activation_bits: Values
-    kv_bits: Values
-    weight_format: str
-    activation_format: str
+    weight_bits: Values | str
+    activation_bits: Values | str
+    kv_bits: Values | str
 
 
 @dataclass(frozen=True, config=CONFIG)
