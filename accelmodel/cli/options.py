@@ -50,16 +50,23 @@ _OWN_BITS = "what the model's file states, or 16, by default."
 
 def read_bits(text: str) -> float:
     """Return the bits that an option says, as a number or as the name of a format."""
-    found: float = bits_of(text)
-    if not found > 0.0:
-        raise SpecError(f"{brief(text)} is not a number of bits; give one above 0, or a format: {', '.join(FORMATS)}")
-    return found
+    return _read(text, activations=False)
 
 
 def read_activation_bits(text: str) -> float:
     """Return the bits of activations, whose formats may take fewer than those of weights."""
-    found: float = bits_of(text, activations=True)
-    return read_bits(text) if not found > 0.0 else found
+    return _read(text, activations=True)
+
+
+def _read(text: str, activations: bool) -> float:
+    try:
+        found: float = bits_of(text, activations=activations)
+    except SpecError:
+        write = spelling(text) or f"give one, or a format: {', '.join(FORMATS)}"
+        raise SpecError(f"{brief(text)} is no number of bits and no format; {write}") from None
+    if not found >= 1.0:
+        raise SpecError(f"{brief(text)} is not allowed; give 1 bit or more, or a format: {', '.join(FORMATS)}")
+    return found
 
 
 def _bits_option(what: str, of: str, such: str, default: str, read: Callable[[str], float] = read_bits) -> Any:

@@ -34,6 +34,7 @@ from accelmodel.inference.reading import in_words, reading
 from accelmodel.inference.request import RequestPhase, speedups
 from accelmodel.inference.step import figures, prepare
 from accelmodel.specs.base import Spec
+from accelmodel.specs.bits import plain
 from accelmodel.specs.given import workload
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.load import load
@@ -355,6 +356,7 @@ def preserve(
     compared = {name: load("model", name) for name in names(models)}
     degrees = counts(tp, "--tp") if tp else [min(PAPER_DEGREE, largest_degree(cluster))]
     axes = {"tp": degrees, "batch": counts(batch, "--batch"), "context": counts(context, "--context")}
+    bits = asked_bits(weight_bits=weight_bits, activation_bits=activation_bits, kv_bits=kv_bits)
     sizes = {"models": len(compared), **{name: len(values) for name, values in axes.items()}}
     need_affordable("preserve", sizes, seconds=_SECONDS, room=_ROOM)
     with working("speed-ups"):
@@ -364,8 +366,7 @@ def preserve(
             *axes.values(),
             phase=cast("RequestPhase", phase),
             prefetch=_technique("preserve", threshold, rule),
-            precision=asked_bits(weight_bits=weight_bits, activation_bits=activation_bits, kv_bits=kv_bits),
-            usual=PAPER_BITS,
+            precision=[{**(PAPER_BITS if plain(each) else {}), **bits} for each in compared.values()],
         )
     data = speedup_data(result)
     taken = {name: float(np.max(each)) for name, each in data["bits"].items()}

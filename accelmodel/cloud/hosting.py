@@ -311,7 +311,7 @@ def standing(model: LanguageModel, instances: list[Instance], setup: Setup) -> d
     found = {name: precisions(model, work, device) for name, device in devices.items()}
     said = [note for name, each in found.items() for note in in_words(each, model, work, devices[name])]
     return {
-        "precision": found,
+        "precision": [{"device": name, **row} for name, rows in found.items() for row in rows],
         "notes": [*dict.fromkeys(said), *noted(parts)],
         "weakest_fact": behind(parts)["weakest_fact"],
     }

@@ -232,7 +232,9 @@ def summary(result: Exploration, report: str | None) -> dict[str, Any]:
         "report": report,
         "storage": next(iter(result.found.values())).storage,
         "accelmodel_version": __version__,
-        "precision": {model.name: precisions(model, asked, result.parts.device) for model in models},
+        "precision": [
+            {"model": model.name, **row} for model in models for row in precisions(model, asked, result.parts.device)
+        ],
         "notes": [
             *(f"{model.name}: {note}" for model in models for note in _worked_at(model, asked, result.parts.device)),
             *(f"{spec.name}: {note}" for spec in (*specs, *models) for note in spec.notes),

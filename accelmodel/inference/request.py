@@ -18,7 +18,7 @@ from accelmodel.inference.precisions import in_words, precisions
 from accelmodel.inference.preserve import prompt_length
 from accelmodel.inference.step import Inputs, prepare, totals
 from accelmodel.laws.numeric import Number
-from accelmodel.specs.bits import plain, told
+from accelmodel.specs.bits import told
 from accelmodel.specs.given import workload
 from accelmodel.specs.hardware import Cluster, Device
 from accelmodel.specs.language_model import LanguageModel
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 #: phases of a request, as type checkers know them
 RequestPhase: TypeAlias = Literal["end-to-end", "decode", "prefill"]
+#: precisions that are asked by their names: bits, or the name of a format
+Asked: TypeAlias = "Mapping[str, float | str]"
 PHASES = ("end-to-end", "decode", "prefill")
 #: contexts at which the sum over decode steps is evaluated: Gauss-Legendre, exact for a polynomial of
 #: degree 7 in the context; within 0.2 % of the sum over every step (tests)
@@ -134,18 +136,31 @@ def _attributes(models: list[LanguageModel], cluster: Cluster, prefetch: Techniq
     return {**behind(parts), **of_technique(prefetch), **on_cluster(cluster)}
 
 
-def _precisions(models: list[LanguageModel], bits: Mapping[str, Any], device: Device, about: str) -> dict[str, str]:
+def _each(models: list[LanguageModel], precision: Asked | Sequence[Asked] | None) -> list[Asked]:
+    """Return the precisions that are asked of each model."""
+    if precision is None or isinstance(precision, Mapping):
+        return [precision or {}] * len(models)
+    if len(precision) != len(models):
+        raise SpecError(f"precision: {len(precision)} for {len(models)} models; give one for each, or one for all")
+    return list(precision)
+
+
+def _precisions(models: list[LanguageModel], bits: list[dict[str, Any]], device: Device, about: str) -> dict[str, str]:
     """Return the bits of models, a list where they differ, at which precisions each of them works, and all notes."""
-    works = {each.name: workload(phase="decode", batch=1.0, context=1.0, **bits[each.name]) for each in models}
-    asked = [told([each], {name: getattr(works[each.name], name) for name in BITS}) for each in models]
-    alike = {name: [json_value(each[name]) for each in asked] for name in asked[0]}
-    found = {each.name: precisions(each, works[each.name], device) for each in models}
-    said = [note for each in models for note in in_words(found[each.name], each, works[each.name], device)]
+    works = [workload(phase="decode", batch=1.0, context=1.0, **each) for each in bits]
+    pairs = list(zip(models, works, strict=True))
+    taken = [told([model], {name: getattr(work, name) for name in BITS}) for model, work in pairs]
+    each = {name: [json_value(one[name]) for one in taken] for name in BITS}
+    found = [precisions(model, work, device) for model, work in pairs]
+    said = [
+        note for rows, (model, work) in zip(found, pairs, strict=True) for note in in_words(rows, model, work, device)
+    ]
+    rows = [{"model": model.name, **row} for model, own in zip(models, found, strict=True) for row in own]
     return {
         "bits": json.dumps(
-            {name: each[0] if each.count(each[0]) == len(each) else each for name, each in alike.items()}
+            {name: all_[0] if all_.count(all_[0]) == len(all_) else all_ for name, all_ in each.items()}
         ),
-        "precision": json.dumps(found),
+        "precision": json.dumps(rows),
         "notes": "; ".join(filter(None, [*dict.fromkeys(said), about])),
     }
 
@@ -166,8 +181,7 @@ def speedups(
     *,
     phase: RequestPhase = "end-to-end",
     prefetch: str | Technique = "preserve",
-    precision: Mapping[str, float | str] | None = None,
-    usual: Mapping[str, float | str] | None = None,
+    precision: Asked | Sequence[Asked] | None = None,
 ) -> xr.Dataset:
     """Compare no prefetch, fused kernels and a technique over models, parallelism, batches and lengths.
 
@@ -183,10 +197,8 @@ def speedups(
     prefetch : str or Technique
         What is compared with the two baselines; the paper's by default, ``policy("preserve", threshold=...)`` with
         other parameters.
-    precision : dict
+    precision : dict, or one for each model
         ``weight_bits``, ``activation_bits``, ``kv_bits``; what a model's file states where not given.
-    usual : dict
-        The same of models whose files state no precision; 16 bit where not given.
 
     Returns
     -------
@@ -223,13 +235,12 @@ def speedups(
     specs = [as_model(each) for each in given]
 
     work = {"tp": _axis("tp", tp), "batch": _axis("batch", batch)}
-    bits = {each.name: {**(usual or {} if plain(each) else {}), **(precision or {})} for each in specs}
+    bits = [dict(each) for each in _each(specs, precision)]
     ahead = chosen(prefetch)
     found, problems = [], []
-    for model in specs:
+    for model, own in zip(specs, bits, strict=True):
         try:
-            each = {**work, **bits[model.name]}
-            found.append(_compare(model, cluster, phase, ahead, _axis("context", context), each))
+            found.append(_compare(model, cluster, phase, ahead, _axis("context", context), {**work, **own}))
         except Infeasible as problem:
             problems.append(str(problem))
     if not found:
