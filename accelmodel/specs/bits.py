@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from accelmodel.laws.numeric import Number, has_axes, most
+from accelmodel.laws.numeric import Number, has_axes, least, most
 from accelmodel.specs.formats import Words, Worked, plain_bits, worked
 from accelmodel.specs.hardware import Compute
 from accelmodel.specs.language_model import LanguageModel
@@ -73,7 +73,10 @@ def activation_bits(model: LanguageModel, work: Workload, of: str) -> Number:
         return work.activation_bits
     if _asked(work.weight_bits):
         return HIGH
-    return most(model.precision.activations, HIGH) if _wide(model, of) else model.precision.activations
+    own: Number = getattr(model.precision, f"{of}_activations", 0.0)
+    active = own if has_axes(own) or own else model.precision.activations
+    weights = weight_bits(model, work, of)
+    return most(active, HIGH) if _wide(model, of) else most(active, least(plain_bits(weights), weights))
 
 
 def class_bits(

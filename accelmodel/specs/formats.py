@@ -173,6 +173,9 @@ def _chosen(width: float, words: Words, compute: Compute | None) -> str:
         return "bf16"
     known = [word for word in (words.activations, words.weights) if word in FORMATS]
     named = next((word for word in known if FORMATS[word].bits == width), "")
+    if not named and any(not FORMATS[word].integer for word in known):
+        # numbers of other bits beside floats are floats
+        named = _AT[width][0]
     if named:
         return _without_scales(named) if compute is None or _offered(compute, FORMATS[named].peak) else "bf16"
     if compute is None:
