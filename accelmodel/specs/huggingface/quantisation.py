@@ -193,6 +193,10 @@ _NAMES = (
         r"^(model\.language_model|language_model\.model|language_model|backbone|transformer|model)\.(?=layers|lm_head|emb)",
         "",
     ),
+    # classes of modules in place of names
+    (r"^[A-Z]\w*Attention$", "self_attn"),
+    (r"^[A-Z]\w*(Experts|MoE)$", "mlp.experts"),
+    (r"^[A-Z]\w*MLP$", "mlp"),
     (r"\b(block_sparse_moe|feed_forward|ffn)\b", "mlp"),
     (r"\b(attn|attention|linear_attn|self_attention|mamba|conv)\b", "self_attn"),
     (r"\bmixer\.(?=(in|out|q|k|v|o)_proj)", "self_attn."),

@@ -245,6 +245,12 @@ def test_what_a_list_leaves_out_stays_at_16_bit_class_by_class(tmp_path):
     assert (precision.experts, precision.mlp) == (4.5, 4.5)
 
 
+def test_what_is_left_out_may_be_a_class_of_modules(tmp_path):
+    quantised = groups(4, "int", size=32, ignore=["lm_head", "DeepseekV3Attention"])
+    precision = read(tmp_path, SPARSE, quantised).precision
+    assert (precision.attention, precision.experts) == (16.0, 4.5)
+
+
 def test_a_pattern_of_two_layers_counts_as_their_share(tmp_path):
     """Attention of layers 0 and 3 of four is left out: half at 16 and half at 8 bit."""
     names = ["model.layers.0.self_attn*", "model.layers.3.self_attn.*"]
