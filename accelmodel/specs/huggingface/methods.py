@@ -7,13 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from accelmodel.errors import brief, unknown
+from accelmodel.errors import SpecError, brief, unknown
 from accelmodel.specs.precision import HIGH
 
-if TYPE_CHECKING:
-    from accelmodel.specs.huggingface.quantisation import Quantisation
+
+class Quantisation(Protocol):
+    """What one ``quantization_config`` says."""
+
+    content: Mapping[str, Any]
+
+    def fail(self, key: str, problem: str) -> SpecError:
+        """Return the error about a key."""
+
+    def number(self, table: Any, key: str, where: str) -> float:
+        """Return a number of bits."""
+
+    def whole(self, key: str, value: Any) -> float:
+        """Return the size of a group, 0 or below for none."""
 
 
 @dataclass(frozen=True)
