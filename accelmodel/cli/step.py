@@ -30,6 +30,7 @@ from accelmodel.inference.degree import holds, largest_degree, smallest_degree
 from accelmodel.inference.figures import Figures
 from accelmodel.inference.intervals import by_kind
 from accelmodel.inference.policies import Technique, policy
+from accelmodel.inference.precisions import rows_in_words
 from accelmodel.inference.reading import in_words, reading
 from accelmodel.inference.request import RequestPhase, speedups
 from accelmodel.inference.step import figures, prepare
@@ -375,6 +376,10 @@ def preserve(
 
     def printed(data: dict[str, Any]) -> None:
         print_speedups(data)
+        for name, model in compared.items():
+            told = rows_in_words([row for row in data["precision"] if row["model"] == model.name])
+            if told:
+                say(f"{name}: {told}")
         say_notes({**compared, **_shown(device, cluster)})
 
     answer(data, as_json, printed)

@@ -31,6 +31,7 @@ from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import load
 from accelmodel.specs.parameters import parameters
+from accelmodel.specs.workload import Workload
 from accelmodel.units import label
 
 if TYPE_CHECKING:
@@ -299,19 +300,29 @@ def _parts(model: LanguageModel, instances: list[Instance], setup: Setup) -> dic
     return parts
 
 
-def standing(model: LanguageModel, instances: list[Instance], setup: Setup) -> dict[str, Any]:
+def _one(setup: Setup) -> Workload:
+    """Return the smallest step of a setup: what its precisions are asked of."""
+    return workload(phase="decode", batch=1.0, context=1.0, **setup.bits)
+
+
+def standing(model: LanguageModel, instances: list[Instance], *setups: Setup) -> dict[str, Any]:
     """Return for JSON what stands behind an answer.
 
     The ``precision`` that each device works at, the ``notes`` of the specifications and on it, and the
     ``weakest_fact`` among them.
     """
-    parts = _parts(model, instances, setup)
-    work = workload(phase="decode", batch=1.0, context=1.0, **setup.bits)
+    parts = _parts(model, instances, setups[0])
+    works = {tuple(setup.bits.values()): _one(setup) for setup in setups}.values()
     devices = {each.device: load("device", each.device) for each in instances}
-    found = {name: precisions(model, work, device) for name, device in devices.items()}
-    said = [note for name, each in found.items() for note in in_words(each, model, work, devices[name])]
+    pairs = [(name, device, work) for name, device in devices.items() for work in works]
+    found = [(name, precisions(model, work, device)) for name, device, work in pairs]
+    said = [
+        note
+        for (_, rows), (_, device, work) in zip(found, pairs, strict=True)
+        for note in in_words(rows, model, work, device)
+    ]
     return {
-        "precision": [{"device": name, **row} for name, rows in found.items() for row in rows],
+        "precision": [{"device": name, **row} for name, rows in found for row in rows],
         "notes": [*dict.fromkeys(said), *noted(parts)],
         "weakest_fact": behind(parts)["weakest_fact"],
     }

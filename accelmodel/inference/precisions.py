@@ -61,10 +61,16 @@ def present(model: LanguageModel) -> list[str]:
 
 def in_words(found: list[dict[str, Any]], model: LanguageModel, work: Workload, device: Device | None) -> list[str]:
     """Return what a reader must know of the precisions; nothing where all is at 16 bit."""
+    told = rows_in_words(found)
+    return [told, *_lacking(model, work, device)] if told else []
+
+
+def rows_in_words(found: list[dict[str, Any]]) -> str:
+    """Return in one line at which precisions weights lie and are worked on; nothing where all is at 16 bit."""
     if all(each["weight_bits"] == each["activation_bits"] == HIGH for each in found):
-        return []
+        return ""
     parts = [f"{', '.join(each['weights']).replace('_', ' ')} {_how(each)}" for each in found]
-    return [f"weights: {'; '.join(parts)}", *_lacking(model, work, device)]
+    return f"weights: {'; '.join(parts)}"
 
 
 def _how(each: dict[str, Any]) -> str:

@@ -125,8 +125,8 @@ def _cache(device: Device, process: Process | None) -> str:
 #: all fields that the checks read
 READ = (
     "die_area", "dies", "compute.cores", "compute.clock", "compute.peak_16bit", "compute.peak_8bit_float",
-    "compute.peak_6bit", "compute.peak_4bit", "compute.peak_4bit_int", "compute.vector_rate", "hbm.capacity", "hbm.bandwidth", "hbm.stacks", "l2.capacity",
-    "l2.bandwidth",
+    "compute.peak_6bit", "compute.peak_4bit", "compute.peak_4bit_int", "compute.vector_rate", "hbm.capacity",
+    "hbm.bandwidth", "hbm.stacks", "l2.capacity", "l2.bandwidth",
 )  # fmt: skip
 
 
