@@ -14,7 +14,16 @@ from twins.l2_simulator import _hits
 from twins.scheduling import best_schedule
 
 from accelmodel.laws.jit import compiled
-from accelmodel.laws.matmul import exposed_share, flop_time, hbm_traffic, matmul, slice_depth, tile_rows, tiled_cost
+from accelmodel.laws.matmul import (
+    exposed_share,
+    flop_time,
+    hbm_traffic,
+    matmul,
+    slice_depth,
+    tile_rows,
+    tiled_cost,
+    work_time,
+)
 from accelmodel.laws.roofline import body_time, stream_time
 from accelmodel.laws.types import ELEMENTWISE
 
@@ -44,7 +53,10 @@ def machines(draw):
     )
 
 
-PRODUCTS = st.builds(matmul_row, SIZES, SIZES, SIZES, st.integers(1, 9), bits=st.sampled_from([4, 8, 16]))
+PRODUCTS = st.builds(
+    matmul_row, SIZES, SIZES, SIZES, st.integers(1, 9), bits=st.sampled_from([4, 6, 8, 16]),
+    integer=st.sampled_from([0, 1]), narrow=st.sampled_from([0.25, 0.5, 1.0]),
+)  # fmt: skip
 
 
 def test_hand_values_of_one_tile_width():
@@ -151,7 +163,7 @@ def test_compute_time_is_that_of_dealing_tile_by_tile(op, machine):
         slices = math.ceil(op.k / depth)
         if tiles * slices > 20_000:
             return
-        pace = max(2.0 * rows * columns * depth * flop_time(op, machine), machine.slice_time)
+        pace = max(2.0 * rows * columns * depth * work_time(op, machine), machine.slice_time)
         times.append(best_schedule(tiles, slices, int(machine.cores)) * pace)
     assert matmul(op, machine).compute == pytest.approx(min(times), rel=1e-9)  # rounding only
 
