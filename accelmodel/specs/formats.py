@@ -171,7 +171,7 @@ def _chosen(width: float, words: Words, compute: Compute | None) -> str:
     """Return the format that numbers of a width are worked on in."""
     if width == HIGH:
         return "bf16"
-    known = [word for word in (words.activations, words.weights) if word in FORMATS]
+    known = [word for word in (words.activations, words.weights) if word in FORMATS and FORMATS[word].bits < HIGH]
     named = next((word for word in known if FORMATS[word].bits == width), "")
     if not named and any(not FORMATS[word].integer for word in known):
         # numbers of other bits beside floats are floats

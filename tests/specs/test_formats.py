@@ -54,6 +54,8 @@ NOTHING = compute()
         (ALL, 4.0, Words("nf4"), 16.0, 0.0),
         # floats of 8 bit beside floats of 4
         (BOTH, 8.0, Words("mxfp4"), 8.0, 0.0),
+        # what is at 16 bit says nothing of 8
+        (INTEGERS, 8.0, Words("bf16"), 8.0, 1.0),
         # scales cost no rate
         (BOTH, 8.002, Words("fp8"), 8.0, 0.0),
         (BOTH, 8.25, Words("mxfp8"), 8.0, 0.0),
