@@ -249,6 +249,18 @@ def _expert_integers(asked: Quantisation) -> Formats:
     return [(Format(8.0, HIGH, "int8"), ["mlp.experts"])]
 
 
+def _fp8_with_integer_experts(asked: Quantisation) -> Formats:
+    size = asked.whole("group_size", asked.content.get("group_size", 128))
+    return [(Format(4.0 + SCALE["int"] / max(size, 1.0), 8.0, "int4", "fp8"), ["mlp.experts"]), (fp8(asked), None)]
+
+
+def _fp_quant(asked: Quantisation) -> Format:
+    word = str(asked.content.get("forward_dtype", "")).upper()
+    if word not in ("MXFP4", "NVFP4"):
+        raise asked.fail("forward_dtype", str(unknown("type of FP-Quant", word.lower(), ("mxfp4", "nvfp4"))))
+    return ALGORITHMS[word]
+
+
 def _all(form: Format) -> Callable[[Quantisation], Format]:
     return lambda asked: form
 
@@ -258,6 +270,8 @@ METHODS: dict[str, Callable[[Quantisation], Format | Formats]] = {
     "fp8": fp8,
     "fbgemm_fp8": fp8,
     "w8a8_fp8": fp8,
+    "ptpc_fp8": fp8,
+    "w4afp8": _fp8_with_integer_experts,
     "awq": _grouped,
     "awq_marlin": _grouped,
     "gptq": _grouped,
@@ -266,6 +280,9 @@ METHODS: dict[str, Callable[[Quantisation], Format | Formats]] = {
     "auto-round": _grouped,
     "intel/auto-round": _grouped,
     "mxfp4": mxfp4,
+    "mxfp8": _all(ALGORITHMS["MXFP8"]),
+    "nvfp4": _all(ALGORITHMS["NVFP4"]),
+    "fp_quant": _fp_quant,
     "bitsandbytes": _bitsandbytes,
     "hqq": _hqq,
     "torchao": _torchao,

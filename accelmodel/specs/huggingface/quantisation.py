@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import translate
 from typing import Any
 
@@ -90,7 +90,12 @@ class Quantisation:
         """Return the format that a word stands for."""
         if word not in ALGORITHMS:
             raise self.fail("quant_algo", str(unknown("quantisation", word, ALGORITHMS)))
-        return ALGORITHMS[word]
+        found = ALGORITHMS[word]
+        size = self.whole("group_size", self.content.get("group_size") or 0)
+        if found.word == "int4" and size > 0.0:
+            # integers have groups of 128 where nothing is said
+            return replace(found, weights=4.0 + SCALE["int"] / size)
+        return found
 
     def _listed(self, layers: dict[str, Any]) -> Formats:
         """Return formats of what is listed module by module."""
@@ -127,12 +132,12 @@ class Quantisation:
         size = weights.get("group_size") or 0
         scale = 0.0
         if isinstance(size, int) and size > 0:
-            floating = SCALE["nvfp4"] if kind == "float" and bits == 4.0 else SCALE["int"]
-            scale = floating / size
+            # floats in groups of up to 32 have exponents of 8 bit, or scales that are as wide
+            scale = (SCALE["nvfp4"] if kind == "float" and size <= 32 else SCALE["int"]) / size
             if not weights.get("symmetric", True):
                 scale += bits / size
         width = self.number(inputs, "num_bits", f"config_groups.{name}.input_activations") if inputs else HIGH
-        words = {("float", 4.0, 32): "mxfp4", ("float", 4.0, 16): "nvfp4"}
+        words = {("float", 4.0, 32): "mxfp4", ("float", 4.0, 16): "nvfp4", ("float", 8.0, 32): "mxfp8"}
         word = words.get((kind, bits, size), f"{'fp' if kind == 'float' else 'int'}{bits:g}")
         if not inputs:
             return Format(bits + scale, HIGH, word)

@@ -90,6 +90,11 @@ FP8_IN = {"num_bits": 8, "type": "float", "dynamic": True}
         ({"quant_method": "modelopt", "quant_algo": "FP8"}, 8, 8, "fp8"),
         ({"quant_method": "modelopt", "quant_algo": "W4A16_AWQ"}, 4.125, 16, "int4"),
         ({"quant_method": "modelopt", "quant_algo": "W4A8_MXFP4_FP8"}, 4.25, 8, "mxfp4"),
+        ({"quant_method": "modelopt", "quant_algo": "W4A16_AWQ", "group_size": 64}, 4.25, 16, "int4"),
+        ({"quant_method": "mxfp8"}, 8.25, 8.25, "mxfp8"),
+        ({"quant_method": "fp_quant", "forward_dtype": "mxfp4"}, 4.25, 4.25, "mxfp4"),
+        (groups(8, "float", size=32, inputs={"num_bits": 8, "type": "float"}), 8.25, 8.25, "mxfp8"),
+        (groups(4, "int", size=128, inputs={"num_bits": 8, "type": "float"}), 4.125, 8, "int4"),
         ({"quant_method": "eetq"}, 8, 16, "int8"),
         ({"quant_method": "auto-round", "bits": 4, "group_size": 128, "sym": True}, 4 + 20 / 128, 16, "int4"),
         ({"quant_method": "auto-round", "bits": 4, "group_size": 32, "data_type": "mx_fp4"}, 4.25, 4.25, "mxfp4"),
@@ -203,6 +208,14 @@ def test_a_class_may_have_activations_of_its_own(tmp_path):
     work = Workload("decode", 1.0, 1.0)
     assert [activation_bits(model, work, of) for of in ("experts", "attention", "tables")] == [16, 8, 16]
     assert class_bits(model, work, "attention", load("device", "h100-sxm").compute)[2].names == {8.0: "fp8"}
+
+
+def test_integer_experts_beside_fp8(tmp_path):
+    model = read(tmp_path, SPARSE, {"quant_method": "w4afp8", "group_size": 128})
+    assert (model.precision.experts, model.precision.attention) == (4.125, 8.0)
+    assert (model.precision.format, model.precision.activation_format) == ("int4", "fp8")
+    worked = class_bits(model, Workload("decode", 1.0, 1.0), "experts", load("device", "rtx-4090").compute)[2]
+    assert worked.names == {8.0: "fp8"}
 
 
 def test_activations_of_four_bit_beside_weights_of_eight_are_eight(tmp_path):
