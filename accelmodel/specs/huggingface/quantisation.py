@@ -7,7 +7,7 @@ Formats differ in how they name what is left as it was: module names, patterns w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import translate
 from typing import Any
@@ -211,6 +211,27 @@ _NAMES = (
 )
 
 
+#: a layer by its number
+_PLACE = re.compile(r"\blayers\.\d")
+#: words for what keeps a state, and what its matrices are called
+_OF_STATES = re.compile("linear_attn|mamba")
+_STATES = re.compile(r"^(in_proj|out_proj|x_proj|dt_proj|f_[ab]_proj|g_[ab]_proj)")
+
+
+def _spellings(module: str) -> Iterator[str]:
+    """Yield a module's name as ``modules`` has it, and as families write it."""
+    yield module
+    before, found, after = module.partition(".self_attn.")
+    if found:
+        words = ("linear_attn", "mamba", "mixer") if _STATES.match(after) else ("attn", "attention", "mixer")
+        yield from (f"{before}.{word}.{after}" for word in words)
+    before, found, after = module.partition(".mlp.")
+    if found:
+        yield from (f"{before}.{word}.{after}" for word in ("block_sparse_moe", "feed_forward", "ffn", "mixer"))
+    if ".shared_experts." in module:
+        yield from (module.replace("shared_experts", word) for word in ("shared_expert", "shared_mlp"))
+
+
 def _canonical(name: str) -> str:
     for pattern, other in _NAMES:
         name = re.sub(pattern, other, name)
@@ -225,13 +246,14 @@ class _Matcher:
         self.words: list[str] = []
         self.patterns: list[re.Pattern[str]] = []
         for pattern in patterns:
-            short = _canonical(pattern)
+            # where layers differ in kind, a word may be of one of them
+            short = pattern if _OF_STATES.search(pattern) and not _PLACE.search(pattern) else _canonical(pattern)
             if pattern.startswith("re:"):
                 self.patterns.append(self._compiled(asked, pattern))
             elif "*" in pattern:
                 whole = short if short.startswith("*") else f"*{short}"
                 self.patterns.append(re.compile(translate(whole) + "|" + translate(f"{whole}.*")))
-            elif re.search(r"\blayers\.\d", pattern):
+            elif _PLACE.search(pattern):
                 self.plain.add(short)
             else:
                 self.words.append(f".{short}.")
@@ -249,9 +271,10 @@ class _Matcher:
         parts = module.split(".")
         if any(".".join(parts[:end]) in self.plain for end in range(2, len(parts) + 1)) or module in self.parents:
             return True
-        if any(word in f".{module}." for word in self.words):
+        spelled = list(_spellings(module))
+        if any(word in f".{each}." for word in self.words for each in spelled):
             return True
-        texts = (f"model.{module}.weight", f"model.{module}", module)
+        texts = [text for each in spelled for text in (f"model.{each}.weight", f"model.{each}", each)]
         return any(pattern.match(text) for pattern in self.patterns for text in texts)
 
 

@@ -264,6 +264,31 @@ def test_what_is_left_out_may_be_a_class_of_modules(tmp_path):
     assert (precision.attention, precision.experts) == (16.0, 4.5)
 
 
+HYBRID = {
+    "model_type": "qwen3_next", "hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 4,
+    "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 64, "vocab_size": 1000, "num_experts": 8,
+    "num_experts_per_tok": 2, "moe_intermediate_size": 128, "shared_expert_intermediate_size": 128,
+    "decoder_sparse_step": 1, "full_attention_interval": 4, "linear_conv_kernel_dim": 4, "linear_key_head_dim": 32,
+    "linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_value_head_dim": 32, "tie_word_embeddings": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("pattern", ["re:.*linear_attn.*", "*linear_attn*", "linear_attn"])
+def test_a_kind_of_layer_may_be_left_out_by_its_word(pattern, tmp_path):
+    """Three of four layers keep a state: their projections stay at 16 bit, those of the fourth do not."""
+    own = 3 * (256 * (2 * 64 + 128) + 256 * 128 + 2 * 256 * 4 + 128 * 256)
+    full = 256 * 256 * 2 + 2 * 256 * 128 + 256 * 256
+    precision = read(tmp_path, HYBRID, {"quant_method": "fp8", "modules_to_not_convert": [pattern]}).precision
+    assert precision.attention == pytest.approx((16 * own + 8 * full) / (own + full))
+    assert precision.experts == 8.0
+
+
+def test_a_regular_expression_may_have_a_family_s_words(tmp_path):
+    quantised = groups(8, "float", inputs=FP8_IN, ignore=["re:.*block_sparse_moe.experts.*", "re:.*shared_expert.*"])
+    assert read(tmp_path, MIXTRAL, quantised).precision.experts == 16.0
+    assert read(tmp_path, HYBRID, quantised).precision.shared_experts == 16.0
+
+
 def test_a_pattern_of_two_layers_counts_as_their_share(tmp_path):
     """Attention of layers 0 and 3 of four is left out: half at 16 and half at 8 bit."""
     names = ["model.layers.0.self_attn*", "model.layers.3.self_attn.*"]
