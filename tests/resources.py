@@ -10,9 +10,9 @@ from accelmodel.laws.types import Machine
 BETTER = {
     **dict.fromkeys(
         (
-            "rate_16bit", "rate_8bit", "rate_4bit", "vector_rate", "multicast", "store_rate", "hbm_rate", "l2_rate",
-            "l2_bytes", "link_rate", "direct_share", "direct_limit", "in_switch", "out_rate", "softmax_rate",
-            "attention_draw",
+            "rate_16bit", "rate_8bit", "rate_6bit", "rate_4bit", "rate_8bit_int", "rate_4bit_int", "convert_rate",
+            "vector_rate", "multicast", "store_rate", "hbm_rate", "l2_rate", "l2_bytes", "link_rate", "direct_share",
+            "direct_limit", "in_switch", "out_rate", "softmax_rate", "attention_draw",
         ),
         1.0,
     ),
@@ -28,7 +28,19 @@ BETTER = {
 #: what comes with another: a core brings its ports and its vector unit, a clock drives all that is on the chip
 TOGETHER = {
     "cores": ("cores", "l2_rate", "store_rate", "vector_rate"),
-    "clock": ("rate_16bit", "rate_8bit", "rate_4bit", "vector_rate", "slice_time", "store_rate", "softmax_rate"),
+    "clock": (
+        "rate_16bit",
+        "rate_8bit",
+        "rate_6bit",
+        "rate_4bit",
+        "rate_8bit_int",
+        "rate_4bit_int",
+        "convert_rate",
+        "vector_rate",
+        "slice_time",
+        "store_rate",
+        "softmax_rate",
+    ),
 }
 #: field → why more of it is neither better nor worse
 NEITHER = {

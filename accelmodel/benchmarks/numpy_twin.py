@@ -54,9 +54,13 @@ def resident(distance: Array, machine: Machine, spread: Array = 0.0) -> Array:
     return np.where(machine.l2_bytes > 0.0, np.where(z >= 0.0, 1.0 - half, half), 0.0)
 
 
-def matrix_rate(bits: float, machine: Machine) -> Array:
-    """Matrix rate of one core [FLOP/s] at a precision [bit]."""
-    return machine.rate_16bit if bits > 8.0 else machine.rate_8bit if bits > 4.0 else machine.rate_4bit
+def matrix_rate(op: Operator, machine: Machine) -> Array:
+    """Matrix rate of one core [FLOP/s] at the precision of an operator."""
+    if op.integer:
+        rates = {4.0: machine.rate_4bit_int, 6.0: machine.rate_6bit, 8.0: machine.rate_8bit_int}
+    else:
+        rates = {4.0: machine.rate_4bit, 6.0: machine.rate_6bit, 8.0: machine.rate_8bit}
+    return next((rate for bits, rate in rates.items() if op.bits <= bits), machine.rate_16bit)
 
 
 def matmul(op: Operator, machine: Machine) -> Ask:
@@ -69,9 +73,10 @@ def matmul(op: Operator, machine: Machine) -> Ask:
     across, slices = np.ceil(op.n / columns), np.ceil(op.k / depth)
     tiles = op.groups * down * across
     written = op.output_bytes / (op.groups * op.m * op.n) * (rows * columns) / (machine.store_rate / machine.cores)
-    matrix = np.maximum(2.0 * rows * columns * depth / matrix_rate(op.bits, machine), machine.slice_time)
+    widened = columns * depth / machine.convert_rate if op.narrow < 1.0 else 0.0
+    matrix = np.maximum(2.0 * rows * columns * depth / matrix_rate(op, machine) + widened, machine.slice_time)
     feed = machine.l2_rate * machine.multicast / machine.cores
-    operands = (rows + columns) * depth * (op.bits / 8.0) / feed
+    operands = (rows + op.narrow * columns) * depth * (op.bits / 8.0) / feed
     waves = np.ceil(tiles / machine.cores)
     steps = np.stack([waves * slices, np.ceil(tiles * slices / machine.cores) + 1.0])
     finish = np.stack([waves * written, written + machine.split_time])
@@ -106,7 +111,7 @@ def attend(op: Operator, machine: Machine, warm: Array) -> Ask:
     tiles = op.groups * down
     most_pieces = np.floor(np.minimum(np.minimum(machine.cores / tiles, chunks), MAX_PIECES))
     pieces = np.stack([np.ones_like(tiles), np.where(down > 1.0, 1.0, np.maximum(most_pieces, 1.0))])
-    matrix = 2.0 * rows * KEY_CHUNK * op.k / matrix_rate(op.bits, machine)
+    matrix = 2.0 * rows * KEY_CHUNK * op.k / matrix_rate(op, machine)
     chunk = np.sqrt(matrix**2 + (rows * KEY_CHUNK / machine.softmax_rate) ** 2)
     waves = np.ceil(tiles / machine.cores * pieces)
     load = tiles / machine.cores

@@ -38,7 +38,7 @@ WORK: dict[str, Any] = {
     "phase": "decode", "batch": 4, "context": 16384, "tp": 8, "weight_bits": 8, "activation_bits": 8, "kv_bits": 8
 }  # fmt: skip
 #: fields that differ from design to design, as factors of the 910B2's
-VARIED = ("rate_8bit", "rate_16bit", "vector_rate", "hbm_rate", "l2_rate", "l2_bytes", "link_rate", "hop", "launch")
+VARIED = ("rate_8bit_int", "rate_16bit", "vector_rate", "hbm_rate", "l2_rate", "l2_bytes", "link_rate", "hop", "launch")
 SPREAD = (0.25, 4.0)
 CORES = (8, 128)
 #: most designs held at once: 208 B each; a longer run passes over them again

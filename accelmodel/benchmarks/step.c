@@ -29,7 +29,8 @@
 
 /* What the laws below read of a machine and of an operator: see accelmodel/laws/types.py. */
 #define MACHINE(X) \
-    X(cores) X(rate_16bit) X(rate_8bit) X(rate_4bit) X(vector_rate) X(tile_m) X(tile_n) X(tile_least) X(tile_k) \
+    X(cores) X(rate_16bit) X(rate_8bit) X(rate_6bit) X(rate_4bit) X(rate_8bit_int) X(rate_4bit_int) X(convert_rate) \
+    X(vector_rate) X(tile_m) X(tile_n) X(tile_least) X(tile_k) \
     X(multicast) X(slice_time) X(store_rate) X(split_time) X(fill_time) X(exposed) X(scaling_time) X(hbm_rate) \
     X(l2_rate) X(l2_bytes) X(l2_ways) X(l2_copies) X(launch) X(node) X(mesh) X(link_rate) X(contention) X(hop) \
     X(start_up) X(direct_start_up) X(ramp) X(own_copy) X(rendezvous) X(barrier) X(direct_share) X(direct_limit) \
@@ -37,7 +38,7 @@
     X(attention_time) X(attention_tile_time) X(attention_draw) X(combine_time) X(attention_fill)
 #define OPERATOR(X) \
     X(kind) X(count) X(groups) X(m) X(n) X(k) X(weight_bytes) X(input_bytes) X(output_bytes) X(bits) X(vector_ops) \
-    X(prefetch_bytes) X(message_bytes) X(ranks) X(feeds) X(stretch) X(warm)
+    X(prefetch_bytes) X(message_bytes) X(ranks) X(feeds) X(stretch) X(warm) X(integer) X(narrow)
 
 #define DECLARE(name) double name;
 typedef struct { MACHINE(DECLARE) } machine_t;
@@ -83,6 +84,15 @@ LAW operator_t operator_at(const double *restrict x, long rows, long r)
     return op;
 }
 
+/* Matrix rates of one core of all designs at the precision of an operator. */
+LAW const double *matrix_rates(operator_t op, const double *machines, long designs)
+{
+    if (op.bits > 8.0) return FIELD(machines, rate_16bit);
+    if (op.bits > 6.0) return op.integer > 0.0 ? FIELD(machines, rate_8bit_int) : FIELD(machines, rate_8bit);
+    if (op.bits > 4.0) return FIELD(machines, rate_6bit);
+    return op.integer > 0.0 ? FIELD(machines, rate_4bit_int) : FIELD(machines, rate_4bit);
+}
+
 /* Share of lines still in L2 when their distances run evenly from first to last. */
 LAW double mean_resident(double first, double last, machine_t m)
 {
@@ -108,8 +118,9 @@ LAW tiling_t tiling(operator_t op, machine_t m, double core_rate, double rows, d
 {
     double depth = m.tile_k * 16.0 / op.bits, across = ceil(op.n / columns), slices = ceil(op.k / depth);
     double tiles = op.groups * down * across, waves = ceil(tiles / m.cores);
-    double matrix = most(2.0 * rows * columns * depth / core_rate, m.slice_time);
-    double operands = (rows + columns) * depth * op.bits * 0.125 * m.cores / (m.l2_rate * m.multicast);
+    double widened = op.narrow < 1.0 ? columns * depth / m.convert_rate : 0.0;
+    double matrix = most(2.0 * rows * columns * depth / core_rate + widened, m.slice_time);
+    double operands = (rows + columns * op.narrow) * depth * op.bits * 0.125 * m.cores / (m.l2_rate * m.multicast);
     double written = op.output_bytes / (op.groups * op.m * op.n) * rows * columns * m.cores / m.store_rate;
     double whole = waves * slices, split = ceil(tiles * slices / m.cores) + 1.0, pace = most(matrix, operands);
     double distinct = (op.input_bytes + op.weight_bytes) / m.l2_rate;
@@ -368,8 +379,7 @@ LAW void run_collective(const operator_t op, int kind, const double *restrict ma
 LAW void ask_for(const operator_t op, int kind, const double *restrict machines, long designs, long width,
                  asks_t *restrict asks)
 {
-    const double *narrow = op.bits > 4.0 ? FIELD(machines, rate_8bit) : FIELD(machines, rate_4bit);
-    const double *restrict rate = op.bits > 8.0 ? FIELD(machines, rate_16bit) : narrow;
+    const double *restrict rate = matrix_rates(op, machines, designs);
     SIDE_BY_SIDE
     for (long j = 0; j < width; j++) {
         machine_t m = machine_at(machines, designs, j);
@@ -469,8 +479,7 @@ static void run_operator(const operator_t op, const double *restrict machines, l
 static void deal_anew(const operator_t op, const double *restrict machines, long designs, long width,
                       const double *restrict grant, const lane_t *restrict lane, asks_t *restrict asks)
 {
-    const double *narrow = op.bits > 4.0 ? FIELD(machines, rate_8bit) : FIELD(machines, rate_4bit);
-    const double *restrict rate = op.bits > 8.0 ? FIELD(machines, rate_16bit) : narrow;
+    const double *restrict rate = matrix_rates(op, machines, designs);
     SIDE_BY_SIDE
     for (long j = 0; j < width; j++) {
         double waiting = least(most(lane->fetched[j] - lane->position[j], 0.0), grant[j]);

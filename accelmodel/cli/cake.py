@@ -20,6 +20,7 @@ from accelmodel.inference.reading import in_words
 from accelmodel.kvcache.evaluate import HEADINGS, Inputs, bandwidth_words, evaluate
 from accelmodel.kvcache.policies import POLICIES
 from accelmodel.kvcache.traces import BANDWIDTH, budget, random_trace, read_trace
+from accelmodel.specs.formats import FORMATS, bits_of
 from accelmodel.specs.load import load
 from accelmodel.units import parse, show
 
@@ -106,6 +107,9 @@ def _quantities(text: str, unit: str, what: str, near: float = 0.0) -> list[floa
     """Return the numbers of a list; a precision may be written int8, and is answered with what to write."""
     found = []
     for each in names(text):
+        if what == "--kv-bits" and each.lower() in FORMATS:
+            found.append(float(bits_of(each)))
+            continue
         write = spelling(each) if unit == "1" else ""
         if write and not _NUMBER.fullmatch(each):
             raise SpecError(f"{what}: {brief(each)} is not a number; {write}")

@@ -24,6 +24,7 @@ from accelmodel.cloud.ranking import STATIC, STREAM, Inputs, Slo
 from accelmodel.errors import SpecError, brief
 from accelmodel.estimates import need_affordable
 from accelmodel.inference.reading import in_words
+from accelmodel.specs.formats import FORMATS, bits_of
 from accelmodel.specs.load import load
 from accelmodel.units import parse, show
 
@@ -83,9 +84,10 @@ def _bits(text: str, what: str) -> list[float]:
     """Return the precisions of a list, 1 to 64 bit; of an empty one that of the model's file."""
     if not text:
         return [0.0]
-    found = [parse(each, "1", what=f"--{what}") for each in names(text)]
+    given = [bits_of(each.lower()) if each.lower() in FORMATS else each for each in names(text)]
+    found = [parse(each, "1", what=f"--{what}") if isinstance(each, str) else each for each in given]
     if not all(1.0 <= bits <= 64.0 for bits in found):
-        raise SpecError(f"--{what}: {text!r} must be 1 to 64 bit; write for example 16,8,4.25")
+        raise SpecError(f"--{what}: {text!r} must be 1 to 64 bit; write for example 16,8,4.25, or fp8")
     return found
 
 

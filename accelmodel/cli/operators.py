@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from accelmodel.cli.completion import name_of, one_of
-from accelmodel.cli.options import DeviceName, Json, LinkName, answer, counts
+from accelmodel.cli.options import DeviceName, Json, LinkName, answer, counts, read_bits
 from accelmodel.cli.terminal import print_table, say_notes
 from accelmodel.errors import SpecError, brief
 from accelmodel.estimates import need_affordable
@@ -23,7 +23,12 @@ app = typer.Typer(add_completion=False)
 
 #: time [s] and memory [B] of a printed row
 _SECONDS, _ROOM = 2e-5, 2e3
-Bits = Annotated[float, typer.Option("--bits", help="Precision of both operands: 16, 8 or 4.")]
+Bits = Annotated[
+    float,
+    typer.Option(
+        "--bits", parser=read_bits, metavar="BITS", help="Precision of both operands: 16, 8, 6 or 4, or such as fp8."
+    ),
+]
 List = "such as 1,16,4096, or 1:4096 for powers of two."
 
 

@@ -17,6 +17,7 @@ from accelmodel.cli.spelling import spelling
 from accelmodel.dse.chip import with_cores
 from accelmodel.errors import SpecError, brief, unknown
 from accelmodel.specs.base import Spec, sections, value_of
+from accelmodel.specs.formats import FORMATS, bits_of
 from accelmodel.specs.given import cluster, override
 from accelmodel.specs.hardware import FLAT, Cluster, Device, Link
 from accelmodel.specs.load import field_units, load
@@ -45,15 +46,45 @@ ModelName = Annotated[
     ),
 ]
 _OWN_BITS = "what the model's file states, or 16, by default."
-WeightBits = Annotated[
-    float | None, typer.Option("--weight-bits", min=1.0, help=f"Precision of weights, such as 8; {_OWN_BITS}")
-]
+
+
+def read_bits(text: str) -> float:
+    """Return the bits that an option says, as a number or as the name of a format."""
+    return _read(text, activations=False)
+
+
+def read_activation_bits(text: str) -> float:
+    """Return the bits of activations, whose formats may take fewer than those of weights."""
+    return _read(text, activations=True)
+
+
+def _read(text: str, activations: bool) -> float:
+    try:
+        found: float = bits_of(text, activations=activations)
+    except SpecError:
+        write = spelling(text) or f"give one, or a format: {', '.join(FORMATS)}"
+        raise SpecError(f"{brief(text)} is no number of bits and no format; {write}") from None
+    if not found >= 1.0:
+        raise SpecError(f"{brief(text)} is not allowed; give 1 bit or more, or a format: {', '.join(FORMATS)}")
+    return found
+
+
+def _bits_option(what: str, of: str, such: str, default: str, read: Callable[[str], float] = read_bits) -> Any:
+    text = f"Precision of {of}, such as {such}; {default}"
+    return typer.Option(f"--{what}-bits", parser=read, metavar="BITS", help=text)
+
+
+WeightBits = Annotated[float | None, _bits_option("weight", "weights", "8, 4.25 or fp8", _OWN_BITS)]
 ActivationBits = Annotated[
-    float | None, typer.Option("--activation-bits", min=4.0, help=f"Precision of activations, such as 8; {_OWN_BITS}")
+    float | None, _bits_option("activation", "activations", "8 or int8", _OWN_BITS, read_activation_bits)
 ]
-KvBits = Annotated[
-    float | None, typer.Option("--kv-bits", min=1.0, help=f"Precision of the KV cache, such as 8; {_OWN_BITS}")
+KvBits = Annotated[float | None, _bits_option("kv", "the KV cache", "8", _OWN_BITS)]
+_PAPER_BITS = "what the model's file states, or 8, by default."
+PaperWeightBits = Annotated[float | None, _bits_option("weight", "weights", "16, 4.25 or fp8", _PAPER_BITS)]
+PaperActivationBits = Annotated[
+    float | None, _bits_option("activation", "activations", "16 or int8", _PAPER_BITS, read_activation_bits)
 ]
+PaperKvBits = Annotated[float | None, _bits_option("kv", "the KV cache", "16", _PAPER_BITS)]
 
 
 def asked_bits(**bits: float | None) -> dict[str, float]:

@@ -32,10 +32,12 @@ from accelmodel.inference.degree import holds, largest_degree, smallest_degree
 from accelmodel.inference.figures import Figures
 from accelmodel.inference.intervals import by_kind
 from accelmodel.inference.policies import Technique, policy
+from accelmodel.inference.precisions import rows_in_words
 from accelmodel.inference.reading import all_in_words, in_words, reading, readings
 from accelmodel.inference.request import RequestPhase, speedups
 from accelmodel.inference.step import figures, prepare
 from accelmodel.specs.base import Spec
+from accelmodel.specs.bits import plain
 from accelmodel.specs.given import workload
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.load import load
@@ -53,6 +55,9 @@ from accelmodel.cli.options import (
     Json,
     KvBits,
     LinkName,
+    PaperActivationBits,
+    PaperKvBits,
+    PaperWeightBits,
     WeightBits,
     answer,
     asked_bits,
@@ -93,6 +98,7 @@ def step_data(found: Figures) -> dict[str, Any]:
         "devices": int(float(about["devices"])),
         **{key: int(value) for key, value in asked.items()},
         **json.loads(about["bits"]),
+        "precision": json.loads(about["precision"]),
         "time_s": found["step_time"].item(),
         "lower_s": found["step_time_lower"].item(),
         "upper_s": found["step_time_upper"].item(),
@@ -162,6 +168,7 @@ def speedup_data(result: xr.Dataset) -> dict[str, Any]:
         "max_speedup": float(fitting.max()),
         "min_speedup": float(fitting.min()),
         "skipped": result.attrs["skipped"],
+        **{key: json.loads(result.attrs[key]) for key in ("bits", "precision")},
         **{key: result.attrs[key] for key in ("notes", "weakest_fact")},
         "rows": rows,
     }
@@ -187,6 +194,8 @@ def print_speedups(data: dict[str, Any]) -> None:
 
 #: models of a step where none is named, the first that fits
 MODELS = ("llama-3-70b", "llama-3-8b")
+#: precisions of the paper on PRESERVE, of models whose files state none [bit]
+PAPER_BITS = dict.fromkeys(BITS, 8.0)
 #: tensor-parallel degree of the paper on PRESERVE
 PAPER_DEGREE = 8
 #: time [s] and memory [B] of a printed comparison
@@ -331,11 +340,9 @@ def preserve(
             autocompletion=one_of("end-to-end", "decode", "prefill"),
         ),
     ] = "end-to-end",
-    weight_bits: Annotated[float, typer.Option("--weight-bits", min=1.0, help="Precision of weights, such as 16.")] = 8,
-    activation_bits: Annotated[
-        float, typer.Option("--activation-bits", min=4.0, help="Precision of activations, such as 16.")
-    ] = 8,
-    kv_bits: Annotated[float, typer.Option("--kv-bits", min=1.0, help="Precision of the KV cache, such as 16.")] = 8,
+    weight_bits: PaperWeightBits = None,
+    activation_bits: PaperActivationBits = None,
+    kv_bits: PaperKvBits = None,
     threshold: Threshold = None,
     rule: Rule = None,
     l2: L2 = None,
@@ -355,9 +362,10 @@ def preserve(
     compared = {name: load("model", name) for name in names(models)}
     degrees = counts(tp, "--tp") if tp else [min(PAPER_DEGREE, largest_degree(cluster))]
     axes = {"tp": degrees, "batch": counts(batch, "--batch"), "context": counts(context, "--context")}
+    bits = asked_bits(weight_bits=weight_bits, activation_bits=activation_bits, kv_bits=kv_bits)
     sizes = {"models": len(compared), **{name: len(values) for name, values in axes.items()}}
     need_affordable("preserve", sizes, seconds=_SECONDS, room=_ROOM)
-    bits = {"weight_bits": weight_bits, "activation_bits": activation_bits, "kv_bits": kv_bits}
+    precision = [{**(PAPER_BITS if plain(each) else {}), **bits} for each in compared.values()]
     with working("speed-ups"):
         result = speedups(
             list(compared.values()),
@@ -365,16 +373,22 @@ def preserve(
             *axes.values(),
             phase=cast("RequestPhase", phase),
             prefetch=_technique("preserve", threshold, rule),
-            precision=bits,
+            precision=precision,
         )
     data = speedup_data(result)
-    data["operator_intervals"] = by_kind(cluster, "", max(weight_bits, activation_bits), kv_bits)
-    data["read"] = readings(compared.values(), bits)
+    taken = {name: float(np.max(each)) for name, each in data["bits"].items()}
+    widest = max(taken["weight_bits"], taken["activation_bits"])
+    data["operator_intervals"] = by_kind(cluster, "", widest, taken["kv_bits"])
+    data["read"] = readings(compared.values(), precision)
 
     def printed(data: dict[str, Any]) -> None:
         print_speedups(data)
         for line in all_in_words(data["read"]):
             say(line)
+        for name, model in compared.items():
+            told = rows_in_words([row for row in data["precision"] if row["model"] == model.name])
+            if told:
+                say(f"{name}: {told}")
         say_notes({**compared, **_shown(device, cluster)})
 
     answer(data, as_json, printed)

@@ -213,5 +213,5 @@ def ranking(inputs: Inputs, offered: Offers, setups: list[Setup], today: date) -
             "stale": len(np.unique(old)),
             "note": "stale prices are older than 180 days; give current ones with --prices" if old else "",
         },
-        **standing(inputs.model, [each for each, _ in offered], setups[0]),
+        **standing(inputs.model, [each for each, _ in offered], *setups),
     }

@@ -20,6 +20,7 @@ from accelmodel.errors import SpecError, unknown
 from accelmodel.inference.attributes import behind, noted
 from accelmodel.inference.kept import kept_bytes
 from accelmodel.inference.memory import memory_per_device, usable_memory
+from accelmodel.inference.precisions import in_words, precisions
 from accelmodel.laws.kernels.batching import step_time
 from accelmodel.serving.simulate import rules_of
 from accelmodel.serving.step_times import axis, device_times, split_times
@@ -31,6 +32,7 @@ from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import load
 from accelmodel.specs.parameters import parameters
+from accelmodel.specs.workload import Workload
 from accelmodel.units import label
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ class Setup:
     policy : {"infersave", "none", "flexgen", "kvpr"}
         Where KV cache goes that does not fit the device.
     weight_bits, kv_bits : float
-        Precisions [bit]; 0, the default, is what the model's file states.
+        Precisions [bit], as ``specs.formats.bits_of`` returns them; 0, the default, is what the model's file states.
     memory_rule : {"", "algorithm-1", "released-code"}
         The paper's rule of what is offloaded, in place of the policy's own.
     ctcf : tuple of Ctcf
@@ -306,10 +308,32 @@ def _parts(model: LanguageModel, instances: list[Instance], setup: Setup) -> dic
     return parts
 
 
-def standing(model: LanguageModel, instances: list[Instance], setup: Setup) -> dict[str, Any]:
-    """Return for JSON the ``notes`` of the specifications behind an answer, and the ``weakest_fact`` among them."""
-    parts = _parts(model, instances, setup)
-    return {"notes": noted(parts), "weakest_fact": behind(parts)["weakest_fact"]}
+def _one(setup: Setup) -> Workload:
+    """Return the smallest step of a setup: what its precisions are asked of."""
+    return workload(phase="decode", batch=1.0, context=1.0, **setup.bits)
+
+
+def standing(model: LanguageModel, instances: list[Instance], *setups: Setup) -> dict[str, Any]:
+    """Return for JSON what stands behind an answer.
+
+    The ``precision`` that each device works at, the ``notes`` of the specifications and on it, and the
+    ``weakest_fact`` among them.
+    """
+    parts = _parts(model, instances, setups[0])
+    works = {tuple(setup.bits.values()): _one(setup) for setup in setups}.values()
+    devices = {each.device: load("device", each.device) for each in instances}
+    pairs = [(name, device, work) for name, device in devices.items() for work in works]
+    found = [(name, precisions(model, work, device)) for name, device, work in pairs]
+    said = [
+        note
+        for (_, rows), (_, device, work) in zip(found, pairs, strict=True)
+        for note in in_words(rows, model, work, device)
+    ]
+    return {
+        "precision": [{"device": name, **row} for name, rows in found for row in rows],
+        "notes": [*dict.fromkeys(said), *noted(parts)],
+        "weakest_fact": behind(parts)["weakest_fact"],
+    }
 
 
 def _attributes(

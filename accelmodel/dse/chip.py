@@ -18,8 +18,8 @@ from accelmodel.specs.load import load
 
 #: what cores bring
 PER_CORE = (
-    "compute.peak_16bit", "compute.peak_8bit_int", "compute.peak_8bit_float", "compute.peak_4bit",
-    "compute.vector_rate", "l2.bandwidth",
+    "compute.peak_16bit", "compute.peak_8bit_int", "compute.peak_8bit_float", "compute.peak_6bit",
+    "compute.peak_4bit", "compute.peak_4bit_int", "compute.vector_rate", "l2.bandwidth",
 )  # fmt: skip
 
 

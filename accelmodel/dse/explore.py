@@ -16,11 +16,17 @@ from accelmodel.dse.sensitivity import sensitivity
 from accelmodel.dse.study import Study, load_study
 from accelmodel.errors import SpecError
 from accelmodel.estimates import need_affordable
+from accelmodel.inference.attributes import BITS
+from accelmodel.inference.precisions import in_words, precisions
 from accelmodel.inference.reading import readings
 from accelmodel.inference.request import BASELINE
 from accelmodel.specs.bits import OWN
 from accelmodel.specs.facts import weakest
+from accelmodel.specs.given import workload
+from accelmodel.specs.hardware import Device
+from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import load
+from accelmodel.specs.workload import Workload
 
 #: least time of a step, and of a trial of Optuna [s]
 _STEP_SECONDS, _TRIAL_SECONDS = 5e-7, 2e-2
@@ -180,6 +186,10 @@ def _chip(row: dict[str, float]) -> dict[str, float]:
     return {names.get(key, key): value for key, value in row.items() if not key.startswith(parts)}
 
 
+def _worked_at(model: LanguageModel, work: Workload, device: Device) -> list[str]:
+    return in_words(precisions(model, work, device), model, work, device)
+
+
 def summary(result: Exploration, report: str | None) -> dict[str, Any]:
     """Return the exploration as JSON-ready data; SI units, sizes in bytes.
 
@@ -190,6 +200,7 @@ def summary(result: Exploration, report: str | None) -> dict[str, Any]:
     candidate = study.candidate
     models = [load("model", name) for name in study.workload.models]
     specs = (result.parts.device, result.parts.link, result.parts.bill, result.parts.process)
+    asked = workload(phase="decode", batch=1.0, context=1.0, **{each: getattr(study.workload, each) for each in BITS})
     missed = {
         name: regret(found.best[objective], result.every.best[name][objective]) for name, found in result.found.items()
     }
@@ -220,10 +231,16 @@ def summary(result: Exploration, report: str | None) -> dict[str, Any]:
             for name, curve in result.every.curve.items()
         },
         "sensitivity": result.moves,
-        "read": readings(models, {name: getattr(study.workload, name) for name in OWN}),
+        "read": readings(models, [{name: getattr(study.workload, name) for name in OWN}] * len(models)),
         "report": report,
         "storage": next(iter(result.found.values())).storage,
         "accelmodel_version": __version__,
-        "notes": [f"{spec.name}: {note}" for spec in (*specs, *models) for note in spec.notes],
+        "precision": [
+            {"model": model.name, **row} for model in models for row in precisions(model, asked, result.parts.device)
+        ],
+        "notes": [
+            *(f"{model.name}: {note}" for model in models for note in _worked_at(model, asked, result.parts.device)),
+            *(f"{spec.name}: {note}" for spec in (*specs, *models) for note in spec.notes),
+        ],
         "weakest_fact": weakest(fact.standing for spec in specs for fact in spec.facts.values()),
     }

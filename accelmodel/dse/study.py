@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import numpy as np
 import numpy.typing as npt
 import pydantic
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator
 
 from accelmodel.errors import SpecError, inside, listed, unknown
 from accelmodel.inference.policies import TECHNIQUES
@@ -20,7 +20,9 @@ from accelmodel.inference.request import BASELINE, PHASES
 from accelmodel.laws.prefetch import RULES
 from accelmodel.specs import facts
 from accelmodel.specs.find import path_of, seen_from
+from accelmodel.specs.formats import bits_of
 from accelmodel.specs.load import load
+from accelmodel.specs.quantities import Quantity
 from accelmodel.units import parse
 
 #: axis of a chip → unit of its values
@@ -81,8 +83,15 @@ class Head(_Table):
     seed: Annotated[int, Field(ge=0, le=2**31)] = 0
 
 
-#: bits of a number; 0 is what a model's file states
-_Bits = Annotated[float, Field(ge=0.0, le=64.0)]
+def _bits(given: Any) -> float:
+    """Return bits that are given as a number or as the name of a format, which they keep."""
+    found: float = bits_of(given)
+    Quantity(ge=0.0, le=64.0).check(found)
+    return found
+
+
+#: bits of a number, or a format; 0 is what a model's file states
+_Bits = Annotated[float, PlainValidator(_bits)]
 
 
 class Serving(_Table):

@@ -11,14 +11,16 @@ from dataclasses import dataclass, field, replace
 
 from accelmodel.laws import types
 from accelmodel.laws.numeric import Number, ceil, most
-from accelmodel.specs.bits import activation_bits, kv_bits, weight_bits
+from accelmodel.specs.bits import class_bits, kv_bits
+from accelmodel.specs.formats import narrowness, plain_bits
+from accelmodel.specs.hardware import Compute
 from accelmodel.specs.language_model import LanguageModel, mixers, perceptrons
 from accelmodel.specs.precision import CLASSES
 from accelmodel.specs.workload import Workload
 
 #: the residual stream, logits and what collectives carry stay at 16 bit, as in w8a8 engines [B]
 STREAM = 2.0
-#: matmuls of scores, and heads of quantised models, are kept at this precision [bit]
+#: matmuls of scores are kept at this precision [bit]
 HIGH_BITS = 16.0
 #: vector operations per score: 4 for maximum, difference, sum and scale, and an exponential, which costs
 #: as much as 17 FLOP (3.9 T exponentials/s beside 67 TFLOP/s on H100: FlashAttention-3, arXiv 2407.08608, section 3)
@@ -45,12 +47,23 @@ class Shard:
     activation: Number = field(metadata={"unit": "B per activation"})
     kv: Number = field(metadata={"unit": "B per KV element"})
     bits: Number = field(metadata={"unit": "bit"})
+    integer: Number = 0.0
+    narrow: Number = 1.0
     classes: Mapping[str, tuple[Number, Number]] = field(default_factory=dict)  # weights and activations [bit]
+    matrix: Mapping[str, tuple[Number, Number]] = field(default_factory=dict)  # bits worked at [bit], on integers
 
     def at(self, of: str) -> Shard:
         """Return the shard with the precisions of a class of weights."""
         weights, activations = self.classes[of]
-        return replace(self, weight=weights / 8.0, activation=activations / 8.0, bits=most(weights, activations))
+        bits, integer = self.matrix.get(of, (plain_bits(most(weights, activations)), 0.0))
+        return replace(
+            self,
+            weight=weights / 8.0,
+            activation=activations / 8.0,
+            bits=bits,
+            integer=integer,
+            narrow=narrowness(weights, bits),
+        )
 
     def cut(self, amount: Number) -> Number:
         """Return the share of heads or columns that the busiest tensor rank has."""
@@ -61,24 +74,27 @@ def ceil_div(amount: Number, parts: Number) -> Number:
     return ceil(amount / parts)
 
 
-def shard(model: LanguageModel, work: Workload) -> Shard:
-    """Return the shapes on the busiest device."""
-    classes = {of: (weight_bits(model, work, of), activation_bits(model, work, of)) for of in CLASSES}
-    weights, activations = classes["attention"]
+def shard(model: LanguageModel, work: Workload, compute: Compute | None = None) -> Shard:
+    """Return the shapes on the busiest device; without its rates each format has a matrix unit of its own."""
+    found = {of: class_bits(model, work, of, compute) for of in CLASSES}
+    classes = {of: (weights, activations) for of, (weights, activations, _) in found.items()}
+    matrix = {of: (each.bits, each.integer) for of, (_, _, each) in found.items()}
     sequences = ceil_div(work.batch, work.dp * work.pp)
     new = 1.0 if work.phase == "decode" else work.context - work.prefix
-    return Shard(
+    whole = Shard(
         sequences=sequences,
         new_tokens=new,
         tokens=sequences * new,
         vocabulary=ceil_div(model.vocabulary, work.tp),
         tp=work.tp,
-        weight=weights / 8.0,
-        activation=activations / 8.0,
+        weight=STREAM,
+        activation=STREAM,
         kv=kv_bits(model, work) / 8.0,
-        bits=most(weights, activations),
+        bits=HIGH_BITS,
         classes=classes,
+        matrix=matrix,
     )
+    return whole.at("attention")
 
 
 def matmul(m: Number, n: Number, k: Number, part: Shard, *, groups: Number = 1.0, **other: Number) -> dict[str, Number]:
@@ -91,6 +107,8 @@ def matmul(m: Number, n: Number, k: Number, part: Shard, *, groups: Number = 1.0
         "n": n,
         "k": k,
         "bits": part.bits,
+        "integer": part.integer,
+        "narrow": part.narrow,
         "weight_bytes": weights,
         "prefetch_bytes": weights,
         "input_bytes": groups * m * k * part.activation,

@@ -15,6 +15,7 @@ from accelmodel.laws import kinds
 from accelmodel.laws.types import COLLECTIVE
 from accelmodel.specs import facts
 from accelmodel.specs.base import Residual, Spec
+from accelmodel.specs.formats import plain_bits
 from accelmodel.specs.hardware import Cluster
 
 #: kinds whose errors go together
@@ -84,7 +85,7 @@ def factors(cluster: Cluster, phase: str = "", bits: float = 16.0, kv_bits: floa
     specs: dict[str, Spec] = {**dict.fromkeys(KINDS, cluster.device), "collective": cluster.link}
     found = []
     for kind, spec in specs.items():
-        width = kv_bits if kind == "attention" else bits
+        width = float(plain_bits(kv_bits if kind == "attention" else bits))
         found.append(widest(spec.residuals, kind, phase, width) or uncalibrated()[kind])
     return np.array(found)
 

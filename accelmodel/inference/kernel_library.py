@@ -42,9 +42,9 @@ def on_library(inputs: Inputs, library: KernelLibrary) -> Inputs:
         raise SpecError(f"{library.name} is relative to one chip; leave out the axes {', '.join(inputs.axes.machine)}")
     columns = dict(zip(Operator._fields, inputs.operators, strict=True))
     alone = (columns["kind"] == MATMUL) & (columns["groups"] == 1.0) & (columns["count"] > 0.0)
-    at = np.nonzero(alone & (columns["bits"] == library.bits))
+    at = np.nonzero(alone & (columns["bits"] == library.bits) & (columns["integer"] == 0.0))
     if not len(at[0]):
-        raise SpecError(f"{library.name} is for matmuls at {library.bits:g} bit, and there are none; set their bits")
+        raise SpecError(f"{library.name} is for matmuls at floats of {library.bits:g} bit, and there are none")
     m, n, k = (columns[name][at] for name in ("m", "n", "k"))
     plain, _ = operator_time.time_columns(operator_time.matmul(m, n, k, library.bits), inputs.cluster)
     operators = inputs.operators.copy()

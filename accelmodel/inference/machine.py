@@ -46,13 +46,19 @@ def machine(cluster: Cluster) -> dict[str, Number]:
     hbm = device.hbm
     l2 = device.l2
     per_core = compute.matrix_share / compute.cores
-    peak_8bit = most(most(compute.peak_8bit_float, compute.peak_8bit_int), compute.peak_16bit)
+    # what is not offered is worked on at the next wider that is (``specs.formats``)
+    peak_8bit = most(compute.peak_8bit_float, compute.peak_16bit)
+    peak_8bit_int = most(compute.peak_8bit_int, compute.peak_16bit)
+    peak_6bit = most(compute.peak_6bit, peak_8bit)
     offered = {name.replace("-", "_"): float(name in link.algorithms) for name in ALGORITHMS}
     return {
         "cores": compute.cores,
         "rate_16bit": compute.peak_16bit * per_core,
         "rate_8bit": peak_8bit * per_core,
-        "rate_4bit": most(compute.peak_4bit, peak_8bit) * per_core,
+        "rate_6bit": peak_6bit * per_core,
+        "rate_4bit": most(compute.peak_4bit, peak_6bit) * per_core,
+        "rate_8bit_int": peak_8bit_int * per_core,
+        "rate_4bit_int": most(compute.peak_4bit_int, peak_8bit_int) * per_core,
         "vector_rate": compute.vector_rate,
         "tile_m": matmul.tile_m,
         "tile_n": matmul.tile_n,
@@ -65,6 +71,7 @@ def machine(cluster: Cluster) -> dict[str, Number]:
         "fill_time": matmul.fill_time,
         "exposed": matmul.exposed,
         "scaling_time": matmul.scaling_time,
+        "convert_rate": matmul.convert_width * compute.clock,
         "hbm_rate": hbm.bandwidth * hbm.share,
         "l2_rate": l2.bandwidth,
         "l2_bytes": l2.capacity * l2.usable,

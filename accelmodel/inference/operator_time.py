@@ -36,14 +36,16 @@ COLLECTIVES = {
 }
 
 
-def precision(bits: Any, kv_bits: Any = 16.0) -> Shard:
-    """Return a shard that carries nothing but precisions [bit]."""
-    return Shard(1.0, 1.0, 1.0, 1.0, 1.0, weight=bits / 8.0, activation=bits / 8.0, kv=kv_bits / 8.0, bits=bits)
+def precision(bits: Any, kv_bits: Any = 16.0, weights: Any = None) -> Shard:
+    """Return a shard that carries nothing but precisions [bit]; weights as activations where they are not given."""
+    weight = bits if weights is None else weights
+    sizes = {"weight": weight / 8.0, "activation": bits / 8.0, "kv": kv_bits / 8.0}
+    return Shard(1.0, 1.0, 1.0, 1.0, 1.0, **sizes, bits=bits, narrow=np.minimum(weight / bits, 1.0))
 
 
-def matmul(m: Any, n: Any, k: Any, bits: Any = 16.0) -> Columns:
-    """Return the columns of ``C[m, n] = A[m, k] B[k, n]``, B being weights at the same precision [bit]."""
-    return rows_of.matmul(m, n, k, precision(bits))
+def matmul(m: Any, n: Any, k: Any, bits: Any = 16.0, *, weights: Any = None, integer: Any = 0.0) -> Columns:
+    """Return the columns of ``C[m, n] = A[m, k] B[k, n]``, B being weights of their own bits or of the same [bit]."""
+    return {**rows_of.matmul(m, n, k, precision(bits, weights=weights)), "integer": integer}
 
 
 def attention(

@@ -8,14 +8,13 @@ reduction that ends the layer before (or the embedding); layers alike are one se
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from accelmodel.errors import SpecError
 from accelmodel.inference.columns import (
-    HIGH_BITS,
     SAMPLE_OPS,
     STREAM,
     Shard,
@@ -29,10 +28,12 @@ from accelmodel.inference.columns import (
 from accelmodel.inference.layers import least_kv_heads, mixer_rows, mixing, mlp_rows, query_heads, transforming
 from accelmodel.inference.mlps import exchange
 from accelmodel.inference.named import ModelLike, WorkLike, as_model, as_workload
+from accelmodel.inference.precisions import in_words, precisions
 from accelmodel.inference.stages import pace
 from accelmodel.laws import types
 from accelmodel.laws.numeric import Number
 from accelmodel.laws.types import Operator
+from accelmodel.specs.hardware import Device
 from accelmodel.specs.language_model import LanguageModel, perceptrons
 from accelmodel.specs.layer_kinds import Experts
 from accelmodel.specs.workload import Workload
@@ -49,12 +50,15 @@ class OperatorTable:
     columns : dict
         Field of ``laws.types.Operator`` → value of each row: a float, or a DataArray over axes of the workload.
     notes : tuple of str
-        How the model was cut, where that matters.
+        How the model was cut and at which precisions it works, where that matters.
+    precision : list of dict
+        At which precisions it works, class of weights by class of weights (``precisions.precisions``).
     """
 
     names: tuple[str, ...]
     columns: dict[str, list[Number]]
     notes: tuple[str, ...] = ()
+    precision: list[dict[str, Any]] = field(default_factory=list)
 
 
 def _openers(model: LanguageModel, work: Workload, part: Shard) -> Iterator[tuple[str, str, Number, dict[str, Number]]]:
@@ -93,20 +97,7 @@ def _rows(model: LanguageModel, work: Workload, part: Shard) -> Iterator[tuple[s
     yield "stage_transfer", work.pp * (work.pp > 1.0), collective(types.POINT_TO_POINT, stream, spanned)
     yield "all_reduce_into_head", 1.0, reduction
     yield "head_norm", 1.0, norm(model, part)
-    head_bytes = part.vocabulary * model.hidden * part.at("tables").weight
-    yield (
-        "head",
-        1.0,
-        matmul(
-            last,
-            part.vocabulary,
-            model.hidden,
-            part,
-            bits=HIGH_BITS,
-            weight_bytes=head_bytes,
-            prefetch_bytes=head_bytes,
-        ),
-    )
+    yield "head", 1.0, matmul(last, part.vocabulary, model.hidden, part.at("tables"))
     yield "all_gather_logits", 1.0, collective(types.ALL_GATHER, last * model.vocabulary * STREAM, work.tp)
     yield "sampling", 1.0, pointwise(last * model.vocabulary, SAMPLE_OPS, STREAM, 0.0)
 
@@ -161,7 +152,7 @@ def _left_out(model: LanguageModel) -> list[str]:
     ]
 
 
-def operator_table(model: ModelLike, work: WorkLike) -> OperatorTable:
+def operator_table(model: ModelLike, work: WorkLike, device: Device | None = None) -> OperatorTable:
     """Return the operator table of one step on the busiest device.
 
     Parameters
@@ -169,6 +160,8 @@ def operator_table(model: ModelLike, work: WorkLike) -> OperatorTable:
     model : str or LanguageModel
     work : Workload or mapping
         Its numeric fields may be labelled axes; the columns then carry them.
+    device : Device, optional
+        What works on it: formats that it has no matrix unit for are widened.  Without it none is.
 
     Returns
     -------
@@ -196,7 +189,7 @@ def operator_table(model: ModelLike, work: WorkLike) -> OperatorTable:
     """
     model, work = as_model(model), as_workload(work)
     notes = check(model, work)
-    part = shard(model, work)
+    part = shard(model, work, device.compute if device is not None else None)
     rows = _paced(list(_rows(model, work, part)), model, work)
     names = tuple(name for name, _, _ in rows)
     columns: dict[str, list[Number]] = {column: [] for column in Operator._fields}
@@ -205,7 +198,8 @@ def operator_table(model: ModelLike, work: WorkLike) -> OperatorTable:
         row = {**Operator._field_defaults, **given, "count": count, "feeds": feeds.get(name, -1.0)}
         for column in columns:
             columns[column].append(row[column])
-    return OperatorTable(names, columns, notes)
+    found = precisions(model, work, device)
+    return OperatorTable(names, columns, (*notes, *in_words(found, model, work, device)), found)
 
 
 #: rows before the layers, between the stages, and from which on rows follow the layers

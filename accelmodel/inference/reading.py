@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 
@@ -54,7 +55,7 @@ def reading(model: LanguageModel, asked: Workload | Mapping[str, Number] | None 
         "active_parameters": active_parameters(model),
         "kv_bytes_per_token": kv_bytes_per_token(model, at["kv_bits"]),
         "state_bytes_per_sequence": state_bytes_per_sequence(model, at["kv_bits"]),
-        "weight_bytes": weight_bytes(model, Workload("decode", 1.0, 1.0, **given)),
+        "weight_bytes": weight_bytes(model, replace(Workload("decode", 1.0, 1.0), **cast("dict[str, Any]", given))),
         "precision": at,
         "precision_from": {name: _origin(model, name, given) for name in OWN},
         "layers": [{"kind": kind.kind, "count": kind.layers} for kind in mixers(model)],
@@ -62,9 +63,9 @@ def reading(model: LanguageModel, asked: Workload | Mapping[str, Number] | None 
     }
 
 
-def readings(models: Iterable[LanguageModel], asked: Mapping[str, Number]) -> list[dict[str, Any]]:
-    """Return how several models were read at the same precisions, each with its name as ``model``."""
-    return [{"model": model.name, **reading(model, asked)} for model in models]
+def readings(models: Iterable[LanguageModel], asked: Iterable[Mapping[str, Number]]) -> list[dict[str, Any]]:
+    """Return how several models were read, each at the precisions asked of it, with its name as ``model``."""
+    return [{"model": model.name, **reading(model, each)} for model, each in zip(models, asked, strict=True)]
 
 
 def _first(value: Number) -> float:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import numpy as np
 
 from accelmodel.errors import Infeasible, SpecError, unknown
-from accelmodel.inference.attributes import DEGREES, behind, json_value, of_technique, on_cluster, parts_of
+from accelmodel.inference.attributes import BITS, DEGREES, behind, json_value, of_technique, on_cluster, parts_of
 from accelmodel.inference.axes import carried, with_coordinates
 from accelmodel.inference.memory import memory_per_device, usable_memory
 from accelmodel.inference.named import ClusterLike, ModelLike, as_cluster, as_model
 from accelmodel.inference.policies import Technique, chosen
+from accelmodel.inference.precisions import in_words, precisions
 from accelmodel.inference.preserve import prompt_length
 from accelmodel.inference.step import Inputs, prepare, totals
 from accelmodel.laws.numeric import Number
 from accelmodel.specs.bits import told
 from accelmodel.specs.given import workload
-from accelmodel.specs.hardware import Cluster
+from accelmodel.specs.hardware import Cluster, Device
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.quantities import Quantity, several
 from accelmodel.specs.workload import Phase
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 #: phases of a request, as type checkers know them
 RequestPhase: TypeAlias = Literal["end-to-end", "decode", "prefill"]
+#: precisions that are asked by their names: bits, or the name of a format
+Asked: TypeAlias = "Mapping[str, float | str]"
 PHASES = ("end-to-end", "decode", "prefill")
 #: contexts at which the sum over decode steps is evaluated: Gauss-Legendre, exact for a polynomial of
 #: degree 7 in the context; within 0.2 % of the sum over every step (tests)
@@ -133,6 +136,35 @@ def _attributes(models: list[LanguageModel], cluster: Cluster, prefetch: Techniq
     return {**behind(parts), **of_technique(prefetch), **on_cluster(cluster)}
 
 
+def _each(models: list[LanguageModel], precision: Asked | Sequence[Asked] | None) -> list[Asked]:
+    """Return the precisions that are asked of each model."""
+    if precision is None or isinstance(precision, Mapping):
+        return [precision or {}] * len(models)
+    if len(precision) != len(models):
+        raise SpecError(f"precision: {len(precision)} for {len(models)} models; give one for each, or one for all")
+    return list(precision)
+
+
+def _precisions(models: list[LanguageModel], bits: list[dict[str, Any]], device: Device, about: str) -> dict[str, str]:
+    """Return the bits of models, a list where they differ, at which precisions each of them works, and all notes."""
+    works = [workload(phase="decode", batch=1.0, context=1.0, **each) for each in bits]
+    pairs = list(zip(models, works, strict=True))
+    taken = [told([model], {name: getattr(work, name) for name in BITS}) for model, work in pairs]
+    each = {name: [json_value(one[name]) for one in taken] for name in BITS}
+    found = [precisions(model, work, device) for model, work in pairs]
+    said = [
+        note for rows, (model, work) in zip(found, pairs, strict=True) for note in in_words(rows, model, work, device)
+    ]
+    rows = [{"model": model.name, **row} for model, own in zip(models, found, strict=True) for row in own]
+    return {
+        "bits": json.dumps(
+            {name: all_[0] if all_.count(all_[0]) == len(all_) else all_ for name, all_ in each.items()}
+        ),
+        "precision": json.dumps(rows),
+        "notes": "; ".join(filter(None, [*dict.fromkeys(said), about])),
+    }
+
+
 def _axis(name: str, values: Sequence[int]) -> xr.DataArray:
     import xarray as xr
 
@@ -149,7 +181,7 @@ def speedups(
     *,
     phase: RequestPhase = "end-to-end",
     prefetch: str | Technique = "preserve",
-    precision: dict[str, float] | None = None,
+    precision: Asked | Sequence[Asked] | None = None,
 ) -> xr.Dataset:
     """Compare no prefetch, fused kernels and a technique over models, parallelism, batches and lengths.
 
@@ -165,7 +197,7 @@ def speedups(
     prefetch : str or Technique
         What is compared with the two baselines; the paper's by default, ``policy("preserve", threshold=...)`` with
         other parameters.
-    precision : dict
+    precision : dict, or one for each model
         ``weight_bits``, ``activation_bits``, ``kv_bits``; what a model's file states where not given.
 
     Returns
@@ -202,24 +234,25 @@ def speedups(
         raise SpecError("models is empty; name at least one")
     specs = [as_model(each) for each in given]
 
-    work = {"tp": _axis("tp", tp), "batch": _axis("batch", batch), **(precision or {})}
+    work = {"tp": _axis("tp", tp), "batch": _axis("batch", batch)}
+    bits = [dict(each) for each in _each(specs, precision)]
     ahead = chosen(prefetch)
     found, problems = [], []
-    for model in specs:
+    for model, own in zip(specs, bits, strict=True):
         try:
-            found.append(_compare(model, cluster, phase, ahead, _axis("context", context), work))
+            found.append(_compare(model, cluster, phase, ahead, _axis("context", context), {**work, **own}))
         except Infeasible as problem:
             problems.append(str(problem))
     if not found:
         raise Infeasible("; ".join(problems))
     result = xr.concat(found, "model", combine_attrs="drop_conflicts")
     result = result.transpose("model", "tp", "batch", "context", ...)
-    bits = told(specs, precision or {})
     degrees = {**dict.fromkeys(DEGREES, 1.0), "tp": json_value(work["tp"])}
     asked = {
         "phase": phase,
         "degrees": json.dumps(degrees),
-        "bits": json.dumps({name: json_value(value) for name, value in bits.items()}),
     }
-    result.attrs = {**_attributes(specs, cluster, ahead), **asked, "skipped": "; ".join(problems)}
+    about = _attributes(specs, cluster, ahead)
+    about |= _precisions(specs, bits, cluster.device, about["notes"])
+    result.attrs = {**about, **asked, "skipped": "; ".join(problems)}
     return with_coordinates(result, carried(cluster.device, cluster.link, cluster.scale_out))

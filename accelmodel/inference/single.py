@@ -25,6 +25,7 @@ from accelmodel.inference.shapes import Grid, grid
 from accelmodel.laws.numeric import has_axes
 from accelmodel.specs.base import Spec
 from accelmodel.specs.cloud import KernelLibrary
+from accelmodel.specs.formats import Bits, Words, bits_of, plain_bits, worked
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.load import load
 from accelmodel.specs.quantities import Quantity, Values, one
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
 #: collectives, as type checkers know them; ``operator_time.COLLECTIVES`` has their codes
 Kind: TypeAlias = Literal["all-reduce", "all-gather", "reduce-scatter", "all-to-all"]
 _BITS = Quantity(ge=1.0, le=64.0)
-PRECISIONS = (16.0, 8.0, 4.0)
+PRECISIONS = (16.0, 8.0, 6.0, 4.0)
+#: formats of libraries' own matmuls
+_OF_LIBRARIES = {8.0: "fp8", 4.0: "nvfp4"}
 #: what the shape of an attention is where nothing is said: a layer of Llama-3-8B
 _ATTENTION = {
     "batch": 1.0, "heads": 32.0, "kv_heads": 8.0, "head_dim": 128.0, "context": 4096.0, "window": 0.0, "kv_bits": 16.0,
@@ -98,7 +101,7 @@ def matmul(
     m: Values,
     n: Values,
     k: Values,
-    bits: float = 16.0,
+    bits: float | str = 16.0,
     library: str | KernelLibrary | None = None,
 ) -> xr.Dataset:
     """Time matmuls ``C[m, n] = A[m, k] B[k, n]`` whose operands lie in HBM.
@@ -109,8 +112,9 @@ def matmul(
         Whose device runs them; its fields may be labelled axes.
     m, n, k : float
         Rows, columns and depth [1]; a list or an array is an axis of that name.
-    bits : {16, 8, 4}
-        Precision of both operands [bit]; the result is at 16 bit.
+    bits : {16, 8, 6, 4} or str
+        Precision of both operands [bit], or their format by its name (``"fp8"``, ``"int8"`` …): a number takes the
+        fastest that the chip has at it.  The result is at 16 bit.
     library : str or KernelLibrary, optional
         A framework's own 8 or 4 bit matmuls, such as ``"vllm-8bit"``: at its precision, with the quantisation of their
         activations.  What bounds them is told of the matmul by the law.
@@ -143,23 +147,33 @@ def matmul(
 
 
 def matmul_figures(
-    chip: Cluster, m: Values, n: Values, k: Values, bits: float = 16.0, library: str | KernelLibrary | None = None
+    chip: Cluster,
+    m: Values,
+    n: Values,
+    k: Values,
+    bits: float | str = 16.0,
+    library: str | KernelLibrary | None = None,
 ) -> Figures:
     """Return the numbers of ``matmul``, which needs xarray, without it."""
     own = load("library", library) if isinstance(library, str) else library
     if own is not None and not isinstance(own, KernelLibrary):
         raise SpecError(f"library must be a name, a path as text or load('library', name), not {brief(library)}")
-    width = one("bits", bits, _BITS)
+    given = bits_of(bits)
+    memory = one("bits", given, _BITS)
+    width = float(plain_bits(memory)) if isinstance(given, Bits) else memory
     if own and width not in (own.bits, PRECISIONS[0]):
         raise SpecError(f"bits {width:g}: the matmuls of {own.name} have {own.bits:g} bit; leave one of them out")
-    width = float(own.bits) if own else width
+    width, memory = (float(own.bits),) * 2 if own else (width, memory)
     if width not in PRECISIONS:
-        raise SpecError(f"bits {width:g}: matmuls are modelled at 16, 8 and 4 bit; give one of them")
+        raise SpecError(f"bits {width:g}: matmuls are modelled at 16, 8, 6 and 4 bit; give one of them, or a format")
     sizes = grid(m=m, n=n, k=k)
     sizes.above_zero("m", "n", "k")
     rows, columns, depth = (sizes.flat(name) for name in ("m", "n", "k"))
-    found = operator_time.timed(operator_time.matmul(rows, columns, depth, width), chip)
-    about: dict[str, Any] = {"bits": width}
+    word = given.word if isinstance(given, Bits) else _OF_LIBRARIES.get(width, "") if own else ""
+    worked_at = worked(width, width, Words(word), chip.device.compute)
+    asked = operator_time.matmul(rows, columns, depth, worked_at.bits, weights=memory, integer=worked_at.integer)
+    found = operator_time.timed(asked, chip)
+    about: dict[str, Any] = {"bits": width, "matrix": worked_at.names[width]}
     longer: Any = 1.0
     if own:
         # the interval is longer by as much

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 #: the policy that does nothing beside the operators: the baseline is the same code path
 NONE = none()
-_WORK_NUMBERS = tuple(f.name for f in fields(Workload) if f.name != "phase")
+_WORK_NUMBERS = tuple(f.name for f in fields(Workload) if f.type is not str and f.type != "str")
 #: per-operator variable, and whether it adds up over the invocations of a row
 _VARIABLES = {
     "time": True,
@@ -135,7 +136,7 @@ def prepare(model: LanguageModel, cluster: Cluster, work: Workload) -> Inputs:
     SpecError, Infeasible
         As ``time_step``.
     """
-    table = operator_table(model, work)
+    table = operator_table(model, work, cluster.device)
     needed, fits = _check_fit(model, cluster, work)
     varying = [value for column in table.columns.values() for value in column] + [
         getattr(work, n) for n in _WORK_NUMBERS
@@ -225,9 +226,9 @@ def time_step(
         ``step_time_upper``; ``tokens_per_s``, ``prefetched_bytes``, ``memory_bytes`` [B], ``feasible``.
 
         Attributes, all text, JSON where they have parts: ``technique`` and ``technique_parameters``; ``model``,
-        ``device``, ``link``, ``scale_out``, ``devices``; ``phase``, ``sizes``, ``degrees``, ``bits``; ``overrides``:
-        what the caller gave in place of what is known; ``digests``, ``sources`` and ``weakest_fact`` of what stands
-        behind it; ``notes``; ``accelmodel_version``.
+        ``device``, ``link``, ``scale_out``, ``devices``; ``phase``, ``sizes``, ``degrees``, ``bits``, ``precision``;
+        ``overrides``: what the caller gave in place of what is known; ``digests``, ``sources`` and ``weakest_fact`` of
+        what stands behind it; ``notes``; ``accelmodel_version``.
 
     Raises
     ------
@@ -323,6 +324,7 @@ def attributes(inputs: Inputs, technique: Technique) -> dict[str, str]:
         **behind({"model": inputs.model, **parts_of(cluster)}),
         **of_technique(technique),
         **asked(inputs.work),
+        "precision": json.dumps(inputs.table.precision),
         "model": inputs.model.name,
         **on_cluster(cluster),
         "notes": "; ".join([*inputs.table.notes, *noted({"model": inputs.model, **parts_of(cluster)})]),

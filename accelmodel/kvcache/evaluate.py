@@ -15,6 +15,7 @@ import numpy as np
 from accelmodel.errors import SpecError, unknown
 from accelmodel.inference.intervals import by_kind
 from accelmodel.inference.operators import check
+from accelmodel.inference.precisions import in_words, precisions
 from accelmodel.inference.reading import reading
 from accelmodel.inference.step import prepare
 from accelmodel.kvcache.grid import BASE_BITS, ttft_grid
@@ -333,6 +334,8 @@ def evaluate(inputs: Inputs) -> dict[str, Any]:
     curves = curves_of(inputs)
     rows, details = (_traced_rows if inputs.traced else _constant_rows)(inputs, curves)
     used = back(inputs, inputs.precisions[0])
+    asked = longest(inputs, inputs.precisions[0])
+    precision = precisions(inputs.model, asked, inputs.cluster.device)
     behind = (inputs.model, inputs.cluster.device, inputs.storage)
     data = {
         "model": inputs.model.name,
@@ -344,8 +347,10 @@ def evaluate(inputs: Inputs) -> dict[str, Any]:
         "tail_s": used.tail,
         "latency_s": used.latency,
         "weakest_fact": weakest(fact.standing for spec in behind for fact in spec.facts.values()),
+        "precision": precision,
         "notes": [
-            *check(inputs.model, longest(inputs, inputs.precisions[0])),
+            *check(inputs.model, asked),
+            *in_words(precision, inputs.model, asked, inputs.cluster.device),
             *(f"{spec.name}: {note}" for spec in behind for note in spec.notes),
         ],
         "operator_intervals": _operator_intervals(inputs),

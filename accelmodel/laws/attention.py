@@ -42,7 +42,7 @@ def chunk_time(op: Operator, machine: Machine) -> float:
     Matmuls and exponentials overlap, but not wholly: they add as squares.
     """
     rows = tile_rows(op.m, machine)
-    matrix = 2.0 * rows * KEY_CHUNK * op.k * flop_time(op.bits, machine)
+    matrix = 2.0 * rows * KEY_CHUNK * op.k * flop_time(op, machine)
     softmax = rows * KEY_CHUNK * machine.softmax_time
     return math.sqrt(matrix * matrix + softmax * softmax)
 

@@ -19,10 +19,13 @@ MIN_ROWS = 16.0
 
 
 @law
-def flop_time(bits: float, machine: Machine) -> float:
-    """Time of an operation of one core's matrix unit [s]; above 8 bit is 16 bit, above 4 bit is 8 bit."""
-    narrow = machine.flop_time_8bit if bits > 4.0 else machine.flop_time_4bit
-    return machine.flop_time_16bit if bits > 8.0 else narrow
+def flop_time(op: Operator, machine: Machine) -> float:
+    """Time of an operation of one core's matrix unit [s]; above 8 bit is 16 bit, above 6 bit is 8 bit, and so on."""
+    eight = machine.flop_time_8bit_int if op.integer > 0.0 else machine.flop_time_8bit
+    four = machine.flop_time_4bit_int if op.integer > 0.0 else machine.flop_time_4bit
+    below = machine.flop_time_6bit if op.bits > 4.0 else four
+    narrow = eight if op.bits > 6.0 else below
+    return machine.flop_time_16bit if op.bits > 8.0 else narrow
 
 
 @law
@@ -32,9 +35,26 @@ def tile_rows(m: float, machine: Machine) -> float:
 
 
 @law
+def row_share(m: float, machine: Machine) -> float:
+    """1 over the rows of a tile."""
+    return max(machine.tile_row, 1.0 / (MIN_ROWS * np.ceil(m / MIN_ROWS)))
+
+
+@law
 def tiles_down(m: float, machine: Machine) -> float:
     """Tiles that m rows take."""
-    return whole(m * max(machine.tile_row, 1.0 / (MIN_ROWS * np.ceil(m / MIN_ROWS))))
+    return whole(m * row_share(m, machine))
+
+
+@law
+def work_time(op: Operator, machine: Machine) -> float:
+    """Time of an operation of one core [s], widening the weights included.
+
+    What issues the instructions of the matrix unit also widens weights that are narrower than what it works at, once
+    for each tile of rows, so that the two add up.
+    """
+    widening = 0.5 * machine.convert_time * row_share(op.m, machine)
+    return flop_time(op, machine) + (widening if op.narrow < 1.0 else 0.0)
 
 
 @law
@@ -64,9 +84,9 @@ def tiled_cost(op: Operator, machine: Machine, columns: float, column: float) ->
     depth = slice_depth(op, machine)
     slices = slices_deep(op, machine)
     tiles = op.groups * down * across
-    matrix = max(2.0 * rows * columns * depth * flop_time(op.bits, machine), machine.slice_time)
+    matrix = max(2.0 * rows * columns * depth * work_time(op, machine), machine.slice_time)
     operand = op.bits * 0.125 * machine.cores * machine.l2_time * machine.fetch_share
-    operands = (rows + columns) * depth * operand
+    operands = (rows + columns * op.narrow) * depth * operand
     written = op.output_bytes / (op.groups * op.m * op.n) * rows * columns * machine.cores * machine.store_time
     waves = whole(tiles * machine.core_share)
     together, split = waves * slices, whole(tiles * slices * machine.core_share) + 1.0
@@ -109,7 +129,7 @@ def hbm_traffic(op: Operator, machine: Machine) -> float:
 
 @law
 def matmul_start(op: Operator, machine: Machine) -> float:
-    """Time a matmul takes whatever its size [s]; those of 8 bit and less also fetch scales."""
+    """Time a matmul takes whatever its size [s]; one whose operands are both narrow also fetches scales."""
     return machine.launch + machine.fill_time + (machine.scaling_time if op.bits < 16.0 else 0.0)
 
 
@@ -138,8 +158,7 @@ def matmul(op: Operator, machine: Machine) -> Cost:
     Notes
     -----
     The tile model follows LLMCompass (Zhang et al., ISCA 2024, section 4) with the search over
-    mappings replaced by closed forms.  Optimistic where a library has no kernel for the best tile,
-    and where dequantisation does not hide behind the matmul.
+    mappings replaced by closed forms.  Optimistic where a library has no kernel for the best tile.
     """
     wide, column = machine.tile_n, machine.tile_column
     least, least_column = machine.tile_least, machine.tile_least_column

@@ -20,8 +20,11 @@ class Machine(NamedTuple):
 
     cores: float  #: cores that run matrix tiles
     rate_16bit: float  #: matrix rate of one core at 16 bit [FLOP/s]
-    rate_8bit: float  #: at 8 bit [FLOP/s]
+    rate_8bit: float  #: at floats of 8 bit [FLOP/s]
+    rate_6bit: float  #: at 6 bit [FLOP/s]
     rate_4bit: float  #: at 4 bit [FLOP/s]
+    rate_8bit_int: float  #: at integers of 8 bit [FLOP/s]
+    rate_4bit_int: float  #: at integers of 4 bit [FLOP/s]
     vector_rate: float  #: vector rate of the device [FLOP/s]
     tile_m: float  #: rows of the largest output tile
     tile_n: float  #: columns of the largest output tile
@@ -34,6 +37,7 @@ class Machine(NamedTuple):
     fill_time: float  #: time a matmul takes to fill and drain its pipelines [s]
     exposed: float  #: share of the shorter of computing and fetching that a matmul does not hide
     scaling_time: float  #: what operands with scales add to a matmul [s]
+    convert_rate: float  #: weights that one core widens to what its matrix unit works on [1/s]
     hbm_rate: float  #: device memory [B/s]
     l2_rate: float  #: L2 hits [B/s]
     l2_bytes: float  #: usable L2 [B]
@@ -71,7 +75,11 @@ class Machine(NamedTuple):
     core_root: Derived = _UNKNOWN  #: square root of the cores
     flop_time_16bit: Derived = _UNKNOWN  #: of one core [s/FLOP]
     flop_time_8bit: Derived = _UNKNOWN  #: [s/FLOP]
+    flop_time_6bit: Derived = _UNKNOWN  #: [s/FLOP]
     flop_time_4bit: Derived = _UNKNOWN  #: [s/FLOP]
+    flop_time_8bit_int: Derived = _UNKNOWN  #: [s/FLOP]
+    flop_time_4bit_int: Derived = _UNKNOWN  #: [s/FLOP]
+    convert_time: Derived = _UNKNOWN  #: of one core and weight [s]
     vector_time: Derived = _UNKNOWN  #: of the device [s/FLOP]
     tile_row: Derived = _UNKNOWN  #: 1 / tile_m
     tile_column: Derived = _UNKNOWN  #: 1 / tile_n
@@ -106,7 +114,7 @@ class Operator(NamedTuple):
     weight_bytes: float = 0.0  #: weights, or KV cache: what lies in HBM before the step
     input_bytes: float = 0.0  #: activations read
     output_bytes: float = 0.0  #: activations written
-    bits: float = 16.0  #: precision of the matrix unit [bit]
+    bits: float = 16.0  #: precision that the matrix unit works at, scales left out [bit]
     flops: float = 0.0  #: useful operations [FLOP]
     vector_ops: float = 0.0  #: operations of the vector unit [FLOP]
     prefetch_bytes: float = 0.0  #: what a technique may pull into L2 beforehand
@@ -115,6 +123,8 @@ class Operator(NamedTuple):
     feeds: float = -1.0  #: row of the collective that reduces this matmul, -1 if none
     stretch: float = 1.0  #: what its time is multiplied by: 1, or an error that is followed through a step
     warm: float = 0.0  #: share of its HBM traffic that lies in L2 before the step, as where a benchmark repeats itself
+    integer: float = 0.0  #: 1 where the matrix unit works on integers
+    narrow: float = 1.0  #: bits of a weight in memory over those that the matrix unit works at; below 1 it is widened
 
 
 #: names of the algorithms of collectives, as links offer and answers report them; their codes are their places

@@ -20,8 +20,8 @@ from accelmodel.units import show
 
 
 def bits_of(study: Study) -> dict[str, float]:
-    """Return the precisions of a study's workload [bit]."""
-    return {name: float(getattr(study.workload, name)) for name in ("weight_bits", "activation_bits", "kv_bits")}
+    """Return the precisions of a study's workload, formats included [bit]."""
+    return {name: getattr(study.workload, name) for name in ("weight_bits", "activation_bits", "kv_bits")}
 
 
 def _largest(study: Study) -> LanguageModel:

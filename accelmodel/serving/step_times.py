@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +12,7 @@ import numpy.typing as npt
 from accelmodel.inference.axes import table_array
 from accelmodel.inference.machine import machine
 from accelmodel.inference.operators import operator_table
+from accelmodel.inference.precisions import precisions
 from accelmodel.inference.run import run_kernel
 from accelmodel.inference.step import NONE
 from accelmodel.laws.numeric import Array
@@ -36,9 +39,19 @@ def axis(name: str, values: npt.ArrayLike) -> xr.DataArray:
     return xr.DataArray(numbers, dims=name, coords={name: numbers})
 
 
-def prepared(model: LanguageModel, work: Workload, axes: list[xr.DataArray]) -> Array:
-    """Return the operator table over labelled axes as an array (column, row, points of the axes)."""
-    return table_array(operator_table(model, work), {str(each.dims[0]): each.values for each in axes})
+def prepared(
+    model: LanguageModel, clusters: list[Cluster], work: Workload, axes: list[xr.DataArray]
+) -> Iterator[tuple[Array, list[int]]]:
+    """Yield operator tables over labelled axes (column, row, points of the axes), and the clusters that each is of.
+
+    Devices that work at the same formats share one.
+    """
+    alike: dict[str, list[int]] = {}
+    for place, cluster in enumerate(clusters):
+        alike.setdefault(str(precisions(model, work, cluster.device)), []).append(place)
+    labels = {str(each.dims[0]): each.values for each in axes}
+    for places in alike.values():
+        yield table_array(operator_table(model, work, clusters[places[0]].device), labels), places
 
 
 def device_times(model: LanguageModel, clusters: list[Cluster], work: Workload, axes: list[xr.DataArray]) -> Array:
@@ -64,20 +77,23 @@ def device_times(model: LanguageModel, clusters: list[Cluster], work: Workload, 
     SpecError
         If the model cannot be cut as asked.
     """
-    table = prepared(model, work, axes)
-    totals, _ = run_kernel(table, machines(clusters), NONE)
-    times: Array = totals[0].T.reshape(len(clusters), *(each.size for each in axes))
-    return times
+    times = np.empty((len(clusters), math.prod(each.size for each in axes)))
+    for table, places in prepared(model, clusters, work, axes):
+        totals, _ = run_kernel(table, machines([clusters[place] for place in places]), NONE)
+        times[places] = totals[0].T
+    return times.reshape(len(clusters), *(each.size for each in axes))
 
 
 def split_times(
     model: LanguageModel, clusters: list[Cluster], work: Workload, axes: list[xr.DataArray]
 ) -> tuple[Array, Array]:
     """Return the time of attention and of all other operators, both as ``device_times`` does [s]."""
-    table = prepared(model, work, axes)
-    totals, detail = run_kernel(table, machines(clusters), NONE, detail=True)
-    spent = detail[DETAIL.index("time")] * table[Operator._fields.index("count")][:, :, None]
-    kinds = table[Operator._fields.index("kind")][:, 0]
-    attention = spent[kinds == ATTENTION].sum(0)
     shape = len(clusters), *(each.size for each in axes)
-    return attention.T.reshape(shape), (totals[0] - attention).T.reshape(shape)
+    times = np.empty((2, shape[0], math.prod(shape[1:])))
+    for table, places in prepared(model, clusters, work, axes):
+        totals, detail = run_kernel(table, machines([clusters[place] for place in places]), NONE, detail=True)
+        spent = detail[DETAIL.index("time")] * table[Operator._fields.index("count")][:, :, None]
+        kinds = table[Operator._fields.index("kind")][:, 0]
+        attention = spent[kinds == ATTENTION].sum(0)
+        times[:, places] = attention.T, (totals[0] - attention).T
+    return times[0].reshape(shape), times[1].reshape(shape)

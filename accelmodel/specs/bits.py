@@ -8,13 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from accelmodel.laws.numeric import Number, has_axes, most
+from accelmodel.laws.numeric import Number, has_axes, least, most
+from accelmodel.specs.formats import Words, Worked, plain_bits, worked
+from accelmodel.specs.hardware import Compute
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.precision import HIGH
 from accelmodel.specs.workload import Workload
 
 #: precision of a workload → what the model's file says of it
 OWN = {"weight_bits": "weights", "activation_bits": "activations", "kv_bits": "kv"}
+
+
+def plain(model: LanguageModel) -> bool:
+    """Return whether a model's file states no precision below 16 bit."""
+    own = model.precision
+    return bool(own.weights >= HIGH and own.kv >= HIGH)
 
 
 def told(models: Sequence[LanguageModel], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,7 +73,31 @@ def activation_bits(model: LanguageModel, work: Workload, of: str) -> Number:
         return work.activation_bits
     if _asked(work.weight_bits):
         return HIGH
-    return most(model.precision.activations, HIGH) if _wide(model, of) else model.precision.activations
+    own: Number = getattr(model.precision, f"{of}_activations", 0.0)
+    active = own if has_axes(own) or own else model.precision.activations
+    weights = weight_bits(model, work, of)
+    return most(active, HIGH) if _wide(model, of) else most(active, least(plain_bits(weights), weights))
+
+
+def class_bits(
+    model: LanguageModel, work: Workload, of: str, compute: Compute | None = None
+) -> tuple[Number, Number, Worked]:
+    """Return the bits of a class of weights, of what they are multiplied with, and how a chip works on the two.
+
+    Where a chip has no matrix unit for a format, activations are as wide as what it works at instead.
+    """
+    weights, activations = weight_bits(model, work, of), activation_bits(model, work, of)
+    found = worked(weights, activations, _words(model, work), compute)
+    wider = (found.bits > plain_bits(most(weights, activations))) * 1.0
+    if has_axes(wider) or wider:
+        activations = activations + wider * (found.bits - activations)
+    return weights, activations, found
+
+
+def _words(model: LanguageModel, work: Workload) -> Words:
+    """Return the formats of a workload, else those of the model's file."""
+    own = model.precision
+    return Words(work.weight_format or own.format, work.activation_format or own.activation_format)
 
 
 def _wide(model: LanguageModel, of: str) -> bool:

@@ -32,6 +32,8 @@ FOLDERS = {
 #: what comes after the name of a specification in the name of the file of its fitted constants
 _FITTED = ".calibrated"
 _CONFIG = "config.json"
+#: files of weights, of which no one reads what the model is
+_WEIGHTS = (".gguf", ".safetensors", ".bin", ".pt", ".pth")
 
 
 def calibrated_path(path: Path) -> Path:
@@ -159,6 +161,11 @@ def path_of(kind: str, name: str) -> Path:
     """
     if name in _shipped(kind):
         return facts.root() / FOLDERS[kind] / f"{name}.toml"
+    if kind == "model" and Path(name).suffix.lower() in _WEIGHTS:
+        raise SpecError(
+            f"{brief(name)} holds weights, which are not read; give the {_CONFIG} of the model, its bits with "
+            "--weight-bits or in a TOML file"
+        )
     if is_path(name):
         path = Path(name)
         if kind != "model":

@@ -10,6 +10,7 @@ from accelmodel.errors import SpecError, brief
 from accelmodel.specs import facts
 from accelmodel.specs.base import field_types, field_units, need_spec, sections, value_of
 from accelmodel.specs.build import build
+from accelmodel.specs.formats import Bits, bits_of
 from accelmodel.specs.hardware import Cluster, Device, Link
 from accelmodel.specs.inherit import origins
 from accelmodel.specs.load import implausible, load
@@ -175,8 +176,9 @@ def workload(**fields: Unpack[Fields]) -> Workload:
         Tokens of each prompt whose KV is already there (chunked prefill) [token]; 0 by default.
     tp, pp, ep, dp : float
         Degrees of tensor, pipeline and expert parallelism and of data-parallel attention [1]; 1 by default.
-    weight_bits, activation_bits, kv_bits : float
-        Precisions [bit]; 16 by default.
+    weight_bits, activation_bits, kv_bits : float or str
+        Precisions [bit], or a format by its name (``"fp8"``, ``"int8"``, ``"mxfp4"`` …); what the model's file states,
+        or 16, by default.
 
     Returns
     -------
@@ -194,4 +196,15 @@ def workload(**fields: Unpack[Fields]) -> Workload:
     >>> work.batch.dims, work.tp
     (('batch',), 8.0)
     """
-    return build(Workload, _with_axes(Workload, fields, "workload"), "workload")
+    return build(Workload, _with_axes(Workload, _named_bits(fields), "workload"), "workload")
+
+
+def _named_bits(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a workload with formats that are given for bits as bits and formats."""
+    found = dict(fields)
+    for name in {"weight_bits", "activation_bits", "kv_bits"} & found.keys():
+        found[name] = bits_of(found[name], activations=name == "activation_bits")
+        # a cache is read at its bits, whatever they mean
+        if isinstance(found[name], Bits) and name != "kv_bits":
+            found.setdefault(name.replace("bits", "format"), found[name].word)
+    return found

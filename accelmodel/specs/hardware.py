@@ -42,7 +42,9 @@ class Compute(Section):
     launch_time: Seconds
     peak_8bit_float: FlopRateOrNone = 0.0
     peak_8bit_int: FlopRateOrNone = 0.0
+    peak_6bit: FlopRateOrNone = 0.0
     peak_4bit: FlopRateOrNone = 0.0
+    peak_4bit_int: FlopRateOrNone = 0.0
 
 
 def dense_peaks(compute: Compute, bits: Any) -> Any:
@@ -73,6 +75,7 @@ class Matmul(Section):
     fill_time: Seconds
     exposed: Annotated[Number, Quantity(ge=0.0, le=1.0)]
     scaling_time: Seconds
+    convert_width: Annotated[Number, Quantity(ge=1e-3, le=1e6)]
     tile_least: Count = 16.0
 
 

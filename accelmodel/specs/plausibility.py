@@ -57,7 +57,13 @@ def _clock(device: Device, process: Process | None) -> str:
 def _narrow(device: Device, process: Process | None) -> str:
     """A matrix unit is not slower at half the bits, and at most four times as fast; twice, as a rule."""
     compute = device.compute
-    for name, peak, most in (("peak_8bit_float", compute.peak_8bit_float, 4.0), ("peak_4bit", compute.peak_4bit, 16.0)):
+    peaks = (
+        ("peak_8bit_float", compute.peak_8bit_float, 4.0),
+        ("peak_6bit", compute.peak_6bit, 16.0),
+        ("peak_4bit", compute.peak_4bit, 16.0),
+        ("peak_4bit_int", compute.peak_4bit_int, 16.0),
+    )
+    for name, peak, most in peaks:
         low, high = compute.peak_16bit, most * compute.peak_16bit
         if peak and not low <= peak <= high * (1.0 + _POWER_OF_TWO):
             return (
@@ -119,8 +125,8 @@ def _cache(device: Device, process: Process | None) -> str:
 #: all fields that the checks read
 READ = (
     "die_area", "dies", "compute.cores", "compute.clock", "compute.peak_16bit", "compute.peak_8bit_float",
-    "compute.peak_4bit", "compute.vector_rate", "hbm.capacity", "hbm.bandwidth", "hbm.stacks", "l2.capacity",
-    "l2.bandwidth",
+    "compute.peak_6bit", "compute.peak_4bit", "compute.peak_4bit_int", "compute.vector_rate", "hbm.capacity",
+    "hbm.bandwidth", "hbm.stacks", "l2.capacity", "l2.bandwidth",
 )  # fmt: skip
 
 

@@ -22,8 +22,10 @@ CLASSES = ("attention", "mlp", "experts", "shared_experts", "router", "tables")
 class Precision(Section):
     """Bits that a number takes in memory, scales and zeros included, by what it belongs to [bit].
 
-    A class that is 0 has the bits of ``weights``, the router and the tables of embeddings and head 16.  ``format`` says
-    how they are written: bf16, fp8, int8, mxfp4, nvfp4, int4 ….
+    A class that is 0 has the bits of ``weights``, the router and the tables of embeddings and head 16; what it is
+    multiplied with has those of ``activations``, and no fewer than the class.  ``format`` says
+    how they are written: bf16, fp8, int8, mxfp4, nvfp4, int4 …; ``activation_format`` how what they are multiplied with
+    is, where that differs.
     """
 
     weights: Bits = 16.0
@@ -34,5 +36,10 @@ class Precision(Section):
     router: BitsOrNone = 0.0
     tables: BitsOrNone = 0.0
     activations: Bits = 16.0
+    attention_activations: BitsOrNone = 0.0
+    mlp_activations: BitsOrNone = 0.0
+    experts_activations: BitsOrNone = 0.0
+    shared_experts_activations: BitsOrNone = 0.0
     kv: Bits = 16.0
     format: str = ""
+    activation_format: str = ""

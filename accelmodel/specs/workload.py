@@ -10,6 +10,7 @@ from pydantic.dataclasses import dataclass
 from accelmodel.errors import unknown
 from accelmodel.laws.numeric import Number
 from accelmodel.specs.base import CONFIG
+from accelmodel.specs.formats import format_of
 from accelmodel.specs.quantities import (
     Count,
     CountOrNone,
@@ -32,9 +33,9 @@ class Fields(TypedDict, total=False):
     pp: Values
     ep: Values
     dp: Values
-    weight_bits: Values
-    activation_bits: Values
-    kv_bits: Values
+    weight_bits: Values | str
+    activation_bits: Values | str
+    kv_bits: Values | str
 
 
 class Cut(TypedDict, total=False):
@@ -44,9 +45,9 @@ class Cut(TypedDict, total=False):
     pp: Values
     ep: Values
     dp: Values
-    weight_bits: Values
-    activation_bits: Values
-    kv_bits: Values
+    weight_bits: Values | str
+    activation_bits: Values | str
+    kv_bits: Values | str
 
 
 @dataclass(frozen=True, config=CONFIG)
@@ -66,6 +67,9 @@ class Workload:
         Degrees of tensor, pipeline and expert parallelism and of data-parallel attention [1].
     weight_bits, activation_bits, kv_bits : float
         Precisions [bit]; 0, the default, is what the model's file states, 16 where it states none.
+    weight_format, activation_format : str
+        How such numbers are written, a name of ``specs.formats.FORMATS``; empty, the default, is what the model's file
+        states at those bits, or what the chip is fastest at.
 
     Examples
     --------
@@ -84,8 +88,12 @@ class Workload:
     weight_bits: Annotated[Number, Quantity("1", ge=0.0, le=64.0)] = 0.0
     activation_bits: Annotated[Number, Quantity("1", ge=0.0, le=64.0)] = 0.0
     kv_bits: Annotated[Number, Quantity("1", ge=0.0, le=64.0)] = 0.0
+    weight_format: str = ""
+    activation_format: str = ""
 
     def __post_init__(self) -> None:
+        for word in filter(None, (self.weight_format, self.activation_format)):
+            format_of(word)
         for name, low in _LEAST.items():
             bits = getattr(self, name)
             if np.any((np.asarray(bits) > 0.0) & (np.asarray(bits) < low)):

@@ -20,6 +20,8 @@ WORKLOAD: dict[str, Any] = {"batch": None, "context": None} | {
     each: getattr(Workload("decode", 1.0, 1.0), each)
     for each in ("prefix", "tp", "pp", "ep", "dp", "weight_bits", "activation_bits", "kv_bits")
 }
+#: words of a workload: formats of its numbers
+FORMAT_FIELDS = ("weight_format", "activation_format")
 #: by name: a number, a word, or a labelled axis
 Values = Mapping[Field, Any]
 NUMBER, TRUTH, WORD = "f8", "?", "U"
@@ -78,9 +80,10 @@ class At:
         return cluster(device, count, link=link, scale_out=outer)
 
     def work(self, *left_out: str) -> dict[str, Any]:
-        """Return the numeric fields of a workload that are given."""
+        """Return the numeric fields of a workload that are given, and the formats of its numbers."""
         given = self.of("")
-        return {name: given[name] for name in WORKLOAD if name in given and name not in left_out}
+        numbers = {name: given[name] for name in WORKLOAD if name in given and name not in left_out}
+        return numbers | {name: self.word(name) for name in FORMAT_FIELDS if self.word(name)}
 
     def technique(self, name: str | None = None) -> Technique:
         """Return the technique, with those of the parameters given that it takes."""

@@ -11,10 +11,11 @@ from accelmodel.inference.policies import TECHNIQUES
 from accelmodel.inference.request import BASELINE, FUSED, PHASES, fits, prepare_request, run_request
 from accelmodel.inference.step import Inputs, evaluate, prepare, totals
 from accelmodel.laws.prefetch import RULES
+from accelmodel.specs.formats import FORMATS
 from accelmodel.specs.given import workload
 from accelmodel.specs.quantities import Quantity
 from accelmodel.specs.workload import Phase, Workload
-from accelmodel.sweeps.calls import NUMBER, TRUTH, WORD, WORKLOAD, At, Command, Variable
+from accelmodel.sweeps.calls import FORMAT_FIELDS, NUMBER, TRUTH, WORD, WORKLOAD, At, Command, Variable
 from accelmodel.sweeps.names import Field, of_workload, plain
 
 _DEVICES = plain("devices", Quantity(ge=1.0, le=1e9, whole=True), whole=True, optional=True)
@@ -25,7 +26,8 @@ _TECHNIQUE = (
 )
 _HARDWARE = (plain("model"), plain("device"), plain("link", optional=True), plain("scale_out", optional=True), _DEVICES)
 _PARTS = ("device", "link", "scale_out", "model")
-_WORK = of_workload(WORKLOAD)
+_FORMATS = tuple(plain(name, words=tuple(FORMATS), optional=True) for name in FORMAT_FIELDS)
+_WORK = (*of_workload(WORKLOAD), *_FORMATS)
 _STEP = (*_HARDWARE, plain("phase", words=("prefill", "decode"), default="decode"), *_WORK, *_TECHNIQUE)
 _LENGTHS = tuple(each for each in _WORK if each.name != "prefix")
 _REQUEST = (*_HARDWARE, plain("phase", words=PHASES, default=PHASES[0]), *_LENGTHS, *_TECHNIQUE)

@@ -32,8 +32,8 @@ _FIELDS: tuple[Field, ...] = (
     plain("tokens", _COUNT),
     plain("bandwidth", _RATE, optional=True),
     plain("utilisation", Quantity(gt=0.0, le=1.0), default=1.0),
-    plain("kv_bits", _BITS, whole=True, default=16.0),
-    plain("weight_bits", _BITS, whole=True, default=16.0),
+    plain("kv_bits", _BITS, whole=True, default=0.0),
+    plain("weight_bits", _BITS, whole=True, default=0.0),
     plain("tp", _COUNT, whole=True, default=1.0),
     plain("compute_chunk", _COUNT, whole=True, default=512.0),
     plain("io_chunk", _COUNT, whole=True, default=128.0),
@@ -62,10 +62,10 @@ def cake(at: At) -> Mapping[str, Any]:
         stored=given.get("stored"),
         loads={name: given[name] for name in _LOADS if name in given},
     )
-    curve = step_curve(inputs, given["kv_bits"])
+    curve = step_curve(inputs, inputs.precisions[0])
     found = ttft_grid(
         {"one": curve},
-        back(inputs, given["kv_bits"]),
+        back(inputs, inputs.precisions[0]),
         **lists,
         kv_bits=[BASE_BITS],  # bytes are those of the precision already
         chunk=inputs.compute_chunk,

@@ -17,7 +17,7 @@ from accelmodel.calibration.errors import GENERATIONS, PRECISIONS, fitted, stati
 from accelmodel.cloud.ctcf import line
 from accelmodel.inference.intervals import MEASURED
 from accelmodel.laws.roofline import roofline
-from accelmodel.measured import aiconfigurator, mla_and_moe
+from accelmodel.measured import aiconfigurator, mla_and_moe, weight_only
 from accelmodel.specs.given import cluster
 from accelmodel.specs.hardware import Cluster, Device, dense_peaks
 from accelmodel.specs.load import load
@@ -99,12 +99,15 @@ def rows_of(device: Device, kind: str, model: Cluster, split: str, measured: Any
         }
 
 
-def layer_rows(device: Device, kind: str, model: Cluster, split: str) -> Iterator[dict[str, Any]]:
-    """Yield a row of the accuracy table for each source and precision of latent attention or experts, on all rows."""
-    frame, dropped = mla_and_moe.rows(device, kind)
+def layer_rows(
+    device: Device, kind: str, model: Cluster, split: str, tables: Any = mla_and_moe
+) -> Iterator[dict[str, Any]]:
+    """Yield a row of the accuracy table for each source and precision of what nothing was fitted to, on all rows."""
+    frame, dropped = tables.rows(device, kind)
+    words = getattr(tables, "PRECISIONS", PRECISIONS)
     for (source, bits), group in frame.groupby(["source", "bits"]):
         time = group["time"].to_numpy()
-        flops, moved, width = mla_and_moe.work(kind, group)
+        flops, moved, width = tables.work(kind, group)
         peak = np.where(
             width < 16.0, device.compute.peak_8bit_float or device.compute.peak_16bit, device.compute.peak_16bit
         )
@@ -115,9 +118,9 @@ def layer_rows(device: Device, kind: str, model: Cluster, split: str) -> Iterato
         yield {
             "device": device.name,
             "kind": kind,
-            "precision": PRECISIONS[bits],
+            "precision": words[bits],
             "source": source,
-            **statistics(mla_and_moe.predict(kind, group, model), time),
+            **statistics(tables.predict(kind, group, model), time),
             "roofline_median_ape": bare["median_ape"],
             "roofline_mean_ape": bare["mean_ape"],
             "field_median_ape": field["median_ape"],
@@ -196,4 +199,6 @@ def table(*, transfer: bool = False, progress: Progress | None = None) -> list[d
             found += rows_of(device, kind, model, split)
         for kind in mla_and_moe.SHAPES:
             found += layer_rows(device, kind, model, split if transfer else NOT_FITTED)
+        for kind in weight_only.SHAPES:
+            found += layer_rows(device, kind, model, split if transfer else NOT_FITTED, weight_only)
     return found

@@ -29,7 +29,8 @@ POLICIES = [
         for threshold in (0.3, 1.0, 2.0)
     ),
 ]
-#: dense with grouped queries; mixture of experts; latent attention with experts; sliding windows with experts
+#: dense with grouped queries; mixture of experts; latent attention with experts; sliding windows with experts; narrow
+#: weights; floats of 4 and 6 bit, integers of 4 bit
 WORKS = [
     ("llama-3-70b", {"tp": 8}),
     ("llama-3-8b", {"tp": 2, "pp": 2}),
@@ -37,6 +38,10 @@ WORKS = [
     ("mixtral-8x7b", {"tp": 4, "dp": 2, "ep": 8}),
     ("deepseek-v3", {"tp": 16, "ep": 16}),
     ("gpt-oss-120b", {"tp": 4}),
+    ("llama-3-8b", {"tp": 2, "weight_bits": 4.25, "activation_bits": 16}),
+    ("llama-3-8b", {"tp": 2, "weight_bits": "nvfp4", "activation_bits": "nvfp4"}),
+    ("llama-3-8b", {"tp": 2, "weight_bits": "fp6", "activation_bits": "fp6"}),
+    ("llama-3-8b", {"tp": 2, "weight_bits": "int4", "activation_bits": "int4"}),
 ]
 PHASES = [
     {"phase": "decode", "batch": 8, "context": 8192},
@@ -47,7 +52,8 @@ PHASES = [
 def asked(model: str, **work):
     """Return the table (column, row) and the machine (field,) of a step on a 910B2 cluster."""
     bits = {"weight_bits": 8, "activation_bits": 8, "kv_bits": 8}
-    chip = given.override(load.load("device", "ascend-910b2"), hbm_capacity=4e12)
+    every = dict.fromkeys(("compute.peak_6bit", "compute.peak_4bit", "compute.peak_4bit_int"), 1e15)
+    chip = given.override(load.load("device", "ascend-910b2"), {"hbm.capacity": 4e12, **every})
     cluster = given.cluster(chip, 64)
     prepared = prepare(load.load("model", model), cluster, given.workload(**{**bits, **work}))
     return prepared.operators[:, :, 0], prepared.machines.base()
@@ -61,7 +67,7 @@ def random_machines(base, count: int, seed: int):
         "tile_m": (16, 64, 128, 256), "tile_n": (16, 64, 128, 256), "tile_k": (32, 64, 128), "multicast": (1, 2, 4),
         "slice_time": (0.0, 7e-8, 3e-7), "store_rate": (1e12, 1e14), "split_time": (0.0, 3e-6),
         "fill_time": (0.0, 2e-6), "exposed": (0.0, 0.4),
-        "scaling_time": (0.0, 1e-6),
+        "scaling_time": (0.0, 1e-6), "convert_rate": (1e10, 1e12), "rate_6bit": (1e12, 5e12), "rate_4bit": (2e12, 9e12),
         "l2_ways": (8, 16, 32), "l2_copies": (1, 2), "node": (4, 8, 16), "mesh": (0, 1), "ring": (0, 1), "tree": (0, 1),
         "one_shot": (0, 1), "two_shot": (0, 1), "in_switch": (0, 1),
     }  # fmt: skip

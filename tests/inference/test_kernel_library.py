@@ -36,6 +36,22 @@ def test_products_take_the_times_of_the_library(prepared):
     assert "SGLang" in own.notes
 
 
+def test_matmuls_whose_weights_have_scales_take_a_library_too(prepared):
+    """Blocks of 128 x 128 with a scale of 32 bit, as the files of DeepSeek-V3 state."""
+    work = am.workload(phase="decode", batch=64, context=2048, weight_bits=8 + 32 / 128**2, activation_bits=8)
+    blocks = prepare(prepared.model, prepared.cluster, work)
+    own = on_library(blocks, am.load("library", "sglang-8bit"))
+    ratio = (evaluate(own).time / evaluate(blocks).time).to_series()
+    assert ratio["mlp_down"] > 1.0
+    assert ratio["head"] == pytest.approx(1.0, rel=1e-12)
+
+
+def test_a_library_of_floats_is_not_for_integers(prepared):
+    work = am.workload(phase="decode", batch=64, context=2048, weight_bits="int8", activation_bits="int8")
+    with pytest.raises(SpecError, match="floats of 8 bit, and there are none"):
+        on_library(prepare(prepared.model, prepared.cluster, work), am.load("library", "sglang-8bit"))
+
+
 def test_what_a_library_is_not_for_is_said(prepared):
     with pytest.raises(SpecError, match="4 bit"):
         on_library(prepared, am.load("library", "sglang-4bit"))

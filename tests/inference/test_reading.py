@@ -39,7 +39,7 @@ def test_of_an_axis_the_first_precision_is_told():
 
 def test_several_models_are_a_line_each():
     specs = [am.load("model", name) for name in ("llama-3-8b", "gpt-oss-120b")]
-    found = readings(specs, {"kv_bits": 8.0})
+    found = readings(specs, [{"kv_bits": 8.0}] * 2)
     assert [each["model"] for each in found] == ["llama-3-8b", "gpt-oss-120b"]
     assert all_in_words(found) == [f"{each['model']} {in_words(each)}" for each in found]
     assert "(4.25 bit, file; activations 16 bit, file)" in all_in_words(found)[1]

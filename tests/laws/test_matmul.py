@@ -14,7 +14,16 @@ from twins.l2_simulator import _hits
 from twins.scheduling import best_schedule
 
 from accelmodel.laws.jit import compiled
-from accelmodel.laws.matmul import exposed_share, flop_time, hbm_traffic, matmul, slice_depth, tile_rows, tiled_cost
+from accelmodel.laws.matmul import (
+    exposed_share,
+    flop_time,
+    hbm_traffic,
+    matmul,
+    slice_depth,
+    tile_rows,
+    tiled_cost,
+    work_time,
+)
 from accelmodel.laws.roofline import body_time, stream_time
 from accelmodel.laws.types import ELEMENTWISE
 
@@ -44,7 +53,10 @@ def machines(draw):
     )
 
 
-PRODUCTS = st.builds(matmul_row, SIZES, SIZES, SIZES, st.integers(1, 9), bits=st.sampled_from([4, 8, 16]))
+PRODUCTS = st.builds(
+    matmul_row, SIZES, SIZES, SIZES, st.integers(1, 9), bits=st.sampled_from([4, 6, 8, 16]),
+    integer=st.sampled_from([0, 1]), narrow=st.sampled_from([0.25, 0.5, 1.0]),
+)  # fmt: skip
 
 
 def test_hand_values_of_one_tile_width():
@@ -92,11 +104,41 @@ def test_only_products_with_scales_start_later_and_only_products_show_their_shor
     assert [exposed_share(op, machine) for op in (wide, narrow, other)] == [0.3, 0.3, 0.0]
 
 
-@pytest.mark.parametrize(("bits", "rate"), [(16, "rate_16bit"), (9, "rate_16bit"), (8, "rate_8bit"), (5, "rate_8bit"),
-                                            (4, "rate_4bit")])  # fmt: skip
-def test_precision_chooses_the_rate(bits, rate):
-    machine = make_machine()
-    assert flop_time(float(bits), machine) == 1.0 / getattr(machine, rate)
+@pytest.mark.parametrize(
+    ("bits", "integer", "rate"),
+    [
+        (16, 0, "rate_16bit"),
+        (9, 0, "rate_16bit"),
+        (8, 0, "rate_8bit"),
+        (6, 0, "rate_6bit"),
+        (4, 0, "rate_4bit"),
+        (8, 1, "rate_8bit_int"),
+        (4, 1, "rate_4bit_int"),
+    ],
+)
+def test_precision_chooses_the_rate(bits, integer, rate):
+    machine = make_machine(rate_8bit=16e12, rate_6bit=20e12, rate_4bit=32e12)
+    assert flop_time(make_operator(bits=bits, integer=integer), machine) == 1.0 / getattr(machine, rate)
+
+
+def test_widening_takes_a_clock_of_the_core_for_each_weight_of_each_tile_of_rows():
+    """64 weights a clock at 1 GHz: 2 x 4 tiles of 64 rows by 32 columns, 512 deep, one on each of 8 cores."""
+    machine = make_machine(
+        cores=8, tile_m=64, tile_n=32, tile_least=32, tile_k=64, rate_16bit=1e12, convert_rate=64e9, l2_rate=1e30,
+        store_rate=1e30, split_time=1.0,
+    )  # fmt: skip
+    wide = matmul_row(128, 128, 512, bits=16)
+    narrow = wide._replace(narrow=0.25, weight_bytes=wide.weight_bytes / 4.0)
+    more = matmul(narrow, machine).compute - matmul(wide, machine).compute
+    assert more == pytest.approx(32 * 512 / 64e9, rel=1e-9)
+
+
+def test_narrow_weights_take_their_own_bytes_from_l2():
+    """One tile of 16 rows by 64 columns, 64 deep: rows at 2 B, columns at half a byte."""
+    machine = make_machine(cores=1, tile_n=64, tile_least=64, tile_k=64, rate_16bit=1e30, convert_rate=1e30,
+                           l2_rate=1e9, store_rate=1e30, split_time=1.0)  # fmt: skip
+    op = matmul_row(16, 64, 64, bits=16)._replace(narrow=0.25, weight_bytes=64 * 64 * 0.5)
+    assert matmul(op, machine).l2 == pytest.approx((16 * 64 * 2 + 64 * 64 * 0.5) / 1e9, rel=1e-9)
 
 
 @pytest.mark.parametrize(("m", "rows"), [(1, 16), (16, 16), (17, 32), (128, 128), (4096, 128)])
@@ -121,7 +163,7 @@ def test_compute_time_is_that_of_dealing_tile_by_tile(op, machine):
         slices = math.ceil(op.k / depth)
         if tiles * slices > 20_000:
             return
-        pace = max(2.0 * rows * columns * depth * flop_time(op.bits, machine), machine.slice_time)
+        pace = max(2.0 * rows * columns * depth * work_time(op, machine), machine.slice_time)
         times.append(best_schedule(tiles, slices, int(machine.cores)) * pace)
     assert matmul(op, machine).compute == pytest.approx(min(times), rel=1e-9)  # rounding only
 
@@ -195,7 +237,7 @@ def test_hbm_traffic_when_nothing_fits():
 @given(PRODUCTS, machines())
 def test_never_below_the_roofline_and_always_finite(op, machine):
     cost = matmul(op, machine)
-    useful = op.flops * flop_time(op.bits, machine) / machine.cores
+    useful = op.flops * flop_time(op, machine) / machine.cores
     assert all(math.isfinite(x) and x > 0.0 for x in cost)
     assert cost.compute >= useful * (1.0 - 1e-12)  # rounding only
     assert cost.l2 >= (op.input_bytes + op.weight_bytes) / machine.l2_rate * (1.0 - 1e-12)

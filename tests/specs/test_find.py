@@ -106,3 +106,9 @@ def test_axes_of_a_study_go_by_both_names(here):
 def test_what_no_file_can_be_called_is_unknown(here, name):
     with pytest.raises(SpecError):
         am.load("device", name)
+
+
+@pytest.mark.parametrize("name", ["model.gguf", "./model-Q4_K_M.gguf", "folder/model.safetensors"])
+def test_files_of_weights_are_no_models(name):
+    with pytest.raises(SpecError, match="holds weights, which are not read; give the config.json"):
+        find.path_of("model", name)

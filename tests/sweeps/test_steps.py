@@ -74,3 +74,15 @@ def test_any_number_of_a_part_may_be_an_axis(warm, part, values, unit):
     assert found[dim].attrs["units"] == unit
     if part == "hbm.capacity":
         assert found.feasible.values.tolist() == [False, True]
+
+
+def test_formats_may_be_swept(warm):
+    fixed = {"model": "llama-3-8b", "batch": 1, "context": 2048, "weight_bits": 8, "activation_bits": 8}
+    axes = {"device": ["a100-sxm-80gb", "h100-sxm"], "weight_format": ["fp8", "int8"]}
+    found = asked("step", fixed, axes)
+    for device in axes["device"]:
+        for word in axes["weight_format"]:
+            work = {"phase": "decode", **fixed, "weight_bits": word, "activation_bits": 8}
+            work.pop("model")
+            alone = am.time_step("llama-3-8b", device, work)
+            assert alike(found.step_time.sel(device=device, weight_format=word).values, alone.step_time.values)

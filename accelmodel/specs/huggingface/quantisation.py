@@ -7,47 +7,35 @@ Formats differ in how they name what is left as it was: module names, patterns w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from fnmatch import translate
 from typing import Any
 
 from accelmodel.errors import SpecError, brief, unknown
+from accelmodel.specs.huggingface.methods import ALGORITHMS, METHODS, REFUSED, SCALE, Format, Formats, fp8, mxfp4
 from accelmodel.specs.huggingface.modules import Module
 from accelmodel.specs.precision import HIGH
 
-
-@dataclass(frozen=True)
-class Format:
-    """How numbers are written: bits of a weight with scales and zeros, bits that it works at, the word for it."""
-
-    weights: float
-    activations: float
-    word: str
-
-
-#: bits of a scale of fp8 blocks, of groups of integers, of mxfp4 and nvfp4
-_SCALE = {"block": 32.0, "int": 16.0, "mxfp4": 8.0, "nvfp4": 8.0}
-_FP8 = Format(8.0, 8.0, "fp8")
-#: word of a quantisation algorithm → its format (NVIDIA's Model Optimizer)
-_ALGORITHMS = {
-    "FP8": _FP8,
-    "FP8_PER_CHANNEL_PER_TOKEN": _FP8,
-    "FP8_PB_WO": _FP8,
-    "NVFP4": Format(4.0 + _SCALE["nvfp4"] / 16.0, 4.0, "nvfp4"),
-    "W4A16_NVFP4": Format(4.0 + _SCALE["nvfp4"] / 16.0, 16.0, "nvfp4"),
-    "W4A8_NVFP4_FP8": Format(4.0 + _SCALE["nvfp4"] / 16.0, 8.0, "nvfp4"),
-    "W4A8_MXFP4_FP8": Format(4.0 + _SCALE["mxfp4"] / 32.0, 8.0, "mxfp4"),
-    "MXFP8": Format(8.0 + _SCALE["mxfp4"] / 32.0, 8.0, "mxfp8"),
-    "INT4_AWQ": Format(4.0 + _SCALE["int"] / 128.0, 16.0, "int4"),
-    "W4A16_AWQ": Format(4.0 + _SCALE["int"] / 128.0, 16.0, "int4"),
-    "W4A8_AWQ": Format(4.0 + _SCALE["int"] / 128.0, 8.0, "int4"),
-    "W8A16": Format(8.0, 16.0, "int8"),
-    "W8A8_SQ_PER_CHANNEL": Format(8.0, 8.0, "int8"),
-    "INT8": Format(8.0, 8.0, "int8"),
-}
 #: precision of a KV cache by the words that files have for it
 _KV = {"fp8": 8.0, "int8": 8.0, "nvfp4": 4.5, "fp8_e4m3": 8.0, "fp8_e5m2": 8.0, "auto": HIGH, "none": HIGH}
+
+
+#: keys that list what stays at 16 bit
+_LEFT_OUT = (
+    "modules_to_not_convert", "ignore", "exclude_modules", "ignored_layers", "llm_int8_skip_modules", "exclude",
+    "skip_modules",
+)  # fmt: skip
+#: class of modules in compressed-tensors' targets → names of those that it has
+_CLASSES: dict[str, list[str]] = {
+    "Linear": ["Linear"],
+    "Embedding": ["embed_tokens"],
+    "VocabParallelEmbedding": ["embed_tokens"],
+    "ParallelLMHead": ["lm_head"],
+    "FusedMoE": ["mlp.experts"],
+    "Attention": [],
+    "LlamaAttention": [],
+}
 
 
 class Quantisation:
@@ -68,32 +56,48 @@ class Quantisation:
         listed = isinstance(self.content.get("quantized_layers"), dict)
         return listed and str(self.content.get("quant_method", "")).lower() == "fp8"
 
-    def formats(self) -> list[tuple[Format, list[str] | None]]:
+    def formats(self) -> Formats:
         """Return each format with the modules that have it, None for all; the first that names a module holds."""
         method = str(self.content.get("quant_method", "")).lower()
+        if method in REFUSED:
+            raise self.fail("quant_method", f"{method}: {REFUSED[method]}; give the bits in a TOML file")
+        self._need_dense()
         layers = self.content.get("quantized_layers")
         if isinstance(layers, dict):
-            return [*self._listed(layers), *([(_fp8(self), None)] if self.beside_fp8 else [])]
+            return [*self._listed(layers), *([(fp8(self), None)] if self.beside_fp8 else [])]
         if method == "fp8" and self.content.get("expert_dtype") == "fp4":
-            return [(Format(_mxfp4(self).weights, 8.0, "mxfp4"), ["mlp.experts"]), (_fp8(self), None)]
-        if method in _METHODS:
-            return [(_METHODS[method](self), None)]
-        if "config_groups" in self.content:
+            return [(Format(mxfp4(self).weights, 8.0, "mxfp4", "fp8"), ["mlp.experts"]), (fp8(self), None)]
+        if method in METHODS:
+            found = METHODS[method](self)
+            return found if isinstance(found, list) else [(found, None)]
+        if self.content.get("config_groups"):
             return self._groups()
         algorithm = self.content.get("quant_algo")
         if algorithm in (None, "", "NO_QUANT"):
-            if method:
-                raise self.fail("quant_method", str(unknown("quantisation", method, [*_METHODS, "compressed-tensors"])))
+            if method and not (method == "compressed-tensors" and self.kv() is not None):
+                raise self.fail("quant_method", str(unknown("quantisation", method, [*METHODS, "compressed-tensors"])))
             return []
         return [(self.algorithm(algorithm), None)]
 
+    def _need_dense(self) -> None:
+        """Refuse weights of which files leave out the zeros."""
+        sparsity = self.content.get("sparsity_config")
+        kind = sparsity.get("format", "dense") if isinstance(sparsity, Mapping) else "dense"
+        if kind != "dense":
+            raise self.fail("sparsity_config.format", f"{brief(kind)} is not modelled; give the bits in a TOML file")
+
     def algorithm(self, word: Any) -> Format:
         """Return the format that a word stands for."""
-        if word not in _ALGORITHMS:
-            raise self.fail("quant_algo", str(unknown("quantisation", word, _ALGORITHMS)))
-        return _ALGORITHMS[word]
+        if word not in ALGORITHMS:
+            raise self.fail("quant_algo", str(unknown("quantisation", word, ALGORITHMS)))
+        found = ALGORITHMS[word]
+        size = self.whole("group_size", self.content.get("group_size") or 0)
+        if found.word == "int4" and size > 0.0:
+            # integers have groups of 128 where nothing is said
+            return replace(found, weights=4.0 + SCALE["int"] / size)
+        return found
 
-    def _listed(self, layers: dict[str, Any]) -> list[tuple[Format, list[str] | None]]:
+    def _listed(self, layers: dict[str, Any]) -> Formats:
         """Return formats of what is listed module by module."""
         found: dict[Format, list[str]] = {}
         for name, entry in layers.items():
@@ -102,9 +106,9 @@ class Quantisation:
             found.setdefault(self.algorithm(entry.get("quant_algo")), []).append(name)
         return list(found.items())
 
-    def _groups(self) -> list[tuple[Format, list[str] | None]]:
+    def _groups(self) -> Formats:
         """Return formats of compressed-tensors' groups."""
-        found: list[tuple[Format, list[str] | None]] = []
+        found: Formats = []
         groups = self.content["config_groups"]
         if not isinstance(groups, Mapping) or not all(isinstance(group, Mapping) for group in groups.values()):
             raise self.fail("config_groups", f"{brief(groups)} is not an object of objects")
@@ -114,8 +118,13 @@ class Quantisation:
                 raise self.fail(f"config_groups.{name}.weights", "is missing; add num_bits and type")
             targets = [str(target) for target in group.get("targets") or ["Linear"]]
             everything = any(target in ("Linear", "re:.*") for target in targets)
-            found.append((self._group(name, weights, inputs), None if everything else targets))
-        return found
+            for target in targets:
+                if re.fullmatch(r"[A-Z]\w*", target) and target not in _CLASSES:
+                    raise self.fail(f"config_groups.{name}.targets", str(unknown("class of modules", target, _CLASSES)))
+            given = [each for target in targets for each in _CLASSES.get(target, [target])]
+            found.append((self._group(name, weights, inputs), None if everything else given))
+        # the group that names modules holds before the one that is everyone's
+        return sorted(found, key=lambda each: each[1] is None)
 
     def _group(self, name: str, weights: Mapping[str, Any], inputs: Any) -> Format:
         bits = self.number(weights, "num_bits", f"config_groups.{name}.weights")
@@ -123,14 +132,24 @@ class Quantisation:
         size = weights.get("group_size") or 0
         scale = 0.0
         if isinstance(size, int) and size > 0:
-            floating = _SCALE["nvfp4"] if kind == "float" and bits == 4.0 else _SCALE["int"]
-            scale = floating / size
+            # floats in groups of up to 32 have exponents of 8 bit, or scales that are as wide
+            scale = (SCALE["nvfp4"] if kind == "float" and size <= 32 else SCALE["int"]) / size
             if not weights.get("symmetric", True):
                 scale += bits / size
         width = self.number(inputs, "num_bits", f"config_groups.{name}.input_activations") if inputs else HIGH
-        words = {("float", 4.0, 32): "mxfp4", ("float", 4.0, 16): "nvfp4"}
+        words = {("float", 4.0, 32): "mxfp4", ("float", 4.0, 16): "nvfp4", ("float", 8.0, 32): "mxfp8"}
         word = words.get((kind, bits, size), f"{'fp' if kind == 'float' else 'int'}{bits:g}")
-        return Format(bits + scale, width, word)
+        if not inputs:
+            return Format(bits + scale, HIGH, word)
+        active = "fp" if inputs.get("type", "int") == "float" else "int"
+        same = width == bits and active == ("fp" if kind == "float" else "int")
+        return Format(bits + scale, bits + scale if same else width, word, "" if same else f"{active}{width:g}")
+
+    def whole(self, key: str, value: Any) -> float:
+        """Return the size of a group, 0 or -1 for none."""
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise self.fail(key, f"{brief(value)} is not a whole number")
+        return float(value)
 
     def number(self, table: Any, key: str, where: str) -> float:
         """Return a number of bits or of a group."""
@@ -142,7 +161,7 @@ class Quantisation:
     def left_out(self) -> list[str]:
         """Return the names and patterns of what is left at 16 bit."""
         found: list[str] = []
-        for key in ("modules_to_not_convert", "ignore", "exclude_modules", "ignored_layers", "llm_int8_skip_modules"):
+        for key in _LEFT_OUT:
             value = self.content.get(key)
             if value is None:
                 continue
@@ -153,6 +172,14 @@ class Quantisation:
 
     def kv(self) -> float | None:
         """Return the bits of the KV cache, None where nothing is said."""
+        by_layer = self.content.get("kv_cache_quant_config")
+        if isinstance(by_layer, Mapping) and by_layer:
+            table = next(iter(by_layer.values()))
+            inner = table.get("output_tensors") if isinstance(table, Mapping) else None
+            word = str(inner.get("dtype") if isinstance(inner, Mapping) else inner).lower()
+            if word not in _KV:
+                raise self.fail("kv_cache_quant_config", str(unknown("precision of a KV cache", word, _KV)))
+            return _KV[word]
         for key in ("kv_cache_quant_algo", "kv_cache_scheme"):
             value = self.content.get(key)
             if isinstance(value, Mapping):
@@ -165,55 +192,16 @@ class Quantisation:
         return None
 
 
-def _fp8(asked: Quantisation) -> Format:
-    """Blocks of 128 by 128 with a scale of 32 bit, or a scale for each row or matrix."""
-    block = asked.content.get("weight_block_size")
-    size = float(block[0] * block[1]) if isinstance(block, list) and len(block) == 2 else 0.0
-    return Format(8.0 + (_SCALE["block"] / size if size else 0.0), 8.0, "fp8")
-
-
-def _grouped_int(asked: Quantisation) -> Format:
-    """AWQ and GPTQ: integers in groups with a scale, and a zero where they are not symmetric; activations at 16 bit."""
-    key = "bits" if "bits" in asked.content else "w_bit"
-    bits = asked.number(asked.content, key, "weights")
-    size = asked.content.get("group_size", asked.content.get("q_group_size", 128))
-    if isinstance(size, bool) or not isinstance(size, int):
-        raise asked.fail("group_size", f"{brief(size)} is not a whole number")
-    # GPTQ stores zeros even where they are all the same
-    return Format(bits + ((_SCALE["int"] + bits) / size if size > 0 else 0.0), HIGH, f"int{bits:g}")
-
-
-def _mxfp4(asked: Quantisation) -> Format:
-    return Format(4.0 + _SCALE["mxfp4"] / 32.0, HIGH, "mxfp4")
-
-
-def _bitsandbytes(asked: Quantisation) -> Format:
-    """nf4 in blocks of 64 whose scales are 32 bit, or 8 bit where they are quantised too; int8 by rows."""
-    if asked.content.get("load_in_8bit"):
-        return Format(8.0, 8.0, "int8")
-    if asked.content.get("load_in_4bit"):
-        twice = asked.content.get("bnb_4bit_use_double_quant")
-        return Format(4.0 + (8.0 / 64.0 + 32.0 / (64.0 * 256.0) if twice else 32.0 / 64.0), HIGH, "nf4")
-    raise asked.fail("load_in_4bit", "neither load_in_4bit nor load_in_8bit is true; say which")
-
-
-_METHODS = {
-    "fp8": _fp8,
-    "fbgemm_fp8": _fp8,
-    "awq": _grouped_int,
-    "gptq": _grouped_int,
-    "mxfp4": _mxfp4,
-    "bitsandbytes": _bitsandbytes,
-    "auto-round": _grouped_int,
-    "intel/auto-round": _grouped_int,
-}
-
 #: what other checkpoints call the parts of a layer → the names of ``modules``
 _NAMES = (
     (
         r"^(model\.language_model|language_model\.model|language_model|backbone|transformer|model)\.(?=layers|lm_head|emb)",
         "",
     ),
+    # classes of modules in place of names
+    (r"^[A-Z]\w*Attention$", "self_attn"),
+    (r"^[A-Z]\w*(Experts|MoE)$", "mlp.experts"),
+    (r"^[A-Z]\w*MLP$", "mlp"),
     (r"\b(block_sparse_moe|feed_forward|ffn)\b", "mlp"),
     (r"\b(attn|attention|linear_attn|self_attention|mamba|conv)\b", "self_attn"),
     (r"\bmixer\.(?=(in|out|q|k|v|o)_proj)", "self_attn."),
@@ -221,6 +209,27 @@ _NAMES = (
     (r"\bshared_expert\b", "shared_experts"),
     (r"\bshared_mlp\b", "shared_experts"),
 )
+
+
+#: a layer by its number
+_PLACE = re.compile(r"\blayers\.\d")
+#: words for what keeps a state, and what its matrices are called
+_OF_STATES = re.compile("linear_attn|mamba")
+_STATES = re.compile(r"^(in_proj|out_proj|x_proj|dt_proj|f_[ab]_proj|g_[ab]_proj)")
+
+
+def _spellings(module: str) -> Iterator[str]:
+    """Yield a module's name as ``modules`` has it, and as families write it."""
+    yield module
+    before, found, after = module.partition(".self_attn.")
+    if found:
+        words = ("linear_attn", "mamba", "mixer") if _STATES.match(after) else ("attn", "attention", "mixer")
+        yield from (f"{before}.{word}.{after}" for word in words)
+    before, found, after = module.partition(".mlp.")
+    if found:
+        yield from (f"{before}.{word}.{after}" for word in ("block_sparse_moe", "feed_forward", "ffn", "mixer"))
+    if ".shared_experts." in module:
+        yield from (module.replace("shared_experts", word) for word in ("shared_expert", "shared_mlp"))
 
 
 def _canonical(name: str) -> str:
@@ -237,13 +246,14 @@ class _Matcher:
         self.words: list[str] = []
         self.patterns: list[re.Pattern[str]] = []
         for pattern in patterns:
-            short = _canonical(pattern)
+            # where layers differ in kind, a word may be of one of them
+            short = pattern if _OF_STATES.search(pattern) and not _PLACE.search(pattern) else _canonical(pattern)
             if pattern.startswith("re:"):
                 self.patterns.append(self._compiled(asked, pattern))
             elif "*" in pattern:
                 whole = short if short.startswith("*") else f"*{short}"
                 self.patterns.append(re.compile(translate(whole) + "|" + translate(f"{whole}.*")))
-            elif re.search(r"\blayers\.\d", pattern):
+            elif _PLACE.search(pattern):
                 self.plain.add(short)
             else:
                 self.words.append(f".{short}.")
@@ -261,9 +271,10 @@ class _Matcher:
         parts = module.split(".")
         if any(".".join(parts[:end]) in self.plain for end in range(2, len(parts) + 1)) or module in self.parents:
             return True
-        if any(word in f".{module}." for word in self.words):
+        spelled = list(_spellings(module))
+        if any(word in f".{each}." for word in self.words for each in spelled):
             return True
-        texts = (f"model.{module}.weight", f"model.{module}", module)
+        texts = [text for each in spelled for text in (f"model.{each}.weight", f"model.{each}", each)]
         return any(pattern.match(text) for pattern in self.patterns for text in texts)
 
 
@@ -299,6 +310,7 @@ def stated(asked: list[Quantisation], modules: Iterable[Module]) -> Stated:
     choices = [(form, None if names is None or source is None else _Matcher(source, names)) for form, names in formats]
     sums: dict[str, list[float]] = {}
     main: dict[Format, float] = {}
+    classes: dict[str, dict[Format, float]] = {}
     for of, name, size in modules:
         form = None
         if not any(each.names(name) for each in left):
@@ -306,8 +318,10 @@ def stated(asked: list[Quantisation], modules: Iterable[Module]) -> Stated:
         total = sums.setdefault(of, [0.0, 0.0])
         total[0] += size
         total[1] += size * (form.weights if form else HIGH)
-        if form:
+        if form and form.weights < HIGH:
             main[form] = main.get(form, 0.0) + size
+            own = classes.setdefault(of, {})
+            own[form] = own.get(form, 0.0) + size
     kv = next((bits for each in asked if (bits := each.kv()) is not None), HIGH)
     fields: dict[str, Any] = {} if kv == HIGH else {"precision.kv": kv}
     if main:
@@ -315,10 +329,19 @@ def stated(asked: list[Quantisation], modules: Iterable[Module]) -> Stated:
         fields |= {f"precision.{of}": bits / size for of, (size, bits) in sums.items() if size}
         fields |= {"precision.weights": first.weights, "precision.activations": first.activations}
         fields["precision.format"] = first.word
+        fields |= {"precision.activation_format": first.active} if first.active else {}
+        most = {of: max(own, key=lambda form: own[form]) for of, own in classes.items() if of in _ACTIVE}
+        fields |= {
+            f"precision.{of}_activations": form.activations
+            for of, form in most.items()
+            if form.activations != first.activations
+        }
     sizes, bits = (sum(total[place] for total in sums.values()) for place in (0, 1))
     return Stated(fields, sizes, bits / 8.0, bool(main))
 
 
+#: classes whose activations a model may say apart
+_ACTIVE = ("attention", "mlp", "experts", "shared_experts")
 #: classes that stay as they were unless a file names them
 _KEPT = ("router", "tables")
 

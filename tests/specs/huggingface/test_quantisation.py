@@ -8,7 +8,9 @@ import pytest
 
 from accelmodel.errors import SpecError
 from accelmodel.inference.reading import reading
+from accelmodel.specs.bits import activation_bits, class_bits
 from accelmodel.specs.load import load
+from accelmodel.specs.workload import Workload
 
 DENSE = {
     "model_type": "llama",
@@ -54,6 +56,11 @@ def groups(bits, kind, *, size=None, inputs=None, symmetric=True, **more):
     return {"quant_method": "compressed-tensors", "config_groups": {"group_0": group}, "ignore": ["lm_head"], **more}
 
 
+def quark(numbers, inputs=True):
+    both = {"weight": numbers, "input_tensors": numbers if inputs else None}
+    return {"quant_method": "quark", "global_quant_config": both, "exclude": ["lm_head"]}
+
+
 FP8_IN = {"num_bits": 8, "type": "float", "dynamic": True}
 
 
@@ -78,10 +85,55 @@ FP8_IN = {"num_bits": 8, "type": "float", "dynamic": True}
         (groups(8, "int", inputs={"num_bits": 8, "type": "int"}), 8, 8, "int8"),
         (groups(4, "int", size=32), 4 + 16 / 32, 16, "int4"),
         (groups(4, "int", size=128, symmetric=False), 4 + (16 + 4) / 128, 16, "int4"),
-        (groups(4, "float", size=16, inputs={"num_bits": 4, "type": "float"}), 4 + 8 / 16, 4, "nvfp4"),
-        ({"quant_method": "modelopt", "quant_algo": "NVFP4", "ignore": ["lm_head"]}, 4.5, 4, "nvfp4"),
+        (groups(4, "float", size=16, inputs={"num_bits": 4, "type": "float"}), 4 + 8 / 16, 4.5, "nvfp4"),
+        ({"quant_method": "modelopt", "quant_algo": "NVFP4", "ignore": ["lm_head"]}, 4.5, 4.5, "nvfp4"),
         ({"quant_method": "modelopt", "quant_algo": "FP8"}, 8, 8, "fp8"),
         ({"quant_method": "modelopt", "quant_algo": "W4A16_AWQ"}, 4.125, 16, "int4"),
+        ({"quant_method": "modelopt", "quant_algo": "W4A8_MXFP4_FP8"}, 4.25, 8, "mxfp4"),
+        ({"quant_method": "modelopt", "quant_algo": "W4A16_AWQ", "group_size": 64}, 4.25, 16, "int4"),
+        ({"quant_method": "mxfp8"}, 8.25, 8.25, "mxfp8"),
+        ({"quant_method": "fp_quant", "forward_dtype": "mxfp4"}, 4.25, 4.25, "mxfp4"),
+        (groups(8, "float", size=32, inputs={"num_bits": 8, "type": "float"}), 8.25, 8.25, "mxfp8"),
+        (groups(4, "int", size=128, inputs={"num_bits": 8, "type": "float"}), 4.125, 8, "int4"),
+        ({"quant_method": "eetq"}, 8, 16, "int8"),
+        ({"quant_method": "auto-round", "bits": 4, "group_size": 128, "sym": True}, 4 + 20 / 128, 16, "int4"),
+        ({"quant_method": "auto-round", "bits": 4, "group_size": 32, "data_type": "mx_fp4"}, 4.25, 4.25, "mxfp4"),
+        ({"quant_method": "quanto", "weights": "int4"}, 4.25, 16, "int4"),
+        ({"quant_method": "quanto", "weights": "float8"}, 8, 16, "fp8"),
+        (
+            {"quant_method": "hqq", "quant_config": {"weight_quant_params": {"nbits": 4, "group_size": 64}}},
+            4 + 32 / 64,
+            16,
+            "int4",
+        ),
+        (
+            {"quant_method": "torchao", "quant_type": "int4_weight_only", "quant_type_kwargs": {"group_size": 32}},
+            4 + 32 / 32,
+            16,
+            "int4",
+        ),
+        (
+            {
+                "quant_method": "torchao",
+                "quant_type": {"default": {"_type": "Int4WeightOnlyConfig", "_data": {"group_size": 128}}},
+            },
+            4 + 32 / 128,
+            16,
+            "int4",
+        ),
+        (
+            {
+                "quant_method": "torchao",
+                "quant_type": {"default": {"_type": "Float8DynamicActivationFloat8WeightConfig", "_data": {}}},
+            },
+            8,
+            8,
+            "fp8",
+        ),
+        (quark({"dtype": "fp8_e4m3", "qscheme": "per_tensor"}), 8, 8, "fp8"),
+        (quark({"dtype": "fp4", "qscheme": "per_group", "group_size": 32}), 4.25, 4.25, "mxfp4"),
+        (quark({"dtype": "fp6_e2m3", "qscheme": "per_group", "group_size": 32}), 6.25, 6.25, "mxfp6"),
+        (quark({"dtype": "uint4", "qscheme": "per_group", "group_size": 128}, None), 4.125, 16, "int4"),
     ],
 )
 def test_formats(quantised, weights, activations, word, tmp_path):
@@ -89,6 +141,90 @@ def test_formats(quantised, weights, activations, word, tmp_path):
     assert (precision.weights, precision.activations, precision.format) == (weights, activations, word)
     assert precision.attention == precision.mlp == pytest.approx(weights)
     assert (precision.tables, precision.kv) == (16.0, 16.0)
+
+
+AWQ = {"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": True}
+EIGHT = DENSE | {"hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32}
+QWEN_7B = {
+    "model_type": "qwen2", "hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28,
+    "num_attention_heads": 28, "num_key_value_heads": 4, "vocab_size": 152064, "tie_word_embeddings": False,
+}  # fmt: skip
+QWEN_72B = QWEN_7B | {
+    "hidden_size": 8192, "intermediate_size": 29696, "num_hidden_layers": 80, "num_attention_heads": 64,
+    "num_key_value_heads": 8,
+}  # fmt: skip
+MIXTRAL = {
+    "model_type": "mixtral", "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
+    "num_attention_heads": 32, "num_key_value_heads": 8, "num_local_experts": 8, "num_experts_per_tok": 2,
+    "vocab_size": 32000, "tie_word_embeddings": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("config", "quantised", "published"),
+    [
+        (EIGHT, AWQ, 5.73e9),
+        (EIGHT, groups(8, "float", inputs=FP8_IN), 9.08e9),
+        (
+            EIGHT,
+            {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_use_double_quant": True},
+            5.70e9,
+        ),
+        (DENSE, AWQ, 39.77e9),
+        (QWEN_7B, {"quant_method": "gptq", "bits": 4, "group_size": 128, "sym": True}, 5.58e9),
+        (QWEN_7B, {"quant_method": "gptq", "bits": 8, "group_size": 128, "sym": True}, 8.88e9),
+        (QWEN_72B, AWQ, 41.6e9),
+        (MIXTRAL, {"quant_method": "gptq", "bits": 4, "group_size": -1, "desc_act": True}, 23.81e9),
+    ],
+)
+def test_sizes_of_files_as_published(config, quantised, published, tmp_path):
+    assert reading(read(tmp_path, config, quantised))["weight_bytes"] == pytest.approx(published, rel=0.02)
+
+
+def test_modules_whose_bits_a_file_says_apart(tmp_path):
+    """GPTQModel: gate projections of all layers at 8 bit, the first layer at 16, the head as all others."""
+    dynamic = {r"-:^model\.layers\.0\.": {}, r"+:.*\.gate_proj.*": {"bits": 8}}
+    quantised = {"quant_method": "gptq", "bits": 4, "group_size": -1, "dynamic": dynamic, "lm_head": True}
+    precision = read(tmp_path, DENSE, quantised).precision
+    assert precision.attention == pytest.approx((16 + 79 * 4) / 80)
+    assert precision.mlp == pytest.approx((16 + 79 * (8 + 4 + 4) / 3) / 80)
+    assert precision.tables == (16 + 4) / 2
+
+
+def test_extra_config_of_autoround(tmp_path):
+    extra = {"model.layers.3.mlp.down_proj": {"bits": 16}, "lm_head": {"bits": 8, "group_size": -1}}
+    quantised = {"quant_method": "auto-round", "bits": 4, "group_size": -1, "extra_config": extra}
+    precision = read(tmp_path, DENSE, quantised).precision
+    assert precision.mlp == pytest.approx(4 + 12 / 240)
+    assert (precision.attention, precision.tables) == (4, 12)
+
+
+def test_a_class_may_have_activations_of_its_own(tmp_path):
+    """Experts as W4A16, attention as W8A8: each is multiplied with what its own format says."""
+    listed = {f"model.layers.{place}.self_attn.{name}": {"quant_algo": "FP8"} for place in range(4)
+              for name in ("q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj", "o_proj")}  # fmt: skip
+    listed |= {f"model.layers.{place}.mlp.experts": {"quant_algo": "W4A16_NVFP4"} for place in (1, 2, 3)}
+    model = read(tmp_path, SPARSE, {"quant_algo": "MIXED_PRECISION", "quantized_layers": listed})
+    work = Workload("decode", 1.0, 1.0)
+    assert [activation_bits(model, work, of) for of in ("experts", "attention", "tables")] == [16, 8, 16]
+    assert class_bits(model, work, "attention", load("device", "h100-sxm").compute)[2].names == {8.0: "fp8"}
+
+
+def test_integer_experts_beside_fp8(tmp_path):
+    model = read(tmp_path, SPARSE, {"quant_method": "w4afp8", "group_size": 128})
+    assert (model.precision.experts, model.precision.attention) == (4.125, 8.0)
+    assert (model.precision.format, model.precision.activation_format) == ("int4", "fp8")
+    worked = class_bits(model, Workload("decode", 1.0, 1.0), "experts", load("device", "rtx-4090").compute)[2]
+    assert worked.names == {8.0: "fp8"}
+
+
+def test_activations_of_four_bit_beside_weights_of_eight_are_eight(tmp_path):
+    listed = {f"model.layers.{place}.mlp.experts": {"quant_algo": "NVFP4"} for place in (1, 2, 3)}
+    model = read(tmp_path, SPARSE, {"quant_method": "fp8", "quantized_layers": listed, "weight_block_size": [128, 128]})
+    work = Workload("decode", 1.0, 1.0)
+    assert [activation_bits(model, work, of) for of in ("experts", "attention")] == [4.5, 8.0]
+    # floats, also where a chip's integers are faster
+    assert class_bits(model, work, "attention", load("device", "rtx-4090").compute)[2].names == {8.0: "fp8"}
 
 
 def test_70b_in_fp8_weighs_72_65_gb(tmp_path):
@@ -122,6 +258,37 @@ def test_what_a_list_leaves_out_stays_at_16_bit_class_by_class(tmp_path):
     assert (precision.experts, precision.mlp) == (4.5, 4.5)
 
 
+def test_what_is_left_out_may_be_a_class_of_modules(tmp_path):
+    quantised = groups(4, "int", size=32, ignore=["lm_head", "DeepseekV3Attention"])
+    precision = read(tmp_path, SPARSE, quantised).precision
+    assert (precision.attention, precision.experts) == (16.0, 4.5)
+
+
+HYBRID = {
+    "model_type": "qwen3_next", "hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 4,
+    "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 64, "vocab_size": 1000, "num_experts": 8,
+    "num_experts_per_tok": 2, "moe_intermediate_size": 128, "shared_expert_intermediate_size": 128,
+    "decoder_sparse_step": 1, "full_attention_interval": 4, "linear_conv_kernel_dim": 4, "linear_key_head_dim": 32,
+    "linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_value_head_dim": 32, "tie_word_embeddings": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("pattern", ["re:.*linear_attn.*", "*linear_attn*", "linear_attn"])
+def test_a_kind_of_layer_may_be_left_out_by_its_word(pattern, tmp_path):
+    """Three of four layers keep a state: their projections stay at 16 bit, those of the fourth do not."""
+    own = 3 * (256 * (2 * 64 + 128) + 256 * 128 + 2 * 256 * 4 + 128 * 256)
+    full = 256 * 256 * 2 + 2 * 256 * 128 + 256 * 256
+    precision = read(tmp_path, HYBRID, {"quant_method": "fp8", "modules_to_not_convert": [pattern]}).precision
+    assert precision.attention == pytest.approx((16 * own + 8 * full) / (own + full))
+    assert precision.experts == 8.0
+
+
+def test_a_regular_expression_may_have_a_family_s_words(tmp_path):
+    quantised = groups(8, "float", inputs=FP8_IN, ignore=["re:.*block_sparse_moe.experts.*", "re:.*shared_expert.*"])
+    assert read(tmp_path, MIXTRAL, quantised).precision.experts == 16.0
+    assert read(tmp_path, HYBRID, quantised).precision.shared_experts == 16.0
+
+
 def test_a_pattern_of_two_layers_counts_as_their_share(tmp_path):
     """Attention of layers 0 and 3 of four is left out: half at 16 and half at 8 bit."""
     names = ["model.layers.0.self_attn*", "model.layers.3.self_attn.*"]
@@ -153,6 +320,13 @@ def test_the_file_beside_wins_and_both_lists_hold(tmp_path):
     ("quantised", "says"),
     [
         ({"quant_method": "fp88"}, "did you mean 'fp8'"),
+        ({"quant_method": "exl2", "bits": 4.0}, "exl2: its bits differ from layer to layer"),
+        ({"quant_method": "gguf"}, ".gguf file"),
+        ({"quant_method": "aqlm"}, "codebooks"),
+        ({"quant_method": "quark", "global_quant_config": {"weight": {"dtype": "fp5"}}}, "type of Quark 'fp5'"),
+        ({"quant_method": "torchao", "quant_type": "autoquant"}, "type of torchao 'autoquant'"),
+        ({"quant_method": "hqq"}, "quant_config"),
+        (groups(8, "float", sparsity_config={"format": "sparse-24-bitmask"}), "sparse-24-bitmask"),
         ({"quant_method": "modelopt", "quant_algo": "NVFP5"}, "did you mean 'NVFP4'"),
         ({"quant_method": "bitsandbytes"}, "load_in_4bit"),
         ({"quant_method": "gptq", "bits": "four"}, "bits"),
