@@ -189,15 +189,25 @@ def layer_weights(model: LanguageModel, work: Workload, part: Shard) -> Number:
     for mlp in perceptrons(model):
         rows = dict(mlp_rows(model, work, part, mlp))
         total = total + mlp.layers * sum(
-            columns["weight_bytes"] * (_held_share(mlp, work, part) if name.startswith(_ROUTED) else 1.0)
+            columns["weight_bytes"] * (_held_share(mlp, work, part) if name.startswith(ROUTED) else 1.0)
             for name, columns in rows.items()
             if name != "dispatch" and columns["kind"] == types.MATMUL
         )
     return total
 
 
+def expert_weights(model: LanguageModel, work: Workload) -> Number:
+    """Return the bytes of routed experts on one device, of the pipeline stage that has most [B]."""
+    part = shard(model, work)
+    total: Number = 0.0
+    for mlp in perceptrons(model):
+        rows = (columns for name, columns in mlp_rows(model, work, part, mlp) if name.startswith(ROUTED))
+        total = total + mlp.layers * sum(row["weight_bytes"] for row in rows) * _held_share(mlp, work, part)
+    return total * ceil_div(model.layers, least(work.pp, model.layers)) / model.layers
+
+
 #: rows of the experts that a router picks
-_ROUTED = ("expert_up", "expert_down")
+ROUTED = ("expert_up", "expert_down")
 
 
 def _held_share(kind: Mlp, work: Workload, part: Shard) -> Number:

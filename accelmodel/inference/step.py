@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accelmodel.errors import Infeasible, SpecError
+from accelmodel.errors import SpecError
 from accelmodel.estimates import need_affordable
 from accelmodel.inference.attributes import asked, behind, noted, of_technique, on_cluster, parts_of
 from accelmodel.inference.axes import (
@@ -22,9 +22,9 @@ from accelmodel.inference.axes import (
 )
 from accelmodel.inference.figures import Figures, Variable
 from accelmodel.inference.intervals import factors, interval, kind_of
-from accelmodel.inference.memory import memory_per_device
 from accelmodel.inference.named import ClusterLike, ModelLike, WorkLike, as_cluster, as_model, as_workload
 from accelmodel.inference.operators import OperatorTable, operator_table
+from accelmodel.inference.placement import need_room, placed, told_of_heads, whole_heads
 from accelmodel.inference.policies import Technique, chosen, none
 from accelmodel.inference.run import Machines, run_kernel
 from accelmodel.laws.numeric import Array, Number, has_axes
@@ -33,7 +33,6 @@ from accelmodel.specs.bits import settled
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.workload import Workload
-from accelmodel.units import show
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -58,8 +57,6 @@ _SECONDS, _ROOM = 2e-8, 8.0
 
 def _check_fit(model: LanguageModel, cluster: Cluster, work: Workload) -> tuple[Number, Number]:
     """Return bytes needed on a device and whether they fit; raise Infeasible if no point does."""
-    parts = memory_per_device(model, work)
-    needed, capacity = sum(parts.values()), cluster.device.hbm.capacity
     if has_axes(cluster.devices):
         raise SpecError(
             f"devices vary over {', '.join(map(str, cluster.devices.dims))}: a step is timed on one number of devices, "
@@ -71,16 +68,7 @@ def _check_fit(model: LanguageModel, cluster: Cluster, work: Workload) -> tuple[
             f"tp x pp x dp = {used:g} exceeds the {cluster.devices:g} devices of the cluster; "
             "raise devices or lower a degree"
         )
-    fits = needed <= capacity
-    if not np.any(np.asarray(fits)):
-        least = {name: float(np.min(np.asarray(part))) for name, part in parts.items()}
-        listed = ", ".join(f"{name} {show(size, 'B')}" for name, size in least.items())
-        raise Infeasible(
-            f"{model.name} does not fit: a device needs at least {show(sum(least.values()), 'B')} ({listed}) and "
-            f"{cluster.device.name} has {show(float(np.max(np.asarray(capacity))), 'B')}; "
-            "raise tp or pp, or lower batch, context or the bits"
-        )
-    return needed, fits
+    return need_room(model, cluster.device, work)
 
 
 @dataclass(frozen=True)
@@ -127,13 +115,13 @@ def prepare(model: LanguageModel, cluster: Cluster, work: Workload) -> Inputs:
     SpecError, Infeasible
         As ``time_step``.
     """
-    table = operator_table(model, work)
+    table = placed(operator_table(whole_heads(model, cluster.device, work), work), cluster.device)
     needed, fits = _check_fit(model, cluster, work)
     varying = [value for column in table.columns.values() for value in column] + [
         getattr(work, n) for n in _WORK_NUMBERS
     ]
     over_work = axes_of(varying, {})
-    axes = Axes(over_work, axes_over(cluster, over_work, cluster.device.hbm.capacity))
+    axes = Axes(over_work, axes_over(cluster, over_work, fits))
     sizes = {name: len(labels) for name, labels in (*axes.workload.items(), *axes.machine.items())}
     need_affordable("step", sizes, seconds=len(table.names) * _SECONDS, room=len(table.names) * _ROOM)
     operators = table_array(table, axes.workload)
@@ -317,5 +305,11 @@ def attributes(inputs: Inputs, technique: Technique) -> dict[str, str]:
         **asked(inputs.work),
         "model": inputs.model.name,
         **on_cluster(cluster),
-        "notes": "; ".join([*inputs.table.notes, *noted({"model": inputs.model, **parts_of(cluster)})]),
+        "notes": "; ".join(
+            [
+                *inputs.table.notes,
+                *told_of_heads(inputs.model, cluster.device, inputs.work),
+                *noted({"model": inputs.model, **parts_of(cluster)}),
+            ]
+        ),
     }
