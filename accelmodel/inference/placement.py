@@ -112,18 +112,18 @@ def _narrower(part: Any, ranks: float) -> Any:
     return replace(part, **changed)
 
 
+_LOOKED_AT = ("kind", "experts", "prefetch_bytes")
+
+
 def placed(table: OperatorTable, device: Device) -> OperatorTable:
     """Return the rows of a step without prefetch of what lies in a second memory: it does not come through HBM."""
     held = device.tier.holds
     if not held:
         return table
-    rows = zip(table.columns["kind"], table.columns["experts"], table.columns["prefetch_bytes"], strict=True)
-    apart = {
-        "kv": lambda kind, _: kind == ATTENTION,
-        "weights": lambda kind, _: kind == MATMUL,
-        "experts": lambda _, experts: experts > 0.0,
-    }[held]
-    offered = [0.0 if apart(kind, experts) else prefetch for kind, experts, prefetch in rows]
+    offered = []
+    for kind, experts, prefetch in zip(*(table.columns[name] for name in _LOOKED_AT), strict=True):
+        apart = {"kv": kind == ATTENTION, "weights": kind == MATMUL, "experts": experts > 0.0}[held]
+        offered.append(0.0 if bool(apart) else prefetch)
     return replace(table, columns={**table.columns, "prefetch_bytes": offered})
 
 
@@ -135,7 +135,9 @@ def told_of_heads(model: LanguageModel, device: Device, work: Workload) -> list[
     """Return what an answer must say where heads are cut."""
     if whole_heads(model, device, work) is model:
         return []
-    return ["heads are cut inside, as weights lie in SRAM: what ranks of one head add to each other's scores is left out"]
+    return [
+        "heads are cut inside, as weights lie in SRAM: what ranks of one head add to each other's scores is left out"
+    ]
 
 
 def told(device: Device) -> list[str]:
@@ -154,9 +156,9 @@ def told(device: Device) -> list[str]:
 
 
 def kv_room(model: LanguageModel, device: Device, work: Workload, usable: Number) -> Number:
-    """Return the memory that is left for KV cache where a share of it is usable [B]; below 0 where the rest does not fit.
+    """Return the memory that is left for KV cache where a share of it is usable [B].
 
-    ``work`` is the step whose activations are kept free.
+    Below 0 where the rest does not fit.  ``work`` is the step whose activations are kept free.
     """
     cut = whole_heads(model, device, work)
     parts = memory_per_device(cut, work)
@@ -167,4 +169,3 @@ def kv_room(model: LanguageModel, device: Device, work: Workload, usable: Number
         return device.tier.capacity * usable * 1.0 if bool(taken <= own) else own - taken
     left = own - taken + far
     return left if not device.tier.holds or bool(far <= device.tier.capacity) else device.tier.capacity - far
-

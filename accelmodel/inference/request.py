@@ -11,8 +11,8 @@ import numpy as np
 from accelmodel.errors import Infeasible, SpecError, unknown
 from accelmodel.inference.attributes import DEGREES, behind, json_value, of_technique, on_cluster, parts_of
 from accelmodel.inference.axes import carried, with_coordinates
-from accelmodel.inference.placement import fits as room
 from accelmodel.inference.named import ClusterLike, ModelLike, as_cluster, as_model
+from accelmodel.inference.placement import fits as room
 from accelmodel.inference.policies import Technique, chosen
 from accelmodel.inference.preserve import prompt_length
 from accelmodel.inference.step import Inputs, prepare, totals

@@ -38,7 +38,9 @@ class Machine(NamedTuple):
     weight_excess: float  #: time of a byte of weights where they lie, over one of HBM, less 1
     expert_excess: float  #: the same of routed experts
     kv_excess: float  #: the same of keys and values
-    near_flop_time: float  #: of what computes attention beside the memory of keys and values, 0 if nothing does [s/FLOP]
+    near_flop_time: (
+        float  #: of what computes attention beside the memory of keys and values, 0 if nothing does [s/FLOP]
+    )
     l2_rate: float  #: L2 hits [B/s]
     l2_bytes: float  #: usable L2 [B]
     l2_ways: float  #: associativity

@@ -13,8 +13,8 @@ from accelmodel.errors import SpecError, brief
 from accelmodel.inference.attributes import BITS, DEGREES, behind, json_value, of_technique, on_cluster, parts_of
 from accelmodel.inference.axes import carried
 from accelmodel.inference.memory import memory_per_device
-from accelmodel.inference.placement import kv_room
 from accelmodel.inference.named import ClusterLike, ModelLike, as_cluster, as_model
+from accelmodel.inference.placement import kv_room
 from accelmodel.inference.policies import chosen
 from accelmodel.laws.kernels.batching import Rules, Times
 from accelmodel.laws.numeric import has_axes

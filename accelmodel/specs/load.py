@@ -104,10 +104,10 @@ def _from_file(kind: str, path: Path, fitted: bool = True) -> Spec:
 def _without_memory(found: Mapping[str, Fact]) -> dict[str, str]:
     """Return what is missing of a device's memory: one without it says how fast its SRAM is."""
     absent = [name for name in ("hbm.bandwidth", "hbm.capacity") if name not in found]
-    if len(absent) == 2 and "l2.bandwidth" in found:  # noqa: PLR2004
+    if len(absent) == 2 and "l2.bandwidth" in found:
         return {}
     told = {name: missing(Device, name) for name in absent}
-    if len(absent) == 2:  # noqa: PLR2004
+    if len(absent) == 2:
         told[absent[1]] += "; a chip without device memory states l2.bandwidth, that of its SRAM"
     return told
 

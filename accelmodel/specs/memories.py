@@ -9,7 +9,7 @@ from pydantic.dataclasses import dataclass
 
 from accelmodel.errors import unknown
 from accelmodel.specs.base import CONFIG, Section
-from accelmodel.specs.quantities import Bytes, ByteRateOrNone, FlopRateOrNone, Seconds, Share
+from accelmodel.specs.quantities import ByteRateOrNone, Bytes, FlopRateOrNone, Seconds, Share
 
 #: what may lie in a second memory
 HELD = ("kv", "weights", "experts")
@@ -29,8 +29,8 @@ def none(value: Any) -> bool:
 class DieToDie(Section):
     """What joins the dies of a device, or the sockets of a server: none where ``bandwidth`` is 0.
 
-    ``bandwidth`` goes into one die, from all others together.  What is ``interleaved`` lies evenly over all dies, so that
-    of it ``1 - 1 / dies`` crosses; the rest was placed where it is read.
+    ``bandwidth`` goes into one die, from all others together.  What is ``interleaved`` lies evenly over all dies, so
+    that of it ``1 - 1 / dies`` crosses; the rest was placed where it is read.
     """
 
     bandwidth: ByteRateOrNone = 0.0
@@ -42,8 +42,8 @@ class DieToDie(Section):
 class Tier(Section):
     """A second memory of a device, with or without compute in it: none where it ``holds`` nothing.
 
-    All of what it ``holds`` lies there: ``kv`` (keys and values), ``weights`` (of all layers) or ``experts`` (the routed
-    ones).  ``bandwidth`` is that at which it is read: by the chip, or where it has ``compute`` by that.
+    All of what it ``holds`` lies there: ``kv`` (keys and values), ``weights`` (of all layers) or ``experts`` (the
+    routed ones).  ``bandwidth`` is that at which it is read: by the chip, or where it has ``compute`` by that.
     """
 
     name: str = ""
@@ -66,4 +66,6 @@ class Tier(Section):
         if not none(self.compute) and not some(self.compute):
             raise ValueError("compute is 0 at some points and not at others; ask for each by itself")
         if self.holds != "kv" and not none(self.compute):
-            raise ValueError(f"compute is given and holds is {self.holds!r}; only attention is computed there: holds = 'kv'")
+            raise ValueError(
+                f"compute is given and holds is {self.holds!r}; only attention is computed there: holds = 'kv'"
+            )

@@ -106,7 +106,7 @@ def _stacks(device: Device, process: Process | None) -> str:
 
 def _joint(device: Device, process: Process | None) -> str:
     """Several dies are joined by something, and what joins dies joins several."""
-    if device.die_to_die.bandwidth and device.dies < 2.0:  # noqa: PLR2004
+    if device.die_to_die.bandwidth and device.dies < 2.0:
         return "die_to_die.bandwidth is given and dies is 1: nothing crosses; check dies"
     return ""
 
