@@ -9,7 +9,7 @@ import numpy as np
 
 from accelmodel.errors import Infeasible
 from accelmodel.inference.memory import expert_weights, memory_per_device
-from accelmodel.inference.operators import OperatorTable
+from accelmodel.inference.operators import OperatorTable, operator_table
 from accelmodel.laws.numeric import Number
 from accelmodel.laws.types import ATTENTION, MATMUL
 from accelmodel.specs.hardware import Device
@@ -112,11 +112,21 @@ def _narrower(part: Any, ranks: float) -> Any:
     return replace(part, **changed)
 
 
+#: what an answer must say where heads are cut
+_CUT = "heads are cut inside, as weights lie in SRAM: what ranks of one head add to each other's scores is left out"
 _LOOKED_AT = ("kind", "experts", "prefetch_bytes")
 
 
-def placed(table: OperatorTable, device: Device) -> OperatorTable:
-    """Return the rows of a step without prefetch of what lies in a second memory: it does not come through HBM."""
+def placed(model: LanguageModel, device: Device, work: Workload) -> OperatorTable:
+    """Return the rows of a step on a device, with notes on where things lie.
+
+    What lies in a second memory is not prefetched: it does not come through HBM.
+    """
+    cut = whole_heads(model, device, work)
+    table = operator_table(cut, work)
+    notes = [*([] if cut is model else [_CUT]), *(f"{device.name}: {note}" for note in told(device))]
+    if notes:
+        table = replace(table, notes=(*table.notes, *notes))
     held = device.tier.holds
     if not held:
         return table
@@ -129,15 +139,6 @@ def placed(table: OperatorTable, device: Device) -> OperatorTable:
 
 def _name(device: Device) -> str:
     return device.tier.name or "second memory"
-
-
-def told_of_heads(model: LanguageModel, device: Device, work: Workload) -> list[str]:
-    """Return what an answer must say where heads are cut."""
-    if whole_heads(model, device, work) is model:
-        return []
-    return [
-        "heads are cut inside, as weights lie in SRAM: what ranks of one head add to each other's scores is left out"
-    ]
 
 
 def told(device: Device) -> list[str]:

@@ -23,8 +23,8 @@ from accelmodel.inference.axes import (
 from accelmodel.inference.figures import Figures, Variable
 from accelmodel.inference.intervals import factors, interval, kind_of
 from accelmodel.inference.named import ClusterLike, ModelLike, WorkLike, as_cluster, as_model, as_workload
-from accelmodel.inference.operators import OperatorTable, operator_table
-from accelmodel.inference.placement import need_room, placed, told_of_heads, whole_heads
+from accelmodel.inference.operators import OperatorTable
+from accelmodel.inference.placement import need_room, placed
 from accelmodel.inference.policies import Technique, chosen, none
 from accelmodel.inference.run import Machines, run_kernel
 from accelmodel.laws.numeric import Array, Number, has_axes
@@ -115,7 +115,7 @@ def prepare(model: LanguageModel, cluster: Cluster, work: Workload) -> Inputs:
     SpecError, Infeasible
         As ``time_step``.
     """
-    table = placed(operator_table(whole_heads(model, cluster.device, work), work), cluster.device)
+    table = placed(model, cluster.device, work)
     needed, fits = _check_fit(model, cluster, work)
     varying = [value for column in table.columns.values() for value in column] + [
         getattr(work, n) for n in _WORK_NUMBERS
@@ -305,11 +305,5 @@ def attributes(inputs: Inputs, technique: Technique) -> dict[str, str]:
         **asked(inputs.work),
         "model": inputs.model.name,
         **on_cluster(cluster),
-        "notes": "; ".join(
-            [
-                *inputs.table.notes,
-                *told_of_heads(inputs.model, cluster.device, inputs.work),
-                *noted({"model": inputs.model, **parts_of(cluster)}),
-            ]
-        ),
+        "notes": "; ".join(dict.fromkeys([*inputs.table.notes, *noted({"model": inputs.model, **parts_of(cluster)})])),
     }

@@ -97,7 +97,8 @@ def _from_file(kind: str, path: Path, fitted: bool = True) -> Spec:
     follow = [field for _, field, *_ in DERIVE.values()]
     spec = build(spec_type, {**values, **about}, str(path), file.faults, follow, file.place)
     if isinstance(spec, Device):
-        spec = dataclasses.replace(spec, notes=(*notes, *implausible(spec)))
+        apart = _unjoined(spec) if not is_shipped(path) else ()
+        spec = dataclasses.replace(spec, notes=(*notes, *apart, *implausible(spec)))
     return spec
 
 
@@ -110,6 +111,13 @@ def _without_memory(found: Mapping[str, Fact]) -> dict[str, str]:
     if len(absent) == 2:
         told[absent[1]] += "; a chip without device memory states l2.bandwidth, that of its SRAM"
     return told
+
+
+def _unjoined(device: Device) -> tuple[str, ...]:
+    """Return the note on several dies of which no file says what joins them; of shipped ones the README says it."""
+    if device.dies < 2.0 or device.die_to_die.bandwidth:
+        return ()
+    return (f"{device.dies:g} dies without [die_to_die]: what crosses between them is taken to cost nothing",)
 
 
 def implausible(device: Device) -> tuple[str, ...]:
