@@ -39,16 +39,16 @@ def with_numbers(cluster: Cluster, values: Mapping[str, Any]) -> Cluster:
     return with_values(cluster, found)
 
 
-def _crossing(device: Device) -> Number:
-    """Return the rate at which all cores together can be fed from memories of all dies [B/s].
+def _crossing(device: Device, copies: Number) -> Number:
+    """Return the rate at which all cores together can be fed where ``copies`` dies hold each byte [B/s].
 
-    Of what a die reads evenly from all, ``1 - 1 / dies`` comes in through its own links.
+    Of what a die reads of data that lie evenly over all, ``1 - copies / dies`` comes in through its own links.
     """
     joint, dies = device.die_to_die, device.dies
     if none(joint.bandwidth):
         return math.inf
-    # of one die nothing crosses: a rate beyond any other
-    return joint.bandwidth * dies * dies / (joint.interleaved * most(dies - 1.0, 1e-9))
+    # where each die holds all, nothing crosses: a rate beyond any other
+    return joint.bandwidth * dies * dies / (joint.interleaved * most(dies - copies, 1e-9))
 
 
 def _l2_bandwidth(l2: L2) -> Number:
@@ -77,8 +77,7 @@ def machine(cluster: Cluster) -> dict[str, Number]:
     attention = device.attention
     l2 = device.l2
     memory = device.memory
-    crossing = _crossing(device)
-    hbm_rate = least(memory.bandwidth * memory.share, crossing)
+    hbm_rate = least(memory.bandwidth * memory.share, _crossing(device, 1.0))
     per_core = compute.matrix_share / compute.cores
     peak_8bit = most(most(compute.peak_8bit_float, compute.peak_8bit_int), compute.peak_16bit)
     offered = {name.replace("-", "_"): float(name in link.algorithms) for name in ALGORITHMS}
@@ -101,7 +100,7 @@ def machine(cluster: Cluster) -> dict[str, Number]:
         "scaling_time": matmul.scaling_time,
         "hbm_rate": hbm_rate,
         **_second_memory(device.tier, hbm_rate),
-        "l2_rate": least(_l2_bandwidth(l2), crossing),
+        "l2_rate": least(_l2_bandwidth(l2), _crossing(device, l2.copies)),
         "l2_bytes": l2.capacity * l2.usable,
         "l2_ways": l2.ways,
         "l2_copies": l2.copies,

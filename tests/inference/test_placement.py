@@ -178,16 +178,24 @@ def test_fits_follows_the_axis_of_a_capacity():
 @pytest.mark.parametrize(("dies", "limit"), [(2.0, 4e12), (4.0, 16e12 / 3.0), (8.0, 64e12 / 7.0)])
 def test_what_crosses_between_dies_limits_memory_and_cache(dies, limit):
     """Of a die's share 1 / n of all traffic, 1 - 1 / n comes over its own links: n / (1 - 1 / n) times 1 TB/s."""
-    chip = am.override(H100, {"dies": dies, "die_to_die.bandwidth": "1TB/s"})
+    chip = am.override(H100, {"dies": dies, "die_to_die.bandwidth": "1TB/s", "l2.copies": 1.0})
     found = machine(am.cluster(chip))
     assert found["l2_rate"] == pytest.approx(min(limit, H100.l2.bandwidth))
     assert found["hbm_rate"] == pytest.approx(min(limit, H100.hbm.bandwidth * H100.hbm.share))
 
 
+def test_where_each_die_keeps_what_it_reads_only_memory_crosses():
+    chip = am.override(H100, {"dies": 4.0, "die_to_die.bandwidth": "0.1TB/s", "l2.copies": [1.0, 2.0, 4.0]})
+    found = machine(am.cluster(chip))
+    assert found["l2_rate"].values.tolist() == pytest.approx([0.1e12 * 16 / 3, 0.1e12 * 16 / 2, H100.l2.bandwidth])
+    assert found["hbm_rate"] == pytest.approx(0.1e12 * 16 / 3)
+
+
 def test_placing_data_brings_the_limit_back_and_one_die_has_none():
-    half = am.override(H100, {"dies": 2.0, "die_to_die.bandwidth": "0.5TB/s", "die_to_die.interleaved": 0.5})
+    one_copy = am.override(H100, {"l2.copies": 1.0})
+    half = am.override(one_copy, {"dies": 2.0, "die_to_die.bandwidth": "0.5TB/s", "die_to_die.interleaved": 0.5})
     assert machine(am.cluster(half))["l2_rate"] == pytest.approx(4e12)
-    alone = am.override(H100, {"dies": [1.0, 2.0], "die_to_die.bandwidth": "0.5TB/s"})
+    alone = am.override(one_copy, {"dies": [1.0, 2.0], "die_to_die.bandwidth": "0.5TB/s"})
     assert machine(am.cluster(alone))["l2_rate"].values.tolist() == [H100.l2.bandwidth, 2e12]
     assert machine(am.cluster(H100))["l2_rate"] == H100.l2.bandwidth
 
