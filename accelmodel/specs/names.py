@@ -41,7 +41,10 @@ _SAID = {
             r"sram|scratchpad",
             "SRAM stands as l2.capacity and l2.bandwidth; where it is all there is, [hbm] is left out",
         ),
-        (r"ddr|dram", "device memory is [hbm], also where it is DDR: bandwidth and capacity"),
+        (
+            r"ddr|dram|^\[?memory",
+            "device memory is [hbm], also where it is DDR: bandwidth and capacity; a second one is [tier]",
+        ),
     )
 }
 
