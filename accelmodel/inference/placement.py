@@ -20,6 +20,11 @@ from accelmodel.specs.workload import Workload
 from accelmodel.units import show
 
 
+def usable(device: Device, share: Number = 1.0) -> Number:
+    """Return the bytes that weights, KV cache and activations may take of a share of a device's own memory [B]."""
+    return share * device.memory.capacity
+
+
 def _beside(model: LanguageModel, device: Device, work: Workload, parts: dict[str, Number]) -> Number:
     """Return the bytes of a device that its second memory holds [B]."""
     held = device.tier.holds
@@ -43,9 +48,8 @@ def fits(model: LanguageModel, device: Device, work: Workload) -> Number:
     parts = memory_per_device(cut, work)
     far = _beside(cut, device, work, parts)
     near = sum(parts.values()) - far
-    if not device.tier.holds:
-        return (near <= device.memory.capacity) * 1.0
-    return (near <= device.memory.capacity) * 1.0 * (far <= device.tier.capacity)
+    held = (near <= usable(device)) * 1.0
+    return held * (far <= device.tier.capacity) if device.tier.holds else held
 
 
 def need_room(model: LanguageModel, device: Device, work: Workload) -> tuple[Number, Number]:
@@ -56,7 +60,7 @@ def need_room(model: LanguageModel, device: Device, work: Workload) -> tuple[Num
         return sum(parts.values()), held > 0.5
     least = {name: float(np.min(np.asarray(part))) for name, part in parts.items()}
     told = ", ".join(f"{name} {show(size, 'B')}" for name, size in least.items())
-    has = show(float(np.max(np.asarray(device.memory.capacity))), "B")
+    has = show(float(np.max(np.asarray(usable(device)))), "B")
     if device.tier.holds:
         other = show(float(np.max(np.asarray(device.tier.capacity))), "B")
         has = f"{has} and, for {device.tier.holds} alone, {other} in its {_name(device)}"
@@ -156,7 +160,7 @@ def told(device: Device) -> list[str]:
     return notes
 
 
-def kv_room(model: LanguageModel, device: Device, work: Workload, usable: Number) -> Number:
+def kv_room(model: LanguageModel, device: Device, work: Workload, share: Number) -> Number:
     """Return the memory that is left for KV cache where a share of it is usable [B].
 
     Below 0 where the rest does not fit.  ``work`` is the step whose activations are kept free.
@@ -165,8 +169,8 @@ def kv_room(model: LanguageModel, device: Device, work: Workload, usable: Number
     parts = memory_per_device(cut, work)
     taken = parts["weights"] + parts["activations"]
     far = _beside(cut, device, work, parts)
-    own = device.memory.capacity * usable
+    own = usable(device, share)
     if device.tier.holds == "kv":
-        return device.tier.capacity * usable * 1.0 if bool(taken <= own) else own - taken
+        return device.tier.capacity * share if bool(taken <= own) else own - taken
     left = own - taken + far
     return left if not device.tier.holds or bool(far <= device.tier.capacity) else device.tier.capacity - far
