@@ -108,7 +108,7 @@ class Hbm(Section):
         for name in ("bandwidth", "capacity"):
             if not some(getattr(self, name)):
                 raise ValueError(
-                    f"{name} is 0 and the other is not; give both, or of a chip without device memory neither: "
+                    f"hbm.{name} is 0 and the other is not; give both, or of a chip without device memory neither: "
                     "leave bandwidth and capacity out"
                 )
 

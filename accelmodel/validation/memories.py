@@ -17,8 +17,6 @@ _BITS_8 = dict.fromkeys(_BITS_16, 8.0)
 #: batches that are tried: a memory holds the largest that fits
 _MOST = 2**16
 _CONTEXT = 16384.0
-#: flash that is read over PCIe and a file system, as FlexGen reads it [B/s]
-_READING = 2e9
 
 
 def _rate(model: LanguageModel, device: Device, devices: int, batch: float, **work: float) -> float:
@@ -67,12 +65,6 @@ def largest_batch(device: str) -> float:
 
 def throughput(device: str, other: str) -> float:
     """Return the throughput of decode steps on a device over that of another one, the memory of each full [1]."""
-    if other == "reading":
-        chip = load("device", device)
-        read = override(chip, {"tier.bandwidth": _READING, "tier.compute": 0.0})
-        model = load("model", "longalpaca-13b")
-        here, there = (_rate(model, each, 1, 64.0, context=4096.0, **_BITS_16) for each in (chip, read))
-        return here / there
     model = load("model", "llama-3-8b")
     here, there = (
         _rate(model, load("device", each), 1, largest_batch(each), context=_CONTEXT, **_BITS_16)
