@@ -24,21 +24,6 @@ def _rate(model: LanguageModel, device: Device, devices: int, batch: float, **wo
     return float(time_step(model, cluster(device, devices=devices), asked).tokens_per_s)
 
 
-def _epyc_9554() -> Device:
-    """Return the EPYC that was measured: 64 cores of Zen 4 at 3.1 GHz, whose products of bf16 take two clocks."""
-    own = {
-        "compute.cores": 64.0,
-        "compute.clock": 3.1e9,
-        "compute.peak_16bit": 64 * 3.1e9 * 64,
-        "compute.peak_8bit_int": 64 * 3.1e9 * 128,
-        "compute.vector_rate": 64 * 3.1e9 * 32,
-        "hbm.bandwidth": 460.8e9,
-        "l2.capacity": 256e6,
-        "l2.bandwidth": 64 * 3.1e9 * 32,
-    }
-    return override(load("device", "epyc-9755"), own)
-
-
 def one_user(device: str, size: str) -> float:
     """Return the tokens per second of one user in decode steps, as a maker or a benchmark ran them [token/s]."""
     if device == "groq-lpu":
@@ -46,7 +31,7 @@ def one_user(device: str, size: str) -> float:
         return _rate(model, load("device", device), 576, 1.0, context=4096.0, tp=16.0, pp=36.0, **_BITS_8)
     if device == "epyc-9554":
         narrow = {**_BITS_16, "weight_bits": 8.5}
-        return _rate(load("model", "phi-3-medium"), _epyc_9554(), 1, 1.0, context=2048.0, **narrow)
+        return _rate(load("model", "phi-3-medium"), load("device", device), 1, 1.0, context=2048.0, **narrow)
     wafers = {"8b": 1, "70b": 4}[size]
     model = load("model", f"llama-3.1-{size}")
     return _rate(model, load("device", device), wafers, 1.0, context=2048.0, pp=float(wafers), **_BITS_16)
