@@ -83,7 +83,9 @@ def matmul(op: Operator, machine: Machine) -> Ask:
     distinct = (op.input_bytes + op.weight_bytes) / machine.l2_rate
     times = (finish + np.maximum(steps * np.maximum(matrix, operands), distinct)).min(axis=(0, 1))
     busy = (tiles * slices / (steps.min(axis=0) * machine.cores)).max(axis=0)
-    drawn = np.minimum(machine.hbm_rate, busy * machine.l2_rate)
+    weights = op.weight_bytes / (op.weight_bytes + op.input_bytes + op.output_bytes)
+    excess = machine.expert_excess if op.experts else machine.weight_excess
+    drawn = np.minimum(machine.hbm_rate / (1.0 + weights * excess), busy * machine.l2_rate)
     launch = machine.launch + machine.fill_time + (machine.scaling_time if op.bits < 16.0 else 0.0)
     traffic = matmul_traffic(op, machine, down)
     return Ask(times, traffic, drawn, launch, machine.exposed)
@@ -126,13 +128,26 @@ def attend(op: Operator, machine: Machine, warm: Array) -> Ask:
     again = (down - 1.0) * (1.0 - resident(op.weight_bytes * np.minimum(1.0, machine.cores / tiles), machine))
     hbm = op.weight_bytes * (1.0 + again) + activations * (1.0 - resident(activations, machine))
     chip = np.maximum(begun + steps * chunk, reads)
-    drawn = np.minimum(machine.hbm_rate, machine.attention_draw * rate)
+    from_memory = machine.hbm_rate / (1.0 + machine.kv_excess)
+    drawn = np.minimum(from_memory, machine.attention_draw * rate)
     pace = warm / machine.l2_rate + (1.0 - warm) / drawn
     parts = np.stack([np.zeros_like(tiles), np.ones_like(tiles)]) * machine.combine_time
     extra = machine.exposed * np.minimum(begun, op.weight_bytes * pace) + parts
-    best = (np.maximum(chip, hbm * pace) + extra).argmin(axis=0)[None]
+    whole = np.maximum(chip, hbm * pace) + extra
+    best = whole.argmin(axis=0)[None]
     on_chip, own_rate, shown = (np.take_along_axis(choice, best, 0)[0] for choice in (chip, drawn, extra))
-    return Ask(on_chip, hbm, own_rate, machine.launch + machine.attention_time + shown)
+    # beside the memory of keys and values, where something computes there
+    computed = 2.0 * op.groups * op.m * op.n * op.k * machine.near_flop_time
+    near = np.maximum(computed, activations / machine.l2_rate)
+    faster = np.maximum(near, op.weight_bytes / from_memory) < whole.min(axis=0)
+    there = (machine.near_flop_time > 0.0) & ((down <= 1.0) | faster)
+    start = machine.launch + machine.attention_time
+    return Ask(
+        np.where(there, near, on_chip),
+        np.where(there, op.weight_bytes, hbm),
+        np.where(there, from_memory, own_rate),
+        start + np.where(there, 0.0, shown),
+    )
 
 
 def stream(op: Operator, machine: Machine) -> Ask:

@@ -32,13 +32,14 @@
     X(cores) X(rate_16bit) X(rate_8bit) X(rate_6bit) X(rate_4bit) X(rate_8bit_int) X(rate_4bit_int) X(convert_rate) \
     X(vector_rate) X(tile_m) X(tile_n) X(tile_least) X(tile_k) \
     X(multicast) X(slice_time) X(store_rate) X(split_time) X(fill_time) X(exposed) X(scaling_time) X(hbm_rate) \
+    X(weight_excess) X(expert_excess) X(kv_excess) X(near_flop_time) \
     X(l2_rate) X(l2_bytes) X(l2_ways) X(l2_copies) X(launch) X(node) X(mesh) X(link_rate) X(contention) X(hop) \
     X(start_up) X(direct_start_up) X(ramp) X(own_copy) X(rendezvous) X(barrier) X(direct_share) X(direct_limit) \
     X(ring) X(tree) X(one_shot) X(two_shot) X(in_switch) X(direct) X(out_rate) X(out_hop) X(softmax_rate) \
     X(attention_time) X(attention_tile_time) X(attention_draw) X(combine_time) X(attention_fill)
 #define OPERATOR(X) \
     X(kind) X(count) X(groups) X(m) X(n) X(k) X(weight_bytes) X(input_bytes) X(output_bytes) X(bits) X(vector_ops) \
-    X(prefetch_bytes) X(message_bytes) X(ranks) X(feeds) X(stretch) X(warm) X(integer) X(narrow)
+    X(prefetch_bytes) X(message_bytes) X(ranks) X(feeds) X(stretch) X(warm) X(integer) X(narrow) X(experts)
 
 #define DECLARE(name) double name;
 typedef struct { MACHINE(DECLARE) } machine_t;
@@ -149,7 +150,10 @@ LAW ask_t matmul(operator_t op, machine_t m, double core_rate)
     tiling_t two = tiling(op, m, core_rate, rows, down, most(m.tile_n * 0.5, m.tile_least));
     tiling_t four = tiling(op, m, core_rate, rows, down, most(m.tile_n * 0.25, m.tile_least));
     double time = least(one.time, least(two.time, four.time)), busy = most(one.busy, most(two.busy, four.busy));
-    ask_t ask = {time, matmul_traffic(op, m, down), least(m.hbm_rate, busy * m.l2_rate),
+    double excess = op.experts > 0.0 ? m.expert_excess : m.weight_excess;
+    double weights = op.weight_bytes / (op.weight_bytes + op.input_bytes + op.output_bytes);
+    double rate = m.hbm_rate / (1.0 + weights * excess);
+    ask_t ask = {time, matmul_traffic(op, m, down), least(rate, busy * m.l2_rate),
                  m.launch + m.fill_time + (op.bits < 16.0 ? m.scaling_time : 0.0), m.exposed};
     return ask;
 }
@@ -169,7 +173,7 @@ LAW deal_t deal(operator_t op, machine_t m, double tiles, double chunks, double 
     double once = (op.weight_bytes / share + op.input_bytes + op.output_bytes) / m.attention_draw;
     double reads = several ? most(tiles * op.n * op.k * op.bits * 0.125 / share, once) : once;
     double chip = most(begun + steps * chunk_time, reads / m.l2_rate);
-    double rate = least(m.hbm_rate, m.attention_draw * l2_rate), pace = warm / m.l2_rate + (1.0 - warm) / rate;
+    double rate = least(m.hbm_rate / (1.0 + m.kv_excess), m.attention_draw * l2_rate), pace = warm / m.l2_rate + (1.0 - warm) / rate;
     double shown = m.exposed * least(begun, op.weight_bytes * pace);
     deal_t deal = {shown, chip, rate, shown + most(chip, hbm * pace)};
     return deal;
@@ -192,6 +196,16 @@ LAW ask_t attend(operator_t op, machine_t m, double core_rate, double warm)
     int alone = whole.time <= split.time + m.combine_time;
     double start = m.launch + m.attention_time + (alone ? whole.shown : split.shown + m.combine_time);
     ask_t ask = {alone ? whole.chip : split.chip, hbm, alone ? whole.rate : split.rate, start, 0.0};
+    /* Computed beside the memory of keys and values: its own roofline. */
+    double computed = 2.0 * op.groups * op.m * op.n * op.k * m.near_flop_time, rate = m.hbm_rate / (1.0 + m.kv_excess);
+    double near_chip = most(computed, activations / m.l2_rate);
+    ask_t near = {near_chip, op.weight_bytes, rate, m.launch + m.attention_time, 0.0};
+    double faster = least(whole.time, split.time + m.combine_time);
+    int there = m.near_flop_time > 0.0 && (tiles <= op.groups || most(near_chip, op.weight_bytes / rate) < faster);
+    ask.chip = there ? near.chip : ask.chip;
+    ask.hbm = there ? near.hbm : ask.hbm;
+    ask.rate = there ? near.rate : ask.rate;
+    ask.launch = there ? near.launch : ask.launch;
     return ask;
 }
 

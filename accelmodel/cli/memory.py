@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from accelmodel.errors import SpecError
 from accelmodel.inference.memory import memory_per_device, usable_memory
 from accelmodel.specs.given import override
 from accelmodel.specs.hardware import Cluster, Device
 from accelmodel.specs.language_model import LanguageModel
+from accelmodel.specs.memories import none
 from accelmodel.specs.quantities import Quantity, one
 from accelmodel.specs.workload import Workload
 from accelmodel.units import show
@@ -19,11 +21,13 @@ def with_share(cluster: Cluster, share: float | None) -> Cluster:
     Raises
     ------
     SpecError
-        If the share is not above 0 and at most 1.
+        If the share is not above 0 and at most 1, or the device has no memory beside its SRAM.
     """
     if share is None:
         return cluster
     device = cluster.device
+    if none(device.hbm.capacity):
+        raise SpecError(f"memory share: {device.name} has no [hbm], and of its SRAM nothing is kept back; leave it out")
     usable = usable_memory(device, one("memory share", share, Quantity(gt=0.0, le=1.0)))
     return replace(cluster, device=override(device, {"hbm.reserved": device.hbm.capacity - usable}))
 
@@ -32,7 +36,8 @@ def memory_data(model: LanguageModel, work: Workload, device: Device) -> dict[st
     """Return what the fullest device of a step without axes holds, and what it has and keeps back [B]."""
     held = memory_per_device(model, work)
     found = {f"{name}_bytes": float(size) for name, size in held.items()}
-    return {**found, "capacity_bytes": float(device.hbm.capacity), "reserved_bytes": float(device.hbm.reserved)}
+    memory = device.memory
+    return {**found, "capacity_bytes": float(memory.capacity), "reserved_bytes": float(memory.reserved)}
 
 
 def memory_in_words(found: dict[str, float]) -> str:

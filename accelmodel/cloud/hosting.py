@@ -31,6 +31,7 @@ from accelmodel.specs.given import cluster, workload
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import load
+from accelmodel.specs.memories import none
 from accelmodel.specs.parameters import parameters
 from accelmodel.specs.workload import Workload
 from accelmodel.units import label
@@ -111,7 +112,14 @@ def _column(instances: list[Instance], field: str) -> Array:
 
 
 def _devices(instances: list[Instance], field: str) -> Array:
-    return np.array([float(value_of(load("device", each.device), field)) for each in instances])[:, None, None]
+    found = [load("device", each.device) for each in instances]
+    for each, device in zip(instances, found, strict=True):
+        if none(device.hbm.capacity) or device.tier.holds:
+            raise SpecError(
+                f"{each.name}: offers place weights and KV cache in HBM, host memory and disk, and its device "
+                f"{device.name} has {'a [tier]' if device.tier.holds else 'no [hbm]'}; use step or serve"
+            )
+    return np.array([float(value_of(each, field)) for each in found])[:, None, None]
 
 
 def _usable(instances: list[Instance], engine: Engine) -> Array:

@@ -9,12 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from accelmodel.errors import SpecError
 from accelmodel.laws import cost
 from accelmodel.laws.numeric import Number
 from accelmodel.specs.base import value_of
 from accelmodel.specs.given import cluster, override
 from accelmodel.specs.hardware import BillOfMaterials, Cluster, Device, Link, Process
 from accelmodel.specs.load import load
+from accelmodel.specs.memories import none
 
 #: what cores bring
 PER_CORE = (
@@ -78,12 +80,21 @@ def design(parts: Parts, **axes: Number) -> tuple[Cluster, dict[str, Number]]:
         {
             "l2.capacity": l2,
             "hbm.stacks": stacks,
-            "hbm.bandwidth": device.hbm.bandwidth * stacks / device.hbm.stacks,
-            "hbm.capacity": device.hbm.capacity * stacks / device.hbm.stacks,
+            "hbm.bandwidth": _of_stacks(device, device.hbm.bandwidth, stacks),
+            "hbm.capacity": _of_stacks(device, device.hbm.capacity, stacks),
         },
     )
     wires = override(link, bandwidth=links * one, links=links)
     return cluster(chip, link=wires), figures(parts, cores, l2, stacks, lanes)
+
+
+def _of_stacks(device: Device, whole: Number, stacks: Number) -> Number:
+    """Return what so many stacks bring of what all of a device bring; a device without stacks keeps it."""
+    if not none(device.hbm.stacks):
+        return whole * stacks / device.hbm.stacks
+    if not none(stacks):
+        raise SpecError(f"hbm_stacks: {device.name} has no stacks of HBM; leave this axis out")
+    return whole
 
 
 def figures(parts: Parts, cores: Number, l2: Number, stacks: Number, lanes: Number) -> dict[str, Number]:
@@ -100,7 +111,7 @@ def figures(parts: Parts, cores: Number, l2: Number, stacks: Number, lanes: Numb
     die = cost.die_price(
         area, process.wafer_price, process.wafer_diameter, process.defect_density, process.defect_clustering
     )
-    capacity = parts.device.hbm.capacity * stacks / parts.device.hbm.stacks
+    capacity = _of_stacks(parts.device, parts.device.hbm.capacity, stacks)
     prices = {
         "price_die": die,
         "price_hbm": capacity * bill.hbm_price,

@@ -9,10 +9,11 @@ import json
 from dataclasses import fields
 from typing import Any
 
+from accelmodel.inference.placement import told
 from accelmodel.inference.policies import Technique
 from accelmodel.specs.base import Spec, value_of
 from accelmodel.specs.facts import GIVEN, weakest
-from accelmodel.specs.hardware import Cluster
+from accelmodel.specs.hardware import Cluster, Device
 from accelmodel.specs.workload import Workload
 
 DEGREES = ("tp", "pp", "ep", "dp")
@@ -58,7 +59,11 @@ def parts_of(cluster: Cluster) -> dict[str, Spec]:
 
 def noted(parts: dict[str, Spec]) -> list[str]:
     """Return what specifications have to say of themselves: what they inherited, what looks like a typing error."""
-    return [f"{spec.name}: {note}" for spec in parts.values() for note in spec.notes]
+    return [f"{spec.name}: {note}" for spec in parts.values() for note in (*_placed(spec), *spec.notes)]
+
+
+def _placed(spec: Spec) -> list[str]:
+    return told(spec) if isinstance(spec, Device) else []
 
 
 def on_cluster(cluster: Cluster) -> dict[str, str]:

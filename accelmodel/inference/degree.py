@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from accelmodel.inference.memory import memory_per_device, usable_memory
+from accelmodel.inference.placement import fits
 from accelmodel.specs.given import workload
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
@@ -56,8 +56,7 @@ def holds(model: LanguageModel, cluster: Cluster, **work: Any) -> bool:
     >>> holds(load("model", "llama-3-70b"), cluster("h100-sxm"), phase="decode", batch=1, context=2048, tp=1)
     False
     """
-    needed = sum(memory_per_device(model, workload(**work)).values())
-    return bool(needed <= float(usable_memory(cluster.device)))
+    return bool(fits(model, cluster.device, workload(**work)) > 0.5)
 
 
 def largest_degree(cluster: Cluster) -> int:

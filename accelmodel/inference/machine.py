@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from accelmodel.laws.numeric import Number, has_axes, most
+from accelmodel.laws.numeric import Number, has_axes, least, most
 from accelmodel.laws.types import ALGORITHMS
 from accelmodel.specs.base import field_units, value_of, with_values
-from accelmodel.specs.hardware import Cluster
+from accelmodel.specs.hardware import L2, Cluster, Device
+from accelmodel.specs.memories import Tier, none
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -37,14 +39,45 @@ def with_numbers(cluster: Cluster, values: Mapping[str, Any]) -> Cluster:
     return with_values(cluster, found)
 
 
+def _crossing(device: Device, copies: Number) -> Number:
+    """Return the rate at which all cores together can be fed where ``copies`` dies hold each byte [B/s].
+
+    Of what a die reads of data that lie evenly over all, ``1 - copies / dies`` comes in through its own links.
+    """
+    joint, dies = device.die_to_die, device.dies
+    if none(joint.bandwidth):
+        return math.inf
+    # where each die holds all, nothing crosses: a rate beyond any other
+    return joint.bandwidth * dies * dies / (joint.interleaved * most(dies - copies, 1e-9))
+
+
+def _l2_bandwidth(l2: L2) -> Number:
+    """Return the rate of L2 hits: that of its slices, up to what cores can draw [B/s]."""
+    if none(l2.slice_capacity):
+        return l2.bandwidth
+    return least(l2.bandwidth, l2.capacity / l2.slice_capacity * l2.slice_bandwidth)
+
+
+def _second_memory(tier: Tier, hbm_rate: Number) -> dict[str, Number]:
+    """Return how much longer a byte of each class takes where it lies than from HBM, and what computes there."""
+    found: dict[str, Number] = {"weight_excess": 0.0, "expert_excess": 0.0, "kv_excess": 0.0, "near_flop_time": 0.0}
+    if not tier.holds:
+        return found
+    excess = hbm_rate / tier.bandwidth - 1.0
+    held = {"kv": ("kv_excess",), "weights": ("weight_excess", "expert_excess"), "experts": ("expert_excess",)}
+    found |= dict.fromkeys(held[tier.holds], excess)
+    return found if none(tier.compute) else {**found, "near_flop_time": 1.0 / tier.compute}
+
+
 def machine(cluster: Cluster) -> dict[str, Number]:
     """Return the fields of ``laws.types.Machine`` for a cluster; each a float or a DataArray."""
     device, link, out = cluster.device, cluster.link, cluster.scale_out
     compute = device.compute
     matmul = device.matmul
     attention = device.attention
-    hbm = device.hbm
     l2 = device.l2
+    memory = device.memory
+    hbm_rate = least(memory.bandwidth * memory.share, _crossing(device, 1.0))
     per_core = compute.matrix_share / compute.cores
     # what is not offered is worked on at the next wider that is (``specs.formats``)
     peak_8bit = most(compute.peak_8bit_float, compute.peak_16bit)
@@ -72,12 +105,13 @@ def machine(cluster: Cluster) -> dict[str, Number]:
         "exposed": matmul.exposed,
         "scaling_time": matmul.scaling_time,
         "convert_rate": matmul.convert_width * compute.clock,
-        "hbm_rate": hbm.bandwidth * hbm.share,
-        "l2_rate": l2.bandwidth,
+        "hbm_rate": hbm_rate,
+        **_second_memory(device.tier, hbm_rate),
+        "l2_rate": least(_l2_bandwidth(l2), _crossing(device, l2.copies)),
         "l2_bytes": l2.capacity * l2.usable,
         "l2_ways": l2.ways,
         "l2_copies": l2.copies,
-        "launch": compute.launch_time,
+        "launch": compute.launch_time + device.die_to_die.latency,
         "node": link.devices,
         "mesh": float(link.topology == "mesh"),
         "link_rate": link.bandwidth * link.share,

@@ -47,7 +47,8 @@ def usable_memory(device: Device, share: Number = 1.0) -> Number:
     >>> bool(usable_memory(chip) == chip.hbm.capacity - chip.hbm.reserved)
     True
     """
-    return least(most(device.hbm.capacity - device.hbm.reserved, 0.0), share * device.hbm.capacity)
+    memory = device.memory
+    return least(most(memory.capacity - memory.reserved, 0.0), share * memory.capacity)
 
 
 def memory_per_device(model: LanguageModel, work: Workload) -> dict[str, Number]:
@@ -168,7 +169,7 @@ def mlp_weights(model: LanguageModel, work: Workload, part: Shard) -> list[tuple
     for mlp in perceptrons(model):
         rows = dict(mlp_rows(model, work, part, mlp))
         each = sum(
-            columns["weight_bytes"] * (_held_share(mlp, work, part) if name.startswith(_ROUTED) else 1.0)
+            columns["weight_bytes"] * (_held_share(mlp, work, part) if name.startswith(ROUTED) else 1.0)
             for name, columns in rows.items()
             if name != "dispatch" and columns["kind"] == types.MATMUL
         )
@@ -176,8 +177,18 @@ def mlp_weights(model: LanguageModel, work: Workload, part: Shard) -> list[tuple
     return found
 
 
+def expert_weights(model: LanguageModel, work: Workload) -> Number:
+    """Return the bytes of routed experts on one device, of the pipeline stage that has most [B]."""
+    part = shard(model, work)
+    total: Number = 0.0
+    for mlp in perceptrons(model):
+        rows = (columns for name, columns in mlp_rows(model, work, part, mlp) if name.startswith(ROUTED))
+        total = total + mlp.held * sum(row["weight_bytes"] for row in rows) * _held_share(mlp, work, part)
+    return total * ceil_div(model.layers, least(work.pp, model.layers)) / model.layers
+
+
 #: rows of the experts that a router picks
-_ROUTED = ("expert_up", "expert_down")
+ROUTED = ("expert_up", "expert_down")
 
 
 def _held_share(kind: Mlp, work: Workload, part: Shard) -> Number:

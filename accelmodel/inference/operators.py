@@ -26,6 +26,7 @@ from accelmodel.inference.columns import (
     shard,
 )
 from accelmodel.inference.layers import least_kv_heads, mixer_rows, mixing, mlp_rows, query_heads, transforming
+from accelmodel.inference.memory import ROUTED
 from accelmodel.inference.mlps import exchange
 from accelmodel.inference.named import ModelLike, WorkLike, as_model, as_workload
 from accelmodel.inference.precisions import in_words, precisions
@@ -196,6 +197,7 @@ def operator_table(model: ModelLike, work: WorkLike, device: Device | None = Non
     feeds = _feeds(names, model)
     for name, count, given in rows:
         row = {**Operator._field_defaults, **given, "count": count, "feeds": feeds.get(name, -1.0)}
+        row["experts"] = float(name.startswith(ROUTED))
         for column in columns:
             columns[column].append(row[column])
     found = precisions(model, work, device)

@@ -11,8 +11,8 @@ import numpy as np
 from accelmodel.errors import Infeasible, SpecError, unknown
 from accelmodel.inference.attributes import BITS, DEGREES, behind, json_value, of_technique, on_cluster, parts_of
 from accelmodel.inference.axes import carried, with_coordinates
-from accelmodel.inference.memory import memory_per_device, usable_memory
 from accelmodel.inference.named import ClusterLike, ModelLike, as_cluster, as_model
+from accelmodel.inference.placement import fits as room
 from accelmodel.inference.policies import Technique, chosen
 from accelmodel.inference.precisions import in_words, precisions
 from accelmodel.inference.preserve import prompt_length
@@ -105,8 +105,7 @@ def fits(model: LanguageModel, cluster: Cluster, phase: str, context: xr.DataArr
         steps = {"prefill": prompt_length(context), "decode": context}
     held: Any = 1.0
     for name, length in steps.items():
-        parts = memory_per_device(model, workload(phase=name, context=length, **work))
-        held = held * (sum(parts.values()) <= usable_memory(cluster.device))
+        held = held * room(model, cluster.device, workload(phase=name, context=length, **work))
     return held
 
 

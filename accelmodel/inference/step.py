@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accelmodel.errors import Infeasible, SpecError
+from accelmodel.errors import SpecError
 from accelmodel.estimates import need_affordable
 from accelmodel.inference.attributes import asked, behind, noted, of_technique, on_cluster, parts_of
 from accelmodel.inference.axes import (
@@ -23,18 +23,17 @@ from accelmodel.inference.axes import (
 )
 from accelmodel.inference.figures import Figures, Variable
 from accelmodel.inference.intervals import factors, interval, kind_of
-from accelmodel.inference.memory import memory_per_device, usable_memory
 from accelmodel.inference.named import ClusterLike, ModelLike, WorkLike, as_cluster, as_model, as_workload
-from accelmodel.inference.operators import OperatorTable, operator_table
+from accelmodel.inference.operators import OperatorTable
+from accelmodel.inference.placement import need_room, placed
 from accelmodel.inference.policies import Technique, chosen, none
 from accelmodel.inference.run import Machines, run_kernel
 from accelmodel.laws.numeric import Array, Number, has_axes
 from accelmodel.laws.types import ALGORITHMS, BOUNDS, COLLECTIVE, DETAIL, Operator
 from accelmodel.specs.bits import settled
-from accelmodel.specs.hardware import Cluster, Device
+from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.workload import Workload
-from accelmodel.units import show
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -59,8 +58,6 @@ _SECONDS, _ROOM = 2e-8, 8.0
 
 def _check_fit(model: LanguageModel, cluster: Cluster, work: Workload) -> tuple[Number, Number]:
     """Return bytes needed on a device and whether they fit; raise Infeasible if no point does."""
-    parts = memory_per_device(model, work)
-    needed, usable = sum(parts.values()), usable_memory(cluster.device)
     if has_axes(cluster.devices):
         raise SpecError(
             f"devices vary over {', '.join(map(str, cluster.devices.dims))}: a step is timed on one number of devices, "
@@ -72,24 +69,7 @@ def _check_fit(model: LanguageModel, cluster: Cluster, work: Workload) -> tuple[
             f"tp x pp x dp = {used:g} exceeds the {cluster.devices:g} devices of the cluster; "
             "raise devices or lower a degree"
         )
-    fits = needed <= usable
-    if not np.any(np.asarray(fits)):
-        least = {name: float(np.min(np.asarray(part))) for name, part in parts.items()}
-        listed = ", ".join(f"{name} {show(size, 'B')}" for name, size in least.items())
-        raise Infeasible(
-            f"{model.name} does not fit: a device needs at least {show(sum(least.values()), 'B')} ({listed}) and "
-            f"{cluster.device.name} has {show(float(np.max(np.asarray(usable))), 'B')}{_kept_back(cluster.device)}; "
-            "raise tp or pp, or lower batch, context or the bits"
-        )
-    return needed, fits
-
-
-def _kept_back(device: Device) -> str:
-    """Return in words what a device reports and keeps for itself, where it keeps anything."""
-    capacity, reserved = (np.asarray(value) for value in (device.hbm.capacity, device.hbm.reserved))
-    if not np.max(reserved):
-        return ""
-    return f" ({show(float(np.max(capacity)), 'B')} less {show(float(np.min(reserved)), 'B')} kept back)"
+    return need_room(model, cluster.device, work)
 
 
 @dataclass(frozen=True)
@@ -136,13 +116,13 @@ def prepare(model: LanguageModel, cluster: Cluster, work: Workload) -> Inputs:
     SpecError, Infeasible
         As ``time_step``.
     """
-    table = operator_table(model, work, cluster.device)
+    table = placed(model, cluster.device, work)
     needed, fits = _check_fit(model, cluster, work)
     varying = [value for column in table.columns.values() for value in column] + [
         getattr(work, n) for n in _WORK_NUMBERS
     ]
     over_work = axes_of(varying, {})
-    axes = Axes(over_work, axes_over(cluster, over_work, usable_memory(cluster.device)))
+    axes = Axes(over_work, axes_over(cluster, over_work, fits))
     sizes = {name: len(labels) for name, labels in (*axes.workload.items(), *axes.machine.items())}
     need_affordable("step", sizes, seconds=len(table.names) * _SECONDS, room=len(table.names) * _ROOM)
     operators = table_array(table, axes.workload)
@@ -327,5 +307,5 @@ def attributes(inputs: Inputs, technique: Technique) -> dict[str, str]:
         "precision": json.dumps(inputs.table.precision),
         "model": inputs.model.name,
         **on_cluster(cluster),
-        "notes": "; ".join([*inputs.table.notes, *noted({"model": inputs.model, **parts_of(cluster)})]),
+        "notes": "; ".join(dict.fromkeys([*inputs.table.notes, *noted({"model": inputs.model, **parts_of(cluster)})])),
     }

@@ -99,6 +99,23 @@ def attention_traffic(op: Operator, machine: Machine, tiles: float, idle: float)
 
 
 @law
+def keys_time(machine: Machine) -> float:
+    """Time of a byte of keys and values from where they lie [s/B]: HBM, or a second memory."""
+    return machine.hbm_time * (1.0 + machine.kv_excess)
+
+
+@law
+def beside_memory(op: Operator, machine: Machine) -> Cost:
+    """What attention asks that is computed beside the memory of its keys and values: only queries and results travel.
+
+    The roofline of that memory: its own bandwidth and its own operations.
+    """
+    computed = 2.0 * op.groups * op.m * op.n * op.k * machine.near_flop_time
+    travelled = (op.input_bytes + op.output_bytes) * machine.l2_time
+    return Cost(machine.launch + machine.attention_time, computed, travelled, op.weight_bytes, keys_time(machine))
+
+
+@law
 def way(
     op: Operator, machine: Machine, tiles: float, pieces: float, idle: float, hbm: float, hot: float
 ) -> tuple[float, ...]:
@@ -111,7 +128,7 @@ def way(
     begun, computed = dealt(op, machine, tiles, pieces, piece)
     slower = max(idle * piece, 1.0)
     l2 = l2_reading(op, machine, tiles, slower)
-    drawn = max(machine.hbm_time, machine.attention_wait * machine.l2_time * slower)
+    drawn = max(keys_time(machine), machine.attention_wait * machine.l2_time * slower)
     cold = 1.0 - hot
     keys = stream_time(hot * op.weight_bytes, cold * op.weight_bytes, machine.l2_time, drawn)
     shown = machine.exposed * min(begun, keys)
@@ -122,7 +139,10 @@ def way(
 
 @law
 def attention_from(op: Operator, machine: Machine, hot: float) -> Cost:
-    """What attention asks where this share of its HBM traffic is found in L2, by the faster of its two deals."""
+    """What attention asks where this share of its HBM traffic is found in L2, by the faster of its two deals.
+
+    Where something computes beside the memory of keys and values, decode is computed there, and else what is faster so.
+    """
     tiles = op.groups * tiles_down(op.m, machine)
     idle = machine.cores / tiles
     hbm = attention_traffic(op, machine, tiles, idle)
@@ -132,7 +152,16 @@ def attention_from(op: Operator, machine: Machine, hot: float) -> Cost:
     s2, c2, l2, r2, split = way(op, machine, tiles, pieces, idle, hbm, hot)
     one = alone <= split + machine.combine_time
     start = machine.launch + machine.attention_time + (s1 if one else s2 + machine.combine_time)
-    return Cost(start, c1 if one else c2, l1 if one else l2, hbm, r1 if one else r2)
+    near = beside_memory(op, machine)
+    faster = max(near.compute, near.l2, near.hbm_bytes * near.hbm_time) < min(alone, split + machine.combine_time)
+    there = (machine.near_flop_time > 0.0) & ((tiles <= op.groups) | faster)
+    return Cost(
+        near.start if there else start,
+        near.compute if there else (c1 if one else c2),
+        near.l2 if there else (l1 if one else l2),
+        near.hbm_bytes if there else hbm,
+        near.hbm_time if there else (r1 if one else r2),
+    )
 
 
 @law

@@ -128,6 +128,14 @@ def hbm_traffic(op: Operator, machine: Machine) -> float:
 
 
 @law
+def operand_time(op: Operator, machine: Machine) -> float:
+    """Time of a byte of operands from where they lie [s/B]: activations in HBM, weights there or in a second memory."""
+    excess = machine.expert_excess if op.experts > 0.0 else machine.weight_excess
+    weights = op.weight_bytes / (op.weight_bytes + op.input_bytes + op.output_bytes)
+    return machine.hbm_time * (1.0 + weights * excess)
+
+
+@law
 def matmul_start(op: Operator, machine: Machine) -> float:
     """Time a matmul takes whatever its size [s]; one whose operands are both narrow also fetches scales."""
     return machine.launch + machine.fill_time + (machine.scaling_time if op.bits < 16.0 else 0.0)
@@ -172,5 +180,5 @@ def matmul(op: Operator, machine: Machine) -> Cost:
     transfer = l1 if first else (l2 if second else l4)
     # 1 over the largest share of cores at work, by one division for three
     least_slices = min(s1 * n2 * n4, s2 * n1 * n4, s4 * n1 * n2) / (n1 * n2 * n4 * slices_deep(op, machine))
-    drawn = max(machine.hbm_time, least_slices * machine.cores * machine.l2_time)
+    drawn = max(operand_time(op, machine), least_slices * machine.cores * machine.l2_time)
     return Cost(matmul_start(op, machine), compute, transfer, hbm_traffic(op, machine), drawn)

@@ -39,6 +39,12 @@ class Machine(NamedTuple):
     scaling_time: float  #: what operands with scales add to a matmul [s]
     convert_rate: float  #: weights that one core widens to what its matrix unit works on [1/s]
     hbm_rate: float  #: device memory [B/s]
+    weight_excess: float  #: time of a byte of weights where they lie, over one of HBM, less 1
+    expert_excess: float  #: the same of routed experts
+    kv_excess: float  #: the same of keys and values
+    near_flop_time: (
+        float  #: of what computes attention beside the memory of keys and values, 0 if nothing does [s/FLOP]
+    )
     l2_rate: float  #: L2 hits [B/s]
     l2_bytes: float  #: usable L2 [B]
     l2_ways: float  #: associativity
@@ -122,6 +128,7 @@ class Operator(NamedTuple):
     ranks: float = 1.0  #: devices that take part; 1 means that there is no collective
     feeds: float = -1.0  #: row of the collective that reduces this matmul, -1 if none
     stretch: float = 1.0  #: what its time is multiplied by: 1, or an error that is followed through a step
+    experts: float = 0.0  #: 1 if its weights are those of routed experts
     warm: float = 0.0  #: share of its HBM traffic that lies in L2 before the step, as where a benchmark repeats itself
     integer: float = 0.0  #: 1 where the matrix unit works on integers
     narrow: float = 1.0  #: bits of a weight in memory over those that the matrix unit works at; below 1 it is widened

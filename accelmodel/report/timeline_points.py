@@ -112,7 +112,7 @@ def step_points(exploration: Exploration) -> dict[str, Any]:
     batch, context = study.workload.batch[-1], study.workload.context[-1]
     work = workload(phase="decode", batch=batch, context=context, tp=tp, **bits_of(study))
     device = chip.device
-    rate = float(device.hbm.bandwidth) * float(device.hbm.share)
+    rate = float(device.memory.bandwidth) * float(device.memory.share)
     usable = capacity * float(device.l2.usable)
     chosen = {technique: _best_variant(study, technique, model, chip, work) for technique in study.techniques}
     rows = {name: _one_layer(time_step(model, chip, work, each)) for name, each in chosen.items()}

@@ -12,8 +12,9 @@ import numpy as np
 from accelmodel.errors import SpecError, brief
 from accelmodel.inference.attributes import BITS, DEGREES, behind, json_value, of_technique, on_cluster, parts_of
 from accelmodel.inference.axes import carried
-from accelmodel.inference.memory import memory_per_device, usable_memory
+from accelmodel.inference.memory import memory_per_device
 from accelmodel.inference.named import ClusterLike, ModelLike, as_cluster, as_model
+from accelmodel.inference.placement import kv_room
 from accelmodel.inference.policies import chosen
 from accelmodel.inference.reading import reading
 from accelmodel.laws.kernels.batching import Rules, Times
@@ -56,12 +57,11 @@ def replicas_on(
     step = max(float(engine.max_num_batched_tokens), 4.0 * longest)
     tables = step_tables(model, clusters, most, longest, step, **cut)
     tokens = float(engine.max_num_batched_tokens) or 4.0 * longest
-    held = memory_per_device(model, workload(phase="prefill", batch=1, context=tokens, **cut))
+    first = workload(phase="prefill", batch=1, context=tokens, **cut)
     per_token = float(memory_per_device(model, workload(phase="decode", batch=1, context=longest, **cut))["kv_cache"])
     rooms = []
     for each in clusters:
-        free = float(usable_memory(each.device, engine.gpu_memory_utilization))
-        free -= float(held["weights"]) + float(held["activations"])
+        free = float(kv_room(model, each.device, first, engine.gpu_memory_utilization))
         rooms.append(free / (per_token / longest) if per_token else math.inf)
     return [
         Replica(under(engine, t), rules_of(engine, model.layers, room)) for t, room in zip(tables, rooms, strict=True)

@@ -18,7 +18,9 @@ def _faults(spec_type: Any, error: pydantic.ValidationError, prefix: str = "") -
     """Return what pydantic found wrong, by dotted name."""
     found = {}
     for item in error.errors():
-        name = f"{prefix}{'.'.join(str(part) for part in item['loc']) or 'value'}"
+        within = ".".join(str(part) for part in item["loc"])
+        name = f"{prefix}{within}" if within or not prefix else prefix.removesuffix(".")
+        name = name or "value"
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "unexpected_keyword_argument":
             message = str(no_field(spec_type, name, "key"))

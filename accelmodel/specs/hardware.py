@@ -14,9 +14,11 @@ from accelmodel.errors import unknown
 from accelmodel.laws.numeric import Number
 from accelmodel.laws.types import ALGORITHMS
 from accelmodel.specs.base import CONFIG, Section, Spec, field_types, value_of
+from accelmodel.specs.memories import DieToDie, Tier, none, some
 from accelmodel.specs.quantities import (
     Area,
     ByteRate,
+    ByteRateOrNone,
     Bytes,
     Count,
     CountOrNone,
@@ -91,29 +93,50 @@ class Attention(Section):
     fill: Annotated[Number, Quantity(ge=0.0, le=100.0)]
 
 
-@dataclass(frozen=True, config=CONFIG)
+@dataclass(frozen=True, config=CONFIG, kw_only=True)
 class Hbm(Section):
-    """Device memory, GDDR and LPDDR included; ``stacks`` is 0 where it has none.
+    """Device memory, DDR, GDDR and LPDDR included; ``stacks`` is 0 where it has none.
 
     ``capacity`` is what the driver reports, ``reserved`` what it and the libraries keep of that for themselves.
+
+    A chip without device memory has neither ``bandwidth`` nor ``capacity``.
     """
 
-    bandwidth: ByteRate
+    bandwidth: ByteRateOrNone = 0.0
     share: Share
-    capacity: Bytes
+    capacity: Bytes = 0.0
     stacks: CountOrNone = 0.0
     reserved: Bytes = 0.0
+
+    def __post_init__(self) -> None:
+        if none(self.bandwidth) and none(self.capacity):
+            return
+        for name in ("bandwidth", "capacity"):
+            if not some(getattr(self, name)):
+                raise ValueError(
+                    f"hbm.{name} is 0 and the other is not; give both, or of a chip without device memory neither: "
+                    "leave bandwidth and capacity out"
+                )
 
 
 @dataclass(frozen=True, config=CONFIG)
 class L2(Section):
-    """The last cache on the chip, whatever its maker calls it."""
+    """The last memory on the chip, whatever its maker calls it: a cache, or where there is no ``hbm`` all there is.
+
+    With slices ``bandwidth`` is what all cores can draw, and fewer slices than that takes deliver less.
+    """
 
     capacity: Bytes
     bandwidth: ByteRate
     usable: Share
     ways: Count
     copies: Count
+    slice_capacity: Bytes = 0.0
+    slice_bandwidth: ByteRateOrNone = 0.0
+
+    def __post_init__(self) -> None:
+        if none(self.slice_capacity) != none(self.slice_bandwidth):
+            raise ValueError("slice_capacity and slice_bandwidth go together; give both or neither")
 
 
 @dataclass(frozen=True, config=CONFIG)
@@ -133,6 +156,8 @@ class Device(Spec):
         How cores work through them: constants that no data sheet gives.
     hbm, l2 : Hbm, L2
         Device memory, and the last cache on the chip.
+    die_to_die, tier : DieToDie, Tier
+        What joins its dies, and a second memory; most have neither.
     die_area, dies, power, price
         Silicon [m2], compute dies [1], power limit [W], price [USD].
     facts, residuals, digest, notes
@@ -157,10 +182,19 @@ class Device(Spec):
     attention: Attention
     hbm: Hbm
     l2: L2
+    die_to_die: DieToDie = DieToDie()
+    tier: Tier = Tier()
     die_area: Area = 0.0
     dies: Count = 1.0
     power: Watts = 0.0
     price: Dollars = 0.0
+
+    @property
+    def memory(self) -> Hbm:
+        """Where weights and KV cache lie: ``hbm``, or of a chip without it ``l2``."""
+        if not none(self.hbm.capacity):
+            return self.hbm
+        return Hbm(bandwidth=self.l2.bandwidth, share=self.hbm.share, capacity=self.l2.capacity)
 
     if not TYPE_CHECKING:
 
@@ -171,10 +205,14 @@ class Device(Spec):
             return value_of(self, FLAT[name])
 
 
+#: sections whose fields' own names say too little
+_PREFIXED = ("attention", "hbm", "l2", "die_to_die", "tier")
+
+
 def _flat(section: str, name: str) -> str:
     """Return the name of one word: where a field's own name says too little, its section stands before it."""
     alone = ("softmax_width", "combine_time")
-    return f"{section}_{name}" if section in ("attention", "hbm", "l2") and name not in alone else name
+    return f"{section}_{name}" if section in _PREFIXED and name not in alone else name
 
 
 #: name of one word of a device's field → where it stands

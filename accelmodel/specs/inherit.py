@@ -312,6 +312,8 @@ def inherit(path: Path, fitted: bool) -> Heritage:
     elif "architecture" in own.facts and "architecture" in found and _key(found["architecture"].value) == _plain(word):
         known = found["architecture"].value
         stated["architecture"] = replace(own.facts["architecture"], value=known)  # "hopper" is Hopper
+    if no_memory(stated):  # what a cache before HBM draws says nothing of a chip that has SRAM alone
+        rules = {name: rule for name, rule in rules.items() if DERIVE[name][1] != "l2.bandwidth"}
     stated |= derived(stated, rules)
     if word and start.stem == GENERIC and not exact and "vendor" not in stated and "vendor" not in own.faults:
         said = f"is missing; add it, or a known architecture, which {word!r} is not: {', '.join(known_architectures())}"
@@ -320,6 +322,11 @@ def inherit(path: Path, fitted: bool) -> Heritage:
         return Heritage(own, stated, digests, ())
     notes = (*_unknown(word, start.stem, exact), *_mixed(own, line, start))
     return Heritage(own, stated, digests, notes)
+
+
+def no_memory(stated: Mapping[str, Fact]) -> bool:
+    """Whether facts tell of no device memory: neither its bandwidth nor its capacity, or both as 0."""
+    return not any(stated[name].value for name in ("hbm.bandwidth", "hbm.capacity") if name in stated)
 
 
 def _start(own: FactFile, word: str) -> tuple[Path, bool]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, overload
@@ -18,7 +19,7 @@ from typing import Any, Literal, TypeAlias, overload
 from accelmodel.errors import SpecError, brief, unknown
 from accelmodel.specs import facts, files
 from accelmodel.specs.base import Residual, Spec, field_units, need_spec, part_tables, value_of
-from accelmodel.specs.build import build, checked
+from accelmodel.specs.build import build, checked, missing
 from accelmodel.specs.cloud import Engine, Instance, KernelLibrary
 from accelmodel.specs.derive import DERIVE
 from accelmodel.specs.facts import Fact
@@ -83,6 +84,8 @@ def _from_file(kind: str, path: Path, fitted: bool = True) -> Spec:
         found = {**found, **more.facts}
         digests.append(more.digest)
         residuals = _residuals(beside)
+    if kind == "device":
+        file = dataclasses.replace(file, faults={**_without_memory(found), **file.faults})
     found = {name: found[name] for name in field_units(spec_type) if name in found}
     if kind == "device" and not is_shipped(path):
         notes = (*notes, *origins(found))
@@ -94,8 +97,27 @@ def _from_file(kind: str, path: Path, fitted: bool = True) -> Spec:
     follow = [field for _, field, *_ in DERIVE.values()]
     spec = build(spec_type, {**values, **about}, str(path), file.faults, follow, file.place)
     if isinstance(spec, Device):
-        spec = dataclasses.replace(spec, notes=(*notes, *implausible(spec)))
+        apart = _unjoined(spec) if not is_shipped(path) else ()
+        spec = dataclasses.replace(spec, notes=(*notes, *apart, *implausible(spec)))
     return spec
+
+
+def _without_memory(found: Mapping[str, Fact]) -> dict[str, str]:
+    """Return what is missing of a device's memory: one without it says how fast its SRAM is."""
+    absent = [name for name in ("hbm.bandwidth", "hbm.capacity") if name not in found]
+    if len(absent) == 2 and "l2.bandwidth" in found:
+        return {}
+    told = {name: missing(Device, name) for name in absent}
+    if len(absent) == 2:
+        told[absent[1]] += "; a chip without device memory states l2.bandwidth, that of its SRAM"
+    return told
+
+
+def _unjoined(device: Device) -> tuple[str, ...]:
+    """Return the note on several dies of which no file says what joins them; of shipped ones the README says it."""
+    if device.dies < 2.0 or device.die_to_die.bandwidth:
+        return ()
+    return (f"{device.dies:g} dies without [die_to_die]: what crosses between them is taken to cost nothing",)
 
 
 def implausible(device: Device) -> tuple[str, ...]:

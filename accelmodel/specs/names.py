@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from accelmodel.errors import SpecError, unknown
+from accelmodel.errors import SpecError, brief, unknown
 from accelmodel.specs.base import field_units
 from accelmodel.specs.hardware import FLAT
 
@@ -23,6 +24,29 @@ FORMER_WORDS = {"Engine": {"beside": "overlapped"}}
 #: kind of specification → fields of earlier versions that nothing reads: allowed, and left out
 FORMER_FIELDS = {"Device": ("core_buffer",)}
 _ALIASES = {"Device": FLAT}
+#: kind of specification → (what a name has that is no field's, how that is said)
+_SAID = {
+    "Device": (
+        (
+            r"pim|cxl|dimm|tier|flash|ssd|nvm|optane|attention_memory|memories|second|near_",
+            "a second memory is a table [tier]: holds ('kv', 'weights' or 'experts'), capacity, bandwidth, "
+            "and compute where attention is computed in it",
+        ),
+        (
+            r"die_?to_?die|d2d|numa|socket|chiplet|interposer|upi|hbi",
+            "what joins dies or sockets is a table [die_to_die]: bandwidth into one of them, latency, interleaved; "
+            "dies says how many",
+        ),
+        (
+            r"sram|scratchpad",
+            "SRAM stands as l2.capacity and l2.bandwidth; where it is all there is, [hbm] is left out",
+        ),
+        (
+            r"ddr|dram|^\[?memory",
+            "device memory is [hbm], also where it is DDR: bandwidth and capacity; a second one is [tier]",
+        ),
+    )
+}
 
 
 def canonical(spec_type: type, name: str) -> str | None:
@@ -54,10 +78,25 @@ def dotted(spec_type: type, name: str) -> str:
     return found
 
 
+def said(spec_type: type, name: str) -> str:
+    """Return how what a name of no field means is said; empty where that is not known.
+
+    Examples
+    --------
+    >>> from accelmodel.specs.hardware import Device
+    >>> said(Device, "pim_capacity")[:32], said(Device, "l3_capacity")
+    ('a second memory is a table [tier', '')
+    """
+    known = _SAID.get(spec_type.__name__, ())
+    return next((text for pattern, text in known if re.search(pattern, name.lower())), "")
+
+
 def no_field(spec_type: type, name: str, what: str = "") -> SpecError:
     """Return the error for a name that no field has; of a kind with sections it gives the closest, not all."""
     kind = spec_type.__name__
     aliases = _ALIASES.get(kind, {})
+    if text := said(spec_type, name):
+        return SpecError(f"unknown {what or f'field of {kind}'} {brief(name)}: {text}")
     error = unknown(what or f"field of {kind}", name, {*field_units(spec_type), *(() if "." in name else aliases)})
     if not aliases:
         return error

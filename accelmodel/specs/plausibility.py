@@ -110,9 +110,28 @@ def _stacks(device: Device, process: Process | None) -> str:
     return ""
 
 
+def _joint(device: Device, process: Process | None) -> str:
+    """Several dies are joined by something, and what joins dies joins several."""
+    if device.die_to_die.bandwidth and device.dies < 2.0:
+        return "die_to_die.bandwidth is given and dies is 1: nothing crosses; check dies"
+    return ""
+
+
+def _tier(device: Device, process: Process | None) -> str:
+    """A second memory is larger than the cache before it."""
+    tier = device.tier
+    if not tier.holds or tier.capacity > device.l2.capacity:
+        return ""
+    return (
+        f"tier.capacity {show(tier.capacity, 'B')} is not above l2.capacity {show(device.l2.capacity, 'B')}; check both"
+    )
+
+
 def _cache(device: Device, process: Process | None) -> str:
     """A cache is smaller and faster than the memory behind it."""
     l2, hbm = device.l2, device.hbm
+    if not hbm.capacity:
+        return ""
     if l2.capacity > hbm.capacity:
         return f"l2.capacity {show(l2.capacity, 'B')} is above hbm.capacity {show(hbm.capacity, 'B')}; check both"
     if l2.bandwidth < hbm.bandwidth:
@@ -126,7 +145,7 @@ def _cache(device: Device, process: Process | None) -> str:
 READ = (
     "die_area", "dies", "compute.cores", "compute.clock", "compute.peak_16bit", "compute.peak_8bit_float",
     "compute.peak_6bit", "compute.peak_4bit", "compute.peak_4bit_int", "compute.vector_rate", "hbm.capacity",
-    "hbm.bandwidth", "hbm.stacks", "l2.capacity", "l2.bandwidth",
+    "hbm.bandwidth", "hbm.stacks", "l2.capacity", "l2.bandwidth", "die_to_die.bandwidth", "tier.capacity",
 )  # fmt: skip
 
 
@@ -139,6 +158,8 @@ CHECKS: dict[str, Callable[[Device, Process | None], str]] = {
     "die area against the reticle": _die,
     "stacks against memory": _stacks,
     "cache against memory": _cache,
+    "dies against what joins them": _joint,
+    "second memory against the cache": _tier,
 }
 
 

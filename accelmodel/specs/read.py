@@ -10,7 +10,7 @@ from accelmodel.errors import SpecError, brief
 from accelmodel.specs import facts, find
 from accelmodel.specs.base import Spec, field_types, field_units, sections
 from accelmodel.specs.facts import Fact, FactFile
-from accelmodel.specs.names import FORMER_FIELDS, canonical, no_field, word
+from accelmodel.specs.names import FORMER_FIELDS, canonical, no_field, said, word
 from accelmodel.symbols import written
 from accelmodel.units import parse, show
 
@@ -68,8 +68,22 @@ def read(
             found[now] = _seen_from(kind, path, now, replace(fact, value=word(spec_type, fact.value)))
     for name in faults:
         spelt.setdefault(canonical(spec_type, name) or name, name)
+    faults = _together(spec_type, faults)
     renamed = {canonical(spec_type, name) or name: text for name, text in faults.items()}
     return replace(file, facts=found, faults=renamed, spelt=spelt)
+
+
+def _together(spec_type: type[Spec], faults: dict[str, str]) -> dict[str, str]:
+    """Return what is wrong with the names of no field that mean the same in one line, at the first of them."""
+    alike: dict[str, list[str]] = {}
+    for name, text in faults.items():
+        if text.startswith("unknown ") and (meant := said(spec_type, name)):
+            alike.setdefault(meant, []).append(name)
+    found = {name: text for name, text in faults.items() if not any(name in names for names in alike.values())}
+    for meant, (first, *others) in alike.items():
+        beside = f", as {', '.join(others)}" if others else ""
+        found[first] = f"unknown{beside}: {meant}"
+    return found
 
 
 def _as_table(text: str, unit: str) -> str:

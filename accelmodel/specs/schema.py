@@ -16,6 +16,7 @@ from accelmodel.specs.cloud import OVERLAPS
 from accelmodel.specs.derive import DERIVE
 from accelmodel.specs.hardware import DIRECTIONS, FLAT, TOPOLOGIES, Device
 from accelmodel.specs.load import TYPES
+from accelmodel.specs.memories import HELD
 from accelmodel.specs.quantities import Quantity
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -24,6 +25,7 @@ WORDS = {
     "topology": TOPOLOGIES,
     "algorithms": ALGORITHMS,
     "direction": DIRECTIONS,
+    "holds": HELD,
     "host": OVERLAPS,
     "loads": OVERLAPS,
     "norm": ("rms", "layer"),
@@ -167,7 +169,7 @@ def file_schema(kind: str) -> dict[str, Any]:
     Examples
     --------
     >>> sorted(file_schema("device")["properties"])
-    ['attention', 'compute', 'default', 'device', 'hbm', 'l2', 'matmul', 'sources']
+    ['attention', 'compute', 'default', 'device', 'die_to_die', 'hbm', 'l2', 'matmul', 'sources', 'tier']
     """
     heirs = kind in ("device", "architecture")
     if kind not in TYPES and not heirs:

@@ -21,7 +21,8 @@ DATA_SHEET = (
     "vendor", "architecture", "process", "link", "scale_out", "die_area", "dies", "power", "price",
     "compute.cores", "compute.clock", "compute.peak_16bit", "compute.peak_8bit_float", "compute.peak_8bit_int",
     "compute.peak_6bit", "compute.peak_4bit", "compute.peak_4bit_int", "compute.vector_rate", "hbm.bandwidth",
-    "hbm.capacity", "hbm.stacks", "l2.capacity", "l2.bandwidth",
+    "hbm.capacity", "hbm.stacks", "l2.capacity", "l2.bandwidth", "die_to_die.bandwidth", "tier.holds", "tier.capacity",
+    "tier.bandwidth", "tier.compute",
 )  # fmt: skip
 _SOURCE = """[default]
 kind = "datasheet"

@@ -84,6 +84,12 @@ def random_machines(base, count: int, seed: int):
     for name, values in software.items():
         machines[GIVEN.index(name)] = rng.choice(values, count)
     machines[GIVEN.index("in_switch")] *= rng.choice((0.7, 1.0), count)
+    elsewhere = {
+        "weight_excess": (0, 0, -0.5, 9), "expert_excess": (0, 0, -0.5, 9), "kv_excess": (0, 0, -0.8, 9),
+        "near_flop_time": (0, 0, 1e-14, 3e-13),
+    }  # fmt: skip
+    for name, values in elsewhere.items():
+        machines[GIVEN.index(name)] = rng.choice(values, count)
     return machines
 
 
