@@ -18,7 +18,7 @@ from accelmodel.specs.parameters import mixer_parameters, mlp_parameters, parame
 #: share by which the size of the files may differ from what was read
 _TOLERANCE = 0.02
 #: keys that tell how many modules predict further tokens
-_PREDICTING = (
+FURTHER = (
     "num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_layers", "num_mtp_modules", "num_mtp_heads",
 )  # fmt: skip
 
@@ -31,9 +31,9 @@ def model_of(values: dict[str, Any]) -> LanguageModel | None:
         return None
 
 
-def predicting(keys: Keys) -> int:
+def further(keys: Keys) -> int:
     """Return how many modules that predict further tokens the files hold."""
-    return max(keys.whole(name, 0, low=0) for name in _PREDICTING)
+    return max(keys.whole(name, 0, low=0) for name in FURTHER)
 
 
 def uncounted(content: dict[str, Any], around: Keys | None, values: dict[str, Any]) -> bool:
@@ -70,7 +70,7 @@ def check_index(path: Path, keys: Keys, values: dict[str, Any], precision: State
     high = 4.0 if wide(keys) else 2.0
     rest = float(parameters(model)) + float(model.tower_parameters) - precision.parameters
     read = precision.bytes * (high / 2.0 if not precision.quantised else 1.0) + rest * high
-    most = read + predicting(keys) * _predictor_bytes(model, precision, high)
+    most = read + further(keys) * _predictor_bytes(model, precision, high)
     # what a file tells of towers bounds them by a factor of two, what it does not tell of not at all
     tower = float(model.tower_parameters) * high
     more = math.inf if uncounted else tower

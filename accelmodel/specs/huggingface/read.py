@@ -19,7 +19,7 @@ from accelmodel.errors import SpecError, brief
 from accelmodel.specs.huggingface import files
 from accelmodel.specs.huggingface.family import Family
 from accelmodel.specs.huggingface.hybrids import nemotron_words
-from accelmodel.specs.huggingface.index import check_index, model_of, parts_beside, predicting, uncounted, wide
+from accelmodel.specs.huggingface.index import check_index, further, model_of, parts_beside, uncounted, wide
 from accelmodel.specs.huggingface.keys import REMEDY, SYNONYMS, Keys
 from accelmodel.specs.huggingface.layers import Layers, counted, joined
 from accelmodel.specs.huggingface.modules import modules
@@ -288,7 +288,7 @@ def _predictors(keys: Keys, layers: Layers, hidden: float) -> str:
     mixing, working = counted(layers[-1:], _MIXING), counted(layers[-1:], _WORKING)
     one = 2.0 * hidden * hidden + sum(float(mixer_parameters(kind, hidden)) for kind in mixing)
     one += sum(float(mlp_parameters(kind, hidden)) for kind in working)
-    number = predicting(keys)
+    number = further(keys)
     return f"modules that predict further tokens ({number} of {one / 1e9:.3g} billion parameters) are not counted"
 
 
@@ -302,7 +302,7 @@ def _unread(keys: Keys, around: Keys | None, name: str, layers: Layers, hidden: 
         _agree(keys, around)
         left += around.refuse_unread()
     notes = [*_left(left), *(parts_beside(around) if around is not None else [])]
-    if predicting(keys):
+    if further(keys):
         notes.append(_predictors(keys, layers, hidden))
     if wide(keys):
         notes.append("its files hold 32 bit a weight; engines serve 16, which is counted")
