@@ -134,6 +134,9 @@ class LanguageModel(Spec):
             # kinds side by side in every layer have all of them each
             if sum(beside) > most and any(count != most for count in told):
                 raise ValueError(f"[[{part}]] tells of {sum(told):g} layers, and the model has {self.layers:g}")
+        for kind in (*self.attention, *self.mlp):
+            if np.any(np.asarray(kind.copies) > np.asarray(kind.layers)):
+                raise ValueError(f"copies {kind.copies:g} exceeds layers {kind.layers:g} of a {kind.kind!r} part")
         if self.attention and (self.window_layers or self.kv_lora_rank):
             raise ValueError("window_layers and kv_lora_rank tell what [[attention]] tells too; leave them out")
         if self.mlp and self.experts:

@@ -119,7 +119,7 @@ def test_our_own_fault_exits_1_in_one_line(run, monkeypatch):
         ("preserve --tp two", "tp: 'two'"),
         ("preserve --context 1e4", "context: '1e4'"),
         ("preserve --models ,", "names nothing"),
-        ("preserve --models llama-3-8b,qwen2-8b", "did you mean 'qwen2-"),
+        ("preserve --models llama-3-8b,qwen2-8b", "did you mean 'qwen3-8b'"),
         ("preserve --tp 16", "exceeds the 8 devices"),
         ("preserve --models deepseek-v3 --tp 1", "does not fit"),
         ("explore --study nothing", "unknown study 'nothing'"),

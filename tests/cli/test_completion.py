@@ -31,7 +31,7 @@ def offered(run, monkeypatch):
         ("accelmodel step --hbm-", ["--hbm-bandwidth", "--hbm-capacity"]),
         ("accelmodel step --device h100", ["h100-pcie", "h100-sxm"]),
         ("accelmodel step --technique ", ["none", "fused", "preserve"]),
-        ("accelmodel preserve --models llama-3-8b,phi", ["llama-3-8b,phi-3-medium", "llama-3-8b,phi-3-small"]),
+        ("accelmodel preserve --models llama-3-8b,phi-3", ["llama-3-8b,phi-3-medium", "llama-3-8b,phi-3-small"]),
         ("accelmodel instances --instance p5", ["p5.48xlarge", "p5e.48xlarge", "p5en.48xlarge"]),
         ("accelmodel collective --kind all-r", ["all-reduce"]),
         ("accelmodel cake --tier nv", ["nvme"]),

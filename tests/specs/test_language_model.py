@@ -147,6 +147,8 @@ def test_layers_that_share_their_weights_hold_them_once():
     shared = LanguageModel("tiny", **sizes, ffn=128.0, gated=False, mlp=(dataclasses.replace(own, copies=2.0),))
     assert parameters(whole) - parameters(shared) == 4 * 2 * 64 * 128
     assert active_parameters(shared) < parameters(shared)
+    with pytest.raises(ValueError, match="copies 7 exceeds layers 6"):
+        LanguageModel("tiny", **sizes, ffn=128.0, gated=False, mlp=(dataclasses.replace(own, copies=7.0),))
 
 
 def test_gates_of_latent_attention_and_a_gate_behind_a_perceptron_counted_by_hand():

@@ -26,6 +26,7 @@ MIXED: dict[str, Family] = {
             "num_experts_per_tok": 10,
             "moe_intermediate_size": 512,
             "shared_expert_intermediate_size": 512,
+            "num_nextn_predict_layers": 1,
         },
         mixing=hybrids.gated_delta,
     ),

@@ -19,15 +19,16 @@ from accelmodel.errors import SpecError, brief
 from accelmodel.specs.huggingface import files
 from accelmodel.specs.huggingface.family import Family
 from accelmodel.specs.huggingface.hybrids import nemotron_words
+from accelmodel.specs.huggingface.index import check_index, further, model_of, parts_beside, uncounted, wide
 from accelmodel.specs.huggingface.keys import REMEDY, SYNONYMS, Keys
 from accelmodel.specs.huggingface.layers import Layers, counted, joined
 from accelmodel.specs.huggingface.modules import modules
 from accelmodel.specs.huggingface.quantisation import Quantisation, Stated, stated
-from accelmodel.specs.huggingface.text import NESTS, family_of, refuse_strangers, text_part
+from accelmodel.specs.huggingface.text import family_of, refuse_strangers, text_part
 from accelmodel.specs.huggingface.towers import TOWERS, towers
-from accelmodel.specs.language_model import LanguageModel, mixers, perceptrons
+from accelmodel.specs.language_model import mixers, perceptrons
 from accelmodel.specs.layer_kinds import MIXERS, MLPS, Dense, Grouped, Latent, Mixer, Mlp
-from accelmodel.specs.parameters import mixer_parameters, mlp_parameters, parameters
+from accelmodel.specs.parameters import mixer_parameters, mlp_parameters
 
 _MAX_LAYERS = 10_000
 #: fields of ``LanguageModel`` that families state
@@ -36,8 +37,6 @@ _FIELDS = ("norm", "norms_per_layer", "parallel")
 _MIXERS = (Grouped, Latent)
 #: what mixes tokens, and what works on each
 _MIXING, _WORKING = tuple(set(MIXERS.values())), tuple(MLPS.values())
-#: share by which the size of the files may differ from what was read
-_TOLERANCE = 0.02
 
 
 #: field of a part → what the hub calls it
@@ -102,7 +101,7 @@ def read_config(path: Path) -> Reading:
     notes = [note for note in (family.note, *notes, *_defaulted(keys)) if note]
     precision = _precision(path, content, keys, layers, values)
     notes += _unread(keys, around, name, layers, values["hidden"])
-    notes += _beside(path, keys, values, precision)
+    notes += check_index(path, keys, values, precision, uncounted(content, around, values))
     return Reading(files.name_of(path), {**values, **precision.fields}, digest, tuple(notes))
 
 
@@ -188,7 +187,7 @@ def _folded(keys: Keys, values: dict[str, Any], layers: Layers, traits: dict[str
         raise keys.fail("num_hidden_layers", "no layer mixes tokens; correct the file")
     found: dict[str, Any] = {"heads": 1.0, "kv_heads": 1.0, "head_dim": 1.0, "ffn": 0.0}
     found |= _mixer_fields(mixing) | _mlp_fields(working)
-    plain = _model(values | found)
+    plain = model_of(values | found)
     if plain is None or set(mixers(plain)) != set(mixing):
         found |= {"attention": mixing, "window": 0.0, "window_layers": 0.0, "kv_lora_rank": 0.0, "q_lora_rank": 0.0}
         found |= {"qk_rope_dim": 0.0, "qk_nope_dim": 0.0, "v_head_dim": 0.0}
@@ -200,14 +199,6 @@ def _folded(keys: Keys, values: dict[str, Any], layers: Layers, traits: dict[str
 _EXPERT_FIELDS = (
     "experts", "experts_per_token", "expert_ffn", "shared_experts", "shared_expert_ffn", "dense_layers",
 )  # fmt: skip
-
-
-def _model(values: dict[str, Any]) -> LanguageModel | None:
-    """Return the model that some fields tell, None where they cannot."""
-    try:
-        return LanguageModel(name="", **values)
-    except ValueError:
-        return None
 
 
 def _mixer_fields(mixing: Iterable[Mixer]) -> dict[str, Any]:
@@ -297,7 +288,7 @@ def _predictors(keys: Keys, layers: Layers, hidden: float) -> str:
     mixing, working = counted(layers[-1:], _MIXING), counted(layers[-1:], _WORKING)
     one = 2.0 * hidden * hidden + sum(float(mixer_parameters(kind, hidden)) for kind in mixing)
     one += sum(float(mlp_parameters(kind, hidden)) for kind in working)
-    number = keys.whole("num_nextn_predict_layers")
+    number = further(keys)
     return f"modules that predict further tokens ({number} of {one / 1e9:.3g} billion parameters) are not counted"
 
 
@@ -310,22 +301,12 @@ def _unread(keys: Keys, around: Keys | None, name: str, layers: Layers, hidden: 
         around.get("tie_word_embeddings")
         _agree(keys, around)
         left += around.refuse_unread()
-    notes = [*_left(left), *(_parts_beside(around) if around is not None else [])]
-    if keys.whole("num_nextn_predict_layers", 0, low=0):
+    notes = [*_left(left), *(parts_beside(around) if around is not None else [])]
+    if further(keys):
         notes.append(_predictors(keys, layers, hidden))
-    if _wide(keys):
+    if wide(keys):
         notes.append("its files hold 32 bit a weight; engines serve 16, which is counted")
     return notes
-
-
-def _parts_beside(around: Keys) -> list[str]:
-    """Return a note of objects beside the text part that describe something with layers, and are no tower."""
-    found = [
-        name
-        for name, value in around.given.items()
-        if name not in (*NESTS, *TOWERS) and isinstance(value, dict) and any("layers" in key for key in value)
-    ]
-    return [f"{', '.join(found)}: parts beside the language model, which are not counted"] if found else []
 
 
 def _agree(keys: Keys, around: Keys) -> None:
@@ -347,39 +328,6 @@ def _of_towers(key: str) -> bool:
     return key.split("_", 1)[0] in _TOWER_WORDS
 
 
-def _wide(keys: Keys) -> bool:
-    """Whether the files hold numbers of 32 bit."""
-    return "float32" in (keys.get("torch_dtype"), keys.get("dtype"))
-
-
 def _left(keys: list[str]) -> list[str]:
     named = ", ".join(keys[:8]) + (f" and {len(keys) - 8} more" if len(keys) > 8 else "")
     return [f"keys that say nothing of the layers by their name, left out: {named}"] if keys else []
-
-
-def _beside(path: Path, keys: Keys, values: dict[str, Any], precision: Stated) -> list[str]:
-    """Refuse a file whose weights, as its index tells, are another number of bytes than what was read."""
-    index = files.total_size(path)
-    model = _model({name: value for name, value in values.items() if not name.startswith("precision.")})
-    if index is None or model is None:
-        return []
-    other, size = index
-    high = 4.0 if _wide(keys) else 2.0
-    rest = float(parameters(model)) + float(model.tower_parameters) - precision.parameters
-    read = precision.bytes * (high / 2.0 if not precision.quantised else 1.0) + rest * high
-    further = keys.whole("num_nextn_predict_layers", 0, low=0)
-    most = read + further * _predictor_bytes(model, precision, high)
-    if not read * (1.0 - _TOLERANCE) <= size <= most * (1.0 + _TOLERANCE):
-        raise SpecError(
-            f"{other}: metadata.total_size is {size:.6g} B and {path.name} was read as {read:.6g} B of weights, "
-            f"{abs(size / read - 1.0):.1%} apart; one of them belongs to another model, or the config is not understood"
-        )
-    return [f"its files hold {size:.6g} B of weights, {size / read - 1.0:+.2%} of what was read"]
-
-
-def _predictor_bytes(model: LanguageModel, precision: Stated, high: float) -> float:
-    """Return the most that a module that predicts a further token takes: a layer, and two tables of its own [B]."""
-    layer = mixer_parameters(mixers(model)[-1], model.hidden)
-    layer = layer + sum(mlp_parameters(kind, model.hidden) for kind in perceptrons(model)[-1:])
-    tables = 2.0 * (model.hidden + model.vocabulary) * model.hidden
-    return float(layer) * precision.bytes / max(precision.parameters, 1.0) + float(tables) * high

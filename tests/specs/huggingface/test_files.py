@@ -116,6 +116,31 @@ def test_name_of_a_file_without_a_folder():
     assert files.name_of(Path("config.json")) == Path().resolve().name
 
 
+def test_what_a_file_tells_of_a_tower_bounds_its_weights_by_a_factor_of_two(tmp_path):
+    tower = {"hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 256, "patch_size": 4}
+    write(tmp_path / "config.json", {"model_type": "llava", "text_config": TINY, "vision_config": tower})
+    model = load("model", tmp_path)
+    text, beside = 2.0 * float(parameters(model)), 2.0 * float(model.tower_parameters)
+    for share in (0.6, 1.0, 1.9):
+        write(tmp_path / files.INDEX, {"metadata": {"total_size": text + share * beside}})
+        assert load("model", tmp_path) == model
+    for share in (0.2, 2.5):
+        write(tmp_path / files.INDEX, {"metadata": {"total_size": text + share * beside}})
+        with pytest.raises(SpecError, match="apart"):
+            load("model", tmp_path)
+
+
+def test_weights_of_parts_that_are_not_counted_may_lie_beside(tmp_path):
+    talker = {"hidden_size": 64, "num_hidden_layers": 2}
+    write(tmp_path / "config.json", {"model_type": "llava", "text_config": TINY, "talker_config": talker})
+    text = 2.0 * float(parameters(load("model", tmp_path)))
+    write(tmp_path / files.INDEX, {"metadata": {"total_size": 3.0 * text}})
+    assert any("+200" in note for note in load("model", tmp_path).notes)
+    write(tmp_path / files.INDEX, {"metadata": {"total_size": 0.9 * text}})
+    with pytest.raises(SpecError, match="apart"):
+        load("model", tmp_path)
+
+
 def test_of_many_models_in_a_folder_each_has_its_own_files_beside(tmp_path):
     for name in ("big", "small"):
         (tmp_path / f"{name}_config.json").write_text(json.dumps(TINY), encoding="utf-8")
