@@ -19,6 +19,7 @@ from accelmodel.dse import explore as exploration
 from accelmodel.dse.explore import summary
 from accelmodel.dse.study import load_study
 from accelmodel.errors import SpecError
+from accelmodel.inference.precisions import rows_in_words
 from accelmodel.inference.reading import all_in_words
 from accelmodel.inference.request import BASELINE
 from accelmodel.units import show
@@ -52,6 +53,10 @@ def print_exploration(data: dict[str, Any]) -> None:
     say(f"over {data['exhaustive']['chips']} chips: {_gains(data['gains'])}")
     say(f"with L2 as the only axis: {sizes}, {_gains(alone['gains'])}")
     say(f"Optuna's regret {data['regret']:.2%}; report: {data['report'] or 'not written'}; study: {data['storage']}")
+    for name in dict.fromkeys(row["model"] for row in data["precision"]):
+        told = rows_in_words([row for row in data["precision"] if row["model"] == name])
+        if told:
+            say(f"{name}: {told}")
 
 
 def _gains(gains: dict[str, float]) -> str:
