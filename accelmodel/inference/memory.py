@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from accelmodel.inference.attention import INDEX_BITS
-from accelmodel.inference.columns import STREAM, Shard, ceil_div, shard
+from accelmodel.inference.columns import STREAM, Shard, ceil_div, prompt_tokens, shard
 from accelmodel.inference.layers import kv_elements, mixer_rows, mlp_rows
+from accelmodel.inference.mixed import at_end, has_prompt, prompting
 from accelmodel.inference.mlps import active_experts
+from accelmodel.inference.speculation import draft_of, drafting, joined_weights
 from accelmodel.inference.state_mixers import STATE
 from accelmodel.laws import types
 from accelmodel.laws.numeric import Number, least, most
@@ -122,6 +124,7 @@ def memory_per_device(model: LanguageModel, work: Workload) -> dict[str, Number]
     are the widest operator's input and output, twice (one in flight); engines add their own overhead.  Towers and what
     a model has beside its layers lie whole on each device.
     """
+    whole, work = work, at_end(work)
     part = shard(model, work)
     stages = least(work.pp, model.layers)
     per_stage = ceil_div(model.layers, stages) / model.layers
@@ -132,7 +135,29 @@ def memory_per_device(model: LanguageModel, work: Workload) -> dict[str, Number]
     widest = _widest(model, work, part)
     activations = 2.0 * part.tokens * widest * STREAM
     beside = (model.other_parameters + model.tower_parameters) * STREAM
-    return {"weights": weights + tables + beside, "kv_cache": sequences * kept * per_stage, "activations": activations}
+    return {"weights": weights + tables + beside, "kv_cache": sequences * kept * per_stage, "activations": activations, **_beside(model, whole)}
+
+
+def _beside(model: LanguageModel, work: Workload) -> dict[str, Number]:
+    """Return the bytes that a draft takes, and a prompt beside the sequences of a step; nothing where there is none."""
+    found: dict[str, Number] = {}
+    if has_prompt(work):
+        prompts, tokens = prompting(work), prompt_tokens(work)
+        part = shard(model, prompts)
+        kept = kept_bytes(model, prompts.context, 8.0 * part.kv, work.tp) * ceil_div(model.layers, work.pp)
+        working = 2.0 * tokens * _widest(model, prompts, part) * STREAM
+        found["prompt"] = (tokens > 0.0) * (work.pp * kept / model.layers + working)
+    draft = draft_of(model, work)
+    if draft is not None:
+        # of all micro-batches, which pass through the last stage
+        later = replace(drafting(draft, work)[1], batch=work.batch, context=work.context + work.speculative)
+        parts = memory_per_device(draft.model, later)
+        weights = parts["weights"]
+        if draft.head:
+            part = shard(draft.model, later)
+            weights = layer_weights(draft.model, later, part) + joined_weights(draft.model, part)
+        found["draft"] = (work.speculative > 0.0) * (weights + parts["kv_cache"])
+    return found
 
 
 def _widest(model: LanguageModel, work: Workload, part: Shard) -> Number:

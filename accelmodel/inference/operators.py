@@ -19,17 +19,21 @@ from accelmodel.inference.columns import (
     SAMPLE_OPS,
     STREAM,
     Shard,
+    ceil_div,
     collective,
     matmul,
     norm,
     pointwise,
+    prompt_tokens,
     shard,
 )
-from accelmodel.inference.layers import least_kv_heads, mixer_rows, mixing, mlp_rows, query_heads, transforming
+from accelmodel.inference.layers import mixing, mlp_rows, query_heads, step_mixer_rows, transforming
 from accelmodel.inference.mlps import exchange
 from accelmodel.inference.named import ModelLike, WorkLike, as_model, as_workload
+from accelmodel.inference.speculation import draft_notes, draft_rows, speculates
+from accelmodel.inference.uneven import uneven
 from accelmodel.laws import types
-from accelmodel.laws.numeric import Number
+from accelmodel.laws.numeric import Number, most
 from accelmodel.laws.types import Operator
 from accelmodel.specs.language_model import LanguageModel, perceptrons
 from accelmodel.specs.layer_kinds import Experts
@@ -71,6 +75,17 @@ def _openers(model: LanguageModel, work: Workload, part: Shard) -> Iterator[tupl
     yield "_after_experts", "combine", routed, exchange(sparse[0], model, work, part, types.REDUCE_SCATTER, reduction)
 
 
+def stages_pace(model: LanguageModel, work: Workload) -> Number:
+    """Return layers that a step waits for over those of the model: each micro-batch goes at the busiest stage's pace.
+
+    Examples
+    --------
+    >>> stages_pace(as_model("deepseek-v3"), Workload("decode", 2.0, 128.0, pp=2.0)) == 2 * 31 / 61
+    True
+    """
+    return work.pp * ceil_div(model.layers, work.pp) / model.layers
+
+
 def _rows(model: LanguageModel, work: Workload, part: Shard) -> Iterator[tuple[str, Number, dict[str, Number]]]:
     """Yield (name, count, columns) in graph order."""
     stream = part.tokens * model.hidden * STREAM
@@ -78,15 +93,17 @@ def _rows(model: LanguageModel, work: Workload, part: Shard) -> Iterator[tuple[s
     yield "embedding", 1.0, pointwise(part.tokens * model.hidden, 1.0, STREAM, STREAM)
     for suffix, kind in mixing(model):
         for after, opener, share, columns in _openers(model, work, part):
+            share = share * stages_pace(model, work)
             yield f"{opener}_into_attention{suffix}{after}", kind.layers * share, columns
-            for name, columns in mixer_rows(model, work, part, kind):
-                yield name + suffix + after, kind.layers * share, columns
+            for name, present, columns in step_mixer_rows(model, work, part, kind):
+                yield name + suffix + after, kind.layers * share * present, columns
     for suffix, kind in transforming(model):
+        layers = kind.layers * stages_pace(model, work)
         if not model.parallel:
-            yield f"all_reduce_into_mlp{suffix}", kind.layers, reduction
+            yield f"all_reduce_into_mlp{suffix}", layers, reduction
         for name, columns in mlp_rows(model, work, part, kind):
-            yield name + suffix, kind.layers, columns
-    last = part.sequences
+            yield name + suffix, layers, columns
+    last = part.logits
     spanned = 1.0 + (work.pp > 1.0) * (work.tp * work.dp * work.pp - 1.0)
     yield "stage_transfer", work.pp * (work.pp > 1.0), collective(types.POINT_TO_POINT, stream, spanned)
     yield "all_reduce_into_head", 1.0, reduction
@@ -113,14 +130,23 @@ def _any(condition: Any) -> bool:
     return bool(np.any(np.asarray(condition)))
 
 
-def check(model: LanguageModel, work: Workload) -> tuple[str, ...]:
-    """Return notes on how the model is cut; raise SpecError where it cannot be."""
-    group = work.tp * work.dp
-    if _any(work.prefix >= work.context):
+def _check_tokens(work: Workload) -> None:
+    """Raise SpecError where a step has no tokens, or is asked for what its phase has not."""
+    if work.phase == "prefill" and _any(work.prefix >= work.context):
         raise SpecError("prefix must be below context: nothing is left to compute; lower prefix [token]")
     if work.phase == "decode" and _any(work.prefix > 0.0):
         raise SpecError("prefix is of a prefill: in a decode step all tokens but the last are there; leave it out")
-    heads, kv_heads = query_heads(model), least_kv_heads(model)
+    if work.phase != "mixed" and _any(work.prefill_tokens > 0.0):
+        raise SpecError(f"prefill_tokens are of a mixed step, and the phase is {work.phase}; ask for phase mixed")
+    if work.phase == "prefill" and speculates(work):
+        raise SpecError("speculative is of decode and mixed steps: a prefill has nothing to draft; leave it out")
+
+
+def check(model: LanguageModel, work: Workload) -> tuple[str, ...]:
+    """Return notes on how the model is cut; raise SpecError where it cannot be."""
+    group = work.tp * work.dp
+    _check_tokens(work)
+    heads = query_heads(model)
     if _any(work.tp > heads):
         raise SpecError(f"tp above the {heads:g} heads of {model.name}; choose at most that many")
     if _any(work.pp > model.layers):
@@ -131,16 +157,15 @@ def check(model: LanguageModel, work: Workload) -> tuple[str, ...]:
     for experts in routed:
         if _any(experts % work.ep) or _any(group % work.ep):
             raise SpecError(f"ep must divide both the {experts:g} experts of {model.name} and tp x dp")
-    if model.max_context and _any(work.context > model.max_context):
+    last = work.prefix + prompt_tokens(work) if work.phase == "mixed" else 0.0
+    if model.max_context and _any(most(work.context, last) > model.max_context):
         limit = f"context exceeds the {model.max_context:g} tokens {model.name} was trained for; timed all the same"
     else:
         limit = ""
     notes = [limit]
     notes.extend(_left_out(model))
-    if _any(heads % work.tp):
-        notes.append(f"{heads:g} query heads padded up to a multiple of tp; the busiest device is timed")
-    if kv_heads and _any(kv_heads % work.tp):
-        notes.append(f"{kv_heads:g} KV heads replicated or padded over tp devices")
+    notes.extend(uneven(model, work))
+    notes.extend(draft_notes(model, work))
     return tuple(note for note in notes if note)
 
 
@@ -194,7 +219,7 @@ def operator_table(model: ModelLike, work: WorkLike) -> OperatorTable:
     model, work = as_model(model), as_workload(work)
     notes = check(model, work)
     part = shard(model, work)
-    rows = list(_rows(model, work, part))
+    rows = [*_rows(model, work, part), *draft_rows(model, work, _rows)]
     names = tuple(name for name, _, _ in rows)
     columns: dict[str, list[Number]] = {column: [] for column in Operator._fields}
     feeds = _feeds(names, model)

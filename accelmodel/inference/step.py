@@ -27,6 +27,7 @@ from accelmodel.inference.named import ClusterLike, ModelLike, WorkLike, as_clus
 from accelmodel.inference.operators import OperatorTable, operator_table
 from accelmodel.inference.policies import Technique, chosen, none
 from accelmodel.inference.run import Machines, run_kernel
+from accelmodel.inference.speculation import draft_of, speculates, speculation, tokens_per_step
 from accelmodel.laws.numeric import Array, Number, has_axes
 from accelmodel.laws.types import ALGORITHMS, BOUNDS, COLLECTIVE, DETAIL, Operator
 from accelmodel.specs.bits import settled
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 #: the policy that does nothing beside the operators: the baseline is the same code path
 NONE = none()
-_WORK_NUMBERS = tuple(f.name for f in fields(Workload) if f.name != "phase")
+_WORK_NUMBERS = tuple(f.name for f in fields(Workload) if f.name not in ("phase", "draft"))
 #: per-operator variable, and whether it adds up over the invocations of a row
 _VARIABLES = {
     "time": True,
@@ -272,9 +273,16 @@ def figures(inputs: Inputs, technique: str | Technique = "none") -> Figures:
         found[name] = (rows, times * ends[kind_of(kinds), end])
         put(f"step_time_{name}", interval(times, kinds, ends)[sign])
     put("prefetched_bytes", sums[1].reshape(inputs.axes.shape))
-    tokens = work.batch * (1.0 if work.phase == "decode" else work.context - work.prefix)
-    put("tokens_per_s", inputs.over_axes(tokens) / step_time)
-    put("tpot" if work.phase == "decode" else "ttft", step_time)
+    yielded = tokens_per_step(work) if work.phase != "prefill" else work.context - work.prefix
+    put("tokens_per_s", inputs.over_axes(work.batch * yielded) / step_time)
+    if work.phase == "prefill":
+        put("ttft", step_time)
+    else:
+        put("tpot", step_time / inputs.over_axes(yielded))
+    if work.phase == "mixed":
+        put("prefill_tokens_per_s", inputs.over_axes(work.prefill_tokens) / step_time)
+    if speculates(work):
+        put("tokens_per_step", yielded)
     put("memory_bytes", inputs.memory)
     found["feasible"] = (inputs.axes.names, inputs.over_axes(inputs.fits * 1.0) > 0.5)
     labels = {"operator": list(inputs.table.names), **inputs.axes.workload, **inputs.axes.machine}
@@ -311,10 +319,13 @@ def _operators(inputs: Inputs, detail: Array) -> dict[str, Any]:
 def attributes(inputs: Inputs, technique: Technique) -> dict[str, str]:
     """Return what an answer must carry: version, names, digests, sources and the weakest kind of fact."""
     cluster = inputs.cluster
+    draft = draft_of(inputs.model, inputs.work)
+    drafted = {"draft": draft.model} if draft and not draft.head else {}
     return {
-        **behind({"model": inputs.model, **parts_of(cluster)}),
+        **behind({"model": inputs.model, **drafted, **parts_of(cluster)}),
         **of_technique(technique),
         **asked(inputs.work),
+        **speculation(inputs.model, inputs.work),
         "model": inputs.model.name,
         **on_cluster(cluster),
         "notes": "; ".join([*inputs.table.notes, *noted({"model": inputs.model, **parts_of(cluster)})]),
