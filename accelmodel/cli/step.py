@@ -11,19 +11,24 @@ from accelmodel.cli.completion import name_of, one_of, several
 from accelmodel.cli.options import counts, hardware, names
 from accelmodel.cli.step_options import (
     L2,
+    Acceptance,
     AnyModelName,
     Cores,
     Devices,
+    DraftName,
     HbmBandwidth,
     HbmCapacity,
     Hybrid,
     L2Bandwidth,
     Library,
     LinkBandwidth,
+    PrefillTokens,
     Rule,
     Settings,
+    Speculative,
     Threshold,
 )
+from accelmodel.errors import SpecError
 from accelmodel.estimates import need_affordable
 from accelmodel.inference.attributes import BITS, DEGREES
 from accelmodel.inference.degree import holds, largest_degree, smallest_degree
@@ -77,6 +82,10 @@ OPERATOR_KEYS = {
 }
 
 
+#: variables that only some steps have: with a draft, or beside part of a prompt
+SOMETIMES = ("tokens_per_step", "prefill_tokens_per_s")
+
+
 def step_data(found: Figures) -> dict[str, Any]:
     """Return a step without axes as JSON-ready data."""
     operators = []
@@ -91,11 +100,13 @@ def step_data(found: Figures) -> dict[str, Any]:
         "devices": int(float(about["devices"])),
         **{key: int(value) for key, value in asked.items()},
         **json.loads(about["bits"]),
+        **json.loads(about.get("speculation", "{}")),
         "time_s": found["step_time"].item(),
         "lower_s": found["step_time_lower"].item(),
         "upper_s": found["step_time_upper"].item(),
         **totals,
         **{name: found[name].item() for name in ("tokens_per_s", "prefetched_bytes", "memory_bytes")},
+        **{name: found[name].item() for name in SOMETIMES if name in found.variables},
         "operators": operators,
         "overrides": json.loads(about["overrides"]),
         **{key: about[key] for key in ("notes", "weakest_fact", "sources", "digests", "accelmodel_version")},
@@ -127,6 +138,13 @@ def print_step(data: dict[str, Any]) -> None:
             f"{name.replace('_', ' ')} {data[name]:g}" for name in ("batch", "context", "prefix", *DEGREES, *BITS)
         )
     )
+    if "draft" in data:
+        say(
+            f"{data['speculative']:g} tokens drafted by {data['draft']}, {data['tokens_per_step']:.3g} a step and "
+            f"sequence in the end: {show(data['tpot_s'], 's')} a token"
+        )
+    if "prefill_tokens" in data:
+        say(f"{data['prefill_tokens']:g} tokens of prompts beside: {data['prefill_tokens_per_s']:.4g} tokens/s")
     say(
         f"step {show(data['time_s'], 's')}, nine of ten measured between {show(data['lower_s'], 's')} and "
         f"{show(data['upper_s'], 's')}; {data['tokens_per_s']:.4g} tokens/s"
@@ -198,6 +216,15 @@ def _technique(name: str, threshold: float | None, rule: str | None) -> Techniqu
     return policy(name, **{key: value for key, value in given.items() if value is not None})
 
 
+def _speculation(speculative: int, acceptance: float | None, draft: str) -> dict[str, Any]:
+    """Return how a step speculates; SpecError where a part of that is missing, or is given for nothing."""
+    if speculative and acceptance is None:
+        raise SpecError("--speculative needs --acceptance, such as 0.8: what share of drafted tokens is taken")
+    if not speculative and (draft or acceptance is not None):
+        raise SpecError("--acceptance and --draft need --speculative, such as 3: how many tokens are drafted")
+    return {"speculative": speculative, "acceptance": acceptance or 0.0, "draft": draft}
+
+
 def _hardware(device: str, devices: int | None, link: str | None, shortcuts: dict[str, Any], settings: Any) -> Any:
     return hardware(device, devices, link=link, shortcuts=shortcuts, settings=settings)
 
@@ -226,13 +253,22 @@ def step(
     devices: Devices = None,
     link: LinkName = None,
     phase: Annotated[
-        str, typer.Option("--phase", help="prefill or decode.", autocompletion=one_of("prefill", "decode"))
+        str,
+        typer.Option(
+            "--phase",
+            help="prefill, decode, or mixed: decode beside part of a prompt.",
+            autocompletion=one_of("prefill", "decode", "mixed"),
+        ),
     ] = "decode",
     batch: Annotated[int, typer.Option("--batch", min=1, help="Sequences, such as 16.")] = 1,
     context: Annotated[
         int, typer.Option("--context", min=1, help="Tokens of each sequence when the step ends, such as 8192.")
     ] = 2048,
     prefix: Annotated[int, typer.Option("--prefix", min=0, help="Tokens whose KV is already there, such as 1024.")] = 0,
+    prefill_tokens: PrefillTokens = 0,
+    speculative: Speculative = 0,
+    acceptance: Acceptance = None,
+    draft: DraftName = "",
     tp: Annotated[
         int | None,
         typer.Option("--tp", min=1, help="Tensor parallelism, such as 8; the smallest of a node that fits by default."),
@@ -262,14 +298,15 @@ def step(
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
-    """One prefill or decode step, operator by operator."""
+    """One prefill, decode or mixed step, operator by operator."""
     shortcuts = dict(
         zip(SHORTCUTS, (l2, hbm_bandwidth, hbm_capacity, l2_bandwidth, link_bandwidth, cores), strict=True)
     )
     chosen = _technique(technique, threshold, rule)
     cluster = _hardware(device, devices, link, shortcuts, settings)
     work: dict[str, Any] = {"phase": phase, "batch": batch, "context": context, "prefix": prefix}
-    work |= {"pp": pp, "ep": ep, "dp": dp}
+    work |= {"pp": pp, "ep": ep, "dp": dp, "prefill_tokens": prefill_tokens}
+    work |= _speculation(speculative, acceptance, draft)
     work |= asked_bits(weight_bits=weight_bits, activation_bits=activation_bits, kv_bits=kv_bits)
     named = model
     model = named or _default_model(cluster, work, tp)

@@ -48,6 +48,29 @@ Library = Annotated[
         "--library", help="A framework's own 8 or 4 bit matmuls, such as vllm-8bit.", autocompletion=name_of("library")
     ),
 ]
+PrefillTokens = Annotated[
+    int,
+    typer.Option(
+        "--prefill-tokens", min=0, help="Tokens of a prompt in a mixed step, such as 512; --prefix of it are there."
+    ),
+]
+Speculative = Annotated[
+    int, typer.Option("--speculative", min=0, help="Tokens drafted for each sequence and verified, such as 3.")
+]
+Acceptance = Annotated[
+    float | None,
+    typer.Option(
+        "--acceptance", min=0.0, max=1.0, help="Share of drafted tokens taken where all before were, such as 0.8."
+    ),
+]
+DraftName = Annotated[
+    str,
+    typer.Option(
+        "--draft",
+        help="mtp, eagle, n-gram, or a model such as llama-3.2-1b; the model's own mtp, else eagle, by default.",
+        autocompletion=one_of("mtp", "eagle", "n-gram"),
+    ),
+]
 Threshold = Annotated[
     float | None,
     typer.Option("--threshold", help="Share of usable L2 that prefetches may fill, such as 0.8; 1 by default."),

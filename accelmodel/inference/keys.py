@@ -1,4 +1,8 @@
-"""Which tokens a query sees, and which of them lie in the cache."""
+"""Which tokens a query sees, and which of them lie in the cache.
+
+Drafted tokens of a decode step see what its own token sees; that each also sees the drafted ones before it is left out,
+half of them on average.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +10,14 @@ from accelmodel.laws.numeric import Number, floor, least, most
 from accelmodel.specs.workload import Workload
 
 
-def _ends(work: Workload) -> tuple[Number, Number]:
-    """Return the tokens of a sequence before a step, and with those that it works on, drafted ones included."""
-    if work.phase == "prefill":
-        return work.prefix, work.context
-    return work.context - 1.0, work.context + work.speculative
-
-
 def mean_keys(work: Workload, window: Number) -> Number:
     """Return keys per query, averaged over the new tokens; ``window`` 0 is full causal attention.
 
-    Sum of min(position, window) over the positions of the new tokens, over their number.
+    Sum of min(position, window) over positions prefix + 1 … context, over their number.
     """
-    first, last = _ends(work)
+    if work.phase == "decode":
+        return least(work.context, window) if window else work.context
+    first, last = work.prefix, work.context
     if not window:
         return (first + 1.0 + last) / 2.0
     bend = least(most(window, first), last)
@@ -31,8 +30,8 @@ def mean_chunk_keys(work: Workload, chunk: Number) -> Number:
 
     In decode the token at the end of a chunk, whose step is the longest.
     """
-    if work.phase != "prefill":
-        return least(work.context + work.speculative, chunk)
+    if work.phase == "decode":
+        return least(work.context, chunk)
 
     def seen(tokens: Number) -> Number:
         whole = floor(tokens / chunk)
@@ -44,6 +43,8 @@ def mean_chunk_keys(work: Workload, chunk: Number) -> Number:
 
 def kv_tokens(work: Workload, window: Number) -> tuple[Number, Number]:
     """Tokens of KV cache that one sequence reads, and how many of them were there before the step."""
-    first, last = _ends(work)
-    reach = least(last, window + (last - first) - 1.0) if window else last
-    return reach, most(reach - (last - first), 0.0)
+    if work.phase == "decode":
+        read = least(work.context, window) if window else work.context
+        return read, read - 1.0
+    reach = least(work.context, window + (work.context - work.prefix) - 1.0) if window else work.context
+    return reach, most(reach - (work.context - work.prefix), 0.0)

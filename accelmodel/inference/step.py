@@ -158,7 +158,7 @@ def totals(inputs: Inputs, technique: str | Technique = "none") -> xr.Dataset:
 def total_time(
     model: ModelLike, cluster: ClusterLike, work: WorkLike, technique: str | Technique = "none"
 ) -> xr.Dataset:
-    """Time whole prefill or decode steps: totals only, for questions with many points.
+    """Time whole prefill, decode or mixed steps: totals only, for questions with many points.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ def total_time(
 def time_step(
     model: ModelLike, cluster: ClusterLike, work: WorkLike, technique: str | Technique = "none"
 ) -> xr.Dataset:
-    """Time one prefill or decode step, operator by operator.
+    """Time one prefill, decode or mixed step, operator by operator.
 
     Parameters
     ----------
@@ -215,11 +215,13 @@ def time_step(
         (prefetched and waiting when one invocation ends) [B]; ``algorithm`` of collectives; ``count``;
         ``lower`` and ``upper`` [s], between which nine tenths of measured times lie (see ``intervals``).
         Without ``operator``: ``step_time`` [s], also as ``ttft`` or ``tpot``, with its ``step_time_lower`` and
-        ``step_time_upper``; ``tokens_per_s``, ``prefetched_bytes``, ``memory_bytes`` [B], ``feasible``.
+        ``step_time_upper``; ``tokens_per_s``, ``prefetched_bytes``, ``memory_bytes`` [B], ``feasible``.  With a draft
+        ``tokens_per_step`` [token], by which ``tpot`` and ``tokens_per_s`` count; of mixed steps
+        ``prefill_tokens_per_s`` [token/s].
 
         Attributes, all text, JSON where they have parts: ``technique`` and ``technique_parameters``; ``model``,
-        ``device``, ``link``, ``scale_out``, ``devices``; ``phase``, ``sizes``, ``degrees``, ``bits``; ``overrides``:
-        what the caller gave in place of what is known; ``digests``, ``sources`` and ``weakest_fact`` of what stands
+        ``device``, ``link``, ``scale_out``, ``devices``; ``phase``, ``sizes``, ``degrees``, ``bits``; with a draft
+        ``speculation``; ``overrides``: what the caller gave in place of what is known; ``digests``, ``sources`` and ``weakest_fact`` of what stands
         behind it; ``notes``; ``accelmodel_version``.
 
     Raises

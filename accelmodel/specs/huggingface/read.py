@@ -141,12 +141,12 @@ def _values(keys: Keys, family: Family, traits: dict[str, Any], layers: Layers) 
 
 
 #: keys that tell how many modules predict further tokens
-_FURTHER = ("num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_layers", "num_mtp_modules", "num_mtp_heads")
+FURTHER = ("num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_layers", "num_mtp_modules", "num_mtp_heads")
 
 
 def _further(keys: Keys) -> int:
     """Return how many modules that predict further tokens a file tells of."""
-    return max(keys.whole(name, 0, low=0) for name in _FURTHER)
+    return max(keys.whole(name, 0, low=0) for name in FURTHER)
 
 
 def _context(keys: Keys, family: Family) -> float:
