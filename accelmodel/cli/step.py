@@ -27,8 +27,8 @@ from accelmodel.cli.step_options import (
     Settings,
     Speculative,
     Threshold,
+    speculation,
 )
-from accelmodel.errors import SpecError
 from accelmodel.estimates import need_affordable
 from accelmodel.inference.attributes import BITS, DEGREES
 from accelmodel.inference.degree import holds, largest_degree, smallest_degree
@@ -216,15 +216,6 @@ def _technique(name: str, threshold: float | None, rule: str | None) -> Techniqu
     return policy(name, **{key: value for key, value in given.items() if value is not None})
 
 
-def _speculation(speculative: int, acceptance: float | None, draft: str) -> dict[str, Any]:
-    """Return how a step speculates; SpecError where a part of that is missing, or is given for nothing."""
-    if speculative and acceptance is None:
-        raise SpecError("--speculative needs --acceptance, such as 0.8: what share of drafted tokens is taken")
-    if not speculative and (draft or acceptance is not None):
-        raise SpecError("--acceptance and --draft need --speculative, such as 3: how many tokens are drafted")
-    return {"speculative": speculative, "acceptance": acceptance or 0.0, "draft": draft}
-
-
 def _hardware(device: str, devices: int | None, link: str | None, shortcuts: dict[str, Any], settings: Any) -> Any:
     return hardware(device, devices, link=link, shortcuts=shortcuts, settings=settings)
 
@@ -256,7 +247,7 @@ def step(
         str,
         typer.Option(
             "--phase",
-            help="prefill, decode, or mixed: decode beside part of a prompt.",
+            help="prefill, decode or mixed; mixed is decode beside part of a prompt.",
             autocompletion=one_of("prefill", "decode", "mixed"),
         ),
     ] = "decode",
@@ -306,7 +297,7 @@ def step(
     cluster = _hardware(device, devices, link, shortcuts, settings)
     work: dict[str, Any] = {"phase": phase, "batch": batch, "context": context, "prefix": prefix}
     work |= {"pp": pp, "ep": ep, "dp": dp, "prefill_tokens": prefill_tokens}
-    work |= _speculation(speculative, acceptance, draft)
+    work |= speculation(speculative, acceptance, draft)
     work |= asked_bits(weight_bits=weight_bits, activation_bits=activation_bits, kv_bits=kv_bits)
     named = model
     model = named or _default_model(cluster, work, tp)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from accelmodel.cli.completion import name_of, one_of
+from accelmodel.errors import SpecError
 
 AnyModelName = Annotated[
     str | None,
@@ -83,3 +84,12 @@ Rule = Annotated[
         autocompletion=one_of("paper", "partial", "best-fit"),
     ),
 ]
+
+
+def speculation(speculative: int, acceptance: float | None, draft: str) -> dict[str, Any]:
+    """Return how a step speculates; SpecError where a part of that is missing, or is given for nothing."""
+    if speculative and acceptance is None:
+        raise SpecError("--speculative needs --acceptance, such as 0.8: what share of drafted tokens is taken")
+    if not speculative and (draft or acceptance is not None):
+        raise SpecError("--acceptance and --draft need --speculative, such as 3: how many tokens are drafted")
+    return {"speculative": speculative, "acceptance": acceptance or 0.0, "draft": draft}

@@ -135,7 +135,12 @@ def memory_per_device(model: LanguageModel, work: Workload) -> dict[str, Number]
     widest = _widest(model, work, part)
     activations = 2.0 * part.tokens * widest * STREAM
     beside = (model.other_parameters + model.tower_parameters) * STREAM
-    return {"weights": weights + tables + beside, "kv_cache": sequences * kept * per_stage, "activations": activations, **_beside(model, whole)}
+    return {
+        "weights": weights + tables + beside,
+        "kv_cache": sequences * kept * per_stage,
+        "activations": activations,
+        **_beside(model, whole),
+    }
 
 
 def _beside(model: LanguageModel, work: Workload) -> dict[str, Number]:

@@ -1,12 +1,13 @@
 """A step that decodes and works on part of a prompt at once: rows that share weights are one, attention is separate.
 
-Chunked prefill (Sarathi-Serve, arXiv 2403.02310, section 4): matmuls see the tokens of both, each sequence its own keys.
+Chunked prefill (Sarathi-Serve, arXiv 2403.02310, section 4): matmuls see the tokens of both, sequences their own keys.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -54,7 +55,7 @@ def prompting(work: Workload) -> Workload:
     ('prefill', 1.0, 1536.0)
     """
     ranks, tokens = work.dp * work.pp, most(prompt_tokens(work), 1.0)
-    alone = {"speculative": 0.0, "acceptance": 0.0, "prefill_tokens": 0.0, "draft": ""}
+    alone: dict[str, Any] = {"speculative": 0.0, "acceptance": 0.0, "prefill_tokens": 0.0, "draft": ""}
     return replace(work, phase="prefill", batch=ranks, context=work.prefix + tokens, **alone)
 
 

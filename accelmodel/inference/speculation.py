@@ -149,20 +149,22 @@ def speculation(model: LanguageModel, work: Workload) -> dict[str, str]:
 def _one_layer(model: LanguageModel, name: str) -> LanguageModel:
     """Return a model of one layer: like the last that a model lists, its attention whole, an EAGLE's mlp dense."""
     mixing, working = mixers(model), perceptrons(model)
-    whole = [kind for kind in mixing if isinstance(kind, Latent) or (isinstance(kind, Grouped) and _sees_all(kind))]
+    whole: list[Mixer] = [
+        kind for kind in mixing if isinstance(kind, Latent) or (isinstance(kind, Grouped) and _sees_all(kind))
+    ]
     mixer: Mixer = replace((whole or list(mixing))[-1], layers=1.0)
     mlp: tuple[Mlp, ...] = tuple(replace(kind, layers=1.0) for kind in working[-1:])
     if name == EAGLE and working:
         mlp = (Dense("dense", 1.0, _dense_width(working), model.gated),)
-    none = dict.fromkeys(_TOLD_BY_LISTS, 0.0)
-    beside = {"other_parameters": 0.0, "tower_parameters": 0.0, "predictors": 0.0}
-    return replace(model, name=f"{model.name}-{name}", layers=1.0, attention=(mixer,), mlp=mlp, **none, **beside)
+    none: dict[str, Any] = dict.fromkeys(_LEFT_OUT, 0.0)
+    return replace(model, name=f"{model.name}-{name}", layers=1.0, attention=(mixer,), mlp=mlp, **none)
 
 
-#: fields of a model that its lists of layers tell in place of
-_TOLD_BY_LISTS = (
+#: fields of a model that lists of its layers tell, and what a head over it has not
+_LEFT_OUT = (
     "window", "window_layers", "q_lora_rank", "kv_lora_rank", "qk_rope_dim", "qk_nope_dim", "v_head_dim", "experts",
     "experts_per_token", "expert_ffn", "shared_experts", "shared_expert_ffn", "dense_layers",
+    "other_parameters", "tower_parameters", "predictors",
 )  # fmt: skip
 
 
@@ -201,7 +203,10 @@ def draft_rows(model: LanguageModel, work: Workload, rows: RowsOf) -> Iterator[C
     if draft is None:
         return
     first, later = drafting(draft, work)
-    passes = (("draft_", least(work.speculative, 1.0), first), ("draft_next_", most(work.speculative - 1.0, 0.0), later))
+    passes = (
+        ("draft_", least(work.speculative, 1.0), first),
+        ("draft_next_", most(work.speculative - 1.0, 0.0), later),
+    )
     for prefix, times, asked in passes:
         if not bool(np.any(np.asarray(times) > 0.0)):
             continue

@@ -221,8 +221,8 @@ def time_step(
 
         Attributes, all text, JSON where they have parts: ``technique`` and ``technique_parameters``; ``model``,
         ``device``, ``link``, ``scale_out``, ``devices``; ``phase``, ``sizes``, ``degrees``, ``bits``; with a draft
-        ``speculation``; ``overrides``: what the caller gave in place of what is known; ``digests``, ``sources`` and ``weakest_fact`` of what stands
-        behind it; ``notes``; ``accelmodel_version``.
+        ``speculation``; ``overrides``: what the caller gave in place of what is known; ``digests``, ``sources`` and
+        ``weakest_fact`` of what stands behind it; ``notes``; ``accelmodel_version``.
 
     Raises
     ------

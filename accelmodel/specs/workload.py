@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Required, TypeAlias, TypedDict
+from typing import Annotated, Any, Literal, Required, TypeAlias, TypedDict
 
 import numpy as np
 from pydantic.dataclasses import dataclass
@@ -30,10 +30,6 @@ class Fields(TypedDict, total=False):
     batch: Required[Values]
     context: Required[Values]
     prefix: Values
-    prefill_tokens: Values
-    speculative: Values
-    acceptance: Values
-    draft: str | LanguageModel
     tp: Values
     pp: Values
     ep: Values
@@ -41,6 +37,11 @@ class Fields(TypedDict, total=False):
     weight_bits: Values
     activation_bits: Values
     kv_bits: Values
+    prefill_tokens: Values
+    speculative: Values
+    acceptance: Values
+    # str | LanguageModel; so that fields that are all numbers may be passed as a mapping
+    draft: Any
 
 
 class Cut(TypedDict, total=False):

@@ -27,7 +27,6 @@ from accelmodel.laws.l2cache import resident_share
 from accelmodel.specs import facts
 from accelmodel.specs.given import cluster, override, workload
 from accelmodel.specs.load import load
-from accelmodel.specs.workload import Fields
 from accelmodel.validation import infersave
 
 if TYPE_CHECKING:
@@ -40,8 +39,8 @@ BITS = {"weight_bits": 8.0, "activation_bits": 8.0, "kv_bits": 8.0}
 DEVICES = 8
 
 #: vLLM's measurement of a draft: chats of ShareGPT, whose length is assumed; share of drafted tokens taken, as printed
-SPECULATION: Fields = {"phase": "decode", "context": 1024, "tp": 8}
-DRAFT: dict[str, float] = {"speculative": 1.0, "acceptance": 0.815}
+SPECULATION = {"context": 1024.0, "tp": 8.0}
+DRAFT = {"speculative": 1.0, "acceptance": 0.815}
 
 
 class Claim(BaseModel):
@@ -137,11 +136,9 @@ def _gpt3_layer() -> dict[str, float]:
 
 def speculation(batch: float) -> float:
     """Return how many times faster DeepSeek-V3 decodes on 8 H200 with one token drafted by its own module [1]."""
-    times = [
-        float(time_step("deepseek-v3", cluster("h200-sxm"), workload(**SPECULATION, batch=batch, **draft)).tpot)
-        for draft in ({}, DRAFT)
-    ]
-    return times[0] / times[1]
+    asked = (workload(phase="decode", batch=batch, **SPECULATION, **draft) for draft in ({}, DRAFT))
+    plain, drafted = (float(time_step("deepseek-v3", "h200-sxm", each).tpot) for each in asked)
+    return plain / drafted
 
 
 QUANTITIES: dict[str, Callable[[str], float]] = {

@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 import accelmodel as am
 from accelmodel.errors import SpecError
 from accelmodel.inference.memory import memory_per_device
+from accelmodel.inference.request import prepare_request, run_request
 from accelmodel.inference.speculation import tokens_per_step
 
+#: whatever is asked fits
+ROOMY = am.cluster(am.override(am.load("device", "b200-sxm"), hbm_capacity=1e15))
 #: DeepSeek-V3's module: attention, router, shared and routed experts of one layer, as its config.json tells them
 MTP_ATTENTION = 7168 * (1536 + 576) + (1536 * 128 * 192 + 512 * 128 * 256 + 128 * 128 * 7168) / 8
 MTP_EXPERTS = 257 * 3 * 7168 * 2048 / 8
@@ -25,9 +28,7 @@ def work(**fields):
 
 def rows(model, **fields):
     table = am.operator_table(model, work(**fields))
-    return {
-        name: {column: values[i] for column, values in table.columns.items()} for i, name in enumerate(table.names)
-    }
+    return {name: {column: values[i] for column, values in table.columns.items()} for i, name in enumerate(table.names)}
 
 
 def tpot(model="llama-3-8b", device="h100-sxm", **fields):
@@ -158,13 +159,11 @@ def test_numbers_of_a_draft_may_be_axes():
 
 
 def test_requests_take_fewer_steps_where_each_yields_more_tokens():
-    from accelmodel.inference.request import prepare_request, run_request
-
     context = work(context=[3072]).context
     model, chips = am.load("model", "llama-3-8b"), am.cluster("h100-sxm")
     draft = {"speculative": 1.0, "draft": "n-gram"}
     none, some, all_taken = (
-        float(run_request(prepare_request(model, chips, "end-to-end", context, batch=1.0, **each), "none").step_time)
+        run_request(prepare_request(model, chips, "end-to-end", context, batch=1.0, **each), "none").step_time.item()
         for each in ({}, {**draft, "acceptance": 0.5}, {**draft, "acceptance": 1.0})
     )
     assert all_taken < some < none
@@ -188,10 +187,10 @@ STEPS = st.fixed_dictionaries(
 def test_drafts_that_are_never_taken_gain_nothing_and_more_that_are_taken_more(asked, drafted, shares):
     model, draft = asked["model"], asked["draft"]
     fields = {name: asked[name] for name in ("batch", "context", "tp")}
-    plain = am.total_time(model, "b200-sxm", work(**fields)).step_time.item()
+    plain = am.total_time(model, ROOMY, work(**fields)).step_time.item()
     low, high = sorted(shares)
     asked_drafts = {"speculative": drafted, "acceptance": [0.0, low, high], "draft": draft}
-    with_draft = am.time_step(model, "b200-sxm", work(**fields, **asked_drafts))
+    with_draft = am.time_step(model, ROOMY, work(**fields, **asked_drafts))
     times, yields = with_draft.tpot.values, with_draft.tokens_per_s.values
     assert times[0] >= plain * (1.0 - 1e-12)
     assert times[0] >= times[1] >= times[2]
@@ -203,6 +202,6 @@ def test_drafts_that_are_never_taken_gain_nothing_and_more_that_are_taken_more(a
 @given(asked=STEPS, share=st.floats(0.0, 1.0))
 def test_no_drafted_token_is_a_plain_step_byte_for_byte(asked, share):
     model, draft = asked.pop("model"), asked.pop("draft")
-    plain = am.time_step(model, "b200-sxm", work(**asked))
-    none = am.time_step(model, "b200-sxm", work(**asked, speculative=0, acceptance=share, draft=draft))
+    plain = am.time_step(model, ROOMY, work(**asked))
+    none = am.time_step(model, ROOMY, work(**asked, speculative=0, acceptance=share, draft=draft))
     assert plain.identical(none)
