@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from accelmodel.laws import types
 from accelmodel.laws.numeric import Number, ceil, floor, most
 from accelmodel.specs.bits import activation_bits, kv_bits, weight_bits
@@ -74,6 +76,11 @@ class Shard:
         if not self.decoding:
             return 1.0
         return ceil_div(self.new_tokens, most(floor(TILE_ROWS / heads), 1.0))
+
+
+def anywhere(condition: object) -> bool:
+    """Return whether a condition holds at any point, of numbers or along axes."""
+    return condition if isinstance(condition, bool) else bool(np.any(np.asarray(condition)))
 
 
 def ceil_div(amount: Number, parts: Number) -> Number:

@@ -9,9 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from accelmodel.inference.columns import Row, prompt_tokens
+from accelmodel.inference.columns import Row, anywhere, prompt_tokens
 from accelmodel.laws import types
 from accelmodel.laws.numeric import Number, most
 from accelmodel.specs.workload import Workload
@@ -61,7 +59,7 @@ def prompting(work: Workload) -> Workload:
 
 def has_prompt(work: Workload) -> bool:
     """Return whether a step works on a prompt beside its sequences, at any point."""
-    return work.phase == "mixed" and bool(np.any(np.asarray(work.prefill_tokens) > 0.0))
+    return work.phase == "mixed" and anywhere(work.prefill_tokens > 0.0)
 
 
 def together(decode: list[Row], prompt: list[Row], present: Number) -> Iterator[tuple[str, Number, dict[str, Number]]]:
@@ -94,5 +92,5 @@ def _alike(one: dict[str, Number], other: dict[str, Number]) -> bool:
     """Whether two rows are one operator on more tokens: a matmul with the same weights, or a pass without any."""
     if one["kind"] != other["kind"] or one["kind"] not in _GROWING:
         return False
-    held = bool(np.any(np.asarray(one["weight_bytes"]) > 0.0)), bool(np.any(np.asarray(other["weight_bytes"]) > 0.0))
+    held = anywhere(one["weight_bytes"] > 0.0), anywhere(other["weight_bytes"] > 0.0)
     return held == ((True, True) if one["kind"] == types.MATMUL else (False, False))

@@ -15,7 +15,7 @@ import numpy as np
 
 from accelmodel.errors import SpecError
 from accelmodel.inference.attributes import json_value
-from accelmodel.inference.columns import Shard, ceil_div, matmul, norm, shard
+from accelmodel.inference.columns import Shard, anywhere, ceil_div, matmul, norm, shard
 from accelmodel.inference.named import as_model
 from accelmodel.laws.numeric import Number, least, most
 from accelmodel.specs.language_model import LanguageModel, mixers, perceptrons
@@ -40,7 +40,7 @@ class Draft(NamedTuple):
 
 def speculates(work: Workload) -> bool:
     """Return whether a step verifies drafted tokens at any point."""
-    return bool(np.any(np.asarray(work.speculative) > 0.0))
+    return anywhere(work.speculative > 0.0)
 
 
 def tokens_per_step(work: Workload) -> Number:
@@ -82,7 +82,7 @@ def drafter(model: LanguageModel, work: Workload) -> str:
 
 
 def _predicts(model: LanguageModel) -> bool:
-    return bool(np.any(np.asarray(model.predictors) > 0.0))
+    return anywhere(model.predictors > 0.0)
 
 
 def draft_of(model: LanguageModel, work: Workload) -> Draft | None:
@@ -121,9 +121,11 @@ def draft_notes(model: LanguageModel, work: Workload) -> list[str]:
     notes = [f"{taken}; of {_span(work.speculative)} drafted tokens {_span(tokens_per_step(work) - 1.0)} are taken"]
     if draft is not None and not draft.head:
         heads = min(float(np.min(np.asarray(kind_heads))) for kind_heads in _heads_of(draft.model))
-        if bool(np.any(np.asarray(work.tp) > heads)):
+        if anywhere(work.tp > heads):
             raise SpecError(f"tp above the {heads:g} heads of the draft {name}; lower tp, or take another draft")
-        if not bool(np.all(np.asarray(draft.model.vocabulary == model.vocabulary))):
+        if draft.model.max_context and anywhere(work.context > draft.model.max_context):
+            notes.append(f"context exceeds the {draft.model.max_context:g} tokens {name} was trained for")
+        if anywhere(draft.model.vocabulary != model.vocabulary):
             notes.append(f"{name} has another vocabulary than {model.name}, for which vLLM would refuse it")
     return notes
 
@@ -208,7 +210,7 @@ def draft_rows(model: LanguageModel, work: Workload, rows: RowsOf) -> Iterator[C
         ("draft_next_", most(work.speculative - 1.0, 0.0), later),
     )
     for prefix, times, asked in passes:
-        if not bool(np.any(np.asarray(times) > 0.0)):
+        if not anywhere(times > 0.0):
             continue
         part = shard(draft.model, asked)
         # of each sequence the token after the last that is taken

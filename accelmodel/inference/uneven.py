@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
-from accelmodel.inference.columns import ceil_div
+from accelmodel.inference.columns import anywhere, ceil_div
 from accelmodel.laws.numeric import Number, most
 from accelmodel.specs.language_model import LanguageModel, mixers, perceptrons
 from accelmodel.specs.layer_kinds import (
@@ -93,7 +92,7 @@ def _of_mlp(kind: Mlp, work: Workload) -> Iterator[tuple[Number, str]]:
     if isinstance(kind, Dense):
         yield kind.width, "columns of the mlp"
     if isinstance(kind, Experts):
-        if not _any(work.ep > 1.0):
+        if not anywhere(work.ep > 1.0):
             yield kind.width, "columns of an expert"
         if kind.shared:
             yield kind.shared * kind.shared_width, "columns of the shared expert"
@@ -108,12 +107,10 @@ def _kv_heads(model: LanguageModel) -> Iterator[Number]:
             yield kind.kv_heads
 
 
-def _any(condition: Any) -> bool:
-    return bool(np.any(np.asarray(condition)))
-
-
 def _values(of: Number, where: Number) -> list[str]:
     """Return as text the values of a field at the points where something is not 0."""
+    if not anywhere(where != 0.0):
+        return []
     values, hit = np.broadcast_arrays(np.asarray(of, float), np.asarray(where, float) != 0.0)
     return [f"{value:g}" for value in np.unique(values[hit])]
 
