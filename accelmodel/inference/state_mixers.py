@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from accelmodel.inference.columns import ACTIVATION_OPS, HIGH_BITS, ROTARY_OPS, STREAM, Row, Shard, matmul, pointwise
+from accelmodel.inference.columns import (
+    ACTIVATION_OPS,
+    HIGH_BITS,
+    ROTARY_OPS,
+    STREAM,
+    Row,
+    Shard,
+    anywhere,
+    matmul,
+    pointwise,
+)
 from accelmodel.laws import types
 from accelmodel.laws.numeric import Number, ceil
 from accelmodel.specs.language_model import LanguageModel
@@ -34,7 +44,7 @@ def state_update(part: Shard, heads: Number, key: Number, value: Number, delta: 
     With the delta rule what a key recalls is taken away before its value is written.
     """
     numbers = part.sequences * heads * key * value
-    if part.decoding or bool(part.new_tokens <= 1.0):
+    if part.decoding or not anywhere(part.new_tokens > 1.0):
         # the state after each drafted token is kept: which of them holds is known after the step
         columns = pointwise(numbers * part.new_tokens, STATE_OPS + (4.0 if delta else 0.0), 0.0, STATE, numbers * STATE)
         return {**columns, "prefetch_bytes": numbers * STATE}
