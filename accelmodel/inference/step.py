@@ -275,7 +275,7 @@ def figures(inputs: Inputs, technique: str | Technique = "none") -> Figures:
         found[name] = (rows, times * ends[kind_of(kinds), end])
         put(f"step_time_{name}", interval(times, kinds, ends)[sign])
     put("prefetched_bytes", sums[1].reshape(inputs.axes.shape))
-    yielded = tokens_per_step(work) if work.phase != "prefill" else work.context - work.prefix
+    yielded = tokens_yielded(work)
     put("tokens_per_s", inputs.over_axes(work.batch * yielded) / step_time)
     if work.phase == "prefill":
         put("ttft", step_time)
@@ -289,6 +289,17 @@ def figures(inputs: Inputs, technique: str | Technique = "none") -> Figures:
     found["feasible"] = (inputs.axes.names, inputs.over_axes(inputs.fits * 1.0) > 0.5)
     labels = {"operator": list(inputs.table.names), **inputs.axes.workload, **inputs.axes.machine}
     return Figures(found, labels, attributes(inputs, beside))
+
+
+def tokens_yielded(work: Workload) -> Number:
+    """Return the tokens that a step yields for each sequence: of its answer, of a prefill those of its prompt [token].
+
+    Examples
+    --------
+    >>> tokens_yielded(Workload("prefill", 1.0, 4096.0, prefix=1024.0))
+    3072.0
+    """
+    return work.context - work.prefix if work.phase == "prefill" else tokens_per_step(work)
 
 
 def _ends(inputs: Inputs) -> Any:
