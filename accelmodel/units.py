@@ -145,7 +145,7 @@ NOMENCLATURE: dict[str, Term] = {
     "technique": Term("1", "what runs beside the operators"),
     "policy": Term("1", "how a stored KV cache is used"),
     "mode": Term("1", "how an engine is shared: default or adaptive"),
-    "phase": Term("1", "prefill or decode"),
+    "phase": Term("1", "prefill, decode or mixed"),
     "batch": Term("1", "sequences in a step"),
     "context": Term("token", "tokens that each sequence has when the step ends"),
     "prefix": Term("token", "tokens of each prompt whose KV cache is already there"),

@@ -257,7 +257,7 @@ def step(
     ] = 2048,
     prefix: Annotated[int, typer.Option("--prefix", min=0, help="Tokens whose KV is already there, such as 1024.")] = 0,
     prefill_tokens: PrefillTokens = 0,
-    speculative: Speculative = 0,
+    speculative: Speculative = None,
     acceptance: Acceptance = None,
     draft: DraftName = "",
     tp: Annotated[

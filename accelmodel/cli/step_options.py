@@ -56,7 +56,7 @@ PrefillTokens = Annotated[
     ),
 ]
 Speculative = Annotated[
-    int, typer.Option("--speculative", min=0, help="Tokens drafted for each sequence and verified, such as 3.")
+    int | None, typer.Option("--speculative", min=0, help="Tokens drafted for each sequence and verified, such as 3.")
 ]
 Acceptance = Annotated[
     float | None,
@@ -86,10 +86,10 @@ Rule = Annotated[
 ]
 
 
-def speculation(speculative: int, acceptance: float | None, draft: str) -> dict[str, Any]:
+def speculation(speculative: int | None, acceptance: float | None, draft: str) -> dict[str, Any]:
     """Return how a step speculates; SpecError where a part of that is missing, or is given for nothing."""
     if speculative and acceptance is None:
         raise SpecError("--speculative needs --acceptance, such as 0.8: what share of drafted tokens is taken")
-    if not speculative and (draft or acceptance is not None):
+    if speculative is None and (draft or acceptance is not None):
         raise SpecError("--acceptance and --draft need --speculative, such as 3: how many tokens are drafted")
-    return {"speculative": speculative, "acceptance": acceptance or 0.0, "draft": draft}
+    return {"speculative": speculative or 0, "acceptance": acceptance or 0.0, "draft": draft}
