@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from accelmodel.inference import attention, compressed, mlps, state_mixers
-from accelmodel.inference.columns import Row, Shard, norm, prompt_tokens, shard
-from accelmodel.inference.mixed import decoding, has_prompt, prompting, together
+from accelmodel.inference.columns import Row, Shard, norm, prompt_tokens
+from accelmodel.inference.mixed import decoding, has_prompt, parts, prompting, together
 from accelmodel.laws.numeric import Number
 from accelmodel.specs.language_model import LanguageModel, mixers, perceptrons
 from accelmodel.specs.layer_kinds import (
@@ -79,8 +79,8 @@ def step_mixer_rows(
     if not has_prompt(work):
         yield from ((name, 1.0, columns) for name, columns in mixer_rows(model, decoding(work), part, kind))
         return
-    parts = (decoding(work), prompting(work))
-    decode, prompt = (list(mixer_rows(model, each, shard(model, each), kind)) for each in parts)
+    asked = zip((decoding(work), prompting(work)), parts(part, work), strict=True)
+    decode, prompt = (list(mixer_rows(model, each, own, kind)) for each, own in asked)
     yield from together(decode, prompt, (prompt_tokens(work) > 0.0) * 1.0)
 
 

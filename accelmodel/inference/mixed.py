@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from accelmodel.inference.columns import Row, anywhere, prompt_tokens
+from accelmodel.inference.columns import Row, Shard, anywhere, prompt_tokens
 from accelmodel.laws import types
 from accelmodel.laws.numeric import Number, most
 from accelmodel.specs.workload import Workload
@@ -55,6 +55,13 @@ def prompting(work: Workload) -> Workload:
     ranks, tokens = work.dp * work.pp, most(prompt_tokens(work), 1.0)
     alone: dict[str, Any] = {"speculative": 0.0, "acceptance": 0.0, "prefill_tokens": 0.0, "draft": ""}
     return replace(work, phase="prefill", batch=ranks, context=work.prefix + tokens, **alone)
+
+
+def parts(part: Shard, work: Workload) -> tuple[Shard, Shard]:
+    """Return what a device does for the sequences of a mixed step, and for its prompt."""
+    tokens = most(prompt_tokens(work), 1.0)
+    alone: dict[str, Any] = {"sequences": 1.0, "new_tokens": tokens, "tokens": tokens, "logits": 1.0, "decoding": False}
+    return replace(part, tokens=part.sequences * part.new_tokens), replace(part, **alone)
 
 
 def has_prompt(work: Workload) -> bool:

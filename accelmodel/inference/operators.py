@@ -19,7 +19,6 @@ from accelmodel.inference.columns import (
     STREAM,
     Shard,
     anywhere,
-    ceil_div,
     collective,
     matmul,
     norm,
@@ -75,17 +74,6 @@ def _openers(model: LanguageModel, work: Workload, part: Shard) -> Iterator[tupl
     yield "_after_experts", "combine", routed, exchange(sparse[0], model, work, part, types.REDUCE_SCATTER, reduction)
 
 
-def stages_pace(model: LanguageModel, work: Workload) -> Number:
-    """Return layers that a step waits for over those of the model: each micro-batch goes at the busiest stage's pace.
-
-    Examples
-    --------
-    >>> stages_pace(as_model("deepseek-v3"), Workload("decode", 2.0, 128.0, pp=2.0)) == 2 * 31 / 61
-    True
-    """
-    return work.pp * ceil_div(model.layers, work.pp) / model.layers
-
-
 def _rows(model: LanguageModel, work: Workload, part: Shard) -> Iterator[tuple[str, Number, dict[str, Number]]]:
     """Yield (name, count, columns) in graph order."""
     stream = part.tokens * model.hidden * STREAM
@@ -93,16 +81,14 @@ def _rows(model: LanguageModel, work: Workload, part: Shard) -> Iterator[tuple[s
     yield "embedding", 1.0, pointwise(part.tokens * model.hidden, 1.0, STREAM, STREAM)
     for suffix, kind in mixing(model):
         for after, opener, share, columns in _openers(model, work, part):
-            share = share * stages_pace(model, work)
             yield f"{opener}_into_attention{suffix}{after}", kind.layers * share, columns
             for name, present, columns in step_mixer_rows(model, work, part, kind):
                 yield name + suffix + after, kind.layers * share * present, columns
     for suffix, kind in transforming(model):
-        layers = kind.layers * stages_pace(model, work)
         if not model.parallel:
-            yield f"all_reduce_into_mlp{suffix}", layers, reduction
+            yield f"all_reduce_into_mlp{suffix}", kind.layers, reduction
         for name, columns in mlp_rows(model, work, part, kind):
-            yield name + suffix, layers, columns
+            yield name + suffix, kind.layers, columns
     last = part.logits
     spanned = 1.0 + (work.pp > 1.0) * (work.tp * work.dp * work.pp - 1.0)
     yield "stage_transfer", work.pp * (work.pp > 1.0), collective(types.POINT_TO_POINT, stream, spanned)

@@ -25,6 +25,7 @@ from accelmodel.specs.workload import Workload
 #: name, count in a step, columns
 CountedRow = tuple[str, Number, dict[str, Number]]
 RowsOf = Callable[[LanguageModel, Workload, Shard], Iterator[CountedRow]]
+CutOf = Callable[[LanguageModel, Workload], Shard]
 
 MTP, EAGLE, N_GRAM = "mtp", "eagle", "n-gram"
 #: drafts of these names are no models of their own; else a draft is a model
@@ -199,8 +200,16 @@ def drafting(draft: Draft, work: Workload) -> tuple[Workload, Workload]:
     return first, later
 
 
-def draft_rows(model: LanguageModel, work: Workload, rows: RowsOf) -> Iterator[CountedRow]:
-    """Yield the rows that a draft adds to a step: a first pass, and one for each further token that it drafts."""
+def draft_rows(model: LanguageModel, work: Workload, rows: RowsOf, cut: CutOf = shard) -> Iterator[CountedRow]:
+    """Yield the rows that a draft adds to a step: a first pass, and one for each further token that it drafts.
+
+    Parameters
+    ----------
+    model, work
+        What is drafted for, and its step.
+    rows, cut : callable
+        Return the rows of whole steps of any model, and what a device does of them.
+    """
     draft = draft_of(model, work)
     if draft is None:
         return
@@ -212,7 +221,7 @@ def draft_rows(model: LanguageModel, work: Workload, rows: RowsOf) -> Iterator[C
     for prefix, times, asked in passes:
         if not anywhere(times > 0.0):
             continue
-        part = shard(draft.model, asked)
+        part = cut(draft.model, asked)
         # of each sequence the token after the last that is taken
         part = replace(part, logits=part.logits - part.sequences * asked.speculative)
         if draft.head:

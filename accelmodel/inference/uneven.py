@@ -59,7 +59,7 @@ def uneven(model: LanguageModel, work: Workload) -> list[str]:
     if pp := _values(work.pp, model.layers % work.pp):
         longest = ", ".join(sorted({f"{float(ceil_div(model.layers, float(each))):g}" for each in pp}))
         layers = f"pp {', '.join(pp)} does not divide the {_shown(model.layers)} layers"
-        notes.append(f"{layers}: steps go at the pace of the busiest stage, of {longest}")
+        notes.append(f"{layers}: the longest stage has {longest}")
     if _values(work.batch, work.batch % (work.dp * work.pp)):
         notes.append("dp x pp does not divide the batch; the busiest device is timed")
     return notes

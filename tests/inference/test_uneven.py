@@ -8,7 +8,6 @@ import pytest
 
 import accelmodel as am
 from accelmodel.inference.columns import shard
-from accelmodel.inference.operators import stages_pace
 from accelmodel.specs.layer_kinds import Linear, StateSpace
 
 
@@ -67,14 +66,9 @@ def test_mixers_without_keys_are_told_too():
     assert found["output_projection_state_space"]["k"] == 43 * 64  # whole heads
 
 
-def test_steps_go_at_the_pace_of_the_busiest_stage():
-    model = am.load("model", "deepseek-v3")
-    assert stages_pace(model, work(pp=2)) == pytest.approx(62 / 61)
-    assert stages_pace(model, work(pp=61)) == 1.0
-    found, notes = rows("deepseek-v3", tp=8, pp=2)
-    assert found["latent_projection"]["count"] == pytest.approx(62.0)
-    assert "pp 2 does not divide the 61 layers: steps go at the pace of the busiest stage, of 31" in notes
-    assert "busiest stage" not in rows("llama-3-70b", pp=4)[1]
+def test_the_longest_stage_is_told():
+    assert "pp 2 does not divide the 61 layers: the longest stage has 31" in rows("deepseek-v3", tp=8, pp=2)[1]
+    assert "longest stage" not in rows("llama-3-70b", pp=4)[1]
 
 
 def test_the_fullest_rank_of_a_batch_is_timed_and_told():
