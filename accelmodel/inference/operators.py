@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,6 @@ from accelmodel.inference.columns import (
     SAMPLE_OPS,
     STREAM,
     Shard,
-    anywhere,
     collective,
     matmul,
     norm,
@@ -29,7 +29,7 @@ from accelmodel.inference.columns import (
 from accelmodel.inference.layers import mixing, mlp_rows, query_heads, step_mixer_rows, transforming
 from accelmodel.inference.mlps import exchange
 from accelmodel.inference.named import ModelLike, WorkLike, as_model, as_workload
-from accelmodel.inference.speculation import draft_notes, draft_rows, speculates
+from accelmodel.inference.speculation import check_phase, draft_notes, draft_rows
 from accelmodel.inference.uneven import uneven
 from accelmodel.laws import types
 from accelmodel.laws.numeric import Number, most
@@ -66,7 +66,7 @@ def _openers(model: LanguageModel, work: Workload, part: Shard) -> Iterator[tupl
     reduction = collective(types.ALL_REDUCE, part.tokens * model.hidden * STREAM, work.tp)
     sparse = [layers.part for layers in transforming(model) if isinstance(layers.part, Experts)]
     routed = sum(each.layers for each in sparse) / model.layers
-    if not routed or not anywhere(work.dp > 1.0):
+    if not routed or not _any(work.dp > 1.0):
         yield "", "all_reduce", 1.0, reduction
         return
     if routed < 1.0:
@@ -112,35 +112,31 @@ def _rows(model: LanguageModel, work: Workload, part: Shard) -> Iterator[tuple[s
     yield "sampling", 1.0, pointwise(last * model.vocabulary, SAMPLE_OPS, STREAM, 0.0)
 
 
-def _check_tokens(work: Workload) -> None:
-    """Raise SpecError where a step has no tokens, or is asked for what its phase has not."""
-    if work.phase == "prefill" and anywhere(work.prefix >= work.context):
-        raise SpecError("prefix must be below context: nothing is left to compute; lower prefix [token]")
-    if work.phase == "decode" and anywhere(work.prefix > 0.0):
-        raise SpecError("prefix is of a prefill: in a decode step all tokens but the last are there; leave it out")
-    if work.phase != "mixed" and anywhere(work.prefill_tokens > 0.0):
-        raise SpecError(f"prefill_tokens are of a mixed step, and the phase is {work.phase}; ask for phase mixed")
-    if work.phase == "prefill" and speculates(work):
-        raise SpecError("speculative is of decode and mixed steps: a prefill has nothing to draft; leave it out")
+def _any(condition: Any) -> bool:
+    return bool(np.any(np.asarray(condition)))
 
 
 def check(model: LanguageModel, work: Workload) -> tuple[str, ...]:
     """Return notes on how the model is cut; raise SpecError where it cannot be."""
     group = work.tp * work.dp
-    _check_tokens(work)
+    if work.phase != "mixed" and _any(work.prefix >= work.context):
+        raise SpecError("prefix must be below context: nothing is left to compute; lower prefix [token]")
+    if work.phase == "decode" and _any(work.prefix > 0.0):
+        raise SpecError("prefix is of a prefill: in a decode step all tokens but the last are there; leave it out")
+    check_phase(work)
     heads = query_heads(model)
-    if anywhere(work.tp > heads):
+    if _any(work.tp > heads):
         raise SpecError(f"tp above the {heads:g} heads of {model.name}; choose at most that many")
-    if anywhere(work.pp > model.layers):
+    if _any(work.pp > model.layers):
         raise SpecError(f"pp above the {model.layers:g} layers of {model.name}; choose at most that many")
     routed = [kind.experts for kind in perceptrons(model) if isinstance(kind, Experts)]
-    if not routed and anywhere(work.ep > 1.0):
+    if not routed and _any(work.ep > 1.0):
         raise SpecError(f"{model.name} has no experts: ep must be 1")
     for experts in routed:
-        if anywhere(experts % work.ep) or anywhere(group % work.ep):
+        if _any(experts % work.ep) or _any(group % work.ep):
             raise SpecError(f"ep must divide both the {experts:g} experts of {model.name} and tp x dp")
     last = work.prefix + prompt_tokens(work) if work.phase == "mixed" else 0.0
-    if model.max_context and anywhere(most(work.context, last) > model.max_context):
+    if model.max_context and _any(most(work.context, last) > model.max_context):
         limit = f"context exceeds the {model.max_context:g} tokens {model.name} was trained for; timed all the same"
     else:
         limit = ""
@@ -157,12 +153,12 @@ def _left_out(model: LanguageModel) -> list[str]:
         "[[attention]]": sum(kind.layers for kind in model.attention),
         "[[mlp]]": sum(kind.layers for kind in model.mlp),
     }
-    if anywhere(sum(told.values()) == model.layers):
+    if _any(sum(told.values()) == model.layers):
         return []  # each layer is one block
     return [
         f"{table} tells of {layers:g} of {model.layers:g} layers; the others have none"
         for table, layers in told.items()
-        if layers and anywhere(layers < model.layers)
+        if layers and _any(layers < model.layers)
     ]
 
 

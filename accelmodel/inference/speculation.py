@@ -44,6 +44,14 @@ def speculates(work: Workload) -> bool:
     return anywhere(work.speculative > 0.0)
 
 
+def check_phase(work: Workload) -> None:
+    """Raise SpecError where a step is asked for drafts or for parts of prompts, and its phase has none."""
+    if work.phase != "mixed" and anywhere(work.prefill_tokens > 0.0):
+        raise SpecError(f"prefill_tokens are of a mixed step, and the phase is {work.phase}; ask for phase mixed")
+    if work.phase == "prefill" and speculates(work):
+        raise SpecError("speculative is of decode and mixed steps: a prefill has nothing to draft; leave it out")
+
+
 def tokens_per_step(work: Workload) -> Number:
     """Return the tokens that a step is expected to yield for each sequence [token].
 
