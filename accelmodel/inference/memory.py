@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from accelmodel.inference.attention import INDEX_BITS
-from accelmodel.inference.columns import STREAM, Shard, ceil_div, prompt_tokens, shard
+from accelmodel.inference.columns import STREAM, Shard, ceil_div, shard
 from accelmodel.inference.layers import kv_elements, mixer_rows, mlp_rows
 from accelmodel.inference.mixed import at_end, has_prompt, prompting
 from accelmodel.inference.mlps import active_experts
@@ -143,28 +143,6 @@ def memory_per_device(model: LanguageModel, work: Workload) -> dict[str, Number]
     }
 
 
-def _beside(model: LanguageModel, work: Workload) -> dict[str, Number]:
-    """Return the bytes that a draft takes, and a prompt beside the sequences of a step; nothing where there is none."""
-    found: dict[str, Number] = {}
-    if has_prompt(work):
-        prompts, tokens = prompting(work), prompt_tokens(work)
-        part = shard(model, prompts)
-        kept = kept_bytes(model, prompts.context, 8.0 * part.kv, work.tp) * ceil_div(model.layers, work.pp)
-        working = 2.0 * tokens * _widest(model, prompts, part) * STREAM
-        found["prompt"] = (tokens > 0.0) * (work.pp * kept / model.layers + working)
-    draft = draft_of(model, work)
-    if draft is not None:
-        # of all micro-batches, which pass through the last stage
-        later = replace(drafting(draft, work)[1], batch=work.batch, context=work.context + work.speculative)
-        parts = memory_per_device(draft.model, later)
-        weights = parts["weights"]
-        if draft.head:
-            part = shard(draft.model, later)
-            weights = layer_weights(draft.model, later, part) + joined_weights(draft.model, part)
-        found["draft"] = (work.speculative > 0.0) * (weights + parts["kv_cache"])
-    return found
-
-
 def _widest(model: LanguageModel, work: Workload, part: Shard) -> Number:
     """Return the numbers of a token that the widest operator of a device reads and writes [1]."""
     found: Number = 0.0
@@ -235,3 +213,19 @@ def _held_share(kind: Mlp, work: Workload, part: Shard) -> Number:
         return 1.0
     held = kind.experts / work.ep
     return held / active_experts(part.tokens * work.dp, kind, held)
+
+
+def _beside(model: LanguageModel, work: Workload) -> dict[str, Number]:
+    """Return the bytes that a draft takes, and a prompt beside the sequences of a step; nothing where there is none."""
+    found: dict[str, Number] = {}
+    if has_prompt(work):
+        parts = memory_per_device(model, prompting(work))
+        found["prompt"] = (work.prefill_tokens > 0.0) * (parts["kv_cache"] + parts["activations"])
+    draft = draft_of(model, work)
+    if draft is not None:
+        # of all micro-batches, which pass through the last stage
+        later = replace(drafting(draft, work)[1], batch=work.batch, context=work.context + work.speculative)
+        parts = memory_per_device(draft.model, later)
+        own = joined_weights(draft.model, shard(draft.model, later)) if draft.head else 0.0
+        found["draft"] = (work.speculative > 0.0) * (parts["weights"] + own + parts["kv_cache"])
+    return found
