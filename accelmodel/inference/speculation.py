@@ -249,6 +249,6 @@ def _joined(model: LanguageModel, part: Shard) -> Iterator[CountedRow]:
 
 
 def joined_weights(model: LanguageModel, part: Shard) -> Number:
-    """Return the bytes of the projection that a head has before its layer, less the tables that it does not have [B]."""
+    """Return the bytes of the projection before the layer of a head, less those of tables, which it has none of [B]."""
     tables = part.vocabulary * (1.0 if model.tied_embeddings else 2.0)
     return (2.0 * model.hidden - tables) * model.hidden * part.at("tables").weight
