@@ -77,7 +77,7 @@ def step_mixer_rows(
 ) -> Iterator[tuple[str, Number, dict[str, Number]]]:
     """Yield (name, share of the count, columns) of a layer that mixes tokens, of a mixed step both its parts."""
     if not has_prompt(work):
-        yield from ((name, 1.0, columns) for name, columns in mixer_rows(model, decoding(work), part, kind))
+        yield from ((name, 1.0, columns) for name, columns in mixer_rows(model, work, part, kind))
         return
     asked = zip((decoding(work), prompting(work)), parts(part, work), strict=True)
     decode, prompt = (list(mixer_rows(model, each, own, kind)) for each, own in asked)

@@ -27,6 +27,7 @@ from accelmodel.inference.columns import (
     shard,
 )
 from accelmodel.inference.layers import mixing, mlp_rows, query_heads, step_mixer_rows, transforming
+from accelmodel.inference.mixed import decoding, has_prompt
 from accelmodel.inference.mlps import exchange
 from accelmodel.inference.named import ModelLike, WorkLike, as_model, as_workload
 from accelmodel.inference.speculation import check_phase, draft_notes, draft_rows
@@ -196,6 +197,7 @@ def operator_table(model: ModelLike, work: WorkLike) -> OperatorTable:
     """
     model, work = as_model(model), as_workload(work)
     notes = check(model, work)
+    work = work if has_prompt(work) else decoding(work)
     part = shard(model, work)
     rows = [*_rows(model, work, part), *draft_rows(model, work, _rows)]
     names = tuple(name for name, _, _ in rows)
