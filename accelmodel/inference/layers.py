@@ -79,7 +79,7 @@ def step_mixer_rows(
     if not has_prompt(work):
         yield from ((name, 1.0, columns) for name, columns in mixer_rows(model, work, part, kind))
         return
-    asked = zip((decoding(work), prompting(work)), parts(part, work), strict=True)
+    asked = zip((decoding(work), prompting(work)), parts(part), strict=True)
     decode, prompt = (list(mixer_rows(model, each, own, kind)) for each, own in asked)
     yield from together(decode, prompt, (prompt_tokens(work) > 0.0) * 1.0)
 

@@ -57,9 +57,9 @@ def prompting(work: Workload) -> Workload:
     return replace(work, phase="prefill", batch=ranks, context=work.prefix + tokens, **alone)
 
 
-def parts(part: Shard, work: Workload) -> tuple[Shard, Shard]:
-    """Return what a device does for the sequences of a mixed step, and for its prompt."""
-    tokens = most(prompt_tokens(work), 1.0)
+def parts(part: Shard) -> tuple[Shard, Shard]:
+    """Return what a device does for the sequences of a mixed step, and for its prompt, at least a token of it."""
+    tokens = most(part.tokens - part.sequences * part.new_tokens, 1.0)
     alone: dict[str, Any] = {"sequences": 1.0, "new_tokens": tokens, "tokens": tokens, "logits": 1.0, "decoding": False}
     return replace(part, tokens=part.sequences * part.new_tokens), replace(part, **alone)
 
