@@ -16,6 +16,7 @@ from accelmodel.calibration import fit
 from accelmodel.calibration.errors import PRECISIONS, statistics
 from accelmodel.errors import SpecError
 from accelmodel.inference.columns import shard
+from accelmodel.inference.speculation import speculates
 from accelmodel.inference.step import Inputs
 from accelmodel.laws.types import ATTENTION, MATMUL, Operator
 from accelmodel.measured import aiconfigurator
@@ -108,7 +109,8 @@ def _asked(inputs: Inputs) -> Iterator[tuple[str, Any, pd.DataFrame]]:
     columns = dict(zip(Operator._fields, inputs.operators, strict=True))
     at = np.nonzero((columns["kind"] == MATMUL) & (columns["groups"] == 1.0) & (columns["count"] > 0.0))
     yield "matmul", at, pd.DataFrame({name: columns[name][at] for name in ("m", "n", "k", "bits")})
-    if model.kv_lora_rank or model.attention or np.any(np.asarray(work.prefix) > 0.0):
+    apart = work.phase == "mixed" or speculates(work) or np.any(np.asarray(work.prefix) > 0.0)
+    if model.kv_lora_rank or model.attention or apart:
         return
     part, points = shard(model, work), columns["kind"].shape[1]
     sizes = {
@@ -136,7 +138,7 @@ def corrected(inputs: Inputs, framework: str) -> Inputs:
     -------
     Inputs
         With the times of those operators stretched, and the intervals of leave-one-out errors.  Latent attention,
-        experts, prefills behind a prefix and precisions that were not measured keep the law.
+        experts, prefills behind a prefix, mixed steps, drafts and precisions that were not measured keep the law.
 
     Raises
     ------

@@ -8,6 +8,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "show": ("accelmodel show h100-sxm",),
     "step": (
         "accelmodel step --device h100-sxm --model llama-3-70b --batch 16 --context 8192",
+        "accelmodel step --device h200-sxm --model deepseek-v3 --tp 8 --speculative 1 --acceptance 0.8",
+        "accelmodel step --device h100-sxm --model llama-3-8b --phase mixed --batch 32 --prefill-tokens 512",
         "accelmodel step --device ascend-910b2 --tp 8 --technique preserve --l2 104MB --set link.start_up=40us",
     ),
     "preserve": ("accelmodel preserve --device ascend-910b2 --models llama-3-8b,llama-3-70b --tp 4,8 --batch 1:4",),

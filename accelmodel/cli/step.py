@@ -12,9 +12,11 @@ from accelmodel.cli.memory import memory_data, memory_in_words, with_share
 from accelmodel.cli.options import counts, hardware, names
 from accelmodel.cli.step_options import (
     L2,
+    Acceptance,
     AnyModelName,
     Cores,
     Devices,
+    DraftName,
     HbmBandwidth,
     HbmCapacity,
     Hybrid,
@@ -22,9 +24,12 @@ from accelmodel.cli.step_options import (
     Library,
     LinkBandwidth,
     MemoryShare,
+    PrefillTokens,
     Rule,
     Settings,
+    Speculative,
     Threshold,
+    speculation,
 )
 from accelmodel.estimates import need_affordable
 from accelmodel.inference.attributes import BITS, DEGREES
@@ -84,6 +89,10 @@ OPERATOR_KEYS = {
 }
 
 
+#: variables that only some steps have: with a draft, or beside part of a prompt
+SOMETIMES = ("tokens_per_step", "prefill_tokens_per_s")
+
+
 def step_data(found: Figures) -> dict[str, Any]:
     """Return a step without axes as JSON-ready data."""
     operators = []
@@ -99,11 +108,13 @@ def step_data(found: Figures) -> dict[str, Any]:
         **{key: int(value) for key, value in asked.items()},
         **json.loads(about["bits"]),
         "precision": json.loads(about["precision"]),
+        **json.loads(about.get("speculation", "{}")),
         "time_s": found["step_time"].item(),
         "lower_s": found["step_time_lower"].item(),
         "upper_s": found["step_time_upper"].item(),
         **totals,
         **{name: found[name].item() for name in ("tokens_per_s", "prefetched_bytes", "memory_bytes")},
+        **{name: found[name].item() for name in SOMETIMES if name in found.variables},
         "operators": operators,
         "overrides": json.loads(about["overrides"]),
         **{key: about[key] for key in ("notes", "weakest_fact", "sources", "digests", "accelmodel_version")},
@@ -135,6 +146,13 @@ def print_step(data: dict[str, Any]) -> None:
             f"{name.replace('_', ' ')} {data[name]:g}" for name in ("batch", "context", "prefix", *DEGREES, *BITS)
         )
     )
+    if "draft" in data:
+        say(
+            f"{data['speculative']:g} tokens drafted by {data['draft']}, {data['tokens_per_step']:.3g} a step and "
+            f"sequence in the end: {show(data['tpot_s'], 's')} a token"
+        )
+    if "prefill_tokens" in data:
+        say(f"{data['prefill_tokens']:g} tokens of prompts beside: {data['prefill_tokens_per_s']:.4g} tokens/s")
     say(
         f"step {show(data['time_s'], 's')}, nine of ten measured between {show(data['lower_s'], 's')} and "
         f"{show(data['upper_s'], 's')}; {data['tokens_per_s']:.4g} tokens/s"
@@ -238,13 +256,22 @@ def step(
     devices: Devices = None,
     link: LinkName = None,
     phase: Annotated[
-        str, typer.Option("--phase", help="prefill or decode.", autocompletion=one_of("prefill", "decode"))
+        str,
+        typer.Option(
+            "--phase",
+            help="prefill, decode or mixed; mixed is decode beside part of a prompt.",
+            autocompletion=one_of("prefill", "decode", "mixed"),
+        ),
     ] = "decode",
     batch: Annotated[int, typer.Option("--batch", min=1, help="Sequences, such as 16.")] = 1,
     context: Annotated[
         int, typer.Option("--context", min=1, help="Tokens of each sequence when the step ends, such as 8192.")
     ] = 2048,
     prefix: Annotated[int, typer.Option("--prefix", min=0, help="Tokens whose KV is already there, such as 1024.")] = 0,
+    prefill_tokens: PrefillTokens = 0,
+    speculative: Speculative = None,
+    acceptance: Acceptance = None,
+    draft: DraftName = "",
     tp: Annotated[
         int | None,
         typer.Option("--tp", min=1, help="Tensor parallelism, such as 8; the smallest of a node that fits by default."),
@@ -275,14 +302,15 @@ def step(
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
-    """One prefill or decode step, operator by operator."""
+    """One prefill, decode or mixed step, operator by operator."""
     shortcuts = dict(
         zip(SHORTCUTS, (l2, hbm_bandwidth, hbm_capacity, l2_bandwidth, link_bandwidth, cores), strict=True)
     )
     chosen = _technique(technique, threshold, rule)
     cluster = with_share(_hardware(device, devices, link, shortcuts, settings), memory_share)
     work: dict[str, Any] = {"phase": phase, "batch": batch, "context": context, "prefix": prefix}
-    work |= {"pp": pp, "ep": ep, "dp": dp}
+    work |= {"pp": pp, "ep": ep, "dp": dp, "prefill_tokens": prefill_tokens}
+    work |= speculation(speculative, acceptance, draft)
     work |= asked_bits(weight_bits=weight_bits, activation_bits=activation_bits, kv_bits=kv_bits)
     named = model
     model = named or _default_model(cluster, work, tp)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from accelmodel.cli.completion import name_of, one_of
+from accelmodel.errors import SpecError
 
 AnyModelName = Annotated[
     str | None,
@@ -55,6 +56,29 @@ Library = Annotated[
         "--library", help="A framework's own 8 or 4 bit matmuls, such as vllm-8bit.", autocompletion=name_of("library")
     ),
 ]
+PrefillTokens = Annotated[
+    int,
+    typer.Option(
+        "--prefill-tokens", min=0, help="Tokens of a prompt in a mixed step, such as 512; --prefix of it are there."
+    ),
+]
+Speculative = Annotated[
+    int | None, typer.Option("--speculative", min=0, help="Tokens drafted for each sequence and verified, such as 3.")
+]
+Acceptance = Annotated[
+    float | None,
+    typer.Option(
+        "--acceptance", min=0.0, max=1.0, help="Share of drafted tokens taken where all before were, such as 0.8."
+    ),
+]
+DraftName = Annotated[
+    str,
+    typer.Option(
+        "--draft",
+        help="mtp, eagle, n-gram, or a model such as llama-3.2-1b; the model's own mtp, else eagle, by default.",
+        autocompletion=one_of("mtp", "eagle", "n-gram"),
+    ),
+]
 Threshold = Annotated[
     float | None,
     typer.Option("--threshold", help="Share of usable L2 that prefetches may fill, such as 0.8; 1 by default."),
@@ -67,3 +91,12 @@ Rule = Annotated[
         autocompletion=one_of("paper", "partial", "best-fit"),
     ),
 ]
+
+
+def speculation(speculative: int | None, acceptance: float | None, draft: str) -> dict[str, Any]:
+    """Return how a step speculates; SpecError where a part of that is missing, or is given for nothing."""
+    if speculative and acceptance is None:
+        raise SpecError("--speculative needs --acceptance, such as 0.8: what share of drafted tokens is taken")
+    if speculative is None and (draft or acceptance is not None):
+        raise SpecError("--acceptance and --draft need --speculative, such as 3: how many tokens are drafted")
+    return {"speculative": speculative or 0, "acceptance": acceptance or 0.0, "draft": draft}

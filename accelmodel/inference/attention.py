@@ -29,20 +29,24 @@ class Heads(NamedTuple):
 def grouped_attention(part: Shard, heads: Heads, keys: Number, read: Number, old: Number) -> dict[str, Number]:
     """Columns of grouped-query attention: mean keys per query, KV tokens read per sequence and those not new.
 
-    Rows that share keys: of one new token all query heads of a KV head, of several the queries of one head.
+    Rows that share keys: in decode all query heads of a KV head, in a prefill the queries of one head.  Where in decode
+    they are more than a tile, each tile but the first finds its keys in L2.
     """
     per_token = heads.kv * (heads.key + heads.value) * part.kv
     queries = part.tokens * heads.query
-    single = (part.new_tokens <= 1.0) * 1.0
+    packed = 1.0 if part.decoding else (part.new_tokens <= 1.0) * 1.0
+    shared = 1.0 + packed * (heads.query / heads.kv - 1.0)
+    tiles = part.tiles(shared)
     return {
         "kind": types.ATTENTION,
-        "groups": part.sequences * (heads.query + single * (heads.kv - heads.query)),
-        "m": part.new_tokens + single * (heads.query / heads.kv - 1.0),
+        "groups": part.sequences * (heads.query + packed * (heads.kv - heads.query)) * tiles,
+        "m": part.new_tokens * shared / tiles,
         "n": keys,
         "k": heads.key + heads.value,
         "bits": HIGH_BITS,
-        "weight_bytes": part.sequences * read * per_token,
+        "weight_bytes": part.sequences * read * per_token * tiles,
         "prefetch_bytes": part.sequences * old * per_token,
+        "warm": 1.0 - 1.0 / tiles,
         "input_bytes": queries * heads.key * STREAM,
         "output_bytes": queries * heads.value * part.activation,
         "flops": 2.0 * queries * keys * (heads.key + heads.value),
@@ -53,7 +57,7 @@ def grouped_attention(part: Shard, heads: Heads, keys: Number, read: Number, old
 def grouped(kind: Grouped, model: LanguageModel, work: Workload, part: Shard) -> Iterator[Row]:
     """Grouped-query attention (Ainslie et al., arXiv 2305.13245); with kv_heads = heads it is multi-head."""
     value = kind.value_dim or kind.head_dim
-    heads = Heads(part.cut(kind.heads), part.cut(kind.kv_heads), kind.head_dim, value)
+    heads = Heads(*part.cut_groups(kind.heads, kind.kv_heads), kind.head_dim, value)
     queries = heads.query * heads.key
     projected = (kind.q_lora_rank or queries) + queries * kind.output_gate
     if not (kind.shared_kv or kind.cross_tokens):
@@ -65,20 +69,21 @@ def grouped(kind: Grouped, model: LanguageModel, work: Workload, part: Shard) ->
     yield "rotary_and_cache", pointwise(rotated, ROTARY_OPS, STREAM, part.kv)
     if kind.top_k:
         yield from _indexer(kind, model, work, part)
-    yield "attention", grouped_attention(part, heads, *_seen(kind, work))
+    yield "attention", grouped_attention(part, heads, *_seen(kind, work, part))
     if kind.output_gate:
         yield "attention_gate", pointwise(part.tokens * heads.query * value, ROTARY_OPS, 2.0 * STREAM, part.activation)
     yield "output_projection", matmul(part.tokens, model.hidden, heads.query * value, part)
 
 
-def _seen(kind: Grouped, work: Workload) -> tuple[Number, Number, Number]:
+def _seen(kind: Grouped, work: Workload, part: Shard) -> tuple[Number, Number, Number]:
     """Return keys per query, KV tokens that one sequence reads, and how many of them were there before the step."""
     if kind.cross_tokens:
         return kind.cross_tokens, kind.cross_tokens, kind.cross_tokens
     if kind.top_k:
         read, old = kv_tokens(work, 0.0)
-        if work.phase == "decode":
-            read, old = least(read, kind.top_k), least(old, kind.top_k)
+        if part.decoding:
+            # each new token picks keys of its own
+            read, old = least(read, kind.top_k * part.new_tokens), least(old, kind.top_k * part.new_tokens)
         return mean_keys(work, kind.top_k), read, old
     keys = mean_chunk_keys(work, kind.window) if kind.chunked else mean_keys(work, kind.window)
     return keys, *kv_tokens(work, kind.window)
@@ -88,15 +93,16 @@ def absorbed_attention(
     part: Shard, heads: Number, latent: Number, rope: Number, keys: Number, cache: Number
 ) -> dict[str, Number]:
     """Columns of decode attention on the latent cache of MLA, ``cache`` bytes of it: all heads share its keys."""
-    queries = part.tokens * heads
+    queries, tiles = part.tokens * heads, part.tiles(heads)
     return {
         "kind": types.ATTENTION,
-        "groups": part.sequences,
-        "m": heads,
+        "groups": part.sequences * tiles,
+        "m": heads * (part.new_tokens if part.decoding else 1.0) / tiles,
         "n": keys,
         "k": 2.0 * latent + rope,
         "bits": HIGH_BITS,
-        "weight_bytes": cache,
+        "weight_bytes": cache * tiles,
+        "warm": 1.0 - 1.0 / tiles,
         "input_bytes": queries * (latent + rope) * STREAM,
         "output_bytes": queries * latent * STREAM,
         "flops": 2.0 * queries * keys * (2.0 * latent + rope),
@@ -127,7 +133,8 @@ def _latent_cache(kind: Latent, work: Workload, part: Shard) -> tuple[Number, Nu
     """Bytes of latent KV cache read, and of those the ones there before the step; every tensor rank holds all."""
     read, old = kv_tokens(work, 0.0)
     if kind.top_k:
-        read, old = least(read, kind.top_k), least(old, kind.top_k)
+        picked = kind.top_k * (part.new_tokens if part.decoding else 1.0)
+        read, old = least(read, picked), least(old, picked)
     width = (kind.kv_lora_rank + kind.qk_rope_dim) * part.kv
     return part.sequences * read * width, part.sequences * old * width
 
@@ -188,12 +195,14 @@ def latent(kind: Latent, model: LanguageModel, work: Workload, part: Shard) -> I
     if kind.top_k and not kind.shared_index:
         yield from _indexer(kind, model, work, part)
     keys, cache = mean_keys(work, kind.top_k), _latent_cache(kind, work, part)
-    if work.phase == "decode" or kind.top_k:
+    if part.decoding or kind.top_k:
         yield "absorb_keys", matmul(part.tokens, rank, kind.qk_nope_dim, part, groups=heads.query)
         columns = absorbed_attention(part, heads.query, rank, rope, keys, cache[0])
-        if work.phase != "decode":
+        if kind.top_k:
             # a query's heads share its keys: tiles of heads, one for each new token
-            columns |= {"groups": part.tokens, "weight_bytes": part.sequences * work.context * (rank + rope) * part.kv}
+            columns |= {"groups": part.tokens, "m": heads.query, "weight_bytes": cache[0], "warm": 0.0}
+        if not part.decoding:
+            columns |= {"weight_bytes": part.sequences * work.context * (rank + rope) * part.kv}
         yield "attention", {**columns, "prefetch_bytes": cache[1]}
         yield "absorb_values", matmul(part.tokens, value, rank, part, groups=heads.query)
     else:

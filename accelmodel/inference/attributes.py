@@ -82,9 +82,10 @@ def of_technique(technique: Technique) -> dict[str, str]:
 def asked(work: Workload) -> dict[str, str]:
     """Return phase, sizes, degrees of parallelism and precisions of a workload."""
     values = {field.name: json_value(getattr(work, field.name)) for field in fields(work)}
+    more = ("prefill_tokens",) if work.phase == "mixed" else ()
     return {
         "phase": work.phase,
-        "sizes": json.dumps({name: values[name] for name in ("batch", "context", "prefix")}),
+        "sizes": json.dumps({name: values[name] for name in ("batch", "context", "prefix", *more)}),
         "degrees": json.dumps({name: values[name] for name in DEGREES}),
         "bits": json.dumps({name: values[name] for name in BITS}),
     }

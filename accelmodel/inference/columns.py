@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from accelmodel.laws import types
-from accelmodel.laws.numeric import Number, ceil, most
+from accelmodel.laws.numeric import Number, ceil, floor, most
 from accelmodel.specs.bits import class_bits, kv_bits
 from accelmodel.specs.formats import narrowness, plain_bits
 from accelmodel.specs.hardware import Compute
@@ -20,6 +22,8 @@ from accelmodel.specs.workload import Workload
 
 #: the residual stream, logits and what collectives carry stay at 16 bit, as in w8a8 engines [B]
 STREAM = 2.0
+#: rows of queries in a tile of attention (FlashAttention-2, arXiv 2307.08691, section 3.3)
+TILE_ROWS = 128.0
 #: matmuls of scores are kept at this precision [bit]
 HIGH_BITS = 16.0
 #: vector operations per score: 4 for maximum, difference, sum and scale, and an exponential, which costs
@@ -51,6 +55,8 @@ class Shard:
     narrow: Number = 1.0
     classes: Mapping[str, tuple[Number, Number]] = field(default_factory=dict)  # weights and activations [bit]
     matrix: Mapping[str, tuple[Number, Number]] = field(default_factory=dict)  # bits worked at [bit], on integers
+    logits: Number = 1.0  # tokens that the head works on
+    decoding: bool = False  # few new tokens of each sequence, whose heads are worked on together
 
     def at(self, of: str) -> Shard:
         """Return the shard with the precisions of a class of weights."""
@@ -69,9 +75,34 @@ class Shard:
         """Return the share of heads or columns that the busiest tensor rank has."""
         return ceil_div(amount, self.tp)
 
+    def cut_groups(self, heads: Number, shared: Number) -> tuple[Number, Number]:
+        """Return heads of the busiest tensor rank, and of the ``shared`` ones that they go with, kept or replicated.
+
+        Heads that share keys stay together where there are fewer ranks than groups; else ranks share a group.
+        """
+        ranks = most(floor(self.tp / shared), 1.0)
+        held = self.cut(shared)
+        return held * ceil(heads / shared / ranks), held
+
+    def tiles(self, heads: Number) -> Number:
+        """Return over how many tiles the new tokens of a sequence are dealt, of ``heads`` rows each that share keys."""
+        if not self.decoding:
+            return 1.0
+        return ceil_div(self.new_tokens, most(floor(TILE_ROWS / heads), 1.0))
+
+
+def anywhere(condition: object) -> bool:
+    """Return whether a condition holds at any point, of numbers or along axes."""
+    return condition if isinstance(condition, bool) else bool(np.any(np.asarray(condition)))
+
 
 def ceil_div(amount: Number, parts: Number) -> Number:
     return ceil(amount / parts)
+
+
+def prompt_tokens(work: Workload) -> Number:
+    """Return the tokens of a prompt in a mixed step on the busiest device [token]."""
+    return ceil_div(work.prefill_tokens, work.dp * work.pp)
 
 
 def shard(model: LanguageModel, work: Workload, compute: Compute | None = None) -> Shard:
@@ -80,11 +111,15 @@ def shard(model: LanguageModel, work: Workload, compute: Compute | None = None) 
     classes = {of: (weights, activations) for of, (weights, activations, _) in found.items()}
     matrix = {of: (each.bits, each.integer) for of, (_, _, each) in found.items()}
     sequences = ceil_div(work.batch, work.dp * work.pp)
-    new = 1.0 if work.phase == "decode" else work.context - work.prefix
+    decoding = work.phase != "prefill"
+    new = 1.0 + work.speculative if decoding else work.context - work.prefix
+    chunk = prompt_tokens(work)
     whole = Shard(
         sequences=sequences,
         new_tokens=new,
-        tokens=sequences * new,
+        tokens=sequences * new + chunk,
+        logits=sequences * new + (chunk > 0.0) * 1.0 if decoding else sequences,
+        decoding=decoding,
         vocabulary=ceil_div(model.vocabulary, work.tp),
         tp=work.tp,
         weight=STREAM,

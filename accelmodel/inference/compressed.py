@@ -27,10 +27,8 @@ def compressed(kind: Compressed, model: LanguageModel, work: Workload, part: Sha
         yield from _index(kind, model, work, part, series)
     keys, read, old = seen(kind, work)
     columns = absorbed_attention(part, heads, width, 0.0, keys, part.sequences * read * width * part.kv)
-    yield (
-        "attention",
-        {**columns, "m": part.new_tokens * heads, "prefetch_bytes": part.sequences * old * width * part.kv},
-    )
+    rows = columns["m"] if part.decoding else part.new_tokens * heads
+    yield "attention", {**columns, "m": rows, "prefetch_bytes": part.sequences * old * width * part.kv}
     groups = part.cut(kind.groups)
     yield "output_groups", matmul(part.tokens, kind.output_rank, heads * width / groups, part, groups=groups)
     yield "output_projection", matmul(part.tokens, model.hidden, groups * kind.output_rank, part)
@@ -45,7 +43,7 @@ def seen(kind: Compressed, work: Workload) -> tuple[Number, Number, Number]:
     if kind.top_k:
         picked = least(far[0], kind.top_k)
         # each query of a prefill picks keys of its own
-        read = least(far[1], kind.top_k) if work.phase == "decode" else far[1]
+        read = far[1] if work.phase == "prefill" else least(far[1], kind.top_k * (1.0 + work.speculative))
         far = (picked, read, least(far[2], read))
     return near[0] + far[0], near[1] + far[1], near[2] + far[2]
 

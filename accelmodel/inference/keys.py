@@ -1,4 +1,8 @@
-"""Which tokens a query sees, and which of them lie in the cache."""
+"""Which tokens a query sees, and which of them lie in the cache.
+
+Drafted tokens of a decode step see what its own token sees; that each also sees the drafted ones before it is left out,
+half of them on average.
+"""
 
 from __future__ import annotations
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from accelmodel.inference import attention, compressed, mlps, state_mixers
-from accelmodel.inference.columns import Row, Shard, norm
+from accelmodel.inference.columns import Row, Shard, norm, prompt_tokens
+from accelmodel.inference.mixed import decoding, has_prompt, parts, prompting, together
 from accelmodel.laws.numeric import Number
 from accelmodel.specs.language_model import LanguageModel, mixers, perceptrons
 from accelmodel.specs.layer_kinds import (
@@ -71,6 +72,18 @@ def transforming(model: LanguageModel) -> list[Layers]:
     return _suffixed(perceptrons(model), {"experts": "moe"})
 
 
+def step_mixer_rows(
+    model: LanguageModel, work: Workload, part: Shard, kind: Mixer
+) -> Iterator[tuple[str, Number, dict[str, Number]]]:
+    """Yield (name, share of the count, columns) of a layer that mixes tokens, of a mixed step both its parts."""
+    if not has_prompt(work):
+        yield from ((name, 1.0, columns) for name, columns in mixer_rows(model, work, part, kind))
+        return
+    asked = zip((decoding(work), prompting(work)), parts(part), strict=True)
+    decode, prompt = (list(mixer_rows(model, each, own, kind)) for each, own in asked)
+    yield from together(decode, prompt, (prompt_tokens(work) > 0.0) * 1.0)
+
+
 def mixer_rows(model: LanguageModel, work: Workload, part: Shard, kind: Mixer) -> Iterator[Row]:
     """Return the rows of a layer that mixes tokens, norm included."""
     yield "attention_norm", norm(model, part)
@@ -105,9 +118,3 @@ def _heads(kind: Mixer) -> Number:
     parts = {Linear: "value_heads", StateSpace: "inner", Recurrent: "blocks", Convolution: "width"}
     found: Number = getattr(kind, parts.get(type(kind), "heads"))
     return found
-
-
-def least_kv_heads(model: LanguageModel) -> Number:
-    """Return the fewest KV heads of grouped attention, 0 where a model has none [1]."""
-    found = [kind.kv_heads for kind in mixers(model) if isinstance(kind, Grouped)]
-    return min(found) if found else 0.0

@@ -10,7 +10,9 @@ import numpy as np
 from accelmodel.inference.columns import STREAM, Shard, ceil_div, shard
 from accelmodel.inference.kept import kept_by
 from accelmodel.inference.layers import mixer_rows, mlp_rows
+from accelmodel.inference.mixed import at_end, has_prompt, prompting
 from accelmodel.inference.mlps import active_experts
+from accelmodel.inference.speculation import draft_of, drafting, joined_weights
 from accelmodel.inference.stages import Stage, stages
 from accelmodel.laws import types
 from accelmodel.laws.numeric import Number, ceil, least, most
@@ -59,6 +61,7 @@ def memory_per_device(model: LanguageModel, work: Workload) -> dict[str, Number]
     operator's input and output, twice (one in flight).  Mixed kinds of layers alternate, so that a stage may have one
     more of the largest kind than its share; dense layers before mixtures of experts stand first.
     """
+    whole, work = work, at_end(work)
     part = shard(model, work)
     table = part.vocabulary * model.hidden * part.at("tables").weight
     beside = (model.other_parameters + model.tower_parameters) * STREAM
@@ -75,7 +78,7 @@ def memory_per_device(model: LanguageModel, work: Workload) -> dict[str, Number]
         weights = fuller * held + (1.0 - fuller) * weights
         cache = fuller * found + (1.0 - fuller) * cache
     activations = 2.0 * part.tokens * _widest(model, work, part) * STREAM
-    return {"weights": weights, "kv_cache": cache, "activations": activations}
+    return {"weights": weights, "kv_cache": cache, "activations": activations, **_beside(model, whole)}
 
 
 def _on(stage: Stage, parts: Sequence[tuple[Part, Number]], model: LanguageModel) -> Number:
@@ -196,3 +199,19 @@ def _held_share(kind: Mlp, work: Workload, part: Shard) -> Number:
         return 1.0
     held = kind.experts / work.ep
     return held / active_experts(part.tokens * work.dp, kind, held)
+
+
+def _beside(model: LanguageModel, work: Workload) -> dict[str, Number]:
+    """Return the bytes that a draft takes, and a prompt beside the sequences of a step; nothing where there is none."""
+    found: dict[str, Number] = {}
+    if has_prompt(work):
+        parts = memory_per_device(model, prompting(work))
+        found["prompt"] = (work.prefill_tokens > 0.0) * (parts["kv_cache"] + parts["activations"])
+    draft = draft_of(model, work)
+    if draft is not None:
+        # of all micro-batches, which pass through the last stage
+        later = replace(drafting(draft, work)[1], batch=work.batch, context=work.context + work.speculative)
+        parts = memory_per_device(draft.model, later)
+        own = joined_weights(draft.model, shard(draft.model, later)) if draft.head else 0.0
+        found["draft"] = (work.speculative > 0.0) * (parts["weights"] + own + parts["kv_cache"])
+    return found

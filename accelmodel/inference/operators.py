@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,16 +24,20 @@ from accelmodel.inference.columns import (
     matmul,
     norm,
     pointwise,
+    prompt_tokens,
     shard,
 )
-from accelmodel.inference.layers import least_kv_heads, mixer_rows, mixing, mlp_rows, query_heads, transforming
+from accelmodel.inference.layers import mixing, mlp_rows, query_heads, step_mixer_rows, transforming
 from accelmodel.inference.memory import ROUTED
+from accelmodel.inference.mixed import decoding, has_prompt
 from accelmodel.inference.mlps import exchange
 from accelmodel.inference.named import ModelLike, WorkLike, as_model, as_workload
 from accelmodel.inference.precisions import in_words, precisions
+from accelmodel.inference.speculation import DRAFT, NEXT, check_phase, draft_notes, draft_rows
 from accelmodel.inference.stages import pace
+from accelmodel.inference.uneven import uneven
 from accelmodel.laws import types
-from accelmodel.laws.numeric import Number
+from accelmodel.laws.numeric import Number, most
 from accelmodel.laws.types import Operator
 from accelmodel.specs.hardware import Device
 from accelmodel.specs.language_model import LanguageModel, perceptrons
@@ -86,14 +91,14 @@ def _rows(model: LanguageModel, work: Workload, part: Shard) -> Iterator[tuple[s
     for suffix, kind in mixing(model):
         for after, opener, share, columns in _openers(model, work, part):
             yield f"{opener}_into_attention{suffix}{after}", kind.layers * share, columns
-            for name, columns in mixer_rows(model, work, part, kind):
-                yield name + suffix + after, kind.layers * share, columns
+            for name, present, columns in step_mixer_rows(model, work, part, kind):
+                yield name + suffix + after, kind.layers * share * present, columns
     for suffix, kind in transforming(model):
         if not model.parallel:
             yield f"all_reduce_into_mlp{suffix}", kind.layers, reduction
         for name, columns in mlp_rows(model, work, part, kind):
             yield name + suffix, kind.layers, columns
-    last = part.sequences
+    last = part.logits
     spanned = 1.0 + (work.pp > 1.0) * (work.tp * work.dp * work.pp - 1.0)
     yield "stage_transfer", work.pp * (work.pp > 1.0), collective(types.POINT_TO_POINT, stream, spanned)
     yield "all_reduce_into_head", 1.0, reduction
@@ -110,11 +115,12 @@ def _any(condition: Any) -> bool:
 def check(model: LanguageModel, work: Workload) -> tuple[str, ...]:
     """Return notes on how the model is cut; raise SpecError where it cannot be."""
     group = work.tp * work.dp
-    if _any(work.prefix >= work.context):
+    if work.phase != "mixed" and _any(work.prefix >= work.context):
         raise SpecError("prefix must be below context: nothing is left to compute; lower prefix [token]")
     if work.phase == "decode" and _any(work.prefix > 0.0):
         raise SpecError("prefix is of a prefill: in a decode step all tokens but the last are there; leave it out")
-    heads, kv_heads = query_heads(model), least_kv_heads(model)
+    check_phase(work)
+    heads = query_heads(model)
     if _any(work.tp > heads):
         raise SpecError(f"tp above the {heads:g} heads of {model.name}; choose at most that many")
     if _any(work.pp > model.layers):
@@ -125,16 +131,15 @@ def check(model: LanguageModel, work: Workload) -> tuple[str, ...]:
     for experts in routed:
         if _any(experts % work.ep) or _any(group % work.ep):
             raise SpecError(f"ep must divide both the {experts:g} experts of {model.name} and tp x dp")
-    if model.max_context and _any(work.context > model.max_context):
+    last = work.prefix + prompt_tokens(work) if work.phase == "mixed" else 0.0
+    if model.max_context and _any(most(work.context, last) > model.max_context):
         limit = f"context exceeds the {model.max_context:g} tokens {model.name} was trained for; timed all the same"
     else:
         limit = ""
     notes = [limit]
     notes.extend(_left_out(model))
-    if _any(heads % work.tp):
-        notes.append(f"{heads:g} query heads padded up to a multiple of tp; the busiest device is timed")
-    if kv_heads and _any(kv_heads % work.tp):
-        notes.append(f"{kv_heads:g} KV heads replicated or padded over tp devices")
+    notes.extend(uneven(model, work))
+    notes.extend(draft_notes(model, work))
     return tuple(note for note in notes if note)
 
 
@@ -190,14 +195,15 @@ def operator_table(model: ModelLike, work: WorkLike, device: Device | None = Non
     """
     model, work = as_model(model), as_workload(work)
     notes = check(model, work)
-    part = shard(model, work, device.compute if device is not None else None)
-    rows = _paced(list(_rows(model, work, part)), model, work)
+    work = work if has_prompt(work) else decoding(work)
+    cut = partial(shard, compute=device.compute if device is not None else None)
+    rows = [*_paced(list(_rows(model, work, cut(model, work))), model, work), *draft_rows(model, work, _rows, cut)]
     names = tuple(name for name, _, _ in rows)
     columns: dict[str, list[Number]] = {column: [] for column in Operator._fields}
     feeds = _feeds(names, model)
     for name, count, given in rows:
         row = {**Operator._field_defaults, **given, "count": count, "feeds": feeds.get(name, -1.0)}
-        row["experts"] = float(name.startswith(ROUTED))
+        row["experts"] = float(name.removeprefix(DRAFT).removeprefix(NEXT).startswith(ROUTED))
         for column in columns:
             columns[column].append(row[column])
     found = precisions(model, work, device)

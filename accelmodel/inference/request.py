@@ -16,6 +16,7 @@ from accelmodel.inference.placement import fits as room
 from accelmodel.inference.policies import Technique, chosen
 from accelmodel.inference.precisions import in_words, precisions
 from accelmodel.inference.preserve import prompt_length
+from accelmodel.inference.speculation import tokens_per_step
 from accelmodel.inference.step import Inputs, prepare, totals
 from accelmodel.laws.numeric import Number
 from accelmodel.specs.bits import told
@@ -68,7 +69,7 @@ def prepare_request(
     context : DataArray
         Total length [token].
     **work
-        Other fields of ``Workload``.
+        Other fields of ``Workload``; with a draft an answer takes as many fewer steps as each yields more tokens.
 
     Raises
     ------
@@ -81,9 +82,14 @@ def prepare_request(
         return [(prepare(model, cluster, workload(phase=cast("Phase", phase), context=context, **work)), 1.0)]
     prompt = prompt_length(context)
     contexts, weights = decode_contexts(prompt, context)
-    first = prepare(model, cluster, workload(phase="prefill", context=prompt, **work))
+    first = prepare(model, cluster, workload(phase="prefill", context=prompt, **_without_draft(work)))
     rest = prepare(model, cluster, workload(phase="decode", context=contexts, **work))
-    return [(first, 1.0), (rest, weights)]
+    return [(first, 1.0), (rest, weights / tokens_per_step(rest.work))]
+
+
+def _without_draft(work: dict[str, Any]) -> dict[str, Any]:
+    """Return fields of a workload for a prefill, which has nothing to draft."""
+    return {name: value for name, value in work.items() if name not in ("speculative", "acceptance", "draft")}
 
 
 def run_request(parts: list[tuple[Inputs, Any]], technique: str | Technique) -> xr.Dataset:
@@ -105,7 +111,8 @@ def fits(model: LanguageModel, cluster: Cluster, phase: str, context: xr.DataArr
         steps = {"prefill": prompt_length(context), "decode": context}
     held: Any = 1.0
     for name, length in steps.items():
-        held = held * room(model, cluster.device, workload(phase=name, context=length, **work))
+        asked = work if name == "decode" else _without_draft(work)
+        held = held * room(model, cluster.device, workload(phase=name, context=length, **asked))
     return held
 
 

@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from accelmodel.inference.columns import ACTIVATION_OPS, HIGH_BITS, ROTARY_OPS, STREAM, Row, Shard, matmul, pointwise
+from accelmodel.inference.columns import (
+    ACTIVATION_OPS,
+    HIGH_BITS,
+    ROTARY_OPS,
+    STREAM,
+    Row,
+    Shard,
+    anywhere,
+    matmul,
+    pointwise,
+)
 from accelmodel.laws import types
 from accelmodel.laws.numeric import Number, ceil
 from accelmodel.specs.language_model import LanguageModel
@@ -34,8 +44,9 @@ def state_update(part: Shard, heads: Number, key: Number, value: Number, delta: 
     With the delta rule what a key recalls is taken away before its value is written.
     """
     numbers = part.sequences * heads * key * value
-    if bool(part.new_tokens <= 1.0):
-        columns = pointwise(numbers, STATE_OPS + (4.0 if delta else 0.0), 0.0, STATE, numbers * STATE)
+    if part.decoding or not anywhere(part.new_tokens > 1.0):
+        # the state after each drafted token is kept: which of them holds is known after the step
+        columns = pointwise(numbers * part.new_tokens, STATE_OPS + (4.0 if delta else 0.0), 0.0, STATE, numbers * STATE)
         return {**columns, "prefetch_bytes": numbers * STATE}
     chunks = ceil(part.new_tokens / CHUNK)
     # within a chunk scores and values, with the delta rule also the keys' inverse; between chunks reading and writing
@@ -59,7 +70,7 @@ def state_update(part: Shard, heads: Number, key: Number, value: Number, delta: 
 
 def linear(kind: Linear, model: LanguageModel, work: Workload, part: Shard) -> Iterator[Row]:
     """Linear attention with a gated output (``specs.layer_kinds.Linear``)."""
-    keys, values = part.cut(kind.key_heads), part.cut(kind.value_heads)
+    values, keys = part.cut_groups(kind.value_heads, kind.key_heads)
     width = 2.0 * keys * kind.key_dim + values * kind.value_dim
     gate = values * kind.value_dim if kind.output_gate and not kind.gate_rank else 0.0
     # with the delta rule a value head has a number that says how much is written
@@ -81,7 +92,8 @@ def linear(kind: Linear, model: LanguageModel, work: Workload, part: Shard) -> I
 
 def state_space(kind: StateSpace, model: LanguageModel, work: Workload, part: Shard) -> Iterator[Row]:
     """Mamba-2, or Mamba where its steps have a rank (``specs.layer_kinds.StateSpace``)."""
-    inner, groups, heads = part.cut(kind.inner), part.cut(kind.groups), part.cut(kind.heads)
+    groups, heads = part.cut(kind.groups), part.cut(kind.heads)
+    inner = part.cut(kind.inner) if kind.step_rank else heads * (kind.inner / kind.heads)
     shared = 2.0 * groups * kind.state
     if kind.step_rank:
         yield "state_projection", matmul(part.tokens, 2.0 * inner, model.hidden, part)

@@ -28,6 +28,7 @@ from accelmodel.inference.operators import OperatorTable
 from accelmodel.inference.placement import need_room, placed
 from accelmodel.inference.policies import Technique, chosen, none
 from accelmodel.inference.run import Machines, run_kernel
+from accelmodel.inference.speculation import draft_of, speculates, speculation, tokens_per_step
 from accelmodel.laws.numeric import Array, Number, has_axes
 from accelmodel.laws.types import ALGORITHMS, BOUNDS, COLLECTIVE, DETAIL, Operator
 from accelmodel.specs.bits import settled
@@ -40,7 +41,9 @@ if TYPE_CHECKING:
 
 #: the policy that does nothing beside the operators: the baseline is the same code path
 NONE = none()
-_WORK_NUMBERS = tuple(f.name for f in fields(Workload) if f.type is not str and f.type != "str")
+#: fields of a workload that are no numbers
+_WORDS = ("phase", "draft", "weight_format", "activation_format")
+_WORK_NUMBERS = tuple(f.name for f in fields(Workload) if f.name not in _WORDS)
 #: per-operator variable, and whether it adds up over the invocations of a row
 _VARIABLES = {
     "time": True,
@@ -146,7 +149,7 @@ def totals(inputs: Inputs, technique: str | Technique = "none") -> xr.Dataset:
 def total_time(
     model: ModelLike, cluster: ClusterLike, work: WorkLike, technique: str | Technique = "none"
 ) -> xr.Dataset:
-    """Time whole prefill or decode steps: totals only, for questions with many points.
+    """Time whole prefill, decode or mixed steps: totals only, for questions with many points.
 
     Parameters
     ----------
@@ -179,7 +182,7 @@ def total_time(
 def time_step(
     model: ModelLike, cluster: ClusterLike, work: WorkLike, technique: str | Technique = "none"
 ) -> xr.Dataset:
-    """Time one prefill or decode step, operator by operator.
+    """Time one prefill, decode or mixed step, operator by operator.
 
     Parameters
     ----------
@@ -203,12 +206,14 @@ def time_step(
         (prefetched and waiting when one invocation ends) [B]; ``algorithm`` of collectives; ``count``;
         ``lower`` and ``upper`` [s], between which nine tenths of measured times lie (see ``intervals``).
         Without ``operator``: ``step_time`` [s], also as ``ttft`` or ``tpot``, with its ``step_time_lower`` and
-        ``step_time_upper``; ``tokens_per_s``, ``prefetched_bytes``, ``memory_bytes`` [B], ``feasible``.
+        ``step_time_upper``; ``tokens_per_s``, ``prefetched_bytes``, ``memory_bytes`` [B], ``feasible``.  With a draft
+        ``tokens_per_step`` [token], by which ``tpot`` and ``tokens_per_s`` count; of mixed steps
+        ``prefill_tokens_per_s`` [token/s].
 
         Attributes, all text, JSON where they have parts: ``technique`` and ``technique_parameters``; ``model``,
         ``device``, ``link``, ``scale_out``, ``devices``; ``phase``, ``sizes``, ``degrees``, ``bits``, ``precision``;
-        ``overrides``: what the caller gave in place of what is known; ``digests``, ``sources`` and ``weakest_fact`` of
-        what stands behind it; ``notes``; ``accelmodel_version``.
+        with a draft ``speculation``; ``overrides``: what the caller gave in place of what is known; ``digests``,
+        ``sources`` and ``weakest_fact`` of what stands behind it; ``notes``; ``accelmodel_version``.
 
     Raises
     ------
@@ -261,13 +266,31 @@ def figures(inputs: Inputs, technique: str | Technique = "none") -> Figures:
         found[name] = (rows, times * ends[kind_of(kinds), end])
         put(f"step_time_{name}", interval(times, kinds, ends)[sign])
     put("prefetched_bytes", sums[1].reshape(inputs.axes.shape))
-    tokens = work.batch * (1.0 if work.phase == "decode" else work.context - work.prefix)
-    put("tokens_per_s", inputs.over_axes(tokens) / step_time)
-    put("tpot" if work.phase == "decode" else "ttft", step_time)
+    yielded = tokens_yielded(work)
+    put("tokens_per_s", inputs.over_axes(work.batch * yielded) / step_time)
+    if work.phase == "prefill":
+        put("ttft", step_time)
+    else:
+        put("tpot", step_time / inputs.over_axes(yielded))
+    if work.phase == "mixed":
+        put("prefill_tokens_per_s", inputs.over_axes(work.prefill_tokens) / step_time)
+    if speculates(work):
+        put("tokens_per_step", yielded)
     put("memory_bytes", inputs.memory)
     found["feasible"] = (inputs.axes.names, inputs.over_axes(inputs.fits * 1.0) > 0.5)
     labels = {"operator": list(inputs.table.names), **inputs.axes.workload, **inputs.axes.machine}
     return Figures(found, labels, attributes(inputs, beside))
+
+
+def tokens_yielded(work: Workload) -> Number:
+    """Return the tokens that a step yields for each sequence: of its answer, of a prefill those of its prompt [token].
+
+    Examples
+    --------
+    >>> tokens_yielded(Workload("prefill", 1.0, 4096.0, prefix=1024.0))
+    3072.0
+    """
+    return work.context - work.prefix if work.phase == "prefill" else tokens_per_step(work)
 
 
 def _ends(inputs: Inputs) -> Any:
@@ -300,11 +323,14 @@ def _operators(inputs: Inputs, detail: Array) -> dict[str, Any]:
 def attributes(inputs: Inputs, technique: Technique) -> dict[str, str]:
     """Return what an answer must carry: version, names, digests, sources and the weakest kind of fact."""
     cluster = inputs.cluster
+    draft = draft_of(inputs.model, inputs.work)
+    drafted = {"draft": draft.model} if draft and not draft.head else {}
     return {
-        **behind({"model": inputs.model, **parts_of(cluster)}),
+        **behind({"model": inputs.model, **drafted, **parts_of(cluster)}),
         **of_technique(technique),
         **asked(inputs.work),
         "precision": json.dumps(inputs.table.precision),
+        **speculation(inputs.model, inputs.work),
         "model": inputs.model.name,
         **on_cluster(cluster),
         "notes": "; ".join(dict.fromkeys([*inputs.table.notes, *noted({"model": inputs.model, **parts_of(cluster)})])),

@@ -167,13 +167,24 @@ def workload(**fields: Unpack[Fields]) -> Workload:
 
     Parameters
     ----------
-    phase : {"prefill", "decode"}
+    phase : {"prefill", "decode", "mixed"}
+        ``mixed`` is decode beside part of a prompt.
     batch : float
         Sequences in the step, over all data-parallel ranks and pipeline stages [1].
     context : float
         Tokens each sequence has when the step ends [token].
     prefix : float
         Tokens of each prompt whose KV is already there (chunked prefill) [token]; 0 by default.
+    prefill_tokens : float
+        Of a mixed step: tokens of prompts beside the sequences of ``batch``, over all data-parallel ranks and pipeline
+        stages as that is, of one prompt on each of them [token]; 0 by default.
+    speculative : float
+        Tokens that are drafted for each sequence and verified beside its next one [token]; 0, no draft, by default.
+    acceptance : float
+        Share of drafted tokens that are taken, of those whose predecessors all were [1]; 0 by default.
+    draft : str or LanguageModel
+        What drafts: ``"mtp"`` (the model's own modules that predict further tokens), ``"eagle"``, ``"n-gram"``, else a
+        model; by default ``"mtp"`` where the model has such modules, else ``"eagle"``.
     tp, pp, ep, dp : float
         Degrees of tensor, pipeline and expert parallelism and of data-parallel attention [1]; 1 by default.
     weight_bits, activation_bits, kv_bits : float or str

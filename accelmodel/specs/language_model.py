@@ -55,6 +55,9 @@ class LanguageModel(Spec):
         Kinds of layers with sizes of their own (``specs.layer_kinds``), where those above do not tell them.
     precision
         Bits of weights by class, of activations and of the KV cache, as its files state them (``Precision``).
+    predictors
+        Modules that predict further tokens beside the next (multi-token prediction), a layer each [1]; counted only
+        where they draft.
     other_parameters
         Parameters of the model beside these layers, such as embeddings of each layer [1].
     tower_parameters
@@ -107,6 +110,7 @@ class LanguageModel(Spec):
     precision: Precision = Precision()
     attention: tuple[Mixer, ...] = field(default=(), metadata={"parts": MIXERS})
     mlp: tuple[Mlp, ...] = field(default=(), metadata={"parts": MLPS})
+    predictors: CountOrNone = 0.0
     other_parameters: Annotated[Number, Quantity(ge=0.0, le=1e15)] = 0.0
     tower_parameters: Annotated[Number, Quantity(ge=0.0, le=1e15)] = 0.0
     published_parameters: Annotated[Number, Quantity(ge=0.0, le=1e15)] = 0.0

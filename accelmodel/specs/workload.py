@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Required, TypeAlias, TypedDict
+from typing import Annotated, Any, Literal, Required, TypeAlias, TypedDict
 
 import numpy as np
 from pydantic.dataclasses import dataclass
@@ -11,6 +11,7 @@ from accelmodel.errors import unknown
 from accelmodel.laws.numeric import Number
 from accelmodel.specs.base import CONFIG
 from accelmodel.specs.formats import format_of
+from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.quantities import (
     Count,
     CountOrNone,
@@ -18,8 +19,9 @@ from accelmodel.specs.quantities import (
     Values,
 )
 
-#: one new token of each sequence, or all of them
-Phase: TypeAlias = Literal["prefill", "decode"]
+#: all tokens of each sequence, one new token of each, or one of each beside a part of a prompt
+Phase: TypeAlias = Literal["prefill", "decode", "mixed"]
+PHASES = ("prefill", "decode", "mixed")
 
 
 class Fields(TypedDict, total=False):
@@ -36,6 +38,11 @@ class Fields(TypedDict, total=False):
     weight_bits: Values | str
     activation_bits: Values | str
     kv_bits: Values | str
+    prefill_tokens: Values
+    speculative: Values
+    acceptance: Values
+    # str | LanguageModel; so that fields that are all numbers may be passed as a mapping
+    draft: Any
 
 
 class Cut(TypedDict, total=False):
@@ -56,13 +63,25 @@ class Workload:
 
     Attributes
     ----------
-    phase : {"prefill", "decode"}
+    phase : {"prefill", "decode", "mixed"}
+        ``mixed`` is decode beside ``prefill_tokens`` of a prompt (chunked prefill: Sarathi-Serve, arXiv 2403.02310).
     batch : float
         Sequences in the step, over all data-parallel ranks and pipeline stages [1].
     context : float
         Tokens each sequence has when the step ends [token].
     prefix : float
         Tokens of each prompt whose KV is already there (chunked prefill) [token].
+    prefill_tokens : float
+        Of a mixed step: tokens of prompts beside the sequences of ``batch``, over all data-parallel ranks and pipeline
+        stages as that is, of one prompt on each of them [token].
+    speculative : float
+        Tokens that are drafted for each sequence and verified beside its next one, of decode and mixed steps [token].
+    acceptance : float
+        Share of drafted tokens that are taken, of those whose predecessors all were [1].
+    draft : str or LanguageModel
+        What drafts: ``"mtp"``, the model's own modules that predict further tokens; ``"eagle"``, a layer over the
+        model's last one; ``"n-gram"``, which costs nothing; else a model.  The default is ``"mtp"`` where the model has
+        such modules, else ``"eagle"``.
     tp, pp, ep, dp : float
         Degrees of tensor, pipeline and expert parallelism and of data-parallel attention [1].
     weight_bits, activation_bits, kv_bits : float
@@ -90,6 +109,10 @@ class Workload:
     kv_bits: Annotated[Number, Quantity("1", ge=0.0, le=64.0)] = 0.0
     weight_format: str = ""
     activation_format: str = ""
+    prefill_tokens: CountOrNone = 0.0
+    speculative: CountOrNone = 0.0
+    acceptance: Annotated[Number, Quantity("1", ge=0.0, le=1.0)] = 0.0
+    draft: str | LanguageModel = ""
 
     def __post_init__(self) -> None:
         for word in filter(None, (self.weight_format, self.activation_format)):
@@ -98,8 +121,8 @@ class Workload:
             bits = getattr(self, name)
             if np.any((np.asarray(bits) > 0.0) & (np.asarray(bits) < low)):
                 raise ValueError(f"{name} {float(np.min(np.asarray(bits))):g} must be at least {low:g} bit")
-        if self.phase not in ("prefill", "decode"):
-            raise unknown("phase", self.phase, ("prefill", "decode"))
+        if self.phase not in PHASES:
+            raise unknown("phase", self.phase, PHASES)
 
 
 #: fewest bits that are modelled

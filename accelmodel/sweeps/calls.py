@@ -18,7 +18,19 @@ from accelmodel.sweeps.names import Field
 #: numeric field of a workload → its default; None where one must be given
 WORKLOAD: dict[str, Any] = {"batch": None, "context": None} | {
     each: getattr(Workload("decode", 1.0, 1.0), each)
-    for each in ("prefix", "tp", "pp", "ep", "dp", "weight_bits", "activation_bits", "kv_bits")
+    for each in (
+        "prefix",
+        "tp",
+        "pp",
+        "ep",
+        "dp",
+        "weight_bits",
+        "activation_bits",
+        "kv_bits",
+        "prefill_tokens",
+        "speculative",
+        "acceptance",
+    )
 }
 #: words of a workload: formats of its numbers
 FORMAT_FIELDS = ("weight_format", "activation_format")

@@ -11,6 +11,7 @@ from accelmodel.inference.policies import TECHNIQUES
 from accelmodel.inference.request import BASELINE, FUSED, PHASES, fits, prepare_request, run_request
 from accelmodel.inference.step import Inputs, evaluate, prepare, totals
 from accelmodel.laws.prefetch import RULES
+from accelmodel.specs import workload as workloads
 from accelmodel.specs.formats import FORMATS
 from accelmodel.specs.given import workload
 from accelmodel.specs.quantities import Quantity
@@ -28,13 +29,16 @@ _HARDWARE = (plain("model"), plain("device"), plain("link", optional=True), plai
 _PARTS = ("device", "link", "scale_out", "model")
 _FORMATS = tuple(plain(name, words=tuple(FORMATS), optional=True) for name in FORMAT_FIELDS)
 _WORK = (*of_workload(WORKLOAD), *_FORMATS)
-_STEP = (*_HARDWARE, plain("phase", words=("prefill", "decode"), default="decode"), *_WORK, *_TECHNIQUE)
-_LENGTHS = tuple(each for each in _WORK if each.name != "prefix")
-_REQUEST = (*_HARDWARE, plain("phase", words=PHASES, default=PHASES[0]), *_LENGTHS, *_TECHNIQUE)
+# the time of a step does not know how many of its tokens are taken
+_OF_STEP = tuple(each for each in _WORK if each.name != "acceptance")
+_DRAFT = plain("draft", optional=True)
+_STEP = (*_HARDWARE, plain("phase", words=workloads.PHASES, default="decode"), *_OF_STEP, _DRAFT, *_TECHNIQUE)
+_LENGTHS = tuple(each for each in _WORK if each.name not in ("prefix", "prefill_tokens"))
+_REQUEST = (*_HARDWARE, plain("phase", words=PHASES, default=PHASES[0]), *_LENGTHS, _DRAFT, *_TECHNIQUE)
 
 
 def _work(at: At) -> Workload:
-    return workload(phase=cast("Phase", at.word("phase")), **at.work())
+    return workload(phase=cast("Phase", at.word("phase")), draft=at.word("draft"), **at.work())
 
 
 def _inputs(at: At) -> Inputs:
@@ -65,7 +69,7 @@ def _prepared(at: At) -> tuple[Any, Any]:
 
     context = xr.DataArray(at.of("")["context"])
     asked = (at.model(), at.cluster(), at.word("phase"), context)
-    more = at.work("context")
+    more = {**at.work("context"), "draft": at.word("draft")}
     return prepare_request(*asked, **more), fits(*asked, **more) > 0.5
 
 
@@ -104,7 +108,7 @@ _COMPARED = ("time", "baseline", "fused", "speedup", "prefetched_bytes")
 
 STEP = Command(step, _STEP, _PARTS, {"step_time": Variable(), **_TOTALS}, (0.03, 1e-6))
 OPERATORS = Command(
-    operators, _STEP, _PARTS, _OPERATORS, (0.05, 5e-5), 1 << 12, operator_names, ("model", "phase", *WORKLOAD)
+    operators, _STEP, _PARTS, _OPERATORS, (0.05, 5e-5), 1 << 12, operator_names, ("model", "phase", "draft", *WORKLOAD)
 )
 REQUEST = Command(request, _REQUEST, _PARTS, {"time": Variable(), **_TOTALS}, (0.1, 5e-6), 1 << 15)
 PRESERVE = Command(

@@ -56,6 +56,50 @@ def test_prefill_with_a_prefix(answer, technique):
     assert data["technique"] == technique
 
 
+SPECULATIVE = "--speculative 2 --acceptance 0.5"
+
+
+def test_a_step_with_a_draft(answer, run):
+    data, plain = answer(f"{STEP} {SPECULATIVE} --draft llama-3-8b"), answer(STEP)
+    assert (data["speculative"], data["acceptance"], data["draft"]) == (2.0, 0.5, "llama-3-8b")
+    assert data["tokens_per_step"] == 1.75
+    assert data["tpot_s"] == pytest.approx(data["time_s"] / 1.75)
+    assert data["tokens_per_s"] == pytest.approx(4 * 1.75 / data["time_s"])
+    assert data["memory_bytes"] > plain["memory_bytes"] + 2e9
+    code, out, _ = run(f"{STEP} {SPECULATIVE}")
+    assert code == 0
+    assert "2 tokens drafted by eagle" in out
+    none = answer(f"{STEP} --speculative 0 --acceptance 0.5")
+    assert none == plain
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--speculative 2", "--speculative needs --acceptance"),
+        ("--acceptance 0.5", "need --speculative"),
+        (f"{SPECULATIVE} --draft mtp", "llama-3-70b has no modules that predict further tokens"),
+        ("--prefill-tokens 8", "prefill_tokens are of a mixed step"),
+    ],
+)
+def test_drafts_and_prompts_that_lack_something_are_refused(run, options, message):
+    code, out, err = run(f"{STEP} {options}")
+    assert (code, out) == (2, "")
+    assert message in err
+
+
+def test_a_mixed_step(answer, run):
+    mixed = STEP.replace("--phase decode", "--phase mixed")
+    data = answer(f"{mixed} --prefill-tokens 512 --prefix 1024")
+    assert (data["phase"], data["prefill_tokens"], data["prefix"]) == ("mixed", 512, 1024)
+    assert data["prefill_tokens_per_s"] == pytest.approx(512 / data["time_s"])
+    assert data["tpot_s"] == data["time_s"]
+    assert "attention_of_prompt" in [row["name"] for row in data["operators"]]
+    code, out, _ = run(f"{mixed} --prefill-tokens 512")
+    assert code == 0
+    assert "512 tokens of prompts beside" in out
+
+
 def test_preserve(answer):
     data = answer(f"preserve --device ascend-910b2 --models {MODELS} --tp 2,4,8 --batch 1:64 --context 2048:32768")
     rows = data["rows"]

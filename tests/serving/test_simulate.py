@@ -57,6 +57,20 @@ def test_closed_loop_is_the_steady_closed_form():
     assert told["tpot_s"] == pytest.approx(twin["tpot_s"], rel=0.05)
 
 
+@pytest.mark.parametrize(("model", "tp", "most"), [("llama-3-8b", 1, 0.01), ("deepseek-v3", 8, 0.03)])
+def test_a_step_that_mixes_prompts_and_answers_is_a_mixed_step(model, tp, most):
+    """Tables of matmuls by all tokens and of both attentions add up to it; what MLA does to either apart is short."""
+    spec, chips = am.load("model", model), am.cluster("h200-sxm", tp)
+    (times,) = step_tables(spec, [chips], 256.0, 8192.0, 8192.0, tp=float(tp))
+    for batch, context, new, before in ((32, 4096, 480, 1024), (128, 1024, 384, 0), (8, 4096, 2040, 4096)):
+        tables = curve(times.other, float(batch + new)) + surface(times.decode_attention, float(batch), float(context))
+        tables += surface(times.prompt_attention, float(new), float(before))
+        work = {"batch": batch, "context": context, "prefill_tokens": new, "prefix": before, "tp": tp}
+        assert tables == pytest.approx(
+            am.total_time(spec, chips, {"phase": "mixed", **work}).step_time.item(), rel=most
+        )
+
+
 def test_lockstep_users_by_hand():
     """Two users in step: one step for both prompts, then three decode steps: 40 ms for each answer of four tokens."""
     served = simulate(FLAT, RULES, closed_loop(2, 4, 100, 4))

@@ -39,6 +39,20 @@ def test_a_request_is_the_time_of_its_technique(warm):
     assert alike(found.time.sel(technique="preserve").values, compared.time.values)
 
 
+def test_drafts_and_mixed_steps_are_swept(warm):
+    fixed = {**FIXED, "model": "llama-3-8b", "batch": 4, "context": 2048}
+    mixed = asked(
+        "step", {**fixed, "phase": "mixed", "draft": "eagle"}, {"prefill_tokens": [0, 64], "speculative": [0, 2]}
+    )
+    work = {key: value for key, value in fixed.items() if key not in ("device", "technique", "model")}
+    more = {"prefill_tokens": [0, 64], "speculative": [0, 2], "draft": "eagle"}
+    alone = am.total_time("llama-3-8b", "ascend-910b2", {"phase": "mixed", **work, **more})
+    assert alike(mixed.step_time.values, alone.step_time.values)
+    drafted = {**fixed, "speculative": 1, "draft": "n-gram", "phase": "end-to-end"}
+    request = asked("request", drafted, {"acceptance": [0.0, 1.0]})
+    assert float(request.time[0]) > 1.5 * float(request.time[1])
+
+
 def test_operators_are_those_of_each_model(warm):
     fixed = {**FIXED, "batch": 4, "context": 4096, "technique": "preserve"}
     found = asked("operators", fixed, {"model": MODELS, "l2.capacity": [8e6, 104e6]})

@@ -159,6 +159,8 @@ def _values(keys: Keys, family: Family, traits: dict[str, Any], layers: Layers) 
         "gated": bool(traits["gated"]),
     }
     values |= {name: traits[name] for name in _FIELDS if name in traits}
+    if predictors := further(keys):
+        values["predictors"] = float(predictors)
     if family.learned:
         values |= {"learned_positions": values["max_context"], "position_offset": float(family.offset)}
     return values
