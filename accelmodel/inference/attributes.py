@@ -9,8 +9,8 @@ import json
 from dataclasses import fields
 from typing import Any
 
-from accelmodel.inference.placement import told
 from accelmodel.inference.policies import Technique
+from accelmodel.inference.where import told
 from accelmodel.specs.base import Spec, value_of
 from accelmodel.specs.facts import GIVEN, weakest
 from accelmodel.specs.hardware import Cluster, Device

@@ -10,6 +10,7 @@ import numpy as np
 from accelmodel.errors import Infeasible
 from accelmodel.inference.memory import expert_weights, memory_per_device, usable_memory
 from accelmodel.inference.operators import OperatorTable, operator_table
+from accelmodel.inference.where import second_memory, told
 from accelmodel.laws.numeric import Number
 from accelmodel.laws.types import ATTENTION, MATMUL
 from accelmodel.specs.hardware import Device
@@ -58,7 +59,7 @@ def need_room(model: LanguageModel, device: Device, work: Workload) -> tuple[Num
     has = f"{show(float(np.max(np.asarray(usable_memory(device)))), 'B')}{_kept_back(device)}"
     if device.tier.holds:
         other = show(float(np.max(np.asarray(device.tier.capacity))), "B")
-        has = f"{has} and, for {device.tier.holds} alone, {other} in its {_name(device)}"
+        has = f"{has} and, for {device.tier.holds} alone, {other} in its {second_memory(device)}"
     raise Infeasible(
         f"{model.name} does not fit: a device needs at least {show(sum(least.values()), 'B')} ({told}) and "
         f"{device.name} has {has}; {_remedy(model, device, work)}"
@@ -142,25 +143,6 @@ def placed(model: LanguageModel, device: Device, work: Workload) -> OperatorTabl
         apart = {"kv": kind == ATTENTION, "weights": kind == MATMUL, "experts": experts > 0.0}[held]
         offered.append(0.0 if bool(apart) else prefetch)
     return replace(table, columns={**table.columns, "prefetch_bytes": offered})
-
-
-def _name(device: Device) -> str:
-    return device.tier.name or "second memory"
-
-
-def told(device: Device) -> list[str]:
-    """Return what an answer must say of where weights and KV cache lie; nothing where that is HBM."""
-    notes = []
-    if none(device.hbm.capacity):
-        notes.append(
-            "no [hbm]: weights and KV cache lie in its SRAM, at l2.bandwidth x hbm.share; what is called HBM is that"
-        )
-    tier = device.tier
-    if tier.holds:
-        what = {"kv": "keys and values lie", "weights": "weights of layers lie", "experts": "routed experts lie"}
-        where = "" if none(tier.compute) else ", where attention of decode steps is computed"
-        notes.append(f"{what[tier.holds]} in its {_name(device)}{where}; their bytes are counted with those of HBM")
-    return notes
 
 
 def kv_room(model: LanguageModel, device: Device, work: Workload, share: Number) -> Number:

@@ -143,4 +143,7 @@ def test_a_step_fits_up_to_what_is_usable():
 @pytest.mark.parametrize("name", available("device"))
 def test_every_device_keeps_something_and_offers_most(name):
     device = am.load("device", name)
+    if device.hbm.capacity == 0.0:
+        assert (device.memory.reserved, device.memory.capacity) == (0.0, device.l2.capacity)
+        return
     assert 0.0 < device.hbm.reserved < 0.1 * device.hbm.capacity
