@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from accelmodel.laws.numeric import Number, has_axes, most
+from accelmodel.laws.numeric import Number, has_axes, least, most
 from accelmodel.laws.types import ALGORITHMS
 from accelmodel.specs.base import field_units, value_of, with_values
 from accelmodel.specs.hardware import Cluster
@@ -94,4 +94,6 @@ def machine(cluster: Cluster) -> dict[str, Number]:
         "attention_draw": attention.draw,
         "combine_time": attention.combine_time,
         "attention_fill": attention.fill,
+        "exchange_start": most(link.exchange_start, link.start_up),
+        "exchange_cores": least(link.exchange_cores / compute.cores, 1.0),
     }

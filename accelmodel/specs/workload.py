@@ -8,6 +8,7 @@ import numpy as np
 from pydantic.dataclasses import dataclass
 
 from accelmodel.errors import unknown
+from accelmodel.laws.exchange import EXCHANGES
 from accelmodel.laws.numeric import Number
 from accelmodel.specs.base import CONFIG
 from accelmodel.specs.quantities import (
@@ -35,6 +36,10 @@ class Fields(TypedDict, total=False):
     weight_bits: Values
     activation_bits: Values
     kv_bits: Values
+    redundant_experts: Values
+    imbalance: Values
+    two_batch: Values
+    exchange: Values
 
 
 class Cut(TypedDict, total=False):
@@ -47,6 +52,10 @@ class Cut(TypedDict, total=False):
     weight_bits: Values
     activation_bits: Values
     kv_bits: Values
+    redundant_experts: Values
+    imbalance: Values
+    two_batch: Values
+    exchange: Values
 
 
 @dataclass(frozen=True, config=CONFIG)
@@ -66,6 +75,17 @@ class Workload:
         Degrees of tensor, pipeline and expert parallelism and of data-parallel attention [1].
     weight_bits, activation_bits, kv_bits : float
         Precisions [bit]; 0, the default, is what the model's file states, 16 where it states none.
+    redundant_experts : float
+        Copies of experts that a layer has beside its experts, over all ranks of expert parallelism [1].
+    imbalance : float
+        Tokens that come to the experts of the busiest rank, relative to the mean; 1, the default, is balanced, 0 what
+        routing at random gives [1].
+    two_batch : float
+        1 where two halves of the batch take turns: what is sent for one is hidden behind what is computed for the other
+        (two-batch overlap); 0 by default [1].
+    exchange : float
+        Kernels that send tokens to experts: 1 of low latency, 2 normal ones; 0, the default, is of low latency in
+        decode and normal in prefill [1].
 
     Examples
     --------
@@ -84,6 +104,10 @@ class Workload:
     weight_bits: Annotated[Number, Quantity("1", ge=0.0, le=64.0)] = 0.0
     activation_bits: Annotated[Number, Quantity("1", ge=0.0, le=64.0)] = 0.0
     kv_bits: Annotated[Number, Quantity("1", ge=0.0, le=64.0)] = 0.0
+    redundant_experts: CountOrNone = 0.0
+    imbalance: Annotated[Number, Quantity("1", ge=1.0, le=1e3, or_zero=True)] = 1.0
+    two_batch: Annotated[Number, Quantity("1", ge=0.0, le=1.0)] = 0.0
+    exchange: Annotated[Number, Quantity("1", ge=0.0, le=float(len(EXCHANGES)))] = 0.0
 
     def __post_init__(self) -> None:
         for name, low in _LEAST.items():
@@ -92,6 +116,9 @@ class Workload:
                 raise ValueError(f"{name} {float(np.min(np.asarray(bits))):g} must be at least {low:g} bit")
         if self.phase not in ("prefill", "decode"):
             raise unknown("phase", self.phase, ("prefill", "decode"))
+        for name, said in (("two_batch", "0 or 1"), ("exchange", "0, 1 (low-latency) or 2 (normal)")):
+            if np.any(np.asarray(getattr(self, name)) % 1.0):
+                raise ValueError(f"{name} must be {said}")
 
 
 #: fewest bits that are modelled

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from accelmodel.laws import exchange
 from accelmodel.laws.collectives import BY_CODE
 from accelmodel.laws.generated import Law, branches, by_name, written
 from accelmodel.laws.jit import glue
@@ -45,3 +46,5 @@ _OPERATORS = {code(kind): cost for kind, cost in KINDS.items()}
 fill_costs = glue(filler("fill_costs", _OPERATORS, "op, machine"))
 #: ``(block, operator, costs, width)``: fill times, algorithm and bytes sent of a collective, by its kind
 fill_exchanges = glue(filler("fill_exchanges", BY_CODE, "op.message_bytes, op.ranks, machine"))
+#: ``(block, operator, costs, width)``: the same of an exchange around experts
+fill_deliveries = glue(filler("fill_deliveries", exchange.BY_CODE, "op, machine"))
