@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from accelmodel.laws.collectives import EAGER_BYTES
-from accelmodel.laws.types import ALL_GATHER, ALL_REDUCE, ALL_TO_ALL, REDUCE_SCATTER, Machine, Operator
+from accelmodel.laws.types import ALL_GATHER, ALL_REDUCE, ALL_TO_ALL, EXCHANGE, REDUCE_SCATTER, Machine, Operator
 
 #: an array over designs, or a float where all designs agree
 Array = Any
@@ -86,6 +86,8 @@ def exchange(op: Operator, machine: Machine, matmul: Array = 0.0) -> tuple[Array
     inside = op.ranks / nodes
     near = nodes <= 1.0
     message = op.message_bytes
+    if op.kind >= EXCHANGE:
+        raise ValueError("the twin in NumPy has no exchanges around experts; leave out ep")
     if op.kind == ALL_REDUCE:
         return all_reduce(message, inside, nodes, machine, matmul)
     if op.kind in (ALL_GATHER, REDUCE_SCATTER):

@@ -14,15 +14,21 @@ from accelmodel.cli.step_options import (
     AnyModelName,
     Cores,
     Devices,
+    ExchangeKernels,
     HbmBandwidth,
     HbmCapacity,
     Hybrid,
+    Imbalance,
     L2Bandwidth,
     Library,
     LinkBandwidth,
+    RedundantExperts,
+    Routing,
     Rule,
     Settings,
     Threshold,
+    TwoBatch,
+    of_experts,
 )
 from accelmodel.estimates import need_affordable
 from accelmodel.inference.attributes import BITS, DEGREES
@@ -91,6 +97,7 @@ def step_data(found: Figures) -> dict[str, Any]:
         "devices": int(float(about["devices"])),
         **{key: int(value) for key, value in asked.items()},
         **json.loads(about["bits"]),
+        **({"experts": json.loads(about["experts"])} if "experts" in about else {}),
         "time_s": found["step_time"].item(),
         "lower_s": found["step_time_lower"].item(),
         "upper_s": found["step_time_upper"].item(),
@@ -240,6 +247,11 @@ def step(
     pp: Annotated[int, typer.Option("--pp", min=1, help="Pipeline parallelism, such as 2.")] = 1,
     ep: Annotated[int, typer.Option("--ep", min=1, help="Expert parallelism, such as 8.")] = 1,
     dp: Annotated[int, typer.Option("--dp", min=1, help="Data-parallel attention, such as 8.")] = 1,
+    redundant_experts: RedundantExperts = 0,
+    routing: Routing = "uniform",
+    imbalance: Imbalance = None,
+    exchange: ExchangeKernels = None,
+    two_batch_overlap: TwoBatch = False,
     weight_bits: WeightBits = None,
     activation_bits: ActivationBits = None,
     kv_bits: KvBits = None,
@@ -270,6 +282,7 @@ def step(
     cluster = _hardware(device, devices, link, shortcuts, settings)
     work: dict[str, Any] = {"phase": phase, "batch": batch, "context": context, "prefix": prefix}
     work |= {"pp": pp, "ep": ep, "dp": dp}
+    work |= of_experts(redundant_experts, routing, imbalance, exchange, two_batch_overlap)
     work |= asked_bits(weight_bits=weight_bits, activation_bits=activation_bits, kv_bits=kv_bits)
     named = model
     model = named or _default_model(cluster, work, tp)

@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from accelmodel.cli.completion import name_of, one_of
+from accelmodel.errors import SpecError, unknown
+from accelmodel.laws.exchange import EXCHANGES
 
 AnyModelName = Annotated[
     str | None,
@@ -60,3 +62,52 @@ Rule = Annotated[
         autocompletion=one_of("paper", "partial", "best-fit"),
     ),
 ]
+RedundantExperts = Annotated[
+    int, typer.Option("--redundant-experts", min=0, help="Copies of experts beside them, over all ranks, such as 32.")
+]
+Routing = Annotated[
+    str,
+    typer.Option(
+        "--routing",
+        help="How tokens choose experts: uniform, every rank as many, or random; --imbalance says another.",
+        autocompletion=one_of("uniform", "random"),
+    ),
+]
+Imbalance = Annotated[
+    float | None,
+    typer.Option("--imbalance", min=1.0, help="Tokens of the busiest rank of experts over the mean, such as 1.2."),
+]
+ExchangeKernels = Annotated[
+    str | None,
+    typer.Option(
+        "--exchange",
+        help="Kernels that send tokens to experts: low-latency, normal, or network (low latency without links in a "
+        "node); low-latency in decode and normal in prefill by default.",
+        autocompletion=one_of(*EXCHANGES),
+    ),
+]
+TwoBatch = Annotated[
+    bool, typer.Option("--two-batch-overlap", help="Halves of the batch take turns: one is sent, the other computed.")
+]
+
+
+def of_experts(
+    redundant: int, routing: str, imbalance: float | None, exchange: str | None, two_batch: bool
+) -> dict[str, float]:
+    """Return the fields of a workload that say how tokens come to experts.
+
+    Raises
+    ------
+    SpecError
+        If a word is unknown, or imbalance and random routing are given together.
+    """
+    if routing not in ("uniform", "random"):
+        raise unknown("routing", routing, ("uniform", "random"))
+    if exchange is not None and exchange not in EXCHANGES:
+        raise unknown("exchange", exchange, EXCHANGES)
+    if imbalance is not None and routing == "random":
+        raise SpecError("--imbalance and --routing random both say how busy the busiest rank is; leave one out")
+    said = {"uniform": 1.0, "random": 0.0}[routing] if imbalance is None else imbalance
+    kernels = 0.0 if exchange is None else 1.0 + list(EXCHANGES).index(exchange)
+    found = {"redundant_experts": float(redundant), "imbalance": said, "exchange": kernels}
+    return {**found, "two_batch": float(two_batch)}

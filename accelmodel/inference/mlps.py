@@ -7,7 +7,7 @@ from typing import Any
 
 from accelmodel.inference.columns import ACTIVATION_OPS, STREAM, Row, Shard, ceil_div, collective, matmul, pointwise
 from accelmodel.inference.routing import (
-    LOW_LATENCY,
+    NORMAL,
     active_experts,
     busiest_load,
     exchanged,
@@ -62,7 +62,7 @@ def _routed(kind: Experts, model: LanguageModel, work: Workload, part: Shard) ->
     branches = 2.0 if kind.gated else 1.0
     hidden = kind.latent or model.hidden
     late = {"groups": active, "prefetch_bytes": 0.0}
-    here = 1.0 - exchanged(work) * (kernels(work) == LOW_LATENCY)
+    here = 1.0 - exchanged(work) * (kernels(work) != NORMAL)
     chosen = pointwise(tokens * kind.used, 1.0, _CHOICE_BYTES, _CHOICE_BYTES)
     yield "expert_sorting", {**chosen, "count": SORTING * here}
     yield "expert_gather", {**pointwise(copies * hidden, 1.0, STREAM, part.activation), "count": here}

@@ -199,7 +199,7 @@ def operator_table(model: ModelLike, work: WorkLike) -> OperatorTable:
     -----
     With pipeline parallelism the batch is cut into as many micro-batches as stages; the table is one
     micro-batch through all stages, which is also the steady time between two tokens of a sequence.
-    Routing of experts is uniform: optimistic for skewed routers.
+    Routing of experts is uniform unless ``imbalance`` says otherwise: optimistic for skewed routers.
 
     Examples
     --------

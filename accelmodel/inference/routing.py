@@ -118,6 +118,25 @@ def random_imbalance(tokens: Number, used: Number, experts: Number, ranks: Numbe
     return (ranks > 1.0) * (least(largest, tokens * least(used, experts / ranks)) / mean - 1.0) + 1.0
 
 
+def told(model: LanguageModel, work: Workload, part: Shard) -> dict[str, Any]:
+    """Return how tokens come to the experts of a model, for its answers: nothing where it has none.
+
+    ``held`` are the experts of the busiest rank, ``imbalance`` its tokens over the mean, found where routing is random.
+    """
+    kind = next((kind for kind in perceptrons(model) if isinstance(kind, Experts)), None)
+    if kind is None:
+        return {}
+    names = ["none", *EXCHANGES]
+    sent = np.asarray(exchanged(work) * kernels(work)).ravel()
+    return {
+        "held": held_experts(kind, work),
+        "redundant": work.redundant_experts,
+        "imbalance": busiest_load(part.tokens * work.dp, kind, work),
+        "exchange": " and ".join(names[int(place)] for place in np.unique(sent)),
+        "two_batch_overlap": work.two_batch,
+    }
+
+
 def check(model: LanguageModel, work: Workload, part: Shard) -> list[str]:
     """Return notes on how experts are spread and fed; raise SpecError where they cannot be as asked."""
     routed = [kind for kind in perceptrons(model) if isinstance(kind, Experts)]
@@ -165,14 +184,15 @@ def _dealt(kind: Experts, work: Workload) -> list[str]:
 
 
 def _fed(work: Workload) -> list[str]:
-    """Return a note on how tokens come to the experts, where they travel."""
-    if not _any(exchanged(work)):
+    """Return a note on how tokens come to the experts, where these are spread over ranks."""
+    if not _any(work.ep > 1.0):
         return []
     said = np.asarray(work.imbalance)
     load = "as random routing makes it" if _any(said == 0.0) else f"{float(np.max(said)):g} x the mean"
     names = list(EXCHANGES)
     used = " and ".join(names[int(place) - 1] for place in np.unique(np.asarray(kernels(work))))
-    return [f"tokens of the busiest rank of experts: {load} (imbalance); they are sent by {used} kernels"]
+    sent = f"{used} kernels send them" if _any(exchanged(work)) else "each rank has all tokens, none are sent"
+    return [f"tokens of the busiest rank of experts: {load} (imbalance); {sent}"]
 
 
 def _need_experts(model: LanguageModel, work: Workload) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.estimates import need_affordable
-from accelmodel.inference.attributes import asked, behind, noted, of_technique, on_cluster, parts_of
+from accelmodel.inference.attributes import asked, behind, json_value, noted, of_technique, on_cluster, parts_of
 from accelmodel.inference.axes import (
     Axes,
     axes_of,
@@ -20,12 +21,14 @@ from accelmodel.inference.axes import (
     table_array,
     with_coordinates,
 )
+from accelmodel.inference.columns import shard
 from accelmodel.inference.figures import Figures, Variable
 from accelmodel.inference.intervals import factors, interval, kind_of
 from accelmodel.inference.memory import memory_per_device
 from accelmodel.inference.named import ClusterLike, ModelLike, WorkLike, as_cluster, as_model, as_workload
 from accelmodel.inference.operators import OperatorTable, operator_table
 from accelmodel.inference.policies import Technique, chosen, none
+from accelmodel.inference.routing import told
 from accelmodel.inference.run import Machines, run_kernel
 from accelmodel.laws.numeric import Array, Number, has_axes
 from accelmodel.laws.types import ALGORITHMS, BOUNDS, COLLECTIVE, DETAIL, Operator
@@ -218,8 +221,8 @@ def time_step(
 
         Attributes, all text, JSON where they have parts: ``technique`` and ``technique_parameters``; ``model``,
         ``device``, ``link``, ``scale_out``, ``devices``; ``phase``, ``sizes``, ``degrees``, ``bits``; ``overrides``:
-        what the caller gave in place of what is known; ``digests``, ``sources`` and ``weakest_fact`` of what stands
-        behind it; ``notes``; ``accelmodel_version``.
+        what the caller gave in place of what is known; ``experts`` of a mixture: how tokens come to them; ``digests``,
+        ``sources`` and ``weakest_fact`` of what stands behind it; ``notes``; ``accelmodel_version``.
 
     Raises
     ------
@@ -231,8 +234,8 @@ def time_step(
     Notes
     -----
     Operators follow one another, as in a captured graph of kernels; what an engine's host adds between steps is left
-    out (see ``serve``), so that steps shorter than the host's work are told too short.  Routing of experts is uniform:
-    optimistic for skewed routers.
+    out (see ``serve``), so that steps shorter than the host's work are told too short.  Routing of experts is uniform
+    unless ``imbalance`` says otherwise: optimistic for skewed routers.
 
     Examples
     --------
@@ -315,7 +318,14 @@ def attributes(inputs: Inputs, technique: Technique) -> dict[str, str]:
         **behind({"model": inputs.model, **parts_of(cluster)}),
         **of_technique(technique),
         **asked(inputs.work),
+        **_of_experts(inputs),
         "model": inputs.model.name,
         **on_cluster(cluster),
         "notes": "; ".join([*inputs.table.notes, *noted({"model": inputs.model, **parts_of(cluster)})]),
     }
+
+
+def _of_experts(inputs: Inputs) -> dict[str, str]:
+    """Return as JSON how tokens come to the experts of a model that has some."""
+    found = told(inputs.model, inputs.work, shard(inputs.model, inputs.work))
+    return {"experts": json.dumps({name: json_value(value) for name, value in found.items()})} if found else {}

@@ -1,6 +1,7 @@
 """Tokens sent to their experts on other devices, and brought back: what kernels send, and how long it takes.
 
-Low-latency kernels send a copy of a token for each expert it goes to, straight to the device that has the expert.
+Low-latency kernels send a copy of a token for each expert it goes to, straight to the device that has the expert; the
+first ones used the network for devices of the same node too.
 Normal kernels send one copy to each node, which is forwarded inside the node to the devices that need it.
 How many nodes and devices that are follows from the routing: each token goes to some experts out of all, or out of
 those of a few groups (DeepSeek-V3, arXiv 2412.19437, section 2.1.2).  One more kernel is a law and a line in
@@ -8,6 +9,8 @@ those of a few groups (DeepSeek-V3, arXiv 2412.19437, section 2.1.2).  One more 
 """
 
 from __future__ import annotations
+
+import numpy as np
 
 from accelmodel.laws.collectives import DIRECT, Exchange, group_time
 from accelmodel.laws.jit import law
@@ -17,17 +20,18 @@ from accelmodel.laws.types import EXCHANGE, Machine, Operator
 
 @law
 def missed(share: float, experts: float, used: float) -> float:
-    """Probability that none of the ``used`` experts of a token, all different, is in a share of the experts.
-
-    The product of (experts x (1 - share) - i) / (experts - i) over i below ``used``, each factor taken in the middle.
-    """
-    middle = 0.5 * (used - 1.0)
-    return float((max(experts * (1.0 - share) - middle, 0.0) / (experts - middle)) ** used)
+    """Probability that none of the ``used`` experts of a token, all different, is in a share of the experts."""
+    others = experts * (1.0 - share)
+    missing, all_ways = 1.0, 1.0
+    for i in range(int(used)):
+        missing *= max(others - i, 0.0)
+        all_ways *= experts - i
+    return missing / all_ways
 
 
 @law
 def ways(number: float, chosen: float) -> float:
-    """Ways to choose so many out of a number: the binomial coefficient, of a broken number too."""
+    """Ways to choose so many out of a number: the binomial coefficient."""
     found = 1.0
     for i in range(int(chosen)):
         found *= max(number - i, 0.0) / (i + 1.0)
@@ -49,25 +53,30 @@ def reached(parts: float, experts: float, used: float, groups: float, chosen: fl
 
     Notes
     -----
-    All experts, and all groups, are as likely.  Within 1 % of the exact numbers for eight experts of 64 or more.
+    A part has some whole groups and a piece of another one.  Exact where all experts, and all groups, are as likely and
+    parts are groups, several of them, or an even part of one; else up to 3 % too low, as parts have two pieces.
 
     Examples
     --------
     DeepSeek-V3 on two, four and eight nodes:
 
-    >>> [round(reached(nodes, 256.0, 8.0, 8.0, 4.0), 1) for nodes in (2.0, 4.0, 8.0)]
-    [1.9, 2.9, 3.6]
+    >>> [round(reached(nodes, 256.0, 8.0, 8.0, 4.0), 2) for nodes in (2.0, 4.0, 8.0)]
+    [1.93, 2.93, 3.63]
     """
-    own = groups / parts
-    able = experts * chosen / groups
-    if own <= 1.0:
-        return parts * chosen / groups * (1.0 - missed(own / chosen, able, used))
-    hit, total = 0.0, 0.0
+    if parts <= 1.0:
+        return 1.0
+    own, able = groups / parts, experts * chosen / groups
+    whole_ones = np.floor(own)
+    piece = own - whole_ones
+    hit = 0.0
     for i in range(int(chosen) + 1):
-        chance = ways(own, float(i)) * ways(groups - own, chosen - i)
-        hit += chance * (1.0 - missed(i / chosen, able, used))
-        total += chance
-    return parts * hit / total
+        # the group of which it has a piece is among the others that are not chosen, or is chosen
+        around = ways(groups - whole_ones - 1.0, chosen - i) * (1.0 - missed(i / chosen, able, used))
+        if i < chosen:
+            beside = 1.0 - missed((i + piece) / chosen, able, used)
+            around += ways(groups - whole_ones - 1.0, chosen - i - 1.0) * beside
+        hit += ways(whole_ones, float(i)) * around
+    return float(parts * hit / ways(groups, chosen))
 
 
 @law
@@ -100,8 +109,16 @@ def normal(op: Operator, machine: Machine) -> Exchange:
     return machine.exchange_start, hops, wire, DIRECT, near if nodes <= 1.0 else near + between
 
 
+@law
+def network(op: Operator, machine: Machine) -> Exchange:
+    """A copy for each expert, straight to its device, over the links between nodes alone (DeepEP until May 2025)."""
+    share = op.message_bytes / op.ranks
+    wire = (op.ranks - 1.0) * share * machine.out_time
+    return machine.exchange_start, machine.out_hop, wire, DIRECT, (op.ranks - 1.0) * share
+
+
 #: kernels of an exchange → their law
-EXCHANGES = {"low-latency": low_latency, "normal": normal}
+EXCHANGES = {"low-latency": low_latency, "normal": normal, "network": network}
 #: law of each kind of exchange by its code
 BY_CODE = {EXCHANGE + place: each for place, each in enumerate(EXCHANGES.values())}
 

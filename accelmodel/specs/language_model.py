@@ -111,6 +111,11 @@ class LanguageModel(Spec):
         for part, whole in (("window_layers", "layers"), ("dense_layers", "layers"), ("experts_per_token", "experts")):
             if getattr(self, part) > getattr(self, whole):
                 raise ValueError(f"{part} {getattr(self, part):g} exceeds {whole} {getattr(self, whole):g}")
+        if self.expert_groups_per_token > self.expert_groups or self.experts % self.expert_groups:
+            raise ValueError(
+                f"expert_groups {self.expert_groups:g} must divide experts {self.experts:g} and be at least "
+                f"expert_groups_per_token {self.expert_groups_per_token:g}"
+            )
         for part, needs in (
             ("experts", ("experts_per_token", "expert_ffn")),
             ("kv_lora_rank", ("qk_rope_dim", "qk_nope_dim", "v_head_dim")),

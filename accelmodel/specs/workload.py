@@ -84,8 +84,8 @@ class Workload:
         1 where two halves of the batch take turns: what is sent for one is hidden behind what is computed for the other
         (two-batch overlap); 0 by default [1].
     exchange : float
-        Kernels that send tokens to experts: 1 of low latency, 2 normal ones; 0, the default, is of low latency in
-        decode and normal in prefill [1].
+        Kernels that send tokens to experts: 1 of low latency, 2 normal ones, 3 of low latency over the network alone;
+        0, the default, is of low latency in decode and normal in prefill [1].
 
     Examples
     --------
@@ -116,7 +116,7 @@ class Workload:
                 raise ValueError(f"{name} {float(np.min(np.asarray(bits))):g} must be at least {low:g} bit")
         if self.phase not in ("prefill", "decode"):
             raise unknown("phase", self.phase, ("prefill", "decode"))
-        for name, said in (("two_batch", "0 or 1"), ("exchange", "0, 1 (low-latency) or 2 (normal)")):
+        for name, said in (("two_batch", "0 or 1"), ("exchange", "0, 1 (low-latency), 2 (normal) or 3 (network)")):
             if np.any(np.asarray(getattr(self, name)) % 1.0):
                 raise ValueError(f"{name} must be {said}")
 

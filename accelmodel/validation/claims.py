@@ -27,7 +27,7 @@ from accelmodel.laws.l2cache import resident_share
 from accelmodel.specs import facts
 from accelmodel.specs.given import cluster, override, workload
 from accelmodel.specs.load import load
-from accelmodel.validation import infersave
+from accelmodel.validation import experts, infersave
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -138,6 +138,8 @@ QUANTITIES: dict[str, Callable[[str], float]] = {
     "budget_120_over_100": lambda _: surviving(120e6) / surviving(100e6),
     "budget_10_over_80": lambda _: surviving(10e6) / surviving(80e6),
     "infersave": infersave.quantity,
+    "deepep": experts.deepep,
+    "lmsys": experts.lmsys,
     "gpt3_layer": lambda name: _gpt3_layer()[name.partition(".")[2]],
 }
 
