@@ -81,8 +81,8 @@ ExchangeKernels = Annotated[
     str | None,
     typer.Option(
         "--exchange",
-        help="Kernels that send tokens to experts: low-latency, normal, or network (low latency without links in a "
-        "node); low-latency in decode and normal in prefill by default.",
+        help="Kernels that send tokens to experts: low-latency, normal or network, which is of low latency without "
+        "links in a node; by the phase if left out.",
         autocompletion=one_of(*EXCHANGES),
     ),
 ]

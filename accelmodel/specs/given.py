@@ -177,6 +177,8 @@ def workload(**fields: Unpack[Fields]) -> Workload:
         Degrees of tensor, pipeline and expert parallelism and of data-parallel attention [1]; 1 by default.
     weight_bits, activation_bits, kv_bits : float
         Precisions [bit]; 16 by default.
+    redundant_experts, imbalance, two_batch, exchange : float
+        How tokens come to experts: see ``Workload`` [1].
 
     Returns
     -------

@@ -18,7 +18,20 @@ from accelmodel.sweeps.names import Field
 #: numeric field of a workload → its default; None where one must be given
 WORKLOAD: dict[str, Any] = {"batch": None, "context": None} | {
     each: getattr(Workload("decode", 1.0, 1.0), each)
-    for each in ("prefix", "tp", "pp", "ep", "dp", "weight_bits", "activation_bits", "kv_bits")
+    for each in (
+        "prefix",
+        "tp",
+        "pp",
+        "ep",
+        "dp",
+        "weight_bits",
+        "activation_bits",
+        "kv_bits",
+        "redundant_experts",
+        "imbalance",
+        "two_batch",
+        "exchange",
+    )  # fmt: skip
 }
 #: by name: a number, a word, or a labelled axis
 Values = Mapping[Field, Any]

@@ -260,7 +260,7 @@ def test_impossible_cuts_are_refused(fields, message):
 
 
 def test_ranks_of_experts_must_divide_the_devices():
-    with pytest.raises(SpecError, match="ep 3 must divide tp x dp, 8"):
+    with pytest.raises(SpecError, match="ep must divide tp x dp, 8, and is 3"):
         table("qwen3-235b-a22b", tp=8, ep=3)
 
 

@@ -85,7 +85,7 @@ def test_random_routing_is_a_choice_of_the_workload():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"dp": 8.0, "ep": 3.0}, "ep 3 must divide tp x dp, 8"),
+        ({"dp": 8.0, "ep": 3.0}, "ep must divide tp x dp, 8, and is 3"),
         ({"dp": 320.0, "ep": 320.0}, "exceeds the 256 experts .* give redundant_experts 64 or more"),
         ({"dp": 8.0, "ep": 1.0, "redundant_experts": 8.0}, "redundant_experts needs ep above 1"),
         ({"tp": 8.0, "dp": 1.0, "ep": 8.0, "two_batch": 1.0}, "it needs ep and dp above 1"),
