@@ -16,8 +16,9 @@ from accelmodel.inference.routing import (
     places,
 )
 from accelmodel.laws import types
-from accelmodel.laws.numeric import Number, most
+from accelmodel.laws.numeric import Number, least
 from accelmodel.laws.types import Operator
+from accelmodel.specs.bits import activation_bits
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.layer_kinds import Dense, Experts
 from accelmodel.specs.workload import Workload
@@ -95,9 +96,7 @@ def dispatch(kind: Experts, model: LanguageModel, work: Workload, part: Shard) -
 
     Without expert parallelism all data-parallel ranks gather all tokens, at 16 bit.
     """
-    bits = 8.0 * part.at("experts").activation
-    sent = sum(((bits == width) * scales for width, scales in _SCALES.items()), start=bits)
-    return exchange(kind, model, work, part, least_bytes(sent), types.ALL_GATHER)
+    return exchange(kind, model, work, part, sent_bits(model, work) / 8.0, types.ALL_GATHER)
 
 
 def combine(kind: Experts, model: LanguageModel, work: Workload, part: Shard) -> dict[str, Number]:
@@ -105,9 +104,10 @@ def combine(kind: Experts, model: LanguageModel, work: Workload, part: Shard) ->
     return exchange(kind, model, work, part, STREAM, types.REDUCE_SCATTER)
 
 
-def least_bytes(bits: Number) -> Number:
-    """Return bytes of a number of so many bits on its way to the experts, never more than those of the stream."""
-    return bits / 8.0 - most(bits / 8.0 - STREAM, 0.0)
+def sent_bits(model: LanguageModel, work: Workload) -> Number:
+    """Return bits of a number on its way to the experts, its share of the scales included; 16 at most [bit]."""
+    bits = activation_bits(model, work, "experts")
+    return least(sum(((bits == width) * scales for width, scales in _SCALES.items()), start=bits), 8.0 * STREAM)
 
 
 def exchange(

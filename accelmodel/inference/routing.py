@@ -146,7 +146,7 @@ def check(model: LanguageModel, work: Workload, part: Shard) -> list[str]:
     group = work.tp * work.dp
     _refuse(
         group % work.ep != 0.0,
-        f"ep must divide tp x dp, {_number(group)}, and is {_number(work.ep)}: each device is in one group of ep ranks; "
+        f"ep must divide tp x dp, {_number(group)}, and is {_number(work.ep)}: each device is in one group of ep; "
         "choose a divisor, or change tp or dp",
     )
     _refuse(

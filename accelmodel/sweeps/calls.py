@@ -31,7 +31,7 @@ WORKLOAD: dict[str, Any] = {"batch": None, "context": None} | {
         "imbalance",
         "two_batch",
         "exchange",
-    )  # fmt: skip
+    )
 }
 #: by name: a number, a word, or a labelled axis
 Values = Mapping[Field, Any]

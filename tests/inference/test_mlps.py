@@ -7,6 +7,8 @@ import pytest
 
 import accelmodel as am
 from accelmodel.inference.operators import operator_table
+from accelmodel.inference.step import prepare, totals
+from accelmodel.laws.jit import running
 from accelmodel.laws.types import EXCHANGE
 
 PREFILL = {"phase": "prefill", "batch": 64.0, "context": 1024.0, "dp": 32.0, "ep": 32.0}
@@ -103,3 +105,15 @@ def test_ranks_and_kernels_are_axes():
                 found = result.step_time.sel(ep=ep, imbalance=load, exchange=kernels)
                 assert float(found) == pytest.approx(float(one.step_time), rel=1e-12)
     assert np.all(result.step_time.sel(imbalance=0.0) >= result.step_time.sel(imbalance=1.0))
+
+
+def test_compiled_and_plain_steps_agree(warm):
+    for fields in (PREFILL, DECODE):
+        inputs = prepare(
+            am.load("model", "deepseek-v3"), am.cluster("h100-sxm", 32), am.workload(**fields, two_batch=1)
+        )
+        found = []
+        for form in ("interpreted", "compiled"):
+            with running(form):
+                found.append(float(totals(inputs).step_time))
+        assert found[0] == pytest.approx(found[1], rel=1e-12)  # rounding only
