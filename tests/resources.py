@@ -19,8 +19,8 @@ BETTER = {
     **dict.fromkeys(
         (
             "slice_time", "split_time", "fill_time", "exposed", "scaling_time", "l2_copies", "launch", "contention",
-            "hop", "start_up", "direct_start_up", "ramp", "own_copy", "rendezvous", "barrier", "out_hop",
-            "attention_time", "attention_tile_time", "combine_time", "attention_fill",
+            "hop", "start_up", "direct_start_up", "ramp", "own_copy", "rendezvous", "barrier", "out_hop", "exchange_start",
+            "attention_time", "attention_tile_time", "combine_time", "attention_fill", "exchange_cores",
         ),
         -1.0,
     ),

@@ -28,6 +28,7 @@ from accelmodel.cli.step_options import (
     Settings,
     Threshold,
     TwoBatch,
+    load_of_experts,
     of_experts,
 )
 from accelmodel.estimates import need_affordable
@@ -282,11 +283,12 @@ def step(
     cluster = _hardware(device, devices, link, shortcuts, settings)
     work: dict[str, Any] = {"phase": phase, "batch": batch, "context": context, "prefix": prefix}
     work |= {"pp": pp, "ep": ep, "dp": dp}
-    work |= of_experts(redundant_experts, routing, imbalance, exchange, two_batch_overlap)
+    work |= of_experts(redundant_experts, exchange, two_batch_overlap)
     work |= asked_bits(weight_bits=weight_bits, activation_bits=activation_bits, kv_bits=kv_bits)
     named = model
     model = named or _default_model(cluster, work, tp)
     asked = load("model", model)
+    work |= load_of_experts(routing, imbalance, asked, work)
     taken = tp or smallest_degree(asked, cluster, **work)
     question = workload(**work, tp=taken)
     inputs = prepare(asked, cluster, question)

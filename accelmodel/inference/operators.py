@@ -214,6 +214,9 @@ def operator_table(model: ModelLike, work: WorkLike) -> OperatorTable:
     names = tuple(name for name, _, _ in rows)
     columns: dict[str, list[Number]] = {column: [] for column in Operator._fields}
     feeds = _feeds(names, model)
+    if _any(work.dp > 1.0):
+        # what experts of data-parallel ranks made is brought back, not reduced
+        feeds = {name: into for name, into in feeds.items() if not name.startswith("expert_down")}
     for name, count, given in rows:
         row = {
             **Operator._field_defaults,
