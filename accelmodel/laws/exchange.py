@@ -80,44 +80,49 @@ def reached(parts: float, experts: float, used: float, groups: float, chosen: fl
 
 
 @law
-def low_latency(op: Operator, machine: Machine) -> Exchange:
+def destinations(op: Operator, parts: float) -> float:
+    """Devices, or nodes, of so many that a token of an exchange is sent to on average (``reached``)."""
+    return reached(parts, op.n, op.k, op.groups, op.m)
+
+
+@law
+def low_latency(op: Operator, machine: Machine, devices: float, nodes: float) -> Exchange:
     """A copy for each expert, straight to its device; links inside and between nodes work side by side."""
-    nodes = whole(op.ranks * machine.node_share)
-    inside = op.ranks / nodes
+    inside = op.ranks / whole(op.ranks * machine.node_share)
     share = op.message_bytes / op.ranks
     near = (inside - 1.0) * share * group_time(inside, machine)
     out = (op.ranks - inside) * share * machine.out_time
-    hops = machine.hop if nodes <= 1.0 else machine.out_hop
+    hops = machine.hop if inside >= op.ranks else machine.out_hop
     return machine.exchange_start, hops, max(near, out), DIRECT, (op.ranks - 1.0) * share
 
 
 @law
-def normal(op: Operator, machine: Machine) -> Exchange:
+def normal(op: Operator, machine: Machine, devices: float, nodes: float) -> Exchange:
     """A copy for each node, forwarded inside it to the devices that need it, both at once.
 
     Inside a node the engine's kernels reach the share of the link that its all-reduce kernels reach.  What a device
     keeps of its own is not sent inside a node, but passes the buffers of the forwarding where there are several.
     """
-    nodes = whole(op.ranks * machine.node_share)
-    inside = op.ranks / nodes
+    spanned = whole(op.ranks * machine.node_share)
+    inside = op.ranks / spanned
     one = op.message_bytes / op.k
-    devices = one * reached(op.ranks, op.n, op.k, op.groups, op.m)
-    between = one * reached(nodes, op.n, op.k, op.groups, op.m) * (1.0 - 1.0 / nodes)
-    near = devices * (1.0 - 1.0 / inside) if nodes <= 1.0 else devices
-    hops = machine.hop if nodes <= 1.0 else machine.hop + machine.out_hop
+    between = one * nodes * (1.0 - 1.0 / spanned)
+    near = one * devices * (1.0 - 1.0 / inside if spanned <= 1.0 else 1.0)
+    hops = machine.hop if spanned <= 1.0 else machine.hop + machine.out_hop
     wire = max(near * group_time(inside, machine) * machine.direct_excess, between * machine.out_time)
-    return machine.exchange_start, hops, wire, DIRECT, near if nodes <= 1.0 else near + between
+    return machine.exchange_start, hops, wire, DIRECT, near if spanned <= 1.0 else near + between
 
 
 @law
-def network(op: Operator, machine: Machine) -> Exchange:
+def network(op: Operator, machine: Machine, devices: float, nodes: float) -> Exchange:
     """A copy for each expert, straight to its device, over the links between nodes alone (DeepEP until May 2025)."""
     share = op.message_bytes / op.ranks
     wire = (op.ranks - 1.0) * share * machine.out_time
     return machine.exchange_start, machine.out_hop, wire, DIRECT, (op.ranks - 1.0) * share
 
 
-#: kernels of an exchange → their law
+#: kernels of an exchange → their law ``(op, machine, devices, nodes) -> Exchange``, the last two being the destinations
+#: of a token
 EXCHANGES = {"low-latency": low_latency, "normal": normal, "network": network}
 #: law of each kind of exchange by its code
 BY_CODE = {EXCHANGE + place: each for place, each in enumerate(EXCHANGES.values())}

@@ -10,7 +10,7 @@ from builders import changed, make_machine
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accelmodel.laws.exchange import EXCHANGES, low_latency, missed, network, normal, reached, ways
+from accelmodel.laws.exchange import EXCHANGES, destinations, missed, reached, ways
 from accelmodel.laws.jit import compiled
 from accelmodel.laws.types import EXCHANGE, Operator
 
@@ -21,6 +21,12 @@ DEEPSEEK = (256.0, 8.0, 8.0, 4.0)
 def exchange(ranks: float, message: float = 1e6, routing: tuple[float, ...] = (64.0, 8.0, 1.0, 1.0)) -> Operator:
     experts, used, groups, chosen = routing
     return Operator(EXCHANGE, message_bytes=message, ranks=ranks, n=experts, k=used, groups=groups, m=chosen)
+
+
+def sent(kernels: str, op: Operator, machine, law=None):
+    """Start-up, hops, wire, algorithm and bytes of an exchange, a token's destinations being found for the machine."""
+    nodes = np.ceil(op.ranks / machine.node)
+    return (law or EXCHANGES[kernels])(op, machine, destinations(op, op.ranks), destinations(op, nodes))
 
 
 def counted(parts: int, experts: int, used: int, groups: int, chosen: int) -> float:
@@ -81,56 +87,58 @@ MACHINE = make_machine(
 
 
 def test_low_latency_by_hand():
-    start, hops, wire, _, sent = low_latency(exchange(16.0, 16e6), MACHINE)
+    start, hops, wire, _, moved = sent("low-latency", exchange(16.0, 16e6), MACHINE)
     assert (start, hops) == (30e-6, 5e-6)
     # eight peers on another node at 25 GB/s, seven on its own at 100, a megabyte for each
     assert wire == pytest.approx(max(8e6 / 25e9, 7e6 / 100e9), rel=EXACT)
-    assert sent == pytest.approx(15e6, rel=EXACT)
-    start, hops, wire, _, sent = low_latency(exchange(8.0, 16e6), MACHINE)
-    assert (hops, wire, sent) == (1e-6, pytest.approx(7 * 2e6 / 100e9, rel=EXACT), pytest.approx(14e6, rel=EXACT))
+    assert moved == pytest.approx(15e6, rel=EXACT)
+    start, hops, wire, _, moved = sent("low-latency", exchange(8.0, 16e6), MACHINE)
+    assert (hops, wire, moved) == (1e-6, pytest.approx(7 * 2e6 / 100e9, rel=EXACT), pytest.approx(14e6, rel=EXACT))
 
 
 def test_network_takes_no_links_of_the_node():
-    _, hops, wire, _, _ = network(exchange(8.0, 16e6), MACHINE)
+    _, hops, wire, _, _ = sent("network", exchange(8.0, 16e6), MACHINE)
     assert (hops, wire) == (5e-6, pytest.approx(7 * 2e6 / 25e9, rel=EXACT))
 
 
 def test_normal_by_hand():
     """Tokens with one expert of 16: to one device, on one node; half of the copies go to the other one."""
     routing = (16.0, 1.0, 1.0, 1.0)
-    _, hops, wire, _, sent = normal(exchange(16.0, 16e6, routing), MACHINE)
+    _, hops, wire, _, moved = sent("normal", exchange(16.0, 16e6, routing), MACHINE)
     assert hops == pytest.approx(6e-6, rel=EXACT)
     assert wire == pytest.approx(max(8e6 / 25e9, 16e6 / 50e9), rel=EXACT)
-    assert sent == pytest.approx(24e6, rel=EXACT)
-    _, hops, wire, _, sent = normal(exchange(8.0, 16e6, routing), MACHINE)
-    assert (hops, wire, sent) == (1e-6, pytest.approx(14e6 / 50e9, rel=EXACT), pytest.approx(14e6, rel=EXACT))
+    assert moved == pytest.approx(24e6, rel=EXACT)
+    _, hops, wire, _, moved = sent("normal", exchange(8.0, 16e6, routing), MACHINE)
+    assert (hops, wire, moved) == (1e-6, pytest.approx(14e6 / 50e9, rel=EXACT), pytest.approx(14e6, rel=EXACT))
 
 
 def test_normal_sends_each_node_a_copy_once():
     """All eight experts of a token lie on all of 16 devices: 2 copies for nodes, not 8, and 16 for devices."""
-    _, _, _, _, sent = normal(exchange(16.0, 8e6, (16.0, 16.0, 1.0, 1.0)), MACHINE)
+    _, _, _, _, moved = sent("normal", exchange(16.0, 8e6, (16.0, 16.0, 1.0, 1.0)), MACHINE)
     one = 8e6 / 16.0
-    assert sent == pytest.approx(one * (2.0 * 0.5 + 16.0), rel=EXACT)
+    assert moved == pytest.approx(one * (2.0 * 0.5 + 16.0), rel=EXACT)
 
 
 @given(st.sampled_from(sorted(EXCHANGES)), st.integers(2, 256), st.floats(1.0, 1e9), st.floats(1.0, 10.0))
 def test_more_of_a_link_is_never_slower(kernels, ranks, message, factor):
-    law, op = EXCHANGES[kernels], exchange(float(ranks), message, DEEPSEEK)
-    before = sum(law(op, MACHINE)[:3])
+    op = exchange(float(ranks), message, DEEPSEEK)
+    before = sum(sent(kernels, op, MACHINE)[:3])
     for name in ("link_rate", "out_rate"):
-        assert sum(law(op, changed(MACHINE, **{name: getattr(MACHINE, name) * factor}))[:3]) <= before * (1 + EXACT)
+        faster = changed(MACHINE, **{name: getattr(MACHINE, name) * factor})
+        assert sum(sent(kernels, op, faster)[:3]) <= before * (1 + EXACT)
 
 
 @given(st.integers(2, 256), st.floats(1.0, 1e9))
 def test_forwarding_sends_no_more_between_nodes_than_a_copy_for_each_expert(ranks, message):
     op = exchange(float(ranks), message, DEEPSEEK)
     fast = changed(MACHINE, link_rate=1e15)
-    assert normal(op, fast)[2] <= network(op, fast)[2] * (1 + EXACT)
-    assert low_latency(op, MACHINE)[2] <= network(op, MACHINE)[2] * (1 + EXACT)
+    assert sent("normal", op, fast)[2] <= sent("network", op, fast)[2] * (1 + EXACT)
+    assert sent("low-latency", op, MACHINE)[2] <= sent("network", op, MACHINE)[2] * (1 + EXACT)
 
 
 @pytest.mark.parametrize("kernels", EXCHANGES)
 @pytest.mark.parametrize("ranks", [4.0, 32.0])
 def test_compiled_and_plain_agree(kernels, ranks):
-    law, op = EXCHANGES[kernels], exchange(ranks, 1e6, DEEPSEEK)
-    assert compiled(law)(op, MACHINE) == pytest.approx(law(op, MACHINE), rel=EXACT)
+    op, law = exchange(ranks, 1e6, DEEPSEEK), compiled(EXCHANGES[kernels])
+    assert sent(kernels, op, MACHINE, law) == pytest.approx(sent(kernels, op, MACHINE), rel=EXACT)
+    assert compiled(destinations)(op, ranks / 2) == pytest.approx(destinations(op, ranks / 2), rel=EXACT)
