@@ -86,8 +86,13 @@ def destinations(parts: float, op: Operator) -> float:
     """Parts that a token is sent to on average: all ways to choose groups are counted, then those to choose experts."""
     if parts <= 1.0:
         return 1.0
-    experts, used, groups, chosen = op.n, int(op.k), int(op.groups), int(op.m)
-    able, whole, missed = experts * chosen / groups, int(groups / parts), 0.0
+    experts = op.n
+    used = int(op.k)
+    groups = int(op.groups)
+    chosen = int(op.m)
+    able = experts * chosen / groups
+    whole = int(groups / parts)
+    missed = 0.0
     for mine in range(chosen + 1):
         for piece in range(min(2, chosen - mine + 1)):
             # of its whole groups, of the one of which it has a piece, and of all others

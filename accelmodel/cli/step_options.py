@@ -135,7 +135,10 @@ def load_of_experts(
     if kind is None or work["ep"] == 1:
         return {"imbalance": 1.0}
     new = 1 if work["phase"] == "decode" else work["context"] - work["prefix"]
-    tokens, experts, used, ranks = int(work["batch"] * new), int(kind.experts), int(kind.used), int(work["ep"])
+    tokens = int(work["batch"] * new)
+    experts = int(kind.experts)
+    used = int(kind.used)
+    ranks = int(work["ep"])
     if experts % ranks:
         raise SpecError(f"--routing {routing} is drawn for ranks that divide the {experts} experts; give --imbalance")
     _, copies = busiest(tokens, experts, used, ranks, _EXPONENTS[routing])
