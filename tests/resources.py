@@ -20,6 +20,7 @@ BETTER = {
         (
             "slice_time", "split_time", "fill_time", "exposed", "scaling_time", "l2_copies", "launch", "contention",
             "hop", "start_up", "direct_start_up", "ramp", "own_copy", "rendezvous", "barrier", "out_hop",
+            "exchange_start", "exchange_cores",
             "attention_time", "attention_tile_time", "combine_time", "attention_fill",
         ),
         -1.0,

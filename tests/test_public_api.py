@@ -47,6 +47,9 @@ ANSWERS = {
         "llama-3-8b", am.override(am.load("device", "h100-sxm"), l2_capacity=[2e7, 5e7]), {**DECODE, "batch": [1, 8]}
     ),
     "total_time": lambda: am.total_time("llama-3-8b", "h100-sxm", {**DECODE, "context": [512, 1024]}),
+    "experts_apart": lambda: am.experts_apart(
+        "deepseek-v3", "h200-sxm", {"phase": "decode", "batch": 96, "context": 2048, "dp": 16}, expert_devices=16
+    ),
     "sweep": lambda: am.sweep(
         {
             "sweep": {"command": "step"},

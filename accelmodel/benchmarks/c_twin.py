@@ -104,6 +104,8 @@ def load() -> Evaluate | None:
     function.argtypes = [_DOUBLES, ctypes.c_long, _DOUBLES, ctypes.c_long, *(ctypes.c_double,) * 3, _DOUBLES]
 
     def evaluate(table: Any, machines: Any, policy: Policy) -> Any:
+        if (table[Operator._fields.index("kind")] >= types.EXCHANGE).any():
+            raise ValueError("the twin in C has no exchanges around experts; leave out ep or dp")
         totals = np.empty((len(TOTALS), machines.shape[1]))
         columns, designs = np.ascontiguousarray(table), np.ascontiguousarray(machines)
         if function(columns, columns.shape[1], designs, designs.shape[1], *policy, totals):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import comb, prod
 from typing import Any
 
 import numpy as np
 
 from accelmodel.laws.collectives import EAGER_BYTES
-from accelmodel.laws.types import ALL_GATHER, ALL_REDUCE, ALL_TO_ALL, REDUCE_SCATTER, Machine, Operator
+from accelmodel.laws.exchange import EXCHANGES
+from accelmodel.laws.types import ALL_GATHER, ALL_REDUCE, ALL_TO_ALL, EXCHANGE, REDUCE_SCATTER, Machine, Operator
 
 #: an array over designs, or a float where all designs agree
 Array = Any
@@ -80,12 +82,53 @@ def all_reduce(
     return np.where(near, start, machine.start_up), np.where(near, hops, wide_hops), np.where(near, wire, wide_wire)
 
 
+def destinations(parts: float, op: Operator) -> float:
+    """Parts that a token is sent to on average: all ways to choose groups are counted, then those to choose experts."""
+    if parts <= 1.0:
+        return 1.0
+    experts = op.n
+    used = int(op.k)
+    groups = int(op.groups)
+    chosen = int(op.m)
+    able = experts * chosen / groups
+    whole = int(groups / parts)
+    missed = 0.0
+    for mine in range(chosen + 1):
+        for piece in range(min(2, chosen - mine + 1)):
+            # of its whole groups, of the one of which it has a piece, and of all others
+            chance = comb(whole, mine) * comb(max(groups - whole - 1, 0), chosen - mine - piece) / comb(groups, chosen)
+            left = able - experts / groups * (mine + piece * (groups / parts - whole))
+            missed += chance * prod(max(left - each, 0.0) / (able - each) for each in range(used))
+    return parts * (1.0 - missed)
+
+
+def delivery(op: Operator, inside: Array, nodes: Array, machine: Machine) -> tuple[Array, Array, Array]:
+    """Start, hop and wire time [s] of an exchange around experts by low-latency, normal or network kernels."""
+    if op.lane:
+        raise ValueError("the twin in NumPy has no halves of a batch that take turns; leave out two_batch")
+    near, rate, out = nodes <= 1.0, group_rate(inside, machine), machine.out_rate
+    share = op.message_bytes / op.ranks
+    kernels = list(EXCHANGES)[int(op.kind - EXCHANGE)]
+    if kernels == "network":
+        return machine.exchange_start, machine.out_hop, (op.ranks - 1.0) * share / out
+    if kernels == "low-latency":
+        wire = np.maximum((inside - 1.0) * share / rate, (op.ranks - inside) * share / out)
+        return machine.exchange_start, np.where(near, machine.hop, machine.out_hop), wire
+    copy = op.message_bytes / op.k
+    devices = copy * destinations(op.ranks, op) * np.where(near, 1.0 - 1.0 / inside, 1.0)
+    reached = np.vectorize(lambda parts: destinations(parts, op))(nodes)
+    wire = np.maximum(devices / (rate * machine.direct_share), copy * reached * (nodes - 1.0) / nodes / out)
+    return machine.exchange_start, machine.hop + np.where(near, 0.0, machine.out_hop), wire
+
+
 def exchange(op: Operator, machine: Machine, matmul: Array = 0.0) -> tuple[Array, Array, Array]:
     """Start, hop and wire time [s] of any collective; an all-reduce may be fused with a matmul of that time [s]."""
     nodes = np.ceil(op.ranks / machine.node)
     inside = op.ranks / nodes
     near = nodes <= 1.0
     message = op.message_bytes
+    if op.kind >= EXCHANGE:
+        return delivery(op, inside, nodes, machine)
     if op.kind == ALL_REDUCE:
         return all_reduce(message, inside, nodes, machine, matmul)
     if op.kind in (ALL_GATHER, REDUCE_SCATTER):

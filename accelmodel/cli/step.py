@@ -17,18 +17,25 @@ from accelmodel.cli.step_options import (
     Cores,
     Devices,
     DraftName,
+    ExchangeKernels,
     HbmBandwidth,
     HbmCapacity,
     Hybrid,
+    Imbalance,
     L2Bandwidth,
     Library,
     LinkBandwidth,
     MemoryShare,
     PrefillTokens,
+    RedundantExperts,
+    Routing,
     Rule,
     Settings,
     Speculative,
     Threshold,
+    TwoBatch,
+    load_of_experts,
+    of_experts,
     speculation,
 )
 from accelmodel.estimates import need_affordable
@@ -109,6 +116,7 @@ def step_data(found: Figures) -> dict[str, Any]:
         **json.loads(about["bits"]),
         "precision": json.loads(about["precision"]),
         **json.loads(about.get("speculation", "{}")),
+        **({"experts": json.loads(about["experts"])} if "experts" in about else {}),
         "time_s": found["step_time"].item(),
         "lower_s": found["step_time_lower"].item(),
         "upper_s": found["step_time_upper"].item(),
@@ -279,6 +287,11 @@ def step(
     pp: Annotated[int, typer.Option("--pp", min=1, help="Pipeline parallelism, such as 2.")] = 1,
     ep: Annotated[int, typer.Option("--ep", min=1, help="Expert parallelism, such as 8.")] = 1,
     dp: Annotated[int, typer.Option("--dp", min=1, help="Data-parallel attention, such as 8.")] = 1,
+    redundant_experts: RedundantExperts = 0,
+    routing: Routing = "uniform",
+    imbalance: Imbalance = None,
+    exchange: ExchangeKernels = None,
+    two_batch_overlap: TwoBatch = False,
     weight_bits: WeightBits = None,
     activation_bits: ActivationBits = None,
     kv_bits: KvBits = None,
@@ -311,10 +324,12 @@ def step(
     work: dict[str, Any] = {"phase": phase, "batch": batch, "context": context, "prefix": prefix}
     work |= {"pp": pp, "ep": ep, "dp": dp, "prefill_tokens": prefill_tokens}
     work |= speculation(speculative, acceptance, draft)
+    work |= of_experts(redundant_experts, exchange, two_batch_overlap)
     work |= asked_bits(weight_bits=weight_bits, activation_bits=activation_bits, kv_bits=kv_bits)
     named = model
     model = named or _default_model(cluster, work, tp)
     asked = load("model", model)
+    work |= load_of_experts(routing, imbalance, asked, work)
     taken = tp or smallest_degree(asked, cluster, **work)
     question = workload(**work, tp=taken)
     inputs = prepare(asked, cluster, question)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
 from accelmodel.cli.completion import name_of, one_of
-from accelmodel.errors import SpecError
+from accelmodel.errors import SpecError, unknown
+from accelmodel.laws.exchange import EXCHANGES
+from accelmodel.measured.routing import busiest
+from accelmodel.specs.language_model import LanguageModel, perceptrons
+from accelmodel.specs.layer_kinds import Experts
 
 AnyModelName = Annotated[
     str | None,
@@ -100,3 +105,82 @@ def speculation(speculative: int | None, acceptance: float | None, draft: str) -
     if speculative is None and (draft or acceptance is not None):
         raise SpecError("--acceptance and --draft need --speculative, such as 3: how many tokens are drafted")
     return {"speculative": speculative or 0, "acceptance": acceptance or 0.0, "draft": draft}
+
+
+RedundantExperts = Annotated[
+    int, typer.Option("--redundant-experts", min=0, help="Copies of experts beside them, over all ranks, such as 32.")
+]
+Routing = Annotated[
+    str,
+    typer.Option(
+        "--routing",
+        help="How tokens choose experts: uniform, random, power-law-1.01 or power-law-1.2, as benchmarks draw them; "
+        "--imbalance says another load.",
+        autocompletion=one_of("uniform", "random", "power-law-1.01", "power-law-1.2"),
+    ),
+]
+Imbalance = Annotated[
+    float | None,
+    typer.Option("--imbalance", min=1.0, help="Tokens of the busiest rank of experts over the mean, such as 1.2."),
+]
+ExchangeKernels = Annotated[
+    str | None,
+    typer.Option(
+        "--exchange",
+        help="Kernels that send tokens to experts: low-latency, normal or network, which is of low latency without "
+        "links in a node; by the phase if left out.",
+        autocompletion=one_of(*EXCHANGES),
+    ),
+]
+TwoBatch = Annotated[
+    bool, typer.Option("--two-batch-overlap", help="Halves of the batch take turns: one is sent, the other computed.")
+]
+
+
+#: how tokens choose experts → imbalance of a workload, or exponent of the power law that it is drawn from
+_ROUTINGS = {"uniform": 1.0, "random": 0.0}
+_EXPONENTS = {"power-law-1.01": 1.01, "power-law-1.2": 1.2}
+
+
+def of_experts(redundant: int, exchange: str | None, two_batch: bool) -> dict[str, float]:
+    """Return the fields of a workload that say how experts are spread and tokens sent.
+
+    Raises
+    ------
+    SpecError
+        If the exchange is unknown.
+    """
+    if exchange is not None and exchange not in EXCHANGES:
+        raise unknown("exchange", exchange, EXCHANGES)
+    kernels = 0.0 if exchange is None else 1.0 + list(EXCHANGES).index(exchange)
+    return {"redundant_experts": float(redundant), "exchange": kernels, "two_batch": float(two_batch)}
+
+
+def load_of_experts(
+    routing: str, imbalance: float | None, model: LanguageModel, work: Mapping[str, Any]
+) -> dict[str, float]:
+    """Return the imbalance of experts that a routing, or a number, asks for.
+
+    Raises
+    ------
+    SpecError
+        If the routing is unknown, given beside a number, or drawn for ranks that do not divide the experts.
+    """
+    if routing not in (*_ROUTINGS, *_EXPONENTS):
+        raise unknown("routing", routing, (*_ROUTINGS, *_EXPONENTS))
+    if imbalance is not None and routing != "uniform":
+        raise SpecError(f"--imbalance and --routing {routing} both say how busy the busiest rank is; leave one out")
+    if routing in _ROUTINGS:
+        return {"imbalance": _ROUTINGS[routing] if imbalance is None else imbalance}
+    kind = next((each for each in perceptrons(model) if isinstance(each, Experts)), None)
+    if kind is None or work["ep"] == 1:
+        return {"imbalance": 1.0}
+    new = 1 if work["phase"] == "decode" else work["context"] - work["prefix"]
+    tokens = int(work["batch"] * new)
+    experts = int(kind.experts)
+    used = int(kind.used)
+    ranks = int(work["ep"])
+    if experts % ranks:
+        raise SpecError(f"--routing {routing} is drawn for ranks that divide the {experts} experts; give --imbalance")
+    _, copies = busiest(tokens, experts, used, ranks, _EXPONENTS[routing])
+    return {"imbalance": max(copies * ranks / (tokens * used), 1.0)}

@@ -135,4 +135,6 @@ def machine(cluster: Cluster) -> dict[str, Number]:
         "attention_draw": attention.draw,
         "combine_time": attention.combine_time,
         "attention_fill": attention.fill,
+        "exchange_start": link.exchange_start + (link.exchange_start == 0.0) * link.start_up,
+        "exchange_cores": least(link.exchange_cores / compute.cores, 1.0),
     }

@@ -11,7 +11,7 @@ from accelmodel.inference.columns import STREAM, Shard, ceil_div, shard
 from accelmodel.inference.kept import kept_by
 from accelmodel.inference.layers import mixer_rows, mlp_rows
 from accelmodel.inference.mixed import at_end, has_prompt, prompting
-from accelmodel.inference.mlps import active_experts
+from accelmodel.inference.routing import held_share
 from accelmodel.inference.speculation import draft_of, drafting, joined_weights
 from accelmodel.inference.stages import Stage, stages
 from accelmodel.laws import types
@@ -138,7 +138,7 @@ def weight_bytes(model: LanguageModel, work: Workload) -> Number:
     >>> float(weight_bytes(load("model", "llama-3-8b"), Workload("decode", 1, 1))) / 8_030_261_248
     2.0
     """
-    whole = replace(work, batch=1.0, tp=1.0, pp=1.0, ep=1.0, dp=1.0)
+    whole = replace(work, batch=1.0, tp=1.0, pp=1.0, ep=1.0, dp=1.0, redundant_experts=0.0)
     part = shard(model, whole)
     tables = model.vocabulary * model.hidden * (1.0 if model.tied_embeddings else 2.0)
     narrow = layer_weights(model, whole, part) + tables * part.at("tables").weight
@@ -197,8 +197,7 @@ ROUTED = ("expert_up", "expert_down")
 def _held_share(kind: Mlp, work: Workload, part: Shard) -> Number:
     if not isinstance(kind, Experts):
         return 1.0
-    held = kind.experts / work.ep
-    return held / active_experts(part.tokens * work.dp, kind, held)
+    return held_share(kind, work, part)
 
 
 def _beside(model: LanguageModel, work: Workload) -> dict[str, Number]:

@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from accelmodel.inference.columns import ACTIVATION_OPS, STREAM, Row, Shard, ceil_div, collective, matmul, pointwise
+from accelmodel.inference.routing import (
+    NORMAL,
+    active_experts,
+    busiest_load,
+    exchanged,
+    held_experts,
+    kernels,
+    places,
+)
 from accelmodel.laws import types
-from accelmodel.laws.numeric import Number
+from accelmodel.laws.numeric import Number, least
+from accelmodel.laws.types import Operator
+from accelmodel.specs.bits import activation_bits
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.layer_kinds import Dense, Experts
 from accelmodel.specs.workload import Workload
+
+#: bits of the scales that stand beside a value of 8 or fewer bits on its way: 32 for 128 of 8 bit, 8 for 16 of 4
+_SCALES = {8.0: 0.25, 4.0: 0.5}
+#: small kernels that sort the copies of tokens by expert before they are gathered (``measured.mla_and_moe``)
+SORTING = 2.0
+#: vector operations per expert and token that choose the experts: exponential, comparison, mask
+_CHOICE_OPS = 20.0
+#: bytes of the number of an expert, and of its weight in the sum
+_CHOICE_BYTES = 8.0
 
 
 def perceptron(
@@ -29,57 +50,107 @@ def dense(kind: Dense, model: LanguageModel, work: Workload, part: Shard) -> Ite
     yield from perceptron("mlp", part.tokens, part.cut(kind.width), kind.gated, model, part.at("mlp"))
 
 
-def active_experts(tokens: Number, kind: Experts, held: Number) -> Number:
-    """Return how many of the ``held`` experts get a token at all, on average, with uniform routing."""
-    return held * (1.0 - (1.0 - kind.used / kind.experts) ** tokens)
-
-
 def _routed(kind: Experts, model: LanguageModel, work: Workload, part: Shard) -> Iterator[Row]:
-    """Routed experts on one device.  Their weights cannot be prefetched: the router decides which are needed."""
+    """Routed experts on the busiest device.  They cannot be prefetched: the router decides which are needed.
+
+    Kernels of low latency deliver the copies by expert and sum them on the way back; else they are sorted, gathered
+    and summed in passes of their own.
+    """
     group = work.tp * work.dp
-    held = kind.experts / work.ep
+    held = held_experts(kind, work)
     width = ceil_div(kind.width, group / work.ep)
     tokens = part.tokens * work.dp
-    active = active_experts(tokens, kind, held)
-    rows = tokens * kind.used / kind.experts * held / active
+    active = active_experts(tokens, kind, held, places(kind, work))
+    copies = tokens * kind.used * held / places(kind, work) * busiest_load(tokens, kind, work)
     branches = 2.0 if kind.gated else 1.0
     hidden = kind.latent or model.hidden
     late = {"groups": active, "prefetch_bytes": 0.0}
-    yield "expert_up", matmul(rows, branches * width, hidden, part, **late)
-    yield "expert_activation", pointwise(active * rows * width, ACTIVATION_OPS, branches * STREAM, part.activation)
-    yield "expert_down", matmul(rows, hidden, width, part, **late)
+    here = 1.0 - exchanged(work) * (kernels(work) != NORMAL)
+    chosen = pointwise(tokens * kind.used, 1.0, _CHOICE_BYTES, _CHOICE_BYTES)
+    yield "expert_sorting", {**chosen, "count": SORTING * here}
+    yield "expert_gather", {**pointwise(copies * hidden, 1.0, STREAM, part.activation), "count": here}
+    yield "expert_up", matmul(copies / active, branches * width, hidden, part, **late)
+    yield "expert_activation", pointwise(copies * width, ACTIVATION_OPS, branches * STREAM, part.activation)
+    yield "expert_down", matmul(copies / active, hidden, width, part, **late)
+    yield "expert_sum", {**pointwise(copies * hidden, 2.0, STREAM, STREAM / kind.used), "count": here}
 
 
 def experts(kind: Experts, model: LanguageModel, work: Workload, part: Shard) -> Iterator[Row]:
     """Router, shared experts, and routed experts; with data-parallel attention, tokens travel to them."""
     if kind.dense_width:
         yield from perceptron("mlp", part.tokens, part.cut(kind.dense_width), kind.gated, model, part.at("mlp"))
-    yield "router", matmul(part.tokens, kind.experts, model.hidden, part.at("router"))
+    own = ceil_div(part.tokens, 1.0 + exchanged(work) * (work.tp - 1.0))
+    yield "router", matmul(own, kind.experts, model.hidden, part.at("router"))
+    yield "router_choice", pointwise(own * kind.experts, _CHOICE_OPS, STREAM, _CHOICE_BYTES * kind.used / kind.experts)
     if kind.shared:
         width = part.cut(kind.shared * kind.shared_width)
         yield from perceptron("shared_expert", part.tokens, width, kind.gated, model, part.at("shared_experts"))
     if kind.latent:
         yield "expert_entry", matmul(part.tokens, kind.latent, model.hidden, part.at("experts"))
-    yield "dispatch", exchange(kind, model, work, part, types.ALL_GATHER, collective(types.ALL_TO_ALL, 0.0, 1.0))
+    yield "dispatch", dispatch(kind, model, work, part)
     yield from _routed(kind, model, work, part.at("experts"))
     if kind.latent:
         yield "expert_exit", matmul(part.tokens, model.hidden, kind.latent, part.at("experts"))
 
 
-def exchange(
-    kind: Experts, model: LanguageModel, work: Workload, part: Shard, whole: float, alone: dict[str, Number]
-) -> dict[str, Number]:
-    """Collective around the experts: all-to-all with expert parallelism, else ``whole`` over the data-parallel ranks.
+def dispatch(kind: Experts, model: LanguageModel, work: Workload, part: Shard) -> dict[str, Number]:
+    """Collective before the experts: tokens go to theirs, at the precision of activations with its scales.
 
-    Without data-parallel attention every tensor rank holds all tokens, and ``alone`` takes place instead.
+    Without expert parallelism all data-parallel ranks gather all tokens, at 16 bit.
     """
-    split, spread = (work.ep > 1.0) * 1.0, (work.dp > 1.0) * 1.0
+    return exchange(kind, model, work, part, sent_bits(model, work) / 8.0, types.ALL_GATHER)
+
+
+def combine(kind: Experts, model: LanguageModel, work: Workload, part: Shard) -> dict[str, Number]:
+    """Collective after the experts: what they made of tokens comes back, at 16 bit."""
+    return exchange(kind, model, work, part, STREAM, types.REDUCE_SCATTER)
+
+
+def sent_bits(model: LanguageModel, work: Workload) -> Number:
+    """Return bits of a number on its way to the experts, its share of the scales included; 16 at most [bit]."""
+    bits = activation_bits(model, work, "experts")
+    return least(sum(((bits == width) * scales for width, scales in _SCALES.items()), start=bits), 8.0 * STREAM)
+
+
+def exchange(
+    kind: Experts, model: LanguageModel, work: Workload, part: Shard, width: Number, whole: float
+) -> dict[str, Number]:
+    """Collective around the experts: an exchange with expert parallelism, else ``whole`` over data-parallel ranks.
+
+    Tokens are scattered over tensor ranks before it; where some ranks share each expert, a token goes to all of them.
+    Without data-parallel attention every tensor rank holds all tokens, and there is no exchange.
+    """
+    travels, spread = exchanged(work), (work.dp > 1.0) * 1.0
     hidden = kind.latent or model.hidden
-    routed = part.tokens * kind.used * hidden * STREAM
-    gathered = part.tokens * work.dp * hidden * STREAM
-    exchange = collective(
-        split * types.ALL_TO_ALL + (1.0 - split) * whole,
-        split * routed + (1.0 - split) * gathered,
-        split * work.ep + (1.0 - split) * work.dp,
-    )
-    return {column: spread * exchange[column] + (1.0 - spread) * alone[column] for column in exchange}
+    load = busiest_load(part.tokens * work.dp, kind, work)
+    sent_tokens = ceil_div(part.tokens * work.dp, work.ep)
+    sent = {
+        "kind": types.EXCHANGE + kernels(work) - 1.0,
+        "message_bytes": sent_tokens * kind.used * hidden * width * load,
+        "ranks": work.ep,
+        "n": kind.experts,
+        "k": kind.used,
+        "groups": kind.groups,
+        "m": kind.used_groups,
+        "lane": types.SENDING * work.two_batch,
+    }
+    gathered = collective(whole, part.tokens * work.dp * hidden * STREAM, work.dp)
+    return chosen(travels, sent, chosen(spread, gathered, collective(whole, 0.0, 1.0)))
+
+
+def returned(model: LanguageModel, work: Workload, part: Shard) -> dict[str, Number]:
+    """Collective over tensor ranks after tokens came back: they gather what was scattered over them, or sum parts."""
+    travels = exchanged(work)
+    kind = travels * types.ALL_GATHER + (1.0 - travels) * types.ALL_REDUCE
+    return collective(kind, part.tokens * model.hidden * STREAM, work.tp)
+
+
+def chosen(condition: Number, columns: dict[str, Any], others: dict[str, Any]) -> dict[str, Any]:
+    """Return some columns where a condition is 1, and others where it is 0; what neither gives is left out."""
+    known = Operator._field_defaults
+
+    def of(found: dict[str, Any], name: str) -> Any:
+        return found.get(name, known.get(name))
+
+    names = [*columns, *(name for name in others if name not in columns)]
+    return {name: condition * of(columns, name) + (1.0 - condition) * of(others, name) for name in names}

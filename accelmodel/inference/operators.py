@@ -8,13 +8,14 @@ reduction that ends the layer before (or the embedding); layers alike are one se
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from accelmodel.errors import SpecError
+from accelmodel.inference import routing
 from accelmodel.inference.columns import (
     SAMPLE_OPS,
     STREAM,
@@ -30,7 +31,7 @@ from accelmodel.inference.columns import (
 from accelmodel.inference.layers import mixing, mlp_rows, query_heads, step_mixer_rows, transforming
 from accelmodel.inference.memory import ROUTED
 from accelmodel.inference.mixed import decoding, has_prompt
-from accelmodel.inference.mlps import exchange
+from accelmodel.inference.mlps import combine, returned
 from accelmodel.inference.named import ModelLike, WorkLike, as_model, as_workload
 from accelmodel.inference.precisions import in_words, precisions
 from accelmodel.inference.speculation import DRAFT, NEXT, check_phase, draft_notes, draft_rows
@@ -40,9 +41,12 @@ from accelmodel.laws import types
 from accelmodel.laws.numeric import Number, most
 from accelmodel.laws.types import Operator
 from accelmodel.specs.hardware import Device
-from accelmodel.specs.language_model import LanguageModel, perceptrons
+from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.layer_kinds import Experts
 from accelmodel.specs.workload import Workload
+
+#: field of ``laws.types.Operator`` → value
+Columns: TypeAlias = dict[str, Number]
 
 
 @dataclass(frozen=True)
@@ -67,37 +71,49 @@ class OperatorTable:
     precision: list[dict[str, Any]] = field(default_factory=list)
 
 
-def _openers(model: LanguageModel, work: Workload, part: Shard) -> Iterator[tuple[str, str, Number, dict[str, Number]]]:
-    """Yield (suffix, collective, share of layers, columns) of what stands before attention.
+def _openers(model: LanguageModel, work: Workload, part: Shard) -> Iterator[tuple[str, Number, dict[str, Columns]]]:
+    """Yield (suffix, share of layers, collective → columns) of what stands before attention.
 
-    The all-reduce of the layer before; after experts of data-parallel ranks, the exchange that brings tokens back.
+    The all-reduce of the layer before; after experts of data-parallel ranks, the exchange that brings tokens back and
+    what tensor ranks have to gather or sum then.
     """
     reduction = collective(types.ALL_REDUCE, part.tokens * model.hidden * STREAM, work.tp)
     sparse = [layers.part for layers in transforming(model) if isinstance(layers.part, Experts)]
     routed = sum(each.layers for each in sparse) / model.layers
     if not routed or not _any(work.dp > 1.0):
-        yield "", "all_reduce", 1.0, reduction
+        yield "", 1.0, {"all_reduce": reduction}
         return
     if routed < 1.0:
-        yield "", "all_reduce", 1.0 - routed, reduction
-    yield "_after_experts", "combine", routed, exchange(sparse[0], model, work, part, types.REDUCE_SCATTER, reduction)
+        yield "", 1.0 - routed, {"all_reduce": reduction}
+    yield (
+        "_after_experts",
+        routed,
+        {"combine": combine(sparse[0], model, work, part), "tensor_ranks": returned(model, work, part)},
+    )
 
 
 def _rows(model: LanguageModel, work: Workload, part: Shard) -> Iterator[tuple[str, Number, dict[str, Number]]]:
     """Yield (name, count, columns) in graph order."""
     stream = part.tokens * model.hidden * STREAM
     reduction = collective(types.ALL_REDUCE, stream, work.tp)
+    turns = 1.0 + work.two_batch
+    sequences = ceil_div(part.sequences, turns)
+    half = replace(part, sequences=sequences, tokens=sequences * part.new_tokens + ceil_div(prompt_tokens(work), turns))
+    within = collective(types.ALL_REDUCE, half.tokens * model.hidden * STREAM, work.tp)
     yield "embedding", 1.0, pointwise(part.tokens * model.hidden, 1.0, STREAM, STREAM)
     for suffix, kind in mixing(model):
-        for after, opener, share, columns in _openers(model, work, part):
-            yield f"{opener}_into_attention{suffix}{after}", kind.layers * share, columns
-            for name, present, columns in step_mixer_rows(model, work, part, kind):
-                yield name + suffix + after, kind.layers * share * present, columns
+        for after, share, openers in _openers(model, work, half):
+            count = kind.layers * share * turns
+            for opener, columns in openers.items():
+                yield f"{opener}_into_attention{suffix}{after}", count, columns
+            for name, present, columns in step_mixer_rows(model, work, half, kind):
+                yield name + suffix + after, count * present, _beside(columns, work) if after else columns
     for suffix, kind in transforming(model):
         if not model.parallel:
-            yield f"all_reduce_into_mlp{suffix}", kind.layers, reduction
-        for name, columns in mlp_rows(model, work, part, kind):
-            yield name + suffix, kind.layers, columns
+            yield f"all_reduce_into_mlp{suffix}", kind.layers * turns, within
+        for name, columns in mlp_rows(model, work, half, kind):
+            apart = _beside(columns, work) if isinstance(kind, Experts) else columns
+            yield name + suffix, kind.layers * turns, apart
     last = part.logits
     spanned = 1.0 + (work.pp > 1.0) * (work.tp * work.dp * work.pp - 1.0)
     yield "stage_transfer", work.pp * (work.pp > 1.0), collective(types.POINT_TO_POINT, stream, spanned)
@@ -108,13 +124,18 @@ def _rows(model: LanguageModel, work: Workload, part: Shard) -> Iterator[tuple[s
     yield "sampling", 1.0, pointwise(last * model.vocabulary, SAMPLE_OPS, STREAM, 0.0)
 
 
+def _beside(columns: Columns, work: Workload) -> Columns:
+    """Return an operator that runs while the other half of the batch is sent, where halves take turns."""
+    computes = np.all(np.asarray(columns["kind"]) < types.COLLECTIVE)
+    return {**columns, "lane": types.COMPUTING * work.two_batch} if computes else columns
+
+
 def _any(condition: Any) -> bool:
     return bool(np.any(np.asarray(condition)))
 
 
 def check(model: LanguageModel, work: Workload) -> tuple[str, ...]:
     """Return notes on how the model is cut; raise SpecError where it cannot be."""
-    group = work.tp * work.dp
     if work.phase != "mixed" and _any(work.prefix >= work.context):
         raise SpecError("prefix must be below context: nothing is left to compute; lower prefix [token]")
     if work.phase == "decode" and _any(work.prefix > 0.0):
@@ -125,21 +146,13 @@ def check(model: LanguageModel, work: Workload) -> tuple[str, ...]:
         raise SpecError(f"tp above the {heads:g} heads of {model.name}; choose at most that many")
     if _any(work.pp > model.layers):
         raise SpecError(f"pp above the {model.layers:g} layers of {model.name}; choose at most that many")
-    routed = [kind.experts for kind in perceptrons(model) if isinstance(kind, Experts)]
-    if not routed and _any(work.ep > 1.0):
-        raise SpecError(f"{model.name} has no experts: ep must be 1")
-    for experts in routed:
-        if _any(experts % work.ep) or _any(group % work.ep):
-            raise SpecError(f"ep must divide both the {experts:g} experts of {model.name} and tp x dp")
+    spread = routing.check(model, work, shard(model, work))
     last = work.prefix + prompt_tokens(work) if work.phase == "mixed" else 0.0
     if model.max_context and _any(most(work.context, last) > model.max_context):
         limit = f"context exceeds the {model.max_context:g} tokens {model.name} was trained for; timed all the same"
     else:
         limit = ""
-    notes = [limit]
-    notes.extend(_left_out(model))
-    notes.extend(uneven(model, work))
-    notes.extend(draft_notes(model, work))
+    notes = [limit, *spread, *_left_out(model), *uneven(model, work), *draft_notes(model, work)]
     return tuple(note for note in notes if note)
 
 
@@ -185,7 +198,7 @@ def operator_table(model: ModelLike, work: WorkLike, device: Device | None = Non
     With pipeline parallelism the batch is cut into as many micro-batches as stages; the table is one
     micro-batch through all stages, or as many through the busiest of them where that is more: the steady time between
     two tokens of a sequence.
-    Routing of experts is uniform: optimistic for skewed routers.
+    Routing of experts is uniform unless ``imbalance`` says otherwise: optimistic for skewed routers.
 
     Examples
     --------
@@ -201,8 +214,16 @@ def operator_table(model: ModelLike, work: WorkLike, device: Device | None = Non
     names = tuple(name for name, _, _ in rows)
     columns: dict[str, list[Number]] = {column: [] for column in Operator._fields}
     feeds = _feeds(names, model)
+    if _any(work.dp > 1.0):
+        # what experts of data-parallel ranks made is brought back, not reduced
+        feeds = {name: into for name, into in feeds.items() if not name.startswith("expert_down")}
     for name, count, given in rows:
-        row = {**Operator._field_defaults, **given, "count": count, "feeds": feeds.get(name, -1.0)}
+        row = {
+            **Operator._field_defaults,
+            **given,
+            "count": count * given.get("count", 1.0),
+            "feeds": feeds.get(name, -1.0),
+        }
         row["experts"] = float(name.removeprefix(DRAFT).removeprefix(NEXT).startswith(ROUTED))
         for column in columns:
             columns[column].append(row[column])

@@ -10,7 +10,7 @@ import numpy as np
 
 from accelmodel.errors import SpecError
 from accelmodel.estimates import need_affordable
-from accelmodel.inference.attributes import asked, behind, noted, of_technique, on_cluster, parts_of
+from accelmodel.inference.attributes import asked, behind, json_value, noted, of_technique, on_cluster, parts_of
 from accelmodel.inference.axes import (
     Axes,
     axes_of,
@@ -21,12 +21,14 @@ from accelmodel.inference.axes import (
     table_array,
     with_coordinates,
 )
+from accelmodel.inference.columns import shard
 from accelmodel.inference.figures import Figures, Variable
 from accelmodel.inference.intervals import factors, interval, kind_of
 from accelmodel.inference.named import ClusterLike, ModelLike, WorkLike, as_cluster, as_model, as_workload
 from accelmodel.inference.operators import OperatorTable
 from accelmodel.inference.placement import need_room, placed
 from accelmodel.inference.policies import Technique, chosen, none
+from accelmodel.inference.routing import told
 from accelmodel.inference.run import Machines, run_kernel
 from accelmodel.inference.speculation import draft_of, speculates, speculation, tokens_per_step
 from accelmodel.laws.numeric import Array, Number, has_axes
@@ -212,7 +214,8 @@ def time_step(
 
         Attributes, all text, JSON where they have parts: ``technique`` and ``technique_parameters``; ``model``,
         ``device``, ``link``, ``scale_out``, ``devices``; ``phase``, ``sizes``, ``degrees``, ``bits``, ``precision``;
-        with a draft ``speculation``; ``overrides``: what the caller gave in place of what is known; ``digests``,
+        with a draft ``speculation``; ``experts`` of a mixture: how tokens come to them; ``overrides``: what the caller
+        gave in place of what is known; ``digests``,
         ``sources`` and ``weakest_fact`` of what stands behind it; ``notes``; ``accelmodel_version``.
 
     Raises
@@ -225,8 +228,8 @@ def time_step(
     Notes
     -----
     Operators follow one another, as in a captured graph of kernels; what an engine's host adds between steps is left
-    out (see ``serve``), so that steps shorter than the host's work are told too short.  Routing of experts is uniform:
-    optimistic for skewed routers.
+    out (see ``serve``), so that steps shorter than the host's work are told too short.  Routing of experts is uniform
+    unless ``imbalance`` says otherwise: optimistic for skewed routers.
 
     Examples
     --------
@@ -331,7 +334,14 @@ def attributes(inputs: Inputs, technique: Technique) -> dict[str, str]:
         **asked(inputs.work),
         "precision": json.dumps(inputs.table.precision),
         **speculation(inputs.model, inputs.work),
+        **_of_experts(inputs),
         "model": inputs.model.name,
         **on_cluster(cluster),
         "notes": "; ".join(dict.fromkeys([*inputs.table.notes, *noted({"model": inputs.model, **parts_of(cluster)})])),
     }
+
+
+def _of_experts(inputs: Inputs) -> dict[str, str]:
+    """Return as JSON how tokens come to the experts of a model that has some."""
+    found = told(inputs.model, inputs.work, shard(inputs.model, inputs.work))
+    return {"experts": json.dumps({name: json_value(value) for name, value in found.items()})} if found else {}

@@ -77,6 +77,8 @@ class Machine(NamedTuple):
     attention_draw: float  #: share of the L2 rate that cores draw which wait for chunk after chunk of keys
     combine_time: float  #: time to combine the parts of a tile whose keys are split [s]
     attention_fill: float  #: chunks of keys in whose time a tile of queries fills and drains its pipeline
+    exchange_start: float  #: fixed time of a kernel that sends tokens to experts, or brings them back [s]
+    exchange_cores: float  #: share of the cores that a normal kernel of such an exchange takes while it runs
     core_share: Derived = _UNKNOWN  #: 1 / cores
     core_root: Derived = _UNKNOWN  #: square root of the cores
     flop_time_16bit: Derived = _UNKNOWN  #: of one core [s/FLOP]
@@ -132,6 +134,7 @@ class Operator(NamedTuple):
     warm: float = 0.0  #: share of its HBM traffic that lies in L2 before the step, as where a benchmark repeats itself
     integer: float = 0.0  #: 1 where the matrix unit works on integers
     narrow: float = 1.0  #: bits of a weight in memory over those that the matrix unit works at; below 1 it is widened
+    lane: float = 0.0  #: ``SENDING`` or ``COMPUTING`` where two halves of a batch take turns, else 0
 
 
 #: names of the algorithms of collectives, as links offer and answers report them; their codes are their places
@@ -147,6 +150,12 @@ MATMUL, ATTENTION, ELEMENTWISE = 0.0, 1.0, 2.0
 #: kinds from here on are collectives, in the order of ``laws.collectives.COLLECTIVES``
 COLLECTIVE = 16.0
 ALL_REDUCE, ALL_GATHER, REDUCE_SCATTER, ALL_TO_ALL, POINT_TO_POINT = (COLLECTIVE + place for place in range(5))
+
+#: kinds from here on are exchanges around experts, in the order of ``laws.exchange.EXCHANGES``; ``message_bytes`` are
+#: of all copies of a device's tokens: ``k`` of each, to ``n`` experts in ``groups`` groups, out of ``m`` of these
+EXCHANGE = 64.0
+#: lanes of two halves of a batch (``Operator.lane``): what is sent for one half, and what is computed beside it
+SENDING, COMPUTING = 1.0, 2.0
 
 BOUNDS = ("compute", "hbm", "l2", "link", "latency")
 BY_COMPUTE, BY_HBM, BY_L2, BY_LINK, BY_LATENCY = (float(place) for place in range(len(BOUNDS)))

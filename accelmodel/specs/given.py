@@ -190,6 +190,8 @@ def workload(**fields: Unpack[Fields]) -> Workload:
     weight_bits, activation_bits, kv_bits : float or str
         Precisions [bit], or a format by its name (``"fp8"``, ``"int8"``, ``"mxfp4"`` …); what the model's file states,
         or 16, by default.
+    redundant_experts, imbalance, two_batch, exchange : float
+        How tokens come to experts: see ``Workload`` [1].
 
     Returns
     -------

@@ -226,6 +226,8 @@ class Link(Spec):
     Bandwidth is one way, per device, all links.  ``share`` is what a library's ring sustains of it;
     ``switch_share`` and ``direct_share`` are relative to that.  ``direct_start`` is the start-up of the
     engines' own one-shot and two-shot kernels, in ``start_up``; ``ramp`` and ``barrier`` are in hops.
+    ``exchange_start`` is the fixed time of a kernel that sends tokens to experts, ``start_up`` where it is left out;
+    ``exchange_cores`` are the cores that its normal form takes while it runs.
     Left out, these leave the plain algorithms of ``laws.collectives``, without what software adds.
 
     Attributes
@@ -238,8 +240,10 @@ class Link(Spec):
         One way, all links of a device [B/s]; links of a device, and devices that they join [1].
     share, switch_share, direct_share, direct_limit
         Sustained shares [1], and the largest message of the engines' own kernels [B].
-    hop_latency, start_up, rendezvous, direct_start, ramp, barrier
+    hop_latency, start_up, rendezvous, exchange_start, direct_start, ramp, barrier
         Times [s], and times relative to ``start_up`` or to hops [1].
+    exchange_cores
+        Cores that an exchange takes from what is computed beside it [1].
     contention, own_copy
         Slowing of a link by each doubling of a group, and copying of a device's own share relative to sending [1].
 
@@ -267,6 +271,8 @@ class Link(Spec):
     ramp: Annotated[Number, Quantity(ge=0.0, le=1e3)] = 0.0
     own_copy: Annotated[Number, Quantity(ge=0.0, le=10.0)] = 0.0
     rendezvous: Seconds = 0.0
+    exchange_start: Seconds = 0.0
+    exchange_cores: CountOrNone = 0.0
 
     def __post_init__(self) -> None:
         if self.topology not in TOPOLOGIES:

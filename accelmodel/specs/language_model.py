@@ -45,6 +45,8 @@ class LanguageModel(Spec):
         What its layers are made of.
     experts, experts_per_token, expert_ffn, shared_experts, shared_expert_ffn, dense_layers
         Of a mixture of experts [1].
+    expert_groups, expert_groups_per_token
+        Groups of experts, and those out of which a token's experts are chosen; 1 and 1, out of all [1].
     q_lora_rank, kv_lora_rank, qk_rope_dim, qk_nope_dim, v_head_dim
         Of latent attention [1].
     max_context, window, window_layers
@@ -113,6 +115,8 @@ class LanguageModel(Spec):
     predictors: CountOrNone = 0.0
     other_parameters: Annotated[Number, Quantity(ge=0.0, le=1e15)] = 0.0
     tower_parameters: Annotated[Number, Quantity(ge=0.0, le=1e15)] = 0.0
+    expert_groups: Count = 1.0
+    expert_groups_per_token: Count = 1.0
     published_parameters: Annotated[Number, Quantity(ge=0.0, le=1e15)] = 0.0
 
     def __post_init__(self) -> None:
@@ -121,6 +125,11 @@ class LanguageModel(Spec):
         for part, whole in (("window_layers", "layers"), ("dense_layers", "layers"), ("experts_per_token", "experts")):
             if getattr(self, part) > getattr(self, whole):
                 raise ValueError(f"{part} {getattr(self, part):g} exceeds {whole} {getattr(self, whole):g}")
+        if self.expert_groups_per_token > self.expert_groups or self.experts % self.expert_groups:
+            raise ValueError(
+                f"expert_groups {self.expert_groups:g} must divide experts {self.experts:g} and be at least "
+                f"expert_groups_per_token {self.expert_groups_per_token:g}"
+            )
         for part, needs in (
             ("experts", ("experts_per_token", "expert_ffn")),
             ("kv_lora_rank", ("qk_rope_dim", "qk_nope_dim", "v_head_dim")),
@@ -206,6 +215,8 @@ def perceptrons(model: LanguageModel) -> tuple[Mlp, ...]:
             model.shared_expert_ffn,
             router_bias=model.router_bias,
             bias=model.expert_bias,
+            groups=model.expert_groups,
+            used_groups=model.expert_groups_per_token,
         )
         found.append(routed)
     return tuple(found)

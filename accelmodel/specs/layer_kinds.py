@@ -221,7 +221,8 @@ class Experts(Part):
     """Mixture of ``experts`` of ``width`` each, ``used`` by a token, beside ``shared`` ones that all tokens use.
 
     ``dense_width`` is that of a perceptron that stands beside the experts in the same layer; ``latent`` the width to
-    which tokens are projected before the experts, 0 for none.
+    which tokens are projected before the experts, 0 for none.  Experts stand in ``groups``, and those of a token are
+    chosen out of ``used_groups`` of them, 1 and 1 out of all.
     """
 
     experts: Count
@@ -235,8 +236,14 @@ class Experts(Part):
     bias: bool = False
     dense_width: CountOrNone = 0.0
     latent: CountOrNone = 0.0
+    groups: Count = 1.0
+    used_groups: Count = 1.0
 
     def __post_init__(self) -> None:
+        if np.any(np.asarray(self.used_groups) > np.asarray(self.groups)):
+            raise ValueError(f"used_groups {self.used_groups:g} exceeds groups {self.groups:g}")
+        if np.any(np.asarray(self.experts) % np.asarray(self.groups)):
+            raise ValueError(f"groups {self.groups:g} must divide experts {self.experts:g}")
         if np.any(np.asarray(self.used) > np.asarray(self.experts)):
             raise ValueError(f"used {self.used:g} exceeds experts {self.experts:g}")
 

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic.dataclasses import dataclass
 
 from accelmodel.errors import unknown
+from accelmodel.laws.exchange import EXCHANGES
 from accelmodel.laws.numeric import Number
 from accelmodel.specs.base import CONFIG
 from accelmodel.specs.formats import format_of
@@ -43,6 +44,10 @@ class Fields(TypedDict, total=False):
     acceptance: Values
     # str | LanguageModel; so that fields that are all numbers may be passed as a mapping
     draft: Any
+    redundant_experts: Values
+    imbalance: Values
+    two_batch: Values
+    exchange: Values
 
 
 class Cut(TypedDict, total=False):
@@ -55,6 +60,10 @@ class Cut(TypedDict, total=False):
     weight_bits: Values | str
     activation_bits: Values | str
     kv_bits: Values | str
+    redundant_experts: Values
+    imbalance: Values
+    two_batch: Values
+    exchange: Values
 
 
 @dataclass(frozen=True, config=CONFIG)
@@ -89,6 +98,17 @@ class Workload:
     weight_format, activation_format : str
         How such numbers are written, a name of ``specs.formats.FORMATS``; empty, the default, is what the model's file
         states at those bits, or what the chip is fastest at.
+    redundant_experts : float
+        Copies of experts that a layer has beside its experts, over all ranks of expert parallelism [1].
+    imbalance : float
+        Tokens that come to the experts of the busiest rank, relative to the mean; 1, the default, is balanced, 0 what
+        routing at random gives [1].
+    two_batch : float
+        1 where two halves of the batch take turns: what is sent for one is hidden behind what is computed for the other
+        (two-batch overlap); 0 by default [1].
+    exchange : float
+        Kernels that send tokens to experts: 1 of low latency, 2 normal ones, 3 of low latency over the network alone;
+        0, the default, is of low latency in decode and normal in prefill [1].
 
     Examples
     --------
@@ -113,6 +133,10 @@ class Workload:
     speculative: CountOrNone = 0.0
     acceptance: Annotated[Number, Quantity("1", ge=0.0, le=1.0)] = 0.0
     draft: str | LanguageModel = ""
+    redundant_experts: CountOrNone = 0.0
+    imbalance: Annotated[Number, Quantity("1", ge=1.0, le=1e3, or_zero=True)] = 1.0
+    two_batch: Annotated[Number, Quantity("1", ge=0.0, le=1.0)] = 0.0
+    exchange: Annotated[Number, Quantity("1", ge=0.0, le=float(len(EXCHANGES)))] = 0.0
 
     def __post_init__(self) -> None:
         for word in filter(None, (self.weight_format, self.activation_format)):
@@ -123,6 +147,9 @@ class Workload:
                 raise ValueError(f"{name} {float(np.min(np.asarray(bits))):g} must be at least {low:g} bit")
         if self.phase not in PHASES:
             raise unknown("phase", self.phase, PHASES)
+        for name, said in (("two_batch", "0 or 1"), ("exchange", "0, 1 (low-latency), 2 (normal) or 3 (network)")):
+            if np.any(np.asarray(getattr(self, name)) % 1.0):
+                raise ValueError(f"{name} must be {said}")
 
 
 #: fewest bits that are modelled

@@ -30,6 +30,10 @@ WORKLOAD: dict[str, Any] = {"batch": None, "context": None} | {
         "prefill_tokens",
         "speculative",
         "acceptance",
+        "redundant_experts",
+        "imbalance",
+        "two_batch",
+        "exchange",
     )
 }
 #: words of a workload: formats of its numbers

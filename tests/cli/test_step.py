@@ -268,3 +268,38 @@ def test_a_step_says_what_was_changed(answer):
     data = answer(f"{STEP} --l2 104MB")
     assert data["overrides"] == {"device": {"l2.capacity": 104e6}}
     assert answer(STEP)["overrides"] == {}
+
+
+EXPERTS = "step --model deepseek-v3 --device h100-sxm --devices 32 --dp 32 --ep 32 --batch 4096 --context 2048"
+
+
+def test_how_tokens_come_to_experts(answer):
+    even = answer(EXPERTS)
+    assert even["experts"] == {
+        "held": 8.0, "redundant": 0.0, "imbalance": 1.0, "exchange": "low-latency", "two_batch_overlap": 0.0
+    }  # fmt: skip
+    random, skewed, given = (
+        answer(f"{EXPERTS} {more}") for more in ("--routing random", "--routing power-law-1.01", "--imbalance 1.2")
+    )
+    assert 1.0 < random["experts"]["imbalance"] < 1.2 == given["experts"]["imbalance"] < skewed["experts"]["imbalance"]
+    assert even["time_s"] < random["time_s"] < given["time_s"] < skewed["time_s"]
+    turns = answer(f"{EXPERTS} --two-batch-overlap --exchange network --redundant-experts 32")
+    assert turns["experts"] | {"held": 9.0} == turns["experts"]
+    assert (turns["experts"]["exchange"], turns["experts"]["two_batch_overlap"]) == ("network", 1.0)
+    assert "experts" not in answer(STEP)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--routing even", "unknown routing 'even'"),
+        ("--exchange fast", "unknown exchange 'fast'"),
+        ("--routing random --imbalance 1.2", "leave one out"),
+        ("--dp 24 --ep 24 --routing power-law-1.2", "give --imbalance"),
+    ],
+)
+def test_what_experts_cannot_be_asked(run, options, message):
+    base = EXPERTS.replace("--dp 32 --ep 32 ", "") if "--dp" in options else EXPERTS
+    code, out, err = run(f"{base} {options}")
+    assert (code, out) == (2, "")
+    assert message in err

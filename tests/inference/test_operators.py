@@ -13,9 +13,9 @@ from accelmodel.inference.memory import memory_per_device
 from accelmodel.laws.types import (
     ALL_GATHER,
     ALL_REDUCE,
-    ALL_TO_ALL,
     ATTENTION,
     COLLECTIVE,
+    EXCHANGE,
     MATMUL,
     POINT_TO_POINT,
     REDUCE_SCATTER,
@@ -206,11 +206,15 @@ def test_a_pipeline_waits_for_the_stage_with_a_layer_more():
 
 def test_expert_parallelism_sends_tokens_to_their_experts():
     rows = table("deepseek-v3", batch=64, tp=1, dp=8, ep=8)
-    message = 64 / 8 * 8 * 7168 * 2  # tokens of a rank, 8 experts each
-    for name in ("dispatch_moe", next(n for n in rows.names if n.startswith("combine"))):
-        assert column(rows, name, "kind") == ALL_TO_ALL
+    # tokens of a rank, 8 experts each; there at 8 bit with a scale of 32 bit for 128, back at 16
+    for name, width in (
+        ("dispatch_moe", 1.0 + 4.0 / 128.0),
+        (next(n for n in rows.names if n.startswith("combine")), 2.0),
+    ):
+        assert column(rows, name, "kind") == EXCHANGE
         assert column(rows, name, "ranks") == 8
-        assert column(rows, name, "message_bytes") == message
+        assert column(rows, name, "message_bytes") == 64 / 8 * 8 * 7168 * width
+        assert [column(rows, name, each) for each in ("n", "k", "groups", "m")] == [256, 8, 8, 4]
     assert column(rows, "expert_up_moe", "groups") <= 256 / 8
     assert column(rows, "expert_up_moe", "n") == 2 * 2048
     # 64 tokens x 8 experts on 8 devices: exact on average
@@ -273,9 +277,37 @@ def test_impossible_cuts_are_refused(fields, message):
         table("llama-3-70b", **fields)
 
 
-def test_experts_must_divide():
-    with pytest.raises(SpecError, match="ep must divide"):
+def test_ranks_of_experts_must_divide_the_devices():
+    with pytest.raises(SpecError, match="ep must divide tp x dp, 8, and is 3"):
         table("qwen3-235b-a22b", tp=8, ep=3)
+
+
+def test_tokens_are_scattered_over_tensor_ranks_before_they_travel():
+    """Eight devices send as much, however attention is cut; tensor ranks gather afterwards what each got back."""
+    sent = {}
+    for tp, dp in ((1, 8), (2, 4), (4, 2)):
+        rows = table("deepseek-v3", batch=64, tp=tp, dp=dp, ep=8)
+        sent[tp] = column(rows, "dispatch_moe", "message_bytes")
+        gather = "tensor_ranks_into_attention_after_experts"
+        assert column(rows, gather, "kind") == ALL_GATHER
+        assert column(rows, gather, "ranks") == tp
+        assert column(rows, gather, "message_bytes") == 64 / dp * 7168 * 2
+        assert column(rows, "router_moe", "m") == 8
+    assert sent[1] == sent[2] == sent[4] == 8 * 8 * 7168 * (1 + 4 / 128)
+    # where ep ranks are fewer, each expert is cut over two of them and a token goes to both
+    assert column(table("deepseek-v3", batch=64, tp=4, dp=2, ep=4), "dispatch_moe", "message_bytes") == 2 * sent[1]
+
+
+def test_tensor_ranks_with_all_tokens_send_none():
+    rows = table("deepseek-v3", batch=64, tp=8, ep=8)
+    assert column(rows, "dispatch_moe", "ranks") == 1
+    assert not [name for name in rows.names if name.startswith(("combine", "tensor_ranks"))]
+
+
+def test_sliced_experts_of_data_parallel_tensor_ranks_are_summed_over_both():
+    rows = table("deepseek-v3", batch=64, tp=4, dp=2, ep=1)
+    assert column(rows, "tensor_ranks_into_attention_after_experts", "kind") == ALL_REDUCE
+    assert column(rows, "tensor_ranks_into_attention_after_experts", "message_bytes") == 32 * 7168 * 2
 
 
 @pytest.mark.parametrize(

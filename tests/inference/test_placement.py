@@ -10,8 +10,9 @@ from builders import make_machine, make_operator
 
 import accelmodel as am
 from accelmodel.errors import Infeasible
+from accelmodel.inference.kept import kv_bytes_per_token
 from accelmodel.inference.machine import machine
-from accelmodel.inference.memory import expert_weights, kv_bytes_per_token, memory_per_device
+from accelmodel.inference.memory import expert_weights, memory_per_device
 from accelmodel.inference.placement import fits, kv_room, whole_heads
 from accelmodel.laws.attention import attention
 from accelmodel.laws.matmul import matmul

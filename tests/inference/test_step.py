@@ -19,8 +19,8 @@ import accelmodel as am
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.inference import run
 from accelmodel.inference.axes import axes_of, table_array
+from accelmodel.inference.kept import kv_bytes_per_token
 from accelmodel.inference.machine import machine
-from accelmodel.inference.memory import kv_bytes_per_token
 from accelmodel.inference.operators import operator_table
 from accelmodel.inference.policies import policy
 from accelmodel.inference.run import run_kernel

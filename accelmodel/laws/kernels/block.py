@@ -10,8 +10,8 @@ from accelmodel.laws.generated import deriver, reader
 from accelmodel.laws.jit import glue, inner_kernel
 from accelmodel.laws.types import COLLECTIVE, DETAIL, Cost, Machine, Operator
 
-KIND, COUNT, PREFETCH, RANKS, FEEDS = (
-    Operator._fields.index(name) for name in ("kind", "count", "prefetch_bytes", "ranks", "feeds")
+KIND, COUNT, PREFETCH, RANKS, FEEDS, LANE = (
+    Operator._fields.index(name) for name in ("kind", "count", "prefetch_bytes", "ranks", "feeds", "lane")
 )
 MACHINE_FIELDS = len(Machine._fields)
 L2_BYTES = Machine._fields.index("l2_bytes")
@@ -20,7 +20,7 @@ BLOCK = 256
 #: length of a column: a cache line more than a block, or columns a power of two apart would evict one another
 ROOM = BLOCK + 8
 #: columns of a row on which its costs do not depend
-_APART = ("count", "flops", "prefetch_bytes", "feeds", "stretch")
+_APART = ("count", "flops", "prefetch_bytes", "feeds", "stretch", "lane")
 _OF_COSTS = np.array([place for place, name in enumerate(Operator._fields) if name not in _APART])
 #: numbers that are kept of each row's costs: those of ``types.Cost`` or of ``collectives.Exchange``
 COSTS = 5

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from accelmodel.laws.collectives import fused_all_reduce, fused_time
+from accelmodel.laws.exchange import NORMAL
 from accelmodel.laws.jit import glue, inner_kernel, kernel
 from accelmodel.laws.kernels.block import (
     ADMITTED,
@@ -18,7 +19,10 @@ from accelmodel.laws.kernels.block import (
     COUNT,
     FEEDS,
     FIRST,
+    KIND,
+    LANE,
     PACE,
+    RANKS,
     Block,
     Designs,
     Span,
@@ -30,7 +34,7 @@ from accelmodel.laws.kernels.block import (
     operator_at,
     read_designs,
 )
-from accelmodel.laws.kernels.costs import fill_costs, fill_exchanges
+from accelmodel.laws.kernels.costs import fill_costs, fill_deliveries, fill_exchanges
 from accelmodel.laws.kernels.prefetching import (
     Lane,
     admit_window,
@@ -54,11 +58,16 @@ from accelmodel.laws.types import (
     BY_LINK,
     COLLECTIVE,
     DETAIL,
+    EXCHANGE,
+    SENDING,
     TOTALS,
+    Machine,
     Operator,
     Policy,
 )
 
+STRETCH = Operator._fields.index("stretch")
+EXCHANGE_CORES = Machine._fields.index("exchange_cores")
 TIME, BOUND, HBM_BYTES, L2_HIT_BYTES, LINK_BYTES, GRANTED, FETCHED, RESIDENT, ALGORITHM = range(len(DETAIL))
 
 
@@ -188,6 +197,53 @@ def _fuse(b: Block, table: Any, detail: Any, at: tuple[int, int, int], width: in
             detail[LINK_BYTES, into, w, start + j] = costs[4, j]
 
 
+@inner_kernel
+def _take_turns(b: Block, table: Any, detail: Any, at: tuple[int, int], width: int) -> None:
+    """Send for one half of a batch while the other half computes; the gain is booked on what is sent.
+
+    Of n layers each half is sent and computed n times, and of the 2 n turns all but one overlap.  Kernels begin and end
+    on the cores themselves, so that only what comes after their start is hidden.  While normal ones send, they take a
+    share f of the cores: c of computing beside s of sending last max(s, c + f s) together.
+    """
+    w, start = at
+    turns, takes = 0.0, 0.0
+    sent, computed, hidden = b.cold, b.served, b.progress
+    sent[:width] = 0.0
+    computed[:width] = 0.0
+    for r in range(table.shape[1]):
+        lane, count = table[LANE, r, w], table[COUNT, r, w]
+        if lane > 0.0 and count > 0.0:
+            turns += 0.5 * count if lane == SENDING else 0.0
+            takes = 1.0 if table[KIND, r, w] == NORMAL else takes
+            if lane == SENDING:
+                starts, longer = b.costs[b.slots[r], 0], table[STRETCH, r, w]
+                for j in range(width):
+                    sent[j] += count * (b.times[r, j] - longer * starts[j])
+            else:
+                for j in range(width):
+                    computed[j] += count * b.times[r, j]
+    for j in range(width):
+        free = 1.0 - takes * b.machines[EXCHANGE_CORES, j]
+        gain = min(sent[j] * free, computed[j]) * (1.0 - 1.0 / turns)
+        b.sums[0, j] -= gain
+        hidden[j] = gain / max(sent[j], 1e-30)
+    if detail.shape[0] > 0:
+        for r in range(table.shape[1]):
+            if table[LANE, r, w] == SENDING and table[COUNT, r, w] > 0.0:
+                starts, longer = b.costs[b.slots[r], 0], table[STRETCH, r, w]
+                for j in range(width):
+                    detail[TIME, r, w, start + j] -= hidden[j] * (b.times[r, j] - longer * starts[j])
+
+
+@inner_kernel
+def _taking_turns(table: Any, w: int) -> bool:
+    """Whether two halves of a batch take turns: a row is sent for one of them."""
+    for r in range(table.shape[1]):
+        if table[LANE, r, w] == SENDING and table[COUNT, r, w] > 0.0 and table[RANKS, r, w] > 1.0:
+            return True
+    return False
+
+
 @glue
 def _run_rows(b: Block, table: Any, policy: Policy, detail: Any, at: tuple[int, int], width: int) -> None:
     """One block of designs through all rows of one workload."""
@@ -205,7 +261,10 @@ def _run_rows(b: Block, table: Any, policy: Policy, detail: Any, at: tuple[int, 
             passed = 2.0 * op.message_bytes
             b.touched[0] = passed
             if b.alike[r] == r:
-                fill_exchanges(b, op, costs, width)
+                if op.kind >= EXCHANGE:
+                    fill_deliveries(b, op, costs, width)
+                else:
+                    fill_exchanges(b, op, costs, width)
             if policy.rule >= 0.0:
                 admit_window(b, table, policy, w, r, end, width)
             _run_collective(b, op, costs, times, width)
@@ -243,6 +302,8 @@ def _run_rows(b: Block, table: Any, policy: Policy, detail: Any, at: tuple[int, 
         for r in range(table.shape[1]):
             if table[FEEDS, r, w] >= 0.0 and table[COUNT, r, w] > 0.0:
                 _fuse(b, table, detail, (r, w, start), width)
+    if _taking_turns(table, w):
+        _take_turns(b, table, detail, at, width)
 
 
 def seconds(rows: int, points: int) -> float:

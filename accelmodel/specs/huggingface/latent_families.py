@@ -11,7 +11,7 @@ _MLA = {
 }  # fmt: skip
 _DEEPSEEK3 = {
     **_MLA, "moe_intermediate_size": 2048, "n_shared_experts": 1, "n_routed_experts": 256, "num_experts_per_tok": 8,
-    "first_k_dense_replace": 3,
+    "first_k_dense_replace": 3, "n_group": 8, "topk_group": 4,
 }  # fmt: skip
 _GLM_MLA = {
     "kv_lora_rank": 512, "qk_rope_head_dim": 64, "v_head_dim": 256, "qk_nope_head_dim": 192, "n_shared_experts": 1,

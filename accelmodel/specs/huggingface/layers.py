@@ -223,7 +223,17 @@ def experts(keys: Keys, traits: Traits) -> Experts:
         bool(traits.get("shared_gate")) and bool(number),
         bool(traits.get("router_bias")),
         bool(traits.get("expert_bias")),
+        **_groups(keys),
     )
+
+
+def _groups(keys: Keys) -> dict[str, float]:
+    """Return the groups of experts and those out of which a token's experts are chosen, where a file limits them."""
+    groups, chosen, number = (keys.get(name) for name in ("n_group", "topk_group", "experts"))
+    limits = all(type(value) is int for value in (groups, chosen, number)) and 0 < chosen < groups
+    if not limits or number % groups or keys.get("topk_method") == "greedy":
+        return {}
+    return {"groups": float(groups), "used_groups": float(chosen)}
 
 
 def _sparse(keys: Keys, layers: int) -> list[bool]:

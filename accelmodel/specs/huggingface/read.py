@@ -200,6 +200,7 @@ def _folded(keys: Keys, values: dict[str, Any], layers: Layers, traits: dict[str
 
 _EXPERT_FIELDS = (
     "experts", "experts_per_token", "expert_ffn", "shared_experts", "shared_expert_ffn", "dense_layers",
+    "expert_groups", "expert_groups_per_token",
 )  # fmt: skip
 
 
@@ -236,6 +237,8 @@ def _mlp_fields(working: Iterable[Mlp]) -> dict[str, Any]:
                 "gated": kind.gated,
                 "shared_experts": kind.shared,
                 "shared_expert_ffn": kind.shared_width,
+                "expert_groups": kind.groups,
+                "expert_groups_per_token": kind.used_groups,
                 "router_bias": kind.router_bias,
                 "expert_bias": kind.bias,
             }

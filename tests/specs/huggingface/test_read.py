@@ -494,3 +494,19 @@ def test_mutated_configs_give_a_model_or_a_spec_error(base, deleted, replaced):
         assert path in message
     else:
         assert parameters(model) >= active_parameters(model) > 0
+
+
+@pytest.mark.parametrize(
+    ("keys", "groups"),
+    [
+        ({"n_group": 8, "topk_group": 4}, (8.0, 4.0)),
+        ({}, (8.0, 4.0)),  # of the class
+        ({"n_group": 1, "topk_group": 1}, (1.0, 1.0)),
+        ({"n_group": 8, "topk_group": 8}, (1.0, 1.0)),
+        ({"n_group": 8, "topk_group": 4, "topk_method": "greedy"}, (1.0, 1.0)),
+        ({"n_group": None, "topk_group": None}, (1.0, 1.0)),
+    ],
+)
+def test_groups_out_of_which_experts_are_chosen(keys, groups, tmp_path):
+    model = read(tmp_path, {**DEEPSEEK, **keys})
+    assert (model.expert_groups, model.expert_groups_per_token) == groups
