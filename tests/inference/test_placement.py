@@ -133,7 +133,7 @@ def test_answers_say_where_things_lie():
 def test_room_for_kv_is_that_of_the_memory_that_holds_it():
     work = am.workload(phase="decode", batch=1, context=128, weight_bits=16)
     near, far = kv_room(LLAMA, H100, work, 0.9), kv_room(LLAMA, am.override(H100, KV), work, 0.9)
-    assert near == pytest.approx(0.9 * 80e9 - memory_per_device(LLAMA, work)["weights"], rel=1e-4)
+    assert near == pytest.approx(0.9 * H100.hbm.capacity - memory_per_device(LLAMA, work)["weights"], rel=1e-4)
     assert far == pytest.approx(0.9e12)
     assert kv_room(LLAMA, am.override(H100, {**KV, "hbm.capacity": "10GB"}), work, 0.9) < 0.0
 
