@@ -94,4 +94,6 @@ def machine(cluster: Cluster) -> dict[str, Number]:
         "attention_draw": attention.draw,
         "combine_time": attention.combine_time,
         "attention_fill": attention.fill,
+        "gather_time": attention.gather_time,
+        "scan_time": attention.scan_time,
     }
