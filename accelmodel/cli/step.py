@@ -24,6 +24,7 @@ from accelmodel.cli.step_options import (
     Settings,
     Threshold,
 )
+from accelmodel.cli.tower_options import AudioSeconds, Images, ImageSize, towers_asked
 from accelmodel.estimates import need_affordable
 from accelmodel.inference.attributes import BITS, DEGREES
 from accelmodel.inference.degree import holds, largest_degree, smallest_degree
@@ -243,6 +244,9 @@ def step(
     weight_bits: WeightBits = None,
     activation_bits: ActivationBits = None,
     kv_bits: KvBits = None,
+    images: Images = 0,
+    image_size: ImageSize = None,
+    audio_seconds: AudioSeconds = 0.0,
     technique: Annotated[
         str,
         typer.Option(
@@ -274,8 +278,9 @@ def step(
     named = model
     model = named or _default_model(cluster, work, tp)
     asked = load("model", model)
+    towers, heard = towers_asked(asked, context, images, image_size, audio_seconds)
     taken = tp or smallest_degree(asked, cluster, **work)
-    question = workload(**work, tp=taken)
+    question = workload(**work, **towers, tp=taken)
     inputs = prepare(asked, cluster, question)
     if hybrid:
         from accelmodel.calibration.hybrid import corrected
@@ -287,6 +292,7 @@ def step(
         inputs = on_library(inputs, load("library", library))
     data = step_data(figures(inputs, chosen))
     said = [] if tp or taken == 1 else [f"tp {taken} is the smallest of a node that fits; --tp takes another"]
+    said = [*heard, *said]
     if named != model and model != MODELS[0]:
         said.append(f"{model}, since {MODELS[0]} does not fit; --model takes another")
     data["notes"] = "; ".join(filter(None, [*said, data["notes"]]))

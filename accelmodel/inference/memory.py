@@ -119,8 +119,8 @@ def memory_per_device(model: LanguageModel, work: Workload) -> dict[str, Number]
     """Return the bytes that weights, KV cache and activations take on one device [B].
 
     Layers are spread over pipeline stages; sliding-window layers keep only their window.  Activations
-    are the widest operator's input and output, twice (one in flight); engines add their own overhead.  Towers and what
-    a model has beside its layers lie whole on each device.
+    are the widest operator's input and output, twice (one in flight); engines add their own overhead.  Towers are cut
+    over tensor ranks, as vLLM and SGLang do; what else a model has beside its layers lies whole on each device.
     """
     part = shard(model, work)
     stages = least(work.pp, model.layers)
@@ -131,7 +131,7 @@ def memory_per_device(model: LanguageModel, work: Workload) -> dict[str, Number]
     kept = kept_bytes(model, work.context, 8.0 * part.kv, work.tp)
     widest = _widest(model, work, part)
     activations = 2.0 * part.tokens * widest * STREAM
-    beside = (model.other_parameters + model.tower_parameters) * STREAM
+    beside = (model.other_parameters + model.tower_parameters / work.tp) * STREAM
     return {"weights": weights + tables + beside, "kv_cache": sequences * kept * per_stage, "activations": activations}
 
 

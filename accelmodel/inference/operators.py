@@ -28,6 +28,7 @@ from accelmodel.inference.columns import (
 from accelmodel.inference.layers import least_kv_heads, mixer_rows, mixing, mlp_rows, query_heads, transforming
 from accelmodel.inference.mlps import exchange
 from accelmodel.inference.named import ModelLike, WorkLike, as_model, as_workload
+from accelmodel.inference.towers import tower_rows
 from accelmodel.laws import types
 from accelmodel.laws.numeric import Number
 from accelmodel.laws.types import Operator
@@ -75,6 +76,7 @@ def _rows(model: LanguageModel, work: Workload, part: Shard) -> Iterator[tuple[s
     """Yield (name, count, columns) in graph order."""
     stream = part.tokens * model.hidden * STREAM
     reduction = collective(types.ALL_REDUCE, stream, work.tp)
+    yield from tower_rows(model, work, part)
     yield "embedding", 1.0, pointwise(part.tokens * model.hidden, 1.0, STREAM, STREAM)
     for suffix, kind in mixing(model):
         for after, opener, share, columns in _openers(model, work, part):
@@ -135,13 +137,24 @@ def check(model: LanguageModel, work: Workload) -> tuple[str, ...]:
         limit = f"context exceeds the {model.max_context:g} tokens {model.name} was trained for; timed all the same"
     else:
         limit = ""
-    notes = [limit]
+    notes = [limit, _tower_note(model, work)]
     notes.extend(_left_out(model))
     if _any(heads % work.tp):
         notes.append(f"{heads:g} query heads padded up to a multiple of tp; the busiest device is timed")
     if kv_heads and _any(kv_heads % work.tp):
         notes.append(f"{kv_heads:g} KV heads replicated or padded over tp devices")
     return tuple(note for note in notes if note)
+
+
+def _tower_note(model: LanguageModel, work: Workload) -> str:
+    """Return whether the time of a model's towers is in the answer."""
+    if not _any(model.tower_parameters > 0.0):
+        return ""
+    held = f"towers of {float(model.tower_parameters) / 1e9:.3g} billion parameters are counted in memory"
+    if work.phase != "prefill":
+        return f"{held}; they do not run in {work.phase}"
+    asked = _any(work.images) or _any(work.audio_seconds)
+    return f"{held}, cut over tp, and what was asked of them in time" if asked else f"{held} and not in time"
 
 
 def _left_out(model: LanguageModel) -> list[str]:

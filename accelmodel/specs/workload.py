@@ -35,6 +35,9 @@ class Fields(TypedDict, total=False):
     weight_bits: Values
     activation_bits: Values
     kv_bits: Values
+    images: Values
+    image_patches: Values
+    audio_seconds: Values
 
 
 class Cut(TypedDict, total=False):
@@ -66,6 +69,9 @@ class Workload:
         Degrees of tensor, pipeline and expert parallelism and of data-parallel attention [1].
     weight_bits, activation_bits, kv_bits : float
         Precisions [bit]; 0, the default, is what the model's file states, 16 where it states none.
+    images, image_patches, audio_seconds : float
+        Images of each sequence and patches of one [1], sound of each sequence [s], for the model's towers in prefill;
+        the tokens that come of them are part of ``context``.
 
     Examples
     --------
@@ -84,6 +90,9 @@ class Workload:
     weight_bits: Annotated[Number, Quantity("1", ge=0.0, le=64.0)] = 0.0
     activation_bits: Annotated[Number, Quantity("1", ge=0.0, le=64.0)] = 0.0
     kv_bits: Annotated[Number, Quantity("1", ge=0.0, le=64.0)] = 0.0
+    images: CountOrNone = 0.0
+    image_patches: CountOrNone = 0.0
+    audio_seconds: Annotated[Number, Quantity("s", ge=0.0, le=1e6)] = 0.0
 
     def __post_init__(self) -> None:
         for name, low in _LEAST.items():
