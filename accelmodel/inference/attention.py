@@ -71,11 +71,14 @@ def grouped(kind: Grouped, model: LanguageModel, work: Workload, part: Shard) ->
     projected = (kind.q_lora_rank or queries) + queries * kind.output_gate
     if not (kind.shared_kv or kind.cross_tokens):
         projected = projected + heads.kv * (heads.key + (0.0 if kind.keys_are_values else value))
+    # an indexer of blocks has a key, and a query for each KV head, in the same product and the same pass
+    index = (part.cut(kind.index_heads) + 1.0) * kind.index_dim if kind.top_k else 0.0
+    projected = projected + index
     yield "qkv_projection", matmul(part.tokens, projected, model.hidden, part)
     if kind.q_lora_rank:
         yield "query_projection", matmul(part.tokens, queries, kind.q_lora_rank, part)
     rotated = part.tokens * (heads.query * heads.key + heads.kv * (heads.key + value))
-    yield "rotary_and_cache", pointwise(rotated, ROTARY_OPS, STREAM, part.kv)
+    yield "rotary_and_cache", pointwise(rotated + part.tokens * index, ROTARY_OPS, STREAM, part.kv)
     if kind.top_k:
         yield from _indexer(kind, model, work, part)
     columns = grouped_attention(part, heads, *_seen(kind, work))
@@ -162,14 +165,13 @@ def _indexer(kind: Latent | Grouped, model: LanguageModel, work: Workload, part:
     """
     blocks = isinstance(kind, Grouped)
     heads, width = part.cut(kind.index_heads) if blocks else kind.index_heads, kind.index_dim
-    query_input = model.hidden if isinstance(kind, Grouped) else kind.q_lora_rank or model.hidden
-    # the heads of MLA's indexer are weighted, those of grouped attention are not
-    weights = 0.0 if blocks else heads
-    yield "index_query", matmul(part.tokens, heads * width, query_input, part)
-    yield "index_key", matmul(part.tokens, width + weights, model.hidden, part)
-    # norm of keys, rotary embedding, and rounding where keys are kept narrower
     kept = index_bits(kind) / 8.0
-    yield "index_rotary", pointwise(part.tokens * (heads + 1.0) * width, ROTARY_OPS, STREAM, kept)
+    if isinstance(kind, Latent):
+        yield "index_query", matmul(part.tokens, heads * width, kind.q_lora_rank or model.hidden, part)
+        # its heads are weighted
+        yield "index_key", matmul(part.tokens, width + heads, model.hidden, part)
+        # norm of keys, rotary embedding and rounding
+        yield "index_rotary", pointwise(part.tokens * (heads + 1.0) * width, ROTARY_OPS, STREAM, kept)
     per_token = part.sequences * width * kept
     read, old = kv_tokens(work, 0.0)
     cache = (read * per_token, old * per_token)

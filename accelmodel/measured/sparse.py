@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from accelmodel.inference import attention, operator_time
-from accelmodel.inference.columns import Row, Shard
+from accelmodel.inference.columns import HIGH_BITS, STREAM, Row, Shard, pointwise
+from accelmodel.laws import types
 from accelmodel.measured import aiconfigurator
 from accelmodel.measured.conditions import held
 from accelmodel.specs.hardware import Cluster, Device, dense_peaks
@@ -72,7 +73,9 @@ _HOST = 2.0
 SAMPLE = 400
 _NAMES = {"isl": "new", "step": "before", "num_heads": "heads"}
 _FLASH = ", FlashMLA"
-SETTLED = {"bfloat16": 16.0, "fp8": 8.0}
+#: vector operations per element of a conversion to fewer bits
+QUANTISE_OPS = 3.0
+_KV_BITS = {"bfloat16": 16.0, "fp8": 8.0}
 
 
 def _sampled(frame: Any, kind: str) -> Any:
@@ -95,7 +98,7 @@ def _modules(device: str, kind: str) -> tuple[Any, int]:
         left_out += int((other | strange).sum())
         frame = frame[~(other | strange)]
         frame = frame.assign(
-            kv_bits=frame["kv_dtype"].map(SETTLED),
+            kv_bits=frame["kv_dtype"].map(_KV_BITS),
             bits=frame["gemm_type"].map(_GEMM_BITS),
             place=frame["model"].map(MODELS.index),
             shared=frame["kernel_source"].str.contains("skip_indexer") * 1,
@@ -270,8 +273,15 @@ def _times(kind: str, frame: pd.DataFrame, chip: Cluster) -> Any:
     for places, rows in operators(kind, frame):
         touched = sum(_spread(row.get(name, 0.0), len(places)) for _, row in rows for name in names)
         warm = held(touched, chip.device)
-        for _, row in rows:
+        bits = float(frame["bits"].iloc[places[0]])
+        rounded = [_rounding(row, bits) for _, row in rows if row["kind"] == types.MATMUL and bits < HIGH_BITS]
+        for row in (*(row for _, row in rows), *rounded):
             columns = {name: _spread(column, len(places)) for name, column in row.items()}
             times, _ = operator_time.time_columns({**columns, "warm": warm}, chip)
             total[places] += times
     return total
+
+
+def _rounding(row: dict[str, Any], bits: float) -> dict[str, Any]:
+    """Return the kernel that finds scales of activations and rounds them before a product of fewer bits."""
+    return pointwise(row["groups"] * row["m"] * row["k"], QUANTISE_OPS, STREAM, bits / 8.0)

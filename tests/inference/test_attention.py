@@ -72,7 +72,8 @@ def test_an_indexer_of_blocks_is_cut_like_its_kv_heads():
     kind = Grouped("block-sparse", 1.0, heads=64.0, kv_heads=4.0, head_dim=128.0, top_k=2048.0, index_heads=4.0,
                    index_dim=128.0)  # fmt: skip
     found = rows(kind, Workload("prefill", 1.0, 4096.0, tp=2.0))
-    assert found["index_query_block_sparse"]["n"] == 2 * 128
+    # 32 query and twice 2 KV heads, two heads and a key of the indexer
+    assert found["qkv_projection_block_sparse"]["n"] == (32 + 2 * 2 + 2 + 1) * 128
     # a tile of 16 heads for each token and KV head
     assert (found["attention_block_sparse"]["groups"], found["attention_block_sparse"]["m"]) == (4096 * 2, 16)
     assert found["index_top_k_block_sparse"]["vector_ops"] == 3 * 4096 * 2 * 2048.5 / BLOCK
