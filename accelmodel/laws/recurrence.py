@@ -17,15 +17,15 @@ from accelmodel.laws.types import Cost, Machine, Operator
 
 #: tokens of a chunk (flash-linear-attention, FlashInfer and FlashKDA)
 CHUNK = 64.0
-#: tokens up to which the state is changed token by token
-STEPS = 8.0
-#: a chunk waits for the state of the chunk before [s]; this and the next three fitted to the training rows of gated
+#: a chunk waits for the state of the chunk before [s]; this and the next four fitted to the training rows of gated
 #: delta and Kimi delta attention of aiconfigurator-core 0.12.0, all fitted devices together
 PASSING = 1.45e-6
 #: a core works through the products within a chunk where kernels of their own do them [s], at any rate
 APART = 16e-6
 #: a core prepares a chunk whose keys have decays of their own, in a kernel before the one that passes states [s]
 GATED = 4.3e-6
+#: a core begins a recurrence whose keys have decays of their own, by one kernel for all cards [s]
+BEGUN = 6e-6
 #: a kernel that changes a state by one token loads, computes and stores it [s], beside its traffic
 STEP = 2.5e-6
 #: kernels where products and states have kernels of their own; where one core does all of it; and what decays add
@@ -46,7 +46,8 @@ def on_one_core(op: Operator, machine: Machine, chunks: float, gated: float) -> 
     """Chunk by chunk on the core that holds the state: heads and sequences in waves."""
     products = op.flops / (op.groups * chunks) * flop_time(op.bits, machine)
     waves = whole(op.groups * machine.core_share)
-    chain = waves * (machine.scan_time + chunks * (PASSING + products))
+    begun = machine.scan_time + gated * (BEGUN - machine.scan_time)
+    chain = waves * (begun + chunks * (PASSING + products))
     prepared = gated * op.groups * chunks * machine.core_share * GATED
     moved = op.weight_bytes + op.input_bytes + op.output_bytes
     start = machine.launch * (TOGETHER + gated * DECAYED)
@@ -76,7 +77,7 @@ def recurrence(op: Operator, machine: Machine) -> Cost:
         ``groups`` sequences times heads; ``m`` tokens of a sequence; ``k`` by ``n`` numbers of a state; ``flops`` of
         all chunks, the last one filled up; ``weight_bytes`` the states, read and written; ``input_bytes`` and
         ``output_bytes`` queries, keys, values and results; ``message_bytes`` what kernels hand on where each product
-        has its own; ``vector_ops`` 0 unless keys have decays of their own.
+        has its own, 0 in decode; ``vector_ops`` 0 unless keys have decays of their own.
     machine : Machine
         ``scan_time`` above 0 says that one core can do all of it.
 
@@ -95,7 +96,8 @@ def recurrence(op: Operator, machine: Machine) -> Cost:
     one = stepwise(op, machine)
     fused = on_one_core(op, machine, chunks, gated)
     apart = by_kernels(op, machine, chunks, gated)
-    few, whole_core = op.m <= STEPS, machine.scan_time > 0.0
+    # in decode nothing is handed on
+    few, whole_core = op.message_bytes <= 0.0, machine.scan_time > 0.0
     start = one.start if few else (fused.start if whole_core else apart.start)
     compute = one.compute if few else (fused.compute if whole_core else apart.compute)
     transfer = one.l2 if few else (fused.l2 if whole_core else apart.l2)

@@ -15,6 +15,7 @@ import numpy as np
 
 from accelmodel.inference import operator_time, state_mixers
 from accelmodel.inference.columns import Shard
+from accelmodel.laws import recurrence
 from accelmodel.measured import aiconfigurator
 from accelmodel.measured.conditions import held
 from accelmodel.specs.hardware import Cluster, Device, dense_peaks
@@ -155,8 +156,12 @@ def predict(kind: str, frame: pd.DataFrame, chip: Cluster) -> Any:
     warm = held(moved, chip.device) if "decode" in kind else np.zeros(len(frame))
     times = np.zeros(len(frame))
     apart = frame["source"].str.endswith("apart").to_numpy()
-    without = replace(chip.device, attention=replace(chip.device.attention, scan_time=0.0))
-    ways = {True: without, False: chip.device}
+    begun = chip.device.attention.scan_time or recurrence.BEGUN
+    times_of = {True: 0.0, False: begun}
+    ways = {
+        way: replace(chip.device, attention=replace(chip.device.attention, scan_time=time))
+        for way, time in times_of.items()
+    }
     for together, device in ways.items():
         own = np.flatnonzero(apart == together)
         if len(own):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accelmodel.laws.jit import compiled
-from accelmodel.laws.recurrence import APART, GATED, KERNELS, PASSING, STEP, recurrence
+from accelmodel.laws.recurrence import APART, BEGUN, GATED, KERNELS, PASSING, STEP, recurrence
 from accelmodel.laws.roofline import body_time
 from accelmodel.laws.types import RECURRENCE
 
@@ -17,7 +17,7 @@ TOGETHER = changed(APARTLY, scan_time=5e-6)
 
 def states(groups, tokens, **other):
     columns = {"kind": RECURRENCE, "groups": groups, "m": tokens, "n": 128, "k": 128, "bits": 16, "vector_ops": 0}
-    moved = {"weight_bytes": 0, "input_bytes": 0, "output_bytes": 0, "message_bytes": 0, "prefetch_bytes": 0}
+    moved = {"weight_bytes": 0, "input_bytes": 0, "output_bytes": 0, "message_bytes": 1, "prefetch_bytes": 0}
     return make_operator(**{**columns, **moved, "flops": 0, **other})
 
 
@@ -28,7 +28,7 @@ def time(op, machine):
 
 def test_one_token_reads_and_writes_each_state():
     # two states of 64 KiB each way at 1.5 TB/s, one launch and one step
-    op = states(2, 1, weight_bytes=4 * 65536)
+    op = states(2, 1, weight_bytes=4 * 65536, message_bytes=0)
     assert time(op, TOGETHER) == pytest.approx(1e-6 + STEP + 4 * 65536 / 1.5e12)
     assert time(op, APARTLY) == time(op, TOGETHER)
 
@@ -41,8 +41,8 @@ def test_chunks_follow_one_another_on_the_core_of_a_state():
 
 def test_decays_of_keys_are_prepared_by_all_cores():
     op = states(6, 130, flops=6 * 3 * 1e6)
-    more = recurrence(op._replace(vector_ops=1.0), TOGETHER).compute - recurrence(op, TOGETHER).compute
-    assert more == pytest.approx(6 * 3 / 4 * GATED)
+    found = recurrence(op._replace(vector_ops=1.0), TOGETHER).compute
+    assert found == pytest.approx(2 * (BEGUN + 3 * (PASSING + 1e-6)) + 6 * 3 / 4 * GATED)
 
 
 def test_kernels_apart_hand_on_through_memory():
