@@ -17,10 +17,11 @@ Images = Annotated[
 ]
 ImageSize = Annotated[
     str | None,
-    typer.Option("--image-size", help="Of one image in pixels, such as 1024x768; the model's own by default."),
+    typer.Option("--image-size", help="Of one image in pixels, such as 1024x768; by default that of the model."),
 ]
 AudioSeconds = Annotated[
-    float, typer.Option("--audio-seconds", min=0.0, help="Sound of each sequence, whose tower a prefill runs: 30.")
+    float,
+    typer.Option("--audio-seconds", min=0.0, help="Sound of each sequence, whose tower a prefill runs, such as 30."),
 ]
 #: longest edge of an image [pixel]
 _MOST = 100_000
