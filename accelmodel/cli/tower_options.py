@@ -21,7 +21,7 @@ ImageSize = Annotated[
 ]
 AudioSeconds = Annotated[
     float,
-    typer.Option("--audio-seconds", min=0.0, help="Sound of each sequence, whose tower a prefill runs, such as 30."),
+    typer.Option("--audio-seconds", min=0.0, help="Sound of each sequence for its tower at prefill, such as 30."),
 ]
 #: longest edge of an image [pixel]
 _MOST = 100_000
