@@ -21,7 +21,7 @@ BETTER = {
             "slice_time", "split_time", "fill_time", "exposed", "scaling_time", "l2_copies", "launch", "contention",
             "hop", "start_up", "direct_start_up", "ramp", "own_copy", "rendezvous", "barrier", "out_hop",
             "exchange_start", "exchange_cores",
-            "attention_time", "attention_tile_time", "combine_time", "attention_fill",
+            "attention_time", "attention_tile_time", "combine_time", "attention_fill", "gather_time",
         ),
         -1.0,
     ),
@@ -53,6 +53,7 @@ NEITHER = {
     "l2_ways": "sharper: keeps more of what fits, less of what does not",
     "node": "in a mesh the links are shared among more",
     "mesh": "a topology",
+    "scan_time": "0 says that no kernel does it, more that one does",
     **dict.fromkeys(("ring", "tree", "one_shot", "two_shot", "direct"), "offered or not"),
 }
 #: fields that are at least, or at most, 1

@@ -38,6 +38,7 @@ from accelmodel.cli.step_options import (
     of_experts,
     speculation,
 )
+from accelmodel.cli.tower_options import AudioSeconds, Images, ImageSize, towers_asked
 from accelmodel.estimates import need_affordable
 from accelmodel.inference.attributes import BITS, DEGREES
 from accelmodel.inference.degree import holds, largest_degree, smallest_degree
@@ -295,6 +296,9 @@ def step(
     weight_bits: WeightBits = None,
     activation_bits: ActivationBits = None,
     kv_bits: KvBits = None,
+    images: Images = 0,
+    image_size: ImageSize = None,
+    audio_seconds: AudioSeconds = 0.0,
     technique: Annotated[
         str,
         typer.Option(
@@ -330,8 +334,9 @@ def step(
     model = named or _default_model(cluster, work, tp)
     asked = load("model", model)
     work |= load_of_experts(routing, imbalance, asked, work)
+    towers, heard = towers_asked(asked, context, images, image_size, audio_seconds)
     taken = tp or smallest_degree(asked, cluster, **work)
-    question = workload(**work, tp=taken)
+    question = workload(**work, **towers, tp=taken)
     inputs = prepare(asked, cluster, question)
     if hybrid:
         from accelmodel.calibration.hybrid import corrected
@@ -343,6 +348,7 @@ def step(
         inputs = on_library(inputs, load("library", library))
     data = step_data(figures(inputs, chosen))
     said = [] if tp or taken == 1 else [f"tp {taken} is the smallest of a node that fits; --tp takes another"]
+    said = [*heard, *said]
     if named != model and model != MODELS[0]:
         said.append(f"{model}, since {MODELS[0]} does not fit; --model takes another")
     data["notes"] = "; ".join(filter(None, [*said, data["notes"]]))

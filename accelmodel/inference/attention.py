@@ -8,13 +8,26 @@ from typing import NamedTuple
 from accelmodel.inference.columns import HIGH_BITS, ROTARY_OPS, SOFTMAX_OPS, STREAM, Row, Shard, matmul, pointwise
 from accelmodel.inference.keys import kv_tokens, mean_chunk_keys, mean_keys
 from accelmodel.laws import types
-from accelmodel.laws.numeric import Number, least
+from accelmodel.laws.numeric import Number, ceil, least, most
 from accelmodel.specs.language_model import LanguageModel
-from accelmodel.specs.layer_kinds import Grouped, Latent
+from accelmodel.specs.layer_kinds import Compressed, Grouped, Latent
 from accelmodel.specs.workload import Workload
 
 #: precision of an indexer's keys and queries (DeepSeek-V3.2's release, section on lightning indexer) [bit]
 INDEX_BITS = 8.0
+#: scores of an indexer leave it as 32 bit [B]
+SCORE = 4.0
+#: heads that share a tile of an indexer's scores, in prefill and in decode, where keys are cut in pieces, too
+INDEX_ROWS, DECODE_ROWS, INDEX_KEYS = 128.0, 64.0, 256.0
+#: time in which scores are computed, weighted and summed over heads, over that of their products; this and the next two
+#: fitted to the training rows of aiconfigurator-core 0.12.0, all fitted devices together
+EPILOGUE = 1.86
+#: a core begins to choose the best keys of a query [s], and looks at one more [s]
+CHOICE, LOOK = 6e-6, 0.39e-9
+#: heads of a query that share the keys it gathers (FlashMLA)
+GATHERED_HEADS = 64.0
+#: keys of a block that MiniMax sparse attention chooses as one (its file and its kernels know no other)
+BLOCK = 128.0
 
 
 class Heads(NamedTuple):
@@ -62,14 +75,21 @@ def grouped(kind: Grouped, model: LanguageModel, work: Workload, part: Shard) ->
     projected = (kind.q_lora_rank or queries) + queries * kind.output_gate
     if not (kind.shared_kv or kind.cross_tokens):
         projected = projected + heads.kv * (heads.key + (0.0 if kind.keys_are_values else value))
+    # an indexer of blocks has a key, and a query for each KV head, in the same product and the same pass
+    index = (part.cut(kind.index_heads) + 1.0) * kind.index_dim if kind.top_k else 0.0
+    projected = projected + index
     yield "qkv_projection", matmul(part.tokens, projected, kind.inputs or model.hidden, part)
     if kind.q_lora_rank:
         yield "query_projection", matmul(part.tokens, queries, kind.q_lora_rank, part)
     rotated = part.tokens * (heads.query * heads.key + heads.kv * (heads.key + value))
-    yield "rotary_and_cache", pointwise(rotated, ROTARY_OPS, STREAM, part.kv)
+    yield "rotary_and_cache", pointwise(rotated + part.tokens * index, ROTARY_OPS, STREAM, part.kv)
     if kind.top_k:
         yield from _indexer(kind, model, work, part)
-    yield "attention", grouped_attention(part, heads, *_seen(kind, work, part))
+    columns = grouped_attention(part, heads, *_seen(kind, work, part))
+    if kind.top_k and not part.decoding:
+        # a query's heads of a KV head share the blocks it chose: tiles of heads, one for each new token
+        columns |= {"groups": part.tokens * heads.kv, "m": heads.query / heads.kv}
+    yield "attention", columns
     if kind.output_gate:
         yield "attention_gate", pointwise(part.tokens * heads.query * value, ROTARY_OPS, 2.0 * STREAM, part.activation)
     yield "output_projection", matmul(part.tokens, model.hidden, heads.query * value, part)
@@ -139,45 +159,117 @@ def _latent_cache(kind: Latent, work: Workload, part: Shard) -> tuple[Number, Nu
     return part.sequences * read * width, part.sequences * old * width
 
 
+def index_bits(kind: Latent | Compressed | Grouped) -> float:
+    """Return at which precision an indexer's keys are kept [bit]: those of blocks at 16 (MiniMax-M3 in vLLM 0.24)."""
+    return HIGH_BITS if isinstance(kind, Grouped) else INDEX_BITS
+
+
 def _indexer(kind: Latent | Grouped, model: LanguageModel, work: Workload, part: Shard) -> Iterator[Row]:
     """Lightning indexer: each query scores all keys in a few narrow heads and keeps the best ``top_k``.
 
-    DeepSeek-V3.2, section 2.1; every tensor rank does it whole.
+    DeepSeek-V3.2, section 2.1; every tensor rank does it whole.  That of grouped attention has a head for each KV head,
+    which are cut like those, and scores blocks of keys by the best in them; its keys are kept at 16 bit.
     """
-    heads, width = kind.index_heads, kind.index_dim
-    query_input = model.hidden if isinstance(kind, Grouped) else kind.q_lora_rank or model.hidden
-    # the heads of MLA's indexer are weighted, those of grouped attention are not
-    weights = 0.0 if isinstance(kind, Grouped) else heads
-    yield "index_query", matmul(part.tokens, heads * width, query_input, part)
-    yield "index_key", matmul(part.tokens, width + weights, model.hidden, part)
-    keys, (read, old) = mean_keys(work, 0.0), kv_tokens(work, 0.0)
-    per_token = part.sequences * width * INDEX_BITS / 8.0
-    yield from index_scores(heads, width, keys, (read * per_token, old * per_token), part)
+    blocks = isinstance(kind, Grouped)
+    heads, width = part.cut(kind.index_heads) if blocks else kind.index_heads, kind.index_dim
+    kept = index_bits(kind) / 8.0
+    if isinstance(kind, Latent):
+        yield "index_query", matmul(part.tokens, heads * width, kind.q_lora_rank or model.hidden, part)
+        # its heads are weighted
+        yield "index_key", matmul(part.tokens, width + heads, model.hidden, part)
+        # norm of keys, rotary embedding and rounding
+        yield "index_rotary", pointwise(part.tokens * (heads + 1.0) * width, ROTARY_OPS, STREAM, kept)
+    per_token = part.sequences * width * kept
+    read, old = kv_tokens(work, 0.0)
+    cache = (read * per_token, old * per_token)
+    index = Index(heads, width, BLOCK if blocks else 1.0, kind.top_k, 1.0)
+    yield from index_scores(index, cache, work, part)
 
 
-def index_scores(
-    heads: Number, width: Number, keys: Number, cache: tuple[Number, Number], part: Shard
-) -> Iterator[Row]:
-    """Scores of ``keys`` per query in narrow heads, ``cache`` bytes of them read and there before, and the choice."""
-    scored = part.tokens * heads * keys
+class Index(NamedTuple):
+    """An indexer on a device: its heads and their width, keys of a block, keys to choose, tokens of a key."""
+
+    heads: Number
+    width: Number
+    block: float
+    top_k: Number
+    ratio: Number
+
+
+def index_scores(index: Index, cache: tuple[Number, Number], work: Workload, part: Shard) -> Iterator[Row]:
+    """Scores of all keys for each query, ``cache`` bytes of them read and there before, and the choice of the best."""
+    keys = mean_keys(work, 0.0) / index.ratio
+    bits = HIGH_BITS if index.block > 1.0 else INDEX_BITS
+    if work.phase == "decode":
+        tiles = ceil(part.new_tokens * index.heads / DECODE_ROWS) * ceil(keys / INDEX_KEYS)
+        tasks, products = part.sequences * tiles, 2.0 * DECODE_ROWS * INDEX_KEYS * index.width
+    else:
+        tasks, products = part.tokens * index.heads / INDEX_ROWS, 2.0 * INDEX_ROWS * keys * index.width
+    scored = part.tokens * index.heads * keys
     yield (
         "index_scores",
         {
-            "kind": types.ATTENTION,
-            "groups": part.sequences,
-            "m": part.new_tokens * heads,
-            "n": keys,
-            "k": width,
-            "bits": INDEX_BITS,
+            "kind": types.CHAIN,
+            "groups": tasks,
+            "n": EPILOGUE * products,
+            "m": 0.0,
+            "k": 0.0,
+            "bits": bits,
             "weight_bytes": cache[0],
             "prefetch_bytes": cache[1],
-            "input_bytes": part.tokens * heads * width * INDEX_BITS / 8.0,
-            "output_bytes": part.tokens * keys * STREAM,
-            "flops": 2.0 * scored * width,
+            "input_bytes": part.tokens * index.heads * index.width * bits / 8.0,
+            "output_bytes": part.tokens * keys * SCORE / index.block,
+            "flops": 2.0 * scored * index.width,
             "vector_ops": 3.0 * scored,
         },
     )
-    yield "index_top_k", pointwise(part.tokens * keys, 3.0, STREAM, 0.0)
+    if index.block > 1.0:
+        # a few blocks for each query, by warps beside each other
+        yield "index_top_k", pointwise(part.tokens * index.heads * keys / index.block, 3.0, SCORE, 0.0)
+    else:
+        yield "index_top_k", _choice(index, work, part)
+
+
+def _choice(index: Index, work: Workload, part: Shard) -> dict[str, Number]:
+    """Columns of the choice of keys by the queries that see more of them than are kept: a core for each query."""
+    last = work.context / index.ratio
+    if work.phase == "decode":
+        queries, seen = part.tokens * ((last > index.top_k) * 1.0), last
+    else:
+        first = work.prefix / index.ratio
+        bend = least(most(first, index.top_k), last)
+        queries, seen = part.tokens * (last - bend) / (last - first), (bend + 1.0 + last) / 2.0
+    return {
+        "kind": types.CHAIN,
+        "groups": queries,
+        "n": 0.0,
+        "m": 0.0,
+        "k": CHOICE + LOOK * seen,
+        "input_bytes": queries * seen * SCORE,
+        "output_bytes": queries * index.top_k * SCORE,
+        "vector_ops": 3.0 * queries * seen,
+        "flops": 3.0 * queries * seen,
+    }
+
+
+def gathered_attention(part: Shard, heads: Number, widths: tuple[Number, Number], top_k: Number) -> dict[str, Number]:
+    """Columns of prefill attention where each query gathers ``top_k`` keys of its own, as wide as the two numbers.
+
+    The list of keys is as long where a query sees fewer.
+    """
+    queries, both = part.tokens * heads, widths[0] + widths[1]
+    return {
+        "kind": types.CHAIN,
+        "groups": part.tokens * ceil(heads / GATHERED_HEADS),
+        "n": 2.0 * GATHERED_HEADS * top_k * both,
+        "m": top_k,
+        "k": 0.0,
+        "bits": HIGH_BITS,
+        "input_bytes": queries * widths[0] * STREAM,
+        "output_bytes": queries * widths[1] * STREAM,
+        "flops": 2.0 * queries * top_k * both,
+        "vector_ops": SOFTMAX_OPS * queries * top_k,
+    }
 
 
 def latent(kind: Latent, model: LanguageModel, work: Workload, part: Shard) -> Iterator[Row]:
@@ -197,11 +289,13 @@ def latent(kind: Latent, model: LanguageModel, work: Workload, part: Shard) -> I
     keys, cache = mean_keys(work, kind.top_k), _latent_cache(kind, work, part)
     if part.decoding or kind.top_k:
         yield "absorb_keys", matmul(part.tokens, rank, kind.qk_nope_dim, part, groups=heads.query)
-        columns = absorbed_attention(part, heads.query, rank, rope, keys, cache[0])
-        if kind.top_k:
-            # a query's heads share its keys: tiles of heads, one for each new token
-            columns |= {"groups": part.tokens, "m": heads.query, "weight_bytes": cache[0], "warm": 0.0}
-        if not part.decoding:
+        if part.decoding:
+            columns = absorbed_attention(part, heads.query, rank, rope, keys, cache[0])
+            if kind.top_k:
+                # a query's heads share its keys: tiles of heads, one for each new token
+                columns |= {"groups": part.tokens, "m": heads.query, "weight_bytes": cache[0], "warm": 0.0}
+        else:
+            columns = gathered_attention(part, heads.query, (rank + rope, rank), kind.top_k)
             columns |= {"weight_bytes": part.sequences * work.context * (rank + rope) * part.kv}
         yield "attention", {**columns, "prefetch_bytes": cache[1]}
         yield "absorb_values", matmul(part.tokens, value, rank, part, groups=heads.query)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from accelmodel.inference.attention import INDEX_BITS, absorbed_attention, index_scores
+from accelmodel.inference.attention import INDEX_BITS, Index, absorbed_attention, index_scores
 from accelmodel.inference.columns import ROTARY_OPS, STREAM, Row, Shard, matmul, pointwise
 from accelmodel.inference.keys import kv_tokens, mean_keys
 from accelmodel.laws.numeric import Number, least
@@ -53,7 +53,8 @@ def _index(kind: Compressed, model: LanguageModel, work: Workload, part: Shard, 
     width = kind.index_heads * kind.index_dim
     yield "index_query", matmul(part.tokens, width, kind.q_lora_rank, part)
     yield "index_key", matmul(part.tokens, 2.0 * series * kind.index_dim + kind.index_heads, model.hidden, part)
-    keys, (read, old) = mean_keys(work, 0.0) / kind.ratio, kv_tokens(work, 0.0)
+    read, old = kv_tokens(work, 0.0)
     per_token = kind.index_dim * INDEX_BITS / 8.0 / kind.ratio
     cache = (part.sequences * read * per_token, part.sequences * old * per_token)
-    yield from index_scores(kind.index_heads, kind.index_dim, keys, cache, part)
+    index = Index(kind.index_heads, kind.index_dim, 1.0, kind.top_k, kind.ratio)
+    yield from index_scores(index, cache, work, part)

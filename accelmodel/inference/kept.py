@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from accelmodel.inference.attention import INDEX_BITS
+from accelmodel.inference.attention import index_bits
 from accelmodel.inference.columns import STREAM, ceil_div
 from accelmodel.inference.layers import kv_elements
 from accelmodel.inference.state_mixers import STATE
@@ -128,7 +128,7 @@ def _index_bytes(kind: Mixer) -> Number:
     if isinstance(kind, Latent) and kind.shared_index:
         return 0.0
     stand_for = kind.ratio if isinstance(kind, Compressed) else 1.0
-    return kind.index_dim * INDEX_BITS / 8.0 / stand_for
+    return kind.index_dim * index_bits(kind) / 8.0 / stand_for
 
 
 def state_elements(kind: Mixer) -> tuple[Number, Number]:

@@ -137,4 +137,6 @@ def machine(cluster: Cluster) -> dict[str, Number]:
         "attention_fill": attention.fill,
         "exchange_start": link.exchange_start + (link.exchange_start == 0.0) * link.start_up,
         "exchange_cores": least(link.exchange_cores / compute.cores, 1.0),
+        "gather_time": attention.gather_time,
+        "scan_time": attention.scan_time,
     }

@@ -57,14 +57,15 @@ def memory_per_device(model: LanguageModel, work: Workload) -> dict[str, Number]
     """Return the bytes that weights, KV cache and activations take on one device of the fullest pipeline stage [B].
 
     The table of the embedding lies on the first stage, that of the head on the last, tied ones on both.  Towers and
-    what a model has beside its layers lie whole on each device of the first stage.  Activations are the widest
+    what a model has beside its layers lie on the first stage, towers cut over tensor ranks, as vLLM and SGLang do, the
+    rest whole on each device.  Activations are the widest
     operator's input and output, twice (one in flight).  Mixed kinds of layers alternate, so that a stage may have one
     more of the largest kind than its share; dense layers before mixtures of experts stand first.
     """
     whole, work = work, at_end(work)
     part = shard(model, work)
     table = part.vocabulary * model.hidden * part.at("tables").weight
-    beside = (model.other_parameters + model.tower_parameters) * STREAM
+    beside = (model.other_parameters + model.tower_parameters / work.tp) * STREAM
     sequences, kv_bits = ceil_div(work.batch, work.dp), 8.0 * part.kv
     kept = [(kind, sequences * kept_by(kind, kv_bits, work.tp).of(work.context)) for kind in mixers(model)]
     mixing, working = mixer_weights(model, work, part), mlp_weights(model, work, part)

@@ -36,6 +36,7 @@ from accelmodel.inference.named import ModelLike, WorkLike, as_model, as_workloa
 from accelmodel.inference.precisions import in_words, precisions
 from accelmodel.inference.speculation import DRAFT, NEXT, check_phase, draft_notes, draft_rows
 from accelmodel.inference.stages import pace
+from accelmodel.inference.towers import tower_rows
 from accelmodel.inference.uneven import uneven
 from accelmodel.laws import types
 from accelmodel.laws.numeric import Number, most
@@ -100,6 +101,7 @@ def _rows(model: LanguageModel, work: Workload, part: Shard) -> Iterator[tuple[s
     sequences = ceil_div(part.sequences, turns)
     half = replace(part, sequences=sequences, tokens=sequences * part.new_tokens + ceil_div(prompt_tokens(work), turns))
     within = collective(types.ALL_REDUCE, half.tokens * model.hidden * STREAM, work.tp)
+    yield from tower_rows(model, work, part)
     yield "embedding", 1.0, pointwise(part.tokens * model.hidden, 1.0, STREAM, STREAM)
     for suffix, kind in mixing(model):
         for after, share, openers in _openers(model, work, half):
@@ -152,8 +154,20 @@ def check(model: LanguageModel, work: Workload) -> tuple[str, ...]:
         limit = f"context exceeds the {model.max_context:g} tokens {model.name} was trained for; timed all the same"
     else:
         limit = ""
-    notes = [limit, *spread, *_left_out(model), *uneven(model, work), *draft_notes(model, work)]
+    about = [_tower_note(model, work), *spread, *_left_out(model), *uneven(model, work), *draft_notes(model, work)]
+    notes = [limit, *about]
     return tuple(note for note in notes if note)
+
+
+def _tower_note(model: LanguageModel, work: Workload) -> str:
+    """Return whether the time of a model's towers is in the answer."""
+    if not _any(model.tower_parameters > 0.0):
+        return ""
+    held = f"towers of {float(model.tower_parameters) / 1e9:.3g} billion parameters are counted in memory"
+    if work.phase != "prefill":
+        return f"{held}; they do not run in {work.phase}"
+    asked = _any(work.images) or _any(work.audio_seconds)
+    return f"{held}, cut over tp, and what was asked of them in time" if asked else f"{held} and not in time"
 
 
 def _left_out(model: LanguageModel) -> list[str]:
@@ -231,7 +245,7 @@ def operator_table(model: ModelLike, work: WorkLike, device: Device | None = Non
     return OperatorTable(names, columns, (*notes, *in_words(found, model, work, device)), found)
 
 
-#: rows before the layers, between the stages, and from which on rows follow the layers
+#: the last row before the layers, that between the stages, and from which on rows follow the layers
 _OPENING, _BETWEEN, _CLOSING = "embedding", "stage_transfer", "all_reduce_into_head"
 
 
@@ -245,13 +259,14 @@ def _paced(
     if not _any(work.pp > 1.0):
         return rows
     measures = ("flops",) if work.phase == "prefill" else ("weight_bytes", "input_bytes", "output_bytes")
-    end = [name for name, _, _ in rows].index(_CLOSING)
+    names = [name for name, _, _ in rows]
+    begin, end = names.index(_OPENING), names.index(_CLOSING)
     places = [0 if i < end else 2 for i in range(len(rows))]
     loads: list[Number] = [0.0, 0.0, 0.0]
     for i, (name, count, columns) in enumerate(rows):
-        if name in (_OPENING, _BETWEEN):
-            places[i] = 1 if name == _OPENING else 3
-        else:
+        if i <= begin or name == _BETWEEN:
+            places[i] = 1 if i <= begin else 3
+        if i != begin and name != _BETWEEN:
             loads[places[i]] = loads[places[i]] + count * sum(columns.get(measure, 0.0) for measure in measures)
     goes = (*pace(model.layers, work.pp, ceil_div(work.batch, work.dp), (loads[0], loads[1], loads[2])), 1.0)
     return [(name, count * goes[place], columns) for (name, count, columns), place in zip(rows, places, strict=True)]

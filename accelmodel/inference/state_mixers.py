@@ -1,25 +1,16 @@
 """Rows of layers that keep a fixed state in place of tokens: linear attention, state spaces, recurrences, convolutions.
 
-In decode the state is read, changed and written back; in a prefill tokens are worked on in chunks, as matmuls within
-and between them (chunkwise form: Mamba-2, arXiv 2405.21060, section 6; gated DeltaNet, arXiv 2412.06464, section 3.3).
+In decode the state is read, changed and written back (``laws.recurrence``); in a prefill tokens are worked on in
+chunks, as matmuls within and between them (chunkwise form: Mamba-2, arXiv 2405.21060, section 6; gated DeltaNet, arXiv
+2412.06464, section 3.3).  Of kernels without the delta rule nothing was measured: their chunks are one matmul.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from accelmodel.inference.columns import (
-    ACTIVATION_OPS,
-    HIGH_BITS,
-    ROTARY_OPS,
-    STREAM,
-    Row,
-    Shard,
-    anywhere,
-    matmul,
-    pointwise,
-)
-from accelmodel.laws import types
+from accelmodel.inference.columns import ACTIVATION_OPS, HIGH_BITS, ROTARY_OPS, STREAM, Row, Shard, matmul, pointwise
+from accelmodel.laws import recurrence, types
 from accelmodel.laws.numeric import Number, ceil
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.layer_kinds import Convolution, Linear, Recurrent, StateSpace
@@ -27,31 +18,29 @@ from accelmodel.specs.workload import Workload
 
 #: states are kept at this precision, since errors in them add up (Mamba, arXiv 2312.00752, section E) [B]
 STATE = 4.0
-#: tokens of a chunk (flash-linear-attention and Mamba-2 use 64 to 256)
+#: tokens of a chunk of Mamba-2 (its kernels use 64 to 256)
 CHUNK = 128.0
 #: vector operations per number of the state in decode: forget, write, read
 STATE_OPS = 6.0
+#: vector operations per number that a convolution over tokens makes: each tap is loaded and masked apart (fitted to the
+#: training rows of aiconfigurator-core 0.12.0, all fitted devices together)
+CONVOLUTION_OPS = 108.0
 
 
-def _convolution(tokens: Number, channels: Number, taps: Number) -> dict[str, Number]:
-    """Depthwise convolution over the tokens before, with its activation."""
-    return pointwise(tokens * channels, 2.0 * float(taps) + ACTIVATION_OPS, STREAM, STREAM)
+def convolution_pass(part: Shard, channels: Number, taps: Number) -> dict[str, Number]:
+    """Columns of a depthwise convolution over the tokens before, with its activation; it keeps ``taps`` - 1 of them."""
+    kept = part.sequences * channels * (taps - 1.0) * STREAM
+    passed = pointwise(part.tokens * channels, CONVOLUTION_OPS, STREAM, STREAM)
+    return {**passed, "weight_bytes": 2.0 * kept, "prefetch_bytes": kept}
 
 
-def state_update(part: Shard, heads: Number, key: Number, value: Number, delta: bool) -> dict[str, Number]:
-    """Columns of the state's part of a layer: heads with a matrix of ``key`` by ``value`` numbers each.
-
-    With the delta rule what a key recalls is taken away before its value is written.
-    """
-    numbers = part.sequences * heads * key * value
-    if part.decoding or not anywhere(part.new_tokens > 1.0):
-        # the state after each drafted token is kept: which of them holds is known after the step
-        columns = pointwise(numbers * part.new_tokens, STATE_OPS + (4.0 if delta else 0.0), 0.0, STATE, numbers * STATE)
-        return {**columns, "prefetch_bytes": numbers * STATE}
+def state_update(part: Shard, heads: Number, key: Number, value: Number) -> dict[str, Number]:
+    """Columns of the state's part of a layer without delta rule: heads with ``key`` by ``value`` numbers each."""
+    if part.decoding:
+        return state_step(part, heads, key, value, STATE_OPS)
     chunks = ceil(part.new_tokens / CHUNK)
-    # within a chunk scores and values, with the delta rule also the keys' inverse; between chunks reading and writing
-    inside = CHUNK * (key / value + 1.0) * (2.0 if delta else 1.0)
-    depth = inside + 2.0 * key
+    # within a chunk scores and values; between chunks reading and writing
+    depth = CHUNK * (key / value + 1.0) + 2.0 * key
     groups = part.sequences * heads * chunks
     passed = part.tokens * heads * (2.0 * key + 2.0 * value) * STREAM
     return {
@@ -65,6 +54,55 @@ def state_update(part: Shard, heads: Number, key: Number, value: Number, delta: 
         "input_bytes": passed + groups * key * value * STATE,
         "output_bytes": part.tokens * heads * value * STREAM,
         "flops": 2.0 * groups * CHUNK * value * depth,
+    }
+
+
+def state_step(part: Shard, heads: Number, key: Number, value: Number, ops: float) -> dict[str, Number]:
+    """Columns of a state that is read, changed by the new tokens and written back.
+
+    After each drafted token, since which of them hold is known after the step.
+    """
+    numbers = part.sequences * heads * key * value
+    return {
+        "kind": types.RECURRENCE,
+        "groups": part.sequences * heads,
+        "m": part.new_tokens,
+        "n": value,
+        "k": key,
+        "weight_bytes": (1.0 + part.new_tokens) * numbers * STATE,
+        "prefetch_bytes": numbers * STATE,
+        "input_bytes": part.tokens * heads * (2.0 * key + value) * STREAM,
+        "output_bytes": part.tokens * heads * value * STREAM,
+        "flops": part.new_tokens * numbers * ops,
+    }
+
+
+def delta_update(part: Shard, keys: Number, heads: Number, kind: Linear) -> dict[str, Number]:
+    """Columns of the state's part of a layer with the delta rule, ``keys`` key heads and ``heads`` value heads.
+
+    What a key recalls is taken away before its value is written, which within a chunk needs the inverse of the products
+    of its keys.  Kernels apart hand on these inverses, keys and values by which states change, and the states.
+    """
+    key, value = kind.key_dim, kind.value_dim
+    if part.decoding:
+        return state_step(part, heads, key, value, STATE_OPS + 4.0)
+    length = recurrence.CHUNK
+    rows = part.sequences * heads * ceil(part.new_tokens / length) * length
+    gates = part.tokens * heads * key * float(kind.decay > 1.0)
+    handed = 7.0 * key * STREAM + 6.0 * value * STREAM + 12.0 * length + 2.0 * key * value * STREAM / length
+    return {
+        "kind": types.RECURRENCE,
+        "groups": part.sequences * heads,
+        "m": part.new_tokens,
+        "n": value,
+        "k": key,
+        "bits": HIGH_BITS,
+        "weight_bytes": 2.0 * part.sequences * heads * key * value * STATE,
+        "input_bytes": (part.tokens * (2.0 * keys * key + heads * value) + gates) * STREAM,
+        "output_bytes": part.tokens * heads * value * STREAM,
+        "message_bytes": part.tokens * heads * handed,
+        "flops": 2.0 * rows * (length * (3.0 * key + 2.0 * value) + 3.0 * key * value),
+        "vector_ops": gates * STATE_OPS,
     }
 
 
@@ -84,8 +122,11 @@ def linear(kind: Linear, model: LanguageModel, work: Workload, part: Shard) -> I
             yield f"{name}_down", matmul(part.tokens, rank, model.hidden, part)
             yield f"{name}_up", matmul(part.tokens, columns, rank, part)
     if kind.convolution:
-        yield "state_convolution", _convolution(part.tokens, width, kind.convolution)
-    yield "state_update", state_update(part, values, kind.key_dim, kind.value_dim, kind.delta)
+        yield "state_convolution", convolution_pass(part, width, kind.convolution)
+    if kind.delta:
+        yield "state_update", delta_update(part, keys, values, kind)
+    else:
+        yield "state_update", state_update(part, values, kind.key_dim, kind.value_dim)
     yield "state_norm", pointwise(part.tokens * values * kind.value_dim, ROTARY_OPS, 2.0 * STREAM, part.activation)
     yield "output_projection", matmul(part.tokens, model.hidden, values * kind.value_dim, part)
 
@@ -97,7 +138,7 @@ def state_space(kind: StateSpace, model: LanguageModel, work: Workload, part: Sh
     shared = 2.0 * groups * kind.state
     if kind.step_rank:
         yield "state_projection", matmul(part.tokens, 2.0 * inner, model.hidden, part)
-        yield "state_convolution", _convolution(part.tokens, inner, kind.convolution)
+        yield "state_convolution", convolution_pass(part, inner, kind.convolution)
         yield "step_down", matmul(part.tokens, kind.step_rank + 2.0 * kind.state, inner, part)
         yield "step_up", matmul(part.tokens, inner, kind.step_rank, part)
         # each channel forgets at rates of its own: a scan, and no matmuls between chunks
@@ -107,8 +148,8 @@ def state_space(kind: StateSpace, model: LanguageModel, work: Workload, part: Sh
         yield "state_update", {**scan, "weight_bytes": state, "prefetch_bytes": state}
     else:
         yield "state_projection", matmul(part.tokens, 2.0 * inner + shared + heads, model.hidden, part)
-        yield "state_convolution", _convolution(part.tokens, inner + shared, kind.convolution)
-        yield "state_update", state_update(part, heads, kind.state, kind.inner / kind.heads, False)
+        yield "state_convolution", convolution_pass(part, inner + shared, kind.convolution)
+        yield "state_update", state_update(part, heads, kind.state, kind.inner / kind.heads)
         yield "state_norm", pointwise(part.tokens * inner, ROTARY_OPS, 2.0 * STREAM, part.activation)
     yield "output_projection", matmul(part.tokens, model.hidden, inner, part)
 
@@ -118,7 +159,7 @@ def recurrent(kind: Recurrent, model: LanguageModel, work: Workload, part: Shard
     width, blocks = part.cut(kind.width), part.cut(kind.blocks)
     block = kind.width / kind.blocks
     yield "state_projection", matmul(part.tokens, 2.0 * width, model.hidden, part)
-    yield "state_convolution", _convolution(part.tokens, width, kind.convolution)
+    yield "state_convolution", convolution_pass(part, width, kind.convolution)
     yield "recurrence_gates", matmul(part.tokens, 2.0 * block, block, part, groups=blocks)
     state = part.sequences * width * STATE
     scan = pointwise(part.tokens * width, STATE_OPS + ACTIVATION_OPS, 3.0 * STREAM, STREAM)
@@ -130,5 +171,5 @@ def convolution(kind: Convolution, model: LanguageModel, work: Workload, part: S
     """Short convolution between two gates (LFM2)."""
     width = part.cut(kind.width)
     yield "state_projection", matmul(part.tokens, 3.0 * width, model.hidden, part)
-    yield "state_convolution", _convolution(part.tokens, width, kind.convolution)
+    yield "state_convolution", convolution_pass(part, width, kind.convolution)
     yield "output_projection", matmul(part.tokens, model.hidden, width, part)

@@ -79,6 +79,8 @@ class Machine(NamedTuple):
     attention_fill: float  #: chunks of keys in whose time a tile of queries fills and drains its pipeline
     exchange_start: float  #: fixed time of a kernel that sends tokens to experts, or brings them back [s]
     exchange_cores: float  #: share of the cores that a normal kernel of such an exchange takes while it runs
+    gather_time: float  #: a core gathers a key that its query chose [s]
+    scan_time: float  #: a core begins a recurrence that it does alone [s]; 0 where kernels do its products apart
     core_share: Derived = _UNKNOWN  #: 1 / cores
     core_root: Derived = _UNKNOWN  #: square root of the cores
     flop_time_16bit: Derived = _UNKNOWN  #: of one core [s/FLOP]
@@ -116,9 +118,9 @@ class Operator(NamedTuple):
     kind: float  #: place in ``laws.kinds.KINDS``, or of a collective: one of the constants below
     count: float = 1.0  # type: ignore[assignment]  #: how often the row occurs in a step
     groups: float = 1.0  #: independent matmuls (experts, sequences x KV heads)
-    m: float = 1.0  #: rows of one matmul
-    n: float = 1.0  #: columns (matmul) or mean keys per query (attention)
-    k: float = 1.0  #: depth (matmul) or query-key plus value width (attention)
+    m: float = 1.0  #: rows of one matmul, tokens (recurrence), keys that a task gathers (chain)
+    n: float = 1.0  #: columns (matmul), mean keys per query (attention), FLOP of a task (chain)
+    k: float = 1.0  #: depth (matmul), query-key plus value width (attention), time of a task (chain) [s]
     weight_bytes: float = 0.0  #: weights, or KV cache: what lies in HBM before the step
     input_bytes: float = 0.0  #: activations read
     output_bytes: float = 0.0  #: activations written
@@ -126,7 +128,7 @@ class Operator(NamedTuple):
     flops: float = 0.0  #: useful operations [FLOP]
     vector_ops: float = 0.0  #: operations of the vector unit [FLOP]
     prefetch_bytes: float = 0.0  #: what a technique may pull into L2 beforehand
-    message_bytes: float = 0.0  #: collective: bytes that each device holds of the message
+    message_bytes: float = 0.0  #: bytes that each device holds of a message, or that kernels of a recurrence hand on
     ranks: float = 1.0  #: devices that take part; 1 means that there is no collective
     feeds: float = -1.0  #: row of the collective that reduces this matmul, -1 if none
     stretch: float = 1.0  #: what its time is multiplied by: 1, or an error that is followed through a step
@@ -146,7 +148,7 @@ ALGORITHMS = tuple(
 GIVEN = tuple(name for name, hint in get_type_hints(Machine, include_extras=True).items() if hint != Derived)
 
 #: codes of the kinds of ``laws.kinds.KINDS``
-MATMUL, ATTENTION, ELEMENTWISE = 0.0, 1.0, 2.0
+MATMUL, ATTENTION, ELEMENTWISE, RECURRENCE, CHAIN = (float(place) for place in range(5))
 #: kinds from here on are collectives, in the order of ``laws.collectives.COLLECTIVES``
 COLLECTIVE = 16.0
 ALL_REDUCE, ALL_GATHER, REDUCE_SCATTER, ALL_TO_ALL, POINT_TO_POINT = (COLLECTIVE + place for place in range(5))

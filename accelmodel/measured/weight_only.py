@@ -47,6 +47,11 @@ def sources(device: str) -> list[tuple[str, Any]]:
     return [each for versions in aiconfigurator.versions(device, "gemm", "gemm") for each in versions]
 
 
+def training(kind: str, frame: pd.DataFrame) -> Any:
+    """Return which rows a constant was fitted to: none."""
+    return np.zeros(len(frame), dtype=bool)
+
+
 def columns(frame: pd.DataFrame) -> operator_time.Columns:
     """Return the operators that rows describe, as a step has them."""
     m, n, k, bits = (frame[name].to_numpy(dtype=float) for name in (*SHAPES["weight-only matmul"], "bits"))

@@ -91,6 +91,8 @@ class Attention(Section):
     draw: Share
     combine_time: Seconds
     fill: Annotated[Number, Quantity(ge=0.0, le=100.0)]
+    gather_time: Seconds = 0.0
+    scan_time: Seconds = 0.0
 
 
 @dataclass(frozen=True, config=CONFIG, kw_only=True)

@@ -28,6 +28,7 @@ from accelmodel.specs.quantities import (
     CountOrNone,
     Quantity,
 )
+from accelmodel.specs.tower import TOWERS, Tower
 
 
 @dataclass(frozen=True, config=CONFIG)
@@ -64,6 +65,8 @@ class LanguageModel(Spec):
         Parameters of the model beside these layers, such as embeddings of each layer [1].
     tower_parameters
         Parameters of a vision or audio tower, which lie in memory and are not counted as the model's [1].
+    tower
+        Shapes of towers (``specs.tower``), as far as a file tells them: what their time is found by.
     published_parameters
         As its makers count them [1]; nothing is computed from it.
 
@@ -113,6 +116,7 @@ class LanguageModel(Spec):
     attention: tuple[Mixer, ...] = field(default=(), metadata={"parts": MIXERS})
     mlp: tuple[Mlp, ...] = field(default=(), metadata={"parts": MLPS})
     predictors: CountOrNone = 0.0
+    tower: tuple[Tower, ...] = field(default=(), metadata={"parts": TOWERS})
     other_parameters: Annotated[Number, Quantity(ge=0.0, le=1e15)] = 0.0
     tower_parameters: Annotated[Number, Quantity(ge=0.0, le=1e15)] = 0.0
     expert_groups: Count = 1.0

@@ -48,6 +48,9 @@ class Fields(TypedDict, total=False):
     imbalance: Values
     two_batch: Values
     exchange: Values
+    images: Values
+    image_patches: Values
+    audio_seconds: Values
 
 
 class Cut(TypedDict, total=False):
@@ -109,6 +112,9 @@ class Workload:
     exchange : float
         Kernels that send tokens to experts: 1 of low latency, 2 normal ones, 3 of low latency over the network alone;
         0, the default, is of low latency in decode and normal in prefill [1].
+    images, image_patches, audio_seconds : float
+        Images of each sequence and patches of one [1], sound of each sequence [s], for the model's towers in prefill;
+        the tokens that come of them are part of ``context``.
 
     Examples
     --------
@@ -137,6 +143,9 @@ class Workload:
     imbalance: Annotated[Number, Quantity("1", ge=1.0, le=1e3, or_zero=True)] = 1.0
     two_batch: Annotated[Number, Quantity("1", ge=0.0, le=1.0)] = 0.0
     exchange: Annotated[Number, Quantity("1", ge=0.0, le=float(len(EXCHANGES)))] = 0.0
+    images: CountOrNone = 0.0
+    image_patches: CountOrNone = 0.0
+    audio_seconds: Annotated[Number, Quantity("s", ge=0.0, le=1e6)] = 0.0
 
     def __post_init__(self) -> None:
         for word in filter(None, (self.weight_format, self.activation_format)):

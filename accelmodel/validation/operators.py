@@ -17,7 +17,7 @@ from accelmodel.calibration.errors import GENERATIONS, PRECISIONS, fitted, stati
 from accelmodel.cloud.ctcf import line
 from accelmodel.inference.intervals import MEASURED
 from accelmodel.laws.roofline import roofline
-from accelmodel.measured import aiconfigurator, mla_and_moe, weight_only
+from accelmodel.measured import aiconfigurator, mla_and_moe, sparse, states, weight_only
 from accelmodel.specs.given import cluster
 from accelmodel.specs.hardware import Cluster, Device, dense_peaks
 from accelmodel.specs.load import load
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 FIELD_SHARE, FIELD_TIME = 0.8, 3e-6
 #: split of rows of a kind that no constant is fitted to: all of them count
 NOT_FITTED = "not fitted"
+#: kind of a whole part of a layer, or of a kernel of one → the module that reads its tables, beside single kernels
+LAYERS: dict[str, Any] = {
+    kind: tables for tables in (mla_and_moe, states, sparse, weight_only) for kind in tables.SHAPES
+}
 
 Progress = Callable[[str], None]
 
@@ -99,13 +103,16 @@ def rows_of(device: Device, kind: str, model: Cluster, split: str, measured: Any
         }
 
 
-def layer_rows(
-    device: Device, kind: str, model: Cluster, split: str, tables: Any = mla_and_moe
-) -> Iterator[dict[str, Any]]:
-    """Yield a row of the accuracy table for each source and precision of what nothing was fitted to, on all rows."""
+def layer_rows(device: Device, kind: str, model: Cluster, split: str) -> Iterator[dict[str, Any]]:
+    """Yield a row of the accuracy table for each source and precision of a kind of ``LAYERS``.
+
+    On rows that no constant was fitted to: those held out, or all where nothing was.
+    """
+    tables = LAYERS[kind]
     frame, dropped = tables.rows(device, kind)
     words = getattr(tables, "PRECISIONS", PRECISIONS)
-    for (source, bits), group in frame.groupby(["source", "bits"]):
+    seen = np.asarray(tables.training(kind, frame)) if len(frame) else np.zeros(0, dtype=bool)
+    for (source, bits), group in frame[~seen].groupby(["source", "bits"]):
         time = group["time"].to_numpy()
         flops, moved, width = tables.work(kind, group)
         peak = np.where(
@@ -126,9 +133,9 @@ def layer_rows(
             "field_median_ape": field["median_ape"],
             "field_mean_ape": field["mean_ape"],
             "affine_median_ape": None,
-            "fitted_source": False,
+            "fitted_source": bool(seen.any()),
             "left_out": dropped,
-            "split": split,
+            "split": "held-out" if seen.any() and split == NOT_FITTED else split,
         }
 
 
@@ -197,8 +204,6 @@ def table(*, transfer: bool = False, progress: Progress | None = None) -> list[d
         split = f"transfer from {origin}" if transfer else own
         for kind in aiconfigurator.SHAPES:
             found += rows_of(device, kind, model, split)
-        for kind in mla_and_moe.SHAPES:
+        for kind in LAYERS:
             found += layer_rows(device, kind, model, split if transfer else NOT_FITTED)
-        for kind in weight_only.SHAPES:
-            found += layer_rows(device, kind, model, split if transfer else NOT_FITTED, weight_only)
     return found

@@ -94,11 +94,13 @@ def read_config(path: Path) -> Reading:
     other = family.other(keys, number)
     if other:
         values["other_parameters"] = other
-    size, notes = towers(content, int(values["hidden"]))
+    beside = towers(content, int(values["hidden"]))
     keys.used |= TOWERS.keys()
-    if size:
-        values["tower_parameters"] = size
-    notes = [note for note in (family.note, *notes, *_defaulted(keys)) if note]
+    if beside.parameters:
+        values["tower_parameters"] = beside.parameters
+    if beside.shapes:
+        values["tower"] = beside.shapes
+    notes = [note for note in (family.note, *beside.notes, *_defaulted(keys)) if note]
     precision = _precision(path, content, keys, layers, values)
     notes += _unread(keys, around, name, layers, values["hidden"])
     notes += check_index(path, keys, values, precision, uncounted(content, around, values))

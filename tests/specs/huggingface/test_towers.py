@@ -39,9 +39,9 @@ def test_published_towers_within_three_percent(table, published):
 
 @pytest.mark.parametrize("table", [{"hidden_size": 1024}, {"hidden_size": "x", "num_hidden_layers": [1]}, {}])
 def test_a_tower_whose_shape_is_not_told_is_not_counted(table):
-    count, notes = towers({"vision_config": table}, 4096)
-    assert count == 0.0
-    assert all("not counted" in note for note in notes)
+    found = towers({"vision_config": table}, 4096)
+    assert (found.parameters, found.shapes) == (0.0, ())
+    assert all("not counted" in note for note in found.notes)
 
 
 def test_a_tower_lies_in_memory_and_is_none_of_the_models_parameters(tmp_path):
@@ -60,3 +60,41 @@ def test_a_tower_lies_in_memory_and_is_none_of_the_models_parameters(tmp_path):
     assert weight_bytes(both, work) - weight_bytes(alone, work) == 2.0 * tower
     assert memory_per_device(both, work)["weights"] - memory_per_device(alone, work)["weights"] == 2.0 * tower
     assert any("vision tower" in note for note in both.notes)
+
+
+def test_the_shape_of_a_tower_is_kept():
+    vision = {
+        "model_type": "qwen2_5_vl", "depth": 32, "hidden_size": 1280, "num_heads": 16, "intermediate_size": 3420,
+        "patch_size": 14, "temporal_patch_size": 2, "spatial_merge_size": 2, "out_hidden_size": 3584,
+        "window_size": 112, "fullatt_block_indexes": [7, 15, 23, 31],
+    }  # fmt: skip
+    (found,) = towers({"vision_config": vision}, 3584).shapes
+    assert (found.layers, found.hidden, found.attention_heads, found.inner) == (32, 1280, 16, 3420)
+    assert found.gate
+    # three colours of 14 x 14 in two frames; 2 x 2 patches a token; 8 x 8 patches a window in 28 of 32 layers
+    assert (found.inputs, found.merged, found.window, found.window_layers) == (3 * 14 * 14 * 2, 4, 64, 28)
+
+
+def test_patches_that_become_a_token_by_each_key():
+    vision = {
+        "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128, "patch_size": 14,
+        "image_size": 896,
+    }  # fmt: skip
+    for table, around, merged in (
+        ({}, {}, 1),
+        ({"merge_kernel_size": [2, 2]}, {}, 4),
+        ({}, {"mm_tokens_per_image": 256}, 16),
+        ({}, {"spatial_merge_size": 2}, 4),
+        ({}, {"downsample_ratio": 0.5}, 4),
+        ({"pooling_kernel_size": 3}, {}, 9),
+    ):
+        (found,) = towers({"vision_config": {**vision, **table}, **around}, 64).shapes
+        assert found.merged == merged, (table, around)
+
+
+def test_a_tower_without_heads_is_counted_and_has_no_shape():
+    vision = {"hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 128, "patch_size": 14}
+    found = towers({"vision_config": vision}, 64)
+    assert found.parameters > 0
+    assert found.shapes == ()
+    assert "its time is not known" in found.notes[0]
