@@ -36,6 +36,14 @@ LinkName = Annotated[
         autocompletion=name_of("link"),
     ),
 ]
+ClusterName = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        help="Device and all levels of links, name such as gb200-nvl72, or a TOML file; --device takes another device.",
+        autocompletion=name_of("cluster"),
+    ),
+]
 ModelName = Annotated[
     str,
     typer.Option(
@@ -211,6 +219,24 @@ def _shortcut(name: str, text: str, spec: Spec) -> float:
     return parse(text, unit, what=_OPTIONS.get(name, f"--{name.replace('_', '-')}"), near=now)
 
 
+def of_cluster(named: str | None, device: str, usual: str, link: str | None) -> tuple[str, str | None]:
+    """Return the device and the link of a cluster that is named, another device where one is given as well.
+
+    Parameters
+    ----------
+    named : str, optional
+        Name or path of a cluster's file.
+    device, usual : str
+        The device that is asked for, and the one of who asks for none.
+    link : str, optional
+    """
+    if named is None:
+        return device, link
+    if link is not None:
+        raise SpecError("--cluster brings its links along; leave out --link, or --cluster")
+    return (load("cluster", named).device if device == usual else device), named
+
+
 def hardware(
     device: str,
     devices: int | None,
@@ -240,9 +266,8 @@ def hardware(
     SpecError
         If a name is unknown or a value not allowed.
     """
-    chip: Device = load("device", device)
-    wires: Link = load("link", link or chip.link)
-    outer: Link = load("link", chip.scale_out)
+    known = cluster(device, link=link)
+    chip, wires, outer = known.device, known.link, known.scale_out
     texts = {name: text for name, text in (shortcuts or {}).items() if text is not None}
     twice = [_owner("link.bandwidth" if name == "link_bandwidth" else f"device.{name}") for name in texts]
     changed = _settings(settings or [], twice)

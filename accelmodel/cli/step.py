@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from accelmodel.cli.completion import name_of, one_of, several
-from accelmodel.cli.options import counts, hardware, names
+from accelmodel.cli.options import counts, hardware, names, of_cluster
 from accelmodel.cli.step_options import (
     L2,
     AnyModelName,
@@ -47,6 +47,7 @@ import typer
 
 from accelmodel.cli.options import (
     ActivationBits,
+    ClusterName,
     DeviceName,
     Json,
     KvBits,
@@ -182,6 +183,8 @@ def print_speedups(data: dict[str, Any]) -> None:
     say_intervals(data["operator_intervals"])
 
 
+#: device of a step where none is named
+USUAL = "ascend-910b2"
 #: models of a step where none is named, the first that fits
 MODELS = ("llama-3-70b", "llama-3-8b")
 #: tensor-parallel degree of the paper on PRESERVE
@@ -215,16 +218,17 @@ def _default_model(cluster: Cluster, work: dict[str, Any], tp: int | None) -> st
 
 def _shown(device: str, cluster: Cluster) -> dict[str, Spec]:
     """Return the specifications of a cluster by the names under which ``show`` tells of them."""
-    links = {spec.name: spec for spec in (cluster.link, cluster.scale_out)}
+    links = {spec.name: spec for spec in cluster.levels}
     return {device: cluster.device, **links}
 
 
 @app.command()
 def step(
     model: AnyModelName = None,
-    device: DeviceName = "ascend-910b2",
+    device: DeviceName = USUAL,
     devices: Devices = None,
     link: LinkName = None,
+    cluster: ClusterName = None,
     phase: Annotated[
         str, typer.Option("--phase", help="prefill or decode.", autocompletion=one_of("prefill", "decode"))
     ] = "decode",
@@ -267,16 +271,17 @@ def step(
         zip(SHORTCUTS, (l2, hbm_bandwidth, hbm_capacity, l2_bandwidth, link_bandwidth, cores), strict=True)
     )
     chosen = _technique(technique, threshold, rule)
-    cluster = _hardware(device, devices, link, shortcuts, settings)
+    device, link = of_cluster(cluster, device, USUAL, link)
+    machines = _hardware(device, devices, link, shortcuts, settings)
     work: dict[str, Any] = {"phase": phase, "batch": batch, "context": context, "prefix": prefix}
     work |= {"pp": pp, "ep": ep, "dp": dp}
     work |= asked_bits(weight_bits=weight_bits, activation_bits=activation_bits, kv_bits=kv_bits)
     named = model
-    model = named or _default_model(cluster, work, tp)
+    model = named or _default_model(machines, work, tp)
     asked = load("model", model)
-    taken = tp or smallest_degree(asked, cluster, **work)
+    taken = tp or smallest_degree(asked, machines, **work)
     question = workload(**work, tp=taken)
-    inputs = prepare(asked, cluster, question)
+    inputs = prepare(asked, machines, question)
     if hybrid:
         from accelmodel.calibration.hybrid import corrected
 
@@ -297,7 +302,7 @@ def step(
         say(f"{data['model']} {in_words(data['read'])}")
         for note in [*said, *inputs.table.notes]:
             say(note)
-        say_notes({model: inputs.model, **_shown(device, cluster)})
+        say_notes({model: inputs.model, **_shown(device, machines)})
 
     answer(data, as_json, printed)
 

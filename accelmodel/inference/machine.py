@@ -48,6 +48,7 @@ def machine(cluster: Cluster) -> dict[str, Number]:
     per_core = compute.matrix_share / compute.cores
     peak_8bit = most(most(compute.peak_8bit_float, compute.peak_8bit_int), compute.peak_16bit)
     offered = {name.replace("-", "_"): float(name in link.algorithms) for name in ALGORITHMS}
+    between = {name: float(name in out.algorithms) for name in ("ring", "tree", "hierarchical")}
     return {
         "cores": compute.cores,
         "rate_16bit": compute.peak_16bit * per_core,
@@ -73,7 +74,7 @@ def machine(cluster: Cluster) -> dict[str, Number]:
         "launch": compute.launch_time,
         "node": link.devices,
         "mesh": float(link.topology == "mesh"),
-        "link_rate": link.bandwidth * link.share,
+        "link_rate": link.bandwidth * link.share / link.oversubscription,
         "contention": link.contention,
         "hop": link.hop_latency,
         "start_up": link.start_up,
@@ -86,7 +87,7 @@ def machine(cluster: Cluster) -> dict[str, Number]:
         "direct_limit": link.direct_limit,
         **offered,
         "in_switch": offered["in_switch"] * link.switch_share,
-        "out_rate": out.bandwidth * out.share,
+        "out_rate": out.bandwidth * out.share / out.oversubscription,
         "out_hop": out.hop_latency,
         "softmax_rate": attention.softmax_width * compute.clock,
         "attention_time": attention.time,
@@ -94,4 +95,10 @@ def machine(cluster: Cluster) -> dict[str, Number]:
         "attention_draw": attention.draw,
         "combine_time": attention.combine_time,
         "attention_fill": attention.fill,
+        "hierarchical": max(offered["hierarchical"], between["hierarchical"]),
+        "out_ring": between["ring"],
+        "out_tree": between["tree"],
+        "out_start": out.start_up,
+        "multimem": offered["multimem"] * link.switch_share,
+        "crowding": compute.cores / most(compute.cores - link.cores_taken, 1.0),
     }

@@ -40,12 +40,15 @@ class Machines:
     made : callable
         Of a part of the sources: each given field of ``laws.types.Machine``, a number or an array over the part.  As
         a rule the sources are these fields.
+    router : callable, optional
+        What puts the routes of collectives into an operator table, where their cluster asks for it.
     """
 
     sources: tuple[Array, ...]
     workload: tuple[int, ...]
     design: tuple[int, ...]
     made: Callable[[tuple[Array, ...]], tuple[Floats, ...]] = tuple
+    router: Callable[[Array], Array] | None = None
 
     @property
     def shared(self) -> bool:
@@ -188,7 +191,7 @@ def run_kernel(
     points = table.shape[2], known.designs
     totals = np.empty((len(TOTALS), *points))
     details = np.zeros((len(DETAIL), table.shape[1], *points) if detail else (0, 0, 0, 0))
-    columns = np.ascontiguousarray(table)
+    columns = np.ascontiguousarray(table if known.router is None else known.router(table))
     # decided once for the whole question, not for each of its parts
     whole = step.evaluate.form(step.seconds(table.shape[1], table.shape[2] * known.designs))
 

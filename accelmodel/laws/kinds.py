@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from accelmodel.laws.attention import attention
-from accelmodel.laws.elementwise import elementwise
+from accelmodel.laws.elementwise import elementwise, epilogue
 from accelmodel.laws.matmul import matmul
 
 #: kind of operator → its law ``(op, machine) -> Cost``; its code in an operator table is its place here
-KINDS = {"matmul": matmul, "attention": attention, "elementwise": elementwise}
+KINDS = {"matmul": matmul, "attention": attention, "elementwise": elementwise, "epilogue": epilogue}
 
 
 def code(kind: str) -> float:

@@ -67,6 +67,12 @@ class Machine(NamedTuple):
     attention_draw: float  #: share of the L2 rate that cores draw which wait for chunk after chunk of keys
     combine_time: float  #: time to combine the parts of a tile whose keys are split [s]
     attention_fill: float  #: chunks of keys in whose time a tile of queries fills and drains its pipeline
+    hierarchical: Offered  #: collectives over several nodes reduce inside a node first, then between nodes
+    out_ring: float  #: 1 if the software offers rings through all ranks of several nodes
+    out_tree: float  #: 1 if it offers trees of nodes
+    out_start: float  #: fixed time of a collective over several nodes [s]
+    multimem: Offered  #: share of the sustained link rate of the engine's own reduction in the switch, 0 if not offered
+    crowding: float  #: slowing of a matmul by the cores that a collective fused with it takes
     core_share: Derived = _UNKNOWN  #: 1 / cores
     core_root: Derived = _UNKNOWN  #: square root of the cores
     flop_time_16bit: Derived = _UNKNOWN  #: of one core [s/FLOP]
@@ -126,10 +132,13 @@ ALGORITHMS = tuple(
 GIVEN = tuple(name for name, hint in get_type_hints(Machine, include_extras=True).items() if hint != Derived)
 
 #: codes of the kinds of ``laws.kinds.KINDS``
-MATMUL, ATTENTION, ELEMENTWISE = 0.0, 1.0, 2.0
+MATMUL, ATTENTION, ELEMENTWISE, EPILOGUE = 0.0, 1.0, 2.0, 3.0
 #: kinds from here on are collectives, in the order of ``laws.collectives.COLLECTIVES``
 COLLECTIVE = 16.0
 ALL_REDUCE, ALL_GATHER, REDUCE_SCATTER, ALL_TO_ALL, POINT_TO_POINT = (COLLECTIVE + place for place in range(5))
+
+#: a collective that carries its route through the levels of a cluster (``laws.routes``)
+ROUTED = COLLECTIVE + 16.0
 
 BOUNDS = ("compute", "hbm", "l2", "link", "latency")
 BY_COMPUTE, BY_HBM, BY_L2, BY_LINK, BY_LATENCY = (float(place) for place in range(len(BOUNDS)))

@@ -5,6 +5,8 @@ Every numeric field is an SI float or an ``xarray.DataArray`` that carries a lab
 
 from __future__ import annotations
 
+import math
+from dataclasses import field
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -186,7 +188,7 @@ class Link(Spec):
     Attributes
     ----------
     name, topology : str
-        What it is, and its shape: mesh, switch, ring, torus or bus.
+        What it is, and its shape: mesh, switch, fat-tree, ring, torus or bus.
     algorithms : list of str
         Collective algorithms that the software offers.
     bandwidth, links, devices
@@ -195,8 +197,17 @@ class Link(Spec):
         Sustained shares [1], and the largest message of the engines' own kernels [B].
     hop_latency, start_up, rendezvous, direct_start, ramp, barrier
         Times [s], and times relative to ``start_up`` or to hops [1].
-    contention, own_copy
-        Slowing of a link by each doubling of a group, and copying of a device's own share relative to sending [1].
+    contention, oversubscription, own_copy
+        Slowing of a link by each doubling of a group, ports below a network's switches over those above, and copying
+        of a device's own share relative to sending [1].
+    cores_taken, fused_norm
+        Cores that a collective takes from a matmul that is fused with it; 1 if an all-reduce ends in the norm after it.
+    axes, wrap, slice : list of float
+        Of a torus: lengths of its axes; the length at whose multiples each closes to a ring, 0 where it never does;
+        lengths of the part in use.  Left out: as nearly alike as can be, the whole axis, and of so many devices as are
+        asked.
+    inside, beyond : tuple of Link
+        Levels below and above this one, where the file tells of more than one.
 
     Examples
     --------
@@ -222,6 +233,14 @@ class Link(Spec):
     ramp: Annotated[Number, Quantity(ge=0.0, le=1e3)] = 0.0
     own_copy: Annotated[Number, Quantity(ge=0.0, le=10.0)] = 0.0
     rendezvous: Seconds = 0.0
+    oversubscription: Annotated[Number, Quantity(ge=1.0, le=1e3)] = 1.0
+    cores_taken: Annotated[Number, Quantity(ge=0.0, le=1e4)] = 0.0
+    fused_norm: Annotated[Number, Quantity(ge=0.0, le=1.0, whole=True)] = 0.0
+    axes: list[float] = field(default_factory=list)
+    wrap: list[float] = field(default_factory=list)
+    slice: list[float] = field(default_factory=list)
+    inside: tuple[Link, ...] = field(default=(), repr=False, kw_only=True)
+    beyond: tuple[Link, ...] = field(default=(), repr=False, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.topology not in TOPOLOGIES:
@@ -231,9 +250,34 @@ class Link(Spec):
         for name in self.algorithms:
             if name not in ALGORITHMS:
                 raise unknown("collective algorithm", name, ALGORITHMS)
+        _check_axes(self)
 
 
-TOPOLOGIES = ("mesh", "switch", "ring", "torus", "bus")
+TOPOLOGIES = ("mesh", "switch", "fat-tree", "ring", "torus", "bus")
+#: those whose devices stand along axes, and reach one another through those between
+GRIDS = ("ring", "torus")
+
+
+def _check_axes(link: Link) -> None:
+    """Raise ValueError where the axes of a link do not fit its topology or its devices."""
+    named = [name for name in ("axes", "wrap", "slice") if getattr(link, name)]
+    if link.topology not in GRIDS:
+        if named:
+            raise ValueError(f"{named[0]} is of a ring or torus, and topology is {link.topology}; leave it out")
+        return
+    dimensions = len(link.axes) or (1 if link.topology == "ring" else 2)
+    for name in named:
+        lengths = getattr(link, name)
+        if any(each < (0.0 if name == "wrap" else 1.0) or each != int(each) for each in lengths):
+            raise ValueError(f"{name} {lengths} must be whole lengths, such as [4, 4]")
+        if link.axes and len(lengths) != dimensions:
+            raise ValueError(f"{name} has {len(lengths)} lengths for {dimensions} axes; give one for each")
+    if link.topology == "ring" and dimensions > 1:
+        raise ValueError(f"axes has {dimensions} lengths, and a ring one axis; say topology torus")
+    if link.axes and not hasattr(link.devices, "dims") and math.prod(link.axes) != link.devices:
+        raise ValueError(f"axes {link.axes} are {math.prod(link.axes):g} devices, not {link.devices:g}; correct one")
+    if link.slice and link.axes and any(part > whole for part, whole in zip(link.slice, link.axes, strict=True)):
+        raise ValueError(f"slice {link.slice} is longer than the axes {link.axes}; shorten it")
 
 
 @dataclass(frozen=True, config=CONFIG)
@@ -305,6 +349,28 @@ class BillOfMaterials(Spec):
 
 
 @dataclass(frozen=True, config=CONFIG)
+class ClusterFile(Spec):
+    """What a cluster's file says: the device, and the levels that join so many of them.
+
+    Attributes
+    ----------
+    name, device : str
+        What it is, and the device's name or path.
+    node : Link
+        The level that a collective library takes for a node, with those ``inside`` and ``beyond`` it.
+
+    Examples
+    --------
+    >>> from accelmodel.specs.load import load
+    >>> [link.name for link in (load("cluster", "gb200-nvl72").node, *load("cluster", "gb200-nvl72").node.beyond)]
+    ['nvlink5-rack', 'infiniband-ndr400']
+    """
+
+    device: str
+    node: Link = field(kw_only=True, repr=False)
+
+
+@dataclass(frozen=True, config=CONFIG)
 class Cluster:
     """Devices joined by a link inside a node, and by another between nodes.
 
@@ -315,6 +381,8 @@ class Cluster:
         Inside a node, and between nodes.
     devices : float
         How many there are [1].
+    beyond : tuple of Link
+        Levels beyond ``scale_out``, where there are more than two; those below ``link`` are its ``inside``.
 
     Examples
     --------
@@ -327,3 +395,9 @@ class Cluster:
     link: Link
     scale_out: Link
     devices: Count
+    beyond: tuple[Link, ...] = ()
+
+    @property
+    def levels(self) -> tuple[Link, ...]:
+        """All levels, from the innermost on."""
+        return (*self.link.inside, self.link, self.scale_out, *self.beyond)

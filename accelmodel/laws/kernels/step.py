@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from accelmodel.laws.collectives import fused_all_reduce, fused_time
+from accelmodel.laws.collectives import fused_all_reduce
 from accelmodel.laws.jit import glue, inner_kernel, kernel
 from accelmodel.laws.kernels.block import (
     ADMITTED,
     BEFORE,
     BLOCK,
     COUNT,
+    CROWDING,
     FEEDS,
     FIRST,
     PACE,
@@ -44,6 +45,7 @@ from accelmodel.laws.l2cache import kept
 from accelmodel.laws.matmul import exposed_share
 from accelmodel.laws.prefetch import lane_backlog, lane_progress
 from accelmodel.laws.roofline import body_time, stream_time
+from accelmodel.laws.transfers import fused_time
 from accelmodel.laws.types import (
     ALL_REDUCE,
     ATTENTION,
@@ -173,11 +175,14 @@ def _fuse(b: Block, table: Any, detail: Any, at: tuple[int, int, int], width: in
         costs = b.costs[table.shape[1] + 1]
         for j in range(width):
             machine = machine_at(b.machines, j)
-            found = fused_all_reduce(reducer.message_bytes, reducer.ranks, machine, matmuls[j] / longer)
+            work = matmuls[j] * machine.crowding / longer
+            found = fused_all_reduce(reducer.message_bytes, reducer.ranks, machine, work)
             costs[0, j], costs[1, j], costs[2, j], costs[3, j], costs[4, j] = found
     for j in range(width):
         matmul = matmuls[j]
-        together = fused_time(matmul, longer * costs[0, j], longer * costs[1, j], longer * costs[2, j])
+        fixed, hops, wire = longer * costs[0, j], longer * costs[1, j], longer * costs[2, j]
+        crowded = fused_time(matmul * b.machines[CROWDING, j], fixed, hops, wire)
+        together = min(crowded, matmul + fixed + hops + wire)
         b.cold[j] = matmul + reductions[j] - together
         b.sums[0, j] -= count * b.cold[j]
     if detail.shape[0] > 0:
