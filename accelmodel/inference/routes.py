@@ -139,6 +139,19 @@ def _by_levels(times: float, passed: list[Span]) -> Legs:
     return [(span.level, Leg(times * leg.steps, times * leg.load)) for span in passed for leg in [_gather(span)]]
 
 
+def _through_ports(legs: Legs, cluster: Cluster) -> Legs:
+    """Let the ports of a bus, and of a network beyond the node, carry what goes to wider levels as well."""
+    wider = (cluster.scale_out, *cluster.beyond)
+    found: Legs = []
+    beyond = 0.0
+    for level, leg in reversed(legs):
+        shared = level.link.topology in ("bus", "fat-tree") or any(level.link is each for each in wider)
+        load = leg.load + (beyond if shared else 0.0)
+        found.insert(0, (level, Leg(leg.steps, load)))
+        beyond = load
+    return found
+
+
 def _ring(times: float, passed: list[Span]) -> Legs:
     """One ring through all devices; where it leaves a unit it does so through the ports of all its devices."""
     ranks = math.prod(span.units for span in passed)
@@ -189,7 +202,7 @@ def _transfer(passed: list[Span]) -> Legs:
 def _candidates(kind: float, passed: list[Span], cluster: Cluster) -> Iterator[tuple[str, Legs]]:
     """Yield the ways that the software has for a collective, with their names."""
     if kind == types.ALL_TO_ALL:
-        yield "direct", _exchange(passed)
+        yield "direct", _through_ports(_exchange(passed), cluster)
         return
     if kind not in _GATHERS:
         yield "direct", _transfer(passed)
@@ -200,10 +213,10 @@ def _candidates(kind: float, passed: list[Span], cluster: Cluster) -> Iterator[t
     levelled = len(passed) > 1 and any("hierarchical" in span.level.link.algorithms for span in passed)
     named = "hierarchical" if len(passed) > 1 else "ring"
     if grids or levelled or len(passed) == 1:
-        yield named, _by_levels(times, passed)
+        yield named, _through_ports(_by_levels(times, passed), cluster)
     if not grids and len(passed) > 1:
         if "ring" in network or not levelled:
-            yield "ring", _ring(times, passed)
+            yield "ring", _through_ports(_ring(times, passed), cluster)
         if "tree" in network and kind == types.ALL_REDUCE:
             yield "tree", _tree(times, passed)
 
