@@ -18,7 +18,8 @@ from accelmodel.dse.chip import with_cores
 from accelmodel.errors import SpecError, brief, unknown
 from accelmodel.specs.base import Spec, sections, value_of
 from accelmodel.specs.given import cluster, override
-from accelmodel.specs.hardware import FLAT, Cluster, Device, Link
+from accelmodel.specs.hardware import FLAT, Cluster, Device
+from accelmodel.specs.link import Link
 from accelmodel.specs.load import field_units, load
 from accelmodel.specs.names import canonical, dotted
 from accelmodel.units import need_finite, parse

@@ -132,7 +132,7 @@ def list_command(
         str,
         typer.Argument(
             help=(
-                "devices, links, models, instances, engines, processes, bills, storage, studies or sweeps; "
+                "devices, links, clusters, models, instances, engines, processes, bills, storage, studies or sweeps; "
                 "all by default."
             ),
             autocompletion=one_of(*FOLDERS.values()),

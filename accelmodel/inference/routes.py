@@ -23,7 +23,8 @@ from accelmodel.laws.prepared import prepared
 from accelmodel.laws.routes import ROUTE, Leg, Torus
 from accelmodel.laws.transfers import rounds
 from accelmodel.laws.types import ALGORITHMS, COLLECTIVE, Machine, Operator
-from accelmodel.specs.hardware import GRIDS, Cluster, Link
+from accelmodel.specs.hardware import Cluster
+from accelmodel.specs.link import GRIDS, Link
 
 _KIND, _RANKS, _MESSAGE = (Operator._fields.index(name) for name in ("kind", "ranks", "message_bytes"))
 #: how much of an all-reduce each kind of collective is: it gathers twice

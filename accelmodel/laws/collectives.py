@@ -96,8 +96,7 @@ def multimem(message: float, ranks: float, machine: Machine) -> AlgorithmCost:
     """
     shares = 1.0 + 1.0 / ranks
     hops = (1.0 + machine.barrier) * machine.hop
-    reached = machine.multimem if machine.multimem > 0.0 else 1.0
-    wire = shares * (message * group_time(ranks, machine)) / reached
+    wire = shares * (message * group_time(ranks, machine)) * machine.multimem_excess
     order = offered_time(machine.multimem * small(message, machine), machine.direct_start_up + hops + wire)
     return AlgorithmCost(order, machine.direct_start_up, hops, wire, shares)
 

@@ -93,6 +93,7 @@ class Machine(NamedTuple):
     link_time: Derived = _UNKNOWN  #: [s/B]
     direct_excess: Derived = _UNKNOWN  #: 1 / direct_share
     out_time: Derived = _UNKNOWN  #: [s/B]
+    multimem_excess: Derived = _UNKNOWN  #: 1 / multimem, of 0 1
     softmax_time: Derived = _UNKNOWN  #: of one core [s]
     attention_wait: Derived = _UNKNOWN  #: 1 / attention_draw
 
@@ -132,7 +133,8 @@ ALGORITHMS = tuple(
 GIVEN = tuple(name for name, hint in get_type_hints(Machine, include_extras=True).items() if hint != Derived)
 
 #: codes of the kinds of ``laws.kinds.KINDS``
-MATMUL, ATTENTION, ELEMENTWISE, EPILOGUE = 0.0, 1.0, 2.0, 3.0
+MATMUL, ATTENTION, ELEMENTWISE = 0.0, 1.0, 2.0
+EPILOGUE = 3.0
 #: kinds from here on are collectives, in the order of ``laws.collectives.COLLECTIVES``
 COLLECTIVE = 16.0
 ALL_REDUCE, ALL_GATHER, REDUCE_SCATTER, ALL_TO_ALL, POINT_TO_POINT = (COLLECTIVE + place for place in range(5))

@@ -15,8 +15,9 @@ from accelmodel.specs import facts
 from accelmodel.specs.base import field_types, field_units, need_spec, sections, value_of
 from accelmodel.specs.build import build
 from accelmodel.specs.find import is_cluster
-from accelmodel.specs.hardware import Cluster, Device, Link
+from accelmodel.specs.hardware import Cluster, Device
 from accelmodel.specs.inherit import origins
+from accelmodel.specs.link import Link
 from accelmodel.specs.load import implausible, load
 from accelmodel.specs.names import dotted, flat, word
 from accelmodel.specs.quantities import Quantity, Values, checked, labelled

@@ -18,7 +18,7 @@ from accelmodel.specs import facts, find
 from accelmodel.specs.base import field_types, field_units
 from accelmodel.specs.build import build
 from accelmodel.specs.facts import Fact
-from accelmodel.specs.hardware import Link
+from accelmodel.specs.link import Link
 from accelmodel.specs.names import canonical, no_field
 
 #: what a level says beside the fields of a link

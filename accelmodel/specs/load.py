@@ -23,11 +23,12 @@ from accelmodel.specs.cloud import Engine, Instance, KernelLibrary
 from accelmodel.specs.derive import DERIVE
 from accelmodel.specs.facts import Fact
 from accelmodel.specs.find import FOLDERS, available, calibrated_path, is_cluster, is_shipped, model_file, path_of
-from accelmodel.specs.hardware import BillOfMaterials, ClusterFile, Device, Link, Process, Storage
+from accelmodel.specs.hardware import BillOfMaterials, ClusterFile, Device, Process, Storage
 from accelmodel.specs.huggingface.read import read_config
 from accelmodel.specs.inherit import inherit, origins, refused
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.levels import level_entries, read_levels
+from accelmodel.specs.link import Link
 from accelmodel.specs.names import FORMER
 from accelmodel.specs.parts import read_parts
 from accelmodel.specs.plausibility import READ, doubts

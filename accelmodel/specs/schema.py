@@ -14,7 +14,8 @@ from accelmodel.specs import facts
 from accelmodel.specs.base import FieldType, field_types, part_tables, sections
 from accelmodel.specs.cloud import OVERLAPS
 from accelmodel.specs.derive import DERIVE
-from accelmodel.specs.hardware import DIRECTIONS, FLAT, TOPOLOGIES, Device, Link
+from accelmodel.specs.hardware import DIRECTIONS, FLAT, Device
+from accelmodel.specs.link import TOPOLOGIES, Link
 from accelmodel.specs.load import TYPES
 from accelmodel.specs.quantities import Quantity
 

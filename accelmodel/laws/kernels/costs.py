@@ -18,14 +18,14 @@ from accelmodel.laws.prepared import whole
 from accelmodel.laws.routes import routed
 from accelmodel.laws.types import ROUTED, Machine, Operator
 
-_NODE_SHARE = Machine._fields.index("node_share")
+_NODE, _NODE_SHARE = Machine._fields.index("node"), Machine._fields.index("node_share")
 
 
 @glue
 def spans_nodes(b: Any, op: Operator, width: int) -> bool:
     """Tell whether the devices of a collective fill more than a node in any design of a block."""
     nodes = 1.0
-    for j in range(width):
+    for j in range(width if b.varies[_NODE] else 1):
         nodes = max(nodes, whole(op.ranks * b.machines[_NODE_SHARE, j]))
     return nodes > 1.0
 
