@@ -91,6 +91,11 @@ class Link(Spec):
                 raise unknown("collective algorithm", name, ALGORITHMS)
         _check_axes(self)
 
+    @property
+    def levels(self) -> tuple[Link, ...]:
+        """All levels that its file tells of, from the innermost on."""
+        return (*self.inside, self, *self.beyond)
+
 
 TOPOLOGIES = ("mesh", "switch", "fat-tree", "ring", "torus", "bus")
 #: those whose devices stand along axes, and reach one another through those between

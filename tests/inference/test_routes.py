@@ -11,6 +11,7 @@ from accelmodel.inference import routes
 from accelmodel.inference.machine import machine
 from accelmodel.inference.single import collective
 from accelmodel.laws import types
+from accelmodel.laws.jit import running
 from accelmodel.laws.types import ALL_REDUCE
 from accelmodel.specs.base import field_types
 from accelmodel.specs.given import cluster, override
@@ -296,3 +297,13 @@ def test_machines_of_ordinary_clusters_need_no_routes():
     assert routes.router(cluster("tpu-v5e")) is not None
     assert machine(cluster("h100-sxm"))["crowding"] == 1.0
     assert ALL_REDUCE < types.ROUTED
+
+
+def test_compiled_steps_take_the_same_routes():
+    work = {"phase": "decode", "batch": 8, "context": 512, "tp": [1, 2, 8]}
+    for chips in (cluster("tpu-v5e", 16), cluster("cloudmatrix-384", 16)):
+        told = []
+        for form in ("interpreted", "compiled"):
+            with running(form):
+                told.append(am.total_time("llama-3-8b", chips, work).step_time.values)
+        assert told[0] == pytest.approx(told[1], rel=1e-12)
