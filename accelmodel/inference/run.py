@@ -77,7 +77,8 @@ class Part:
 def machines_of(array: Array) -> Machines:
     """Return machines that are given as an array (field of ``Machine``, workload or 1, design)."""
     numbers = np.ascontiguousarray(array[: len(GIVEN)], dtype=float)
-    fields = tuple(values if (values != values.flat[0]).any() else values[:1, :1] for values in numbers)
+    differ = (numbers != numbers[:, :1, :1]).any(axis=(1, 2))
+    fields = tuple(values if varies else values[:1, :1] for values, varies in zip(numbers, differ, strict=True))
     return Machines(fields, numbers.shape[1:2], numbers.shape[2:])
 
 

@@ -138,6 +138,13 @@ def all_reduce(message: float, ranks: float, machine: Machine) -> Exchange:
 
 
 @law
+def fused_in_node(message: float, ranks: float, machine: Machine, matmul: float) -> Exchange:
+    """The same by the algorithm that is fastest with a matmul of that time [s] fused with it (``fused_time``)."""
+    cost, name = fused_inside(message, ranks, machine, matmul)
+    return cost.start, cost.hops, cost.wire, name, cost.shares * message
+
+
+@law
 def fused_all_reduce(message: float, ranks: float, machine: Machine, matmul: float) -> Exchange:
     """The same by the algorithms that are fastest with a matmul of that time [s] fused with it (``fused_time``)."""
     nodes = whole(ranks * machine.node_share)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from accelmodel.laws.collectives import fused_all_reduce
+from accelmodel.laws.collectives import fused_all_reduce, fused_in_node
 from accelmodel.laws.jit import glue, inner_kernel, kernel
 from accelmodel.laws.kernels.block import (
     ADMITTED,
@@ -31,7 +31,7 @@ from accelmodel.laws.kernels.block import (
     operator_at,
     read_designs,
 )
-from accelmodel.laws.kernels.costs import fill_costs, fill_exchanges
+from accelmodel.laws.kernels.costs import fill_costs, fill_exchanges, spans_nodes
 from accelmodel.laws.kernels.prefetching import (
     Lane,
     admit_window,
@@ -173,11 +173,17 @@ def _fuse(b: Block, table: Any, detail: Any, at: tuple[int, int, int], width: in
     if reducer.kind == ALL_REDUCE:
         # another algorithm may be the fastest
         costs = b.costs[table.shape[1] + 1]
-        for j in range(width):
-            machine = machine_at(b.machines, j)
-            work = matmuls[j] * machine.crowding / longer
-            found = fused_all_reduce(reducer.message_bytes, reducer.ranks, machine, work)
-            costs[0, j], costs[1, j], costs[2, j], costs[3, j], costs[4, j] = found
+        message, ranks = reducer.message_bytes, reducer.ranks
+        if spans_nodes(b, reducer, width):
+            for j in range(width):
+                machine = machine_at(b.machines, j)
+                found = fused_all_reduce(message, ranks, machine, matmuls[j] * machine.crowding / longer)
+                costs[0, j], costs[1, j], costs[2, j], costs[3, j], costs[4, j] = found
+        else:
+            for j in range(width):
+                machine = machine_at(b.machines, j)
+                found = fused_in_node(message, ranks, machine, matmuls[j] * machine.crowding / longer)
+                costs[0, j], costs[1, j], costs[2, j], costs[3, j], costs[4, j] = found
     for j in range(width):
         matmul = matmuls[j]
         fixed, hops, wire = longer * costs[0, j], longer * costs[1, j], longer * costs[2, j]
