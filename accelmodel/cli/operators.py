@@ -9,7 +9,17 @@ from typing import Annotated, Any
 import typer
 
 from accelmodel.cli.completion import name_of, one_of
-from accelmodel.cli.options import ClusterName, DeviceName, Json, LinkName, answer, counts, hardware, of_cluster
+from accelmodel.cli.options import (
+    ClusterName,
+    DeviceName,
+    Json,
+    LinkName,
+    ScaleOutName,
+    answer,
+    counts,
+    hardware,
+    of_cluster,
+)
 from accelmodel.cli.step_options import Settings
 from accelmodel.cli.terminal import print_table, say, say_notes
 from accelmodel.errors import SpecError, brief
@@ -92,13 +102,14 @@ def collective(
     ] = "all-reduce",
     device: DeviceName = USUAL,
     link: LinkName = None,
+    scale_out: ScaleOutName = None,
     within: ClusterName = None,
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
     """Collectives: time, interval, bus bandwidth and algorithm, and what each level of links takes."""
     device, link = of_cluster(within, device, USUAL, link)
-    chip = hardware(device, devices, link=link, settings=settings)
+    chip = hardware(device, devices, link=link, scale_out=scale_out, settings=settings)
     _answer(*_collectives(chip, sizes(size), kind, devices), device, f"{kind} over {devices} {device}", as_json)
 
 

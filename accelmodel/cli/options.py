@@ -37,6 +37,14 @@ LinkName = Annotated[
         autocompletion=name_of("link"),
     ),
 ]
+ScaleOutName = Annotated[
+    str | None,
+    typer.Option(
+        "--scale-out",
+        help="Network between nodes, name such as infiniband-ndr400, or a TOML file; the device's own by default.",
+        autocompletion=name_of("link"),
+    ),
+]
 ClusterName = Annotated[
     str | None,
     typer.Option(
@@ -161,7 +169,7 @@ _OWN = "write a device file of your own (accelmodel new device) and give it with
 #: fields of a device that are names of other files, or of none → what to do instead of ``--set``
 NAMED = {
     "link": "give it with --link",
-    "scale_out": "set scale_out.bandwidth and its other numbers, or " + _OWN,
+    "scale_out": "give it with --scale-out, or set scale_out.bandwidth and its other numbers",
     "process": _OWN,
     "architecture": _OWN,
     "vendor": _OWN,
@@ -243,6 +251,7 @@ def hardware(
     devices: int | None,
     *,
     link: str | None = None,
+    scale_out: str | None = None,
     shortcuts: dict[str, str | None] | None = None,
     settings: list[str] | None = None,
 ) -> Cluster:
@@ -256,6 +265,8 @@ def hardware(
         How many; a full node by default.
     link : str, optional
         Name or path of the interconnect inside the node, if not the device's own.
+    scale_out : str, optional
+        Name or path of the network between nodes, if not the device's own.
     shortcuts : dict
         ``l2_capacity``, ``hbm_bandwidth``, ``hbm_capacity``, ``link_bandwidth``, ``cores`` … → text with unit.
     settings : list of str
@@ -267,7 +278,7 @@ def hardware(
     SpecError
         If a name is unknown or a value not allowed.
     """
-    known = cluster(device, link=link)
+    known = cluster(device, link=link, scale_out=scale_out)
     chip, wires, outer = known.device, known.link, known.scale_out
     texts = {name: text for name, text in (shortcuts or {}).items() if text is not None}
     twice = [_owner("link.bandwidth" if name == "link_bandwidth" else f"device.{name}") for name in texts]

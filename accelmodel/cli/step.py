@@ -52,6 +52,7 @@ from accelmodel.cli.options import (
     Json,
     KvBits,
     LinkName,
+    ScaleOutName,
     WeightBits,
     answer,
     asked_bits,
@@ -201,10 +202,6 @@ def _technique(name: str, threshold: float | None, rule: str | None) -> Techniqu
     return policy(name, **{key: value for key, value in given.items() if value is not None})
 
 
-def _hardware(device: str, devices: int | None, link: str | None, shortcuts: dict[str, Any], settings: Any) -> Any:
-    return hardware(device, devices, link=link, shortcuts=shortcuts, settings=settings)
-
-
 def _default_model(cluster: Cluster, work: dict[str, Any], tp: int | None) -> str:
     """Return the model of a step where none is named: the first that the devices hold, or else the first of all."""
     known = {name: load("model", name) for name in MODELS}
@@ -228,6 +225,7 @@ def step(
     device: DeviceName = USUAL,
     devices: Devices = None,
     link: LinkName = None,
+    scale_out: ScaleOutName = None,
     cluster: ClusterName = None,
     phase: Annotated[
         str, typer.Option("--phase", help="prefill or decode.", autocompletion=one_of("prefill", "decode"))
@@ -272,7 +270,7 @@ def step(
     )
     chosen = _technique(technique, threshold, rule)
     device, link = of_cluster(cluster, device, USUAL, link)
-    machines = _hardware(device, devices, link, shortcuts, settings)
+    machines = hardware(device, devices, link=link, scale_out=scale_out, shortcuts=shortcuts, settings=settings)
     work: dict[str, Any] = {"phase": phase, "batch": batch, "context": context, "prefix": prefix}
     work |= {"pp": pp, "ep": ep, "dp": dp}
     work |= asked_bits(weight_bits=weight_bits, activation_bits=activation_bits, kv_bits=kv_bits)
@@ -351,7 +349,7 @@ def preserve(
     shortcuts = dict(
         zip(SHORTCUTS, (l2, hbm_bandwidth, hbm_capacity, l2_bandwidth, link_bandwidth, cores), strict=True)
     )
-    cluster = _hardware(device, devices, link, shortcuts, settings)
+    cluster = hardware(device, devices, link=link, shortcuts=shortcuts, settings=settings)
     compared = {name: load("model", name) for name in names(models)}
     degrees = counts(tp, "--tp") if tp else [min(PAPER_DEGREE, largest_degree(cluster))]
     axes = {"tp": degrees, "batch": counts(batch, "--batch"), "context": counts(context, "--context")}

@@ -205,7 +205,7 @@ def _candidates(kind: float, passed: list[Span], cluster: Cluster) -> Iterator[t
     if kind == types.ALL_TO_ALL:
         yield "direct", _through_ports(_exchange(passed), cluster)
         return
-    if kind not in _GATHERS:
+    if kind == types.POINT_TO_POINT:
         yield "direct", _transfer(passed)
         return
     times = _GATHERS[kind]
@@ -252,9 +252,11 @@ def _ordinary(level: Level, cluster: Cluster) -> bool:
 
 
 def ways(kind: float, ranks: float, cluster: Cluster, known: tuple[Level, ...]) -> list[Way]:
-    """Return the ways of a collective through a cluster; none where it needs no route."""
+    """Return the ways of a collective through a cluster; none where it needs no route, or has a law of its own."""
     passed = spans(ranks, known)
-    if all(_ordinary(span.level, cluster) for span in passed):
+    if kind not in (*_GATHERS, types.ALL_TO_ALL, types.POINT_TO_POINT) or all(
+        _ordinary(span.level, cluster) for span in passed
+    ):
         return []
     sent = {types.POINT_TO_POINT: 1.0}.get(kind, _GATHERS.get(kind, 1.0) * (1.0 - 1.0 / ranks))
     return [_way(name, legs, sent, cluster) for name, legs in _candidates(kind, passed, cluster)]
