@@ -94,7 +94,8 @@ def test_two_levels_written_as_levels_are_a_link_and_its_network(tmp_path, kind)
     for size, devices in ((1e4, 8), (1e4, 32), (1e8, 8), (1e8, 32)):
         now = collective(cluster("h100-sxm", 32, link=str(path)), size=size, kind=kind, devices=devices)
         before = collective(cluster("h100-sxm", 32), size=size, kind=kind, devices=devices)
-        assert (float(now.time), str(now.algorithm.values)) == (float(before.time), str(before.algorithm.values))
+        assert float(now.time) == pytest.approx(float(before.time), rel=1e-12)
+        assert str(now.algorithm.values) == str(before.algorithm.values)
 
 
 LEVELS = """
@@ -220,8 +221,9 @@ def test_the_norm_that_an_all_reduce_ends_in_has_no_launch():
     after = am.time_step("llama-3-8b", cluster(chips.device, link=override(chips.link, fused_norm=1.0)), work)
     for name in ("attention_norm", "mlp_norm", "head_norm"):
         saved = (before.time - after.time).sel(operator=name) / before["count"].sel(operator=name)
-        assert float(saved) == pytest.approx(chips.device.compute.launch_time, rel=1e-9)
-    assert float(after.time.sel(operator="sampling")) == float(before.time.sel(operator="sampling"))
+        assert float(saved) == pytest.approx(chips.device.compute.launch_time, rel=1e-6)  # a difference
+    same = [float(each.time.sel(operator="sampling")) for each in (before, after)]
+    assert same[0] == pytest.approx(same[1], rel=1e-12)
 
 
 def test_cores_that_a_collective_takes_slow_what_is_fused_with_it():
@@ -275,7 +277,8 @@ def test_every_required_field_of_a_link_is_read(device, topology):
         changes = {name: value}
         if name in ("devices", "topology") and topology == "torus":
             changes |= {"axes": [], "wrap": []}
-        assert (answers(override(chips.link, changes)) != before) == (name not in DESCRIPTIVE[topology]), name
+        same = answers(override(chips.link, changes)) == pytest.approx(before, rel=1e-12)
+        assert same == (name in DESCRIPTIVE[topology]), name
 
 
 def test_what_is_read_of_a_network():
@@ -287,9 +290,9 @@ def test_what_is_read_of_a_network():
 
     before = answers(chips.scale_out)
     for name, value in (("bandwidth", 20e9), ("share", 0.8), ("hop_latency", 4e-6), ("start_up", 30e-6)):
-        assert answers(override(chips.scale_out, {name: value})) != before, name
-    assert answers(override(chips.scale_out, algorithms=["tree"])) != before
-    assert answers(override(chips.scale_out, oversubscription=2.0)) != before
+        assert answers(override(chips.scale_out, {name: value})) != pytest.approx(before, rel=1e-6), name
+    assert answers(override(chips.scale_out, algorithms=["tree"])) != pytest.approx(before, rel=1e-6)
+    assert answers(override(chips.scale_out, oversubscription=2.0)) != pytest.approx(before, rel=1e-6)
 
 
 def test_machines_of_ordinary_clusters_need_no_routes():
