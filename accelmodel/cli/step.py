@@ -202,6 +202,12 @@ def _technique(name: str, threshold: float | None, rule: str | None) -> Techniqu
     return policy(name, **{key: value for key, value in given.items() if value is not None})
 
 
+def _hardware(
+    device: str, devices: int | None, link: str | None, shortcuts: dict[str, Any], settings: Any, scale_out: Any = None
+) -> Any:
+    return hardware(device, devices, link=link, scale_out=scale_out, shortcuts=shortcuts, settings=settings)
+
+
 def _default_model(cluster: Cluster, work: dict[str, Any], tp: int | None) -> str:
     """Return the model of a step where none is named: the first that the devices hold, or else the first of all."""
     known = {name: load("model", name) for name in MODELS}
@@ -226,7 +232,7 @@ def step(
     devices: Devices = None,
     link: LinkName = None,
     scale_out: ScaleOutName = None,
-    cluster: ClusterName = None,
+    within: ClusterName = None,
     phase: Annotated[
         str, typer.Option("--phase", help="prefill or decode.", autocompletion=one_of("prefill", "decode"))
     ] = "decode",
@@ -269,17 +275,17 @@ def step(
         zip(SHORTCUTS, (l2, hbm_bandwidth, hbm_capacity, l2_bandwidth, link_bandwidth, cores), strict=True)
     )
     chosen = _technique(technique, threshold, rule)
-    device, link = of_cluster(cluster, device, USUAL, link)
-    machines = hardware(device, devices, link=link, scale_out=scale_out, shortcuts=shortcuts, settings=settings)
+    device, link = of_cluster(within, device, USUAL, link)
+    cluster = _hardware(device, devices, link, shortcuts, settings, scale_out)
     work: dict[str, Any] = {"phase": phase, "batch": batch, "context": context, "prefix": prefix}
     work |= {"pp": pp, "ep": ep, "dp": dp}
     work |= asked_bits(weight_bits=weight_bits, activation_bits=activation_bits, kv_bits=kv_bits)
     named = model
-    model = named or _default_model(machines, work, tp)
+    model = named or _default_model(cluster, work, tp)
     asked = load("model", model)
-    taken = tp or smallest_degree(asked, machines, **work)
+    taken = tp or smallest_degree(asked, cluster, **work)
     question = workload(**work, tp=taken)
-    inputs = prepare(asked, machines, question)
+    inputs = prepare(asked, cluster, question)
     if hybrid:
         from accelmodel.calibration.hybrid import corrected
 
@@ -300,7 +306,7 @@ def step(
         say(f"{data['model']} {in_words(data['read'])}")
         for note in [*said, *inputs.table.notes]:
             say(note)
-        say_notes({model: inputs.model, **_shown(device, machines)})
+        say_notes({model: inputs.model, **_shown(device, cluster)})
 
     answer(data, as_json, printed)
 
@@ -349,7 +355,7 @@ def preserve(
     shortcuts = dict(
         zip(SHORTCUTS, (l2, hbm_bandwidth, hbm_capacity, l2_bandwidth, link_bandwidth, cores), strict=True)
     )
-    cluster = hardware(device, devices, link=link, shortcuts=shortcuts, settings=settings)
+    cluster = _hardware(device, devices, link, shortcuts, settings)
     compared = {name: load("model", name) for name in names(models)}
     degrees = counts(tp, "--tp") if tp else [min(PAPER_DEGREE, largest_degree(cluster))]
     axes = {"tp": degrees, "batch": counts(batch, "--batch"), "context": counts(context, "--context")}
