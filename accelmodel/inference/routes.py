@@ -18,6 +18,7 @@ import numpy as np
 from accelmodel.errors import SpecError
 from accelmodel.inference.machine import machine
 from accelmodel.laws import collectives, routes, types
+from accelmodel.laws import kinds as kinds_of
 from accelmodel.laws.numeric import Array, has_axes
 from accelmodel.laws.prepared import prepared
 from accelmodel.laws.routes import ROUTE, Leg, Torus
@@ -290,7 +291,7 @@ def routed(table: Array, cluster: Cluster) -> Array:
         found[_KIND][alike] = types.ROUTED
     if _plain(cluster.link, "fused_norm"):
         follows = rows[:-1] & (kinds[:-1] == types.ALL_REDUCE) & (kinds[1:] == types.ELEMENTWISE)
-        found[_KIND, 1:][follows] = types.EPILOGUE
+        found[_KIND, 1:][follows] = kinds_of.code("epilogue")
     return found
 
 

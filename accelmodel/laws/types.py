@@ -134,7 +134,6 @@ GIVEN = tuple(name for name, hint in get_type_hints(Machine, include_extras=True
 
 #: codes of the kinds of ``laws.kinds.KINDS``
 MATMUL, ATTENTION, ELEMENTWISE = 0.0, 1.0, 2.0
-EPILOGUE = 3.0
 #: kinds from here on are collectives, in the order of ``laws.collectives.COLLECTIVES``
 COLLECTIVE = 16.0
 ALL_REDUCE, ALL_GATHER, REDUCE_SCATTER, ALL_TO_ALL, POINT_TO_POINT = (COLLECTIVE + place for place in range(5))

@@ -68,7 +68,7 @@ _fill_routed = glue(filler("_fill_routed", {ROUTED: routed}, "op, machine"))
 @glue
 def fill_exchanges(b: Any, op: Operator, costs: Any, width: int) -> None:
     """Fill times, algorithm and bytes sent of a collective, by its kind."""
-    if op.kind >= ROUTED:
+    if op.kind == ROUTED:
         _fill_routed(b, op, costs, width)
     elif op.kind <= LAST_IN_NODE and not spans_nodes(b, op, width):
         _fill_in_node(b, op, costs, width)
