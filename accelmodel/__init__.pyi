@@ -40,9 +40,9 @@ from .specs.given import override as override
 from .specs.given import workload as workload
 from .specs.hardware import Cluster as Cluster
 from .specs.hardware import Device as Device
-from .specs.hardware import Link as Link
 from .specs.hardware import Storage as Storage
 from .specs.language_model import LanguageModel as LanguageModel
+from .specs.link import Link as Link
 from .specs.load import available as available
 from .specs.load import load as load
 from .specs.load import provenance as provenance

@@ -38,21 +38,25 @@ def fastest_inside(message: float, ranks: Array, machine: Machine, matmul: Array
     """Start, hop and wire time [s] of the fastest all-reduce inside a node, fused with a matmul of that time [s]."""
     one, shared = np.ones_like(ranks), 2.0 * (ranks - 1.0) / ranks
     around = 2.0 * (ranks - 1.0)
-    hops = np.stack([around, 2.0 * rounds(ranks), one, one + machine.barrier, around]) * machine.hop
+    barrier = one + machine.barrier
+    hops = np.stack([around, 2.0 * rounds(ranks), one, barrier, around, barrier]) * machine.hop
     wire = message / group_rate(ranks, machine)
     switched = (1.0 + 1.0 / ranks) / np.where(machine.in_switch > 0.0, machine.in_switch, 1.0)
+    summed = (1.0 + 1.0 / ranks) / np.where(machine.multimem > 0.0, machine.multimem, 1.0)
     times = np.stack([
         filled((shared + machine.own_copy / ranks) * wire, machine),
         filled(2.0 * wire, machine),
         (ranks - 1.0) * wire / machine.direct_share,
         shared * wire / machine.direct_share,
         filled(switched * wire, machine),
+        summed * wire,
     ])  # fmt: skip
-    starts = np.stack([machine.start_up * one] * 2 + [machine.direct_start_up * one] * 2 + [machine.start_up * one])
+    library, engine = machine.start_up * one, machine.direct_start_up * one
+    starts = np.stack([library, library, engine, engine, library, engine])
     small = message <= machine.direct_limit
     offered = np.stack([
         machine.ring > 0.5, machine.tree > 0.5, (machine.one_shot > 0.5) & small, (machine.two_shot > 0.5) & small,
-        machine.in_switch > 0.0,
+        machine.in_switch > 0.0, (machine.multimem > 0.0) & small,
     ])  # fmt: skip
     penalty = (starts + hops + times) * np.where(offered, 0.0, NOT_OFFERED)
     best = (penalty + fused_with(matmul, starts, hops, times)).argmin(axis=0)[None]
@@ -66,20 +70,64 @@ def gather_inside(message: Array, ranks: Array, machine: Machine) -> tuple[Array
     return hops, filled((ranks - 1.0 + machine.own_copy) / ranks * message / group_rate(ranks, machine), machine)
 
 
+def beside(near: Array, out: Array, inside: Array) -> Array:
+    """Time of what runs inside nodes and between them at once."""
+    return np.where(inside > 1.0, np.maximum(near, out), out)
+
+
+def ring_across(message: Array, inside: Array, nodes: Array, machine: Machine, halves: float) -> tuple[Array, Array]:
+    """Hop and wire time [s] of one ring through all ranks, by all ports: an all-gather is one of the two halves."""
+    ranks = inside * nodes
+    hops = halves * ((ranks - nodes) * machine.hop + (nodes - 1.0) * machine.out_hop)
+    sent = halves * (ranks - 1.0) / ranks * message
+    kept = sent * (inside - 1.0) / inside + machine.own_copy / ranks * message
+    near = filled(kept / group_rate(inside, machine), machine)
+    return hops, beside(near, sent / machine.out_rate / inside, inside)
+
+
 def all_reduce(
     message: float, inside: Array, nodes: Array, machine: Machine, matmul: Array = 0.0
 ) -> tuple[Array, Array, Array]:
-    """Start, hop and wire time [s] of an all-reduce, hierarchical over several nodes, fused with a matmul."""
+    """Start, hop and wire time [s] of an all-reduce, over several nodes as well, fused with a matmul."""
     start, hops, wire = fastest_inside(message, inside, machine, matmul)
+    one = np.ones_like(nodes)
     gather_hops, gather_wire = gather_inside(message, inside, machine)
     share = message / inside / machine.out_rate
     between = np.stack([2.0 * (nodes - 1.0), 2.0 * rounds(nodes)]) * machine.out_hop
-    across = np.stack([2.0 * (nodes - 1.0) / nodes, 2.0 * np.ones_like(nodes)]) * share
-    best = fused_with(matmul, 0.0, 2.0 * gather_hops + between, 2.0 * gather_wire + across).argmin(axis=0)[None]
-    wide_hops = 2.0 * gather_hops + np.take_along_axis(between, best, 0)[0]
-    wide_wire = 2.0 * gather_wire + np.take_along_axis(across, best, 0)[0]
+    across = np.stack([2.0 * (nodes - 1.0) / nodes, 2.0 * one]) * share
+    by = (between + across).argmin(axis=0)[None]
+    level_hops = 2.0 * gather_hops + np.take_along_axis(between, by, 0)[0]
+    level_wire = beside(2.0 * gather_wire, np.take_along_axis(across, by, 0)[0], inside)
+    ring_hops, ring_wire = ring_across(message, inside, nodes, machine, 2.0)
+    tree_hops = 2.0 * ((inside - 1.0) * machine.hop + rounds(nodes) * machine.out_hop)
+    tree_wire = beside(filled(2.0 * message / group_rate(inside, machine), machine), 2.0 * share, inside)
+    way_hops, way_wire = (
+        np.stack([each * one for each in ways])
+        for ways in ((ring_hops, tree_hops, level_hops), (ring_wire, tree_wire, level_wire))
+    )
+    offered = np.stack([one * (machine.out_ring > 0.5), one * (machine.out_tree > 0.5), one * machine.hierarchical])
+    alone = machine.out_start + way_hops + way_wire
+    order = fused_with(matmul, machine.out_start, way_hops, way_wire) + np.where(
+        offered > 0.0, 0.0, alone * NOT_OFFERED
+    )
+    best = order.argmin(axis=0)[None]
+    far_hops, far_wire = (np.take_along_axis(each, best, 0)[0] for each in (way_hops, way_wire))
     near = nodes <= 1.0
-    return np.where(near, start, machine.start_up), np.where(near, hops, wide_hops), np.where(near, wire, wide_wire)
+    return np.where(near, start, machine.out_start), np.where(near, hops, far_hops), np.where(near, wire, far_wire)
+
+
+def gather(message: float, inside: Array, nodes: Array, machine: Machine) -> tuple[Array, Array, Array]:
+    """Start, hop and wire time [s] of an all-gather or reduce-scatter."""
+    hops, wire = gather_inside(message, inside, machine)
+    ring_hops, ring_wire = ring_across(message, inside, nodes, machine, 1.0)
+    level_hops = hops + (nodes - 1.0) * machine.out_hop
+    level_wire = beside(wire, (nodes - 1.0) / nodes * message / (inside * machine.out_rate), inside)
+    ring = (ring_hops + ring_wire + machine.out_start) * np.where(machine.out_ring > 0.5, 1.0, NOT_OFFERED)
+    level = (level_hops + level_wire + machine.out_start) * np.where(machine.hierarchical > 0.0, 1.0, NOT_OFFERED)
+    near, by_ring = nodes <= 1.0, ring <= level
+    far_hops, far_wire = np.where(by_ring, ring_hops, level_hops), np.where(by_ring, ring_wire, level_wire)
+    start = np.where(near, machine.start_up, machine.out_start)
+    return start, np.where(near, hops, far_hops), np.where(near, wire, far_wire)
 
 
 def destinations(parts: float, op: Operator) -> float:
@@ -132,18 +180,17 @@ def exchange(op: Operator, machine: Machine, matmul: Array = 0.0) -> tuple[Array
     if op.kind == ALL_REDUCE:
         return all_reduce(message, inside, nodes, machine, matmul)
     if op.kind in (ALL_GATHER, REDUCE_SCATTER):
-        hops, wire = gather_inside(message, inside, machine)
-        between = (nodes - 1.0) / nodes * message / (inside * machine.out_rate)
-        return machine.start_up, hops + (nodes - 1.0) * machine.out_hop, wire + between
+        return gather(message, inside, nodes, machine)
+    start = np.where(near, machine.start_up, machine.out_start)
     if op.kind == ALL_TO_ALL:
         own = (inside - 1.0 + machine.own_copy) / op.ranks * message / group_rate(inside, machine)
         waiting = machine.rendezvous * np.minimum(message / op.ranks / EAGER_BYTES, 1.0)
         outside = (op.ranks - inside) / op.ranks * message / machine.out_rate
         wire = np.maximum(np.maximum(filled(own, machine), waiting), outside)
         request = np.where(machine.rendezvous > 0.0, 2.0, 1.0)
-        return machine.start_up, np.where(near, request * machine.hop, machine.out_hop), wire
+        return start, np.where(near, request * machine.hop, machine.out_hop), wire
     wire = message / np.where(near, group_rate(2.0, machine), machine.out_rate)
-    return machine.start_up, np.where(near, machine.hop, machine.out_hop), wire
+    return start, np.where(near, machine.hop, machine.out_hop), wire
 
 
 def fused_with(matmul_time: Array, start_up: Array, hops: Array, wire: Array) -> Array:

@@ -36,7 +36,8 @@
     X(l2_rate) X(l2_bytes) X(l2_ways) X(l2_copies) X(launch) X(node) X(mesh) X(link_rate) X(contention) X(hop) \
     X(start_up) X(direct_start_up) X(ramp) X(own_copy) X(rendezvous) X(barrier) X(direct_share) X(direct_limit) \
     X(ring) X(tree) X(one_shot) X(two_shot) X(in_switch) X(direct) X(out_rate) X(out_hop) X(softmax_rate) \
-    X(attention_time) X(attention_tile_time) X(attention_draw) X(combine_time) X(attention_fill)
+    X(attention_time) X(attention_tile_time) X(attention_draw) X(combine_time) X(attention_fill) \
+    X(hierarchical) X(out_ring) X(out_tree) X(out_start) X(multimem) X(crowding)
 #define OPERATOR(X) \
     X(kind) X(count) X(groups) X(m) X(n) X(k) X(weight_bytes) X(input_bytes) X(output_bytes) X(bits) X(vector_ops) \
     X(prefetch_bytes) X(message_bytes) X(ranks) X(feeds) X(stretch) X(warm) X(integer) X(narrow) X(experts)
@@ -271,6 +272,45 @@ LAW exchange_t gather_inside(double message, double ranks, machine_t m)
     return found;
 }
 
+LAW double beside(double near, double out, double inside) { return inside > 1.0 ? most(near, out) : out; }
+
+/* One ring through all ranks, by all ports of a node: an all-gather is one of the two halves. */
+LAW exchange_t ring_across(double message, double inside, double nodes, machine_t m, double halves)
+{
+    double ranks = inside * nodes, sent = halves * (ranks - 1.0) / ranks * message;
+    double kept = sent * (inside - 1.0) / inside + m.own_copy / ranks * message;
+    double near = filled(kept / group_rate(inside, m), m);
+    exchange_t found = {m.out_start, halves * ((ranks - nodes) * m.hop + (nodes - 1.0) * m.out_hop),
+                        beside(near, sent / inside / m.out_rate, inside)};
+    return found;
+}
+
+LAW exchange_t all_reduce_across(double message, double inside, double nodes, machine_t m, double matmul_time)
+{
+    exchange_t best = ring_across(message, inside, nodes, m, 2.0), gather = gather_inside(message, inside, m);
+    double alone = best.start + best.hops + best.wire, share = message / inside / m.out_rate;
+    double time = weighed(matmul_time, best.start, best.hops, best.wire) + (m.out_ring > 0.5 ? 0.0 : alone * NOT_OFFERED);
+    best = faster(best, &time, m.out_tree > 0.5, m.out_start,
+                  2.0 * ((inside - 1.0) * m.hop + rounds(nodes) * m.out_hop),
+                  beside(filled(2.0 * message / group_rate(inside, m), m), 2.0 * share, inside), matmul_time);
+    double ring_hops = 2.0 * (nodes - 1.0) * m.out_hop, ring_wire = 2.0 * (nodes - 1.0) / nodes * share;
+    double tree_hops = 2.0 * rounds(nodes) * m.out_hop, tree_wire = 2.0 * share;
+    int by_ring = ring_hops + ring_wire <= tree_hops + tree_wire;
+    return faster(best, &time, m.hierarchical > 0.0, m.out_start, 2.0 * gather.hops + (by_ring ? ring_hops : tree_hops),
+                  beside(2.0 * gather.wire, by_ring ? ring_wire : tree_wire, inside), matmul_time);
+}
+
+LAW exchange_t gather_across(double message, double inside, double nodes, machine_t m)
+{
+    exchange_t ring = ring_across(message, inside, nodes, m, 1.0), level = gather_inside(message, inside, m);
+    level.start = m.out_start;
+    level.hops += (nodes - 1.0) * m.out_hop;
+    level.wire = beside(level.wire, (nodes - 1.0) / nodes * message / (inside * m.out_rate), inside);
+    double by_ring = (ring.start + ring.hops + ring.wire) * (m.out_ring > 0.5 ? 1.0 : NOT_OFFERED);
+    double by_level = (level.start + level.hops + level.wire) * (m.hierarchical > 0.0 ? 1.0 : NOT_OFFERED);
+    return by_ring <= by_level ? ring : level;
+}
+
 LAW exchange_t all_reduce(double message, double inside, double nodes, machine_t m, double matmul_time)
 {
     double wire = message / group_rate(inside, m), shared = 2.0 * (inside - 1.0) / inside;
@@ -287,18 +327,10 @@ LAW exchange_t all_reduce(double message, double inside, double nodes, machine_t
                   shared * wire / m.direct_share, matmul_time);
     best = faster(best, &time, m.in_switch > 0.0, m.start_up, around, filled((1.0 + 1.0 / inside) * wire / gain, m),
                   matmul_time);
-    exchange_t gather = gather_inside(message, inside, m);
-    double share = message / inside / m.out_rate;
-    exchange_t ring = {0.0, 2.0 * (nodes - 1.0) * m.out_hop, 2.0 * (nodes - 1.0) / nodes * share};
-    exchange_t tree = {0.0, 2.0 * rounds(nodes) * m.out_hop, 2.0 * share};
-    double twice = 2.0 * gather.hops, sending = 2.0 * gather.wire;
-    int by_ring = weighed(matmul_time, 0.0, twice + ring.hops, sending + ring.wire) <=
-                  weighed(matmul_time, 0.0, twice + tree.hops, sending + tree.wire);
-    int single = nodes <= 1.0;
-    best.start = single ? best.start : m.start_up;
-    best.hops = single ? best.hops : 2.0 * gather.hops + (by_ring ? ring.hops : tree.hops);
-    best.wire = single ? best.wire : 2.0 * gather.wire + (by_ring ? ring.wire : tree.wire);
-    return best;
+    double summed = (1.0 + 1.0 / inside) * wire / (m.multimem > 0.0 ? m.multimem : 1.0);
+    best = faster(best, &time, (m.multimem > 0.0) & small, m.direct_start_up, (1.0 + m.barrier) * m.hop, summed,
+                  matmul_time);
+    return nodes <= 1.0 ? best : all_reduce_across(message, inside, nodes, m, matmul_time);
 }
 
 LAW exchange_t exchange(int kind, double message, double ranks, machine_t m, double matmul_time)
@@ -308,15 +340,15 @@ LAW exchange_t exchange(int kind, double message, double ranks, machine_t m, dou
     if (kind == KIND_ALL_REDUCE)
         return all_reduce(message, inside, nodes, m, matmul_time);
     if (kind == KIND_ALL_GATHER || kind == KIND_REDUCE_SCATTER) {
-        found = gather_inside(message, inside, m);
-        found.hops += (nodes - 1.0) * m.out_hop;
-        found.wire += (nodes - 1.0) / nodes * message / (inside * m.out_rate);
+        found = nodes <= 1.0 ? gather_inside(message, inside, m) : gather_across(message, inside, nodes, m);
     } else if (kind == KIND_ALL_TO_ALL) {
+        found.start = nodes <= 1.0 ? m.start_up : m.out_start;
         double own = (inside - 1.0 + m.own_copy) / ranks * message / group_rate(inside, m);
         double waiting = m.rendezvous * least(message / ranks / EAGER_BYTES, 1.0);
         found.hops = nodes <= 1.0 ? (m.rendezvous > 0.0 ? 2.0 : 1.0) * m.hop : m.out_hop;
         found.wire = most(most(filled(own, m), waiting), (ranks - inside) / ranks * message / m.out_rate);
     } else {
+        found.start = nodes <= 1.0 ? m.start_up : m.out_start;
         found.hops = nodes <= 1.0 ? m.hop : m.out_hop;
         found.wire = message / (nodes <= 1.0 ? group_rate(2.0, m) : m.out_rate);
     }

@@ -9,18 +9,34 @@ from typing import Annotated, Any
 import typer
 
 from accelmodel.cli.completion import name_of, one_of
-from accelmodel.cli.options import DeviceName, Json, LinkName, answer, counts, read_bits
-from accelmodel.cli.terminal import print_table, say_notes
+from accelmodel.cli.options import (
+    ClusterName,
+    DeviceName,
+    Json,
+    LinkName,
+    ScaleOutName,
+    answer,
+    counts,
+    hardware,
+    of_cluster,
+    read_bits,
+)
+from accelmodel.cli.step_options import Settings
+from accelmodel.cli.terminal import print_table, say, say_notes
 from accelmodel.errors import SpecError, brief
 from accelmodel.estimates import need_affordable
 from accelmodel.inference import single
 from accelmodel.inference.figures import Figures
+from accelmodel.inference.operator_time import COLLECTIVES
+from accelmodel.inference.routes import phases
 from accelmodel.specs.given import cluster
-from accelmodel.specs.load import load
+from accelmodel.specs.hardware import Cluster
 from accelmodel.units import parse, show
 
 app = typer.Typer(add_completion=False)
 
+#: device of a single operator where none is named
+USUAL = "h100-sxm"
 #: time [s] and memory [B] of a printed row
 _SECONDS, _ROOM = 2e-5, 2e3
 Bits = Annotated[
@@ -37,7 +53,7 @@ def matmul(
     m: Annotated[str, typer.Option("--m", help=f"Rows; {List}")],
     n: Annotated[str, typer.Option("--n", help=f"Columns; {List}")],
     k: Annotated[str, typer.Option("--k", help=f"Depth; {List}")],
-    device: DeviceName = "h100-sxm",
+    device: DeviceName = USUAL,
     bits: Bits = 16,
     library: Annotated[
         str | None,
@@ -69,7 +85,7 @@ def attention(
         str, typer.Option("--phase", help="prefill or decode.", autocompletion=one_of("prefill", "decode"))
     ] = "decode",
     kv_bits: Annotated[float, typer.Option("--kv-bits", help="Precision of the KV cache, such as 8.")] = 16,
-    device: DeviceName = "h100-sxm",
+    device: DeviceName = USUAL,
     as_json: Json = False,
 ) -> None:
     """Attention of one layer: time, interval, and what bounds it."""
@@ -90,13 +106,17 @@ def collective(
             autocompletion=one_of("all-reduce", "all-gather", "reduce-scatter", "all-to-all"),
         ),
     ] = "all-reduce",
-    device: DeviceName = "h100-sxm",
+    device: DeviceName = USUAL,
     link: LinkName = None,
+    scale_out: ScaleOutName = None,
+    within: ClusterName = None,
+    settings: Settings = None,
     as_json: Json = False,
 ) -> None:
-    """Collectives: time, interval, bus bandwidth and algorithm."""
-    found = single.collective_figures(cluster(device, devices, link), sizes(size), kind, devices)
-    _answer(found, _collective_rows(found, devices), device, f"{kind} over {devices} {device}", as_json)
+    """Collectives: time, interval, bus bandwidth and algorithm, and what each level of links takes."""
+    device, link = of_cluster(within, device, USUAL, link)
+    chip = hardware(device, devices, link=link, scale_out=scale_out, settings=settings)
+    _answer(*_collectives(chip, sizes(size), kind, devices), device, f"{kind} over {devices} {device}", as_json)
 
 
 def _answer(found: Figures, rows: list[dict[str, Any]], device: str, title: str, as_json: bool) -> None:
@@ -104,7 +124,7 @@ def _answer(found: Figures, rows: list[dict[str, Any]], device: str, title: str,
 
     def printed(data: dict[str, Any]) -> None:
         print_kernels(data["rows"], title)
-        say_notes({device: load("device", device)})
+        say_notes({device: cluster(device).device})
 
     answer({"rows": rows, **{key: found.attributes[key] for key in ("notes", "weakest_fact")}}, as_json, printed)
 
@@ -162,22 +182,39 @@ def sizes(text: str) -> list[float]:
 
 
 def collective_rows(device: str, link: str | None, kind: str, size: str, devices: int) -> list[dict[str, Any]]:
-    """Return rows ``{bytes, devices, time_s, lower_s, upper_s, bound, busbw_bytes_per_s}``."""
-    found = single.collective_figures(cluster(device, devices, link), sizes(size), kind, devices)
-    return _collective_rows(found, devices)
+    """Return rows ``{bytes, devices, time_s, lower_s, upper_s, bound, busbw_bytes_per_s, algorithm, levels}``."""
+    return _collectives(cluster(device, devices, link), sizes(size), kind, devices)[1]
 
 
-def _collective_rows(found: Figures, devices: int) -> list[dict[str, Any]]:
-    rows = _rows(found, {"size": found.labels["size"].tolist()}, busbw="busbw_bytes_per_s")
-    return [{"bytes": row.pop("size"), "devices": devices, **row} for row in rows]
+def _collectives(chip: Cluster, size: list[float], kind: str, devices: int) -> tuple[Figures, list[dict[str, Any]]]:
+    """Return collectives, and a row of each message with what each level of links takes of it."""
+    found = single.collective_figures(chip, size, kind, devices)
+    rows = _rows(found, {"size": found.labels["size"].tolist()}, busbw="busbw_bytes_per_s", algorithm="algorithm")
+    code = COLLECTIVES[kind]
+    return found, [
+        {"bytes": row.pop("size"), "devices": devices, **row, "levels": phases(code, devices, message, name, chip)}
+        for row in rows
+        for message, name in [(row["size"], row["algorithm"])]
+    ]
 
 
 def print_kernels(rows: list[dict[str, Any]], title: str) -> None:
     """Print operators, one line each."""
     units = {"time_s": "s", "lower_s": "s", "upper_s": "s", "bytes": "B", "busbw_bytes_per_s": "B/s"}
-    names = list(rows[0])
+    names = [name for name in rows[0] if name != "levels"]
     print_table(
         title,
         [name.removesuffix("_s").removesuffix("_bytes_per") for name in names],
         [[show(row[n], units[n], 3) if n in units else str(row[n]) for n in names] for row in rows],
+    )
+    if len(rows[-1].get("levels", [])) > 1:
+        say(f"{show(rows[-1]['bytes'], 'B', 3)} by levels, which run side by side: {_by_levels(rows[-1]['levels'])}")
+
+
+def _by_levels(levels: list[dict[str, Any]]) -> str:
+    """Return what each level takes, in words."""
+    return "; ".join(
+        f"{each['level']} over {each['units']:g}: {show(each['hops_s'], 's', 3)} of hops, "
+        f"{show(each['wire_s'], 's', 3)} on the wire"
+        for each in levels
     )

@@ -19,7 +19,8 @@ from accelmodel.errors import SpecError, brief, unknown
 from accelmodel.specs.base import Spec, sections, value_of
 from accelmodel.specs.formats import FORMATS, bits_of
 from accelmodel.specs.given import cluster, override
-from accelmodel.specs.hardware import FLAT, Cluster, Device, Link
+from accelmodel.specs.hardware import FLAT, Cluster, Device
+from accelmodel.specs.link import Link
 from accelmodel.specs.load import field_units, load
 from accelmodel.specs.names import canonical, dotted
 from accelmodel.units import need_finite, parse
@@ -35,6 +36,22 @@ LinkName = Annotated[
         "--link",
         help="Interconnect inside the node, name such as nvlink4-switch, or a TOML file; the device's own by default.",
         autocompletion=name_of("link"),
+    ),
+]
+ScaleOutName = Annotated[
+    str | None,
+    typer.Option(
+        "--scale-out",
+        help="Network between nodes, name such as infiniband-ndr400, or a TOML file; the device's own by default.",
+        autocompletion=name_of("link"),
+    ),
+]
+ClusterName = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        help="Device and all levels of links, name such as gb200-nvl72, or a TOML file; --device takes another device.",
+        autocompletion=name_of("cluster"),
     ),
 ]
 ModelName = Annotated[
@@ -183,7 +200,7 @@ _OWN = "write a device file of your own (accelmodel new device) and give it with
 #: fields of a device that are names of other files, or of none → what to do instead of ``--set``
 NAMED = {
     "link": "give it with --link",
-    "scale_out": "set scale_out.bandwidth and its other numbers, or " + _OWN,
+    "scale_out": "give it with --scale-out, or set scale_out.bandwidth and its other numbers",
     "process": _OWN,
     "architecture": _OWN,
     "vendor": _OWN,
@@ -242,11 +259,30 @@ def _shortcut(name: str, text: str, spec: Spec) -> float:
     return parse(text, unit, what=_OPTIONS.get(name, f"--{name.replace('_', '-')}"), near=now)
 
 
+def of_cluster(named: str | None, device: str, usual: str, link: str | None) -> tuple[str, str | None]:
+    """Return the device and the link of a cluster that is named, another device where one is given as well.
+
+    Parameters
+    ----------
+    named : str, optional
+        Name or path of a cluster's file.
+    device, usual : str
+        The device that is asked for, and the one of who asks for none.
+    link : str, optional
+    """
+    if named is None:
+        return device, link
+    if link is not None:
+        raise SpecError("--cluster brings its links along; leave out --link, or --cluster")
+    return (load("cluster", named).device if device == usual else device), named
+
+
 def hardware(
     device: str,
     devices: int | None,
     *,
     link: str | None = None,
+    scale_out: str | None = None,
     shortcuts: dict[str, str | None] | None = None,
     settings: list[str] | None = None,
 ) -> Cluster:
@@ -260,6 +296,8 @@ def hardware(
         How many; a full node by default.
     link : str, optional
         Name or path of the interconnect inside the node, if not the device's own.
+    scale_out : str, optional
+        Name or path of the network between nodes, if not the device's own.
     shortcuts : dict
         ``l2_capacity``, ``hbm_bandwidth``, ``hbm_capacity``, ``link_bandwidth``, ``cores`` … → text with unit.
     settings : list of str
@@ -271,9 +309,8 @@ def hardware(
     SpecError
         If a name is unknown or a value not allowed.
     """
-    chip: Device = load("device", device)
-    wires: Link = load("link", link or chip.link)
-    outer: Link = load("link", chip.scale_out)
+    known = cluster(device, link=link, scale_out=scale_out)
+    chip, wires, outer = known.device, known.link, known.scale_out
     texts = {name: text for name, text in (shortcuts or {}).items() if text is not None}
     twice = [_owner("link.bandwidth" if name == "link_bandwidth" else f"device.{name}") for name in texts]
     changed = _settings(settings or [], twice)

@@ -16,9 +16,10 @@ from accelmodel.inference.reading import in_words, reading
 from accelmodel.specs import facts
 from accelmodel.specs.base import value_of
 from accelmodel.specs.find import FOLDERS, is_known, is_path, kind_of, need_local, path_of
-from accelmodel.specs.hardware import Device
+from accelmodel.specs.hardware import ClusterFile, Device
 from accelmodel.specs.inherit import refused
 from accelmodel.specs.language_model import LanguageModel
+from accelmodel.specs.link import Link
 from accelmodel.specs.load import TYPES, available, field_units, load
 from accelmodel.specs.names import flat
 from accelmodel.specs.read import read
@@ -63,14 +64,24 @@ def specification(name: str) -> dict[str, Any]:
     if kind == ARCHITECTURE:
         return _architecture(path_of(kind, name))
     spec = load(kind, name)
+    rows = _rows(spec)
+    link = spec.node if isinstance(spec, ClusterFile) else spec
+    if isinstance(link, Link) and (link is not spec or len(link.levels) > 1):
+        told = [each for place, level in enumerate(link.levels, 1) for each in _rows(level, f"level {place}.")]
+        rows = rows + told if isinstance(spec, ClusterFile) else told
+    about = {"name": spec.name, "kind": kind, "digest": spec.digest, "notes": list(spec.notes), "fields": rows}
+    return {**about, **reading(spec)} if isinstance(spec, LanguageModel) else about
+
+
+def _rows(spec: Any, before: str = "") -> list[dict[str, Any]]:
+    """Return the fields of a specification with the facts behind them."""
     rows = []
     for key in field_units(type(spec)):
-        row = {"field": flat(type(spec), key), "key": key, "value": value_of(spec, key)}
+        row = {"field": before + flat(type(spec), key), "key": before + key, "value": value_of(spec, key)}
         fact = spec.facts.get(key)
         behind = {k: v for k, v in asdict(fact).items() if k != "value"} if fact else {"kind": "default"}
         rows.append({**row, **behind})
-    about = {"name": spec.name, "kind": kind, "digest": spec.digest, "notes": list(spec.notes), "fields": rows}
-    return {**about, **reading(spec)} if isinstance(spec, LanguageModel) else about
+    return rows
 
 
 def _architecture(path: Path) -> dict[str, Any]:
@@ -132,7 +143,7 @@ def list_command(
         str,
         typer.Argument(
             help=(
-                "devices, links, models, instances, engines, processes, bills, storage, studies or sweeps; "
+                "devices, links, clusters, models, instances, engines, processes, bills, storage, studies or sweeps; "
                 "all by default."
             ),
             autocompletion=one_of(*FOLDERS.values()),

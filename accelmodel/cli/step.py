@@ -9,7 +9,7 @@ import numpy as np
 
 from accelmodel.cli.completion import name_of, one_of, several
 from accelmodel.cli.memory import memory_data, memory_in_words, with_share
-from accelmodel.cli.options import counts, hardware, names
+from accelmodel.cli.options import counts, hardware, names, of_cluster
 from accelmodel.cli.step_options import (
     L2,
     Acceptance,
@@ -64,6 +64,7 @@ import typer
 
 from accelmodel.cli.options import (
     ActivationBits,
+    ClusterName,
     DeviceName,
     Json,
     KvBits,
@@ -71,6 +72,7 @@ from accelmodel.cli.options import (
     PaperActivationBits,
     PaperKvBits,
     PaperWeightBits,
+    ScaleOutName,
     WeightBits,
     answer,
     asked_bits,
@@ -219,6 +221,8 @@ def print_speedups(data: dict[str, Any]) -> None:
     say_intervals(data["operator_intervals"])
 
 
+#: device of a step where none is named
+USUAL = "ascend-910b2"
 #: models of a step where none is named, the first that fits
 MODELS = ("llama-3-70b", "llama-3-8b")
 #: precisions of the paper on PRESERVE, of models whose files state none [bit]
@@ -237,8 +241,10 @@ def _technique(name: str, threshold: float | None, rule: str | None) -> Techniqu
     return policy(name, **{key: value for key, value in given.items() if value is not None})
 
 
-def _hardware(device: str, devices: int | None, link: str | None, shortcuts: dict[str, Any], settings: Any) -> Any:
-    return hardware(device, devices, link=link, shortcuts=shortcuts, settings=settings)
+def _hardware(
+    device: str, devices: int | None, link: str | None, shortcuts: dict[str, Any], settings: Any, scale_out: Any = None
+) -> Any:
+    return hardware(device, devices, link=link, scale_out=scale_out, shortcuts=shortcuts, settings=settings)
 
 
 def _default_model(cluster: Cluster, work: dict[str, Any], tp: int | None) -> str:
@@ -254,16 +260,18 @@ def _default_model(cluster: Cluster, work: dict[str, Any], tp: int | None) -> st
 
 def _shown(device: str, cluster: Cluster) -> dict[str, Spec]:
     """Return the specifications of a cluster by the names under which ``show`` tells of them."""
-    links = {spec.name: spec for spec in (cluster.link, cluster.scale_out)}
+    links = {spec.name: spec for spec in cluster.levels}
     return {device: cluster.device, **links}
 
 
 @app.command()
 def step(
     model: AnyModelName = None,
-    device: DeviceName = "ascend-910b2",
+    device: DeviceName = USUAL,
     devices: Devices = None,
     link: LinkName = None,
+    scale_out: ScaleOutName = None,
+    within: ClusterName = None,
     phase: Annotated[
         str,
         typer.Option(
@@ -324,7 +332,8 @@ def step(
         zip(SHORTCUTS, (l2, hbm_bandwidth, hbm_capacity, l2_bandwidth, link_bandwidth, cores), strict=True)
     )
     chosen = _technique(technique, threshold, rule)
-    cluster = with_share(_hardware(device, devices, link, shortcuts, settings), memory_share)
+    device, link = of_cluster(within, device, USUAL, link)
+    cluster = with_share(_hardware(device, devices, link, shortcuts, settings, scale_out), memory_share)
     work: dict[str, Any] = {"phase": phase, "batch": batch, "context": context, "prefix": prefix}
     work |= {"pp": pp, "ep": ep, "dp": dp, "prefill_tokens": prefill_tokens}
     work |= speculation(speculative, acceptance, draft)

@@ -14,7 +14,8 @@ from accelmodel.laws import cost
 from accelmodel.laws.numeric import Number
 from accelmodel.specs.base import value_of
 from accelmodel.specs.given import cluster, override
-from accelmodel.specs.hardware import BillOfMaterials, Cluster, Device, Link, Process
+from accelmodel.specs.hardware import BillOfMaterials, Cluster, Device, Process
+from accelmodel.specs.link import Link
 from accelmodel.specs.load import load
 from accelmodel.specs.memories import none
 

@@ -6,8 +6,11 @@ All of it is text, so that any file format keeps it; what has parts is JSON.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
+
+import numpy as np
 
 from accelmodel.inference.policies import Technique
 from accelmodel.inference.where import told
@@ -54,7 +57,37 @@ def behind(parts: dict[str, Spec]) -> dict[str, str]:
 
 def parts_of(cluster: Cluster) -> dict[str, Spec]:
     """Return the specifications of a cluster by the part they play."""
-    return {"device": cluster.device, "link": cluster.link, "scale_out": cluster.scale_out}
+    parts: dict[str, Spec] = {"device": cluster.device, "link": cluster.link, "scale_out": cluster.scale_out}
+    more = (*cluster.link.inside, *cluster.beyond)
+    return {**parts, **{f"level {place}": link for place, link in enumerate(more, 1)}}
+
+
+def uneven(cluster: Cluster, groups: Mapping[str, Any], used: Any) -> list[str]:
+    """Return notes on groups of devices that do not divide a node, or do not fill the nodes that they take.
+
+    Parameters
+    ----------
+    cluster : Cluster
+    groups : mapping of str to number
+        Devices of a group by what it is called.
+    used : number
+        Devices in all.
+    """
+    node = float(np.min(np.asarray(cluster.link.devices)))
+    several = float(np.max(np.asarray(used))) > node
+    found = []
+    for name, sizes in groups.items():
+        for size in np.unique(np.asarray(sizes)):
+            if several and 1.0 < size < node and node % size:
+                found.append(
+                    f"{name} {size:g} does not divide the {node:g} devices of a node: groups that lie on two nodes "
+                    "are slower than told"
+                )
+            elif size > node and size % node:
+                found.append(
+                    f"{name} {size:g} does not fill its nodes of {node:g} devices: taken as spread evenly over them"
+                )
+    return found
 
 
 def noted(parts: dict[str, Spec]) -> list[str]:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from accelmodel.errors import SpecError
 from accelmodel.inference.machine import machine, varied, with_numbers
 from accelmodel.inference.operators import OperatorTable
+from accelmodel.inference.routes import router
 from accelmodel.inference.run import Machines
 from accelmodel.laws.numeric import Array, Floats, Number, has_axes
 from accelmodel.laws.types import GIVEN, Operator
@@ -163,4 +164,4 @@ def machines_over(cluster: Cluster, axes: Axes) -> Machines:
     lengths = axes.shape
     outer = len(axes.workload)
     sources = tuple(spread(value, everything) for value in leaves.values())
-    return Machines(sources, lengths[:outer], lengths[outer:], made)
+    return Machines(sources, lengths[:outer], lengths[outer:], made, router(cluster))

@@ -37,7 +37,7 @@ UNCALIBRATED = "uncalibrated.toml"
 
 
 #: kind of operator in ``laws.kinds.KINDS`` → kind whose errors stand for its own, where that has another name
-_ERRORS_LIKE = {"elementwise": "memory-bound"}
+_ERRORS_LIKE = {"elementwise": "memory-bound", "epilogue": "memory-bound"}
 
 
 def kind_of(code: Any) -> Any:
@@ -69,7 +69,7 @@ def widest(residuals: tuple[Residual, ...], kind: str, phase: str, bits: float) 
     return min(float(each.lower) for each in own), max(float(each.upper) for each in own)
 
 
-def factors(cluster: Cluster, phase: str = "", bits: float = 16.0, kv_bits: float = 16.0) -> Any:
+def factors(cluster: Cluster, phase: str = "", bits: float = 16.0, kv_bits: float = 16.0, *, ranks: float = 1.0) -> Any:
     """Return the factors (kind of ``KINDS``, end) of a prediction between which nine tenths of measured times lie.
 
     Parameters
@@ -81,8 +81,14 @@ def factors(cluster: Cluster, phase: str = "", bits: float = 16.0, kv_bits: floa
         ``"prefill"`` or ``"decode"``: which attention.
     bits, kv_bits : float
         Precision of matmuls and of the KV cache [bit].
+    ranks : float
+        Devices of the largest collective: where they fill more than a node, what was measured in a node says nothing.
     """
-    specs: dict[str, Spec] = {**dict.fromkeys(KINDS, cluster.device), "collective": cluster.link}
+    near = ranks <= np.min(np.asarray(cluster.link.devices))
+    specs: dict[str, Spec] = {
+        **dict.fromkeys(KINDS, cluster.device),
+        "collective": cluster.link if near else cluster.scale_out,
+    }
     found = []
     for kind, spec in specs.items():
         width = float(plain_bits(kv_bits if kind == "attention" else bits))

@@ -84,6 +84,7 @@ def machine(cluster: Cluster) -> dict[str, Number]:
     peak_8bit_int = most(compute.peak_8bit_int, compute.peak_16bit)
     peak_6bit = most(compute.peak_6bit, peak_8bit)
     offered = {name.replace("-", "_"): float(name in link.algorithms) for name in ALGORITHMS}
+    between = {name: float(name in out.algorithms) for name in ("ring", "tree", "hierarchical")}
     return {
         "cores": compute.cores,
         "rate_16bit": compute.peak_16bit * per_core,
@@ -114,7 +115,7 @@ def machine(cluster: Cluster) -> dict[str, Number]:
         "launch": compute.launch_time + device.die_to_die.latency,
         "node": link.devices,
         "mesh": float(link.topology == "mesh"),
-        "link_rate": link.bandwidth * link.share,
+        "link_rate": link.bandwidth * link.share / link.oversubscription,
         "contention": link.contention,
         "hop": link.hop_latency,
         "start_up": link.start_up,
@@ -127,7 +128,7 @@ def machine(cluster: Cluster) -> dict[str, Number]:
         "direct_limit": link.direct_limit,
         **offered,
         "in_switch": offered["in_switch"] * link.switch_share,
-        "out_rate": out.bandwidth * out.share,
+        "out_rate": out.bandwidth * out.share / out.oversubscription,
         "out_hop": out.hop_latency,
         "softmax_rate": attention.softmax_width * compute.clock,
         "attention_time": attention.time,
@@ -139,4 +140,10 @@ def machine(cluster: Cluster) -> dict[str, Number]:
         "exchange_cores": least(link.exchange_cores / compute.cores, 1.0),
         "gather_time": attention.gather_time,
         "scan_time": attention.scan_time,
+        "hierarchical": max(offered["hierarchical"], between["hierarchical"]),
+        "out_ring": between["ring"],
+        "out_tree": between["tree"],
+        "out_start": out.start_up,
+        "multimem": offered["multimem"] * link.switch_share,
+        "crowding": compute.cores / most(compute.cores - link.cores_taken, 1.0),
     }

@@ -40,12 +40,15 @@ class Machines:
     made : callable
         Of a part of the sources: each given field of ``laws.types.Machine``, a number or an array over the part.  As
         a rule the sources are these fields.
+    router : callable, optional
+        What puts the routes of collectives into an operator table, where their cluster asks for it.
     """
 
     sources: tuple[Array, ...]
     workload: tuple[int, ...]
     design: tuple[int, ...]
     made: Callable[[tuple[Array, ...]], tuple[Floats, ...]] = tuple
+    router: Callable[[Array], Array] | None = None
 
     @property
     def shared(self) -> bool:
@@ -74,7 +77,8 @@ class Part:
 def machines_of(array: Array) -> Machines:
     """Return machines that are given as an array (field of ``Machine``, workload or 1, design)."""
     numbers = np.ascontiguousarray(array[: len(GIVEN)], dtype=float)
-    fields = tuple(values if (values != values.flat[0]).any() else values[:1, :1] for values in numbers)
+    differ = (numbers != numbers[:, :1, :1]).any(axis=(1, 2))
+    fields = tuple(values if varies else values[:1, :1] for values, varies in zip(numbers, differ, strict=True))
     return Machines(fields, numbers.shape[1:2], numbers.shape[2:])
 
 
@@ -188,7 +192,7 @@ def run_kernel(
     points = table.shape[2], known.designs
     totals = np.empty((len(TOTALS), *points))
     details = np.zeros((len(DETAIL), table.shape[1], *points) if detail else (0, 0, 0, 0))
-    columns = np.ascontiguousarray(table)
+    columns = np.ascontiguousarray(table if known.router is None else known.router(table))
     # decided once for the whole question, not for each of its parts
     whole = step.evaluate.form(step.seconds(table.shape[1], table.shape[2] * known.designs))
 

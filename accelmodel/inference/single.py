@@ -14,7 +14,7 @@ import numpy as np
 
 from accelmodel.errors import SpecError, brief, unknown
 from accelmodel.inference import operator_time
-from accelmodel.inference.attributes import behind, json_value, on_cluster, parts_of
+from accelmodel.inference.attributes import behind, json_value, on_cluster, parts_of, uneven
 from accelmodel.inference.axes import axes_of, carried, with_coordinates
 from accelmodel.inference.figures import Figures, Variable
 from accelmodel.inference.intervals import factors, kind_of
@@ -319,7 +319,10 @@ def collective_figures(chip: Cluster, size: Values, kind: str, devices: Any) -> 
     found = operator_time.timed(operator_time.collective(kind, message, ranks), chip)
     varies = sizes.varies["devices"]
     shown = f"varies over {', '.join(varies)}" if varies else str(least)
-    figures = _figures(found, sizes, chip, _ends(chip, found), {"kind": kind, "devices": shown})
+    ends = _ends(chip, found, ranks=float(ranks.max()))
+    figures = _figures(found, sizes, chip, ends, {"kind": kind, "devices": shown})
+    notes = [figures.attributes["notes"], *uneven(chip, {"devices": ranks}, ranks)]
+    figures = replace(figures, attributes={**figures.attributes, "notes": "; ".join(filter(None, notes))})
     sent = _SENT.get(kind, 1.0) * (ranks - 1.0) / ranks * message
     axes, time = figures.variables["time"]
     busbw = sent.reshape(-1, *[1] * (found.time.ndim - 1)) / found.time

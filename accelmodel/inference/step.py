@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from accelmodel.errors import SpecError
 from accelmodel.estimates import need_affordable
-from accelmodel.inference.attributes import asked, behind, json_value, noted, of_technique, on_cluster, parts_of
+from accelmodel.inference.attributes import (
+    asked,
+    behind,
+    json_value,
+    noted,
+    of_technique,
+    on_cluster,
+    parts_of,
+    uneven,
+)
 from accelmodel.inference.axes import (
     Axes,
     axes_of,
@@ -122,6 +131,8 @@ def prepare(model: LanguageModel, cluster: Cluster, work: Workload) -> Inputs:
         As ``time_step``.
     """
     table = placed(model, cluster.device, work)
+    groups = {name: getattr(work, name) for name in ("tp", "ep")}
+    table = replace(table, notes=(*table.notes, *uneven(cluster, groups, work.tp * work.dp * work.pp)))
     needed, fits = _check_fit(model, cluster, work)
     varying = [value for column in table.columns.values() for value in column] + [
         getattr(work, n) for n in _WORK_NUMBERS
@@ -300,7 +311,9 @@ def _ends(inputs: Inputs) -> Any:
     """Return the factors between which measured times of each kind of operator lie, of the widest precision asked."""
     work = inputs.work
     bits = float(np.max(np.maximum(work.weight_bits, work.activation_bits)))
-    return factors(inputs.cluster, work.phase, bits, float(np.max(work.kv_bits)))
+    exchanged = (inputs.column("kind") >= COLLECTIVE) & (inputs.column("count") > 0.0)
+    ranks = float(np.max(np.where(exchanged, inputs.column("ranks"), 1.0)))
+    return factors(inputs.cluster, work.phase, bits, float(np.max(work.kv_bits)), ranks=ranks)
 
 
 def _operators(inputs: Inputs, detail: Array) -> dict[str, Any]:

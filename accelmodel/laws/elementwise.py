@@ -24,3 +24,10 @@ def elementwise(op: Operator, machine: Machine) -> Cost:
     compute = op.vector_ops * machine.vector_time
     transfer = (activations + op.weight_bytes) * machine.l2_time
     return Cost(machine.launch, compute, transfer, activations * fresh + op.weight_bytes, machine.hbm_time)
+
+
+@law
+def epilogue(op: Operator, machine: Machine) -> Cost:
+    """Cost of an elementwise operator that a kernel before it ends in: the same work, without a launch of its own."""
+    alone = elementwise(op, machine)
+    return Cost(alone.start - machine.launch, alone.compute, alone.l2, alone.hbm_bytes, alone.hbm_time)

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelmodel.laws.collectives import DIRECT, Exchange, group_time
+from accelmodel.laws.collectives import DIRECT, Exchange
 from accelmodel.laws.jit import law
 from accelmodel.laws.prepared import whole
+from accelmodel.laws.transfers import group_time
 from accelmodel.laws.types import EXCHANGE, Machine, Operator
 
 

@@ -89,7 +89,14 @@ class AlgorithmCost(NamedTuple):
     shares: float  #: what a device sends, relative to the message [1]
 
 
-def least(name: str, laws: Mapping[str, Law], weigh: Law | None = None, *beside: str) -> Law:
+def least(
+    name: str,
+    laws: Mapping[str, Law],
+    given: tuple[str, ...] = ("message", "ranks", "machine"),
+    *,
+    weigh: Law | None = None,
+    beside: tuple[str, ...] = (),
+) -> Law:
     """Return the law that takes the cost of least order, the first of those alike, and the code of its algorithm.
 
     Parameters
@@ -97,16 +104,18 @@ def least(name: str, laws: Mapping[str, Law], weigh: Law | None = None, *beside:
     name : str
         Name of the law that is made.
     laws : mapping of str to law
-        Algorithm → ``law(message, ranks, machine) -> AlgorithmCost``.
+        Algorithm → ``law(*given) -> AlgorithmCost``.
+    given : tuple of str
+        What the laws are called with.
     weigh : law, optional
         ``(AlgorithmCost, *beside) -> order``, where it is another than theirs.
-    *beside : str
+    beside : tuple of str
         What it depends on.
 
     Returns
     -------
     law
-        ``(message, ranks, machine, *beside) -> (AlgorithmCost, index into ALGORITHMS)``.
+        ``(*given, *beside) -> (AlgorithmCost, index into ALGORITHMS)``.
 
     Raises
     ------
@@ -124,15 +133,16 @@ def least(name: str, laws: Mapping[str, Law], weigh: Law | None = None, *beside:
         return f"{cost}.order" if weigh is None else f"weigh({', '.join((cost, *beside))})"
 
     first, *others = laws
+    called = ", ".join(given)
     lines = [
-        f"def {name}({', '.join(('message', 'ranks', 'machine', *beside))}):",
-        f"    best = {laws[first].__name__}(message, ranks, machine)",
+        f"def {name}({', '.join((*given, *beside))}):",
+        f"    best = {laws[first].__name__}({called})",
         f"    code, least = {float(ALGORITHMS.index(first))}, {order('best')}",
     ]
     chosen = ", ".join(f"other.{field} if better else best.{field}" for field in AlgorithmCost._fields)
     for algorithm in others:
         lines += [
-            f"    other = {laws[algorithm].__name__}(message, ranks, machine)",
+            f"    other = {laws[algorithm].__name__}({called})",
             f"    mine = {order('other')}",
             "    better = mine < least",
             "    least = mine if better else least",

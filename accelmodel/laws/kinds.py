@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from accelmodel.laws.attention import attention
 from accelmodel.laws.chain import chain
-from accelmodel.laws.elementwise import elementwise
+from accelmodel.laws.elementwise import elementwise, epilogue
 from accelmodel.laws.matmul import matmul
 from accelmodel.laws.recurrence import recurrence
 
 #: kind of operator → its law ``(op, machine) -> Cost``; its code in an operator table is its place here
-KINDS = {"matmul": matmul, "attention": attention, "elementwise": elementwise, "recurrence": recurrence, "chain": chain}
+KINDS = {
+    "matmul": matmul,
+    "attention": attention,
+    "elementwise": elementwise,
+    "recurrence": recurrence,
+    "chain": chain,
+    "epilogue": epilogue,
+}
 
 
 def code(kind: str) -> float:

@@ -29,6 +29,12 @@ def reciprocal(x: float) -> float:
 
 
 @law
+def excess(share: float) -> float:
+    """1 / share, and 1 of what is not offered."""
+    return 1.0 / share if share > 0.0 else 1.0
+
+
+@law
 def root(x: float) -> float:
     """Square root of x."""
     return math.sqrt(x)
@@ -69,6 +75,7 @@ DERIVED: dict[str, tuple[Callable[[float], float], str]] = {
     "link_time": (reciprocal, "link_rate"),
     "direct_excess": (reciprocal, "direct_share"),
     "out_time": (reciprocal, "out_rate"),
+    "multimem_excess": (excess, "multimem"),
     "softmax_time": (reciprocal, "softmax_rate"),
     "attention_wait": (reciprocal, "attention_draw"),
     "core_root": (root, "cores"),

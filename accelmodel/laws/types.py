@@ -81,6 +81,12 @@ class Machine(NamedTuple):
     exchange_cores: float  #: share of the cores that a normal kernel of such an exchange takes while it runs
     gather_time: float  #: a core gathers a key that its query chose [s]
     scan_time: float  #: a core begins a recurrence that it does alone [s]; 0 where kernels do its products apart
+    hierarchical: Offered  #: collectives over several nodes reduce inside a node first, then between nodes
+    out_ring: float  #: 1 if the software offers rings through all ranks of several nodes
+    out_tree: float  #: 1 if it offers trees of nodes
+    out_start: float  #: fixed time of a collective over several nodes [s]
+    multimem: Offered  #: share of the sustained link rate of the engine's own reduction in the switch, 0 if not offered
+    crowding: float  #: slowing of a matmul by the cores that a collective fused with it takes
     core_share: Derived = _UNKNOWN  #: 1 / cores
     core_root: Derived = _UNKNOWN  #: square root of the cores
     flop_time_16bit: Derived = _UNKNOWN  #: of one core [s/FLOP]
@@ -105,6 +111,7 @@ class Machine(NamedTuple):
     link_time: Derived = _UNKNOWN  #: [s/B]
     direct_excess: Derived = _UNKNOWN  #: 1 / direct_share
     out_time: Derived = _UNKNOWN  #: [s/B]
+    multimem_excess: Derived = _UNKNOWN  #: 1 / multimem, of 0 1
     softmax_time: Derived = _UNKNOWN  #: of one core [s]
     attention_wait: Derived = _UNKNOWN  #: 1 / attention_draw
 
@@ -153,6 +160,8 @@ MATMUL, ATTENTION, ELEMENTWISE, RECURRENCE, CHAIN = (float(place) for place in r
 COLLECTIVE = 16.0
 ALL_REDUCE, ALL_GATHER, REDUCE_SCATTER, ALL_TO_ALL, POINT_TO_POINT = (COLLECTIVE + place for place in range(5))
 
+#: a collective that carries its route through the levels of a cluster (``laws.routes``)
+ROUTED = COLLECTIVE + 16.0
 #: kinds from here on are exchanges around experts, in the order of ``laws.exchange.EXCHANGES``; ``message_bytes`` are
 #: of all copies of a device's tokens: ``k`` of each, to ``n`` experts in ``groups`` groups, out of ``m`` of these
 EXCHANGE = 64.0

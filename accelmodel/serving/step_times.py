@@ -13,6 +13,7 @@ from accelmodel.inference.axes import table_array
 from accelmodel.inference.machine import machine
 from accelmodel.inference.operators import operator_table
 from accelmodel.inference.precisions import precisions
+from accelmodel.inference.routes import needed, routed
 from accelmodel.inference.run import run_kernel
 from accelmodel.inference.step import NONE
 from accelmodel.laws.numeric import Array
@@ -29,6 +30,15 @@ def machines(clusters: list[Cluster]) -> Array:
     """Return machines as an array (field of Machine, 1, cluster)."""
     fields = [machine(cluster) for cluster in clusters]
     return np.array([[float(chip[name]) for chip in fields] for name in GIVEN])[:, None, :]
+
+
+def _run(table: Array, clusters: list[Cluster], *, detail: bool = False) -> tuple[Array, Array]:
+    """Return totals and detail of steps on each cluster; one whose collectives take routes is run by itself."""
+    if not any(needed(cluster) for cluster in clusters):
+        return run_kernel(table, machines(clusters), NONE, detail=detail)
+    found = [run_kernel(routed(table, each), machines([each]), NONE, detail=detail) for each in clusters]
+    totals, details = zip(*found, strict=True)
+    return np.concatenate(totals, axis=-1), np.concatenate(details, axis=-1)
 
 
 def axis(name: str, values: npt.ArrayLike) -> xr.DataArray:
@@ -79,7 +89,7 @@ def device_times(model: LanguageModel, clusters: list[Cluster], work: Workload, 
     """
     times = np.empty((len(clusters), math.prod(each.size for each in axes)))
     for table, places in prepared(model, clusters, work, axes):
-        totals, _ = run_kernel(table, machines([clusters[place] for place in places]), NONE)
+        totals, _ = _run(table, [clusters[place] for place in places])
         times[places] = totals[0].T
     return times.reshape(len(clusters), *(each.size for each in axes))
 
@@ -91,7 +101,7 @@ def split_times(
     shape = len(clusters), *(each.size for each in axes)
     times = np.empty((2, shape[0], math.prod(shape[1:])))
     for table, places in prepared(model, clusters, work, axes):
-        totals, detail = run_kernel(table, machines([clusters[place] for place in places]), NONE, detail=True)
+        totals, detail = _run(table, [clusters[place] for place in places], detail=True)
         spent = detail[DETAIL.index("time")] * table[Operator._fields.index("count")][:, :, None]
         kinds = table[Operator._fields.index("kind")][:, 0]
         attention = spent[kinds == ATTENTION].sum(0)

@@ -74,7 +74,7 @@ class Spec:
 
 
 #: what a specification carries beside its fields
-ABOUT = ("facts", "digest", "residuals", "notes")
+ABOUT = ("facts", "digest", "residuals", "notes", "inside", "beyond", "node")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -28,6 +28,7 @@ FOLDERS = {
     "study": "studies",
     "sweep": "sweeps",
     "architecture": "architectures",
+    "cluster": "clusters",
 }
 #: what comes after the name of a specification in the name of the file of its fitted constants
 _FITTED = ".calibrated"
@@ -130,7 +131,7 @@ def kind_of(path: Path) -> str | None:
         content, _ = facts.read_toml(path)
     except SpecError:
         return None
-    return next((kind for kind in FOLDERS if kind in content), None)
+    return next((kind for kind in FOLDERS if kind in content), "link" if "level" in content else None)
 
 
 def _in(folder: Path, kind: str, name: str) -> Path | None:
@@ -184,6 +185,16 @@ def is_known(kind: str, name: str) -> bool:
         return path_of(kind, name).is_file()
     except (SpecError, OSError, ValueError):
         return False
+
+
+def is_cluster(name: str) -> bool:
+    """Tell whether a text that may stand for a device or a link stands for a whole cluster."""
+    if is_path(name):
+        path = Path(name)
+        return path.suffix == ".toml" and files.is_file(path) and kind_of(path) == "cluster"
+    if any(name in available(kind) for kind in ("device", "link")):
+        return False
+    return name in available("cluster") or _in(Path(), "cluster", name) is not None
 
 
 def seen_from(path: Path, kind: str, name: str) -> str:

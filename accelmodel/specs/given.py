@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any, TypeVar, Unpack, cast
 
+import numpy as np
+
 from accelmodel.errors import SpecError, brief
+from accelmodel.laws.numeric import Number
 from accelmodel.specs import facts
 from accelmodel.specs.base import field_types, field_units, need_spec, sections, value_of
 from accelmodel.specs.build import build
+from accelmodel.specs.find import is_cluster
 from accelmodel.specs.formats import Bits, bits_of
-from accelmodel.specs.hardware import Cluster, Device, Link
+from accelmodel.specs.hardware import Cluster, Device
 from accelmodel.specs.inherit import origins
+from accelmodel.specs.link import Link
 from accelmodel.specs.load import implausible, load
 from accelmodel.specs.names import dotted, flat, word
 from accelmodel.specs.quantities import Quantity, Values, checked, labelled
@@ -30,6 +36,15 @@ def _with_notes_of_today(before: Device, after: Device) -> Device:
     heir = origins(after.facts) if set(taken) <= set(before.notes) else ()  # shipped devices do not say it
     notes = (*kept, *heir, *implausible(after))
     return after if notes == after.notes else dataclasses.replace(after, notes=notes)
+
+
+def _listed(text: str, field: str) -> list[Any]:
+    """Return a list that is written with commas, such as ``ring,tree`` or ``4,4``."""
+    parts = [part.strip() for part in text.replace("x", ",").split(",")] if field != "algorithms" else text.split(",")
+    try:
+        return [part.strip() if field == "algorithms" else float(part) for part in parts]
+    except ValueError:
+        raise SpecError(f"{field}: {brief(text)} is no list of numbers; write for example {field}=4,4") from None
 
 
 def _with_axes(spec_type: type, values: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -88,7 +103,9 @@ def override(spec: S, changes: Mapping[str, Any] | None = None, /, **fields: Any
             raise SpecError(f"{field}: is given twice, as {spelt[field]} and as {name}; leave one out")
         spelt[field] = name
         now = value_of(spec, field)
-        if isinstance(value, str) and not isinstance(now, str):
+        if isinstance(value, str) and isinstance(now, list):
+            value = _listed(value, field)
+        elif isinstance(value, str) and not isinstance(now, str):
             value = parse(value, units[field], what=name, near=now if isinstance(now, float) else 0.0)
         values[field] = word(spec_type, value)
         sourced[field] = facts.given(sourced.get(field), value, units[field])
@@ -107,6 +124,31 @@ def override(spec: S, changes: Mapping[str, Any] | None = None, /, **fields: Any
     return changed
 
 
+def _node(link: Link) -> Number:
+    """Return how many devices a full node has, or the slice of it in use."""
+    return math.prod(link.slice) if link.slice else link.devices
+
+
+def _as_link(what: str, given: object) -> Link:
+    """Return the link that a name, a path or a link stands for."""
+    if isinstance(given, Link):
+        return given
+    if isinstance(given, str):
+        return load("link", given)
+    raise SpecError(f"{what} must be a name, a path as text or load('link', name), not {brief(given)}")
+
+
+def _need_joined(devices: Number, links: tuple[Link, ...]) -> None:
+    """Raise SpecError where there are more devices than any level joins."""
+    most, joined = float(np.max(np.asarray(devices))), [float(np.max(np.asarray(link.devices))) for link in links]
+    if most > max(joined):
+        last = links[-1]
+        raise SpecError(
+            f"devices {most:g}: {last.name} joins {joined[-1]:g}; give fewer, or a network with more "
+            f"(scale_out.devices, or devices of the last [[level]])"
+        )
+
+
 def cluster(
     device: Device | str,
     devices: Values | None = None,
@@ -118,7 +160,7 @@ def cluster(
     Parameters
     ----------
     device : Device or str
-        Itself, its name, or the path of its file.
+        Itself, its name, or the path of its file; or those of a cluster, which brings its links along.
     devices : float, optional
         How many; a full node by default [1].
     link, scale_out : Link or str, optional
@@ -142,21 +184,21 @@ def cluster(
     """
     if not isinstance(device, str | Device):
         raise SpecError(f"device must be a name, a path as text or load('device', name), not {brief(device)}")
-    chip = load("device", device) if isinstance(device, str) else device
-    inner = chip.link if link is None else link
-    outer = chip.scale_out if scale_out is None else scale_out
-    for what, each in (("link", inner), ("scale_out", outer)):
-        if not isinstance(each, str | Link):
-            raise SpecError(f"{what} must be a name, a path as text or load('link', name), not {brief(each)}")
-    inner = load("link", inner) if isinstance(inner, str) else inner
-    outer = load("link", outer) if isinstance(outer, str) else outer
+    known = load("cluster", device) if isinstance(device, str) and is_cluster(device) else None
+    chip = load("device", known.device if known else device) if isinstance(device, str) else device
+    inner = _as_link("link", link if link is not None else (known.node if known else chip.link))
+    beyond = inner.beyond
+    outer = _as_link("scale_out", scale_out if scale_out is not None else (beyond[0] if beyond else chip.scale_out))
+    count = _node(inner) if devices is None else checked("devices", devices, Quantity())
+    _need_joined(count, (inner, outer, *beyond[1:]))
     return build(
         Cluster,
         {
             "device": chip,
             "link": inner,
             "scale_out": outer,
-            "devices": inner.devices if devices is None else checked("devices", devices, Quantity()),
+            "devices": count,
+            "beyond": beyond[1:],
         },
         f"cluster of {chip.name}",
     )

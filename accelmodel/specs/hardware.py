@@ -5,6 +5,7 @@ Every numeric field is an SI float or an ``xarray.DataArray`` that carries a lab
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -12,8 +13,8 @@ from pydantic.dataclasses import dataclass
 
 from accelmodel.errors import unknown
 from accelmodel.laws.numeric import Number
-from accelmodel.laws.types import ALGORITHMS
 from accelmodel.specs.base import CONFIG, Section, Spec, field_types, value_of
+from accelmodel.specs.link import Link
 from accelmodel.specs.memories import DieToDie, Tier, none, some
 from accelmodel.specs.quantities import (
     Area,
@@ -222,74 +223,6 @@ FLAT = {_flat(*name.split(".")): name for name in field_types(Device) if "." in 
 
 
 @dataclass(frozen=True, config=CONFIG)
-class Link(Spec):
-    """What joins devices, inside a node or between nodes, and the software that drives it.
-
-    Bandwidth is one way, per device, all links.  ``share`` is what a library's ring sustains of it;
-    ``switch_share`` and ``direct_share`` are relative to that.  ``direct_start`` is the start-up of the
-    engines' own one-shot and two-shot kernels, in ``start_up``; ``ramp`` and ``barrier`` are in hops.
-    ``exchange_start`` is the fixed time of a kernel that sends tokens to experts, ``start_up`` where it is left out;
-    ``exchange_cores`` are the cores that its normal form takes while it runs.
-    Left out, these leave the plain algorithms of ``laws.collectives``, without what software adds.
-
-    Attributes
-    ----------
-    name, topology : str
-        What it is, and its shape: mesh, switch, ring, torus or bus.
-    algorithms : list of str
-        Collective algorithms that the software offers.
-    bandwidth, links, devices
-        One way, all links of a device [B/s]; links of a device, and devices that they join [1].
-    share, switch_share, direct_share, direct_limit
-        Sustained shares [1], and the largest message of the engines' own kernels [B].
-    hop_latency, start_up, rendezvous, exchange_start, direct_start, ramp, barrier
-        Times [s], and times relative to ``start_up`` or to hops [1].
-    exchange_cores
-        Cores that an exchange takes from what is computed beside it [1].
-    contention, own_copy
-        Slowing of a link by each doubling of a group, and copying of a device's own share relative to sending [1].
-
-    Examples
-    --------
-    >>> from accelmodel.specs.load import load
-    >>> load("link", "nvlink4-switch").topology
-    'switch'
-    """
-
-    topology: str
-    algorithms: list[str]
-    bandwidth: ByteRate
-    links: Count
-    share: Share
-    hop_latency: Seconds
-    start_up: Seconds
-    devices: Count
-    direct_start: Annotated[Number, Quantity(ge=1e-6, le=10.0)] = 1.0
-    direct_share: Share = 1.0
-    direct_limit: Bytes = 1e18
-    barrier: Annotated[Number, Quantity(ge=0.0, le=1e3)] = 1.0
-    switch_share: Share = 1.0
-    contention: Annotated[Number, Quantity(ge=1.0, le=10.0)] = 1.0
-    ramp: Annotated[Number, Quantity(ge=0.0, le=1e3)] = 0.0
-    own_copy: Annotated[Number, Quantity(ge=0.0, le=10.0)] = 0.0
-    rendezvous: Seconds = 0.0
-    exchange_start: Seconds = 0.0
-    exchange_cores: CountOrNone = 0.0
-
-    def __post_init__(self) -> None:
-        if self.topology not in TOPOLOGIES:
-            raise unknown("topology", self.topology, TOPOLOGIES)
-        if not self.algorithms:
-            raise ValueError("algorithms is empty; name at least one")
-        for name in self.algorithms:
-            if name not in ALGORITHMS:
-                raise unknown("collective algorithm", name, ALGORITHMS)
-
-
-TOPOLOGIES = ("mesh", "switch", "ring", "torus", "bus")
-
-
-@dataclass(frozen=True, config=CONFIG)
 class Storage(Spec):
     """Where a KV cache is kept.
 
@@ -358,6 +291,28 @@ class BillOfMaterials(Spec):
 
 
 @dataclass(frozen=True, config=CONFIG)
+class ClusterFile(Spec):
+    """What a cluster's file says: the device, and the levels that join so many of them.
+
+    Attributes
+    ----------
+    name, device : str
+        What it is, and the device's name or path.
+    node : Link
+        The level that a collective library takes for a node, with those ``inside`` and ``beyond`` it.
+
+    Examples
+    --------
+    >>> from accelmodel.specs.load import load
+    >>> [link.name for link in (load("cluster", "gb200-nvl72").node, *load("cluster", "gb200-nvl72").node.beyond)]
+    ['nvlink5-rack', 'infiniband-ndr400']
+    """
+
+    device: str
+    node: Link = field(kw_only=True, repr=False)
+
+
+@dataclass(frozen=True, config=CONFIG)
 class Cluster:
     """Devices joined by a link inside a node, and by another between nodes.
 
@@ -368,6 +323,8 @@ class Cluster:
         Inside a node, and between nodes.
     devices : float
         How many there are [1].
+    beyond : tuple of Link
+        Levels beyond ``scale_out``, where there are more than two; those below ``link`` are its ``inside``.
 
     Examples
     --------
@@ -380,3 +337,9 @@ class Cluster:
     link: Link
     scale_out: Link
     devices: Count
+    beyond: tuple[Link, ...] = ()
+
+    @property
+    def levels(self) -> tuple[Link, ...]:
+        """All levels, from the innermost on."""
+        return (*self.link.inside, self.link, self.scale_out, *self.beyond)

@@ -12,7 +12,7 @@ import dataclasses
 import hashlib
 import os
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, overload
 
@@ -23,11 +23,14 @@ from accelmodel.specs.build import build, checked, missing
 from accelmodel.specs.cloud import Engine, Instance, KernelLibrary
 from accelmodel.specs.derive import DERIVE
 from accelmodel.specs.facts import Fact
-from accelmodel.specs.find import FOLDERS, available, calibrated_path, is_shipped, model_file, path_of
-from accelmodel.specs.hardware import BillOfMaterials, Device, Link, Process, Storage
+from accelmodel.specs.find import FOLDERS, available, calibrated_path, is_cluster, is_shipped, model_file, path_of
+from accelmodel.specs.hardware import BillOfMaterials, ClusterFile, Device, Process, Storage
 from accelmodel.specs.huggingface.read import read_config
 from accelmodel.specs.inherit import inherit, origins, refused
 from accelmodel.specs.language_model import LanguageModel
+from accelmodel.specs.levels import level_entries, read_levels
+from accelmodel.specs.link import Link
+from accelmodel.specs.names import FORMER
 from accelmodel.specs.parts import read_parts
 from accelmodel.specs.plausibility import READ, doubts
 from accelmodel.specs.read import read
@@ -43,7 +46,12 @@ _KINDS: dict[str, type[Spec]] = {
     "instance": Instance,
     "engine": Engine,
     "library": KernelLibrary,
+    "cluster": ClusterFile,
 }
+#: kinds whose files may tell of levels
+_LEVELS = ("link", "cluster")
+#: names of fields of earlier versions
+_FORMER = {name for fields in FORMER.values() for name in fields}
 #: how a specification is named: by name, or by path
 Name: TypeAlias = "str | os.PathLike[str]"
 #: kind of spec → (folder of hwspecs, type)
@@ -67,10 +75,19 @@ def _from_file(kind: str, path: Path, fitted: bool = True) -> Spec:
         digests = heritage.digests
         notes = heritage.notes
     else:
-        file = read(kind, spec_type, path, part_tables(spec_type))
+        levels = kind in _LEVELS and level_entries(path)
+        file = read(kind, spec_type, path, (*part_tables(spec_type), *(["level"] if levels else [])))
+        if kind == "link" and levels and not file.facts:
+            # the levels say it all
+            file = dataclasses.replace(file, faults={k: text for k, text in file.faults.items() if k != "[link]"})
         if f"[{kind}]" in file.faults:
             raise refused(file)
         found, digests = dict(file.facts), []
+        notes = _renamed(file)
+        if levels and kind == "link":
+            if file.faults:
+                raise refused(file)
+            return read_levels(path, found, partial(_link, fitted=fitted), file.digest)
     digests = [file.digest, *digests]
     residuals: tuple[Residual, ...] = ()
     beside = calibrated_path(path)
@@ -93,6 +110,10 @@ def _from_file(kind: str, path: Path, fitted: bool = True) -> Spec:
     lists, sourced = read_parts(path, spec_type, values) if part_tables(spec_type) else ({}, {})
     values |= lists
     found |= sourced
+    if kind == "cluster":
+        if not levels:
+            raise SpecError(f"{path}: needs tables [[level]], from the innermost on; see accelmodel schema cluster")
+        values["node"] = read_levels(path, {}, partial(_link, fitted=fitted), file.digest)
     about = {"name": file.name, "facts": found, "digest": _digest(digests), "residuals": residuals, "notes": notes}
     follow = [field for _, field, *_ in DERIVE.values()]
     spec = build(spec_type, {**values, **about}, str(path), file.faults, follow, file.place)
@@ -118,6 +139,17 @@ def _unjoined(device: Device) -> tuple[str, ...]:
     if device.dies < 2.0 or device.die_to_die.bandwidth:
         return ()
     return (f"{device.dies:g} dies without [die_to_die]: what crosses between them is taken to cost nothing",)
+
+
+def _link(name: str, fitted: bool) -> Link:
+    """Return the link that a level begins from."""
+    return load("link", name, fitted=fitted)
+
+
+def _renamed(file: facts.FactFile) -> tuple[str, ...]:
+    """Return notes on fields that a file calls by the name of an earlier version."""
+    former = {now: spelt for now, spelt in file.spelt.items() if now in file.facts and spelt in _FORMER}
+    return tuple(f"{spelt} is called {now} now; it was read as that" for now, spelt in former.items())
 
 
 def implausible(device: Device) -> tuple[str, ...]:
@@ -171,13 +203,15 @@ def load(kind: Literal["engine"], name: Name, *, fitted: bool = ...) -> Engine: 
 @overload
 def load(kind: Literal["library"], name: Name, *, fitted: bool = ...) -> KernelLibrary: ...
 @overload
+def load(kind: Literal["cluster"], name: Name, *, fitted: bool = ...) -> ClusterFile: ...
+@overload
 def load(kind: str, name: Name, *, fitted: bool = ...) -> Any: ...
 def load(kind: str, name: Name, *, fitted: bool = True) -> Any:
     """Return a specification by name or by path.
 
     Parameters
     ----------
-    kind : {"device", "link", "model", "process", "bill", "storage", "instance", "engine", "library"}
+    kind : {"device", "link", "model", "process", "bill", "storage", "instance", "engine", "library", "cluster"}
         What to load.
     name : str or path
         A shipped name, the path of a TOML file, for models the path of a ``config.json``, or ``my-chip`` for a
@@ -187,7 +221,7 @@ def load(kind: str, name: Name, *, fitted: bool = True) -> Any:
 
     Returns
     -------
-    Device, Link, LanguageModel, Process, BillOfMaterials, Storage, Instance, Engine or KernelLibrary
+    Device, Link, LanguageModel, Process, BillOfMaterials, Storage, Instance, Engine, KernelLibrary or ClusterFile
         Frozen, in SI units, with its facts.
 
     Raises
@@ -202,6 +236,8 @@ def load(kind: str, name: Name, *, fitted: bool = True) -> Any:
     """
     if str(kind) not in TYPES:
         raise unknown("kind of specification", kind, TYPES)
+    if kind == "link" and isinstance(name, str) and is_cluster(name):
+        return load("cluster", name, fitted=fitted).node
     if isinstance(name, os.PathLike):
         path, name = Path(name), ""
         path = model_file(path) if kind == "model" and files.is_folder(path) else path

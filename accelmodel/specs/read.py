@@ -19,6 +19,7 @@ NAMES = {
     "device": {"process": "process", "link": "link", "scale_out": "link"},
     "architecture": {"process": "process", "link": "link", "scale_out": "link"},
     "instance": {"device": "device", "link": "link"},
+    "cluster": {"device": "device"},
 }
 
 

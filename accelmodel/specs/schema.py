@@ -14,7 +14,8 @@ from accelmodel.specs import facts
 from accelmodel.specs.base import FieldType, field_types, part_tables, sections
 from accelmodel.specs.cloud import OVERLAPS
 from accelmodel.specs.derive import DERIVE
-from accelmodel.specs.hardware import DIRECTIONS, FLAT, TOPOLOGIES, Device
+from accelmodel.specs.hardware import DIRECTIONS, FLAT, Device
+from accelmodel.specs.link import TOPOLOGIES, Link
 from accelmodel.specs.load import TYPES
 from accelmodel.specs.memories import HELD
 from accelmodel.specs.quantities import Quantity
@@ -76,6 +77,8 @@ def _value(name: str, kind: FieldType) -> dict[str, Any]:
         return {"type": "number", **{key: limit for key, limit in limits.items() if limit is not None}}
     if kind.plain is bool:
         return {"type": "boolean"}
+    if kind.plain == list[float]:
+        return {"type": "array", "items": {"type": "number", "minimum": 0}, "minItems": 1}
     word = {"type": "string", **({"enum": list(WORDS[name])} if name in WORDS else {})}
     return word if kind.plain is str else {"type": "array", "items": word, "minItems": 1}
 
@@ -147,6 +150,22 @@ def _part(word: str, part: Any) -> dict[str, Any]:
     return _table(described, {"kind": {"const": word}, **sizes}, ["kind", "layers"])
 
 
+def _level() -> dict[str, Any]:
+    """Return the schema of one table ``[[level]]``: the fields of a link, all of which it may leave out."""
+    known = meanings()["link"]
+    fields = {n: fact_schema(n, each, known.get(n, "")) for n, each in field_types(Link).items() if n != "name"}
+    own = {
+        "name": {**_TEXT, "description": "what it is called, such as node or rack"},
+        "link": {**_TEXT, "description": "the link whose values hold where it gives none"},
+        "node": {"type": "boolean", "description": "whether a collective library takes it for a node"},
+    }
+    return _table("one level of a cluster, from the innermost on", {**own, **fields})
+
+
+#: tables that a file must have, where that is not the one of its kind
+_TABLES = {"link": [], "cluster": ["cluster", "level"]}
+
+
 def file_schema(kind: str) -> dict[str, Any]:
     """Return the JSON schema of a file of facts.
 
@@ -198,9 +217,11 @@ def file_schema(kind: str) -> dict[str, Any]:
     for table, kinds in part_tables(spec_type).items():
         tables[table] = {"type": "array", "items": {"oneOf": [_part(word, part) for word, part in kinds.items()]}}
     needed = [name for name, each in fields.items() if each.required and not heirs]
+    if kind in ("link", "cluster"):
+        tables["level"] = {"type": "array", "items": _level(), "minItems": 1}
     main = _table(f"one {kind}", {"name": {**_TEXT, "description": "else the name of the file"}, **top}, needed)
     return {
         "$schema": DRAFT,
         "title": f"accelmodel {kind}",
-        **_table(f"a file of hwspecs/{kind}", {kind: main, **tables, **_about()}, [kind]),
+        **_table(f"a file of hwspecs/{kind}", {kind: main, **tables, **_about()}, _TABLES.get(kind, [kind])),
     }

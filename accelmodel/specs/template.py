@@ -10,6 +10,7 @@ from accelmodel.specs import facts
 from accelmodel.specs.base import FieldType, field_types, value_of
 from accelmodel.specs.find import available, path_of
 from accelmodel.specs.hardware import Device
+from accelmodel.specs.levels import level_entries
 from accelmodel.specs.load import TYPES, load
 from accelmodel.specs.quantities import Quantity
 from accelmodel.specs.schema import meanings
@@ -41,7 +42,7 @@ def _written(value: Any, unit: str) -> str:
     if isinstance(value, str):
         return toml_string(value)
     if isinstance(value, list):
-        return "[" + ", ".join(map(toml_string, value)) + "]"
+        return "[" + ", ".join(f"{each:g}" if isinstance(each, float) else toml_string(each) for each in value) + "]"
     if unit == "1":
         return f"{value:.10g}"
     number, _, shown = show(value, unit, 10).partition(" ")
@@ -106,7 +107,21 @@ def copied_file(kind: str, name: str, like: str) -> str:
         is_word = not isinstance(value, float)
         text = _written(value, "1") if is_word else _ranged(near.facts.get(field), value, each)
         lines.append(f"{field} = {text}  # {known.get(field, '')}".rstrip(" #"))
+    if kind == "cluster":
+        for entry in level_entries(path_of(kind, like)):
+            lines += ["", "[[level]]", *(f"{key} = {_as_given(value)}" for key, value in entry.items())]
     return "\n".join(lines) + "\n"
+
+
+def _as_given(value: Any) -> str:
+    """Return what stands in a level of a file: a word, a truth, or a fact without its source."""
+    if not isinstance(value, dict):
+        return _written(float(value) if type(value) in (int, float) else value, "1")
+    kept = {key: value[key] for key in ("value", "unit", "range") if key in value}
+    if type(kept["value"]) in (int, float):
+        kept.setdefault("range", [kept["value"] / 2.0, kept["value"] * 2.0])
+    parts = (f"{key} = {part if not isinstance(part, str) else toml_string(part)}" for key, part in kept.items())
+    return f"{{ {', '.join(parts)} }}"
 
 
 def new_file(kind: str, name: str, like: str) -> str:

@@ -91,7 +91,11 @@ class At:
         """Return devices and their links; as many as asked, a full node by default."""
         device = self.spec("device")
         link = self.spec("link", self.word("link") or device.link)
-        outer = self.spec("scale_out", self.word("scale_out") or device.scale_out)
+        named, changes = self.word("scale_out"), self.of("scale_out")
+        if link.beyond and not named:
+            outer = override(link.beyond[0], changes) if changes else link.beyond[0]
+        else:
+            outer = self.spec("scale_out", named or device.scale_out)
         count = self.of("").get("devices") if devices is None else devices
         return cluster(device, count, link=link, scale_out=outer)
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from accelmodel.errors import SpecError, brief, unknown
 from accelmodel.specs.base import field_types
-from accelmodel.specs.hardware import FLAT, Device, Link, Storage
+from accelmodel.specs.hardware import FLAT, Device, Storage
 from accelmodel.specs.language_model import LanguageModel
+from accelmodel.specs.link import Link
 from accelmodel.specs.names import canonical, dotted, flat
 from accelmodel.specs.quantities import Quantity
 from accelmodel.specs.workload import Workload

@@ -13,7 +13,8 @@ from accelmodel.errors import SpecError
 from accelmodel.measured import aiconfigurator
 from accelmodel.output import NotWritten, writable, write
 from accelmodel.specs.given import cluster
-from accelmodel.specs.hardware import Device, Link
+from accelmodel.specs.hardware import Device
+from accelmodel.specs.link import Link
 from accelmodel.specs.load import calibrated_path, field_units, load, path_of
 from accelmodel.specs.names import flat
 from accelmodel.validation import operators

@@ -24,7 +24,8 @@ from accelmodel.errors import Infeasible
 from accelmodel.laws import jit
 from accelmodel.specs import facts
 from accelmodel.specs.base import field_types, field_units
-from accelmodel.specs.hardware import Device, Link
+from accelmodel.specs.hardware import Device
+from accelmodel.specs.link import Link
 
 CONFIG = {
     "model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32,

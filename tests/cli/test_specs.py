@@ -22,7 +22,7 @@ def test_list(answer, run):
     assert everything.pop("kernels") == everything["kernel_libraries"]  # as it was called
     assert set(everything) == {
         "devices", "links", "models", "processes", "bills", "storage", "instances", "engines", "kernel_libraries",
-        "studies", "sweeps", "architectures",
+        "studies", "sweeps", "architectures", "clusters",
     }  # fmt: skip
     assert everything["devices"] == am.available("device")
     assert everything["studies"] == ["preserve-l2"]

@@ -201,7 +201,7 @@ def test_changed_text_gives_an_answer_or_an_explanation(kind, warm):
         ("value = 196", "value = " + "[" * 3000 + "]" * 3000),
         ("value = 196", "value = 2026-01-01"),
         ("value = 196", "value = inf"),
-        ('value = ["ring", "tree", "one-shot", "two-shot", "direct"]', "value = []"),
+        ('value = ["ring", "tree", "one-shot", "two-shot", "direct", "hierarchical"]', "value = []"),
     ],
     ids=["long", "hexadecimal", "deep", "date", "infinite", "no-algorithm"],
 )

@@ -11,7 +11,8 @@ from accelmodel.errors import SpecError
 from accelmodel.specs import find, names
 from accelmodel.specs.base import field_types, field_units, sections, value_of
 from accelmodel.specs.cloud import Engine
-from accelmodel.specs.hardware import FLAT, Device, Link
+from accelmodel.specs.hardware import FLAT, Device
+from accelmodel.specs.link import Link
 
 
 def test_every_field_in_a_section_has_one_name_of_one_word():

@@ -15,6 +15,7 @@ KIND, COUNT, PREFETCH, RANKS, FEEDS, LANE = (
 )
 MACHINE_FIELDS = len(Machine._fields)
 L2_BYTES = Machine._fields.index("l2_bytes")
+CROWDING = Machine._fields.index("crowding")
 #: designs that are evaluated side by side: their state stays in the caches of a core
 BLOCK = 256
 #: length of a column: a cache line more than a block, or columns a power of two apart would evict one another

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from accelmodel.laws.collectives import fused_all_reduce, fused_time
+from accelmodel.laws.collectives import fused_all_reduce, fused_in_node
 from accelmodel.laws.exchange import NORMAL
 from accelmodel.laws.jit import glue, inner_kernel, kernel
 from accelmodel.laws.kernels.block import (
@@ -17,6 +17,7 @@ from accelmodel.laws.kernels.block import (
     BEFORE,
     BLOCK,
     COUNT,
+    CROWDING,
     FEEDS,
     FIRST,
     KIND,
@@ -34,7 +35,7 @@ from accelmodel.laws.kernels.block import (
     operator_at,
     read_designs,
 )
-from accelmodel.laws.kernels.costs import fill_costs, fill_deliveries, fill_exchanges
+from accelmodel.laws.kernels.costs import fill_costs, fill_deliveries, fill_exchanges, spans_nodes
 from accelmodel.laws.kernels.prefetching import (
     Lane,
     admit_window,
@@ -48,6 +49,7 @@ from accelmodel.laws.l2cache import kept
 from accelmodel.laws.matmul import exposed_share
 from accelmodel.laws.prefetch import lane_backlog, lane_progress
 from accelmodel.laws.roofline import body_time, stream_time
+from accelmodel.laws.transfers import fused_time
 from accelmodel.laws.types import (
     ALL_REDUCE,
     ATTENTION,
@@ -180,13 +182,22 @@ def _fuse(b: Block, table: Any, detail: Any, at: tuple[int, int, int], width: in
     if reducer.kind == ALL_REDUCE:
         # another algorithm may be the fastest
         costs = b.costs[table.shape[1] + 1]
-        for j in range(width):
-            machine = machine_at(b.machines, j)
-            found = fused_all_reduce(reducer.message_bytes, reducer.ranks, machine, matmuls[j] / longer)
-            costs[0, j], costs[1, j], costs[2, j], costs[3, j], costs[4, j] = found
+        message, ranks = reducer.message_bytes, reducer.ranks
+        if spans_nodes(b, reducer, width):
+            for j in range(width):
+                machine = machine_at(b.machines, j)
+                found = fused_all_reduce(message, ranks, machine, matmuls[j] * machine.crowding / longer)
+                costs[0, j], costs[1, j], costs[2, j], costs[3, j], costs[4, j] = found
+        else:
+            for j in range(width):
+                machine = machine_at(b.machines, j)
+                found = fused_in_node(message, ranks, machine, matmuls[j] * machine.crowding / longer)
+                costs[0, j], costs[1, j], costs[2, j], costs[3, j], costs[4, j] = found
     for j in range(width):
         matmul = matmuls[j]
-        together = fused_time(matmul, longer * costs[0, j], longer * costs[1, j], longer * costs[2, j])
+        fixed, hops, wire = longer * costs[0, j], longer * costs[1, j], longer * costs[2, j]
+        crowded = fused_time(matmul * b.machines[CROWDING, j], fixed, hops, wire)
+        together = min(crowded, matmul + fixed + hops + wire)
         b.cold[j] = matmul + reductions[j] - together
         b.sums[0, j] -= count * b.cold[j]
     if detail.shape[0] > 0:
