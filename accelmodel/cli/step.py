@@ -1,17 +1,16 @@
-"""The commands ``step`` and ``preserve``."""
+"""The command ``step``."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from accelmodel.cli.completion import name_of, one_of, several
+from accelmodel.cli.completion import one_of
 from accelmodel.cli.memory import memory_data, memory_in_words, with_share
-from accelmodel.cli.options import counts, hardware, names, of_cluster
+from accelmodel.cli.options import hardware, of_cluster
 from accelmodel.cli.step_options import (
     L2,
+    SHORTCUTS,
     Acceptance,
     AnyModelName,
     Cores,
@@ -36,28 +35,23 @@ from accelmodel.cli.step_options import (
     TwoBatch,
     load_of_experts,
     of_experts,
+    shown,
     speculation,
+    technique_of,
 )
 from accelmodel.cli.tower_options import AudioSeconds, Images, ImageSize, towers_asked
-from accelmodel.estimates import need_affordable
 from accelmodel.inference.attributes import BITS, DEGREES
-from accelmodel.inference.degree import holds, largest_degree, smallest_degree
+from accelmodel.inference.degree import holds, smallest_degree
 from accelmodel.inference.figures import Figures
-from accelmodel.inference.intervals import by_kind
-from accelmodel.inference.policies import Technique, policy
-from accelmodel.inference.precisions import rows_in_words
-from accelmodel.inference.reading import all_in_words, in_words, reading, readings
-from accelmodel.inference.request import RequestPhase, speedups
+from accelmodel.inference.reading import in_words, reading
 from accelmodel.inference.step import figures, prepare
-from accelmodel.specs.base import Spec
-from accelmodel.specs.bits import plain
 from accelmodel.specs.given import workload
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.load import load
 from accelmodel.units import show
 
 if TYPE_CHECKING:
-    import xarray as xr
+    pass
 from typing import Annotated
 
 import typer
@@ -69,16 +63,12 @@ from accelmodel.cli.options import (
     Json,
     KvBits,
     LinkName,
-    PaperActivationBits,
-    PaperKvBits,
-    PaperWeightBits,
     ScaleOutName,
     WeightBits,
     answer,
     asked_bits,
 )
-from accelmodel.cli.progress import working
-from accelmodel.cli.terminal import print_table, say, say_intervals, say_notes
+from accelmodel.cli.terminal import print_table, say, say_notes
 
 app = typer.Typer(add_completion=False)
 
@@ -175,76 +165,10 @@ def print_step(data: dict[str, Any]) -> None:
     say(memory_in_words(data["memory"]))
 
 
-def speedup_data(result: xr.Dataset) -> dict[str, Any]:
-    """Return the comparison of techniques as JSON-ready rows."""
-    rows = []
-    for index in np.ndindex(*(result.sizes[dim] for dim in ("model", "tp", "batch", "context"))):
-        at = result.isel(dict(zip(("model", "tp", "batch", "context"), index, strict=True)))
-        rows.append(
-            {
-                "model": str(at.model.item()),
-                **{dim: int(at[dim]) for dim in ("tp", "batch", "context")},
-                **{f"{name}_s": float(at[name]) for name in ("baseline", "preserve", "fused")},
-                "speedup": float(at.speedup),
-                "prefetched_bytes": float(at.prefetched_bytes),
-                "feasible": bool(at.feasible),
-            }
-        )
-    fitting = result.speedup.where(result.feasible)
-    return {
-        "device": result.attrs["device"],
-        "phase": result.attrs["phase"],
-        "max_speedup": float(fitting.max()),
-        "min_speedup": float(fitting.min()),
-        "skipped": result.attrs["skipped"],
-        **{key: json.loads(result.attrs[key]) for key in ("bits", "precision")},
-        **{key: result.attrs[key] for key in ("notes", "weakest_fact")},
-        "rows": rows,
-    }
-
-
-def print_speedups(data: dict[str, Any]) -> None:
-    """Print the comparison of techniques."""
-    rows = [
-        [
-            row["model"],
-            *(str(row[key]) for key in ("tp", "batch", "context")),
-            *(show(row[f"{name}_s"], "s") for name in ("baseline", "fused", "preserve")),
-            f"{row['speedup']:.3f}" if row["feasible"] else "does not fit",
-            show(row["prefetched_bytes"], "B"),
-        ]
-        for row in data["rows"]
-    ]
-    columns = ["model", "tp", "batch", "context", "baseline", "fused", "PRESERVE", "speed-up", "prefetched"]
-    print_table(f"PRESERVE on {data['device']}, {data['phase']}", columns, rows, spare=["prefetched", "fused"])
-    say(f"speed-up from {data['min_speedup']:.3f} to {data['max_speedup']:.3f} where it fits")
-    say_intervals(data["operator_intervals"])
-
-
 #: device of a step where none is named
 USUAL = "ascend-910b2"
 #: models of a step where none is named, the first that fits
 MODELS = ("llama-3-70b", "llama-3-8b")
-#: precisions of the paper on PRESERVE, of models whose files state none [bit]
-PAPER_BITS = dict.fromkeys(BITS, 8.0)
-#: tensor-parallel degree of the paper on PRESERVE
-PAPER_DEGREE = 8
-#: time [s] and memory [B] of a printed comparison
-_SECONDS, _ROOM = 3e-3, 2e4
-#: fields of the device and its link that have an option of their own
-SHORTCUTS = ("l2_capacity", "hbm_bandwidth", "hbm_capacity", "l2_bandwidth", "link_bandwidth", "cores")
-
-
-def _technique(name: str, threshold: float | None, rule: str | None) -> Technique:
-    """Return a technique with the parameters that were given; SpecError where it takes none of that name."""
-    given: dict[str, float | str | None] = {"threshold": threshold, "rule": rule}
-    return policy(name, **{key: value for key, value in given.items() if value is not None})
-
-
-def _hardware(
-    device: str, devices: int | None, link: str | None, shortcuts: dict[str, Any], settings: Any, scale_out: Any = None
-) -> Any:
-    return hardware(device, devices, link=link, scale_out=scale_out, shortcuts=shortcuts, settings=settings)
 
 
 def _default_model(cluster: Cluster, work: dict[str, Any], tp: int | None) -> str:
@@ -256,12 +180,6 @@ def _default_model(cluster: Cluster, work: dict[str, Any], tp: int | None) -> st
         if holds(spec, cluster, tp=tp or smallest_degree(spec, cluster, **work), **work)
     )
     return next(fits, MODELS[0])
-
-
-def _shown(device: str, cluster: Cluster) -> dict[str, Spec]:
-    """Return the specifications of a cluster by the names under which ``show`` tells of them."""
-    links = {spec.name: spec for spec in cluster.levels}
-    return {device: cluster.device, **links}
 
 
 @app.command()
@@ -331,9 +249,10 @@ def step(
     shortcuts = dict(
         zip(SHORTCUTS, (l2, hbm_bandwidth, hbm_capacity, l2_bandwidth, link_bandwidth, cores), strict=True)
     )
-    chosen = _technique(technique, threshold, rule)
+    chosen = technique_of(technique, threshold, rule)
     device, link = of_cluster(within, device, USUAL, link)
-    cluster = with_share(_hardware(device, devices, link, shortcuts, settings, scale_out), memory_share)
+    whole = hardware(device, devices, link=link, scale_out=scale_out, shortcuts=shortcuts, settings=settings)
+    cluster = with_share(whole, memory_share)
     work: dict[str, Any] = {"phase": phase, "batch": batch, "context": context, "prefix": prefix}
     work |= {"pp": pp, "ep": ep, "dp": dp, "prefill_tokens": prefill_tokens}
     work |= speculation(speculative, acceptance, draft)
@@ -369,84 +288,6 @@ def step(
         say(f"{data['model']} {in_words(data['read'])}")
         for note in [*said, *inputs.table.notes]:
             say(note)
-        say_notes({model: inputs.model, **_shown(device, cluster)})
-
-    answer(data, as_json, printed)
-
-
-@app.command()
-def preserve(
-    device: DeviceName = "ascend-910b2",
-    devices: Devices = None,
-    link: LinkName = None,
-    models: Annotated[
-        str,
-        typer.Option(
-            "--models", "--model", help="Such as llama-3-8b,llama-3-70b.", autocompletion=several(name_of("model"))
-        ),
-    ] = "llama-3-8b,llama-3-70b",
-    tp: Annotated[
-        str | None, typer.Option("--tp", help="Such as 2,4,8; 8, or all of a smaller cluster, by default.")
-    ] = None,
-    batch: Annotated[str, typer.Option("--batch", help="Such as 1,4 or 1:64 (powers of two).")] = "4",
-    context: Annotated[str, typer.Option("--context", help="Total length; such as 2048:32768.")] = "16384",
-    phase: Annotated[
-        str,
-        typer.Option(
-            "--phase",
-            help="end-to-end (the paper's mix), decode or prefill.",
-            autocompletion=one_of("end-to-end", "decode", "prefill"),
-        ),
-    ] = "end-to-end",
-    weight_bits: PaperWeightBits = None,
-    activation_bits: PaperActivationBits = None,
-    kv_bits: PaperKvBits = None,
-    threshold: Threshold = None,
-    rule: Rule = None,
-    l2: L2 = None,
-    hbm_bandwidth: HbmBandwidth = None,
-    hbm_capacity: HbmCapacity = None,
-    l2_bandwidth: L2Bandwidth = None,
-    link_bandwidth: LinkBandwidth = None,
-    cores: Cores = None,
-    settings: Settings = None,
-    as_json: Json = False,
-) -> None:
-    """Speed-up of prefetching during collectives, over models, tensor-parallel degrees, batches and lengths."""
-    shortcuts = dict(
-        zip(SHORTCUTS, (l2, hbm_bandwidth, hbm_capacity, l2_bandwidth, link_bandwidth, cores), strict=True)
-    )
-    cluster = _hardware(device, devices, link, shortcuts, settings)
-    compared = {name: load("model", name) for name in names(models)}
-    degrees = counts(tp, "--tp") if tp else [min(PAPER_DEGREE, largest_degree(cluster))]
-    axes = {"tp": degrees, "batch": counts(batch, "--batch"), "context": counts(context, "--context")}
-    bits = asked_bits(weight_bits=weight_bits, activation_bits=activation_bits, kv_bits=kv_bits)
-    sizes = {"models": len(compared), **{name: len(values) for name, values in axes.items()}}
-    need_affordable("preserve", sizes, seconds=_SECONDS, room=_ROOM)
-    precision = [{**(PAPER_BITS if plain(each) else {}), **bits} for each in compared.values()]
-    with working("speed-ups"):
-        result = speedups(
-            list(compared.values()),
-            cluster,
-            *axes.values(),
-            phase=cast("RequestPhase", phase),
-            prefetch=_technique("preserve", threshold, rule),
-            precision=precision,
-        )
-    data = speedup_data(result)
-    taken = {name: float(np.max(each)) for name, each in data["bits"].items()}
-    widest = max(taken["weight_bits"], taken["activation_bits"])
-    data["operator_intervals"] = by_kind(cluster, "", widest, taken["kv_bits"])
-    data["read"] = readings(compared.values(), precision)
-
-    def printed(data: dict[str, Any]) -> None:
-        print_speedups(data)
-        for line in all_in_words(data["read"]):
-            say(line)
-        for name, model in compared.items():
-            told = rows_in_words([row for row in data["precision"] if row["model"] == model.name])
-            if told:
-                say(f"{name}: {told}")
-        say_notes({**compared, **_shown(device, cluster)})
+        say_notes({model: inputs.model, **shown(device, cluster)})
 
     answer(data, as_json, printed)

@@ -9,8 +9,11 @@ import typer
 
 from accelmodel.cli.completion import name_of, one_of
 from accelmodel.errors import SpecError, unknown
+from accelmodel.inference.policies import Technique, policy
 from accelmodel.laws.exchange import EXCHANGES
 from accelmodel.measured.routing import busiest
+from accelmodel.specs.base import Spec
+from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel, perceptrons
 from accelmodel.specs.layer_kinds import Experts
 
@@ -184,3 +187,19 @@ def load_of_experts(
         raise SpecError(f"--routing {routing} is drawn for ranks that divide the {experts} experts; give --imbalance")
     _, copies = busiest(tokens, experts, used, ranks, _EXPONENTS[routing])
     return {"imbalance": max(copies * ranks / (tokens * used), 1.0)}
+
+
+#: fields of the device and its link that have an option of their own
+SHORTCUTS = ("l2_capacity", "hbm_bandwidth", "hbm_capacity", "l2_bandwidth", "link_bandwidth", "cores")
+
+
+def technique_of(name: str, threshold: float | None, rule: str | None) -> Technique:
+    """Return a technique with the parameters that were given; SpecError where it takes none of that name."""
+    given: dict[str, float | str | None] = {"threshold": threshold, "rule": rule}
+    return policy(name, **{key: value for key, value in given.items() if value is not None})
+
+
+def shown(device: str, cluster: Cluster) -> dict[str, Spec]:
+    """Return the specifications of a cluster by the names under which ``show`` tells of them."""
+    links = {spec.name: spec for spec in cluster.levels}
+    return {device: cluster.device, **links}

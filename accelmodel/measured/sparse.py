@@ -207,7 +207,8 @@ def _part(frame: pd.DataFrame, phase: str, bits: float, kv_bits: float) -> tuple
     base = operator_time.precision(bits, kv_bits)
     # 4 bit keeps a scale of 8 bit for 16 weights
     weight = 4.5 / 8.0 if bits == 4.0 else base.weight
-    part = replace(base, sequences=batch, new_tokens=new, tokens=batch * new, weight=weight)
+    shapes = {"sequences": batch, "new_tokens": new, "tokens": batch * new, "decoding": phase == "decode"}
+    part = replace(base, **shapes, weight=weight)
     return question, part
 
 

@@ -30,7 +30,7 @@ def model(*attention):
         (Grouped("full", 8, value_dim=32, **HEADS), 2 * (64 + 32) * 2 * CONTEXT),
         (
             Grouped("block-sparse", 8, top_k=2048, index_heads=4, index_dim=128, **HEADS),
-            (TOKEN + 128) * CONTEXT,
+            (TOKEN + 128 * 2) * CONTEXT,
         ),
         (Latent("latent", 8, 8, 512, 64, 128, 128), 576 * 2 * CONTEXT),
         (
@@ -58,7 +58,7 @@ def test_tensor_ranks_share_heads_and_states_but_not_latents():
 
 def test_bits_are_those_of_keys_and_values_and_not_of_states_or_of_an_indexer():
     sparse = Grouped("block-sparse", 8, top_k=2048, index_heads=4, index_dim=128, **HEADS)
-    assert kept_by(sparse, 8.0).token == TOKEN / 2 + 128
+    assert kept_by(sparse, 8.0).token == TOKEN / 2 + 128 * 2
     linear = Linear("linear", 8, 4, 8, 128, 64)
     assert kept_by(linear, 8.0) == kept_by(linear, 16.0)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import accelmodel as am
 from accelmodel.errors import SpecError
 from accelmodel.inference.memory import memory_per_device
-from accelmodel.laws.types import MATMUL
+from accelmodel.laws.types import RECURRENCE
 from accelmodel.specs.layer_kinds import Linear
 
 MODELS = ("llama-3-8b", "gpt-oss-120b", "deepseek-v3")
@@ -63,8 +63,8 @@ def test_states_of_decode_and_of_the_prompt_are_rows_of_their_own():
     linear = Linear("linear", model.layers, 16.0, 32.0, 128.0, 128.0)
     found = rows(replace(model, attention=(linear,)), work(prefill_tokens=512))
     assert found["state_projection_linear"]["m"] == 32.0 + 512.0
-    assert found["state_update_linear"]["weight_bytes"] == 32 * 8 * 128 * 128 * 4.0
-    assert found["state_update_of_prompt_linear"]["kind"] == MATMUL
+    assert found["state_update_linear"]["weight_bytes"] == 2 * 32 * 8 * 128 * 128 * 4.0  # read and written
+    assert found["state_update_of_prompt_linear"]["kind"] == RECURRENCE
 
 
 def test_each_rank_and_stage_has_a_prompt_of_its_own():

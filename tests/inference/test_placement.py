@@ -162,7 +162,7 @@ def test_heads_are_cut_inside_where_weights_lie_in_sram():
 
 
 def test_tensor_ranks_may_be_more_than_heads_without_hbm():
-    found = step("groq-lpu", devices=1024, batch=1, context=1024, tp=64, pp=16)
+    found = step("groq-lpu", devices=512, batch=1, context=1024, tp=64, pp=8, weight_bits=8)
     assert "heads are cut inside" in found.attrs["notes"]
     with pytest.raises(am.SpecError, match="tp above the 32 heads"):
         step("h100-sxm", devices=64, batch=1, context=1024, tp=64)

@@ -59,7 +59,7 @@ def test_mixers_without_keys_are_told_too():
     found, notes = rows(replace(base, attention=(linear,)), tp=3)
     assert "16 key heads of linear attention, 32 value heads of linear attention" in notes
     # 6 key heads and the 12 value heads that go with them
-    assert found["state_update_linear"]["weight_bytes"] == 4 * 12 * 128 * 128 * 4.0
+    assert found["state_update_linear"]["weight_bytes"] == 2 * 4 * 12 * 128 * 128 * 4.0
     space = StateSpace("state-space", base.layers, inner=8192.0, state=128.0, heads=128.0, groups=1.0)
     found, notes = rows(replace(base, attention=(space,)), tp=3)
     assert "128 heads of a state space" in notes

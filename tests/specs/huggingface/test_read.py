@@ -222,6 +222,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "kimi-k2": DEEPSEEK | {
         "model_type": "kimi_k2", "first_k_dense_replace": 1, "max_position_embeddings": 131072, "n_group": 1,
         "n_routed_experts": 384, "num_attention_heads": 64, "num_key_value_heads": 64, "topk_group": 1,
+        "num_nextn_predict_layers": 0,
         "vocab_size": 163840,
     },
     "glm-4.5-air": {
