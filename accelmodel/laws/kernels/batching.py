@@ -340,8 +340,7 @@ def serve(traffic: Traffic, times: Times, rules: Rules, first: Any, finish: Any,
             budget = token_budget(decoding, mixed, rules)
             head, done, tokens, device = prompts(head, queue, done, traffic.prompt, times, budget)
             device += surface(times.decode_attention, beside, there / max(beside, 1) + 1.0)
-            device += curve(times.other, tokens + beside * rules.rows)
-            now += step_time(device, beside, head - before, rules)
+            now += step_time(device + curve(times.other, tokens + beside * rules.rows), beside, head - before, rules)
             waits = Waits(waits.since + steps, waits.held + 1 if waiting else 0, rules.poll)
         else:
             held = steps_held(waits, waiting, fits(queue, active, used, traffic, rules), rules)
