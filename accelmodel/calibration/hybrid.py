@@ -124,6 +124,10 @@ def _asked(inputs: Inputs) -> Iterator[tuple[str, Any, pd.DataFrame]]:
     yield f"{work.phase} attention", at, frame.assign(window=windows[at[0]])
 
 
+#: fields that say what fits, and change no time
+_ROOM = ("hbm.capacity", "hbm.reserved")
+
+
 def corrected(inputs: Inputs, framework: str) -> Inputs:
     """Return inputs whose matmuls and attention take what measured tables of its device add to the law.
 
@@ -147,7 +151,7 @@ def corrected(inputs: Inputs, framework: str) -> Inputs:
         installed.
     """
     device = inputs.cluster.device
-    given = [name for name, fact in device.facts.items() if fact.kind == "given"]
+    given = [name for name, fact in device.facts.items() if fact.kind == "given" and name not in _ROOM]
     if given:
         raise SpecError(f"{device.name} was measured as it is; leave {', '.join(given)} alone, or take the law alone")
     chip, found = cluster(device), dict[str, None]()

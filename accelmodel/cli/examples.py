@@ -10,6 +10,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "accelmodel step --device h100-sxm --model llama-3-70b --batch 16 --context 8192",
         "accelmodel step --device h200-sxm --model deepseek-v3 --tp 8 --speculative 1 --acceptance 0.8",
         "accelmodel step --device h100-sxm --model llama-3-8b --phase mixed --batch 32 --prefill-tokens 512",
+        "accelmodel step --device h200-sxm --model deepseek-v3 --dp 8 --ep 8 --batch 256 --routing random",
+        "accelmodel step --cluster gb200-nvl72 --model deepseek-v3 --dp 64 --ep 64 --batch 4096 --two-batch-overlap",
         "accelmodel step --device ascend-910b2 --tp 8 --technique preserve --l2 104MB --set link.start_up=40us",
     ),
     "preserve": ("accelmodel preserve --device ascend-910b2 --models llama-3-8b,llama-3-70b --tp 4,8 --batch 1:4",),
@@ -19,6 +21,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "instances": (
         "accelmodel instances --model opt-2.7b --input 128 --output 512 --batch 32 --slo-tps 400",
         "accelmodel instances --model llama-3.1-8b --rate 2 --slo-tpot 50ms --instance g6e.xlarge --only",
+        "accelmodel instances --model llama-3.1-8b --batch 8 --speculative 3 --acceptance 0.7",
     ),
     "fleet": (
         r"printf 'input,output,rate\n128,128,4\n2048,256,1\n' > mix.csv; "

@@ -15,6 +15,8 @@ from accelmodel.cli.examples import needs
 from accelmodel.cli.options import Json, KvBits, WeightBits, answer, answered, names
 from accelmodel.cli.options import ModelName as Model
 from accelmodel.cli.progress import working
+from accelmodel.cli.sections import Grouped
+from accelmodel.cli.step_options import Acceptance, DraftName, Speculative, speculation
 from accelmodel.cli.terminal import print_table, say
 from accelmodel.cloud.choice import precisions, ranking
 from accelmodel.cloud.fleet import plan_fleet
@@ -91,7 +93,7 @@ def _bits(text: str, what: str) -> list[float]:
     return found
 
 
-@app.command("instances")
+@app.command("instances", cls=Grouped)
 def instances(
     model: Model = "opt-2.7b",
     input_tokens: Annotated[int, typer.Option("--input", min=1, help="Tokens of a prompt, such as 1024.")] = 128,
@@ -155,6 +157,9 @@ def instances(
     kv_bits: Annotated[
         str, typer.Option("--kv-bits", help="Such as 16,8; what the model's file states, or 16, by default.")
     ] = "",
+    speculative: Speculative = None,
+    acceptance: Acceptance = None,
+    draft: DraftName = "",
     report: Annotated[
         Path | None, typer.Option("--report", help="HTML report to write, such as instances.html.")
     ] = None,
@@ -171,9 +176,9 @@ def instances(
     _above(rate, "rate")
     _above(max_price, "max-price")
     chosen = load("engine", engine or (STREAM if rate else STATIC))
-    setups = precisions(
-        Setup(chosen, offload, memory_rule=memory_rule), _bits(weight_bits, "weight-bits"), _bits(kv_bits, "kv-bits")
-    )
+    drafts = speculation(speculative, acceptance, draft)
+    setup = Setup(chosen, offload, memory_rule=memory_rule, drafts=drafts)
+    setups = precisions(setup, _bits(weight_bits, "weight-bits"), _bits(kv_bits, "kv-bits"))
     inputs = Inputs(
         load("model", model), input_tokens, output_tokens, slo, batch, rate, requests, percentile, max_price,
         most_instances or (MOST if rate else 1), time_model,
@@ -191,7 +196,7 @@ def instances(
             data["report"] = str(write_report(inputs, offered, setups, data, report))
 
 
-@app.command("fleet")
+@app.command("fleet", cls=Grouped)
 def fleet(
     model: Model = "llama-3.1-8b",
     workload: Annotated[
@@ -209,6 +214,9 @@ def fleet(
     engine: Engine = STREAM,
     weight_bits: WeightBits = None,
     kv_bits: KvBits = None,
+    speculative: Speculative = None,
+    acceptance: Acceptance = None,
+    draft: DraftName = "",
     as_json: Json = False,
 ) -> None:
     """The cheapest combination of instance types for a mix of request sizes."""
@@ -219,7 +227,8 @@ def fleet(
         latency=_seconds(slo_latency, "slo-latency"),
     )  # fmt: skip
     _above(max_price, "max-price")
-    setup = Setup(load("engine", engine), "none", weight_bits or 0.0, kv_bits or 0.0)
+    drafts = speculation(speculative, acceptance, draft)
+    setup = Setup(load("engine", engine), "none", weight_bits or 0.0, kv_bits or 0.0, drafts=drafts)
     market = Market(names(region), price_kind, prices, instance or (), only)
     with working("planning the fleet"):
         data = plan_fleet(model, workload, slo, setup=setup, offered=market, max_price=max_price)

@@ -42,8 +42,9 @@ def memory_data(model: LanguageModel, work: Workload, device: Device) -> dict[st
 
 def memory_in_words(found: dict[str, float]) -> str:
     """Return what ``memory_data`` tells, in one line."""
-    of = {name.removesuffix("_bytes"): show(size, "B") for name, size in found.items()}
-    return (
-        f"of the memory weights take {of['weights']}, KV cache {of['kv_cache']}, activations {of['activations']}; "
-        f"a device has {of['capacity']}, of which {of['reserved']} are kept back"
+    sizes = {name.removesuffix("_bytes"): size for name, size in found.items()}
+    room = sizes.pop("capacity") - sizes.pop("reserved")
+    parts = ", ".join(
+        f"{name.replace('kv_', 'KV ').replace('_', ' ')} {show(size, 'B')}" for name, size in sizes.items()
     )
+    return f"memory per device {show(sum(sizes.values()), 'B')} of {show(room, 'B')}: {parts}"

@@ -23,6 +23,7 @@ from accelmodel.cli.options import (
     names,
 )
 from accelmodel.cli.progress import working
+from accelmodel.cli.sections import Grouped
 from accelmodel.cli.step_options import (
     L2,
     SHORTCUTS,
@@ -43,8 +44,8 @@ from accelmodel.estimates import need_affordable
 from accelmodel.inference.attributes import BITS
 from accelmodel.inference.degree import largest_degree
 from accelmodel.inference.intervals import by_kind
-from accelmodel.inference.precisions import rows_in_words
-from accelmodel.inference.reading import all_in_words, readings
+from accelmodel.inference.precisions import ASKED, rows_in_words
+from accelmodel.inference.reading import in_words, readings
 from accelmodel.inference.request import RequestPhase, speedups
 from accelmodel.specs.bits import plain
 from accelmodel.specs.load import load
@@ -57,6 +58,8 @@ app = typer.Typer(add_completion=False)
 
 #: precisions of the paper on PRESERVE, of models whose files state none [bit]
 PAPER_BITS = dict.fromkeys(BITS, 8.0)
+#: what an answer calls them
+OWN_DEFAULT = "default of preserve"
 #: tensor-parallel degree of the paper on PRESERVE
 PAPER_DEGREE = 8
 #: time [s] and memory [B] of a printed comparison
@@ -91,6 +94,18 @@ def speedup_data(result: xr.Dataset) -> dict[str, Any]:
     }
 
 
+def _say_default(data: dict[str, Any], bits: dict[str, float]) -> None:
+    """Say of precisions that nobody asked for, and that this command takes where a file is silent, that it does."""
+    for read in data["read"]:
+        own = [name for name, origin in read["precision_from"].items() if origin == ASKED and name not in bits]
+        read["precision_from"] |= dict.fromkeys(own, OWN_DEFAULT)
+        for row in data["precision"] if "weight_bits" in own else ():
+            if row["model"] == read["model"] and row["from"] == ASKED:
+                row["from"] = OWN_DEFAULT
+    if "weight_bits" not in bits:
+        data["notes"] = data["notes"].replace(f"({ASKED})", f"({OWN_DEFAULT})")
+
+
 def print_speedups(data: dict[str, Any]) -> None:
     """Print the comparison of techniques."""
     rows = [
@@ -106,10 +121,12 @@ def print_speedups(data: dict[str, Any]) -> None:
     columns = ["model", "tp", "batch", "context", "baseline", "fused", "PRESERVE", "speed-up", "prefetched"]
     print_table(f"PRESERVE on {data['device']}, {data['phase']}", columns, rows, spare=["prefetched", "fused"])
     say(f"speed-up from {data['min_speedup']:.3f} to {data['max_speedup']:.3f} where it fits")
+    if data["skipped"]:
+        say(f"left out: {data['skipped']}")
     say_intervals(data["operator_intervals"])
 
 
-@app.command()
+@app.command(cls=Grouped)
 def preserve(
     device: DeviceName = "ascend-910b2",
     devices: Devices = None,
@@ -173,15 +190,15 @@ def preserve(
     widest = max(taken["weight_bits"], taken["activation_bits"])
     data["operator_intervals"] = by_kind(cluster, "", widest, taken["kv_bits"])
     data["read"] = readings(compared.values(), precision)
+    _say_default(data, bits)
 
     def printed(data: dict[str, Any]) -> None:
         print_speedups(data)
-        for line in all_in_words(data["read"]):
-            say(line)
-        for name, model in compared.items():
-            told = rows_in_words([row for row in data["precision"] if row["model"] == model.name])
+        for read in data["read"]:
+            told = rows_in_words([row for row in data["precision"] if row["model"] == read["model"]])
+            say(f"{read['model']} {in_words(read, weights=not told)}")
             if told:
-                say(f"{name}: {told}")
+                say(f"{read['model']}: {told}")
         say_notes({**compared, **shown(device, cluster)})
 
     answer(data, as_json, printed)

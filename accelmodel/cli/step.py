@@ -40,9 +40,9 @@ from accelmodel.cli.step_options import (
     technique_of,
 )
 from accelmodel.cli.tower_options import AudioSeconds, Images, ImageSize, towers_asked
-from accelmodel.inference.attributes import BITS, DEGREES
 from accelmodel.inference.degree import holds, smallest_degree
 from accelmodel.inference.figures import Figures
+from accelmodel.inference.precisions import rows_in_words
 from accelmodel.inference.reading import in_words, reading
 from accelmodel.inference.step import figures, prepare
 from accelmodel.specs.given import workload
@@ -68,6 +68,7 @@ from accelmodel.cli.options import (
     answer,
     asked_bits,
 )
+from accelmodel.cli.sections import Grouped
 from accelmodel.cli.terminal import print_table, say, say_notes
 
 app = typer.Typer(add_completion=False)
@@ -142,27 +143,39 @@ def print_step(data: dict[str, Any]) -> None:
     where = f"{data['devices']} x {data['device']}"
     title = f"{data['phase']} step of {data['model']} on {where}, technique {data['technique']}"
     print_table(title, columns, rows, spare=["link", "L2 hits", "FLOPs", "HBM", "count", "share"])
-    say(
-        ", ".join(
-            f"{name.replace('_', ' ')} {data[name]:g}" for name in ("batch", "context", "prefix", *DEGREES, *BITS)
-        )
-    )
-    if "draft" in data:
-        say(
-            f"{data['speculative']:g} tokens drafted by {data['draft']}, {data['tokens_per_step']:.3g} a step and "
-            f"sequence in the end: {show(data['tpot_s'], 's')} a token"
-        )
-    if "prefill_tokens" in data:
-        say(f"{data['prefill_tokens']:g} tokens of prompts beside: {data['prefill_tokens_per_s']:.4g} tokens/s")
-    say(
+    for line in said_of_step(data):
+        say(line)
+
+
+def said_of_step(data: dict[str, Any]) -> list[str]:
+    """Return what a step takes, holds and was asked, a line each, the answer first."""
+    per_token = f"{show(data['tpot_s'], 's')} a token, " if "draft" in data else ""
+    said = [
         f"step {show(data['time_s'], 's')}, nine of ten measured between {show(data['lower_s'], 's')} and "
-        f"{show(data['upper_s'], 's')}; {data['tokens_per_s']:.4g} tokens/s"
-    )
-    say(
-        f"memory per device {show(data['memory_bytes'], 'B')}, prefetched {show(data['prefetched_bytes'], 'B')}; "
-        f"weakest fact behind it: {data['weakest_fact']}"
-    )
-    say(memory_in_words(data["memory"]))
+        f"{show(data['upper_s'], 's')}; {per_token}{data['tokens_per_s']:.4g} tokens/s"
+    ]
+    if "prefill_tokens" in data:
+        said.append(f"{data['prefill_tokens']:g} tokens of prompts beside: {data['prefill_tokens_per_s']:.4g} tokens/s")
+    if "draft" in data:
+        many = f"{data['speculative']:g} token{'' if data['speculative'] == 1 else 's'}"
+        said.append(
+            f"{data['draft']} drafts {many} a step and sequence, of which {data['tokens_per_step'] - 1.0:.3g} are "
+            f"taken: {data['tokens_per_step']:.3g} a step"
+        )
+    if data["prefetched_bytes"]:
+        said.append(f"prefetched {show(data['prefetched_bytes'], 'B')}")
+    said.append(memory_in_words(data["memory"]))
+    asked = ", ".join(f"{name} {data[name]:g}" for name in ("batch", "context", "tp", *_shown(data)))
+    return [*said, f"{asked}; weakest fact behind it: {data['weakest_fact']}"]
+
+
+def _shown(data: dict[str, Any]) -> list[str]:
+    """Return the sizes and degrees that are worth a word: those that are not as they are by default."""
+    return [name for name, usual in _QUIET.items() if data[name] != usual]
+
+
+#: what an answer keeps quiet about, at these values
+_QUIET = {"prefix": 0, "pp": 1, "ep": 1, "dp": 1}
 
 
 #: device of a step where none is named
@@ -182,7 +195,7 @@ def _default_model(cluster: Cluster, work: dict[str, Any], tp: int | None) -> st
     return next(fits, MODELS[0])
 
 
-@app.command()
+@app.command(cls=Grouped)
 def step(
     model: AnyModelName = None,
     device: DeviceName = USUAL,
@@ -284,10 +297,14 @@ def step(
     data["memory"] = memory_data(inputs.model, question, cluster.device)
 
     def printed(data: dict[str, Any]) -> None:
+        seen: set[str] = set()
         print_step(data)
-        say(f"{data['model']} {in_words(data['read'])}")
-        for note in [*said, *inputs.table.notes]:
-            say(note)
+        told = rows_in_words(data["precision"])
+        say(f"{data['model']} {in_words(data['read'], weights=not told)}")
+        for note in [*filter(None, [told]), *said, *inputs.table.notes]:
+            if note not in seen and not note.startswith(f"{data.get('draft')} drafts"):
+                say(note)
+                seen.add(note)
         say_notes({model: inputs.model, **shown(device, cluster)})
 
     answer(data, as_json, printed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -83,7 +84,7 @@ DraftName = Annotated[
     str,
     typer.Option(
         "--draft",
-        help="mtp, eagle, n-gram, or a model such as llama-3.2-1b; the model's own mtp, else eagle, by default.",
+        help="mtp, eagle, n-gram, or a model such as llama-3-8b; the model's own mtp, else eagle, by default.",
         autocompletion=one_of("mtp", "eagle", "n-gram"),
     ),
 ]
@@ -178,8 +179,7 @@ def load_of_experts(
     kind = next((each for each in perceptrons(model) if isinstance(each, Experts)), None)
     if kind is None or work["ep"] == 1:
         return {"imbalance": 1.0}
-    new = 1 if work["phase"] == "decode" else work["context"] - work["prefix"]
-    tokens = int(work["batch"] * new)
+    tokens = _routed(work)
     experts = int(kind.experts)
     used = int(kind.used)
     ranks = int(work["ep"])
@@ -187,6 +187,12 @@ def load_of_experts(
         raise SpecError(f"--routing {routing} is drawn for ranks that divide the {experts} experts; give --imbalance")
     _, copies = busiest(tokens, experts, used, ranks, _EXPONENTS[routing])
     return {"imbalance": max(copies * ranks / (tokens * used), 1.0)}
+
+
+def _routed(work: Mapping[str, Any]) -> int:
+    """Return the tokens that go to experts together, those of one micro-batch of the pipeline [token]."""
+    new = int(work["context"] - work["prefix"] if work["phase"] == "prefill" else 1 + work["speculative"])
+    return math.ceil(work["batch"] / work["pp"]) * new + math.ceil(work["prefill_tokens"] / work["pp"])
 
 
 #: fields of the device and its link that have an option of their own

@@ -23,6 +23,8 @@ def said(error: Any, argv: Sequence[str]) -> str:
         reason = f"{error.option_name} stands before the command; write accelmodel {name} {error.option_name}"
     elif kind == "NoSuchOption" and options:
         reason = str(unknown("option", error.option_name, _written(options)))
+        if context is not None and (there := _elsewhere(error.option_name, context)):
+            reason = f"{reason}; {there} has {error.option_name}"
     elif "unexpected extra argument" in reason and name:
         reason = f"{reason}; for example: {EXAMPLES[name][0]}"
     return f"{reason}; see accelmodel {name} --help" if name else f"{reason}; see accelmodel --help"
@@ -52,6 +54,15 @@ def need_each_once(options: Iterable[Any], words: Sequence[str]) -> None:
         if name in once - flags:
             seen.add(name)
         before = word
+
+
+def _elsewhere(option: str, context: Any) -> str:
+    """Return the first other command that has an option of that name; "" if none has."""
+    above = context.parent
+    if above is None:
+        return ""
+    known = (name for name in above.command.list_commands(above) if name != context.command.name)
+    return next((name for name in known if option in _written(above.command.get_command(above, name).params)), "")
 
 
 def _written(options: Iterable[Any]) -> list[str]:

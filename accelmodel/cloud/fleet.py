@@ -113,7 +113,7 @@ def rates(model: LanguageModel, instances: list[Instance], setup: Setup, mix: li
     found = np.zeros((len(mix), len(instances)))
     longest = max(bucket.input + bucket.output for bucket in mix)
     for tp in DEGREES:
-        able = [i for i, each in enumerate(instances) if each.devices % tp == 0 and tp <= model.heads]
+        able = [i for i, each in enumerate(instances) if each.devices % tp == 0 and tp <= setup.heads(model)]
         if not able:
             continue
         for i, replica in zip(able, replicas(model, [instances[i] for i in able], setup, tp, longest), strict=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,10 +19,11 @@ from accelmodel.cloud.offload import POLICIES, Need, Offer, Placed
 from accelmodel.errors import SpecError, unknown
 from accelmodel.inference.attributes import behind, noted
 from accelmodel.inference.kept import kept_bytes
-from accelmodel.inference.memory import memory_per_device, usable_memory
+from accelmodel.inference.memory import draft_bytes, memory_per_device, usable_memory
 from accelmodel.inference.precisions import in_words, precisions
+from accelmodel.inference.speculation import draft_notes, draft_of, drafter, drafts_of
 from accelmodel.laws.kernels.batching import step_time
-from accelmodel.serving.simulate import rules_of
+from accelmodel.serving.simulate import Drafts, layers_run, rules_of, yielded
 from accelmodel.serving.step_times import axis, device_times, split_times
 from accelmodel.specs.base import Spec, value_of
 from accelmodel.specs.bits import told
@@ -65,6 +66,8 @@ class Setup:
         The paper's rule of what is offloaded, in place of the policy's own.
     ctcf : tuple of Ctcf
         The paper's calibration of its times of prefill and decode.
+    drafts : mapping
+        ``speculative``, ``acceptance`` and ``draft`` of a ``Workload``, numbers; nothing drafts by default.
 
     Examples
     --------
@@ -78,8 +81,10 @@ class Setup:
     kv_bits: float = 0.0
     memory_rule: str = ""
     ctcf: tuple[Ctcf, Ctcf] = (Ctcf(), Ctcf())
+    drafts: Drafts = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "drafts", drafts_of(**self.drafts))
         if self.policy not in POLICIES:
             raise unknown("offloading policy", self.policy, POLICIES)
         if self.memory_rule and self.memory_rule not in infersave.MEMORY_RULES:
@@ -89,6 +94,11 @@ class Setup:
     def bits(self) -> dict[str, float]:
         """Fields of ``Workload``; where weights are asked for, activations, and so the matmuls, stay at 16 bit."""
         return {"weight_bits": self.weight_bits, "kv_bits": self.kv_bits}
+
+    def heads(self, model: LanguageModel) -> float:
+        """Return the most tensor ranks that a model and its draft can be cut over [1]."""
+        draft = draft_of(model, Workload("decode", 1.0, 1.0, **self.drafts)) if self.drafts else None
+        return float(min(model.heads, draft.model.heads) if draft else model.heads)
 
     def told(self, model: LanguageModel) -> dict[str, float]:
         """Return the precisions of weights and KV cache, those of the model's file where none are asked [bit]."""
@@ -138,6 +148,8 @@ def as_published(model: LanguageModel, instances: list[Instance], task: Task, se
         raise SpecError(
             f"the paper's equations have no policy {setup.policy!r}; use infersave or none, or physical time"
         )
+    if setup.drafts:
+        raise SpecError("the paper's equations know no drafts: leave speculative out, or use physical time")
     if len(set(setup.told(model).values())) > 1:
         raise SpecError("the paper's equations have one precision: give kv-bits as weight-bits, or use physical time")
     count = _column(instances, "devices")
@@ -168,7 +180,7 @@ def physical(
     best: dict[str, Array] = {}
     shape = len(instances), len(task.batch), 1 if ratio is None else len(ratio)
     for tp in DEGREES:
-        able = [i for i, each in enumerate(instances) if each.devices % tp == 0 and tp <= model.heads]
+        able = [i for i, each in enumerate(instances) if each.devices % tp == 0 and tp <= setup.heads(model)]
         if not able:
             continue
         found = _at_degree(model, [instances[i] for i in able], task, setup, tp, ratio)
@@ -209,11 +221,13 @@ def _at_degree(
             footprint(shape_of(model, setup), task._replace(batch=shared), _devices(instances, "hbm.capacity") * tp)
         )
     placed: Placed = POLICIES[setup.policy](need, offer, ratio)
-    fixed = engine.layer_time * model.layers + engine.sequence_time * shared
+    fixed = engine.layer_time * layers_run(model, setup.drafts) + engine.sequence_time * shared
     short = np.maximum(need.weights + need.activations + need.kv - offer.memory, 0.0) * tp
     found = placed._asdict()
     found |= {"offload_ratio": found.pop("ratio"), "feasible": found.pop("fits")}
-    found |= {"host": fixed, "short": short, "tp": np.full(shared.shape, float(tp))}
+    # of a token: a step yields several where something drafts
+    found |= {name: found[name] / yielded(setup.drafts) for name in ("decode", "loads")}
+    found |= {"host": fixed / yielded(setup.drafts), "short": short, "tp": np.full(shared.shape, float(tp))}
     shape = np.broadcast_shapes(*(np.shape(values) for values in found.values()))
     return {name: np.broadcast_to(values, shape) for name, values in found.items()}
 
@@ -226,15 +240,16 @@ def _need(model: LanguageModel, instances: list[Instance], task: Task, setup: Se
     contexts = np.unique(np.rint(task.input + 0.5 + (nodes + 1.0) / 2.0 * max(task.output - 1.0, 1.0)))
     weights = weights if len(contexts) == NODES else np.full(len(contexts), 2.0 / len(contexts))
     clusters, bits = [devices_of(each, tp) for each in instances], setup.bits | {"tp": float(tp)}
-    rules = rules_of(setup.engine, model.layers, np.inf)
+    first_rules = rules_of(setup.engine, model.layers, np.inf)
+    rules = rules_of(setup.engine, layers_run(model, setup.drafts), np.inf)
     hosted: Any = step_time
     sizes, lengths = axis("batch", batches), axis("context", contexts)
     first = workload(phase="prefill", batch=sizes, context=task.input, **bits)
-    later = workload(phase="decode", batch=sizes, context=lengths, **bits)
+    later = workload(phase="decode", batch=sizes, context=lengths, **bits, **setup.drafts)
     prefill = device_times(model, clusters, first, [sizes])
     attention, rest = split_times(model, clusters, later, [sizes, lengths])
     decode = ((rest + setup.engine.attention_factor * attention) * weights / 2.0).sum(-1)
-    prefill, decode = hosted(prefill, 0.0, batches, rules), hosted(decode, batches, 0.0, rules)
+    prefill, decode = hosted(prefill, 0.0, batches, first_rules), hosted(decode, batches, 0.0, rules)
     each = np.arange(len(instances))[:, None]
     prefill, decode = prefill[each, where][..., None], decode[each, where][..., None]
     whole, mean = task.input + task.output, task.input + task.output / 2.0
@@ -248,9 +263,12 @@ def _need(model: LanguageModel, instances: list[Instance], task: Task, setup: Se
     hidden = 2.0 * model.layers * model.hidden * mean / float(kept_bytes(model, mean, width))
     rate = _devices(instances, "compute.peak_16bit") * _devices(instances, "compute.matrix_share")
     made = 4.0 * model.hidden * model.kv_heads * model.head_dim * model.layers * task.batch * mean / (rate * tp)
+    one = workload(phase="decode", batch=1, context=1, **bits, **setup.drafts)
+    drafting, own = draft_bytes(model, whole, one)
+    fixed = float(held["weights"]) + drafting
     return Need(
-        prefill, decode, float(held["weights"]), active, kv * task.batch, kv_mean * task.batch,
-        kv_prompt * task.batch, hidden, made, model.layers, max(task.output - 1.0, 1.0),
+        prefill, decode, fixed, active + own * task.batch, kv * task.batch, kv_mean * task.batch,
+        kv_prompt * task.batch, hidden, made, model.layers, max(task.output - 1.0, 1.0) / yielded(setup.drafts),
     )  # fmt: skip
 
 
@@ -278,9 +296,9 @@ def host(
     Returns
     -------
     xarray.Dataset
-        Over (instance, batch[, ratio]): ``prefill`` and ``decode`` (one step), of which ``loads`` from the host and
-        ``host`` overhead [s]; ``tps_total``, ``tps_output`` [token/s]; ``offload_ratio``, ``tp``, ``feasible`` [1];
-        ``short`` of device memory without offloading [B].
+        Over (instance, batch[, ratio]): ``prefill`` and ``decode`` (one step; with drafts of a token), of which
+        ``loads`` from the host and ``host`` overhead [s]; ``tps_total``, ``tps_output`` [token/s]; ``offload_ratio``,
+        ``tp``, ``feasible`` [1]; ``short`` of device memory without offloading [B].
 
     Raises
     ------
@@ -337,9 +355,11 @@ def standing(model: LanguageModel, instances: list[Instance], *setups: Setup) ->
         for (_, rows), (_, device, work) in zip(found, pairs, strict=True)
         for note in in_words(rows, model, work, device)
     ]
+    drafted = workload(phase="decode", batch=1.0, context=1.0, **setups[0].drafts)
     return {
+        **({"drafts": {**setups[0].drafts, "draft": drafter(model, drafted)}} if setups[0].drafts else {}),
         "precision": [{"device": name, **row} for name, rows in found for row in rows],
-        "notes": [*dict.fromkeys(said), *noted(parts)],
+        "notes": [*dict.fromkeys(said), *draft_notes(model, drafted), *noted(parts)],
         "weakest_fact": behind(parts)["weakest_fact"],
     }
 

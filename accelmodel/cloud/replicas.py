@@ -29,7 +29,7 @@ class AtRate(NamedTuple):
 def replicas(model: LanguageModel, instances: list[Instance], setup: Setup, tp: int, longest: int) -> list[Replica]:
     """Return one replica of ``tp`` devices of each instance, for requests of up to ``longest`` tokens."""
     clusters = [devices_of(each, tp) for each in instances]
-    return replicas_on(model, clusters, setup.engine, longest, tp=float(tp), **setup.bits)
+    return replicas_on(model, clusters, setup.engine, longest, setup.drafts, tp=float(tp), **setup.bits)
 
 
 def seen(replica: Replica, rate: float, prompt: int, answer: int, percentile: float) -> dict[str, float]:
@@ -80,7 +80,7 @@ def at_rate(
     longest = prompt + answer
     whole = float(kept_bytes(model, longest, setup.told(model)["kv_bits"]))
     for tp in DEGREES:
-        able = [i for i, each in enumerate(instances) if each.devices % tp == 0 and tp <= model.heads]
+        able = [i for i, each in enumerate(instances) if each.devices % tp == 0 and tp <= setup.heads(model)]
         if not able:
             continue
         for i, replica in zip(able, replicas(model, [instances[i] for i in able], setup, tp, longest), strict=True):

@@ -9,7 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from accelmodel.cloud.hosting import Setup, devices_of
+from accelmodel.inference.speculation import DRAFT
 from accelmodel.inference.step import time_step
+from accelmodel.serving.simulate import yielded
 from accelmodel.specs.cloud import Instance
 from accelmodel.specs.given import workload
 from accelmodel.specs.hardware import Cluster
@@ -51,16 +53,20 @@ def sequences(instance: Instance, tp: int, batch: float) -> float:
 def device_step(
     model: LanguageModel, chips: Cluster, setup: Setup, phase: Phase, batch: float, context: float
 ) -> DeviceStep:
-    """Return a step of devices that all work together, attention as long as the engine makes it."""
-    work = workload(phase=phase, batch=batch, context=context, tp=chips.devices, **setup.bits)
+    """Return a step of devices that all work together, attention as long as the engine makes it.
+
+    With drafts of a token, of which a step yields several.
+    """
+    drafts = setup.drafts if phase == "decode" else {}
+    work = workload(phase=phase, batch=batch, context=context, tp=chips.devices, **setup.bits, **drafts)
     roomy = dataclasses.replace(chips.device, hbm=dataclasses.replace(chips.device.hbm, capacity=_ROOMY))
     step = time_step(model, dataclasses.replace(chips, device=roomy), work)
     factor = float(setup.engine.attention_factor) if phase == "decode" else 1.0
     parts: dict[str, float] = {}
     for time, bound, name in zip(step.time.values, step.bound.values, step.operator.values, strict=True):
         if time:
-            longer = factor if name.startswith("attention") and "norm" not in name else 1.0
-            parts[str(bound)] = parts.get(str(bound), 0.0) + float(time) * longer
+            longer = factor if name.removeprefix(DRAFT).startswith("attention") and "norm" not in name else 1.0
+            parts[str(bound)] = parts.get(str(bound), 0.0) + float(time) * longer / yielded(drafts)
     whole = float(step.step_time)
     return DeviceStep(parts, float(step.step_time_lower) / whole, float(step.step_time_upper) / whole)
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator
 
-from accelmodel.errors import SpecError, inside, listed, unknown
+from accelmodel.errors import SpecError, brief, inside, listed, unknown
 from accelmodel.inference.policies import TECHNIQUES
 from accelmodel.inference.request import BASELINE, PHASES
 from accelmodel.laws.prefetch import RULES
@@ -85,6 +85,8 @@ class Head(_Table):
 
 def _bits(given: Any) -> float:
     """Return bits that are given as a number or as the name of a format, which they keep."""
+    if isinstance(given, list):
+        raise ValueError(f"{brief(given)} is a list; a study has one precision: write a study for each")
     found: float = bits_of(given)
     Quantity(ge=0.0, le=64.0).check(found)
     return found

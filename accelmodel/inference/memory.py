@@ -215,3 +215,9 @@ def _beside(model: LanguageModel, work: Workload) -> dict[str, Number]:
         own = joined_weights(draft.model, shard(draft.model, later)) if draft.head else 0.0
         found["draft"] = (work.speculative > 0.0) * (parts["weights"] + own + parts["kv_cache"])
     return found
+
+
+def draft_bytes(model: LanguageModel, context: float, work: Workload) -> tuple[float, float]:
+    """Return the bytes on one device of a draft's weights, and of its KV cache for a sequence of a context [B]."""
+    alone, full = (_beside(model, replace(work, context=each)).get("draft", 0.0) for each in (1.0, 1.0 + context))
+    return float(alone), float(full - alone)

@@ -15,8 +15,8 @@ from accelmodel.specs.layer_kinds import Dense, Experts
 from accelmodel.specs.precision import CLASSES
 from accelmodel.specs.workload import Workload
 
-#: where a precision comes from
-ASKED, STATED, USUAL = "the question", "the model's file", "the default"
+#: where a precision comes from: asked for, stated by the model's file, or 16 bit where that is silent
+ASKED, FILE, DEFAULT = "asked", "file", "default"
 
 
 def precisions(model: LanguageModel, work: Workload, device: Device | None = None) -> list[dict[str, Any]]:
@@ -26,8 +26,8 @@ def precisions(model: LanguageModel, work: Workload, device: Device | None = Non
     -------
     list of dict
         ``weights``: classes; ``weight_bits``, ``activation_bits`` [bit], a word where they vary; ``matrix``: format
-        that matrix units work at; ``widened``: whether weights are narrower than that; ``from``: the question, the
-        model's file, or the default.
+        that matrix units work at; ``widened``: whether weights are narrower than that; ``from``: asked, file
+        or default.
 
     Examples
     --------
@@ -111,5 +111,5 @@ def _widened(weights: Number, each: Worked) -> bool:
 def _origin(model: LanguageModel, work: Workload, of: str) -> str:
     asked = work.weight_bits
     if has_axes(asked) or asked:
-        return USUAL if of == "tables" else ASKED
-    return STATED if getattr(model.precision, of) or model.precision.weights != HIGH else USUAL
+        return DEFAULT if of == "tables" else ASKED
+    return FILE if getattr(model.precision, of) or model.precision.weights != HIGH else DEFAULT

@@ -10,15 +10,13 @@ import numpy as np
 
 from accelmodel.inference.kept import kv_bytes_per_token, state_bytes_per_sequence
 from accelmodel.inference.memory import weight_bytes
+from accelmodel.inference.precisions import ASKED, DEFAULT, FILE
 from accelmodel.laws.numeric import Number
 from accelmodel.specs.bits import OWN, told
 from accelmodel.specs.language_model import LanguageModel, mixers, perceptrons
 from accelmodel.specs.parameters import active_parameters, parameters
 from accelmodel.specs.workload import Workload
 from accelmodel.units import show
-
-#: where a precision comes from: asked for, stated by the model's file, or 16 bit where that is silent
-ASKED, FILE, DEFAULT = "asked", "file", "default"
 
 
 def reading(model: LanguageModel, asked: Workload | Mapping[str, Number] | None = None) -> dict[str, Any]:
@@ -82,16 +80,20 @@ def _origin(model: LanguageModel, name: str, given: dict[str, float]) -> str:
     return FILE if f"precision.{OWN[name]}" in model.facts else DEFAULT
 
 
-def in_words(found: dict[str, Any]) -> str:
-    """Return how a model was read, in one line."""
+def in_words(found: dict[str, Any], weights: bool = True) -> str:
+    """Return how a model was read, in one line; the precisions of weights where no other line tells them by class."""
     kinds = ", ".join(f"{part['count']:g} {part['kind']}" for part in (*found["layers"], *found["mlp"]))
     state = found["state_bytes_per_sequence"]
     kept = f" and {show(state, 'B')} a sequence" if state else ""
     size = f"{found['parameters'] / 1e9:.4g} billion parameters, {found['active_parameters'] / 1e9:.4g} active"
-    weights, token = show(found["weight_bytes"], "B", 4), show(found["kv_bytes_per_token"], "B", 4)
+    held, token = show(found["weight_bytes"], "B", 4), show(found["kv_bytes_per_token"], "B", 4)
     bits = {name: f"{value:.4g} bit, {found['precision_from'][name]}" for name, value in found["precision"].items()}
+    other = bits["activation_bits"]
+    # activations as the weights are not told twice
+    taken = bits["weight_bits"] + (f"; activations {other}" if other != bits["weight_bits"] else "")
+    told = f" ({taken})" if weights else ""
     return (
-        f"read as {size}, {weights} of weights ({bits['weight_bits']}; activations {bits['activation_bits']}), "
+        f"read as {size}, {held} of weights{told}, "
         f"{token} of KV cache a token{kept} ({bits['kv_bits']}); layers: {kinds}"
     )
 

@@ -20,6 +20,7 @@ from accelmodel.inference.named import as_model
 from accelmodel.laws.numeric import Number, least, most
 from accelmodel.specs.language_model import LanguageModel, mixers, perceptrons
 from accelmodel.specs.layer_kinds import Dense, Experts, Grouped, Latent, Mixer, Mlp
+from accelmodel.specs.quantities import Quantity, one
 from accelmodel.specs.workload import Workload
 
 #: name, count in a step, columns
@@ -32,6 +33,10 @@ MTP, EAGLE, N_GRAM = "mtp", "eagle", "n-gram"
 DRAFTS = (MTP, EAGLE, N_GRAM)
 #: what the names of a draft's rows begin with, and what follows in those of its later passes
 DRAFT, NEXT = "draft_", "next_"
+
+
+#: fields of a workload that say how a step speculates
+DRAFTING = ("speculative", "acceptance", "draft")
 
 
 class Draft(NamedTuple):
@@ -52,6 +57,34 @@ def check_phase(work: Workload) -> None:
         raise SpecError(f"prefill_tokens are of a mixed step, and the phase is {work.phase}; ask for phase mixed")
     if work.phase == "prefill" and speculates(work):
         raise SpecError("speculative is of decode and mixed steps: a prefill has nothing to draft; leave it out")
+
+
+def drafts_of(
+    speculative: Number = 0.0, acceptance: Number | None = None, draft: str | LanguageModel = ""
+) -> dict[str, Any]:
+    """Return how the decode steps of a server or a rented instance speculate: numbers; empty where they do not.
+
+    Raises
+    ------
+    SpecError
+        If it is an axis, or no share is given of tokens that are drafted, or one is given for none.
+
+    Examples
+    --------
+    >>> drafts_of(speculative=3, acceptance=0.7)
+    {'speculative': 3.0, 'acceptance': 0.7, 'draft': ''}
+    >>> drafts_of()
+    {}
+    """
+    many = one("speculative", speculative, Quantity(ge=0.0, le=1e3, whole=True))
+    share = one("acceptance", acceptance or 0.0, Quantity(ge=0.0, le=1.0))
+    if not many:
+        if share or draft:
+            raise SpecError("acceptance and draft need speculative, such as 3: how many tokens are drafted")
+        return {}
+    if acceptance is None:
+        raise SpecError("speculative needs acceptance, such as 0.8: what share of drafted tokens is taken")
+    return {"speculative": many, "acceptance": share, "draft": draft}
 
 
 def tokens_per_step(work: Workload) -> Number:

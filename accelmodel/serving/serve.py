@@ -12,14 +12,26 @@ import numpy as np
 from accelmodel.errors import SpecError, brief
 from accelmodel.inference.attributes import BITS, DEGREES, behind, json_value, of_technique, on_cluster, parts_of
 from accelmodel.inference.axes import carried
-from accelmodel.inference.memory import memory_per_device
+from accelmodel.inference.memory import draft_bytes, memory_per_device
 from accelmodel.inference.named import ClusterLike, ModelLike, as_cluster, as_model
 from accelmodel.inference.placement import kv_room
 from accelmodel.inference.policies import chosen
 from accelmodel.inference.reading import reading
+from accelmodel.inference.speculation import DRAFTING, drafts_of, speculation
 from accelmodel.laws.kernels.batching import Rules, Times
 from accelmodel.laws.numeric import has_axes
-from accelmodel.serving.simulate import closed_loop, open_loop, rules_of, simulate, step_tables, summary, under
+from accelmodel.serving.simulate import (
+    Drafts,
+    closed_loop,
+    layers_run,
+    open_loop,
+    rules_of,
+    simulate,
+    step_tables,
+    summary,
+    under,
+    with_drafts,
+)
 from accelmodel.specs.bits import told
 from accelmodel.specs.cloud import Engine
 from accelmodel.specs.given import workload
@@ -27,7 +39,7 @@ from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import load
 from accelmodel.specs.quantities import Quantity, Values, checked, one
-from accelmodel.specs.workload import Cut
+from accelmodel.specs.workload import Drafted, Workload
 from accelmodel.units import label
 
 if TYPE_CHECKING:
@@ -50,22 +62,37 @@ class Replica(NamedTuple):
 
 
 def replicas_on(
-    model: LanguageModel, clusters: list[Cluster], engine: Engine, longest: int, **cut: Any
+    model: LanguageModel,
+    clusters: list[Cluster],
+    engine: Engine,
+    longest: int,
+    drafts: Drafts | None = None,
+    **cut: Any,
 ) -> list[Replica]:
-    """Return one replica on each cluster, for requests of up to ``longest`` tokens, cut as ``cut`` says."""
+    """Return one replica on each cluster, for requests of up to ``longest`` tokens, cut as ``cut`` says.
+
+    Decode steps verify what ``drafts`` says; empty, they do not.
+    """
     most = float(engine.max_num_seqs)
     step = max(float(engine.max_num_batched_tokens), 4.0 * longest)
     tables = step_tables(model, clusters, most, longest, step, **cut)
     tokens = float(engine.max_num_batched_tokens) or 4.0 * longest
     first = workload(phase="prefill", batch=1, context=tokens, **cut)
-    per_token = float(memory_per_device(model, workload(phase="decode", batch=1, context=longest, **cut))["kv_cache"])
+    kept = float(memory_per_device(model, workload(phase="decode", batch=1, context=longest, **cut))["kv_cache"])
+    tables = [under(engine, table) for table in tables]
+    beside = 0.0
+    if drafts:
+        tables = with_drafts(model, clusters, engine, tables, drafts, **cut)
+        beside, own = draft_bytes(model, longest, workload(phase="decode", batch=1, context=1, **cut, **drafts))
+        kept += own
+    layers = layers_run(model, drafts or {})
+    ranks = one("dp", cut.get("dp", 1.0), Quantity(ge=1.0, whole=True))
     rooms = []
     for each in clusters:
-        free = float(kv_room(model, each.device, first, engine.gpu_memory_utilization))
-        rooms.append(free / (per_token / longest) if per_token else math.inf)
-    return [
-        Replica(under(engine, t), rules_of(engine, model.layers, room)) for t, room in zip(tables, rooms, strict=True)
-    ]
+        free = float(kv_room(model, each.device, first, engine.gpu_memory_utilization)) - beside
+        # a sequence lies on one of the data-parallel ranks
+        rooms.append(ranks * free / (kept / longest) if kept else math.inf)
+    return [Replica(times, rules_of(engine, layers, room, drafts)) for times, room in zip(tables, rooms, strict=True)]
 
 
 def serve(
@@ -78,7 +105,7 @@ def serve(
     users: Values = 0,
     engine: str | Engine = "in-flight",
     percentile: float = 50.0,
-    **cut: Unpack[Cut],
+    **cut: Unpack[Drafted],
 ) -> xr.Dataset:
     """Return what users of one server see: continuous batching, simulated request by request.
 
@@ -99,14 +126,16 @@ def serve(
     percentile : float
         Of requests at which times are told, from 0 to 100.
     **cut
-        ``tp``, ``weight_bits``, ``activation_bits``, ``kv_bits`` as in ``workload``.
+        ``tp``, ``weight_bits``, ``activation_bits``, ``kv_bits`` … as in ``workload``; ``speculative``, ``acceptance``
+        and ``draft``: a decode step then takes as long as its drafts and their verification do, and yields as many
+        tokens as are expected.  Numbers, not axes.
 
     Returns
     -------
     xarray.Dataset
         Over ``rate`` or ``users`` where it is an axis: ``ttft``, ``tpot`` (mean of a request after its first token),
-        ``latency`` and ``gap`` (between any two tokens) [s] at the percentile; ``requests_per_s`` [1/s] and
-        ``tokens_per_s`` of output [token/s].
+        ``latency`` and ``gap`` (between any two tokens; with drafts between any two steps, each of which brings
+        several at once) [s] at the percentile; ``requests_per_s`` [1/s] and ``tokens_per_s`` of output [token/s].
 
     Raises
     ------
@@ -118,14 +147,23 @@ def serve(
     Notes
     -----
     All requests are alike, and a prefix cache is left out; 600 requests, of which the first tenth is not counted, are
-    enough for a 95th percentile.  Beyond the rate that the server sustains, times grow with the number of requests and
-    mean nothing.
+    enough for a 95th percentile.  Of a draft the pass over the prompt, which fills its own KV cache, is left out, and
+    every step is taken to yield the mean: percentiles of ``tpot`` are too narrow.  With ``dp`` prompts are worked on
+    one after another and not on all ranks at once: pessimistic.  Beyond the rate that the server sustains, times grow
+    with the number of requests and mean nothing.
 
     Examples
     --------
     >>> found = serve("llama-3-8b", "h100-sxm", prompt=512, answer=128, rate=[1.0, 4.0])
     >>> bool(found.tpot.sel(rate=1.0) < found.tpot.sel(rate=4.0)), found.ttft.attrs["units"]
     (True, 's')
+
+    With a draft of one layer over the model's last one:
+
+    >>> drafts = {"speculative": 3, "acceptance": 0.7}
+    >>> drafted = serve("llama-3-8b", "h100-sxm", prompt=512, answer=128, rate=1.0, **drafts)
+    >>> bool(drafted.tpot < found.tpot.sel(rate=1.0))
+    True
     """
     import xarray as xr
 
@@ -138,7 +176,9 @@ def serve(
     prompt, answer = (int(one(name, each, TOKENS)) for name, each in (("prompt", prompt), ("answer", answer)))
     percentile = one("percentile", percentile, Quantity(gt=0.0, le=99.999))
     name, values = _load(rate, users)
-    (replica,) = replicas_on(spec, [chip], rules, prompt + answer, **cut)
+    whole: dict[str, Any] = dict(cut)
+    drafts = drafts_of(**{each: whole.pop(each) for each in DRAFTING if each in whole})
+    (replica,) = replicas_on(spec, [chip], rules, prompt + answer, drafts, **whole)
     rows = []
     for value in np.atleast_1d(np.asarray(values, dtype=float)):
         if name == "rate":
@@ -166,7 +206,8 @@ def serve(
         "degrees": json.dumps({**dict.fromkeys(DEGREES, 1.0), **_given(cut, DEGREES)}),
         "bits": json.dumps({**told([spec], {}), **_given(cut, BITS)}),
         "read": json.dumps(reading(spec, _given(cut, BITS))),
-        "cut": json.dumps(_given(cut, tuple(cut))),
+        "cut": json.dumps(_given(whole, tuple(whole))),
+        **(speculation(spec, Workload("decode", 1.0, 1.0, **drafts)) if drafts else {}),
         name: str(json_value(values)),
     }
     return label(result)

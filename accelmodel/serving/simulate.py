@@ -6,13 +6,15 @@ a number of users who each wait for their answer (closed loop); and ``steady``, 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from accelmodel.errors import Infeasible, SpecError
+from accelmodel.inference.speculation import draft_of, tokens_per_step
 from accelmodel.laws.kernels.batching import Rules, Times, Traffic, curve, serve, step_time, surface
 from accelmodel.laws.numeric import Array, Number
 from accelmodel.serving.step_times import axis, split_times
@@ -20,7 +22,12 @@ from accelmodel.specs.cloud import Engine
 from accelmodel.specs.given import workload
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
+from accelmodel.specs.workload import Workload
 
+#: axes of the table of decode steps
+_AXES = ("batch", "context")
+#: ``speculative``, ``acceptance`` and ``draft`` of a workload; empty where nothing drafts
+Drafts: TypeAlias = Mapping[str, Any]
 #: share of the requests at the beginning, and at the end of a closed loop, that are not counted
 WARM_UP = 0.1
 
@@ -91,13 +98,64 @@ def step_tables(
     return [Times(*map(np.ascontiguousarray, each)) for each in zip(other, decode, prompts, strict=True)]
 
 
-def rules_of(engine: Engine, layers: Number, room: Number) -> Rules:
-    """Return the engine's rules for a model of ``layers`` layers and KV cache for ``room`` tokens."""
-    return Rules(
+def with_drafts(
+    model: LanguageModel, clusters: list[Cluster], engine: Engine, tables: list[Times], drafts: Drafts, **work: Any
+) -> list[Times]:
+    """Return tables of ``step_tables``, as ``under`` the engine, whose decode steps verify drafted tokens.
+
+    What such a step takes beyond other operators on as many tokens, the passes of the draft among it, stands where
+    attention alone did.
+    """
+    batches, lengths = (
+        axis(name, 2.0 ** np.arange(n)) for name, n in zip(_AXES, tables[0].decode_attention.shape, strict=True)
+    )
+    step = workload(phase="decode", batch=batches, context=lengths, **work, **drafts)
+    attention, rest = split_times(model, clusters, step, [batches, lengths])
+    rows = np.asarray(batches) * (1.0 + float(drafts["speculative"]))
+    found = []
+    for table, own, others in zip(tables, attention, rest, strict=True):
+        plain = np.array([curve(table.other, float(tokens)) for tokens in rows])[:, None]
+        drafted = float(engine.attention_factor) * own + others - plain
+        found.append(table._replace(decode_attention=np.ascontiguousarray(drafted)))
+    return found
+
+
+def rules_of(engine: Engine, layers: Number, room: Number, drafts: Drafts | None = None) -> Rules:
+    """Return the engine's rules for a model of ``layers`` layers and KV cache for ``room`` tokens, and its drafts."""
+    rules = Rules(
         int(engine.max_num_seqs), float(room), int(engine.max_num_batched_tokens), int(engine.patience),
         float(engine.layer_time * layers), float(engine.sequence_time),
         float(engine.prompt_time), engine.host == "overlapped",
     )  # fmt: skip
+    if not drafts:
+        return rules
+    return rules._replace(rows=1 + int(drafts["speculative"]), yields=yielded(drafts))
+
+
+def layers_run(model: LanguageModel, drafts: Drafts) -> Number:
+    """Return the layers that a decode step runs, those of its draft in each pass: what a host launches.
+
+    Examples
+    --------
+    >>> from accelmodel.specs.load import load
+    >>> layers_run(load("model", "llama-3-8b"), {"speculative": 3.0, "acceptance": 0.5, "draft": "eagle"})
+    35.0
+    """
+    if not drafts:
+        return model.layers
+    draft = draft_of(model, Workload("decode", 1.0, 1.0, **drafts))
+    return model.layers + (drafts["speculative"] * draft.model.layers if draft else 0.0)
+
+
+def yielded(drafts: Drafts | None) -> float:
+    """Return the tokens that a decode step is expected to yield for each sequence [token].
+
+    Examples
+    --------
+    >>> yielded({"speculative": 1.0, "acceptance": 0.5}), yielded(None)
+    (1.5, 1.0)
+    """
+    return float(tokens_per_step(Workload("decode", 1.0, 1.0, **drafts))) if drafts else 1.0
 
 
 def under(engine: Engine, times: Times) -> Times:
@@ -157,12 +215,13 @@ def steady(times: Times, rules: Rules, users: float, prompt: float, answer: floa
     """Return the mean of a closed loop in closed form, prompts in steps of their own.
 
     Each answer takes ``answer - 1`` decode steps of all users, and every user's prompt interrupts all others once:
-    cycle = T_prompts + (answer - 1) T_decode, for ``users`` requests.  Exact in the mean when requests are alike and
-    prompts do not wait for one another.
+    cycle = T_prompts + (answer - 1) T_decode, for ``users`` requests, T_decode that of a token: with drafts of a step,
+    over the tokens it yields.  Exact in the mean when requests are alike and prompts do not wait for one another.
     """
     together = min(users, rules.max_num_seqs, rules.room // (prompt + answer))
     decode = surface(times.decode_attention, together, prompt + answer / 2.0)
-    decode = step_time(decode + curve(times.other, together), together, 0.0, rules)
+    decode += curve(times.other, together * rules.rows)
+    decode = step_time(decode, together, 0.0, rules) / rules.yields
     alone = step_time(surface(times.prompt_attention, prompt, 1.0) + curve(times.other, prompt), 0.0, 1.0, rules)
     cycle = together * alone + (answer - 1.0) * decode
     stalled = decode + (together - 1.0) * alone / max(answer - 1.0, 1.0)

@@ -18,6 +18,7 @@ from accelmodel.specs.find import is_cluster
 from accelmodel.specs.formats import Bits, bits_of
 from accelmodel.specs.hardware import Cluster, Device
 from accelmodel.specs.inherit import origins
+from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.link import Link
 from accelmodel.specs.load import implausible, load
 from accelmodel.specs.names import dotted, flat, word
@@ -257,7 +258,15 @@ def workload(**fields: Unpack[Fields]) -> Workload:
 def _named_bits(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a workload with formats that are given for bits as bits and formats."""
     found = dict(fields)
+    draft = found.get("draft", "")
+    if not isinstance(draft, str | LanguageModel):
+        raise SpecError(f"draft must be one name or a model, not {brief(draft)}; ask once for each, or sweep it")
     for name in {"weight_bits", "activation_bits", "kv_bits"} & found.keys():
+        if isinstance(found[name], list | tuple) and any(isinstance(each, str) for each in found[name]):
+            raise SpecError(
+                f"{name}: formats are no axis, {brief(found[name])}; ask once for each, or sweep weight_format or "
+                "activation_format"
+            )
         found[name] = bits_of(found[name], activations=name == "activation_bits")
         # a cache is read at its bits, whatever they mean
         if isinstance(found[name], Bits) and name != "kv_bits":

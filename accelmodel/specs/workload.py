@@ -69,6 +69,14 @@ class Cut(TypedDict, total=False):
     exchange: Values
 
 
+class Drafted(Cut, total=False):
+    """The same, with what drafts."""
+
+    speculative: Values
+    acceptance: Values
+    draft: Any
+
+
 @dataclass(frozen=True, config=CONFIG)
 class Workload:
     """What is asked of a cluster in one step.

@@ -94,6 +94,10 @@ def test_another_chip_or_framework_is_refused(tables, chip):
     other = am.cluster(am.override(chip.device, l2_capacity="100MB"), 1)
     with pytest.raises(SpecError, match="l2.capacity"):
         hybrid.corrected(prepared(other), "vLLM")
+    # how much of the memory an engine takes changes no time
+    room = am.cluster(am.override(chip.device, {"hbm.reserved": "8GB"}), 1)
+    found = hybrid.corrected(prepared(room), "vLLM").operators
+    assert (found == hybrid.corrected(prepared(chip), "vLLM").operators).all()
 
 
 def test_interpolation_between_neighbours():

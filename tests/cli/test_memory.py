@@ -56,4 +56,12 @@ def test_a_comparison_of_models_tells_it_of_each(answer):
     read = answer("preserve --models llama-3-8b,qwen2-7b --tp 4 --context 2048")["read"]
     assert [each["model"] for each in read] == ["llama-3-8b", "qwen2-7b"]
     assert all(set(each) == {*READ, "model"} for each in read)
-    assert read[0]["precision_from"]["kv_bits"] == "asked"
+    assert read[0]["precision_from"]["kv_bits"] == "default of preserve"
+    data = answer("preserve --models llama-3-8b --tp 4 --context 2048 --kv-bits 16")
+    assert data["read"][0]["precision_from"] == {
+        "weight_bits": "default of preserve",
+        "activation_bits": "default of preserve",
+        "kv_bits": "asked",
+    }
+    assert {row["from"] for row in data["precision"]} == {"default of preserve", "default"}
+    assert "(asked)" not in data["notes"]

@@ -9,6 +9,7 @@ import re
 import pytest
 
 from accelmodel import __version__
+from accelmodel.cli.step_options import _routed
 from accelmodel.specs import facts
 
 STEP = (
@@ -68,7 +69,7 @@ def test_a_step_with_a_draft(answer, run):
     assert data["memory_bytes"] > plain["memory_bytes"] + 2e9
     code, out, _ = run(f"{STEP} {SPECULATIVE}")
     assert code == 0
-    assert "2 tokens drafted by eagle" in out
+    assert "eagle drafts 2 tokens a step and sequence, of which 0.75 are taken" in out
     none = answer(f"{STEP} --speculative 0 --acceptance 0.5")
     assert none == plain
 
@@ -223,7 +224,7 @@ def test_a_step_tells_how_far_it_may_be_off(answer, run):
     assert data["upper_s"] < sum(row["upper_s"] for row in data["operators"])
     assert (data["devices"], data["tp"], data["batch"], data["context"], data["kv_bits"]) == (8, 8, 4, 16384, 8.0)
     told = run(STEP)[1]
-    assert "batch 4, context 16384, prefix 0, tp 8, pp 1, ep 1, dp 1, weight bits 8" in told
+    assert "batch 4, context 16384, tp 8; weakest fact behind it: " in told
     assert "nine of ten measured between" in told
     assert "on 8 x ascend-910b2" in told
 
@@ -303,3 +304,25 @@ def test_what_experts_cannot_be_asked(run, options, message):
     code, out, err = run(f"{base} {options}")
     assert (code, out) == (2, "")
     assert message in err
+
+
+@pytest.mark.parametrize(
+    ("work", "tokens"),
+    [
+        ({"phase": "decode"}, 10),
+        ({"phase": "decode", "speculative": 3}, 40),
+        ({"phase": "mixed", "speculative": 1, "prefill_tokens": 512}, 532),
+        ({"phase": "prefill"}, 10 * 1536),
+        ({"phase": "mixed", "prefill_tokens": 512, "pp": 4}, 3 + 128),
+    ],
+)
+def test_as_many_tokens_go_to_experts_as_a_step_has(work, tokens):
+    asked = {"batch": 10, "context": 2048, "prefix": 512, "speculative": 0, "prefill_tokens": 0, "pp": 1}
+    assert _routed({**asked, **work}) == tokens
+
+
+def test_a_mixed_step_routes_its_own_tokens(answer):
+    """As many tokens as a decode step of a larger batch: as unlike."""
+    mixed = answer(f"{EXPERTS} --phase mixed --prefill-tokens 512 --routing power-law-1.2")["experts"]["imbalance"]
+    decode = answer(f"{EXPERTS} --routing power-law-1.2")["experts"]["imbalance"]
+    assert 1.0 < mixed <= decode * 1.01

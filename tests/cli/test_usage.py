@@ -119,3 +119,8 @@ def test_nothing_and_too_many_mean_nobody():
     assert begun("", ["a"]) == []
     assert begun("a", [f"a{i}" for i in range(6)]) == []
     assert begun("a", [f"a{i}" for i in range(5)]) == [f"a{i}" for i in range(5)]
+
+
+def test_an_option_of_another_command_is_told(refused):
+    assert "; step has --images; see accelmodel instances --help" in refused("instances --images 2")
+    assert "; step has --pp; see accelmodel cake --help" in refused("cake --pp 2")

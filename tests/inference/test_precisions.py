@@ -56,14 +56,14 @@ def test_gpt_oss_is_read_class_by_class():
         (["attention", "router", "tables"], 16.0, "bf16", False),
         (["experts"], 4.25, "bf16", True),
     ]
-    assert {each["from"] for each in found} == {"the model's file"}
+    assert {each["from"] for each in found} == {"file"}
 
 
 def test_a_flag_wins_over_the_file():
     found = precisions(load("model", "gpt-oss-120b"), work(weight_bits=8), H100)
     assert [(each["weights"], each["weight_bits"], each["from"]) for each in found] == [
-        (["attention", "experts", "router"], 8.0, "the question"),
-        (["tables"], 16.0, "the default"),
+        (["attention", "experts", "router"], 8.0, "asked"),
+        (["tables"], 16.0, "default"),
     ]
 
 
@@ -71,8 +71,8 @@ def test_in_words():
     asked = work(weight_bits="fp8", activation_bits="fp8")
     said = in_words(precisions(MODEL, asked, A100), MODEL, asked, A100)
     assert said == [
-        "weights: attention, mlp 8 bit (the question) with activations of 16 bit, worked on widened to bf16; "
-        "tables 16 bit (the default)",
+        "weights: attention, mlp 8 bit (asked) with activations of 16 bit, worked on widened to bf16; "
+        "tables 16 bit (default)",
         "a100-sxm-80gb has no matrix unit for fp8 that is faster than at 16 bit",
     ]
     assert in_words(precisions(MODEL, work(), A100), MODEL, work(), A100) == []

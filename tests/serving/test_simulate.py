@@ -164,6 +164,8 @@ ENGINES = st.builds(
     gather=st.sampled_from([0, 0, 2, 15]),
     apart=st.booleans(),
     poll=st.sampled_from([0, 0, 4, 25]),
+    rows=st.sampled_from([1, 1, 2, 5]),
+    yields=st.sampled_from([1.0, 1.0, 1.75, 3.0]),
 )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass
 class Request:
-    """Tokens of a prompt and those that are computed, tokens of its answer, and the times of those that came [s]."""
+    """Tokens of a prompt and those that are computed, tokens of its answer, and when steps brought some of them [s]."""
 
     prompt: int
     answer: int
@@ -36,6 +36,11 @@ def prompt_chunks(requests, budget):
         each.computed += taken
         budget -= taken
     return chunks
+
+
+def steps(request):
+    """Return the decode steps that a request has had, each of which brings as many tokens as the rules say."""
+    return len(request.tokens) - 1
 
 
 def served(traffic, times, rules):
@@ -67,7 +72,9 @@ def served(traffic, times, rules):
             now = max(now, queue[0].ready)
             continue
         held = held + 1 if queue and queue[0].ready <= now else 0
-        budget = rules.max_num_batched_tokens - mixed * len(decoding) if rules.max_num_batched_tokens else 10**9
+        budget = (
+            rules.max_num_batched_tokens - mixed * rules.rows * len(decoding) if rules.max_num_batched_tokens else 10**9
+        )
         waiting = [each for each in admitted if not each.tokens]
         chunks = prompt_chunks(waiting, max(budget, 1))
         if chunks and not mixed:
@@ -77,14 +84,16 @@ def served(traffic, times, rules):
         device = sum(along(along(times.prompt_attention, new), before + 1.0) for new, before in chunks)
         if decoding:
             quiet += 1
-            context = np.mean([each.prompt + len(each.tokens) + 1 for each in decoding])
+            context = np.mean([each.prompt + 2 + (len(each.tokens) - 1) * rules.yields for each in decoding])
             device += along(along(times.decode_attention, len(decoding)), context)
-        device += along(times.other, sum(new for new, _ in chunks) + len(decoding))
+        device += along(times.other, sum(new for new, _ in chunks) + rules.rows * len(decoding))
         now += max(device, rules.fixed) if rules.overlapped else device + rules.fixed
         now += rules.each * len(decoding) + rules.prompt * len(begun)
         for each in [*decoding, *begun]:
             each.tokens.append(now)
-        for each in [each for each in admitted if len(each.tokens) == each.answer]:
+        for each in [
+            each for each in admitted if len(each.tokens) and steps(each) >= (each.answer - 1) / rules.yields - 1e-9
+        ]:
             admitted.remove(each)
             if coming:
                 arrive(coming.pop(0), now)

@@ -47,6 +47,8 @@ class Rules(NamedTuple):
     gather: int = 0  #: decode steps that a waiting prompt lets pass, for others to join it
     apart: bool = False  #: prompts take steps of their own even where ``max_num_batched_tokens`` limits them
     poll: int = 0  #: decode steps between looks at the queue; it is also looked at after a step with prompts
+    rows: int = 1  #: tokens of each sequence that a decode step works on: its next one, and those drafted
+    yields: float = 1.0  #: tokens that a decode step is expected to add to each sequence
 
 
 #: more decode steps than there are
@@ -149,11 +151,17 @@ def admit(
 
 
 @law
+def steps_of(answer: int, rules: Rules) -> int:
+    """Decode steps of an answer, whose first token comes with the end of its prompt."""
+    return int(np.ceil((answer - 1) / rules.yields - 1e-9))
+
+
+@law
 def token_budget(decoding: int, mixed: bool, rules: Rules) -> int:
     """Tokens of prompts that a step may hold beside those that are decoded in it."""
     if rules.max_num_batched_tokens == 0:
         return NEVER
-    return max(rules.max_num_batched_tokens - (decoding if mixed else 0), 1)
+    return max(rules.max_num_batched_tokens - (decoding * rules.rows if mixed else 0), 1)
 
 
 @law
@@ -197,12 +205,12 @@ def series(near: float, far: float, count: int, least: float) -> float:
 def decode_time(sequences: int, there: float, steps: int, times: Times, rules: Rules) -> float:
     """Time of decode steps of the same sequences [s], of which the KV cache holds ``there`` tokens before.
 
-    Every context grows by a token a step, and the time of a step is linear between powers of two of the mean context:
-    an arithmetic series from each to the next.
+    Every context grows by a token a step (with drafts by as many as it yields), and the time of a step is linear
+    between powers of two of the mean context: an arithmetic series from each to the next.
     """
     table = times.decode_attention
     row, part = place(sequences, table.shape[0])
-    other = curve(times.other, sequences)
+    other = curve(times.other, sequences * rules.rows)
     last = table.shape[1] - 2
     context = there / sequences + 1.0
     total = 0.0
@@ -210,12 +218,13 @@ def decode_time(sequences: int, there: float, steps: int, times: Times, rules: R
     while left > 0:
         i, _ = place(context, table.shape[1])
         start = 2.0**i
-        count = left if i == last else min(left, int(np.ceil(2.0 * start - context)))
+        count = left if i == last else min(left, int(np.ceil((2.0 * start - context) / rules.yields)))
         near = table[row, i] * (1.0 - part) + table[row + 1, i] * part
         slope = (table[row, i + 1] * (1.0 - part) + table[row + 1, i + 1] * part - near) / start
         near += other + slope * (context - start)
-        total += series(near, near + slope * (count - 1), count, rules.fixed if rules.overlapped else 0.0)
-        context += count
+        far = near + slope * rules.yields * (count - 1)
+        total += series(near, far, count, rules.fixed if rules.overlapped else 0.0)
+        context += count * rules.yields
         left -= count
     return total + steps * (rules.each * sequences + (0.0 if rules.overlapped else rules.fixed))
 
@@ -331,7 +340,7 @@ def serve(traffic: Traffic, times: Times, rules: Rules, first: Any, finish: Any,
             budget = token_budget(decoding, mixed, rules)
             head, done, tokens, device = prompts(head, queue, done, traffic.prompt, times, budget)
             device += surface(times.decode_attention, beside, there / max(beside, 1) + 1.0)
-            now += step_time(device + curve(times.other, tokens + beside), beside, head - before, rules)
+            now += step_time(device + curve(times.other, tokens + beside * rules.rows), beside, head - before, rules)
             waits = Waits(waits.since + steps, waits.held + 1 if waiting else 0, rules.poll)
         else:
             held = steps_held(waits, waiting, fits(queue, active, used, traffic, rules), rules)
@@ -341,7 +350,7 @@ def serve(traffic: Traffic, times: Times, rules: Rules, first: Any, finish: Any,
             now += decode_time(decoding, there, steps, times, rules)
             waits = waited(waits, steps, waiting, rules)
         tick += steps
-        there += steps * decoding
+        there += steps * decoding * rules.yields
         if steps > 0 and longest_run == 1:
             written += note(now, last, decoding, first[fresh:before], traffic.answer[fresh:before], gaps[:, written:])
         if steps > 0:
@@ -350,11 +359,11 @@ def serve(traffic: Traffic, times: Times, rules: Rules, first: Any, finish: Any,
         for r in range(before, head):
             first[r] = now
             there += traffic.prompt[r] + 1.0
-            heapq.heappush(ends, (tick + traffic.answer[r] - 1) * count + r)
+            heapq.heappush(ends, (tick + steps_of(traffic.answer[r], rules)) * count + r)
         while ends[0] // count <= tick:
             r = heapq.heappop(ends) % count
             finish[r] = now
             used -= traffic.prompt[r] + traffic.answer[r]
-            there -= traffic.prompt[r] + traffic.answer[r]
+            there -= traffic.prompt[r] + 1.0 + steps_of(traffic.answer[r], rules) * rules.yields
             released = release(ready, released, now, traffic, rules)
     return written
