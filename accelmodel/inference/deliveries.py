@@ -44,10 +44,7 @@ def _by_network(passed: list[Span], cluster: Cluster, known: tuple[Level, ...]) 
 
 
 def _forwarded(passed: list[Span], cluster: Cluster, devices: float, nodes: float) -> Legs:
-    """A copy for each node, forwarded inside it to the devices that need it; both destinations are by copy sent.
-
-    Inside a node an engine's kernels reach ``direct_share`` of a link; on that of the node itself the law knows it.
-    """
+    """A copy for each node, forwarded inside it to the devices that need it; both destinations are by copy sent."""
     near = _inside(passed, cluster)
     far = passed[len(near) :]
     ranks = passed[-1].own
@@ -57,8 +54,7 @@ def _forwarded(passed: list[Span], cluster: Cluster, devices: float, nodes: floa
     found: Legs = []
     for span in near:
         leg = spread(span)
-        excess = 1.0 if span.level.link is cluster.link else 1.0 / first(span.level.link.direct_share)
-        load = devices * leg.load * span.own / width * buffered * excess
+        load = devices * leg.load * span.own / width * buffered
         found.append((span.level, Leg(leg.steps if span is near[-1] else 0.0, load)))
     for span in far:
         leg = spread(span)
@@ -110,13 +106,15 @@ def route(
         raise SpecError(f"kernels {kernels} of an exchange have no route through levels; give them one")
     found = dict.fromkeys(ROUTE, 0.0)
     for level, leg in through_ports(legs, cluster):
+        # of the node's link the law knows what an engine's kernels reach
         if level.link is cluster.link:
             found["steps"], found["load"] = leg.steps, leg.load
         elif level.link is cluster.scale_out:
             found["out_steps"], found["out_load"] = leg.steps, leg.load
         else:
             found["more_hops"] += leg.steps * first(level.link.hop_latency)
-            found["more_time"] = max(found["more_time"], leg.load / level.rate)
+            reach = first(level.link.direct_share) if any(level.link is each for each in cluster.link.inside) else 1.0
+            found["more_time"] = max(found["more_time"], leg.load / (level.rate * reach))
     return found | {"sent": _sent(kernels, passed, cluster, to_devices, to_nodes)}
 
 

@@ -89,10 +89,13 @@ def destinations(op: Operator, parts: float) -> float:
 
 @law
 def low_latency(op: Operator, machine: Machine, devices: float, nodes: float) -> Exchange:
-    """A copy for each expert, straight to its device; links inside and between nodes work side by side."""
+    """A copy for each expert, straight to its device; links inside and between nodes work side by side.
+
+    Inside a node the engine's kernels reach the share of the link that its all-reduce kernels reach.
+    """
     inside = op.ranks / whole(op.ranks * machine.node_share)
     share = op.message_bytes / op.ranks
-    near = (inside - 1.0) * share * group_time(inside, machine)
+    near = (inside - 1.0) * share * group_time(inside, machine) * machine.direct_excess
     out = (op.ranks - inside) * share * machine.out_time
     hops = machine.hop if inside >= op.ranks else machine.out_hop
     return machine.exchange_start, hops, max(near, out), DIRECT, (op.ranks - 1.0) * share
@@ -102,8 +105,8 @@ def low_latency(op: Operator, machine: Machine, devices: float, nodes: float) ->
 def normal(op: Operator, machine: Machine, devices: float, nodes: float) -> Exchange:
     """A copy for each node, forwarded inside it to the devices that need it, both at once.
 
-    Inside a node the engine's kernels reach the share of the link that its all-reduce kernels reach.  What a device
-    keeps of its own is not sent inside a node, but passes the buffers of the forwarding where there are several.
+    Links are reached as by ``low_latency``.  What a device keeps of its own is not sent inside a node, but passes the
+    buffers of the forwarding where there are several.
     """
     spanned = whole(op.ranks * machine.node_share)
     inside = op.ranks / spanned
@@ -133,7 +136,7 @@ NORMAL, ROUTED_NORMAL = (first + list(EXCHANGES).index("normal") for first in (E
 @law
 def along_route(op: Operator, machine: Machine, devices: float, nodes: float) -> Exchange:
     """By any kernels, along the route that the row carries (``laws.routes.ROUTE``): the slowest level sets the wire."""
-    near = op.n * machine.link_time * (machine.direct_excess if op.kind == ROUTED_NORMAL else 1.0)
+    near = op.n * machine.link_time * machine.direct_excess
     wire = op.message_bytes * max(max(near, op.groups * machine.out_time), op.output_bytes)
     return machine.exchange_start, route_hops(op, machine), wire, DIRECT, op.weight_bytes * op.message_bytes
 

@@ -45,6 +45,26 @@ def pure(name, devices, **link):
     return cluster(chips.device, devices, link=bare, scale_out=override(chips.scale_out, FREE))
 
 
+@pytest.mark.parametrize(
+    ("name", "ranks", "tokens", "there", "back"),
+    [
+        ("b200-sxm", 8, 128, 33.0, 40.9),
+        ("b200-sxm", 8, 1024, 129.6, 189.3),
+        ("gb200", 4, 128, 26.9, 36.2),
+        ("gb200", 4, 1024, 112.9, 168.3),
+        ("gb200", 64, 128, 27.6, 43.0),
+        ("gb200", 64, 256, 41.6, 72.4),
+    ],
+)
+def test_measured_over_nvlink_alone(name, ranks, tokens, there, back):
+    """DeepEP in SGLang 0.5.12, and over 64 TensorRT-LLM 1.3, fp8 there and bf16 back (aiconfigurator-core) [us]."""
+    copies = tokens * 8.0 * 7168.0
+    for width, measured in ((1.0 + 4.0 / 128.0, there), (2.0, back)):
+        assert time_of(cluster(name, ranks), "low-latency", ranks, copies * width) == pytest.approx(
+            measured * 1e-6, rel=0.15
+        )
+
+
 @pytest.mark.parametrize("kernels", ["low-latency", "normal"])
 def test_the_middle_of_a_torus_sets_the_time(kernels):
     # each token goes to one device alone, so that both kernels send the same
@@ -113,6 +133,14 @@ def four(tmp_path, request):
     return cluster("h100-sxm", 128, link=str(path))
 
 
+def reached(four):
+    """Rates of the levels for kernels of an engine, which reach a share of the links inside a node."""
+    rates = dict(TOLD)
+    rates[2] *= float(four.link.inside[0].direct_share)
+    rates[8] *= 0.5
+    return rates
+
+
 def carried(ranks, ports):
     """Bytes that device 0 sends over each level when it sends one to each other rank, by going through all pairs.
 
@@ -130,7 +158,7 @@ def carried(ranks, ports):
 @pytest.mark.parametrize("ranks", [2, 8, 32, 128])
 def test_low_latency_kernels_against_all_pairs(four, ranks):
     found = carried(ranks, ports=four.link.topology == "bus")
-    wire = max(found[size] * SIZE / ranks / rate for size, rate in TOLD)
+    wire = max(found[size] * SIZE / ranks / rate for size, rate in reached(four).items())
     start = float(four.link.exchange_start) or 10e-6
     assert time_of(four, "low-latency", ranks) == pytest.approx(start + HOPS[ranks] + wire, rel=EXACT)
 
@@ -156,10 +184,7 @@ def test_normal_kernels_send_a_copy_to_each_node(four, ranks):
         passed[8] += passed[32]
         passed[2] += passed[8]
     copy = SIZE / 8.0
-    rates = dict(TOLD)
-    rates[8] *= 0.5
-    if four.link.topology == "switch":
-        rates[2] *= float(four.link.inside[0].direct_share)
+    rates = reached(four)
     hops = {8: 1e-6, 32: 3e-6, 128: 5e-6}[ranks]
     start = float(four.link.exchange_start) or 10e-6
     expected = start + hops + max(passed[size] * copy / rates[size] for size in rates)
