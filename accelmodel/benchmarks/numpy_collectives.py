@@ -160,7 +160,8 @@ def delivery(op: Operator, inside: Array, nodes: Array, machine: Machine) -> tup
     if kernels == "network":
         return machine.exchange_start, machine.out_hop, (op.ranks - 1.0) * share / out
     if kernels == "low-latency":
-        wire = np.maximum((inside - 1.0) * share / rate, (op.ranks - inside) * share / out)
+        near_time = (inside - 1.0) * share / (rate * machine.direct_share)
+        wire = np.maximum(near_time, (op.ranks - inside) * share / out)
         return machine.exchange_start, np.where(near, machine.hop, machine.out_hop), wire
     copy = op.message_bytes / op.k
     devices = copy * destinations(op.ranks, op) * np.where(near, 1.0 - 1.0 / inside, 1.0)

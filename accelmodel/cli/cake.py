@@ -10,7 +10,19 @@ import typer
 
 from accelmodel import output
 from accelmodel.cli.completion import name_of, one_of, several
-from accelmodel.cli.options import DeviceName, Json, LinkName, ModelName, WeightBits, answered, counts, hardware, names
+from accelmodel.cli.options import (
+    ClusterName,
+    DeviceName,
+    Json,
+    LinkName,
+    ModelName,
+    WeightBits,
+    answered,
+    counts,
+    hardware,
+    names,
+    of_cluster,
+)
 from accelmodel.cli.progress import working
 from accelmodel.cli.spelling import spelling
 from accelmodel.cli.terminal import print_table, say, say_intervals
@@ -98,6 +110,8 @@ Report = Annotated[
 ]
 #: intervals that a generated trace has
 INTERVALS = 10_000
+#: device of who asks for none
+USUAL = "a100-sxm-80gb"
 #: time [s] and memory [B] of a printed row
 _SECONDS, _ROOM = 2e-3, 2e4
 _NUMBER = re.compile(r"[-+\d.eE%]+")
@@ -163,9 +177,10 @@ def _policies(text: str | None) -> list[str]:
 
 @app.command("cake")
 def cake_command(
-    device: DeviceName = "a100-sxm-80gb",
+    device: DeviceName = USUAL,
     tp: TensorParallel = 1,
     link: LinkName = None,
+    within: ClusterName = None,
     model: ModelName = "longalpaca-13b",
     tokens: Tokens = "16384",
     bandwidth: Bandwidth = None,
@@ -192,6 +207,7 @@ def cake_command(
     """Time to first token of a long prompt whose KV cache is stored: compute it, load it, or both (Cake)."""
     traces = {"--bandwidth-trace": bandwidth_trace, "--budget-trace": budget_trace}
     _need_traces(traces, dict(zip(traces, (bandwidth is not None, utilisation != "1.0"), strict=True)), hold, seed)
+    device, link = of_cluster(within, device, USUAL, link)
     storage = load("storage", tier)
     rate = float(storage.bandwidth)
     inputs = Inputs(

@@ -10,6 +10,7 @@ import typer
 
 from accelmodel.cli.completion import name_of, one_of, several
 from accelmodel.cli.options import (
+    ClusterName,
     DeviceName,
     Json,
     LinkName,
@@ -21,6 +22,7 @@ from accelmodel.cli.options import (
     counts,
     hardware,
     names,
+    of_cluster,
 )
 from accelmodel.cli.progress import working
 from accelmodel.cli.sections import Grouped
@@ -62,6 +64,8 @@ PAPER_BITS = dict.fromkeys(BITS, 8.0)
 OWN_DEFAULT = "default of preserve"
 #: tensor-parallel degree of the paper on PRESERVE
 PAPER_DEGREE = 8
+#: device of who asks for none
+USUAL = "ascend-910b2"
 #: time [s] and memory [B] of a printed comparison
 _SECONDS, _ROOM = 3e-3, 2e4
 
@@ -128,9 +132,10 @@ def print_speedups(data: dict[str, Any]) -> None:
 
 @app.command(cls=Grouped)
 def preserve(
-    device: DeviceName = "ascend-910b2",
+    device: DeviceName = USUAL,
     devices: Devices = None,
     link: LinkName = None,
+    within: ClusterName = None,
     models: Annotated[
         str,
         typer.Option(
@@ -168,6 +173,7 @@ def preserve(
     shortcuts = dict(
         zip(SHORTCUTS, (l2, hbm_bandwidth, hbm_capacity, l2_bandwidth, link_bandwidth, cores), strict=True)
     )
+    device, link = of_cluster(within, device, USUAL, link)
     cluster = hardware(device, devices, link=link, shortcuts=shortcuts, settings=settings)
     compared = {name: load("model", name) for name in names(models)}
     degrees = counts(tp, "--tp") if tp else [min(PAPER_DEGREE, largest_degree(cluster))]

@@ -2,7 +2,8 @@
 
 A group of devices in a torus, or one that spans a level beside the node and the network between nodes, is given a
 route: the row of the operator table then says how many transfers and bytes each level has, and the kernel only
-multiplies.  Clusters of one node, or of nodes joined by one network, have no routes: ``laws.collectives`` knows them.
+multiplies.  Clusters of one node, or of nodes joined by one network, have no routes: ``laws.collectives`` and
+``laws.exchange`` know them.
 """
 
 from __future__ import annotations
@@ -10,110 +11,38 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from accelmodel.errors import SpecError
+from accelmodel.inference import deliveries
 from accelmodel.inference.machine import machine
+from accelmodel.inference.spans import (
+    Legs,
+    Level,
+    Span,
+    contention,
+    first,
+    levels,
+    ordinary,
+    plain,
+    spans,
+    through_ports,
+    to_all,
+)
 from accelmodel.laws import collectives, routes, types
 from accelmodel.laws import kinds as kinds_of
-from accelmodel.laws.numeric import Array, has_axes
+from accelmodel.laws.numeric import Array
 from accelmodel.laws.prepared import prepared
-from accelmodel.laws.routes import ROUTE, Leg, Torus
+from accelmodel.laws.routes import ROUTE, Leg
 from accelmodel.laws.transfers import rounds
 from accelmodel.laws.types import ALGORITHMS, COLLECTIVE, Machine, Operator
 from accelmodel.specs.hardware import Cluster
-from accelmodel.specs.link import GRIDS, Link
+from accelmodel.specs.link import GRIDS
 
 _KIND, _RANKS, _MESSAGE = (Operator._fields.index(name) for name in ("kind", "ranks", "message_bytes"))
 #: how much of an all-reduce each kind of collective is: it gathers twice
 _GATHERS = {types.ALL_REDUCE: 2.0, types.ALL_GATHER: 1.0, types.REDUCE_SCATTER: 1.0}
-
-
-@dataclass(frozen=True)
-class Level:
-    """One level as a collective meets it: how many devices it joins, and as units of how many of the level below."""
-
-    link: Link
-    devices: float
-    below: float
-    torus: Torus | None
-
-    @property
-    def links(self) -> float:
-        """Links of a device along the axes of a torus, two along each."""
-        return 2.0 * len(self.torus.axes) if self.torus else 1.0
-
-    @cached_property
-    def rate(self) -> float:
-        """Of a device, one way [B/s]."""
-        link = self.link
-        return _first(link.bandwidth) * _first(link.share) / _first(link.oversubscription)
-
-
-@dataclass(frozen=True)
-class Span:
-    """What a group of devices has of one level: units of ``below`` devices of the group."""
-
-    level: Level
-    units: float
-    below: float
-
-
-def _first(value: Any) -> float:
-    return float(np.asarray(value).flat[0])
-
-
-def _plain(link: Link, name: str) -> float:
-    value = getattr(link, name)
-    if has_axes(value):
-        raise SpecError(f"{link.name}: {name} varies, and shapes of levels are found once; give one number")
-    return float(value)
-
-
-def _slice(link: Link, units: float) -> Torus:
-    """Return the slice of a torus or ring that so many units take, or the whole where they are more."""
-    whole = int(_plain(link, "devices"))
-    axes = tuple(int(each) for each in link.axes)
-    if not axes:
-        axes = (whole,) if link.topology == "ring" else routes.near_cube(whole, max(int(_first(link.links)) // 2, 2))
-    wrap = tuple(link.wrap) or tuple(float(each) for each in axes)
-    chosen = tuple(int(each) for each in link.slice)
-    asked = int(min(units, math.prod(axes)))
-    if chosen and math.prod(chosen) < asked:
-        raise SpecError(f"{link.name}: slice {link.slice} has {math.prod(chosen)} devices, and {asked} are asked for")
-    found = routes.torus(asked, axes, wrap, chosen)
-    return found or Torus(axes, routes.wrapped(axes, axes, wrap))
-
-
-def levels(cluster: Cluster, devices: float) -> tuple[Level, ...]:
-    """Return the levels of a cluster of so many devices, from the innermost on."""
-    found: list[Level] = []
-    below = 1.0
-    for link in cluster.levels:
-        joined = _plain(link, "devices")
-        units = min(devices, joined) / below
-        found.append(Level(link, joined, below, _slice(link, units) if link.topology in GRIDS else None))
-        below = max(joined, below)
-    return tuple(found)
-
-
-def spans(ranks: float, known: tuple[Level, ...]) -> list[Span]:
-    """Return the levels that a group of devices spans, spread evenly over the units of each."""
-    found = []
-    groups, below = ranks, 1.0
-    for level in known:
-        last = level is known[-1]
-        wider = 1.0 if last else float(math.ceil(ranks / level.devices * (1.0 - 1e-12)))
-        units = groups / wider
-        if units > 1.0:
-            found.append(Span(level, units, below))
-        groups, below = wider, below * units
-        if groups <= 1.0:
-            break
-    return found
 
 
 def _gather(span: Span) -> Leg:
@@ -125,33 +54,12 @@ def _gather(span: Span) -> Leg:
         leg = routes.mesh_gather(span.units, level.devices / level.below)
     else:
         leg = routes.ring_gather(span.units)
-    return Leg(leg.steps, leg.load * _contention(span) / below)
-
-
-def _contention(span: Span) -> float:
-    """Return how much slower a link of a bus is in a group of so many, as ``laws.transfers.contention``."""
-    return float(_plain(span.level.link, "contention") ** max(rounds(span.units) - 1.0, 0.0))
-
-
-Legs = list[tuple[Level, Leg]]
+    return Leg(leg.steps, leg.load * contention(span) / below)
 
 
 def _by_levels(times: float, passed: list[Span]) -> Legs:
     """One level after the other, each with what is left of the message; the outer ones work on a device's share."""
     return [(span.level, Leg(times * leg.steps, times * leg.load)) for span in passed for leg in [_gather(span)]]
-
-
-def _through_ports(legs: Legs, cluster: Cluster) -> Legs:
-    """Let the ports of a bus, and of a network beyond the node, carry what goes to wider levels as well."""
-    wider = (cluster.scale_out, *cluster.beyond)
-    found: Legs = []
-    beyond = 0.0
-    for level, leg in reversed(legs):
-        shared = level.link.topology in ("bus", "fat-tree") or any(level.link is each for each in wider)
-        load = leg.load + (beyond if shared else 0.0)
-        found.insert(0, (level, Leg(leg.steps, load)))
-        beyond = load
-    return found
 
 
 def _ring(times: float, passed: list[Span]) -> Legs:
@@ -162,7 +70,7 @@ def _ring(times: float, passed: list[Span]) -> Legs:
     for span in passed:
         outer = units / span.units
         stays = 1.0 if span is passed[-1] else 1.0 - 1.0 / span.units
-        load = (1.0 - 1.0 / ranks) * stays / span.below * _contention(span)
+        load = (1.0 - 1.0 / ranks) * stays / span.below * contention(span)
         found.append((span.level, Leg(times * (units - outer), times * load)))
         units = outer
     return found
@@ -170,26 +78,9 @@ def _ring(times: float, passed: list[Span]) -> Legs:
 
 def _tree(times: float, passed: list[Span]) -> Legs:
     """Chains in the innermost level, a double tree over the units of all others: all is sent twice."""
-    first, *others = passed
-    legs = [(first.level, Leg(times * (first.units - 1.0), times * _contention(first)))]
-    return legs + [(s.level, Leg(times * rounds(s.units), times * _contention(s) / s.below)) for s in others]
-
-
-def _exchange(passed: list[Span]) -> Legs:
-    """All-to-all: at each level what goes to other units of it; the transfers are those of the widest level."""
-    ranks = passed[-1].units * passed[-1].below
-    found = []
-    for span in passed:
-        own = span.units * span.below
-        if span.level.torus:
-            leg = routes.torus_exchange(routes.group(round(span.units), span.level.torus), span.level.links)
-            leg = Leg(leg.steps, leg.load * own / ranks)
-        else:
-            whole = span.level.devices / span.level.below
-            wider = routes.mesh_gather(span.units, whole).load if span.level.link.topology == "mesh" else 0.0
-            leg = Leg(1.0, max(wider, 1.0 - 1.0 / span.units) * own / ranks)
-        found.append((span.level, Leg(leg.steps if span is passed[-1] else 0.0, leg.load * _contention(span))))
-    return found
+    near, *others = passed
+    legs = [(near.level, Leg(times * (near.units - 1.0), times * contention(near)))]
+    return legs + [(s.level, Leg(times * rounds(s.units), times * contention(s) / s.below)) for s in others]
 
 
 def _transfer(passed: list[Span]) -> Legs:
@@ -204,7 +95,7 @@ def _transfer(passed: list[Span]) -> Legs:
 def _candidates(kind: float, passed: list[Span], cluster: Cluster) -> Iterator[tuple[str, Legs]]:
     """Yield the ways that the software has for a collective, with their names."""
     if kind == types.ALL_TO_ALL:
-        yield "direct", _through_ports(_exchange(passed), cluster)
+        yield "direct", through_ports(to_all(passed), cluster)
         return
     if kind == types.POINT_TO_POINT:
         yield "direct", _transfer(passed)
@@ -215,10 +106,10 @@ def _candidates(kind: float, passed: list[Span], cluster: Cluster) -> Iterator[t
     levelled = len(passed) > 1 and any("hierarchical" in span.level.link.algorithms for span in passed)
     named = "hierarchical" if len(passed) > 1 else "ring"
     if grids or levelled or len(passed) == 1:
-        yield named, _through_ports(_by_levels(times, passed), cluster)
+        yield named, through_ports(_by_levels(times, passed), cluster)
     if not grids and len(passed) > 1:
         if "ring" in network or not levelled:
-            yield "ring", _through_ports(_ring(times, passed), cluster)
+            yield "ring", through_ports(_ring(times, passed), cluster)
         if "tree" in network and kind == types.ALL_REDUCE:
             yield "tree", _tree(times, passed)
 
@@ -240,23 +131,17 @@ def _way(name: str, legs: Legs, sent: float, cluster: Cluster) -> Way:
         elif level.link is cluster.scale_out:
             route["out_steps"], route["out_load"] = leg.steps, leg.load
         else:
-            route["more_hops"] += leg.steps * _first(level.link.hop_latency)
+            route["more_hops"] += leg.steps * first(level.link.hop_latency)
             route["more_time"] = max(route["more_time"], leg.load / level.rate)
-    hops = sum(leg.steps * _first(level.link.hop_latency) for level, leg in legs)
+    hops = sum(leg.steps * first(level.link.hop_latency) for level, leg in legs)
     return Way(route, hops, max(leg.load / level.rate for level, leg in legs))
-
-
-def _ordinary(level: Level, cluster: Cluster) -> bool:
-    """Tell whether the laws know a level without a route: a node's switch, mesh or bus, and a network of switches."""
-    plain = level.link is cluster.link or (level.link is cluster.scale_out and level.link.topology != "mesh")
-    return plain and not level.torus
 
 
 def ways(kind: float, ranks: float, cluster: Cluster, known: tuple[Level, ...]) -> list[Way]:
     """Return the ways of a collective through a cluster; none where it needs no route, or has a law of its own."""
     passed = spans(ranks, known)
     if kind not in (*_GATHERS, types.ALL_TO_ALL, types.POINT_TO_POINT) or all(
-        _ordinary(span.level, cluster) for span in passed
+        ordinary(span.level, cluster) for span in passed
     ):
         return []
     sent = {types.POINT_TO_POINT: 1.0}.get(kind, _GATHERS.get(kind, 1.0) * (1.0 - 1.0 / ranks))
@@ -266,7 +151,7 @@ def ways(kind: float, ranks: float, cluster: Cluster, known: tuple[Level, ...]) 
 def needed(cluster: Cluster) -> bool:
     """Tell whether collectives of a cluster may need routes, or end in the norm after them."""
     shaped = any(link.topology in GRIDS for link in cluster.levels) or cluster.scale_out.topology == "mesh"
-    return shaped or len(cluster.levels) > 2 or _plain(cluster.link, "fused_norm") > 0.0
+    return shaped or len(cluster.levels) > 2 or plain(cluster.link, "fused_norm") > 0.0
 
 
 def routed(table: Array, cluster: Cluster) -> Array:
@@ -277,7 +162,7 @@ def routed(table: Array, cluster: Cluster) -> Array:
     found = table.copy()
     kinds, ranks, messages = table[_KIND], table[_RANKS], table[_MESSAGE]
     rows = (kinds >= COLLECTIVE) & (ranks > 1.0)
-    known = levels(cluster, max(_first(cluster.devices), float(ranks.max())))
+    known = levels(cluster, max(first(cluster.devices), float(ranks.max())))
     for kind, group in {(float(k), float(n)) for k, n in zip(kinds[rows], ranks[rows], strict=True)}:
         choice = ways(kind, group, cluster, known)
         if not choice:
@@ -289,7 +174,11 @@ def routed(table: Array, cluster: Cluster) -> Array:
             values = np.array([way.route[name] for way in choice])
             found[Operator._fields.index(column)][alike] = values[taken]
         found[_KIND][alike] = types.ROUTED
-    if _plain(cluster.link, "fused_norm"):
+    for alike, route, routed_kind in deliveries.delivered(table, cluster, known):
+        for name, column in ROUTE.items():
+            found[Operator._fields.index(column)][alike] = route[name]
+        found[_KIND][alike] = routed_kind
+    if plain(cluster.link, "fused_norm"):
         follows = rows[:-1] & (kinds[:-1] == types.ALL_REDUCE) & (kinds[1:] == types.ELEMENTWISE)
         found[_KIND, 1:][follows] = kinds_of.code("epilogue")
     return found
@@ -306,9 +195,9 @@ def phases(kind: float, ranks: float, message: float, algorithm: str, cluster: C
     Levels run side by side, chunk by chunk: the hops add up, and of the wires the longest counts.  Of numbers along
     axes the first holds.
     """
-    passed = spans(ranks, levels(cluster, max(_first(cluster.devices), ranks)))
+    passed = spans(ranks, levels(cluster, max(first(cluster.devices), ranks)))
     if len(passed) == 1 and not passed[0].level.torus and passed[0].level.link is cluster.link:
-        numbers = {name: _first(value) for name, value in machine(cluster).items()}
+        numbers = {name: first(value) for name, value in machine(cluster).items()}
         _, hops, wire, _, _ = collectives.collective(kind, message, ranks, prepared(Machine(**numbers)))
         return [{"level": cluster.link.name, "units": ranks, "hops_s": float(hops), "wire_s": float(wire)}]
     found = dict(_candidates(kind, passed, cluster))
@@ -318,7 +207,7 @@ def phases(kind: float, ranks: float, message: float, algorithm: str, cluster: C
         {
             "level": level.link.name,
             "units": units[id(level)],
-            "hops_s": leg.steps * _first(level.link.hop_latency),
+            "hops_s": leg.steps * first(level.link.hop_latency),
             "wire_s": leg.load * message / level.rate,
         }
         for level, leg in legs

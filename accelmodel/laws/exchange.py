@@ -15,8 +15,9 @@ import numpy as np
 from accelmodel.laws.collectives import DIRECT, Exchange
 from accelmodel.laws.jit import law
 from accelmodel.laws.prepared import whole
+from accelmodel.laws.routes import route_hops
 from accelmodel.laws.transfers import group_time
-from accelmodel.laws.types import EXCHANGE, Machine, Operator
+from accelmodel.laws.types import EXCHANGE, ROUTED_EXCHANGE, Machine, Operator
 
 
 @law
@@ -88,10 +89,13 @@ def destinations(op: Operator, parts: float) -> float:
 
 @law
 def low_latency(op: Operator, machine: Machine, devices: float, nodes: float) -> Exchange:
-    """A copy for each expert, straight to its device; links inside and between nodes work side by side."""
+    """A copy for each expert, straight to its device; links inside and between nodes work side by side.
+
+    Inside a node the engine's kernels reach the share of the link that its all-reduce kernels reach.
+    """
     inside = op.ranks / whole(op.ranks * machine.node_share)
     share = op.message_bytes / op.ranks
-    near = (inside - 1.0) * share * group_time(inside, machine)
+    near = (inside - 1.0) * share * group_time(inside, machine) * machine.direct_excess
     out = (op.ranks - inside) * share * machine.out_time
     hops = machine.hop if inside >= op.ranks else machine.out_hop
     return machine.exchange_start, hops, max(near, out), DIRECT, (op.ranks - 1.0) * share
@@ -101,8 +105,8 @@ def low_latency(op: Operator, machine: Machine, devices: float, nodes: float) ->
 def normal(op: Operator, machine: Machine, devices: float, nodes: float) -> Exchange:
     """A copy for each node, forwarded inside it to the devices that need it, both at once.
 
-    Inside a node the engine's kernels reach the share of the link that its all-reduce kernels reach.  What a device
-    keeps of its own is not sent inside a node, but passes the buffers of the forwarding where there are several.
+    Links are reached as by ``low_latency``.  What a device keeps of its own is not sent inside a node, but passes the
+    buffers of the forwarding where there are several.
     """
     spanned = whole(op.ranks * machine.node_share)
     inside = op.ranks / spanned
@@ -125,14 +129,22 @@ def network(op: Operator, machine: Machine, devices: float, nodes: float) -> Exc
 #: kernels of an exchange → their law ``(op, machine, devices, nodes) -> Exchange``, the last two being the destinations
 #: of a token
 EXCHANGES = {"low-latency": low_latency, "normal": normal, "network": network}
+#: code of normal kernels, without and with a route
+NORMAL, ROUTED_NORMAL = (first + list(EXCHANGES).index("normal") for first in (EXCHANGE, ROUTED_EXCHANGE))
+
+
+@law
+def along_route(op: Operator, machine: Machine, devices: float, nodes: float) -> Exchange:
+    """By any kernels, along the route that the row carries (``laws.routes.ROUTE``): the slowest level sets the wire."""
+    near = op.n * machine.link_time * machine.direct_excess
+    wire = op.message_bytes * max(max(near, op.groups * machine.out_time), op.output_bytes)
+    return machine.exchange_start, route_hops(op, machine), wire, DIRECT, op.weight_bytes * op.message_bytes
+
+
 #: law of each kind of exchange by its code
-BY_CODE = {EXCHANGE + place: each for place, each in enumerate(EXCHANGES.values())}
+BY_CODE = {EXCHANGE + place: each for place, each in enumerate(EXCHANGES.values())} | {ROUTED_EXCHANGE: along_route}
 
 
 def code(kernels: str) -> float:
     """Return the code of an exchange by such kernels: ``Operator.kind``."""
     return EXCHANGE + list(EXCHANGES).index(kernels)
-
-
-#: code of normal kernels
-NORMAL = code("normal")

@@ -33,13 +33,19 @@ class Torus(NamedTuple):
 
 
 @law
+def route_hops(op: Operator, machine: Machine) -> float:
+    """Latency of all transfers of a route that follow one another [s]."""
+    return op.m * machine.hop + op.k * machine.out_hop + op.input_bytes
+
+
+@law
 def routed(op: Operator, machine: Machine) -> Exchange:
     """Start-up, hops, wire, algorithm and bytes sent of a collective that carries its route (see ``ROUTE``).
 
     Levels run side by side, chunk by chunk: the slowest sets the time on the wire.
     """
     message = op.message_bytes
-    hops = op.m * machine.hop + op.k * machine.out_hop + op.input_bytes
+    hops = route_hops(op, machine)
     near = filled(op.n * message * machine.link_time, machine)
     wire = max(max(near, op.groups * message * machine.out_time), op.output_bytes * message)
     start = machine.out_start if op.k > 0.0 else machine.start_up
@@ -54,7 +60,7 @@ ROUTE = {
     "out_load": "groups",
     "more_hops": "input_bytes",  # latency of all other levels [s]
     "more_time": "output_bytes",  # time of the slowest of the other levels [s/B]
-    "algorithm": "bits",  # place in ``ALGORITHMS``
+    "algorithm": "bits",  # place in ``ALGORITHMS``; an exchange around experts has but one
     "sent": "weight_bytes",  # bytes that a device sends, by byte of the message
 }
 

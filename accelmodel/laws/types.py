@@ -165,6 +165,8 @@ ROUTED = COLLECTIVE + 16.0
 #: kinds from here on are exchanges around experts, in the order of ``laws.exchange.EXCHANGES``; ``message_bytes`` are
 #: of all copies of a device's tokens: ``k`` of each, to ``n`` experts in ``groups`` groups, out of ``m`` of these
 EXCHANGE = 64.0
+#: the same with a route through the levels of a cluster, in its columns as of ``ROUTED``
+ROUTED_EXCHANGE = EXCHANGE + 16.0
 #: lanes of two halves of a batch (``Operator.lane``): what is sent for one half, and what is computed beside it
 SENDING, COMPUTING = 1.0, 2.0
 

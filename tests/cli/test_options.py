@@ -214,3 +214,18 @@ def test_an_option_and_a_setting_of_one_field_are_refused():
     ):
         with pytest.raises(SpecError, match="is set twice"):
             options.hardware("h100-sxm", None, shortcuts={shortcut: "1"}, settings=[setting])
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "step {} --devices 16 --tp 8 --dp 2 --model llama-3-8b --batch 8 --context 512",
+        "preserve {} --models llama-3-8b --tp 8 --batch 4 --context 2048",
+        "cake {} --tp 2 --model llama-3-8b --tokens 4096",
+        "collective {} --devices 16 --bytes 1MB",
+    ],
+)
+def test_a_cluster_is_a_device_with_the_links_of_a_file(run, command):
+    together = run(command.format("--cluster cloudmatrix-384"))
+    apart = run(command.format("--device ascend-910c --link cloudmatrix-384"))
+    assert not differences(apart, together)

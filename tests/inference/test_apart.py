@@ -67,7 +67,7 @@ def test_sides_are_those_of_steps():
     assert float(found.step_time) == pytest.approx(pace + 3.0 * rest, rel=1e-9)
     assert float(found.tokens_per_s) == pytest.approx(6912.0 / float(found.step_time))
     # the busier side has 2,304 / 32 tokens of 8 copies a device, of which 72 of 80 devices are on other nodes
-    back = 72 * 8 * 7168 * 2 * 72 / 80 / (50e9 * 0.92) + 36e-6 + 2.5e-6
+    back = 72 * 8 * 7168 * 2 * 72 / 80 / (50e9 * 0.92) + 25e-6 + 2.5e-6
     assert float(found.combine_time) == pytest.approx(3 * 58 * back, rel=1e-9)
 
 

@@ -74,7 +74,7 @@ def test_halves_that_take_turns_by_hand(fields):
     layers = {name: 2.0 * time for name, time in half.items() if not name.startswith(ends)}
     _, full = times(fields)
     sent = [name for name in layers if name.startswith(("dispatch", "combine"))]
-    starts = 2.0 * 58.0 * 36e-6
+    starts = 2.0 * 58.0 * 25e-6
     sending = sum(layers[name] - starts for name in sent)
     apart = [name for name in layers if name.endswith(("_after_experts", "_moe")) and name not in sent]
     computing = sum(layers[name] for name in apart if not name.startswith(("all_reduce", "tensor_ranks")))

@@ -89,11 +89,11 @@ MACHINE = make_machine(
 def test_low_latency_by_hand():
     start, hops, wire, _, moved = sent("low-latency", exchange(16.0, 16e6), MACHINE)
     assert (start, hops) == (30e-6, 5e-6)
-    # eight peers on another node at 25 GB/s, seven on its own at 100, a megabyte for each
-    assert wire == pytest.approx(max(8e6 / 25e9, 7e6 / 100e9), rel=EXACT)
+    # eight peers on another node at 25 GB/s, seven on its own at half of 100, a megabyte for each
+    assert wire == pytest.approx(max(8e6 / 25e9, 7e6 / 50e9), rel=EXACT)
     assert moved == pytest.approx(15e6, rel=EXACT)
     start, hops, wire, _, moved = sent("low-latency", exchange(8.0, 16e6), MACHINE)
-    assert (hops, wire, moved) == (1e-6, pytest.approx(7 * 2e6 / 100e9, rel=EXACT), pytest.approx(14e6, rel=EXACT))
+    assert (hops, wire, moved) == (1e-6, pytest.approx(7 * 2e6 / 50e9, rel=EXACT), pytest.approx(14e6, rel=EXACT))
 
 
 def test_network_takes_no_links_of_the_node():

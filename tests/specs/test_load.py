@@ -26,7 +26,7 @@ EXPECTED = {
         "nvlink3-mesh-4", "nvlink3-switch", "nvlink4-switch", "nvlink5-rack", "nvlink5-switch", "pcie3-x16",
         "pcie4-x16", "pcie5-x16", "roce-200g", "gaudi2-mesh-8", "gaudi3-mesh-8", "ici-v4", "ici-v6e", "ici-v7",
         "infinity-fabric-mi350-mesh-8", "neuronlink-v2", "neuronlink-v3", "nvlink-a800", "nvlink-h800",
-        "pcie5-x8", "roce-300g", "roce-600g", "ub-910c",
+        "pcie5-x8", "roce-300g", "roce-600g", "ub-910c", "infiniband-hdr200",
     ],
     "process": ["n4", "n5", "n6", "n7", "samsung-8n", "smic-7nm", "tsmc-12ffn"],
     "bill": ["a100", "ascend-910b"],
@@ -208,7 +208,7 @@ def test_device_value_by_hand(name, field, printed):
         ("nvlink-h800", 8 * 25e9), ("infinity-fabric-mi350-mesh-8", 7 * 76.8e9), ("ici-v4", 6 * 45e9),
         ("ici-v6e", 800e9 / 2), ("ici-v7", 1200e9 / 2), ("neuronlink-v3", 1024e9 / 2), ("neuronlink-v2", 192e9 / 2),
         ("gaudi2-mesh-8", 21 * 12.5e9), ("gaudi3-mesh-8", 21 * 25e9), ("roce-300g", 3 * 12.5e9), ("pcie5-x8", 32e9),
-        ("roce-600g", 3 * 25e9),
+        ("roce-600g", 3 * 25e9), ("infiniband-hdr200", 25e9),
     ],
 )  # fmt: skip
 def test_link_bandwidth_by_hand(name, one_way):

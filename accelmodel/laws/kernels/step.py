@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from accelmodel.laws.collectives import fused_all_reduce, fused_in_node
-from accelmodel.laws.exchange import NORMAL
+from accelmodel.laws.exchange import NORMAL, ROUTED_NORMAL
 from accelmodel.laws.jit import glue, inner_kernel, kernel
 from accelmodel.laws.kernels.block import (
     ADMITTED,
@@ -225,7 +225,7 @@ def _take_turns(b: Block, table: Any, detail: Any, at: tuple[int, int], width: i
         lane, count = table[LANE, r, w], table[COUNT, r, w]
         if lane > 0.0 and count > 0.0:
             turns += 0.5 * count if lane == SENDING else 0.0
-            takes = 1.0 if table[KIND, r, w] == NORMAL else takes
+            takes = 1.0 if table[KIND, r, w] == NORMAL or table[KIND, r, w] == ROUTED_NORMAL else takes
             if lane == SENDING:
                 starts, longer = b.costs[b.slots[r], 0], table[STRETCH, r, w]
                 for j in range(width):
