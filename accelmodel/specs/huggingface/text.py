@@ -67,6 +67,7 @@ ALIASES = {
     "grok": "grok-1",
     "hunyuan_moe": "hunyuan",
     "ministral": "mistral",
+    "gpt-sw3": "gpt2",
 }
 #: families whose version says which language model is inside
 _BY_VERSION = ("minicpmv", "minicpmo")

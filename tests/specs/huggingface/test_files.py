@@ -147,3 +147,16 @@ def test_of_many_models_in_a_folder_each_has_its_own_files_beside(tmp_path):
     (tmp_path / "big_hf_quant_config.json").write_text('{"quantization": {"quant_algo": "FP8"}}', encoding="utf-8")
     assert load("model", tmp_path / "big_config.json").precision.format == "fp8"
     assert load("model", tmp_path / "small_config.json").precision.format == ""
+
+
+def test_a_tower_that_a_file_tells_by_its_name_alone_is_said_and_may_lie_beside(tmp_path):
+    for keys, told in (
+        ({"model_type": "llava_llama", "mm_vision_tower": "openai/clip-vit-large-patch14-336"}, "mm_vision_tower"),
+        ({"model_type": "phi3_v", "img_processor": {"name": "clip"}, "embd_layer": {"a": 1}}, "img_processor"),
+    ):
+        write(tmp_path / "config.json", {**TINY, **keys})
+        model = load("model", tmp_path)
+        assert any(told in note and "not counted" in note for note in model.notes)
+        write(tmp_path / files.INDEX, {"metadata": {"total_size": 3.0 * float(parameters(model))}})
+        assert load("model", tmp_path) == model
+        (tmp_path / files.INDEX).unlink()
