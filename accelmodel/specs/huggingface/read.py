@@ -25,7 +25,7 @@ from accelmodel.specs.huggingface.keys import REMEDY, SYNONYMS, Keys
 from accelmodel.specs.huggingface.layers import Layers, counted, joined
 from accelmodel.specs.huggingface.modules import modules
 from accelmodel.specs.huggingface.quantisation import Quantisation, Stated, stated
-from accelmodel.specs.huggingface.text import family_of, refuse_strangers, text_part
+from accelmodel.specs.huggingface.text import family_of, refuse_others, refuse_strangers, text_part
 from accelmodel.specs.huggingface.towers import TOWERS, towers
 from accelmodel.specs.language_model import mixers, perceptrons
 from accelmodel.specs.layer_kinds import MIXERS, MLPS, Dense, Grouped, Latent, Mixer, Mlp
@@ -80,6 +80,7 @@ def read_config(path: Path) -> Reading:
         that is not understood and may change the layers; names file, key and remedy.
     """
     content, digest = files.read_json(path)
+    refuse_others(path, content)
     around, text, where = text_part(path, content)
     name, family, keys = family_of(path, text, where)
     number = _layers(keys, family, name)
