@@ -93,7 +93,9 @@ def merged_side(table: Table, around: Table) -> float:
         return float((kernel[0] * kernel[1]) ** 0.5)
     compressed = around.get("img_token_compression_config")
     for place in (table, compressed if isinstance(compressed, dict) else {}, around):
-        side = number(place, "spatial_merge_size", "pooling_kernel_size", "downsample_factor", "scale_factor")
+        side = number(
+            place, "spatial_merge_size", "pooling_kernel_size", "downsample_factor", "scale_factor", "hidden_stride"
+        )
         if side:
             return float(side)
         ratio = place.get("pixel_shuffle_ratio", place.get("downsample_ratio"))

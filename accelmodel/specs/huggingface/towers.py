@@ -20,7 +20,14 @@ TOWERS = {
 
 
 def _shape(table: Table, around: Table, what: str, outer: int) -> Tower | None:
-    """Return the shape of a tower, None where its file does not tell it whole."""
+    """Return the shape of a tower, None where its file does not tell it whole, or tells none that a tower can have."""
+    try:
+        return _told(table, around, what, outer)
+    except ValueError:
+        return None
+
+
+def _told(table: Table, around: Table, what: str, outer: int) -> Tower | None:
     hidden, layers, heads = size(table, "hidden"), depth(table), size(table, "heads")
     inner = perceptron_width(table)
     if not (hidden and layers and heads and inner):
@@ -35,9 +42,9 @@ def _shape(table: Table, around: Table, what: str, outer: int) -> Tower | None:
     }
     if "audio" in what:
         mels = number(table, "num_mel_bins", default=128)
-        # two convolutions over three frames each, the second of which leaves out every other one; Qwen pools pairs
-        merged = 2.0 if name.startswith(("qwen2_audio", "qwen2_5_omni")) else 1.0
-        sizes |= {"inputs": 6.0 * mels + 3.0 * hidden, "frames": _FRAMES, "merged": merged}
+        frames, merged = next((of for word, of in _SOUND.items() if name.startswith(word)), (_FRAMES, 1.0))
+        # two convolutions over three frames each, the second of which leaves out every other one
+        sizes |= {"inputs": 6.0 * mels + 3.0 * hidden, "frames": frames, "merged": merged}
         sizes["window"] = float(number(table, "max_source_positions", default=1500))
         return Tower("audio", hidden=float(hidden), outer=float(number(table, "output_dim", default=outer)), **sizes)
     if name in ("qwen2_vl", "qwen2_vl_vision"):
@@ -60,12 +67,26 @@ def _shape(table: Table, around: Table, what: str, outer: int) -> Tower | None:
 
 #: patches of sound in a second: a convolution leaves out every other of 100 frames (Whisper, arXiv 2212.04356)
 _FRAMES = 50.0
+#: beginning of a tower's ``model_type`` → patches of sound in a second, and how many of them become a token
+_SOUND = {
+    "qwen2_audio": (_FRAMES, 2.0),
+    "qwen2_5_omni": (_FRAMES, 2.0),
+    "qwen3_omni": (12.5, 1.0),
+    "qwen3_asr": (12.5, 1.0),
+    "voxtral": (_FRAMES, 4.0),
+}
+#: whole models that make as many tokens of an image whatever its size, where their file is silent
+_TOKENS = {"gemma3": 256, "idefics2": 64, "got_ocr2": 256, "shieldgemma2": 256}
+#: patches of a slice that MiniCPM-V cuts images into, each of which becomes as many tokens as it has queries
+_SLICE = 1024.0
 
 
 def _merged(table: Table, around: Table, edge: float) -> float:
     """Return how many patches become a token."""
     side = merged_side(table, around)
-    tokens = number(around, "mm_tokens_per_image")
+    if kind(around) in ("minicpmv", "minicpmo"):
+        return _SLICE / number(around, "query_num", default=64)
+    tokens = number(around, "mm_tokens_per_image", default=_TOKENS.get(kind(around), 0))
     if side == 1.0 and tokens and edge:
         return max(edge * edge / tokens, 1.0)
     return side**2

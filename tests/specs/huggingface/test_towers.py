@@ -217,3 +217,46 @@ def test_a_tower_without_heads_is_counted_and_has_no_shape():
     assert found.parameters > 0
     assert found.shapes == ()
     assert "its time is not known" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("around", "table", "tokens"),
+    [
+        # an image of 896 x 896 px is 64 x 64 patches of 14 px
+        ({"model_type": "gemma3"}, {**SIGLIP, "image_size": 896}, 256),
+        ({"model_type": "idefics2"}, {**SIGLIP, "model_type": "idefics2_vision", "image_size": 896}, 64),
+        ({"model_type": "llava"}, {**SIGLIP, "image_size": 896}, 4096),
+        ({"model_type": "smolvlm", "scale_factor": 4}, {**SIGLIP, "image_size": 896}, 256),
+        ({"model_type": "ovis2"}, {**SIGLIP, "model_type": "aimv2_vision_model", "image_size": 896, "hidden_stride": 2},
+         1024),
+        # four slices of 448 x 448 px, each of which has 64 queries
+        ({"model_type": "minicpmv", "query_num": 64}, {**SIGLIP, "image_size": 896}, 256),
+    ],
+)  # fmt: skip
+def test_tokens_of_an_image_by_class(around, table, tokens):
+    (found,) = towers({**around, "vision_config": table}, 4096).shapes
+    assert 64 * 64 / found.merged == pytest.approx(tokens)
+
+
+@pytest.mark.parametrize(
+    ("kind", "tokens"), [("voxtral_encoder", 375), ("qwen2_audio_encoder", 750), ("qwen3_omni_moe_audio_encoder", 375)]
+)
+def test_tokens_of_half_a_minute_of_sound_by_class(kind, tokens):
+    table = {
+        "model_type": kind, "d_model": 1280, "encoder_layers": 32, "encoder_ffn_dim": 5120,
+        "encoder_attention_heads": 20, "num_mel_bins": 128,
+    }  # fmt: skip
+    (found,) = towers({"audio_config": table}, 4096).shapes
+    assert 30 * found.frames / found.merged == tokens
+
+
+@pytest.mark.parametrize("changes", [{"pixel_shuffle_ratio": 1e-9}, {"spatial_merge_size": 1_000_000}])
+def test_a_shape_that_no_tower_has_is_not_timed(changes):
+    found = towers({"vision_config": {**SIGLIP, **changes}}, 4096)
+    assert found.shapes == ()
+    assert "its time is not known" in found.notes[0]
+
+
+def test_patches_that_do_not_divide_evenly_into_tokens():
+    (found,) = towers({"vision_config": {**SIGLIP, "image_size": 980}, "model_type": "idefics2"}, 4096).shapes
+    assert found.merged == 70 * 70 / 64
