@@ -21,6 +21,9 @@ FURTHER = (
     "num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_layers", "num_mtp_modules", "num_mtp_heads",
 )  # fmt: skip
 
+#: objects beside the text part that are counted with its towers, or hold no weights
+_COUNTED = ("perceiver_config", "quantization_config", "compression_config")
+
 
 def model_of(values: dict[str, Any]) -> LanguageModel | None:
     """Return the model that some fields tell, None where they cannot."""
@@ -40,9 +43,14 @@ def parts_beside(around: Keys) -> list[str]:
     found = [
         name
         for name, value in around.given.items()
-        if name not in (*NESTS, *TOWERS) and isinstance(value, dict) and any("layers" in key for key in value)
+        if name not in (*NESTS, *TOWERS, *_COUNTED) and isinstance(value, dict) and any(map(_sized, value))
     ]
     return [f"{', '.join(found)}: parts beside the language model, which are not counted"] if found else []
+
+
+def _sized(key: str) -> bool:
+    """Whether a key, by its name, is a size of a network."""
+    return any(word in key for word in ("layers", "depth", "hidden_size", "channels"))
 
 
 def wide(keys: Keys) -> bool:

@@ -79,6 +79,8 @@ ALIASES = {
     "hunyuan_moe": "hunyuan",
     "ministral": "mistral",
     "gpt-sw3": "gpt2",
+    "dots_ocr": "qwen2",
+    "hunyuan_vl": "hunyuan_v1_dense",
 }
 #: families whose version says which language model is inside
 _BY_VERSION = ("minicpmv", "minicpmo")

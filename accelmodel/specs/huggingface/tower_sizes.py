@@ -42,6 +42,7 @@ BODIES = {
     "mllama": Body(classed=True, attention_bias=False),
     "pixtral": _RMS_GATED._replace(learned=False),
     "aimv2": _RMS_GATED,
+    "dots_ocr": _RMS_GATED._replace(learned=False),
     "qwen2_vl": Body(learned=False),
     "qwen2_5_vl": Body(gated=True, norm=1.0, learned=False),
     "qwen2_5_omni_vision": Body(gated=True, norm=1.0, learned=False),
@@ -289,7 +290,7 @@ def _out(at: _Ends) -> float:
 #: beginning of the whole model's ``model_type``, or of the tower's → what joins them, the longest that fits
 JOINTS: dict[str, Callable[[_Ends], float]] = {
     **dict.fromkeys(("qwen2_vl", "qwen2_5_vl", "qwen2_5_omni", "qwen3_vl", "qwen3_omni", "qwen3_5"), _merger),
-    **dict.fromkeys(("kimi", "moonvit", "mimo_vl", "paddleocr_vl", "exaone4_5", "hy_v4"), _merger),
+    **dict.fromkeys(("kimi", "moonvit", "mimo_vl", "dots_ocr", "paddleocr_vl", "exaone4_5", "hy_v4"), _merger),
     "llava": _llava,
     "vipllava": _five_layers,
     "paligemma": _linear,

@@ -44,7 +44,8 @@ def _told(table: Table, around: Table, what: str, outer: int) -> Tower | None:
         mels = number(table, "num_mel_bins", default=128)
         frames, merged = next((of for word, of in _SOUND.items() if name.startswith(word)), (_FRAMES, 1.0))
         # two convolutions over three frames each, the second of which leaves out every other one
-        sizes |= {"inputs": 6.0 * mels + 3.0 * hidden, "frames": frames, "merged": merged}
+        stacked = float(number(around, "stack_factor", default=1))
+        sizes |= {"inputs": 6.0 * mels + 3.0 * hidden, "frames": frames, "merged": merged * stacked}
         sizes["window"] = float(number(table, "max_source_positions", default=1500))
         return Tower("audio", hidden=float(hidden), outer=float(number(table, "output_dim", default=outer)), **sizes)
     if name in ("qwen2_vl", "qwen2_vl_vision"):
@@ -77,13 +78,15 @@ _SOUND = {
 }
 #: whole models that make as many tokens of an image whatever its size, where their file is silent
 _TOKENS = {"gemma3": 256, "idefics2": 64, "got_ocr2": 256, "shieldgemma2": 256}
+#: whole models whose class merges patches along an edge: two convolutions of stride 2, one, queries of a fourth
+_SIDES = {"step3_vl": 4.0, "chatglm": 2.0, "qwen": 2.0}
 #: patches of a slice that MiniCPM-V cuts images into, each of which becomes as many tokens as it has queries
 _SLICE = 1024.0
 
 
 def _merged(table: Table, around: Table, edge: float) -> float:
     """Return how many patches become a token."""
-    side = merged_side(table, around)
+    side = max(merged_side(table, around), _SIDES.get(kind(around), 1.0))
     if kind(around) in ("minicpmv", "minicpmo"):
         return _SLICE / number(around, "query_num", default=64)
     tokens = number(around, "mm_tokens_per_image", default=_TOKENS.get(kind(around), 0))
@@ -125,7 +128,8 @@ def towers(content: Table, outer: int) -> Beside:
             given = place.get(name)
             if not isinstance(given, dict):
                 continue
-            table = whole(given)
+            # a tower that does not say what it is, is what its whole model is
+            table = whole({"model_type": kind(place), **given})
             count = tower_parameters(table, outer, place) * (2.0 if kind(place) in _TWICE else 1.0)
             total += count
             slack += count * (_KNOWN if known(table, place) else _GUESSED) if count else math.inf

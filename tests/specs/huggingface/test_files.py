@@ -139,6 +139,11 @@ def test_weights_of_parts_that_are_not_counted_may_lie_beside(tmp_path):
     write(tmp_path / files.INDEX, {"metadata": {"total_size": 0.9 * text}})
     with pytest.raises(SpecError, match="apart"):
         load("model", tmp_path)
+    # a convolutional part has no layers by that name
+    coder = {"hidden_size": 64, "num_filters": 32}
+    write(tmp_path / "config.json", {"model_type": "llava", "text_config": TINY, "acoustic_tokenizer_config": coder})
+    write(tmp_path / files.INDEX, {"metadata": {"total_size": 1.5 * text}})
+    assert any("acoustic_tokenizer_config: parts beside" in note for note in load("model", tmp_path).notes)
 
 
 def test_of_many_models_in_a_folder_each_has_its_own_files_beside(tmp_path):

@@ -260,3 +260,14 @@ def test_a_shape_that_no_tower_has_is_not_timed(changes):
 def test_patches_that_do_not_divide_evenly_into_tokens():
     (found,) = towers({"vision_config": {**SIGLIP, "image_size": 980}, "model_type": "idefics2"}, 4096).shapes
     assert found.merged == 70 * 70 / 64
+
+
+def test_a_tower_that_does_not_say_what_it_is_is_what_its_whole_model_is():
+    """dots.ocr: 1.26 billion parameters of 3.04 are its tower's, whose perceptrons are gated."""
+    table = {
+        "embed_dim": 1536, "hidden_size": 1536, "intermediate_size": 4224, "num_hidden_layers": 42,
+        "num_attention_heads": 12, "patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 1,
+    }  # fmt: skip
+    found = towers({"model_type": "dots_ocr", "vision_config": table}, 1536)
+    assert found.parameters == pytest.approx(1.262e9, rel=2e-3)
+    assert found.shapes[0].gate
