@@ -169,8 +169,7 @@ def need_local(name: str) -> None:
 
 def kind_of(path: Path) -> str | None:
     """Return the kind of specification that a file holds, by its tables; None where it is none, or cannot be read."""
-    hub = files.is_folder(path) and (files.is_file(path / _CONFIG) or files.is_folder(path / "snapshots"))
-    if path.suffix == ".json" or hub:
+    if path.suffix == ".json" or files.is_folder(path):
         return "model"
     try:
         content, _ = facts.read_toml(path)
