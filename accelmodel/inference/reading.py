@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, replace
 from typing import Any, cast
 
 import numpy as np
@@ -14,6 +14,7 @@ from accelmodel.inference.precisions import ASKED, DEFAULT, FILE
 from accelmodel.laws.numeric import Number
 from accelmodel.specs.bits import OWN, told
 from accelmodel.specs.language_model import LanguageModel, mixers, perceptrons
+from accelmodel.specs.layer_kinds import Part
 from accelmodel.specs.parameters import active_parameters, parameters
 from accelmodel.specs.workload import Workload
 from accelmodel.units import show
@@ -34,7 +35,8 @@ def reading(model: LanguageModel, asked: Workload | Mapping[str, Number] | None 
     dict
         ``parameters`` and ``active_parameters`` [1], ``kv_bytes_per_token``, ``state_bytes_per_sequence``,
         ``weight_bytes`` of the whole model [B]; ``precision`` [bit] and ``precision_from``: asked, file or default;
-        ``layers`` and ``mlp``, lists of ``kind`` and ``count``.
+        ``layers`` and ``mlp``, lists of ``kind`` and ``count``; where several are of one kind, ``sizes`` tells in what
+        they differ.
 
     Examples
     --------
@@ -56,14 +58,33 @@ def reading(model: LanguageModel, asked: Workload | Mapping[str, Number] | None 
         "weight_bytes": weight_bytes(model, replace(Workload("decode", 1.0, 1.0), **cast("dict[str, Any]", given))),
         "precision": at,
         "precision_from": {name: _origin(model, name, given) for name in OWN},
-        "layers": [{"kind": kind.kind, "count": kind.layers} for kind in mixers(model)],
-        "mlp": [{"kind": kind.kind, "count": kind.layers} for kind in perceptrons(model)],
+        "layers": _entries(mixers(model)),
+        "mlp": _entries(perceptrons(model)),
     }
 
 
 def readings(models: Iterable[LanguageModel], asked: Iterable[Mapping[str, Number]]) -> list[dict[str, Any]]:
     """Return how several models were read, each at the precisions asked of it, with its name as ``model``."""
     return [{"model": model.name, **reading(model, each)} for model, each in zip(models, asked, strict=True)]
+
+
+def _entries(parts: Sequence[Part]) -> list[dict[str, Any]]:
+    """Return kinds of layers and how many have each, with the sizes in which those of one kind differ."""
+    found = []
+    for part in parts:
+        alike = [other for other in parts if other.kind == part.kind and type(other) is type(part)]
+        mine = _sizes(part)
+        apart = {
+            name for other in alike for name, value in _sizes(other).items() if not np.array_equal(value, mine[name])
+        }
+        sizes = {name: value for name, value in mine.items() if name in apart}
+        found.append({"kind": part.kind, "count": part.layers, **({"sizes": sizes} if sizes else {})})
+    return found
+
+
+def _sizes(part: Part) -> dict[str, Any]:
+    """Return what a part says of its layers beside how many they are."""
+    return {each.name: getattr(part, each.name) for each in fields(part) if each.name != "layers"}
 
 
 def _first(value: Number) -> float:
@@ -80,9 +101,15 @@ def _origin(model: LanguageModel, name: str, given: dict[str, float]) -> str:
     return FILE if f"precision.{OWN[name]}" in model.facts else DEFAULT
 
 
+<<<<<<< HEAD
 def in_words(found: dict[str, Any], weights: bool = True) -> str:
     """Return how a model was read, in one line; the precisions of weights where no other line tells them by class."""
     kinds = ", ".join(f"{part['count']:g} {part['kind']}" for part in (*found["layers"], *found["mlp"]))
+=======
+def in_words(found: dict[str, Any]) -> str:
+    """Return how a model was read, in one line."""
+    kinds = ", ".join(_entry(part) for part in (*found["layers"], *found["mlp"]))
+>>>>>>> rmodels
     state = found["state_bytes_per_sequence"]
     kept = f" and {show(state, 'B')} a sequence" if state else ""
     size = f"{found['parameters'] / 1e9:.4g} billion parameters, {found['active_parameters'] / 1e9:.4g} active"
@@ -96,6 +123,13 @@ def in_words(found: dict[str, Any], weights: bool = True) -> str:
         f"read as {size}, {held} of weights{told}, "
         f"{token} of KV cache a token{kept} ({bits['kv_bits']}); layers: {kinds}"
     )
+
+
+def _entry(part: Mapping[str, Any]) -> str:
+    """Return a kind of layers in words, with the sizes in which it differs from others of its kind."""
+    told = {name: value for name, value in part.get("sizes", {}).items() if value}
+    sizes = ", ".join(name if value is True else f"{name} {value:g}" for name, value in told.items())
+    return f"{part['count']:g} {part['kind']}" + (f" ({sizes})" if sizes else "")
 
 
 def all_in_words(found: list[dict[str, Any]]) -> list[str]:

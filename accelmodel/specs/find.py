@@ -35,6 +35,18 @@ _FITTED = ".calibrated"
 _CONFIG = "config.json"
 #: files of weights, of which no one reads what the model is
 _WEIGHTS = (".gguf", ".safetensors", ".bin", ".pt", ".pth")
+#: files of the hub that end like the config of a model
+_OF_OTHERS = tuple(
+    f"{word}_{_CONFIG}" for word in ("generation", "tokenizer", "preprocessor", "processor", "adapter", "quantize")
+)
+#: what a folder without a config has instead → how it is told, and what to do
+_INSTEAD = {
+    "holds an adapter (adapter_config.json)": ("adapter_config.json", f"give the {_CONFIG} of its base model"),
+    "holds a pipeline of images (model_index.json)": ("model_index.json", "only language models are read"),
+    "has Mistral's own params.json": ("params.json", f"give the {_CONFIG} that the hub has beside it"),
+    "holds weights alone": ("*.gguf", f"give the {_CONFIG} of the model, its bits with --weight-bits"),
+    "holds weights alone (safetensors)": ("*.safetensors", f"download the {_CONFIG} of the model beside them"),
+}
 
 
 def calibrated_path(path: Path) -> Path:
@@ -81,25 +93,56 @@ def is_shipped(path: Path) -> bool:
 
 
 def model_file(path: Path) -> Path:
-    """Return the ``config.json`` of a folder: its own, or that of the newest snapshot in a folder of the hub's cache.
+    """Return the ``config.json`` of a folder: its own, or that of a snapshot in a folder of the hub's cache.
 
     Raises
     ------
     SpecError
-        If the folder has several snapshots and does not say which is meant.
+        If the folder has none, or several and does not say which is meant; says what it has.
     """
+    if path.name == "snapshots" and not files.is_file(path / _CONFIG):
+        path = path.parent
     snapshots = path / "snapshots"
-    if (path / _CONFIG).is_file() or not snapshots.is_dir():
+    if files.is_file(path / _CONFIG):
         return path / _CONFIG
+    if not files.is_folder(snapshots):
+        return _inside(path)
     main = path / "refs" / "main"
-    if main.is_file():
+    if files.is_file(main):
         chosen = snapshots / main.read_text(encoding="utf-8", errors="replace").strip() / _CONFIG
         if chosen.is_file():
             return chosen
     found = sorted(each.parent for each in snapshots.glob(f"*/{_CONFIG}"))
     if len(found) != 1:
-        raise SpecError(f"{path}: has {len(found)} snapshots with a {_CONFIG}; give the path of one of them")
+        named = f": {_some(found)}" if found else ""
+        raise SpecError(f"{path}: has {len(found)} snapshots with a {_CONFIG}{named}; give the path of one of them")
     return found[0] / _CONFIG
+
+
+def _some(found: list[Path]) -> str:
+    names = [each.name for each in found]
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _inside(path: Path) -> Path:
+    """Return the config of the one model of the hub's cache, or raise SpecError with what a folder has instead."""
+    for folder in (path, path / "hub"):
+        cached = sorted(each for each in folder.glob("models--*") if files.is_folder(each / "snapshots"))
+        if len(cached) == 1:
+            return model_file(cached[0])
+        if cached:
+            raise SpecError(f"{folder}: holds {len(cached)} models: {_some(cached)}; give the path of one of them")
+    if (path / _CONFIG).is_symlink():
+        raise SpecError(f"{path / _CONFIG}: links to a file that is not there; download it again")
+    inner = sorted(each.parent for each in path.glob(f"*/{_CONFIG}"))
+    configs = sorted(each for each in path.glob(f"*_{_CONFIG}") if each.name not in _OF_OTHERS)
+    instead = "give the folder of a model, or its config.json"
+    for what, (pattern, remedy) in _INSTEAD.items():
+        if any(path.glob(pattern)):
+            raise SpecError(f"{path}: has no {_CONFIG}, and {what}; {remedy}")
+    if inner or configs:
+        instead = f"give one of {_some(inner or configs)}"
+    raise SpecError(f"{path}: has no {_CONFIG}; {instead}")
 
 
 def need_local(name: str) -> None:
@@ -113,6 +156,8 @@ def need_local(name: str) -> None:
     accelmodel.errors.SpecError: 'Qwen/Qwen3-8B' is no path, and nothing is downloaded; run hf download ...
     """
     path = Path(name)
+    if "://" in name:
+        raise SpecError(f"{brief(name)} is an address, and nothing is downloaded; give the path of a {_CONFIG}")
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or name.startswith(".") or path.suffix in (".toml", ".json"):
         return
     if not path.exists() and not path.parent.exists():
@@ -124,8 +169,7 @@ def need_local(name: str) -> None:
 
 def kind_of(path: Path) -> str | None:
     """Return the kind of specification that a file holds, by its tables; None where it is none, or cannot be read."""
-    hub = files.is_folder(path) and (files.is_file(path / _CONFIG) or files.is_folder(path / "snapshots"))
-    if path.suffix == ".json" or hub:
+    if path.suffix == ".json" or files.is_folder(path):
         return "model"
     try:
         content, _ = facts.read_toml(path)
@@ -174,6 +218,8 @@ def path_of(kind: str, name: str) -> Path:
         need_local(name)
         return model_file(path) if files.is_folder(path) else path
     own = _in(Path(), kind, name)
+    if own is None and kind == "model" and name and files.is_folder(Path(name)):
+        return model_file(Path(name))
     if own is None:
         raise unknown(kind, name, available(kind))
     return own

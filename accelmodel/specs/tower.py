@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic.dataclasses import dataclass
 
 from accelmodel.laws.numeric import Number
 from accelmodel.specs.base import CONFIG
 from accelmodel.specs.layer_kinds import Part
-from accelmodel.specs.quantities import Count, CountOrNone
+from accelmodel.specs.quantities import Count, CountOrNone, Quantity
 
 
 @dataclass(frozen=True, config=CONFIG)
@@ -27,12 +29,12 @@ class Tower(Part):
     outer: Count
     attention_dim: CountOrNone = 0.0
     gate: bool = False
-    merged: Count = 1.0
+    merged: Annotated[Number, Quantity(ge=1.0, le=1e6)] = 1.0
     patch: CountOrNone = 0.0
     image: CountOrNone = 0.0
     window: CountOrNone = 0.0
     window_layers: CountOrNone = 0.0
-    frames: CountOrNone = 0.0
+    frames: Annotated[Number, Quantity(ge=0.0, le=1e6)] = 0.0
 
     def __post_init__(self) -> None:
         if self.window_layers > self.layers:

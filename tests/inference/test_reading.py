@@ -5,6 +5,7 @@ import xarray as xr
 
 import accelmodel as am
 from accelmodel.inference.reading import all_in_words, in_words, reading, readings
+from accelmodel.specs.layer_kinds import Grouped
 
 
 def test_what_the_file_states_is_taken_and_said():
@@ -44,3 +45,24 @@ def test_several_models_are_a_line_each():
     assert all_in_words(found) == [f"{each['model']} {in_words(each)}" for each in found]
     assert "(4.25 bit, file; activations 16 bit, file)" in all_in_words(found)[1]
     assert "of KV cache a token (8 bit, asked)" in all_in_words(found)[0]
+
+
+def test_entries_of_one_kind_say_in_what_they_differ():
+    """Of four layers two read the cache of the others, and one sees all tokens; a kind that is alone says nothing."""
+    own = {"heads": 8.0, "kv_heads": 2.0, "head_dim": 64.0}
+    parts = (
+        Grouped("window", 2.0, window=128.0, **own),
+        Grouped("window", 1.0, window=128.0, shared_kv=True, **own),
+        Grouped("full", 1.0, **own),
+    )
+    model = am.LanguageModel(
+        name="shared", layers=4.0, hidden=512.0, vocabulary=1000.0, ffn=1024.0, gated=True, attention=parts, **own
+    )
+    found = reading(model)
+    assert found["layers"] == [
+        {"kind": "window", "count": 2.0, "sizes": {"shared_kv": False}},
+        {"kind": "window", "count": 1.0, "sizes": {"shared_kv": True}},
+        {"kind": "full", "count": 1.0},
+    ]
+    assert found["mlp"] == [{"kind": "dense", "count": 4.0}]
+    assert "layers: 2 window, 1 window (shared_kv), 1 full, 4 dense" in in_words(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,10 @@ from accelmodel.specs.template import new_file
 
 KINDS = [kind for kind in find.FOLDERS if kind not in ("study", "sweep", "architecture")]
 SHEET = '[default]\nkind = "paper"\nsource = "s"\nlocator = "x"\n[sources.s]\ntitle = "x"\n'
+TINY = {
+    "model_type": "llama", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
+    "num_attention_heads": 4, "vocab_size": 1000, "tie_word_embeddings": False,
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -112,3 +117,87 @@ def test_what_no_file_can_be_called_is_unknown(here, name):
 def test_files_of_weights_are_no_models(name):
     with pytest.raises(SpecError, match="holds weights, which are not read; give the config.json"):
         find.path_of("model", name)
+
+
+def hub(folder, name, *snapshots, main=""):
+    """Return a folder of the hub's cache, whose snapshots link to blobs."""
+    for number, layers in enumerate(snapshots):
+        content = {**TINY, "num_hidden_layers": layers}
+        blob = folder / name / "blobs" / str(number)
+        blob.parent.mkdir(parents=True, exist_ok=True)
+        blob.write_text(json.dumps(content), encoding="utf-8")
+        config = folder / name / "snapshots" / f"rev{number}" / "config.json"
+        config.parent.mkdir(parents=True)
+        config.symlink_to(blob)
+    if main:
+        (folder / name / "refs").mkdir()
+        (folder / name / "refs" / "main").write_text(main, encoding="utf-8")
+    return folder / name
+
+
+def test_a_folder_of_the_hubs_cache_is_a_model_by_name_and_by_path(here):
+    hub(here, "models--org--two", 2, 3, main="rev1")
+    for name in ("models--org--two", "./models--org--two", "models--org--two/snapshots"):
+        model = am.load("model", name)
+        assert (model.name, model.layers) == ("two", 3.0)
+    assert am.load("model", "models--org--two/snapshots/rev0").layers == 2.0
+
+
+def test_of_several_snapshots_or_models_each_is_named(here):
+    hub(here, "models--org--two", 2, 3)
+    with pytest.raises(SpecError, match="has 2 snapshots with a config.json: rev0, rev1"):
+        am.load("model", "models--org--two")
+    cache = here / "cache" / "hub"
+    hub(cache, "models--org--one", 2)
+    assert am.load("model", "./cache").name == "one"
+    hub(cache, "models--org--other", 2)
+    with pytest.raises(SpecError, match="holds 2 models: models--org--one, models--org--other"):
+        am.load("model", str(cache))
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("adapter_config.json", "holds an adapter .* base model"),
+        ("params.json", "Mistral's own params.json"),
+        ("model_index.json", "pipeline of images"),
+        ("weights-Q4_K_M.gguf", "weights alone"),
+        ("model.safetensors", "weights alone"),
+        ("mine_config.json", "give one of mine_config.json"),
+        ("inner/config.json", "give one of inner"),
+        ("generation_config.json", "has no config.json; give the folder of a model"),
+    ],
+)
+def test_a_folder_without_a_config_says_what_it_has(here, name, told):
+    (here / "folder" / name).parent.mkdir(parents=True)
+    (here / "folder" / name).write_text("{}", encoding="utf-8")
+    for asked in ("folder", "./folder", here / "folder"):
+        with pytest.raises(SpecError, match=told):
+            am.load("model", asked)
+
+
+def test_a_config_that_links_to_nothing_is_told(here):
+    (here / "folder").mkdir()
+    (here / "folder" / "config.json").symlink_to("nowhere")
+    with pytest.raises(SpecError, match="links to a file that is not there"):
+        am.load("model", "./folder")
+
+
+def test_an_address_is_no_path(here):
+    with pytest.raises(SpecError, match="nothing is downloaded"):
+        am.load("model", "https://example.org/org/model")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("adapter_config.json", {"peft_type": "LORA", "base_model_name_or_path": "a/b"}, "an adapter's, of 'a/b'"),
+        ("params.json", {"dim": 4096, "n_layers": 32, "n_heads": 32}, "Mistral's own"),
+        ("config.json", {"_class_name": "UNet", "_diffusers_version": "0.21"}, "pipeline of images"),
+        ("generation_config.json", {"temperature": 1.0}, "nothing of the model's shape"),
+    ],
+)
+def test_a_file_that_is_no_config_says_what_it_is(here, name, content, told):
+    (here / name).write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(SpecError, match=told):
+        am.load("model", here / name)

@@ -113,6 +113,23 @@ def hyperclovax(keys: Keys) -> dict[str, Any]:
     return {"norms_per_layer": 4.0 if keys.flag("use_post_norm", True) else 2.0}
 
 
+def molmo(keys: Keys) -> dict[str, Any]:
+    """Molmo: its table of embeddings may have more rows than the head; others than these are not modelled."""
+    rows, words = keys.whole("embedding_size", keys.whole("vocab_size")), keys.whole("vocab_size")
+    if rows != words:
+        raise keys.fail("embedding_size", f"{rows} rows for {words} words are not modelled; {REMEDY}")
+    if keys.flag("weight_tying") != keys.flag("tie_word_embeddings"):
+        raise keys.fail("weight_tying", f"contradicts tie_word_embeddings; {REMEDY}")
+    return {}
+
+
+def telechat(keys: Keys) -> dict[str, Any]:
+    """TeleChat: its code on the hub differs in whether embeddings are tied where the file is silent."""
+    if not keys.has("tie_word_embeddings"):
+        raise keys.fail("tie_word_embeddings", "is missing; add true or false, as the checkpoint has a head or not")
+    return {}
+
+
 def step3p5(keys: Keys) -> dict[str, Any]:
     """Step 3.5: a number a head gates its output unless the file switches it off."""
     return {"head_gate": keys.flag("use_head_wise_attn_gate", keys.flag("gating", True))}

@@ -21,6 +21,7 @@ EXPERT: dict[str, Family] = {
         defaults={"num_key_value_heads": 8, "num_local_experts": 8, "num_experts_per_tok": 2},
         window="all",
     ),
+    "skywork_moe": Family(only={"moe_use_skywork_gating": False, "moe_2layer_gate": False}, mlps=perceptrons),
     "phimoe": Family(
         mlps=perceptrons,
         fixed={"norm": "layer"},

@@ -46,6 +46,8 @@ class Family:
         Key → the one value that is modelled; a file with another is refused.
     ignored : tuple of str
         Keys that are known and left out; ``note`` says what that means.
+    beside : tuple of str
+        Keys that tell of parts in the files, such as towers, whose size the config does not say.
     """
 
     fixed: Mapping[str, Any] = field(default_factory=dict)
@@ -63,6 +65,7 @@ class Family:
     other: Callable[[Keys, int], float] = adjust.no_other
     only: Mapping[str, Any] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
     note: str = ""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,9 @@ FURTHER = (
     "num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_layers", "num_mtp_modules", "num_mtp_heads",
 )  # fmt: skip
 
+#: objects beside the text part that are counted with its towers, or hold no weights
+_COUNTED = ("perceiver_config", "quantization_config", "compression_config")
+
 
 def model_of(values: dict[str, Any]) -> LanguageModel | None:
     """Return the model that some fields tell, None where they cannot."""
@@ -36,20 +38,19 @@ def further(keys: Keys) -> int:
     return max(keys.whole(name, 0, low=0) for name in FURTHER)
 
 
-def uncounted(content: dict[str, Any], around: Keys | None, values: dict[str, Any]) -> bool:
-    """Whether parts stand beside the language model whose size is not told."""
-    untold = any(isinstance(content.get(name), dict) for name in TOWERS) and not values.get("tower_parameters")
-    return untold or (around is not None and bool(parts_beside(around)))
-
-
 def parts_beside(around: Keys) -> list[str]:
     """Return a note of objects beside the text part that describe something with layers, and are no tower."""
     found = [
         name
         for name, value in around.given.items()
-        if name not in (*NESTS, *TOWERS) and isinstance(value, dict) and any("layers" in key for key in value)
+        if name not in (*NESTS, *TOWERS, *_COUNTED) and isinstance(value, dict) and any(map(_sized, value))
     ]
     return [f"{', '.join(found)}: parts beside the language model, which are not counted"] if found else []
+
+
+def _sized(key: str) -> bool:
+    """Whether a key, by its name, is a size of a network."""
+    return any(word in key for word in ("layers", "depth", "hidden_size", "channels"))
 
 
 def wide(keys: Keys) -> bool:
@@ -57,10 +58,10 @@ def wide(keys: Keys) -> bool:
     return "float32" in (keys.get("torch_dtype"), keys.get("dtype"))
 
 
-def check_index(path: Path, keys: Keys, values: dict[str, Any], precision: Stated, uncounted: bool) -> list[str]:
+def check_index(path: Path, keys: Keys, values: dict[str, Any], precision: Stated, slack: float) -> list[str]:
     """Refuse a file whose weights, as its index tells, are another number of bytes than what was read.
 
-    ``uncounted`` says that the files hold parts beside the language model whose size is not told.
+    ``slack`` parameters more or fewer the towers may have, infinite where the files hold parts that are not counted.
     """
     index = files.total_size(path)
     model = model_of({name: value for name, value in values.items() if not name.startswith("precision.")})
@@ -71,10 +72,9 @@ def check_index(path: Path, keys: Keys, values: dict[str, Any], precision: State
     rest = float(parameters(model)) + float(model.tower_parameters) - precision.parameters
     read = precision.bytes * (high / 2.0 if not precision.quantised else 1.0) + rest * high
     most = read + further(keys) * _predictor_bytes(model, precision, high)
-    # what a file tells of towers bounds them by a factor of two, what it does not tell of not at all
-    tower = float(model.tower_parameters) * high
-    more = math.inf if uncounted else tower
-    if not read * (1.0 - _TOLERANCE) - 0.5 * tower <= size <= most * (1.0 + _TOLERANCE) + more:
+    more = slack * high
+    fewer = min(more, 0.5 * float(model.tower_parameters) * high)
+    if not read * (1.0 - _TOLERANCE) - fewer <= size <= most * (1.0 + _TOLERANCE) + more:
         raise SpecError(
             f"{other}: metadata.total_size is {size:.6g} B and {path.name} was read as {read:.6g} B of weights, "
             f"{abs(size / read - 1.0):.1%} apart; one of them belongs to another model, or the config is not understood"

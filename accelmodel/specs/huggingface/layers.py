@@ -181,7 +181,7 @@ def plain(keys: Keys, traits: Traits, layers: int) -> Layers:
 
 def perceptrons(keys: Keys, traits: Traits, layers: int) -> Layers:
     """Return the perceptron or the experts of each layer."""
-    if not keys.whole("experts", 0, low=0):
+    if not keys.alike("experts", 0, low=0):
         keys.get("mlp_only_layers")
         keys.get("is_moe_layer")
         wide = keys.whole("dense_width", 0, low=0)
@@ -214,7 +214,7 @@ def experts(keys: Keys, traits: Traits) -> Experts:
     return Experts(
         "experts",
         1.0,
-        float(keys.whole("experts")),
+        float(keys.alike("experts")),
         float(keys.alike("experts_used")),
         float(width),
         bool(traits.get("gated")),

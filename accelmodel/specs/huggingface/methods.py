@@ -76,8 +76,13 @@ ALGORITHMS = {
 def fp8(asked: Quantisation) -> Format:
     """Blocks of 128 by 128 with a scale of 32 bit, or a scale for each row or matrix."""
     block = asked.content.get("weight_block_size")
-    size = float(block[0] * block[1]) if isinstance(block, list) and len(block) == 2 else 0.0
-    return Format(8.0 + (SCALE["block"] / size if size else 0.0), 8.0, "fp8")
+    if block is None:
+        return _FP8
+    edges = block if isinstance(block, list) else []
+    if len(edges) != 2 or not all(isinstance(edge, int) and 1 <= edge <= 1 << 20 for edge in edges):
+        raise asked.fail("weight_block_size", f"{brief(block)} is not allowed; write for example [128, 128]")
+    size = float(edges[0] * edges[1])
+    return Format(8.0 + SCALE["block"] / size, 8.0, "fp8")
 
 
 def mxfp4(asked: Quantisation) -> Format:

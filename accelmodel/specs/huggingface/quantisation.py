@@ -20,6 +20,8 @@ from accelmodel.specs.precision import HIGH
 #: precision of a KV cache by the words that files have for it
 _KV = {"fp8": 8.0, "int8": 8.0, "nvfp4": 4.5, "fp8_e4m3": 8.0, "fp8_e5m2": 8.0, "auto": HIGH, "none": HIGH}
 
+#: numbers that a group has at most
+_WIDEST = 1 << 20
 
 #: keys that list what stays at 16 bit
 _LEFT_OUT = (
@@ -129,9 +131,12 @@ class Quantisation:
     def _group(self, name: str, weights: Mapping[str, Any], inputs: Any) -> Format:
         bits = self.number(weights, "num_bits", f"config_groups.{name}.weights")
         kind = weights.get("type", "int")
-        size = weights.get("group_size") or 0
+        size, key = weights.get("group_size"), f"config_groups.{name}.weights.group_size"
+        size = 0 if size is None else int(self.whole(key, size))
+        if not size and (weights.get("group_size") == 0 or weights.get("strategy") in ("group", "tensor_group")):
+            raise self.fail(key, f"{brief(weights.get('group_size'))} is no size of a group; write for example 128")
         scale = 0.0
-        if isinstance(size, int) and size > 0:
+        if size > 0:
             # floats in groups of up to 32 have exponents of 8 bit, or scales that are as wide
             scale = (SCALE["nvfp4"] if kind == "float" and size <= 32 else SCALE["int"]) / size
             if not weights.get("symmetric", True):
@@ -146,9 +151,12 @@ class Quantisation:
         return Format(bits + scale, bits + scale if same else width, word, "" if same else f"{active}{width:g}")
 
     def whole(self, key: str, value: Any) -> float:
-        """Return the size of a group, 0 or -1 for none."""
+        """Return the size of a group, -1 where a row is one; 0 is what callers have for a file that is silent."""
         if isinstance(value, bool) or not isinstance(value, int):
             raise self.fail(key, f"{brief(value)} is not a whole number")
+        told = value == 0 and 0 in (self.content.get("group_size"), self.content.get("q_group_size"))
+        if told or not -1 <= value <= _WIDEST:
+            raise self.fail(key, f"{brief(value)} is no size of a group; it must be 1 to {_WIDEST}, or -1 for a row")
         return float(value)
 
     def number(self, table: Any, key: str, where: str) -> float:
@@ -172,7 +180,7 @@ class Quantisation:
 
     def kv(self) -> float | None:
         """Return the bits of the KV cache, None where nothing is said."""
-        by_layer = self.content.get("kv_cache_quant_config")
+        by_layer = self.content.get("kv_cache_quant_config") or self._outcomes()
         if isinstance(by_layer, Mapping) and by_layer:
             table = next(iter(by_layer.values()))
             inner = table.get("output_tensors") if isinstance(table, Mapping) else None
@@ -190,6 +198,15 @@ class Quantisation:
                     raise self.fail(key, str(unknown("precision of a KV cache", value, _KV)))
                 return _KV[word]
         return None
+
+    def _outcomes(self) -> dict[str, Any]:
+        """Return what older files of Quark say of the KV cache: what leaves the projections of keys and values."""
+        export, named = self.content.get("export"), self.content.get("layer_quant_config")
+        group = export.get("kv_cache_group") if isinstance(export, Mapping) else None
+        if not isinstance(group, list) or not isinstance(named, Mapping):
+            return {}
+        found = {name: named.get(name) for name in group if isinstance(name, str)}
+        return {name: each for name, each in found.items() if isinstance(each, Mapping) and each.get("output_tensors")}
 
 
 #: what other checkpoints call the parts of a layer → the names of ``modules``

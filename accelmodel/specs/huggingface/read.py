@@ -7,6 +7,7 @@ What a family does that its file does not say is in ``families``; which keys are
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,12 +20,12 @@ from accelmodel.errors import SpecError, brief
 from accelmodel.specs.huggingface import files
 from accelmodel.specs.huggingface.family import Family
 from accelmodel.specs.huggingface.hybrids import nemotron_words
-from accelmodel.specs.huggingface.index import check_index, further, model_of, parts_beside, uncounted, wide
+from accelmodel.specs.huggingface.index import check_index, further, model_of, parts_beside, wide
 from accelmodel.specs.huggingface.keys import REMEDY, SYNONYMS, Keys
 from accelmodel.specs.huggingface.layers import Layers, counted, joined
 from accelmodel.specs.huggingface.modules import modules
 from accelmodel.specs.huggingface.quantisation import Quantisation, Stated, stated
-from accelmodel.specs.huggingface.text import family_of, refuse_strangers, text_part
+from accelmodel.specs.huggingface.text import family_of, refuse_others, refuse_strangers, text_part
 from accelmodel.specs.huggingface.towers import TOWERS, towers
 from accelmodel.specs.language_model import mixers, perceptrons
 from accelmodel.specs.layer_kinds import MIXERS, MLPS, Dense, Grouped, Latent, Mixer, Mlp
@@ -79,12 +80,13 @@ def read_config(path: Path) -> Reading:
         that is not understood and may change the layers; names file, key and remedy.
     """
     content, digest = files.read_json(path)
+    refuse_others(path, content)
     around, text, where = text_part(path, content)
     name, family, keys = family_of(path, text, where)
     number = _layers(keys, family, name)
     traits = _traits(keys, family)
     layers = _parts(keys, family, traits, number)
-    for key in family.ignored:
+    for key in (*family.ignored, *family.beside):
         keys.get(key)
     for key, value in family.only.items():
         if keys.get(key) not in (None, value):
@@ -103,7 +105,11 @@ def read_config(path: Path) -> Reading:
     notes = [note for note in (family.note, *beside.notes, *_defaulted(keys)) if note]
     precision = _precision(path, content, keys, layers, values)
     notes += _unread(keys, around, name, layers, values["hidden"])
-    notes += check_index(path, keys, values, precision, uncounted(content, around, values))
+    untold = [key for key in family.beside if keys.has(key)]
+    if untold:
+        notes.append(f"a tower stands beside it, whose size {', '.join(untold)} does not tell; it is not counted")
+    uncounted = bool(untold) or (around is not None and bool(parts_beside(around)))
+    notes += check_index(path, keys, values, precision, math.inf if uncounted else beside.slack)
     return Reading(files.name_of(path), {**values, **precision.fields}, digest, tuple(notes))
 
 

@@ -217,8 +217,8 @@ RECENT: dict[str, Family] = {
     "phi4mm": Family(
         window="all",
         other=recent.adapters,
-        ignored=("img_processor", "embd_layer", "audio_processor"),
-        note="adapters for images and speech are counted and not timed, and their towers are not counted",
+        beside=("img_processor", "embd_layer", "audio_processor"),
+        note="adapters for images and speech are counted and not timed",
     ),
     "muse_glimmer": Family(
         fixed={**FOUR_NORMS, "output_gate": True},

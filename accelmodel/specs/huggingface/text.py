@@ -14,6 +14,17 @@ from accelmodel.specs.huggingface.family import ATTENTION_BIAS, Family
 from accelmodel.specs.huggingface.harmless import HARMLESS
 from accelmodel.specs.huggingface.keys import REMEDY, Keys
 
+#: files of the hub beside a config
+_BESIDE = (
+    "generation_config.json",
+    "tokenizer_config.json",
+    "tokenizer.json",
+    "special_tokens_map.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "hf_quant_config.json",
+    "model.safetensors.index.json",
+)
 #: where multimodal files nest the language model
 NESTS = ("thinker_config", "text_config", "llm_config", "language_config")
 #: words behind a family that tell of its text part
@@ -67,6 +78,9 @@ ALIASES = {
     "grok": "grok-1",
     "hunyuan_moe": "hunyuan",
     "ministral": "mistral",
+    "gpt-sw3": "gpt2",
+    "dots_ocr": "qwen2",
+    "hunyuan_vl": "hunyuan_v1_dense",
 }
 #: families whose version says which language model is inside
 _BY_VERSION = ("minicpmv", "minicpmo")
@@ -113,6 +127,26 @@ _NOT_LLAMA = ("layer_norm_eps", "layer_norm_epsilon", "layernorm_epsilon", "laye
 _STANDARD = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size", "intermediate_size")
 #: activation of an unknown family → whether its perceptron is gated
 _GATED = {"silu": True, "swiglu": True, "swish": True}
+
+
+#: keys that tell of a file that is no config of a model → what it is, and what to give
+_OTHERS = {
+    ("peft_type",): ("an adapter's, of {base_model_name_or_path}", "give the config.json of that model"),
+    ("dim", "n_layers"): ("Mistral's own params.json", "give the config.json that the hub has beside it"),
+    ("_diffusers_version",): ("of a part of a pipeline of images", "only language models are read"),
+}
+
+
+def refuse_others(path: Path, content: Mapping[str, Any]) -> None:
+    """Raise SpecError where a JSON file is another than the config of a model."""
+    if "model_type" in content:
+        return
+    for keys, (what, remedy) in _OTHERS.items():
+        if all(key in content for key in keys):
+            told = what.format_map({"base_model_name_or_path": brief(content.get("base_model_name_or_path"))})
+            raise SpecError(f"{path}: is {told}; {remedy}")
+    if path.name in _BESIDE:
+        raise SpecError(f"{path}: says nothing of the model's shape; give the config.json beside it")
 
 
 def text_part(path: Path, content: dict[str, Any]) -> tuple[Keys | None, dict[str, Any], str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from typing import Any, NamedTuple
 
+from accelmodel.specs.huggingface.tower_keys import Table, depth, kind, merged_side, number, size, whole
+from accelmodel.specs.huggingface.tower_sizes import body, known, perceptron_width, tower_parameters
 from accelmodel.specs.tower import Tower
 
 #: objects of a file that describe a tower → what it is
@@ -12,142 +14,125 @@ TOWERS = {
     "vision_config": "a vision tower",
     "visual": "a vision tower",
     "vision_tower_config": "a vision tower",
+    "vit_config": "a vision tower",
     "audio_config": "an audio tower",
 }
-#: size of a transformer → keys that towers have for it
-_NAMES = {
-    "hidden": ("vt_hidden_size", "embed_dim", "hidden_size", "width", "d_model"),
-    "layers": ("vt_num_hidden_layers", "num_hidden_layers", "depth", "layers", "encoder_layers"),
-    "intermediate": ("vt_intermediate_size", "intermediate_size", "encoder_ffn_dim"),
-    "heads": ("vt_num_attention_heads", "num_attention_heads", "num_heads", "encoder_attention_heads"),
-}
-#: ``model_type`` of towers whose perceptrons are gated
-_GATED = ("qwen2_5_vl", "pixtral", "gemma4_vision", "glm4v", "glm4v_moe", "aimv2")
 
 
-def _size(table: Mapping[str, Any], name: str) -> int:
-    for key in _NAMES[name]:
-        value = table.get(key)
-        if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 10**6:
-            return value
-    return 0
+def _shape(table: Table, around: Table, what: str, outer: int) -> Tower | None:
+    """Return the shape of a tower, None where its file does not tell it whole, or tells none that a tower can have."""
+    try:
+        return _told(table, around, what, outer)
+    except ValueError:
+        return None
 
 
-def _number(table: Mapping[str, Any], *names: str, default: int = 0) -> int:
-    for name in names:
-        value = table.get(name)
-        if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 10**6:
-            return value
-    return default
-
-
-def tower_parameters(table: Mapping[str, Any], outer: int) -> float:
-    """Return the parameters of a tower that is a plain transformer on patches, 0 where its shape is not told [1].
-
-    Counted are its layers with biases and norms, the projection of patches and what joins it to a stream of ``outer``.
-    """
-    hidden, layers = _size(table, "hidden"), _size(table, "layers")
-    kind = str(table.get("model_type", ""))
-    if kind in ("qwen2_vl", "qwen2_vl_vision"):
-        outer = _number(table, "hidden_size", default=outer)
-    intermediate = _size(table, "intermediate") or int(_number(table, "mlp_ratio") * hidden)
-    if not (hidden and layers and intermediate):
-        return 0.0
-    branches = 3 if any(kind.startswith(name) for name in _GATED) else 2
-    layer = 4 * hidden * hidden + 4 * hidden + branches * hidden * intermediate + intermediate + hidden + 4 * hidden
-    patch = _number(table, "patch_size", "spatial_patch_size")
-    channels = _number(table, "num_channels", "in_channels", "in_chans", default=3)
-    pixels = channels * patch * patch * _number(table, "temporal_patch_size", default=1)
-    image = _number(table, "image_size")
-    positions = _number(table, "num_position_embeddings", default=(image // patch) ** 2 if patch and image else 0)
-    merged = hidden * _number(table, "spatial_merge_size", default=1) ** 2
-    joint = merged * merged + merged * _number(table, "out_hidden_size", default=outer)
-    return float(layers * layer + pixels * hidden + positions * hidden + joint)
-
-
-def _shape(table: Mapping[str, Any], around: Mapping[str, Any], what: str, outer: int) -> Tower | None:
-    """Return the shape of a tower, None where its file does not tell it whole."""
-    hidden, layers, heads = (_size(table, name) for name in ("hidden", "layers", "heads"))
-    inner = _size(table, "intermediate") or int(_number(table, "mlp_ratio") * hidden)
+def _told(table: Table, around: Table, what: str, outer: int) -> Tower | None:
+    hidden, layers, heads = size(table, "hidden"), depth(table), size(table, "heads")
+    inner = perceptron_width(table)
     if not (hidden and layers and heads and inner):
         return None
-    kind = str(table.get("model_type", ""))
+    name = kind(table)
     sizes: dict[str, Any] = {
         "layers": float(layers),
         "attention_heads": float(heads),
         "inner": float(inner),
-        "gate": any(kind.startswith(name) for name in _GATED),
-        "attention_dim": _number(table, "qkv_hidden_size") / heads or float(_number(table, "head_dim")),
+        "gate": body(table).gated,
+        "attention_dim": number(table, "qkv_hidden_size") / heads or float(number(table, "head_dim")),
     }
     if "audio" in what:
-        mels = _number(table, "num_mel_bins", default=128)
-        # two convolutions over three frames each, the second of which leaves out every other one; Qwen pools pairs
-        merged = 2.0 if kind.startswith(("qwen2_audio", "qwen2_5_omni")) else 1.0
-        sizes |= {"inputs": 6.0 * mels + 3.0 * hidden, "frames": _FRAMES, "merged": merged}
-        sizes["window"] = float(_number(table, "max_source_positions", default=1500))
-        return Tower("audio", hidden=float(hidden), outer=float(_number(table, "output_dim", default=outer)), **sizes)
-    if kind in ("qwen2_vl", "qwen2_vl_vision"):
-        outer = _number(table, "hidden_size", default=outer)
-        hidden = _number(table, "embed_dim", default=hidden)
-    patch = _number(table, "patch_size", "spatial_patch_size")
+        mels = number(table, "num_mel_bins", default=128)
+        frames, merged = next((of for word, of in _SOUND.items() if name.startswith(word)), (_FRAMES, 1.0))
+        # two convolutions over three frames each, the second of which leaves out every other one
+        stacked = float(number(around, "stack_factor", default=1))
+        sizes |= {"inputs": 6.0 * mels + 3.0 * hidden, "frames": frames, "merged": merged * stacked}
+        sizes["window"] = float(number(table, "max_source_positions", default=1500))
+        return Tower("audio", hidden=float(hidden), outer=float(number(table, "output_dim", default=outer)), **sizes)
+    if name in ("qwen2_vl", "qwen2_vl_vision"):
+        outer = number(table, "hidden_size", default=outer)
+        hidden = number(table, "embed_dim", default=hidden)
+    patch = number(table, "patch_size", "spatial_patch_size")
     if not patch:
         return None
-    channels = _number(table, "num_channels", "in_channels", "in_chans", default=3)
-    sizes["inputs"] = float(channels * patch * patch * _number(table, "temporal_patch_size", default=1))
-    sizes |= {"patch": float(patch), "image": float(_number(table, "image_size"))}
+    channels = number(table, "num_channels", "in_channels", "in_chans", default=3)
+    sizes["inputs"] = float(channels * patch * patch * number(table, "temporal_patch_size", default=1))
+    sizes |= {"patch": float(patch), "image": float(number(table, "image_size"))}
     sizes["merged"] = _merged(table, around, sizes["image"] / patch)
     full = table.get("fullatt_block_indexes")
-    reach = _number(table, "window_size")
+    reach = number(table, "window_size")
     if isinstance(full, list) and reach:
         sizes |= {"window": float((reach // patch) ** 2), "window_layers": float(layers - len(full))}
-    own = float(_number(table, "out_hidden_size", default=outer))
+    own = float(number(table, "out_hidden_size", default=outer))
     return Tower("vision", hidden=float(hidden), outer=own, **sizes)
 
 
 #: patches of sound in a second: a convolution leaves out every other of 100 frames (Whisper, arXiv 2212.04356)
 _FRAMES = 50.0
+#: beginning of a tower's ``model_type`` → patches of sound in a second, and how many of them become a token
+_SOUND = {
+    "qwen2_audio": (_FRAMES, 2.0),
+    "qwen2_5_omni": (_FRAMES, 2.0),
+    "qwen3_omni": (12.5, 1.0),
+    "qwen3_asr": (12.5, 1.0),
+    "voxtral": (_FRAMES, 4.0),
+}
+#: whole models that make as many tokens of an image whatever its size, where their file is silent
+_TOKENS = {"gemma3": 256, "idefics2": 64, "got_ocr2": 256, "shieldgemma2": 256}
+#: whole models whose class merges patches along an edge: two convolutions of stride 2, one, queries of a fourth
+_SIDES = {"step3_vl": 4.0, "chatglm": 2.0, "qwen": 2.0}
+#: patches of a slice that MiniCPM-V cuts images into, each of which becomes as many tokens as it has queries
+_SLICE = 1024.0
 
 
-def _merged(table: Mapping[str, Any], around: Mapping[str, Any], edge: float) -> float:
+def _merged(table: Table, around: Table, edge: float) -> float:
     """Return how many patches become a token."""
-    kernel = table.get("merge_kernel_size")
-    if isinstance(kernel, list) and len(kernel) == 2 and all(isinstance(each, int) and each > 0 for each in kernel):
-        return float(kernel[0] * kernel[1])
-    compressed = around.get("img_token_compression_config")
-    for place in (table, compressed if isinstance(compressed, dict) else {}, around):
-        side = _number(place, "spatial_merge_size", "pooling_kernel_size")
-        if side:
-            return float(side**2)
-        ratio = place.get("pixel_shuffle_ratio", place.get("downsample_ratio"))
-        if isinstance(ratio, float) and 0.0 < ratio <= 1.0:
-            return 1.0 / ratio**2
-    tokens = _number(around, "mm_tokens_per_image")
-    return max(edge * edge / tokens, 1.0) if tokens and edge else 1.0
+    side = max(merged_side(table, around), _SIDES.get(kind(around), 1.0))
+    if kind(around) in ("minicpmv", "minicpmo"):
+        return _SLICE / number(around, "query_num", default=64)
+    tokens = number(around, "mm_tokens_per_image", default=_TOKENS.get(kind(around), 0))
+    if side == 1.0 and tokens and edge:
+        return max(edge * edge / tokens, 1.0)
+    return side**2
 
 
 class Beside(NamedTuple):
-    """Towers of a file: parameters of all [1], shapes as far as it tells them, and what to say of them."""
+    """Towers of a file: parameters of all [1], shapes as far as it tells them, and what to say of them.
+
+    ``slack`` parameters more or fewer the towers may have; infinite where the size of one is not told [1].
+    """
 
     parameters: float
     shapes: tuple[Tower, ...]
     notes: list[str]
+    slack: float = 0.0
 
 
 #: what asks for a tower's time
 _ASKED = {"a vision tower": "--images", "an audio tower": "--audio-seconds"}
+#: share of a tower's parameters that may be wrong: where its classes are known, and where they are not
+_KNOWN, _GUESSED = 0.02, 1.0
+#: key of a tower that is told by its name
+_NAMED = "mm_vision_tower"
+#: whole models with a second tower of the same shape, for moving images
+_TWICE = ("video_llava",)
 
 
-def towers(content: Mapping[str, Any], outer: int) -> Beside:
+def towers(content: Table, outer: int) -> Beside:
     """Return the towers of a file, whose tokens join a stream of ``outer`` numbers."""
-    total, shapes, notes = 0.0, [], []
+    total, slack = 0.0, 0.0
+    shapes: list[Tower] = []
+    notes: list[str] = []
     inside = content.get("thinker_config")
     for place in (content, inside if isinstance(inside, dict) else {}):
         for name, what in TOWERS.items():
-            table = place.get(name)
-            if not isinstance(table, dict) or not table:
+            given = place.get(name)
+            if not isinstance(given, dict):
                 continue
-            count = tower_parameters(table, outer)
+            # a tower that does not say what it is, is what its whole model is
+            table = whole({"model_type": kind(place), **given})
+            count = tower_parameters(table, outer, place) * (2.0 if kind(place) in _TWICE else 1.0)
             total += count
+            slack += count * (_KNOWN if known(table, place) else _GUESSED) if count else math.inf
             shape = _shape(table, place, what, outer) if count else None
             if shape:
                 shapes.append(shape)
@@ -156,4 +141,7 @@ def towers(content: Mapping[str, Any], outer: int) -> Beside:
                 notes.append(f"{what} of about {count / 1e9:.3g} billion parameters is counted in memory; {timed}")
             else:
                 notes.append(f"{what} stands beside it, whose size {name} does not tell; it is not counted")
-    return Beside(total, tuple(shapes), notes)
+    if isinstance(content.get(_NAMED), str) and not total:
+        slack = math.inf
+        notes.append(f"a vision tower stands beside it, of which {_NAMED} tells the name alone; it is not counted")
+    return Beside(total, tuple(shapes), notes, slack)

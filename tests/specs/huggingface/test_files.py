@@ -139,6 +139,11 @@ def test_weights_of_parts_that_are_not_counted_may_lie_beside(tmp_path):
     write(tmp_path / files.INDEX, {"metadata": {"total_size": 0.9 * text}})
     with pytest.raises(SpecError, match="apart"):
         load("model", tmp_path)
+    # a convolutional part has no layers by that name
+    coder = {"hidden_size": 64, "num_filters": 32}
+    write(tmp_path / "config.json", {"model_type": "llava", "text_config": TINY, "acoustic_tokenizer_config": coder})
+    write(tmp_path / files.INDEX, {"metadata": {"total_size": 1.5 * text}})
+    assert any("acoustic_tokenizer_config: parts beside" in note for note in load("model", tmp_path).notes)
 
 
 def test_of_many_models_in_a_folder_each_has_its_own_files_beside(tmp_path):
@@ -147,3 +152,16 @@ def test_of_many_models_in_a_folder_each_has_its_own_files_beside(tmp_path):
     (tmp_path / "big_hf_quant_config.json").write_text('{"quantization": {"quant_algo": "FP8"}}', encoding="utf-8")
     assert load("model", tmp_path / "big_config.json").precision.format == "fp8"
     assert load("model", tmp_path / "small_config.json").precision.format == ""
+
+
+def test_a_tower_that_a_file_tells_by_its_name_alone_is_said_and_may_lie_beside(tmp_path):
+    for keys, told in (
+        ({"model_type": "llava_llama", "mm_vision_tower": "openai/clip-vit-large-patch14-336"}, "mm_vision_tower"),
+        ({"model_type": "phi3_v", "img_processor": {"name": "clip"}, "embd_layer": {"a": 1}}, "img_processor"),
+    ):
+        write(tmp_path / "config.json", {**TINY, **keys})
+        model = load("model", tmp_path)
+        assert any(told in note and "not counted" in note for note in model.notes)
+        write(tmp_path / files.INDEX, {"metadata": {"total_size": 3.0 * float(parameters(model))}})
+        assert load("model", tmp_path) == model
+        (tmp_path / files.INDEX).unlink()

@@ -360,3 +360,47 @@ def test_bytes_of_the_rows_are_those_of_the_modules(config, quantised, tmp_path)
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"metadata": {"total_size": float(size)}}))
     notes = read(tmp_path, config, quantised).notes
     assert any("0.00% of what was read" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("quantised", "key"),
+    [
+        ({"quant_method": "fp8", "weight_block_size": [0, 128]}, "weight_block_size"),
+        ({"quant_method": "fp8", "weight_block_size": [128]}, "weight_block_size"),
+        ({"quant_method": "fp8", "weight_block_size": 128}, "weight_block_size"),
+        ({"quant_method": "gptq", "bits": 4, "group_size": 0}, "group_size"),
+        ({"quant_method": "awq", "w_bit": 4, "q_group_size": 0}, "group_size"),
+        ({"quant_method": "awq", "bits": 4, "group_size": -128}, "group_size"),
+        (
+            {"quant_method": "compressed-tensors", "config_groups": {"g": {"targets": ["Linear"], "weights": {
+                "num_bits": 4, "type": "int", "strategy": "group", "group_size": 0}}}},
+            "group_size",
+        ),
+        (
+            {"quant_method": "compressed-tensors", "config_groups": {"g": {"targets": ["Linear"], "weights": {
+                "num_bits": 4, "type": "int", "strategy": "group", "group_size": "128"}}}},
+            "group_size",
+        ),
+    ],
+)  # fmt: skip
+def test_groups_and_blocks_without_a_size_are_refused(tmp_path, quantised, key):
+    (tmp_path / "config.json").write_text(json.dumps({**QWEN_7B, "quantization_config": quantised}), encoding="utf-8")
+    with pytest.raises(SpecError, match=key):
+        load("model", tmp_path)
+
+
+def test_older_files_of_quark_tell_the_kv_cache_by_what_leaves_its_projections(tmp_path):
+    fp8 = {"dtype": "fp8_e4m3", "qscheme": "per_tensor"}
+    layer = {"weight": fp8, "input_tensors": fp8, "output_tensors": fp8}
+    quantised = {
+        "quant_method": "quark",
+        "global_quant_config": {"weight": fp8, "input_tensors": fp8},
+        "layer_quant_config": {"*k_proj": layer, "*v_proj": layer},
+        "exclude": ["lm_head"],
+        "export": {"kv_cache_group": ["*k_proj", "*v_proj"]},
+    }
+    (tmp_path / "config.json").write_text(json.dumps({**QWEN_7B, "quantization_config": quantised}), encoding="utf-8")
+    assert load("model", tmp_path).precision.kv == 8.0
+    layer["output_tensors"] = None
+    (tmp_path / "config.json").write_text(json.dumps({**QWEN_7B, "quantization_config": quantised}), encoding="utf-8")
+    assert load("model", tmp_path).precision.kv != 8.0
