@@ -96,7 +96,7 @@ def _die(device: Device, process: Process | None) -> str:
 def _stacks(device: Device, process: Process | None) -> str:
     """A stack of HBM holds and moves what one of its generations does."""
     hbm = device.hbm
-    if not hbm.stacks:
+    if not hbm.stacks or not hbm.capacity:
         return ""
     for value, (low, high), unit in (
         (hbm.capacity / hbm.stacks, _STACK_CAPACITY, "B"),
@@ -158,7 +158,8 @@ def _cache(device: Device, process: Process | None) -> str:
 READ = (
     "die_area", "dies", "compute.cores", "compute.clock", "compute.peak_16bit", "compute.peak_8bit_float",
     "compute.peak_6bit", "compute.peak_4bit", "compute.peak_4bit_int", "compute.vector_rate", "hbm.capacity",
-    "matmul.tile_m", "matmul.tile_n", "matmul.tile_k", "matmul.slice_clocks", "hbm.bandwidth", "hbm.stacks", "l2.capacity", "l2.bandwidth", "die_to_die.bandwidth", "tier.capacity",
+    "matmul.tile_m", "matmul.tile_n", "matmul.tile_k", "matmul.slice_clocks", "hbm.bandwidth", "hbm.stacks",
+    "l2.capacity", "l2.bandwidth", "die_to_die.bandwidth", "tier.capacity",
 )  # fmt: skip
 
 
