@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from accelmodel.errors import SpecError
 from accelmodel.inference.memory import memory_per_device, usable_memory
+from accelmodel.inference.placement import whole_heads
 from accelmodel.specs.given import override
 from accelmodel.specs.hardware import Cluster, Device
 from accelmodel.specs.language_model import LanguageModel
@@ -34,7 +35,7 @@ def with_share(cluster: Cluster, share: float | None) -> Cluster:
 
 def memory_data(model: LanguageModel, work: Workload, device: Device) -> dict[str, float]:
     """Return what the fullest device of a step without axes holds, and what it has and keeps back [B]."""
-    held = memory_per_device(model, work)
+    held = memory_per_device(whole_heads(model, device, work), work)
     found = {f"{name}_bytes": float(size) for name, size in held.items()}
     memory = device.memory
     return {**found, "capacity_bytes": float(memory.capacity), "reserved_bytes": float(memory.reserved)}

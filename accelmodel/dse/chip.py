@@ -91,11 +91,13 @@ def design(parts: Parts, **axes: Number) -> tuple[Cluster, dict[str, Number]]:
 
 def _of_stacks(device: Device, whole: Number, stacks: Number) -> Number:
     """Return what so many stacks bring of what all of a device bring; a device without stacks keeps it."""
-    if not none(device.hbm.stacks):
-        return whole * stacks / device.hbm.stacks
-    if not none(stacks):
-        raise SpecError(f"hbm_stacks: {device.name} has no stacks of HBM; leave this axis out")
-    return whole
+    if none(device.hbm.stacks):
+        if not none(stacks):
+            raise SpecError(f"hbm_stacks: {device.name} has no stacks of HBM; leave this axis out")
+        return whole
+    # along an axis some may be without: a range of stacks that begins at "not known"
+    without = (device.hbm.stacks == 0.0) * 1.0
+    return whole * (stacks + without) / (device.hbm.stacks + without)
 
 
 def figures(parts: Parts, cores: Number, l2: Number, stacks: Number, lanes: Number) -> dict[str, Number]:

@@ -20,6 +20,7 @@ from accelmodel.dse.chip import Parts, design, parts_of, within
 from accelmodel.dse.study import Study
 from accelmodel.errors import Infeasible
 from accelmodel.inference.intervals import KINDS, kind_of
+from accelmodel.inference.machine import varied
 from accelmodel.inference.policies import TECHNIQUES, Technique, policy
 from accelmodel.inference.preserve import prompt_length
 from accelmodel.inference.request import BASELINE, fits, prepare_request, run_request
@@ -127,7 +128,7 @@ def throughput(study: Study, cluster: Cluster, errors: dict[str, float] | None =
 def _nothing(study: Study, cluster: Cluster) -> xr.Dataset:
     import xarray as xr
 
-    blank = cluster.device.hbm.capacity * 0.0
+    blank = sum(varied(cluster).values()) * 0.0
     return xr.Dataset(dict.fromkeys(study.techniques, blank))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from accelmodel.laws.numeric import Number, has_axes, least, most
 from accelmodel.laws.types import ALGORITHMS
 from accelmodel.specs.base import field_units, value_of, with_values
-from accelmodel.specs.hardware import L2, Cluster, Device
+from accelmodel.specs.hardware import Cluster, Device
 from accelmodel.specs.memories import Tier, none
 
 if TYPE_CHECKING:
@@ -49,13 +49,6 @@ def _crossing(device: Device, copies: Number) -> Number:
         return math.inf
     # where each die holds all, nothing crosses: a rate beyond any other
     return joint.bandwidth * dies * dies / (joint.interleaved * most(dies - copies, 1e-9))
-
-
-def _l2_bandwidth(l2: L2) -> Number:
-    """Return the rate of L2 hits: that of its slices, up to what cores can draw [B/s]."""
-    if none(l2.slice_capacity):
-        return l2.bandwidth
-    return least(l2.bandwidth, l2.capacity / l2.slice_capacity * l2.slice_bandwidth)
 
 
 def _second_memory(tier: Tier, hbm_rate: Number) -> dict[str, Number]:
@@ -108,7 +101,7 @@ def machine(cluster: Cluster) -> dict[str, Number]:
         "convert_rate": matmul.convert_width * compute.clock,
         "hbm_rate": hbm_rate,
         **_second_memory(device.tier, hbm_rate),
-        "l2_rate": least(_l2_bandwidth(l2), _crossing(device, l2.copies)),
+        "l2_rate": least(l2.rate, _crossing(device, l2.copies)),
         "l2_bytes": l2.capacity * l2.usable,
         "l2_ways": l2.ways,
         "l2_copies": l2.copies,

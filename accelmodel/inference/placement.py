@@ -128,7 +128,8 @@ _LOOKED_AT = ("kind", "experts", "prefetch_bytes")
 def placed(model: LanguageModel, device: Device, work: Workload) -> OperatorTable:
     """Return the rows of a step on a device, with notes on where things lie.
 
-    What lies in a second memory is not prefetched: it does not come through HBM.
+    What lies in a second memory is not prefetched: it does not come through HBM.  Nor is what lies in SRAM alone, which
+    is where it would be fetched to.
     """
     cut = whole_heads(model, device, work)
     table = operator_table(cut, work, device)
@@ -136,12 +137,13 @@ def placed(model: LanguageModel, device: Device, work: Workload) -> OperatorTabl
     if notes:
         table = replace(table, notes=(*table.notes, *notes))
     held = device.tier.holds
-    if not held:
+    sram = none(device.hbm.capacity)
+    if not held and not sram:
         return table
     offered = []
     for kind, experts, prefetch in zip(*(table.columns[name] for name in _LOOKED_AT), strict=True):
-        apart = {"kv": kind == ATTENTION, "weights": kind == MATMUL, "experts": experts > 0.0}[held]
-        offered.append(0.0 if bool(apart) else prefetch)
+        apart = {"": False, "kv": kind == ATTENTION, "weights": kind == MATMUL, "experts": experts > 0.0}[held]
+        offered.append(0.0 if sram or bool(apart) else prefetch)
     return replace(table, columns={**table.columns, "prefetch_bytes": offered})
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from accelmodel import __version__, output
 from accelmodel.dse.enumeration import regret
 from accelmodel.dse.explore import Exploration, gains
+from accelmodel.errors import Infeasible
 from accelmodel.inference.request import BASELINE
 from accelmodel.report import (
     exploration_captions,
@@ -206,7 +207,10 @@ DRAWINGS: tuple[Drawing, ...] = (
 
 def _section(exploration: Exploration, drawing: Drawing) -> str:
     name, title, compute, draw, caption = drawing
-    found = compute(exploration)
+    try:
+        found = compute(exploration)
+    except Infeasible as error:  # on the reference chip, which need not hold what the best chips do
+        return html.undrawn(title, str(error))
     return html.section(name, title, caption(exploration, found), draw(found))
 
 

@@ -67,6 +67,11 @@ def section(name: str, title: str, text: str, figure: go.Figure) -> str:
     return f"<section>\n<h2>{escape(title)}</h2>\n<p>{escape(text)}</p>\n<figure>{drawn}</figure>\n</section>"
 
 
+def undrawn(title: str, reason: str) -> str:
+    """Return a section of a page whose figure there is not, and why."""
+    return f"<section>\n<h2>{escape(title)}</h2>\n<p>Not drawn: {escape(reason)}.</p>\n</section>"
+
+
 def page(title: str, body: str) -> str:
     """Return a page with the common style and all that its figures need; title and body are HTML."""
     from plotly.offline import get_plotlyjs

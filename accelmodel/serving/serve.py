@@ -14,7 +14,7 @@ from accelmodel.inference.attributes import BITS, DEGREES, behind, json_value, o
 from accelmodel.inference.axes import carried
 from accelmodel.inference.memory import draft_bytes, memory_per_device
 from accelmodel.inference.named import ClusterLike, ModelLike, as_cluster, as_model
-from accelmodel.inference.placement import kv_room
+from accelmodel.inference.placement import kv_room, whole_heads
 from accelmodel.inference.policies import chosen
 from accelmodel.inference.reading import reading
 from accelmodel.inference.speculation import DRAFTING, drafts_of, speculation
@@ -78,6 +78,7 @@ def replicas_on(
     tables = step_tables(model, clusters, most, longest, step, **cut)
     tokens = float(engine.max_num_batched_tokens) or 4.0 * longest
     first = workload(phase="prefill", batch=1, context=tokens, **cut)
+<<<<<<< HEAD
     kept = float(memory_per_device(model, workload(phase="decode", batch=1, context=longest, **cut))["kv_cache"])
     tables = [under(engine, table) for table in tables]
     beside = 0.0
@@ -93,6 +94,17 @@ def replicas_on(
         # a sequence lies on one of the data-parallel ranks
         rooms.append(ranks * free / (kept / longest) if kept else math.inf)
     return [Replica(times, rules_of(engine, layers, room, drafts)) for times, room in zip(tables, rooms, strict=True)]
+=======
+    last = workload(phase="decode", batch=1, context=longest, **cut)
+    rooms = []
+    for each in clusters:
+        per_token = float(memory_per_device(whole_heads(model, each.device, last), last)["kv_cache"])
+        free = float(kv_room(model, each.device, first, engine.gpu_memory_utilization))
+        rooms.append(free / (per_token / longest) if per_token else math.inf)
+    return [
+        Replica(under(engine, t), rules_of(engine, model.layers, room)) for t, room in zip(tables, rooms, strict=True)
+    ]
+>>>>>>> rchips
 
 
 def serve(

@@ -11,11 +11,12 @@ import numpy.typing as npt
 
 from accelmodel.inference.axes import table_array
 from accelmodel.inference.machine import machine
-from accelmodel.inference.operators import operator_table
+from accelmodel.inference.placement import placed
 from accelmodel.inference.precisions import precisions
 from accelmodel.inference.routes import needed, routed
 from accelmodel.inference.run import run_kernel
 from accelmodel.inference.step import NONE
+from accelmodel.inference.where import told
 from accelmodel.laws.numeric import Array
 from accelmodel.laws.types import ATTENTION, DETAIL, GIVEN, Operator
 from accelmodel.specs.hardware import Cluster
@@ -54,14 +55,15 @@ def prepared(
 ) -> Iterator[tuple[Array, list[int]]]:
     """Yield operator tables over labelled axes (column, row, points of the axes), and the clusters that each is of.
 
-    Devices that work at the same formats share one.
+    Devices that work at the same formats, and whose weights and KV cache lie alike, share one.
     """
-    alike: dict[str, list[int]] = {}
+    alike: dict[tuple[str, ...], list[int]] = {}
     for place, cluster in enumerate(clusters):
-        alike.setdefault(str(precisions(model, work, cluster.device)), []).append(place)
+        kind = (str(precisions(model, work, cluster.device)), *told(cluster.device))
+        alike.setdefault(kind, []).append(place)
     labels = {str(each.dims[0]): each.values for each in axes}
     for places in alike.values():
-        yield table_array(operator_table(model, work, clusters[places[0]].device), labels), places
+        yield table_array(placed(model, clusters[places[0]].device, work), labels), places
 
 
 def device_times(model: LanguageModel, clusters: list[Cluster], work: Workload, axes: list[xr.DataArray]) -> Array:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from accelmodel.specs.facts import Fact
+from accelmodel.specs.facts import ARCHITECTURE, Fact
 
 #: name under ``[derive]`` → its unit, the field that follows, that field's unit, those it follows from, and how
 DERIVE: dict[str, tuple[str, str, str, tuple[str, ...], Callable[..., float]]] = {
@@ -20,7 +20,23 @@ DERIVE: dict[str, tuple[str, str, str, tuple[str, ...], Callable[..., float]]] =
     ),
     "l2_per_clock": ("B", "l2.bandwidth", "B/s", ("compute.cores", "compute.clock"), lambda one, n, f: one * n * f),
     "l2_per_hbm": ("1", "l2.bandwidth", "B/s", ("hbm.bandwidth",), lambda ratio, rate: ratio * rate),
+    "slice_per_tile": (
+        "1", "matmul.slice_clocks", "1",
+        ("matmul.tile_m", "matmul.tile_n", "matmul.tile_k", "compute.peak_16bit", "compute.cores", "compute.clock"),
+        lambda share, m, n, k, peak, cores, clock: share * 2.0 * m * n * k * cores * clock / peak,
+    ),
 }  # fmt: skip
+#: names whose field any chip has, as the cores of others do it: what follows is the most that it may be
+_CEILINGS = ("slice_per_tile",)
+#: of whom such a field is
+_ANY_CHIP = f"{ARCHITECTURE}generic"
+
+
+def _settled(name: str, field: str, value: float, facts: Mapping[str, Fact]) -> bool:
+    """Whether a field is there already and keeps its value."""
+    if name not in _CEILINGS or field not in facts:
+        return field in facts
+    return facts[field].inherited != _ANY_CHIP or facts[field].value <= value
 
 
 def derived(facts: Mapping[str, Fact], rules: Mapping[str, Fact]) -> dict[str, Fact]:
@@ -40,9 +56,11 @@ def derived(facts: Mapping[str, Fact], rules: Mapping[str, Fact]) -> dict[str, F
     """
     found: dict[str, Fact] = {}
     for name, (_, field, unit, behind, law) in DERIVE.items():
-        if field in facts or field in found or name not in rules or not behind_is_there(facts, behind):
+        if field in found or name not in rules or not behind_is_there(facts, behind):
             continue
         rule, numbers = rules[name], [facts[each].value for each in behind]
+        if _settled(name, field, law(rule.value, *numbers), facts):
+            continue
         low, high = rule.range or (rule.value, rule.value)
         found[field] = replace(
             rule,

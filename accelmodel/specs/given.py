@@ -190,7 +190,9 @@ def cluster(
     inner = _as_link("link", link if link is not None else (known.node if known else chip.link))
     beyond = inner.beyond
     outer = _as_link("scale_out", scale_out if scale_out is not None else (beyond[0] if beyond else chip.scale_out))
-    count = _node(inner) if devices is None else checked("devices", devices, Quantity())
+    # along an axis of link.devices, the fullest node: a step is timed on one number of devices
+    full = float(np.max(np.asarray(_node(inner))))
+    count = full if devices is None else checked("devices", devices, Quantity())
     _need_joined(count, (inner, outer, *beyond[1:]))
     return build(
         Cluster,

@@ -12,8 +12,8 @@ import numpy as np
 from pydantic.dataclasses import dataclass
 
 from accelmodel.errors import unknown
-from accelmodel.laws.numeric import Number
-from accelmodel.specs.base import CONFIG, Section, Spec, field_types, value_of
+from accelmodel.laws.numeric import Number, least
+from accelmodel.specs.base import CONFIG, Section, Spec, field_types, value_of, with_values
 from accelmodel.specs.link import Link
 from accelmodel.specs.memories import DieToDie, Tier, none, some
 from accelmodel.specs.quantities import (
@@ -141,6 +141,13 @@ class L2(Section):
         if none(self.slice_capacity) != none(self.slice_bandwidth):
             raise ValueError("slice_capacity and slice_bandwidth go together; give both or neither")
 
+    @property
+    def rate(self) -> Number:
+        """The rate of hits: that of its slices, up to what cores can draw [B/s]."""
+        if none(self.slice_capacity):
+            return self.bandwidth
+        return least(self.bandwidth, self.capacity / self.slice_capacity * self.slice_bandwidth)
+
 
 @dataclass(frozen=True, config=CONFIG)
 class Device(Spec):
@@ -197,7 +204,9 @@ class Device(Spec):
         """Where weights and KV cache lie: ``hbm``, or of a chip without it ``l2``."""
         if not none(self.hbm.capacity):
             return self.hbm
-        return Hbm(bandwidth=self.l2.bandwidth, share=self.hbm.share, capacity=self.l2.capacity)
+        # as it is: its numbers may lie along axes without labels
+        sram = {"bandwidth": self.l2.rate, "capacity": self.l2.capacity, "reserved": 0.0}
+        return with_values(self.hbm, sram)
 
     if not TYPE_CHECKING:
 

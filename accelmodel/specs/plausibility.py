@@ -96,7 +96,7 @@ def _die(device: Device, process: Process | None) -> str:
 def _stacks(device: Device, process: Process | None) -> str:
     """A stack of HBM holds and moves what one of its generations does."""
     hbm = device.hbm
-    if not hbm.stacks:
+    if not hbm.stacks or not hbm.capacity:
         return ""
     for value, (low, high), unit in (
         (hbm.capacity / hbm.stacks, _STACK_CAPACITY, "B"),
@@ -108,6 +108,19 @@ def _stacks(device: Device, process: Process | None) -> str:
                 "check hbm.stacks, hbm.capacity and hbm.bandwidth"
             )
     return ""
+
+
+def _pace(device: Device, process: Process | None) -> str:
+    """The shortest step of a core leaves it the time to compute a whole tile at its peak, or none reaches that."""
+    compute, tiles = device.compute, device.matmul
+    whole = 2.0 * tiles.tile_m * tiles.tile_n * tiles.tile_k * compute.cores * compute.clock / compute.peak_16bit
+    if tiles.slice_clocks <= whole * (1.0 + _POWER_OF_TWO):
+        return ""
+    return (
+        f"a core takes {tiles.slice_clocks:g} clocks (slice_clocks) for {tiles.tile_m:g} x {tiles.tile_n:g} x "
+        f"{tiles.tile_k:g}, which its peak does in {whole:.3g}: no matrix product reaches more than "
+        f"{whole / tiles.slice_clocks:.1%} of peak_16bit; check cores, slice_clocks and tile_m, tile_n, tile_k"
+    )
 
 
 def _joint(device: Device, process: Process | None) -> str:
@@ -145,7 +158,8 @@ def _cache(device: Device, process: Process | None) -> str:
 READ = (
     "die_area", "dies", "compute.cores", "compute.clock", "compute.peak_16bit", "compute.peak_8bit_float",
     "compute.peak_6bit", "compute.peak_4bit", "compute.peak_4bit_int", "compute.vector_rate", "hbm.capacity",
-    "hbm.bandwidth", "hbm.stacks", "l2.capacity", "l2.bandwidth", "die_to_die.bandwidth", "tier.capacity",
+    "matmul.tile_m", "matmul.tile_n", "matmul.tile_k", "matmul.slice_clocks", "hbm.bandwidth", "hbm.stacks",
+    "l2.capacity", "l2.bandwidth", "die_to_die.bandwidth", "tier.capacity",
 )  # fmt: skip
 
 
@@ -153,6 +167,7 @@ READ = (
 CHECKS: dict[str, Callable[[Device, Process | None], str]] = {
     "peak against cores and clock": _peak,
     "clock": _clock,
+    "steps of a core against its peak": _pace,
     "peaks at fewer bits": _narrow,
     "vector rate against the peak": _vector,
     "die area against the reticle": _die,

@@ -22,9 +22,17 @@ DATA_SHEET = (
     "vendor", "architecture", "process", "link", "scale_out", "die_area", "dies", "power", "price",
     "compute.cores", "compute.clock", "compute.peak_16bit", "compute.peak_8bit_float", "compute.peak_8bit_int",
     "compute.peak_6bit", "compute.peak_4bit", "compute.peak_4bit_int", "compute.vector_rate", "hbm.bandwidth",
-    "hbm.capacity", "hbm.stacks", "l2.capacity", "l2.bandwidth", "die_to_die.bandwidth", "tier.holds", "tier.capacity",
+    "hbm.capacity", "hbm.stacks", "l2.capacity", "l2.bandwidth", "l2.slice_capacity", "l2.slice_bandwidth",
+    "die_to_die.bandwidth", "die_to_die.latency", "die_to_die.interleaved", "tier.name", "tier.holds", "tier.capacity",
     "tier.bandwidth", "tier.compute",
 )  # fmt: skip
+#: section → what its fields do not tell a newcomer
+_HINTS = {
+    "hbm": "any device memory, DDR and LPDDR too; of a chip that has SRAM alone bandwidth and capacity are 0: groq-lpu",
+    "l2": "the last memory on the chip; slices only where its rate grows with its size",
+    "die_to_die": "of several dies, or of sockets taken as one device; 0 where nothing limits what crosses, see rubin",
+    "tier": "a second memory that holds one of three things, or none; see dimm-pim-a100, cxl-h100, flash-a100",
+}
 _SOURCE = """[default]
 kind = "datasheet"
 source = "data-sheet"
@@ -69,7 +77,7 @@ def device_file(name: str, like: str) -> str:
     for field in DATA_SHEET:
         part, _, short = field.rpartition(".")
         if part != section:
-            lines += ["", f"[{part}]"]
+            lines += ["", f"[{part}]", *([f"# {_HINTS[part]}"] if part in _HINTS else [])]
             section = part
         value = value_of(near, field)
         lines.append(f"# {short} = {_written(value, units[field].unit)}  # {known[field]}")

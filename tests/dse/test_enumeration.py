@@ -420,3 +420,37 @@ def test_errors_of_kinds_stand_behind_the_constants(warm, tiny, parts):
         assert row["gain"] > 1.0
     gains = {row["gain"] for row in rows}
     assert len(gains) == len(rows)  # each kind and end matters, and none as another does
+
+
+def test_a_range_of_joined_devices_or_of_stacks_is_one_constant_among_others(warm, tmp_path):
+    """PCIe joins 2 to 16, and nobody says whether that memory has stacks."""
+    device = am.load("device", "l4")
+    unsure = dataclasses.replace(device.facts["hbm.stacks"], range=(0.0, 8.0), kind="assumed")
+    device = dataclasses.replace(device, facts={**device.facts, "hbm.stacks": unsure})
+    base = enumeration.parts_of("l4", "a100")
+    study = study_of(
+        tmp_path, TINY, ('hbm_stacks = { values = ["2", "4"] }\n', ""), ("batch = [4, 16]", "batch = [4]"),
+        ("tp = [4, 8]", "tp = [8]"),
+    )  # fmt: skip
+    rows = sensitivity.sensitivity(
+        study, dataclasses.replace(base, device=device), {"l2_capacity": 104e6, "cores": 24.0}
+    )
+    by_name = {(row["constant"], row["end"]): row["gain"] for row in rows}
+    assert base.link.facts["devices"].range[0] < base.link.devices
+    assert by_name["device.hbm_stacks", "high"] == by_name["all", "as given"]
+    assert all(np.isfinite(gain) for gain in by_name.values())
+
+
+def test_chips_of_sram_alone_are_found_along_their_l2(warm, tmp_path):
+    study = study_of(
+        tmp_path, TINY, ('hbm_stacks = { values = ["2", "4"] }\n', ""),
+        ('"8MB", "104MB", "192MB"', '"1MB", "4GB", "8GB"'), ('"640mm2"', '"64000mm2"'),
+    )  # fmt: skip
+    found = enumeration.enumerate_space(study, enumeration.parts_of("wse-3", "a100"))
+    assert (found.evaluated, found.feasible) == (6, 4)
+    assert all(best["l2_capacity"] >= 4e9 for best in found.best.values())
+    small = study_of(
+        tmp_path, TINY, ('"8MB", "104MB", "192MB"', '"1MB", "2MB"'), ('hbm_stacks = { values = ["2", "4"] }\n', "")
+    )
+    with pytest.raises(Infeasible, match="none of its 4 chips"):
+        enumeration.enumerate_space(small, enumeration.parts_of("wse-3", "a100"))

@@ -217,3 +217,58 @@ def test_the_two_dies_of_blackwell_take_nothing_from_what_was_measured_through_b
     chip = am.load("device", "b200-sxm")
     apart = am.override(chip, {"die_to_die.bandwidth": 0.0})
     assert json.dumps(rows(step(chip))) == json.dumps(rows(step(apart)))
+
+
+def test_slices_of_sram_limit_what_weights_come_at():
+    """Ten slices of 0.1 TB/s are the 1 TB/s that the whole is not given to be."""
+    slices = {"l2.capacity": "20GB", "l2.slice_capacity": "2GB", "l2.slice_bandwidth": "0.1TB/s"}
+    wafer = am.override(am.load("device", "wse-3"), {**slices, "hbm.share": 1.0, "compute.cores": 8})
+    plain = am.override(wafer, {"l2.slice_capacity": 0.0, "l2.slice_bandwidth": 0.0, "l2.bandwidth": "1TB/s"})
+    sliced, whole = (float(step(chip, batch=1, context=128).step_time) for chip in (wafer, plain))
+    assert sliced == pytest.approx(whole, rel=1e-12)
+
+
+def test_nothing_is_prefetched_where_all_lies_in_sram():
+    found = step("wse-3", devices=8, tp=8, context=1024)
+    ahead = am.time_step(
+        "llama-3-8b",
+        am.cluster("wse-3", devices=8),
+        am.workload(phase="decode", batch=8, context=1024, tp=8),
+        "preserve",
+    )
+    assert float(ahead.prefetched_bytes) == 0.0
+    assert float(ahead.step_time) == float(found.step_time)
+
+
+#: a field of a second memory, of what joins dies, of slices or of widening → what more of it is worth
+_RESOURCES = {
+    "die_to_die.bandwidth": 2.0, "die_to_die.latency": 0.5, "die_to_die.interleaved": 0.5, "tier.bandwidth": 2.0,
+    "tier.compute": 2.0, "l2.slice_bandwidth": 2.0, "l2.capacity": 2.0, "matmul.convert_width": 2.0,
+    "hbm.bandwidth": 2.0,
+}  # fmt: skip
+_PARTS = {
+    "dies": {"dies": 8, "die_to_die.bandwidth": "1TB/s", "die_to_die.latency": "300ns", "l2.copies": 8},
+    "keys": KV,
+    "attention": {**KV, "tier.bandwidth": "8TB/s", "tier.compute": "5TFLOP/s"},
+    "weights": {**KV, "tier.holds": "weights"},
+    "experts": {**KV, "tier.holds": "experts"},
+    "slices": {"l2.slice_capacity": "1MB", "l2.slice_bandwidth": "100GB/s"},
+    "sram": {
+        "hbm.capacity": 0.0, "hbm.bandwidth": 0.0, "l2.capacity": "40GB", "l2.bandwidth": "40TB/s",
+        "l2.slice_capacity": "1GB", "l2.slice_bandwidth": "0.7TB/s",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("parts", _PARTS)
+@pytest.mark.parametrize("phase", ["decode", "prefill"])
+def test_more_of_any_part_is_never_slower(parts, phase):
+    chip = am.override(H100, _PARTS[parts])
+    given = {"model": "mixtral-8x7b", "phase": phase, "context": 2048, "weight_bits": 4, "kv_bits": 8}
+    before = float(step(chip, **given).step_time)
+    for field, factor in _RESOURCES.items():
+        section, _, name = field.partition(".")
+        held = getattr(getattr(chip, section), name)
+        if held:
+            after = float(step(am.override(chip, {field: held * factor}), **given).step_time)
+            assert after <= before * (1.0 + 1e-9), field

@@ -122,3 +122,15 @@ def test_words_that_mean_the_same_are_one_line(tmp_path):
 def test_slices_go_together():
     with pytest.raises(SpecError, match="slice_capacity and slice_bandwidth go together"):
         am.override(am.load("device", "h100-sxm"), {"l2.slice_capacity": "512KiB"})
+
+
+@pytest.mark.parametrize(("cores", "clocks"), [(640, 480.0), (64, 251.65824), (1, 3.93216)])
+def test_a_wide_core_of_an_unknown_kind_does_not_keep_the_clocks_of_a_gpu(tmp_path, cores, clocks):
+    """Half of the clocks for 2 x 128 x 128 x 64 operations at 400 TFLOP/s / (cores x 1.5 GHz), 480 at most."""
+    path = tmp_path / "wide.toml"
+    path.write_text((HEAD + HBM).replace("cores = 64", f"cores = {cores}"), encoding="utf-8")
+    made = am.load("device", str(path))
+    assert made.matmul.slice_clocks == pytest.approx(clocks)
+    stated = path.read_text(encoding="utf-8") + "[matmul]\nslice_clocks = 300\n"
+    path.write_text(stated, encoding="utf-8")
+    assert am.load("device", str(path)).matmul.slice_clocks == 300.0
