@@ -101,15 +101,9 @@ def _origin(model: LanguageModel, name: str, given: dict[str, float]) -> str:
     return FILE if f"precision.{OWN[name]}" in model.facts else DEFAULT
 
 
-<<<<<<< HEAD
 def in_words(found: dict[str, Any], weights: bool = True) -> str:
     """Return how a model was read, in one line; the precisions of weights where no other line tells them by class."""
-    kinds = ", ".join(f"{part['count']:g} {part['kind']}" for part in (*found["layers"], *found["mlp"]))
-=======
-def in_words(found: dict[str, Any]) -> str:
-    """Return how a model was read, in one line."""
     kinds = ", ".join(_entry(part) for part in (*found["layers"], *found["mlp"]))
->>>>>>> rmodels
     state = found["state_bytes_per_sequence"]
     kept = f" and {show(state, 'B')} a sequence" if state else ""
     size = f"{found['parameters'] / 1e9:.4g} billion parameters, {found['active_parameters'] / 1e9:.4g} active"

@@ -78,33 +78,21 @@ def replicas_on(
     tables = step_tables(model, clusters, most, longest, step, **cut)
     tokens = float(engine.max_num_batched_tokens) or 4.0 * longest
     first = workload(phase="prefill", batch=1, context=tokens, **cut)
-<<<<<<< HEAD
-    kept = float(memory_per_device(model, workload(phase="decode", batch=1, context=longest, **cut))["kv_cache"])
+    last = workload(phase="decode", batch=1, context=longest, **cut)
     tables = [under(engine, table) for table in tables]
-    beside = 0.0
+    beside = own = 0.0
     if drafts:
         tables = with_drafts(model, clusters, engine, tables, drafts, **cut)
         beside, own = draft_bytes(model, longest, workload(phase="decode", batch=1, context=1, **cut, **drafts))
-        kept += own
     layers = layers_run(model, drafts or {})
     ranks = one("dp", cut.get("dp", 1.0), Quantity(ge=1.0, whole=True))
     rooms = []
     for each in clusters:
+        kept = float(memory_per_device(whole_heads(model, each.device, last), last)["kv_cache"]) + own
         free = float(kv_room(model, each.device, first, engine.gpu_memory_utilization)) - beside
         # a sequence lies on one of the data-parallel ranks
         rooms.append(ranks * free / (kept / longest) if kept else math.inf)
     return [Replica(times, rules_of(engine, layers, room, drafts)) for times, room in zip(tables, rooms, strict=True)]
-=======
-    last = workload(phase="decode", batch=1, context=longest, **cut)
-    rooms = []
-    for each in clusters:
-        per_token = float(memory_per_device(whole_heads(model, each.device, last), last)["kv_cache"])
-        free = float(kv_room(model, each.device, first, engine.gpu_memory_utilization))
-        rooms.append(free / (per_token / longest) if per_token else math.inf)
-    return [
-        Replica(under(engine, t), rules_of(engine, model.layers, room)) for t, room in zip(tables, rooms, strict=True)
-    ]
->>>>>>> rchips
 
 
 def serve(

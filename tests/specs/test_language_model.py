@@ -16,7 +16,8 @@ PRESETS = [
     "deepseek-r1", "deepseek-v3", "gemma-3-27b", "glm-4.5-air", "gpt-3-175b", "gpt-oss-120b", "gpt-oss-20b", "kimi-k2",
     "llama-3.3-70b", "mistral-small-24b", "phi-4", "qwen2.5-32b", "qwen2.5-72b", "qwen2.5-7b", "qwen3-14b",
     "qwen3-30b-a3b", "qwen3-8b", "llama-3-70b", "llama-3-8b", "llama-3.1-405b", "llama-3.1-70b",
-    "llama-3.1-8b", "llama-3.2-1b", "llama-3.2-3b", "longalpaca-13b", "longalpaca-7b", "mixtral-8x7b", "opt-1.3b", "opt-2.7b", "opt-30b", "opt-6.7b",
+    "llama-3.1-8b", "llama-3.2-1b", "llama-3.2-3b",
+    "longalpaca-13b", "longalpaca-7b", "mixtral-8x7b", "opt-1.3b", "opt-2.7b", "opt-30b", "opt-6.7b",
     "phi-3-medium", "phi-3-small", "qwen2-72b", "qwen2-7b", "qwen3-235b-a22b", "qwen3-32b",
 ]  # fmt: skip
 
