@@ -44,3 +44,11 @@ def test_several_models_are_a_line_each():
     assert all_in_words(found) == [f"{each['model']} {in_words(each)}" for each in found]
     assert "(4.25 bit, file; activations 16 bit, file)" in all_in_words(found)[1]
     assert "of KV cache a token (8 bit, asked)" in all_in_words(found)[0]
+
+
+def test_precisions_are_told_once():
+    found = reading(am.load("model", "gpt-oss-120b"))
+    assert "65.25 GB of weights (4.25 bit, file; activations 16 bit, file)" in in_words(found)
+    assert "65.25 GB of weights, " in in_words(found, by_class=True)
+    plain = reading(am.load("model", "llama-3-8b"))
+    assert "16.06 GB of weights (16 bit, default), " in in_words(plain)
