@@ -28,6 +28,7 @@ from accelmodel.cli.spelling import spelling
 from accelmodel.cli.terminal import print_table, say, say_intervals
 from accelmodel.errors import SpecError, brief
 from accelmodel.estimates import need_affordable
+from accelmodel.inference.precisions import by_class
 from accelmodel.inference.reading import in_words
 from accelmodel.kvcache.evaluate import HEADINGS, Inputs, bandwidth_words, evaluate
 from accelmodel.kvcache.policies import POLICIES
@@ -274,7 +275,7 @@ def print_answer(data: dict[str, Any]) -> None:
         ends = dict.fromkeys(bandwidth_words(value) for value in (min(crossings), max(crossings)))
         say(f"loading alone beats computing alone above {' to '.join(ends)}")
     say(f"chunk times: {data['chunk_times']}; tail {show(data['tail_s'], 's')}; weakest fact: {data['weakest_fact']}")
-    say(f"{data['model']} {in_words(data['read'])}")
+    say(f"{data['model']} {in_words(data['read'], by_class(data['notes']))}")
     if data["operator_intervals"]:
         say_intervals(data["operator_intervals"])
     for note in data["notes"]:

@@ -25,6 +25,7 @@ from accelmodel.cloud.offers import Market
 from accelmodel.cloud.ranking import STATIC, STREAM, Inputs, Slo
 from accelmodel.errors import SpecError, brief
 from accelmodel.estimates import need_affordable
+from accelmodel.inference.precisions import by_class
 from accelmodel.inference.reading import in_words
 from accelmodel.specs.formats import FORMATS, bits_of
 from accelmodel.specs.load import load
@@ -275,7 +276,7 @@ def print_instances(data: dict[str, Any]) -> None:
     spare = ["bits", "offload", "GPUs", "tokens/s", "USD/h", "batch", "TP", "bound", "count"]
     print_table(title, columns, rows, 2, spare=spare)
     say("batch: requests decoded at once on one instance; bound: what takes most of a decode step")
-    say(f"{data['model']} {in_words(data['read'])}")
+    say(f"{data['model']} {in_words(data['read'], by_class(data['notes']))}")
     if data["rows"][0]["detail"]["tpot_lower_s"] is not None:
         say("behind a time: within how much of it nine of ten measured times lie")
     best = data["choice"]
@@ -302,6 +303,6 @@ def print_fleet(data: dict[str, Any]) -> None:
     )
     saving = f", saving {data['saving']:.1%}" if best else "; no single type serves every bucket"
     say(f"{data['cost_usd_per_hour']:.4g} USD/h{single}{saving}")
-    say(f"{data['model']} {in_words(data['read'])}")
+    say(f"{data['model']} {in_words(data['read'], by_class(data['notes']))}")
     for note in data["notes"]:
         say(note)

@@ -202,7 +202,7 @@ def preserve(
         print_speedups(data)
         for read in data["read"]:
             told = rows_in_words([row for row in data["precision"] if row["model"] == read["model"]])
-            say(f"{read['model']} {in_words(read, weights=not told)}")
+            say(f"{read['model']} {in_words(read, by_class=bool(told))}")
             if told:
                 say(f"{read['model']}: {told}")
         say_notes({**compared, **shown(device, cluster)})

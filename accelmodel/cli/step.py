@@ -300,7 +300,7 @@ def step(
         seen: set[str] = set()
         print_step(data)
         told = rows_in_words(data["precision"])
-        say(f"{data['model']} {in_words(data['read'], weights=not told)}")
+        say(f"{data['model']} {in_words(data['read'], by_class=bool(told))}")
         for note in [*filter(None, [told]), *said, *inputs.table.notes]:
             if note not in seen and not note.startswith(f"{data.get('draft')} drafts"):
                 say(note)

@@ -192,8 +192,7 @@ def load_of_experts(
 def _routed(work: Mapping[str, Any]) -> int:
     """Return the tokens that go to experts together, those of one micro-batch of the pipeline [token]."""
     new = int(work["context"] - work["prefix"] if work["phase"] == "prefill" else 1 + work["speculative"])
-    decoded = math.ceil(work["batch"] / work["pp"]) * new
-    return int(decoded + math.ceil(work["prefill_tokens"] / work["pp"]))
+    return int(math.ceil(work["batch"] / work["pp"]) * new + math.ceil(work["prefill_tokens"] / work["pp"]))
 
 
 #: fields of the device and its link that have an option of their own

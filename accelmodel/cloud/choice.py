@@ -149,7 +149,7 @@ def rank_instances(
     slo : Slo, optional
         Least throughput [token/s] and longest times [s]; none by default.
     setups : sequence of Setup, optional
-        Engines, offloading policies and precisions to try; one by default, at 16 bit.
+        Engines, offloading policies, precisions and drafts to try; one by default, at what the model's file states.
     offered : Market or mapping of str to Price, optional
         What may be rented, instances of one's own included; the shipped on-demand prices in us-east-1 by default.
     today : date, optional

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from accelmodel.specs.workload import Workload
 
 #: where a precision comes from: asked for, stated by the model's file, or 16 bit where that is silent
 ASKED, FILE, DEFAULT = "asked", "file", "default"
+#: what a line on precisions by class begins with
+_WEIGHTS = "weights: "
 
 
 def precisions(model: LanguageModel, work: Workload, device: Device | None = None) -> list[dict[str, Any]]:
@@ -70,7 +73,12 @@ def rows_in_words(found: list[dict[str, Any]]) -> str:
     if all(each["weight_bits"] == each["activation_bits"] == HIGH for each in found):
         return ""
     parts = [f"{', '.join(each['weights']).replace('_', ' ')} {_how(each)}" for each in found]
-    return f"weights: {'; '.join(parts)}"
+    return f"{_WEIGHTS}{'; '.join(parts)}"
+
+
+def by_class(notes: Iterable[str]) -> bool:
+    """Return whether notes tell the precisions of weights, so that no other line need."""
+    return any(note.startswith(_WEIGHTS) for note in notes)
 
 
 def _how(each: dict[str, Any]) -> str:

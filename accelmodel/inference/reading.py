@@ -101,8 +101,8 @@ def _origin(model: LanguageModel, name: str, given: dict[str, float]) -> str:
     return FILE if f"precision.{OWN[name]}" in model.facts else DEFAULT
 
 
-def in_words(found: dict[str, Any], weights: bool = True) -> str:
-    """Return how a model was read, in one line; the precisions of weights where no other line tells them by class."""
+def in_words(found: dict[str, Any], by_class: bool = False) -> str:
+    """Return how a model was read, in one line; the precisions of weights unless another line tells them by class."""
     kinds = ", ".join(_entry(part) for part in (*found["layers"], *found["mlp"]))
     state = found["state_bytes_per_sequence"]
     kept = f" and {show(state, 'B')} a sequence" if state else ""
@@ -112,7 +112,7 @@ def in_words(found: dict[str, Any], weights: bool = True) -> str:
     other = bits["activation_bits"]
     # activations as the weights are not told twice
     taken = bits["weight_bits"] + (f"; activations {other}" if other != bits["weight_bits"] else "")
-    told = f" ({taken})" if weights else ""
+    told = "" if by_class else f" ({taken})"
     return (
         f"read as {size}, {held} of weights{told}, "
         f"{token} of KV cache a token{kept} ({bits['kv_bits']}); layers: {kinds}"

@@ -8,6 +8,7 @@ import pytest
 import accelmodel as am
 from accelmodel.cloud.hosting import Setup, host
 from accelmodel.cloud.infersave import Task
+from accelmodel.errors import SpecError
 from accelmodel.serving import step_times
 from accelmodel.specs.load import load
 
@@ -53,3 +54,24 @@ def test_memory_rule_of_the_released_code_works_with_physical_time(warm):
     four = [load("instance", n) for n in ("g4dn.xlarge", "g6.xlarge", "g5.xlarge", "g6e.xlarge")]
     found = host(MODEL, four, OFFLINE, Setup(FLEXGEN, memory_rule="released-code"))
     assert found.offload_ratio.values[:, 0].tolist() == [1.0, 0.6, 0.6, 0.0]
+
+
+def test_a_draft_of_fewer_heads_limits_the_tensor_ranks():
+    drafts = {"speculative": 1, "acceptance": 0.5}
+    large = load("model", "llama-3-70b")
+    assert Setup(FLEXGEN).heads(large) == Setup(FLEXGEN, drafts=drafts).heads(large) == 64.0
+    assert Setup(FLEXGEN, drafts={**drafts, "draft": "llama-3-8b"}).heads(large) == 32.0
+    with pytest.raises(SpecError, match="speculative needs acceptance"):
+        Setup(FLEXGEN, drafts={"speculative": 1})
+
+
+def test_a_step_of_two_tokens_for_nothing_halves_the_time_of_one():
+    """A draft without cost that is always taken: half of a step, its host included, of twice the rows."""
+    instance = load("instance", "g6e.xlarge")
+    free = Setup(FLEXGEN, drafts={"speculative": 1, "acceptance": 1.0, "draft": "n-gram"})
+    plain, drafted = (
+        host(MODEL, [instance], ONLINE, each).isel(instance=0, batch=0) for each in (Setup(FLEXGEN), free)
+    )
+    assert 0.5 <= float(drafted.decode / plain.decode) < 0.6
+    assert float(drafted.host) == float(plain.host) / 2.0
+    assert float(drafted.prefill) == float(plain.prefill)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from accelmodel.inference.operators import operator_table
-from accelmodel.inference.precisions import in_words, precisions
+from accelmodel.inference.precisions import by_class, in_words, precisions
 from accelmodel.inference.step import total_time
 from accelmodel.serving.step_times import device_times
 from accelmodel.specs.given import cluster, override, workload
@@ -93,3 +93,9 @@ def test_servers_of_several_devices_each_work_at_their_own_format():
     asked = work("prefill", weight_bits=8, activation_bits=8)
     together = device_times(MODEL, both, asked, [])
     assert together == pytest.approx([total_time(MODEL, each, asked).step_time.item() for each in both], rel=1e-12)
+
+
+def test_a_note_by_class_is_known():
+    asked = work(weight_bits=8.0)
+    assert by_class(in_words(precisions(MODEL, asked, A100), MODEL, asked, A100))
+    assert not by_class(["tp 4 is the smallest of a node that fits"])

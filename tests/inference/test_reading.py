@@ -66,3 +66,11 @@ def test_entries_of_one_kind_say_in_what_they_differ():
     ]
     assert found["mlp"] == [{"kind": "dense", "count": 4.0}]
     assert "layers: 2 window, 1 window (shared_kv), 1 full, 4 dense" in in_words(found)
+
+
+def test_precisions_are_told_once():
+    found = reading(am.load("model", "gpt-oss-120b"))
+    assert "65.25 GB of weights (4.25 bit, file; activations 16 bit, file)" in in_words(found)
+    assert "65.25 GB of weights, " in in_words(found, by_class=True)
+    plain = reading(am.load("model", "llama-3-8b"))
+    assert "16.06 GB of weights (16 bit, default), " in in_words(plain)
