@@ -15,9 +15,11 @@ import numpy as np
 from accelmodel.errors import SpecError, unknown
 from accelmodel.inference.intervals import by_kind
 from accelmodel.inference.operators import check
+from accelmodel.inference.placement import whole_heads
 from accelmodel.inference.precisions import in_words, precisions
 from accelmodel.inference.reading import reading
 from accelmodel.inference.step import prepare
+from accelmodel.inference.where import told
 from accelmodel.kvcache.grid import BASE_BITS, ttft_grid
 from accelmodel.kvcache.policies import POLICIES, fronts_over_time, meet
 from accelmodel.kvcache.prompt import Computing, Loading, Prompt, check_above_zero, chunk_times, loading
@@ -349,7 +351,8 @@ def evaluate(inputs: Inputs) -> dict[str, Any]:
         "weakest_fact": weakest(fact.standing for spec in behind for fact in spec.facts.values()),
         "precision": precision,
         "notes": [
-            *check(inputs.model, asked),
+            *check(whole_heads(inputs.model, inputs.cluster.device, asked), asked),
+            *(f"{inputs.cluster.device.name}: {note}" for note in told(inputs.cluster.device)),
             *in_words(precision, inputs.model, asked, inputs.cluster.device),
             *(f"{spec.name}: {note}" for spec in behind for note in spec.notes),
         ],

@@ -33,13 +33,21 @@ _SAID = {
             "and compute where attention is computed in it",
         ),
         (
-            r"die_?to_?die|d2d|numa|socket|chiplet|interposer|upi|hbi",
+            r"die_?to_?die|d2d|numa|socket|chiplet|interposer|upi|hbi|ultrafusion|emib",
             "what joins dies or sockets is a table [die_to_die]: bandwidth into one of them, latency, interleaved; "
             "dies says how many",
         ),
         (
             r"sram|scratchpad",
             "SRAM stands as l2.capacity and l2.bandwidth; where it is all there is, [hbm] is left out",
+        ),
+        (
+            r"\bl3|_l3|llc|mall\b|slc\b|infinity_?cache|last_level",
+            "the last cache on the chip is [l2], whatever its maker calls it: capacity and bandwidth",
+        ),
+        (
+            r"interconnect|nvlink|pcie|fabric|ethernet",
+            "what joins devices is link and scale_out of [device], files of links; what joins dies is [die_to_die]",
         ),
         (
             r"ddr|dram|^\[?memory",
@@ -84,8 +92,8 @@ def said(spec_type: type, name: str) -> str:
     Examples
     --------
     >>> from accelmodel.specs.hardware import Device
-    >>> said(Device, "pim_capacity")[:32], said(Device, "l3_capacity")
-    ('a second memory is a table [tier', '')
+    >>> said(Device, "pim_capacity")[:32], said(Device, "l3_capacity")[:35], said(Device, "wheels")
+    ('a second memory is a table [tier', 'the last cache on the chip is [l2],', '')
     """
     known = _SAID.get(spec_type.__name__, ())
     return next((text for pattern, text in known if re.search(pattern, name.lower())), "")

@@ -103,6 +103,8 @@ def test_only_attention_is_computed_in_a_tier(tmp_path):
         ("[sram]\ncapacity = 1\n", r"\[sram\]: unknown: SRAM stands as l2.capacity"),
         ("[numa]\nnodes = 2\n", r"\[numa\]: unknown: what joins dies or sockets is a table \[die_to_die\]"),
         ("[ddr]\nbandwidth = 1\n", r"\[ddr\]: unknown: device memory is \[hbm\]"),
+        ("[l3]\ncapacity = 1\n", r"\[l3\]: unknown: the last cache on the chip is \[l2\]"),
+        ("[interconnect]\nbandwidth = 1\n", r"\[interconnect\]: unknown: what joins devices is link"),
     ],
 )
 def test_other_words_for_what_there_is_are_answered_with_it(tmp_path, more, says):
