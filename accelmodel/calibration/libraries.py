@@ -70,7 +70,10 @@ def training_rows(library: KernelLibrary, devices: Iterable[str] | None = None) 
 
 def _measured(device: Device) -> Any:
     """Return the measured matmuls of a device, those whose weights have a scale for each block among them."""
-    parts = [aiconfigurator.rows(device, "matmul")[0], *(block_scales.rows(device, kind)[0] for kind in block_scales.SHAPES)]
+    parts = [
+        aiconfigurator.rows(device, "matmul")[0],
+        *(block_scales.rows(device, kind)[0] for kind in block_scales.SHAPES),
+    ]
     return aiconfigurator.joined([each for each in parts if len(each)], ("bits", *aiconfigurator.SHAPES["matmul"]))
 
 

@@ -1,7 +1,7 @@
 """Rows of experts in tiles: kernels of grouped matmuls pad the tokens of each expert to whole tiles.
 
-Tokens choose experts at random, so that one gets more and another fewer than the mean: where the mean fills a tile, half
-of the experts need a second one.  What is counted is the mean over experts.
+Tokens choose experts at random, so that one gets more and another fewer than the mean: where the mean fills a tile,
+half of the experts need a second one.  What is counted is the mean over experts.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _FEW = 20
 _MANY = 16.0
 
 
-def _above(score: Number) -> Number:
+def _above(score: Number) -> Any:
     """Return the share of a normal distribution above a score, within 0.0003 (Page, Applied Statistics 26, 1977)."""
     return 0.5 - 0.5 * cast(Any, np.tanh(0.7978846 * score * (1.0 + 0.044715 * score**2)))
 
 
-def tile_rows(mean: Number) -> Number:
+def tile_rows(mean: Number) -> Any:
     """Return the rows of the tile that is taken for so many rows of an expert: the smallest that holds them, or the
     largest.
 
@@ -39,7 +39,7 @@ def tile_rows(mean: Number) -> Number:
     return least(SMALLEST * 2.0**doublings, LARGEST)
 
 
-def padded_rows(mean: Number, share: Number, chance: Number) -> Number:
+def padded_rows(mean: Number, share: Number, chance: Number) -> Any:
     """Return the rows that the tiles of an expert have, on average over those that get a token.
 
     Parameters

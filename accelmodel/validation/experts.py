@@ -21,7 +21,7 @@ WIDTHS = {"dispatch": 1.0 + 4.0 / 128.0, "combine": 2.0}
 #: tokens of a device in DeepEP's benchmarks
 TOKENS = {"low-latency": 128.0, "network": 128.0, "normal": 4096.0}
 #: imbalance at which the prefill of LMSYS loses to its balanced one what it lost: 59.0 over 50.3 k tokens/s
-LMSYS_IMBALANCE = 1.32
+LMSYS_IMBALANCE = 1.38
 #: LMSYS's prefill and decode on H100: devices of an expert-parallel group, prompts or sequences on each, tokens
 _LMSYS: dict[str, dict[str, Any]] = {
     "prefill": {"phase": "prefill", "batch": 4.0 * 32.0, "context": 4096.0, "dp": 32.0, "ep": 32.0},

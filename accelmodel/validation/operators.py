@@ -32,7 +32,9 @@ FIELD_SHARE, FIELD_TIME = 0.8, 3e-6
 NOT_FITTED = "not fitted"
 #: kind of a whole part of a layer, or of a kernel of one → the module that reads its tables, beside single kernels
 LAYERS: dict[str, Any] = {
-    kind: tables for tables in (mla_and_moe, wide_ep, states, sparse, weight_only, block_scales) for kind in tables.SHAPES
+    kind: tables
+    for tables in (mla_and_moe, wide_ep, states, sparse, weight_only, block_scales)
+    for kind in tables.SHAPES
 }
 
 Progress = Callable[[str], None]
