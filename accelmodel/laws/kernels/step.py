@@ -222,7 +222,8 @@ def _take_turns(b: Block, table: Any, detail: Any, at: tuple[int, int], width: i
     """
     w, start = at
     turns, takes = 0.0, 0.0
-    sent, products, others, hidden = b.cold, b.served, b.survival, b.progress
+    sent, hidden = b.cold, b.progress
+    products, others = b.served, b.survival
     sent[:width] = 0.0
     products[:width] = 0.0
     others[:width] = 0.0
