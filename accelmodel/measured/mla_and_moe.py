@@ -188,7 +188,8 @@ def matmuls(frame: pd.DataFrame) -> tuple[operator_time.Columns, operator_time.C
     hidden, active = frame["hidden_size"].to_numpy(dtype=float), frame["active"].to_numpy()
     inner = frame["inter_size"].to_numpy(dtype=float) / frame["moe_tp_size"].to_numpy()
     part = operator_time.precision(frame["bits"].to_numpy(dtype=float))
-    held, tiles = frame["copies"].to_numpy() / active, in_tiles(active, frame["padded"].to_numpy())
+    held = frame["copies"].to_numpy() / active
+    tiles = in_tiles(active, held, frame["padded"].to_numpy())
     return (
         weight_matmul(held, 2.0 * inner, hidden, part, groups=active) | tiles,
         weight_matmul(held, hidden, inner, part, groups=active) | tiles,

@@ -76,7 +76,7 @@ def matmuls(kind: str, frame: pd.DataFrame) -> tuple[Columns, Columns]:
     _, copies, active, hidden, inner = _sizes(frame)
     held, part = copies / active, precision(_BITS)
     tile = LARGEST if kind.endswith("prefill") else tile_rows(held)
-    tiles = in_tiles(active, tile * np.ceil(held / tile))
+    tiles = in_tiles(active, held, tile * np.ceil(held / tile))
     up = matmul(held, 2.0 * inner, hidden, part, groups=active)
     down = matmul(held, hidden, inner, part, groups=active)
     return {**up, **tiles}, {**down, **tiles}

@@ -24,8 +24,8 @@ EXPERTS = pd.DataFrame(
 
 def test_products_of_experts_by_hand():
     up, down = mla_and_moe.matmuls(EXPERTS)
-    # 8 copies an expert in a tile of 16 rows; half of 2048 columns, twice for the gate
-    assert np.asarray(up["m"]).tolist() == [16.0, 16.0]
+    # 8 copies an expert, which the law pads to 16; half of 2048 columns, twice for the gate
+    assert np.asarray(up["m"]).tolist() == [8.0, 8.0]
     assert np.asarray(up["n"]).tolist() == [2048.0, 2048.0]
     assert np.asarray(down["k"]).tolist() == [1024.0, 1024.0]
     assert np.asarray(up["weight_bytes"]).tolist() == [64 * 2048 * 4096 * 2, 8 * 2048 * 4096 * 2]
