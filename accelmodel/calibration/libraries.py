@@ -16,12 +16,12 @@ from accelmodel.calibration import fit as calibration
 from accelmodel.calibration.file import DIGITS
 from accelmodel.errors import SpecError, plain
 from accelmodel.inference.kernel_library import library_times
-from accelmodel.measured import aiconfigurator
+from accelmodel.measured import aiconfigurator, block_scales
 from accelmodel.measured.conditions import matmul_warmth
 from accelmodel.output import toml_string
 from accelmodel.specs.cloud import KernelLibrary
 from accelmodel.specs.given import cluster, override
-from accelmodel.specs.hardware import Cluster
+from accelmodel.specs.hardware import Cluster, Device
 from accelmodel.specs.load import field_units, load
 
 #: constant → span in which it makes sense
@@ -57,7 +57,7 @@ def training_rows(library: KernelLibrary, devices: Iterable[str] | None = None) 
     found = {}
     for name in accuracy.fitted() if devices is None else devices:
         chip = cluster(load("device", name))
-        frame, _ = aiconfigurator.rows(chip.device, "matmul")
+        frame = _measured(chip.device)
         ours = frame["source"].str.startswith(library.framework) & (frame["bits"] == library.bits)
         frame = frame[np.asarray(aiconfigurator.training(frame, "matmul")) & ours]
         if len(frame):
@@ -66,6 +66,15 @@ def training_rows(library: KernelLibrary, devices: Iterable[str] | None = None) 
             m, n, k, time = (frame[column].to_numpy(dtype=float) for column in ("m", "n", "k", "time"))
             found[name] = Rows(chip, m, n, k, warm, time)
     return found
+
+
+def _measured(device: Device) -> Any:
+    """Return the measured matmuls of a device, those whose weights have a scale for each block among them."""
+    parts = [
+        aiconfigurator.rows(device, "matmul")[0],
+        *(block_scales.rows(device, kind)[0] for kind in block_scales.SHAPES),
+    ]
+    return aiconfigurator.joined([each for each in parts if len(each)], ("bits", *aiconfigurator.SHAPES["matmul"]))
 
 
 def solve(library: KernelLibrary, parts: list[Rows]) -> KernelLibrary:
@@ -148,9 +157,10 @@ def text(library: KernelLibrary, spans: Mapping[str, tuple[float, float]], told:
     ]
     for name, fact in library.facts.items():
         if name not in CONSTANTS:
-            value = toml_string(fact.value) if isinstance(fact.value, str) else f"{fact.value:g}"
-            ends = f", range = [{fact.range[0]:g}, {fact.range[1]:g}]" if fact.range else ""
-            source = f'kind = "{fact.kind}", source = {toml_string(fact.source)}, '
+            scale, unit = (1e6, 'unit = "us", ') if units[name] == "s" else (1.0, "")
+            value = toml_string(fact.value) if isinstance(fact.value, str) else f"{fact.value * scale:g}"
+            ends = f", range = [{fact.range[0] * scale:g}, {fact.range[1] * scale:g}]" if fact.range else ""
+            source = f'{unit}kind = "{fact.kind}", source = {toml_string(fact.source)}, '
             source += f"locator = {toml_string(fact.locator)}{ends}"
         else:
             scale = 1e9 if units[name] == "s" else 1.0

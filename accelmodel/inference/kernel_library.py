@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from accelmodel.errors import SpecError
-from accelmodel.inference import operator_time
-from accelmodel.inference.operator_time import matmul, pointwise, time_columns
+from accelmodel.inference.operator_time import Columns, matmul, pointwise, time_columns
 from accelmodel.inference.step import Inputs
 from accelmodel.laws.types import MATMUL, Operator
 from accelmodel.specs.cloud import KernelLibrary
@@ -31,7 +30,8 @@ def on_library(inputs: Inputs, library: KernelLibrary) -> Inputs:
     Returns
     -------
     Inputs
-        With those matmuls stretched; matmuls of experts and at other precisions keep the law.
+        With those matmuls stretched; those at other precisions keep the law, and those of experts where the library
+        has no ``expert_start``.
 
     Raises
     ------
@@ -41,14 +41,21 @@ def on_library(inputs: Inputs, library: KernelLibrary) -> Inputs:
     if inputs.axes.machine:
         raise SpecError(f"{library.name} is relative to one chip; leave out the axes {', '.join(inputs.axes.machine)}")
     columns = dict(zip(Operator._fields, inputs.operators, strict=True))
-    alone = (columns["kind"] == MATMUL) & (columns["groups"] == 1.0) & (columns["count"] > 0.0)
-    at = np.nonzero(alone & (columns["bits"] == library.bits) & (columns["integer"] == 0.0))
-    if not len(at[0]):
+    ours = (columns["kind"] == MATMUL) & (columns["count"] > 0.0) & (columns["integer"] == 0.0)
+    ours = ours & (columns["bits"] == library.bits)
+    alone = np.nonzero(ours & (columns["groups"] == 1.0) & (columns["experts"] == 0.0))
+    grouped = np.nonzero(ours & (columns["experts"] > 0.0) & (library.expert_start > 0.0))
+    if not len(alone[0]) + len(grouped[0]):
         raise SpecError(f"{library.name} is for matmuls at floats of {library.bits:g} bit, and there are none")
-    m, n, k = (columns[name][at] for name in ("m", "n", "k"))
-    plain, _ = operator_time.time_columns(operator_time.matmul(m, n, k, library.bits), inputs.cluster)
     operators = inputs.operators.copy()
-    operators[_STRETCH][at] *= library_times(m, n, k, library, inputs.cluster) / plain
+    m, n, k = (columns[name][alone] for name in ("m", "n", "k"))
+    if len(m):
+        plain, _ = time_columns(matmul(m, n, k, library.bits), inputs.cluster)
+        operators[_STRETCH][alone] *= library_times(m, n, k, library, inputs.cluster) / plain
+    given = {name: values[grouped] for name, values in columns.items() if name not in ("stretch", "count")}
+    if len(given["m"]):
+        plain, _ = time_columns(given, inputs.cluster)
+        operators[_STRETCH][grouped] *= expert_times(given, library, inputs.cluster) / plain
     notes = (*inputs.table.notes, f"matmuls at {library.bits:g} bit by the kernels of {library.framework}")
     return replace(inputs, operators=operators, table=replace(inputs.table, notes=notes))
 
@@ -89,19 +96,34 @@ def library_times(m: Any, n: Any, k: Any, library: KernelLibrary, cluster: Clust
     -----
     Tiles follow ``library_tiles``; the rest of the law is that of the best library's kernels.
     """
-    device = cluster.device
     tiles, warm = library_tiles(m, library, cluster), np.broadcast_to(warm, np.shape(m))
-    changed = {
-        "compute.matrix_share": np.minimum(device.compute.matrix_share * library.matrix_factor, 1.0),
-        "matmul.slice_clocks": device.matmul.slice_clocks * library.slice_factor,
-        "matmul.split_time": NEVER,
-    }
     quantised, _ = time_columns(pointwise(m * k, 3.0, 2.0 * library.passes, library.bits / 8.0), cluster)
     rows = np.asarray(m * library.row_time).reshape(-1, *[1] * (quantised.ndim - 1))
     times = quantised + rows
     for columns in np.unique(tiles):
         own = tiles == columns
-        chip = replace(cluster, device=override(device, {**changed, "matmul.tile_least": columns}))
+        chip = _paced(cluster, library, **{"matmul.tile_least": columns})
         given = {**matmul(m[own], n[own], k[own], library.bits), "warm": warm[own]}
         times[own] += time_columns(given, chip)[0]
     return times
+
+
+def expert_times(columns: Columns, library: KernelLibrary, cluster: Cluster) -> Any:
+    """Time grouped matmuls of experts by a framework's own kernels [s], one for each row of ``columns``.
+
+    Persistent kernels deal the tiles of all experts out over the cores and split no depth.  What rounds activations
+    for them is in rows of its own: the exchange, or the gathering of copies, and the activation function.
+    """
+    times, _ = time_columns(columns, _paced(cluster, library))
+    return times + library.expert_start
+
+
+def _paced(cluster: Cluster, library: KernelLibrary, **changes: Any) -> Cluster:
+    """Return a cluster whose matrix units work at the pace of a library's kernels."""
+    device = cluster.device
+    changed = {
+        "compute.matrix_share": np.minimum(device.compute.matrix_share * library.matrix_factor, 1.0),
+        "matmul.slice_clocks": device.matmul.slice_clocks * library.slice_factor,
+        "matmul.split_time": NEVER,
+    }
+    return replace(cluster, device=override(device, {**changed, **changes}))

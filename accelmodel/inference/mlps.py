@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from accelmodel.inference.columns import ACTIVATION_OPS, STREAM, Row, Shard, ceil_div, collective, matmul, pointwise
+from accelmodel.inference.padding import in_tiles, padded_rows
 from accelmodel.inference.routing import (
     NORMAL,
     active_experts,
@@ -54,7 +55,7 @@ def _routed(kind: Experts, model: LanguageModel, work: Workload, part: Shard) ->
     """Routed experts on the busiest device.  They cannot be prefetched: the router decides which are needed.
 
     Kernels of low latency deliver the copies by expert and sum them on the way back; else they are sorted, gathered
-    and summed in passes of their own.
+    and summed in passes of their own.  Matmuls work on whole tiles of each expert's rows (``padding``).
     """
     group = work.tp * work.dp
     held = held_experts(kind, work)
@@ -64,14 +65,17 @@ def _routed(kind: Experts, model: LanguageModel, work: Workload, part: Shard) ->
     copies = tokens * kind.used * held / places(kind, work) * busiest_load(tokens, kind, work)
     branches = 2.0 if kind.gated else 1.0
     hidden = kind.latent or model.hidden
-    late = {"groups": active, "prefetch_bytes": 0.0}
+    mean = copies / active
+    tiles = in_tiles(active, mean, padded_rows(mean, active / held, kind.used / places(kind, work)))
+    late = {"prefetch_bytes": 0.0, **tiles}
     here = 1.0 - exchanged(work) * (kernels(work) != NORMAL)
+    received = exchanged(work) * sent_bits(model, work) / 8.0 + (1.0 - exchanged(work)) * STREAM
     chosen = pointwise(tokens * kind.used, 1.0, _CHOICE_BYTES, _CHOICE_BYTES)
     yield "expert_sorting", {**chosen, "count": SORTING * here}
-    yield "expert_gather", {**pointwise(copies * hidden, 1.0, STREAM, part.activation), "count": here}
-    yield "expert_up", matmul(copies / active, branches * width, hidden, part, **late)
+    yield "expert_gather", {**pointwise(copies * hidden, 1.0, received, part.activation), "count": here}
+    yield "expert_up", matmul(mean, branches * width, hidden, part, groups=active) | late
     yield "expert_activation", pointwise(copies * width, ACTIVATION_OPS, branches * STREAM, part.activation)
-    yield "expert_down", matmul(copies / active, hidden, width, part, **late)
+    yield "expert_down", matmul(mean, hidden, width, part, groups=active) | late
     yield "expert_sum", {**pointwise(copies * hidden, 2.0, STREAM, STREAM / kind.used), "count": here}
 
 

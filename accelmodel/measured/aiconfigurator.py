@@ -84,6 +84,8 @@ TELLING = 2.5e-6
 WIDEST = 256
 #: least share of a latency that must remain after the quantisation measured alone is taken off it
 REMAINING = 0.3
+#: share of the shapes that constants may be fitted to
+TRAINING = 0.7
 
 
 def installed() -> bool:
@@ -273,7 +275,7 @@ def training(frame: Any, kind: str) -> Any:
     The hash is splitmix64 (Steele, Lea and Flood, OOPSLA 2014) over the shape columns of the kind, so that a shape
     is on the same side for every device, precision and source.
     """
-    return hashed(*(frame[column] for column in SHAPES[kind])) < 0.7
+    return hashed(*(frame[column] for column in SHAPES[kind])) < TRAINING
 
 
 def sampled(frame: Any, columns: tuple[str, ...], most: int) -> Any:

@@ -18,6 +18,7 @@ import numpy as np
 from accelmodel.inference import operator_time
 from accelmodel.inference.columns import ACTIVATION_OPS, STREAM
 from accelmodel.inference.columns import matmul as weight_matmul
+from accelmodel.inference.padding import in_tiles
 from accelmodel.measured import aiconfigurator, routing
 from accelmodel.measured.conditions import attention_warmth, held, writing
 from accelmodel.specs.hardware import Cluster, Device, dense_peaks
@@ -118,14 +119,17 @@ def _experts(device: str) -> Any:
             rows = rows.iloc[np.argsort(hashes)[:SAMPLE]]
             parts.append(rows.assign(dtype=dtype, bits=bits, source=f"{source}, {kernel}{scales}"))
     frame = aiconfigurator.joined(parts, ("dtype", "bits", *SHAPES["moe"]))
-    held = [routing.busiest(*map(int, row[:4]), float(row[4])) for row in _routings(frame)]
+    held = [routing.busiest(*row) for row in _routings(frame)]
     active, copies = np.array(held, dtype=float).reshape(-1, 2).T
-    frame = frame.assign(active=active, copies=copies)
-    return frame[copies >= 1.0], left_out + int((copies < 1.0).sum())
+    frame = frame.assign(active=active, copies=copies)[copies >= 1.0]
+    padded = [routing.padded(*row) for row in _routings(frame)]
+    return frame.assign(padded=np.array(padded, dtype=float)), left_out + int((copies < 1.0).sum())
 
 
-def _routings(frame: Any) -> Any:
-    return frame[["num_tokens", "num_experts", "topk", "moe_ep_size", "exponent"]].to_numpy(dtype=float)
+def _routings(frame: Any) -> list[tuple[int, int, int, int, float]]:
+    """Return what a routing of each row is drawn from."""
+    whole = frame[["num_tokens", "num_experts", "topk", "moe_ep_size"]].to_numpy(dtype=int).tolist()
+    return [(*row, float(exponent)) for row, exponent in zip(whole, frame["exponent"], strict=True)]
 
 
 @cache
@@ -185,9 +189,10 @@ def matmuls(frame: pd.DataFrame) -> tuple[operator_time.Columns, operator_time.C
     inner = frame["inter_size"].to_numpy(dtype=float) / frame["moe_tp_size"].to_numpy()
     part = operator_time.precision(frame["bits"].to_numpy(dtype=float))
     held = frame["copies"].to_numpy() / active
+    tiles = in_tiles(active, held, frame["padded"].to_numpy())
     return (
-        weight_matmul(held, 2.0 * inner, hidden, part, groups=active),
-        weight_matmul(held, hidden, inner, part, groups=active),
+        weight_matmul(held, 2.0 * inner, hidden, part, groups=active) | tiles,
+        weight_matmul(held, hidden, inner, part, groups=active) | tiles,
     )
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from accelmodel.inference.padding import tile_rows
+
 #: routings that are averaged where they are drawn
 DRAWS = 5
 #: span of the power law [token], in tokens where there are more copies than experts
@@ -44,6 +46,19 @@ def power_law(tokens: int, experts: int, per_token: int, exponent: float, rng: n
 
 
 @lru_cache(maxsize=100_000)
+def _drawn(tokens: int, experts: int, per_token: int, ranks: int, exponent: float) -> tuple[tuple[int, ...], ...]:
+    """Return the tokens of each expert that gets any, on the rank with the most copies, of each routing drawn."""
+    if exponent == 0.0:
+        found = [balanced(tokens, experts, per_token)[: experts // ranks]]
+    else:
+        rng = np.random.default_rng([tokens, experts, per_token, ranks])
+        found = []
+        for _ in range(DRAWS):
+            by_rank = power_law(tokens, experts, per_token, exponent, rng).reshape(ranks, -1)
+            found.append(by_rank[np.argmax(by_rank.sum(axis=1))])
+    return tuple(tuple(own[own > 0].tolist()) for own in found)
+
+
 def busiest(tokens: int, experts: int, per_token: int, ranks: int, exponent: float) -> tuple[float, float]:
     """Return, on the rank with the most copies, how many experts get a token and how many copies come, on average.
 
@@ -60,14 +75,15 @@ def busiest(tokens: int, experts: int, per_token: int, ranks: int, exponent: flo
     -----
     Every call with the same numbers draws the same routings.
     """
-    if exponent == 0.0:
-        own = balanced(tokens, experts, per_token)[: experts // ranks]
-        return float(np.count_nonzero(own)), float(own.sum())
-    rng = np.random.default_rng([tokens, experts, per_token, ranks])
-    found = []
-    for _ in range(DRAWS):
-        by_rank = power_law(tokens, experts, per_token, exponent, rng).reshape(ranks, -1)
-        own = by_rank[np.argmax(by_rank.sum(axis=1))]
-        found.append((np.count_nonzero(own), own.sum()))
-    active, copies = np.mean(found, axis=0)
-    return float(active), float(copies)
+    found = _drawn(tokens, experts, per_token, ranks, exponent)
+    return float(np.mean([len(own) for own in found])), float(np.mean([sum(own) for own in found]))
+
+
+def padded(tokens: int, experts: int, per_token: int, ranks: int, exponent: float) -> float:
+    """Return the rows that the tiles of an expert have there, on average over those that get a token."""
+    active, copies = busiest(tokens, experts, per_token, ranks, exponent)
+    if not active:
+        return 0.0
+    tile = float(tile_rows(copies / active))
+    tiles = [np.ceil(np.array(own) / tile).sum() for own in _drawn(tokens, experts, per_token, ranks, exponent)]
+    return float(np.mean(tiles)) * tile / active

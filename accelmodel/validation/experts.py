@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from accelmodel.inference.kernel_library import on_library
 from accelmodel.inference.operator_time import time_columns
-from accelmodel.inference.step import time_step
+from accelmodel.inference.step import evaluate, prepare
 from accelmodel.laws.exchange import EXCHANGES
 from accelmodel.laws.types import EXCHANGE
 from accelmodel.specs.given import cluster, workload
+from accelmodel.specs.load import load
 
 #: DeepSeek-V3: width of its stream, experts, those of a token; bytes of an element there, with scales, and back
 HIDDEN, EXPERTS, USED = 7168.0, 256.0, 8.0
@@ -19,12 +21,14 @@ WIDTHS = {"dispatch": 1.0 + 4.0 / 128.0, "combine": 2.0}
 #: tokens of a device in DeepEP's benchmarks
 TOKENS = {"low-latency": 128.0, "network": 128.0, "normal": 4096.0}
 #: imbalance at which the prefill of LMSYS loses to its balanced one what it lost: 59.0 over 50.3 k tokens/s
-LMSYS_IMBALANCE = 1.32
+LMSYS_IMBALANCE = 1.38
 #: LMSYS's prefill and decode on H100: devices of an expert-parallel group, prompts or sequences on each, tokens
 _LMSYS: dict[str, dict[str, Any]] = {
     "prefill": {"phase": "prefill", "batch": 4.0 * 32.0, "context": 4096.0, "dp": 32.0, "ep": 32.0},
     "decode": {"phase": "decode", "batch": 256.0 * 72.0, "context": 2000.0, "dp": 72.0, "ep": 72.0, "exchange": 3.0},
 }
+#: whose kernels both ran, and DeepSeek
+KERNELS = "deepgemm-8bit"
 #: redundant experts of both
 _REDUNDANT = 32.0
 
@@ -62,7 +66,8 @@ def _throughput(phase: str, two_batch: float, imbalance: float, device: str = "h
         **_LMSYS[phase], redundant_experts=_REDUNDANT, two_batch=two_batch, imbalance=imbalance, kv_bits=16.0
     )
     devices = float(_LMSYS[phase]["dp"])
-    result = time_step("deepseek-v3", cluster(device, devices), work)
+    inputs = prepare(load("model", "deepseek-v3"), cluster(device, devices), work)
+    result = evaluate(on_library(inputs, load("library", KERNELS)))
     return float(result["tokens_per_s"]) / devices * 8.0
 
 

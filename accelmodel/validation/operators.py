@@ -17,7 +17,7 @@ from accelmodel.calibration.errors import GENERATIONS, PRECISIONS, fitted, stati
 from accelmodel.cloud.ctcf import line
 from accelmodel.inference.intervals import MEASURED
 from accelmodel.laws.roofline import roofline
-from accelmodel.measured import aiconfigurator, mla_and_moe, sparse, states, weight_only
+from accelmodel.measured import aiconfigurator, block_scales, mla_and_moe, sparse, states, weight_only, wide_ep
 from accelmodel.specs.given import cluster
 from accelmodel.specs.hardware import Cluster, Device, dense_peaks
 from accelmodel.specs.load import load
@@ -32,7 +32,9 @@ FIELD_SHARE, FIELD_TIME = 0.8, 3e-6
 NOT_FITTED = "not fitted"
 #: kind of a whole part of a layer, or of a kernel of one → the module that reads its tables, beside single kernels
 LAYERS: dict[str, Any] = {
-    kind: tables for tables in (mla_and_moe, states, sparse, weight_only) for kind in tables.SHAPES
+    kind: tables
+    for tables in (mla_and_moe, wide_ep, states, sparse, weight_only, block_scales)
+    for kind in tables.SHAPES
 }
 
 Progress = Callable[[str], None]

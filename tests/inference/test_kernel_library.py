@@ -61,3 +61,20 @@ def test_what_a_library_is_not_for_is_said(prepared):
     chip = am.cluster(am.override(prepared.cluster.device, l2_capacity=sizes), 1)
     with pytest.raises(SpecError, match="axes l2"):
         on_library(prepare(prepared.model, chip, prepared.work), am.load("library", "sglang-8bit"))
+
+
+def test_experts_take_a_library_that_knows_them(warm):
+    """DeepGEMM's grouped matmuls begin 5 us later and multiply at its pace; SGLang's other kernels keep the law."""
+    chip, fields = am.cluster(am.load("device", "h100-sxm"), 32), {"dp": 32, "ep": 32, "context": 1024}
+    work = am.workload(phase="decode", batch=32 * 64, **fields)
+    mixture = prepare(am.load("model", "deepseek-v3"), chip, work)
+    plain, other, own = (
+        evaluate(mixture if name is None else on_library(mixture, am.load("library", name)))
+        for name in (None, "sglang-8bit", "deepgemm-8bit")
+    )
+    assert float(other.time.sel(operator="expert_up_moe")) == float(plain.time.sel(operator="expert_up_moe"))
+    start = am.load("library", "deepgemm-8bit").expert_start
+    for name in ("expert_up_moe", "expert_down_moe"):
+        later = float(own.time.sel(operator=name) - plain.time.sel(operator=name))
+        assert 58 * start <= later < 2 * 58 * start
+    assert "DeepGEMM" in own.notes

@@ -218,7 +218,7 @@ def test_expert_parallelism_sends_tokens_to_their_experts():
     assert column(rows, "expert_up_moe", "groups") <= 256 / 8
     assert column(rows, "expert_up_moe", "n") == 2 * 2048
     # 64 tokens x 8 experts on 8 devices: exact on average
-    sent = column(rows, "expert_up_moe", "groups") * column(rows, "expert_up_moe", "m")
+    sent = column(rows, "expert_up_moe", "flops") / (2 * 2 * 2048 * 7168)
     assert sent == pytest.approx(64 * 8 / 8, rel=1e-12)  # rounding only
 
 

@@ -42,13 +42,17 @@ def test_load_follows_what_a_rank_holds():
     """Copies that come to it: of all 8 a token, its experts' share; redundant ones share theirs with the first."""
     for ep, redundant, held in ((144.0, 0.0, 2.0), (144.0, 32.0, 2.0), (320.0, 64.0, 1.0)):
         table = operator_table("deepseek-v3", decode(ep, redundant_experts=redundant))
-        copies = column(table, "expert_up_moe", "groups") * column(table, "expert_up_moe", "m")
+        copies = column(table, "expert_up_moe", "flops") / (2 * 2 * 2048 * 7168)
         assert copies == pytest.approx(ep * 32 * 8 * held / (256 + redundant), rel=1e-12)
 
 
 def test_imbalance_loads_the_busiest_rank_and_its_link():
     even, busy = (operator_table("deepseek-v3", decode(32.0, imbalance=each)) for each in (1.0, 1.25))
-    for name, field in (("expert_up_moe", "m"), ("dispatch_moe", "message_bytes"), ("expert_up_moe", "flops")):
+    for name, field in (
+        ("expert_up_moe", "input_bytes"),
+        ("dispatch_moe", "message_bytes"),
+        ("expert_up_moe", "flops"),
+    ):
         assert column(busy, name, field) == pytest.approx(1.25 * column(even, name, field), rel=1e-12)
     assert column(busy, "expert_up_moe", "weight_bytes") == column(even, "expert_up_moe", "weight_bytes")
 
@@ -78,7 +82,7 @@ def test_limits_of_random_routing():
 
 def test_random_routing_is_a_choice_of_the_workload():
     even, random = (operator_table("deepseek-v3", decode(32.0, imbalance=each)) for each in (1.0, 0.0))
-    found = column(random, "expert_up_moe", "m") / column(even, "expert_up_moe", "m")
+    found = column(random, "expert_up_moe", "flops") / column(even, "expert_up_moe", "flops")
     assert found == pytest.approx(random_imbalance(32.0 * 32.0, 8.0, 256.0, 32.0), rel=1e-12)
 
 

@@ -16,15 +16,15 @@ NEEDS_SILICON = pytest.mark.skipif(not aiconfigurator.installed(), reason="pip i
 EXPERTS = pd.DataFrame(
     {
         "num_tokens": [64, 64], "hidden_size": 4096, "inter_size": 2048, "topk": 8, "num_experts": 64, "moe_tp_size": 2,
-        "moe_ep_size": [1, 8], "exponent": 0.0, "active": [64.0, 8.0], "copies": [512.0, 64.0], "bits": 16.0,
-        "source": "vLLM 1, Triton", "time": 1e-3,
+        "moe_ep_size": [1, 8], "exponent": 0.0, "active": [64.0, 8.0], "copies": [512.0, 64.0], "padded": 16.0,
+        "bits": 16.0, "source": "vLLM 1, Triton", "time": 1e-3,
     }
 )  # fmt: skip
 
 
 def test_products_of_experts_by_hand():
     up, down = mla_and_moe.matmuls(EXPERTS)
-    # 8 copies an expert; half of 2048 columns, twice for the gate
+    # 8 copies an expert, which the law pads to 16; half of 2048 columns, twice for the gate
     assert np.asarray(up["m"]).tolist() == [8.0, 8.0]
     assert np.asarray(up["n"]).tolist() == [2048.0, 2048.0]
     assert np.asarray(down["k"]).tolist() == [1024.0, 1024.0]

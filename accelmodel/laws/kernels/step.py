@@ -61,6 +61,7 @@ from accelmodel.laws.types import (
     COLLECTIVE,
     DETAIL,
     EXCHANGE,
+    MATMUL,
     SENDING,
     TOTALS,
     Machine,
@@ -213,14 +214,19 @@ def _take_turns(b: Block, table: Any, detail: Any, at: tuple[int, int], width: i
     """Send for one half of a batch while the other half computes; the gain is booked on what is sent.
 
     Of n layers each half is sent and computed n times, and of the 2 n turns all but one overlap.  Kernels begin and end
-    on the cores themselves, so that only what comes after their start is hidden.  While normal ones send, they take a
-    share f of the cores: c of computing beside s of sending last max(s, c + f s) together.
+    on the cores themselves, so that only what comes after their start is hidden.  Normal ones hold a share f of the
+    cores: matmuls, m long on all of them, keep to the others throughout, as engines set them; what else is computed, o,
+    has fewer while it runs beside its part of what is sent, s.  Together they last
+
+        max(s, c + f s o / c),  c = m / (1 - f) + o.
     """
     w, start = at
     turns, takes = 0.0, 0.0
-    sent, computed, hidden = b.cold, b.served, b.progress
+    sent, hidden = b.cold, b.progress
+    products, others = b.served, b.survival
     sent[:width] = 0.0
-    computed[:width] = 0.0
+    products[:width] = 0.0
+    others[:width] = 0.0
     for r in range(table.shape[1]):
         lane, count = table[LANE, r, w], table[COUNT, r, w]
         if lane > 0.0 and count > 0.0:
@@ -231,11 +237,14 @@ def _take_turns(b: Block, table: Any, detail: Any, at: tuple[int, int], width: i
                 for j in range(width):
                     sent[j] += count * (b.times[r, j] - longer * starts[j])
             else:
+                computed = products if table[KIND, r, w] == MATMUL else others
                 for j in range(width):
                     computed[j] += count * b.times[r, j]
     for j in range(width):
-        free = 1.0 - takes * b.machines[EXCHANGE_CORES, j]
-        gain = min(sent[j] * free, computed[j]) * (1.0 - 1.0 / turns)
+        taken = takes * b.machines[EXCHANGE_CORES, j]
+        busy = products[j] / (1.0 - taken) + others[j]
+        together = max(sent[j], busy + taken * sent[j] * others[j] / max(busy, 1e-30))
+        gain = (sent[j] + products[j] + others[j] - together) * (1.0 - 1.0 / turns)
         b.sums[0, j] -= gain
         hidden[j] = gain / max(sent[j], 1e-30)
     if detail.shape[0] > 0:
