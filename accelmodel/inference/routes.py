@@ -25,7 +25,7 @@ from accelmodel.laws.routes import ROUTE, Leg, Torus
 from accelmodel.laws.transfers import rounds
 from accelmodel.laws.types import ALGORITHMS, COLLECTIVE, Machine, Operator
 from accelmodel.specs.hardware import Cluster
-from accelmodel.specs.link import GRIDS, Link
+from accelmodel.specs.link import GRIDS, MOST_AXES, Link
 
 _KIND, _RANKS, _MESSAGE = (Operator._fields.index(name) for name in ("kind", "ranks", "message_bytes"))
 #: how much of an all-reduce each kind of collective is: it gathers twice
@@ -78,7 +78,11 @@ def _slice(link: Link, units: float) -> Torus:
     whole = int(_plain(link, "devices"))
     axes = tuple(int(each) for each in link.axes)
     if not axes:
-        axes = (whole,) if link.topology == "ring" else routes.near_cube(whole, max(int(_first(link.links)) // 2, 2))
+        axes = (
+            (whole,)
+            if link.topology == "ring"
+            else routes.near_cube(whole, min(max(int(_first(link.links)) // 2, 2), MOST_AXES))
+        )
     wrap = tuple(link.wrap) or tuple(float(each) for each in axes)
     chosen = tuple(int(each) for each in link.slice)
     asked = int(min(units, math.prod(axes)))

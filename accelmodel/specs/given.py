@@ -189,6 +189,11 @@ def cluster(
     inner = _as_link("link", link if link is not None else (known.node if known else chip.link))
     beyond = inner.beyond
     outer = _as_link("scale_out", scale_out if scale_out is not None else (beyond[0] if beyond else chip.scale_out))
+    if scale_out is not None and (outer.inside or outer.beyond):
+        raise SpecError(
+            f"scale_out {outer.name} is one of {len(outer.levels)} levels of its file; give the file of one link, or "
+            "all levels in a cluster's file"
+        )
     count = _node(inner) if devices is None else checked("devices", devices, Quantity())
     _need_joined(count, (inner, outer, *beyond[1:]))
     return build(

@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass
 
 from accelmodel.errors import unknown
 from accelmodel.laws.numeric import Number
-from accelmodel.specs.base import CONFIG, Section, Spec, field_types, value_of
+from accelmodel.specs.base import CONFIG, Section, Spec, field_types, value_of, with_values
 from accelmodel.specs.link import Link
 from accelmodel.specs.memories import DieToDie, Tier, none, some
 from accelmodel.specs.quantities import (
@@ -197,7 +197,8 @@ class Device(Spec):
         """Where weights and KV cache lie: ``hbm``, or of a chip without it ``l2``."""
         if not none(self.hbm.capacity):
             return self.hbm
-        return Hbm(bandwidth=self.l2.bandwidth, share=self.hbm.share, capacity=self.l2.capacity)
+        on_chip = {"bandwidth": self.l2.bandwidth, "capacity": self.l2.capacity, "reserved": 0.0}
+        return with_values(self.hbm, on_chip)
 
     if not TYPE_CHECKING:
 

@@ -65,7 +65,10 @@ class Quantisation:
         layers = self.content.get("quantized_layers")
         if isinstance(layers, dict):
             return [*self._listed(layers), *([(fp8(self), None)] if self.beside_fp8 else [])]
-        if method == "fp8" and self.content.get("expert_dtype") == "fp4":
+        experts = self.content.get("expert_dtype")
+        if experts not in (None, "fp4", "fp8"):
+            raise self.fail("expert_dtype", str(unknown("precision of experts", experts, ("fp4", "fp8"))))
+        if method == "fp8" and experts == "fp4":
             return [(Format(mxfp4(self).weights, 8.0, "mxfp4", "fp8"), ["mlp.experts"]), (fp8(self), None)]
         if method in METHODS:
             found = METHODS[method](self)
@@ -74,6 +77,8 @@ class Quantisation:
             return self._groups()
         algorithm = self.content.get("quant_algo")
         if algorithm in (None, "", "NO_QUANT"):
+            if not method and self.content and "quant_algo" not in self.content and self.kv() is None:
+                raise self.fail("quant_method", "is missing; say how the weights are quantised, such as fp8")
             if method and not (method == "compressed-tensors" and self.kv() is not None):
                 raise self.fail("quant_method", str(unknown("quantisation", method, [*METHODS, "compressed-tensors"])))
             return []
@@ -88,7 +93,7 @@ class Quantisation:
 
     def algorithm(self, word: Any) -> Format:
         """Return the format that a word stands for."""
-        if word not in ALGORITHMS:
+        if not isinstance(word, str) or word not in ALGORITHMS:
             raise self.fail("quant_algo", str(unknown("quantisation", word, ALGORITHMS)))
         found = ALGORITHMS[word]
         size = self.whole("group_size", self.content.get("group_size") or 0)
@@ -116,7 +121,9 @@ class Quantisation:
             weights, inputs = group.get("weights"), group.get("input_activations")
             if not isinstance(weights, dict):
                 raise self.fail(f"config_groups.{name}.weights", "is missing; add num_bits and type")
-            targets = [str(target) for target in group.get("targets") or ["Linear"]]
+            targets = group.get("targets") or ["Linear"]
+            if not isinstance(targets, list) or not all(isinstance(target, str) for target in targets):
+                raise self.fail(f"config_groups.{name}.targets", f"{brief(targets)} is not a list of names")
             everything = any(target in ("Linear", "re:.*") for target in targets)
             for target in targets:
                 if re.fullmatch(r"[A-Z]\w*", target) and target not in _CLASSES:
@@ -129,15 +136,19 @@ class Quantisation:
     def _group(self, name: str, weights: Mapping[str, Any], inputs: Any) -> Format:
         bits = self.number(weights, "num_bits", f"config_groups.{name}.weights")
         kind = weights.get("type", "int")
-        size = weights.get("group_size") or 0
+        if kind not in ("int", "float"):
+            raise self.fail(
+                f"config_groups.{name}.weights.type", str(unknown("type of weights", kind, ("int", "float")))
+            )
+        size = self.whole(f"config_groups.{name}.weights.group_size", weights.get("group_size") or 0)
         scale = 0.0
-        if isinstance(size, int) and size > 0:
+        if size > 0.0:
             # floats in groups of up to 32 have exponents of 8 bit, or scales that are as wide
             scale = (SCALE["nvfp4"] if kind == "float" and size <= 32 else SCALE["int"]) / size
             if not weights.get("symmetric", True):
                 scale += bits / size
         width = self.number(inputs, "num_bits", f"config_groups.{name}.input_activations") if inputs else HIGH
-        words = {("float", 4.0, 32): "mxfp4", ("float", 4.0, 16): "nvfp4", ("float", 8.0, 32): "mxfp8"}
+        words = {("float", 4.0, 32.0): "mxfp4", ("float", 4.0, 16.0): "nvfp4", ("float", 8.0, 32.0): "mxfp8"}
         word = words.get((kind, bits, size), f"{'fp' if kind == 'float' else 'int'}{bits:g}")
         if not inputs:
             return Format(bits + scale, HIGH, word)
@@ -146,10 +157,10 @@ class Quantisation:
         return Format(bits + scale, bits + scale if same else width, word, "" if same else f"{active}{width:g}")
 
     def whole(self, key: str, value: Any) -> float:
-        """Return the size of a group, 0 or -1 for none."""
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise self.fail(key, f"{brief(value)} is not a whole number")
-        return float(value)
+        """Return the size of a group, 0 for none, which files write as -1 as well."""
+        if isinstance(value, bool) or not isinstance(value, int) or not -1 <= value < 1e9:
+            raise self.fail(key, f"{brief(value)} is not a whole number from 1 on, nor 0 or -1 for none")
+        return max(float(value), 0.0)
 
     def number(self, table: Any, key: str, where: str) -> float:
         """Return a number of bits or of a group."""
