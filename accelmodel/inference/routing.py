@@ -57,7 +57,9 @@ def kernels(work: Workload) -> Number:
     >>> [kernels(Workload(phase, 1.0, 1.0)) for phase in ("decode", "prefill")]
     [1.0, 2.0]
     """
-    return work.exchange + (work.exchange == 0.0) * (LOW_LATENCY if work.phase == "decode" else NORMAL)
+    # a mixed step without a prompt is decode
+    decode = {"decode": 1.0, "mixed": (work.prefill_tokens == 0.0) * 1.0}.get(work.phase, 0.0)
+    return work.exchange + (work.exchange == 0.0) * (NORMAL + decode * (LOW_LATENCY - NORMAL))
 
 
 def active_experts(tokens: Number, kind: Experts, held: Number, among: Number | None = None) -> Number:

@@ -112,7 +112,10 @@ def _fact(entry: Any, name: str, content: Mapping[str, Any]) -> Fact:
 
 def _begun(where: str, name: str, named: Callable[[str], Link]) -> Link:
     """Return the link that a level begins from, whose file has no levels: none begins from itself."""
-    path = find.path_of("link", name)
+    try:
+        path = find.path_of("link", name)
+    except SpecError as error:
+        raise SpecError(f"{where}: link: {error}") from None
     if find.is_cluster(name) or level_entries(path):
         raise SpecError(f"{where}: link {brief(name)} has levels of its own; name the file of one link")
     return named(name)

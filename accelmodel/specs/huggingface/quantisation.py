@@ -158,8 +158,8 @@ class Quantisation:
 
     def whole(self, key: str, value: Any) -> float:
         """Return the size of a group, 0 for none, which files write as -1 as well."""
-        if isinstance(value, bool) or not isinstance(value, int) or not -1 <= value < 1e9:
-            raise self.fail(key, f"{brief(value)} is not a whole number from 1 on, nor 0 or -1 for none")
+        if isinstance(value, bool) or not isinstance(value, int) or not (value in (-1, 0) or 8 <= value < 1e9):
+            raise self.fail(key, f"{brief(value)} is not a whole number from 8 on, nor 0 or -1 for none")
         return max(float(value), 0.0)
 
     def number(self, table: Any, key: str, where: str) -> float:
@@ -249,6 +249,11 @@ def _canonical(name: str) -> str:
     return name
 
 
+#: what makes a regular expression slow: a group that is repeated, and how many stars and pluses are too many
+_REPEATED, _OPEN, _MOST_OPEN = re.compile(r"\)[*+{]"), re.compile(r"(?<!\\)[*+]"), 6
+_MOST_PATTERNS = 2_000
+
+
 class _Matcher:
     """Names and patterns of a file; long lists of plain names are sets."""
 
@@ -256,7 +261,13 @@ class _Matcher:
         self.plain: set[str] = set()
         self.words: list[str] = []
         self.patterns: list[re.Pattern[str]] = []
-        for pattern in patterns:
+        listed = list(patterns)
+        number = sum(1 for each in listed if each.startswith("re:") or "*" in each or not _PLACE.search(each))
+        if number > _MOST_PATTERNS:
+            raise asked.fail(
+                "ignore", f"{number:,} patterns beside names of layers' modules; at most {_MOST_PATTERNS:,}"
+            )
+        for pattern in listed:
             # where layers differ in kind, a word may be of one of them
             short = pattern if _OF_STATES.search(pattern) and not _PLACE.search(pattern) else _canonical(pattern)
             if pattern.startswith("re:"):
@@ -272,6 +283,8 @@ class _Matcher:
 
     @staticmethod
     def _compiled(asked: Quantisation, pattern: str) -> re.Pattern[str]:
+        if _REPEATED.search(pattern) or len(_OPEN.findall(pattern)) > _MOST_OPEN:
+            raise asked.fail("ignore", f"{brief(pattern)} may take for ever to match; write it without repeated groups")
         try:
             return re.compile(pattern[3:])
         except re.error:
