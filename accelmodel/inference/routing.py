@@ -82,9 +82,9 @@ def busiest_load(tokens: Number, kind: Experts, work: Workload) -> Number:
     if not np.any(said != 1.0):
         return work.imbalance
     if not np.any(said == 0.0):
-        return 1.0 + (work.ep > 1.0) * (work.imbalance - 1.0)
+        return (work.ep > 1.0) * work.imbalance + (work.ep <= 1.0)
     random = random_imbalance(tokens, kind.used, kind.experts, work.ep)
-    return 1.0 + (work.ep > 1.0) * (work.imbalance + (work.imbalance == 0.0) * random - 1.0)
+    return (work.ep > 1.0) * (work.imbalance + (work.imbalance == 0.0) * random) + (work.ep <= 1.0)
 
 
 def random_imbalance(tokens: Number, used: Number, experts: Number, ranks: Number) -> Number:

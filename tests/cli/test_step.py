@@ -299,7 +299,6 @@ def test_how_tokens_come_to_experts(answer):
         ("--dp 8 --exchange normal", "--exchange needs --ep and --dp above 1"),
         ("--dp 8 --imbalance 1.2", "--imbalance needs --ep above 1"),
         ("--imbalance 33", "imbalance 33 exceeds the 32"),
-        ("--routing power-law-1.2 --batch 1000000000000000000000", "drawn for 1 to 1,000,000,000,000 tokens"),
     ],
 )
 def test_what_experts_cannot_be_asked(run, options, message):
@@ -326,3 +325,8 @@ def test_a_device_beside_a_cluster_is_taken_even_where_it_is_the_usual_one(answe
 )
 def test_half_a_question_is_refused(refused, options, message):
     assert message in refused(f"step --model llama-3-8b --device h100-sxm {options}")
+
+
+def test_routings_are_drawn_for_numbers_of_tokens_that_there_are(refused):
+    many = f"step --model deepseek-v3 --device h100-sxm --dp 8 --ep 8 --routing power-law-1.2 --batch {10**21}"
+    assert "drawn for 1 to 1,000,000,000,000 tokens" in refused(many)
