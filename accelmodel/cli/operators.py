@@ -18,6 +18,7 @@ from accelmodel.cli.options import (
     answer,
     counts,
     hardware,
+    is_given,
     of_cluster,
     read_bits,
 )
@@ -96,6 +97,7 @@ def attention(
 
 @app.command()
 def collective(
+    asked_for: typer.Context,
     size: Annotated[str, typer.Option("--bytes", help="Of the whole message, such as 64KB,1MB, or 1KB:1GB doubling.")],
     devices: Annotated[int, typer.Option("--devices", min=2, help="Devices that take part, such as 8.")] = 8,
     kind: Annotated[
@@ -114,7 +116,7 @@ def collective(
     as_json: Json = False,
 ) -> None:
     """Collectives: time, interval, bus bandwidth and algorithm, and what each level of links takes."""
-    device, link = of_cluster(within, device, USUAL, link)
+    device, link = of_cluster(within, device, is_given(asked_for, "device"), link)
     chip = hardware(device, devices, link=link, scale_out=scale_out, settings=settings)
     _answer(*_collectives(chip, sizes(size), kind, devices), device, f"{kind} over {devices} {device}", as_json)
 

@@ -259,22 +259,29 @@ def _shortcut(name: str, text: str, spec: Spec) -> float:
     return parse(text, unit, what=_OPTIONS.get(name, f"--{name.replace('_', '-')}"), near=now)
 
 
-def of_cluster(named: str | None, device: str, usual: str, link: str | None) -> tuple[str, str | None]:
+def is_given(asked_for: typer.Context, name: str) -> bool:
+    """Return whether an option stands on the command line, be it at the value that it has by default."""
+    source = asked_for.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def of_cluster(named: str | None, device: str, given: bool, link: str | None) -> tuple[str, str | None]:
     """Return the device and the link of a cluster that is named, another device where one is given as well.
 
     Parameters
     ----------
     named : str, optional
         Name or path of a cluster's file.
-    device, usual : str
-        The device that is asked for, and the one of who asks for none.
+    device : str
+    given : bool
+        Whether a device was asked for; else it is that of the cluster.
     link : str, optional
     """
     if named is None:
         return device, link
     if link is not None:
         raise SpecError("--cluster brings its links along; leave out --link, or --cluster")
-    return (load("cluster", named).device if device == usual else device), named
+    return (device if given else load("cluster", named).device), named
 
 
 def hardware(

@@ -6,6 +6,7 @@ import re
 
 _THOUSANDS = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmM])i?")
 _BITS = re.compile(r"(?:(?:u?int|fp|bf|f|i|w|a|e\dm\d_?fp|float|mxfp|nvfp)_?)(\d+)|(\d+)\s*-?bits?", re.IGNORECASE)
+_SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 _UNIT = re.compile(r"([-+]?\d+(?:\.\d+)?)\s*[a-zA-Z/$%].*")
 _POWERS = {"k": 1, "m": 2}
 
@@ -23,6 +24,8 @@ def spelling(text: str, many: bool = False) -> str:
     'it takes one number, and other commands take lists (accelmodel preserve, matmul); write 1'
     """
     text = text.strip()
+    if share := _SHARE.fullmatch(text):
+        return f"write {float(share[1]) / 100.0:.12g} for {text}"
     if thousands := _THOUSANDS.fullmatch(text):
         number, power = float(thousands[1]), _POWERS[thousands[2].lower()]
         binary, decimal = number * 1024.0**power, number * 1000.0**power

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from accelmodel.cli.completion import one_of
 from accelmodel.cli.memory import memory_data, memory_in_words, with_share
-from accelmodel.cli.options import hardware, of_cluster
+from accelmodel.cli.options import hardware, is_given, of_cluster
 from accelmodel.cli.step_options import (
     L2,
     SHORTCUTS,
@@ -40,6 +40,7 @@ from accelmodel.cli.step_options import (
     technique_of,
 )
 from accelmodel.cli.tower_options import AudioSeconds, Images, ImageSize, towers_asked
+from accelmodel.errors import SpecError
 from accelmodel.inference.degree import holds, smallest_degree
 from accelmodel.inference.figures import Figures
 from accelmodel.inference.precisions import rows_in_words
@@ -197,6 +198,7 @@ def _default_model(cluster: Cluster, work: dict[str, Any], tp: int | None) -> st
 
 @app.command(cls=Grouped)
 def step(
+    asked_for: typer.Context,
     model: AnyModelName = None,
     device: DeviceName = USUAL,
     devices: Devices = None,
@@ -262,8 +264,10 @@ def step(
     shortcuts = dict(
         zip(SHORTCUTS, (l2, hbm_bandwidth, hbm_capacity, l2_bandwidth, link_bandwidth, cores), strict=True)
     )
+    if phase == "mixed" and not prefill_tokens:
+        raise SpecError("--phase mixed needs --prefill-tokens, such as 512: how much of a prompt is beside")
     chosen = technique_of(technique, threshold, rule)
-    device, link = of_cluster(within, device, USUAL, link)
+    device, link = of_cluster(within, device, is_given(asked_for, "device"), link)
     whole = hardware(device, devices, link=link, scale_out=scale_out, shortcuts=shortcuts, settings=settings)
     cluster = with_share(whole, memory_share)
     work: dict[str, Any] = {"phase": phase, "batch": batch, "context": context, "prefix": prefix}

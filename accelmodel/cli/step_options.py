@@ -144,6 +144,7 @@ TwoBatch = Annotated[
 #: how tokens choose experts → imbalance of a workload, or exponent of the power law that it is drawn from
 _ROUTINGS = {"uniform": 1.0, "random": 0.0}
 _EXPONENTS = {"power-law-1.01": 1.01, "power-law-1.2": 1.2}
+_MOST_DRAWN = 10**12
 
 
 def of_experts(redundant: int, exchange: str | None, two_batch: bool) -> dict[str, float]:
@@ -174,12 +175,23 @@ def load_of_experts(
         raise unknown("routing", routing, (*_ROUTINGS, *_EXPONENTS))
     if imbalance is not None and routing != "uniform":
         raise SpecError(f"--imbalance and --routing {routing} both say how busy the busiest rank is; leave one out")
+    if imbalance is not None and imbalance > 1.0 and work["ep"] == 1:
+        raise SpecError("--imbalance needs --ep above 1: one rank has all experts; give --ep, or leave it out")
+    if work["exchange"] and not (work["ep"] > 1 and work["dp"] > 1):
+        raise SpecError(
+            "--exchange needs --ep and --dp above 1: each rank has all tokens, and none are sent; give both, or leave "
+            "it out"
+        )
     if routing in _ROUTINGS:
         return {"imbalance": _ROUTINGS[routing] if imbalance is None else imbalance}
     kind = next((each for each in perceptrons(model) if isinstance(each, Experts)), None)
     if kind is None or work["ep"] == 1:
         return {"imbalance": 1.0}
     tokens = _routed(work)
+    if not 0 < tokens <= _MOST_DRAWN:
+        raise SpecError(
+            f"--routing {routing} is drawn for 1 to {_MOST_DRAWN:,} tokens, not {tokens:,}; give --imbalance"
+        )
     experts = int(kind.experts)
     used = int(kind.used)
     ranks = int(work["ep"])

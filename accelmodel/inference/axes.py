@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from accelmodel.errors import SpecError
+from accelmodel.inference import routes
 from accelmodel.inference.machine import machine, varied, with_numbers
 from accelmodel.inference.operators import OperatorTable
 from accelmodel.inference.routes import router
@@ -155,6 +157,10 @@ def axes_over(cluster: Cluster, known: Labels, *more: Number) -> Labels:
 def machines_over(cluster: Cluster, axes: Axes) -> Machines:
     """Return the machines of a cluster over the axes: what varies in it, and what makes machines of a part of that."""
     everything = {**axes.workload, **axes.machine}
+    for level in (*cluster.link.inside, *cluster.beyond):
+        for name in field_units(type(level)):
+            if has_axes(value_of(level, name)):
+                raise SpecError(f"{level.name}: {name} varies: of levels beside link and scale_out give one number")
     leaves = {name: value for name, value in varied(cluster).items() if set(value.dims) <= set(everything)}
 
     def made(values: tuple[Array, ...]) -> tuple[Floats, ...]:
@@ -164,4 +170,47 @@ def machines_over(cluster: Cluster, axes: Axes) -> Machines:
     lengths = axes.shape
     outer = len(axes.workload)
     sources = tuple(spread(value, everything) for value in leaves.values())
-    return Machines(sources, lengths[:outer], lengths[outer:], made, router(cluster))
+    return Machines(sources, lengths[:outer], lengths[outer:], made, _router(cluster, leaves, everything, outer))
+
+
+#: operator tables, and where over (workload, design) each holds, None for everywhere
+Routes: TypeAlias = list[tuple[Array, Array | None]]
+
+
+def _everywhere(route: Callable[[Array], Array], table: Array) -> Routes:
+    return [(route(table), None)]
+
+
+def _router(
+    cluster: Cluster, leaves: dict[str, xr.DataArray], axes: Labels, outer: int
+) -> Callable[[Array], Routes] | None:
+    """Return what puts routes into an operator table: for each that is the fastest somewhere, the table and where."""
+    route = router(cluster)
+    links = {name: value for name, value in leaves.items() if name.startswith(("link.", "scale_out."))}
+    if route is None or not links:
+        return None if route is None else partial(_everywhere, route)
+    codes: Any = np.zeros((1,) * len(axes), dtype=np.int64)
+    for value in links.values():
+        different, places = np.unique(np.asarray(value), return_inverse=True)
+        codes = codes * len(different) + spread(value.copy(data=places.reshape(value.shape)), axes)
+    arrays = {name: np.broadcast_to(spread(value, axes), codes.shape) for name, value in links.items()}
+
+    def routed(table: Array) -> Routes:
+        tables: dict[bytes, Array] = {}
+        held: dict[bytes, list[float]] = {}
+        for code, first in zip(*np.unique(codes, return_index=True), strict=True):
+            numbers = {name: float(array.flat[first]) for name, array in arrays.items()}
+            found = routes.routed(table, with_numbers(cluster, numbers))
+            tables.setdefault(found.tobytes(), found)
+            held.setdefault(found.tobytes(), []).append(code)
+        if len(tables) == 1:
+            return [(found, None)]
+        lengths = tuple(len(labels) for labels in axes.values())
+        places = np.broadcast_to(codes, lengths).reshape(math.prod(lengths[:outer]), -1)
+        each: Routes = []
+        for key, found in tables.items():
+            where: Any = np.isin(places, held[key])
+            each.append((found, where))
+        return each
+
+    return routed

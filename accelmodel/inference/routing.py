@@ -57,7 +57,9 @@ def kernels(work: Workload) -> Number:
     >>> [kernels(Workload(phase, 1.0, 1.0)) for phase in ("decode", "prefill")]
     [1.0, 2.0]
     """
-    return work.exchange + (work.exchange == 0.0) * (LOW_LATENCY if work.phase == "decode" else NORMAL)
+    # a mixed step without a prompt is decode
+    decode = {"decode": 1.0, "mixed": (work.prefill_tokens == 0.0) * 1.0}.get(work.phase, 0.0)
+    return work.exchange + (work.exchange == 0.0) * (NORMAL + decode * (LOW_LATENCY - NORMAL))
 
 
 def active_experts(tokens: Number, kind: Experts, held: Number, among: Number | None = None) -> Number:
@@ -77,10 +79,12 @@ def busiest_load(tokens: Number, kind: Experts, work: Workload) -> Number:
     What the workload says; where that is 0, what routing at random gives for so many tokens of all ranks.
     """
     said = np.asarray(work.imbalance)
-    if not np.any(said == 0.0):
+    if not np.any(said != 1.0):
         return work.imbalance
+    if not np.any(said == 0.0):
+        return (work.ep > 1.0) * work.imbalance + (work.ep <= 1.0)
     random = random_imbalance(tokens, kind.used, kind.experts, work.ep)
-    return work.imbalance + (work.imbalance == 0.0) * random
+    return (work.ep > 1.0) * (work.imbalance + (work.imbalance == 0.0) * random) + (work.ep <= 1.0)
 
 
 def random_imbalance(tokens: Number, used: Number, experts: Number, ranks: Number) -> Number:
@@ -154,6 +158,12 @@ def check(model: LanguageModel, work: Workload, part: Shard) -> list[str]:
         "redundant_experts needs ep above 1; raise ep, or leave it out",
     )
     for kind in routed:
+        whole = work.ep * least(held_experts(kind, work) / kind.used, 1.0)
+        _refuse(
+            (work.ep > 1.0) & (work.imbalance > whole * (1.0 + 1e-9)),
+            f"imbalance {_number(work.imbalance)} exceeds the {_least(whole)} at which one rank has all that "
+            f"{_number(work.ep)} ranks can send it; lower it",
+        )
         lacking = work.ep - kind.experts
         _refuse(
             lacking > work.redundant_experts,
@@ -186,7 +196,8 @@ def _dealt(kind: Experts, work: Workload) -> list[str]:
 def _fed(work: Workload) -> list[str]:
     """Return a note on how tokens come to the experts, where these are spread over ranks."""
     if not _any(work.ep > 1.0):
-        return []
+        asked = [name for name, plain in (("imbalance", 1.0), ("exchange", 0.0)) if _any(getattr(work, name) != plain)]
+        return [f"ep is 1: each rank has all experts, and {' and '.join(asked)} change nothing"] if asked else []
     said = np.asarray(work.imbalance)
     load = "as random routing makes it" if _any(said == 0.0) else f"{float(np.max(said)):g} x the mean"
     names = list(EXCHANGES)
@@ -209,6 +220,11 @@ def _any(condition: Any) -> bool:
 def _refuse(condition: Any, message: str) -> None:
     if _any(condition):
         raise SpecError(message)
+
+
+def _least(value: Number) -> str:
+    """Return the least number along axes, for a message."""
+    return f"{float(np.min(np.asarray(value))):g}"
 
 
 def _number(value: Number) -> str:

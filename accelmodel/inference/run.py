@@ -41,14 +41,15 @@ class Machines:
         Of a part of the sources: each given field of ``laws.types.Machine``, a number or an array over the part.  As
         a rule the sources are these fields.
     router : callable, optional
-        What puts the routes of collectives into an operator table, where their cluster asks for it.
+        What puts the routes of collectives into an operator table, where their cluster asks for it: tables, and where
+        over (workload, design) each holds, None for everywhere.
     """
 
     sources: tuple[Array, ...]
     workload: tuple[int, ...]
     design: tuple[int, ...]
     made: Callable[[tuple[Array, ...]], tuple[Floats, ...]] = tuple
-    router: Callable[[Array], Array] | None = None
+    router: Callable[[Array], list[tuple[Array, Array | None]]] | None = None
 
     @property
     def shared(self) -> bool:
@@ -192,12 +193,22 @@ def run_kernel(
     points = table.shape[2], known.designs
     totals = np.empty((len(TOTALS), *points))
     details = np.zeros((len(DETAIL), table.shape[1], *points) if detail else (0, 0, 0, 0))
-    columns = np.ascontiguousarray(table if known.router is None else known.router(table))
     # decided once for the whole question, not for each of its parts
     whole = step.evaluate.form(step.seconds(table.shape[1], table.shape[2] * known.designs))
 
-    def work(each: Part) -> None:
-        whole(columns, each.designs, policy, each.span, totals, details)
+    def fill(columns: Array, totals: Array, details: Array) -> None:
+        def work(each: Part) -> None:
+            whole(columns, each.designs, policy, each.span, totals, details)
 
-    on_all_cores(known, table.shape[2], work)
+        on_all_cores(known, table.shape[2], work)
+
+    for columns, where in [(table, None)] if known.router is None else known.router(table):
+        if where is None:
+            fill(np.ascontiguousarray(columns), totals, details)
+            continue
+        own, shown = np.empty_like(totals), np.zeros_like(details)
+        fill(np.ascontiguousarray(columns), own, shown)
+        np.copyto(totals, own, where=where)
+        if detail:
+            np.copyto(details, shown, where=where)
     return totals, details

@@ -19,7 +19,7 @@ from accelmodel.laws.numeric import has_axes
 from accelmodel.laws.routes import Leg, Torus
 from accelmodel.laws.transfers import rounds
 from accelmodel.specs.hardware import Cluster
-from accelmodel.specs.link import GRIDS, Link
+from accelmodel.specs.link import GRIDS, MOST_AXES, Link
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,8 @@ def _slice(link: Link, units: float) -> Torus:
     whole = int(plain(link, "devices"))
     axes = tuple(int(each) for each in link.axes)
     if not axes:
-        axes = (whole,) if link.topology == "ring" else routes.near_cube(whole, max(int(first(link.links)) // 2, 2))
+        most = min(max(int(first(link.links)) // 2, 2), MOST_AXES)
+        axes = (whole,) if link.topology == "ring" else routes.near_cube(whole, most)
     wrap = tuple(link.wrap) or tuple(float(each) for each in axes)
     chosen = tuple(int(each) for each in link.slice)
     asked = int(min(units, math.prod(axes)))

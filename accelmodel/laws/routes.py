@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import cache
 from typing import NamedTuple
 
 from accelmodel.laws.jit import law
@@ -74,9 +75,15 @@ def boxes(count: int, axes: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
         if count == 1:
             yield ()
         return
-    for length in range(1, min(count, axes[0]) + 1):
-        if count % length == 0:
+    for length in _divisors(count):
+        if length <= axes[0]:
             yield from ((length, *rest) for rest in boxes(count // length, axes[1:]))
+
+
+@cache
+def _divisors(count: int) -> tuple[int, ...]:
+    low = [each for each in range(1, math.isqrt(count) + 1) if count % each == 0]
+    return (*low, *(count // each for each in reversed(low) if each * each != count))
 
 
 def near_cube(count: int, dimensions: int) -> tuple[int, ...]:

@@ -40,7 +40,9 @@ def power_law(tokens: int, experts: int, per_token: int, exponent: float, rng: n
         sign = 1 if missing > 0 else -1
         order = np.argsort(sign * counts, kind="stable")
         able = order[counts[order] < tokens] if sign > 0 else order[counts[order] > 0]
-        counts[able[: abs(missing)]] += sign
+        # as often as all of them can take one
+        room = tokens - counts[able].max() if sign > 0 else counts[able].min()
+        counts[able[: abs(missing)]] += sign * max(min(abs(missing) // len(able), int(room)), 1)
         missing = tokens * per_token - int(counts.sum())
     return counts
 

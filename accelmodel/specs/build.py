@@ -20,7 +20,6 @@ def _faults(spec_type: Any, error: pydantic.ValidationError, prefix: str = "") -
     for item in error.errors():
         within = ".".join(str(part) for part in item["loc"])
         name = f"{prefix}{within}" if within or not prefix else prefix.removesuffix(".")
-        name = name or "value"
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "unexpected_keyword_argument":
             message = str(no_field(spec_type, name, "key"))
@@ -93,5 +92,7 @@ def build(
     first = {name: text for name, text in faults.items() if name not in follow or name in values}
     faults = first or faults
     if faults or spec is None:
-        raise listed([f"{place(name) if place else where}: {name}: {text}" for name, text in faults.items()])
+        raise listed(
+            [": ".join(filter(None, (place(name) if place else where, name, text))) for name, text in faults.items()]
+        )
     return spec

@@ -16,7 +16,7 @@ from accelmodel.specs.base import field_types, field_units, need_spec, sections,
 from accelmodel.specs.build import build
 from accelmodel.specs.find import is_cluster
 from accelmodel.specs.formats import Bits, bits_of
-from accelmodel.specs.hardware import Cluster, Device
+from accelmodel.specs.hardware import Cluster, ClusterFile, Device
 from accelmodel.specs.inherit import origins
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.link import Link
@@ -139,6 +139,14 @@ def _as_link(what: str, given: object) -> Link:
     raise SpecError(f"{what} must be a name, a path as text or load('link', name), not {brief(given)}")
 
 
+def _device_of(known: ClusterFile) -> Device:
+    """Return the device that a cluster's file names."""
+    try:
+        return load("device", known.device)
+    except SpecError as error:
+        raise SpecError(f"{known.name}: device: {error}") from None
+
+
 def _need_joined(devices: Number, links: tuple[Link, ...]) -> None:
     """Raise SpecError where there are more devices than any level joins."""
     most, joined = float(np.max(np.asarray(devices))), [float(np.max(np.asarray(link.devices))) for link in links]
@@ -186,10 +194,15 @@ def cluster(
     if not isinstance(device, str | Device):
         raise SpecError(f"device must be a name, a path as text or load('device', name), not {brief(device)}")
     known = load("cluster", device) if isinstance(device, str) and is_cluster(device) else None
-    chip = load("device", known.device if known else device) if isinstance(device, str) else device
+    chip = _device_of(known) if known else load("device", device) if isinstance(device, str) else device
     inner = _as_link("link", link if link is not None else (known.node if known else chip.link))
     beyond = inner.beyond
     outer = _as_link("scale_out", scale_out if scale_out is not None else (beyond[0] if beyond else chip.scale_out))
+    if scale_out is not None and (outer.inside or outer.beyond):
+        raise SpecError(
+            f"scale_out {outer.name} is one of {len(outer.levels)} levels of its file; give the file of one link, or "
+            "all levels in a cluster's file"
+        )
     # along an axis of link.devices, the fullest node: a step is timed on one number of devices
     full = float(np.max(np.asarray(_node(inner))))
     count = full if devices is None else checked("devices", devices, Quantity())

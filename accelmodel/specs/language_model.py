@@ -135,13 +135,14 @@ class LanguageModel(Spec):
                 f"expert_groups_per_token {self.expert_groups_per_token:g}"
             )
         for part, needs in (
+            ("window_layers", ("window",)),
             ("experts", ("experts_per_token", "expert_ffn")),
             ("kv_lora_rank", ("qk_rope_dim", "qk_nope_dim", "v_head_dim")),
             ("shared_experts", ("shared_expert_ffn",)),
         ):
             for name in needs:
-                if getattr(self, part) and not getattr(self, name):
-                    raise ValueError(f"{part} {getattr(self, part):g} needs {name}; give it")
+                if np.any(np.asarray(getattr(self, part))) and not np.all(np.asarray(getattr(self, name))):
+                    raise ValueError(f"{part} needs {name}; give it")
         for part in ("attention", "mlp"):
             kinds = getattr(self, part)
             most = float(np.max(np.asarray(self.layers)))

@@ -25,6 +25,7 @@ from accelmodel.specs.names import canonical, no_field
 _ABOUT = ("name", "link", "node")
 #: fields that may differ from those of the file that a level begins from, its measured errors staying what they are
 _SIZES = {"devices", "slice"}
+_MOST = 16
 
 
 def level_entries(path: Path) -> list[dict[str, Any]]:
@@ -55,12 +56,19 @@ def read_levels(path: Path, base: Mapping[str, Fact], named: Callable[[str], Lin
     """
     content, _ = facts.read_toml(path)
     entries = level_entries(path)
+    if len(entries) > _MOST:
+        raise SpecError(f"{path}: {len(entries):,} tables [[level]]; at most {_MOST}")
     links = [_level(path, place, entry, content, base, named) for place, entry in enumerate(entries, 1)]
     for before, after in pairwise(links):
         if not after.devices > before.devices:
             raise SpecError(
                 f"{path}: {after.name}: devices {after.devices:g} must be above the {before.devices:g} of "
                 f"{before.name}; write [[level]] from the innermost on, each with all devices that it joins"
+            )
+        if after.devices % before.devices:
+            raise SpecError(
+                f"{path}: {after.name}: devices {after.devices:g} must be a multiple of the {before.devices:g} of "
+                f"{before.name}: a level joins whole ones of the level before"
             )
     links = _told_apart(links, entries)
     place = _node(path, entries)
@@ -81,6 +89,12 @@ def _node(path: Path, entries: list[dict[str, Any]]) -> int:
     marked = [place for place, entry in enumerate(entries) if entry.get("node")]
     if len(marked) > 1:
         raise SpecError(f"{path}: node = true stands in {len(marked)} tables [[level]]; one of them is the node")
+    names = [entry["name"] for entry in entries if entry.get("name")]
+    for name in names:
+        if names.count(name) > 1:
+            raise SpecError(
+                f"{path}: name {brief(name)} stands in {names.count(name)} tables [[level]]; name each once"
+            )
     called = [place for place, entry in enumerate(entries) if entry.get("name") == "node"]
     return (marked or called or [max(len(entries) - 2, 0)])[0]
 
@@ -96,6 +110,17 @@ def _fact(entry: Any, name: str, content: Mapping[str, Any]) -> Fact:
     return fact
 
 
+def _begun(where: str, name: str, named: Callable[[str], Link]) -> Link:
+    """Return the link that a level begins from, whose file has no levels: none begins from itself."""
+    try:
+        path = find.path_of("link", name)
+    except SpecError as error:
+        raise SpecError(f"{where}: link: {error}") from None
+    if find.is_cluster(name) or level_entries(path):
+        raise SpecError(f"{where}: link {brief(name)} has levels of its own; name the file of one link")
+    return named(name)
+
+
 def _level(
     path: Path, place: int, entry: dict[str, Any], content: Mapping[str, Any], base: Mapping[str, Fact],
     named: Callable[[str], Link],
@@ -105,7 +130,7 @@ def _level(
     name, begun = entry.get("name", ""), entry.get("link", "")
     if not isinstance(name, str) or not isinstance(begun, str) or not isinstance(entry.get("node", False), bool):
         raise SpecError(f"{where}: name and link are words, node is true or false")
-    from_file = named(find.seen_from(path, "link", begun)) if begun else None
+    from_file = _begun(where, find.seen_from(path, "link", begun), named) if begun else None
     own: dict[str, Fact] = {}
     faults = []
     for key, value in entry.items():

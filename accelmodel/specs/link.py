@@ -6,9 +6,10 @@ import math
 from dataclasses import field
 from typing import Annotated
 
+import numpy as np
 from pydantic.dataclasses import dataclass
 
-from accelmodel.errors import unknown
+from accelmodel.errors import brief, unknown
 from accelmodel.laws.numeric import Number
 from accelmodel.laws.types import ALGORITHMS
 from accelmodel.specs.base import CONFIG, Spec
@@ -106,6 +107,7 @@ class Link(Spec):
 TOPOLOGIES = ("mesh", "switch", "fat-tree", "ring", "torus", "bus")
 #: those whose devices stand along axes, and reach one another through those between
 GRIDS = ("ring", "torus")
+MOST_AXES, _MOST_DEVICES = 4, 1e6
 
 
 def _check_axes(link: Link) -> None:
@@ -115,15 +117,21 @@ def _check_axes(link: Link) -> None:
         if named:
             raise ValueError(f"{named[0]} is of a ring or torus, and topology is {link.topology}; leave it out")
         return
-    dimensions = len(link.axes) or (1 if link.topology == "ring" else 2)
-    for name in named:
-        lengths = getattr(link, name)
-        if any(each < (0.0 if name == "wrap" else 1.0) or each != int(each) for each in lengths):
-            raise ValueError(f"{name} {lengths} must be whole lengths, such as [4, 4]")
-        if link.axes and len(lengths) != dimensions:
-            raise ValueError(f"{name} has {len(lengths)} lengths for {dimensions} axes; give one for each")
+    dimensions = len(link.axes) or (1 if link.topology == "ring" else 0)
     if link.topology == "ring" and dimensions > 1:
         raise ValueError(f"axes has {dimensions} lengths, and a ring one axis; say topology torus")
+    if dimensions > MOST_AXES:
+        raise ValueError(f"axes has {dimensions} lengths; at most {MOST_AXES}")
+    if np.any(np.asarray(link.devices) > _MOST_DEVICES):
+        raise ValueError(f"devices of a {link.topology} must be at most {_MOST_DEVICES:,.0f}")
+    for name in named:
+        lengths = getattr(link, name)
+        if not all(each >= (0.0 if name == "wrap" else 1.0) and float(each).is_integer() for each in lengths):
+            raise ValueError(f"{name} {brief(lengths)} must be whole lengths, such as [4, 4]")
+        if not dimensions:
+            raise ValueError(f"{name} is given and axes is not; give the lengths of the whole axes, such as [16, 16]")
+        if len(lengths) != dimensions:
+            raise ValueError(f"{name} has {len(lengths)} lengths for {dimensions} axes; give one for each")
     if link.axes and not hasattr(link.devices, "dims") and math.prod(link.axes) != link.devices:
         raise ValueError(f"axes {link.axes} are {math.prod(link.axes):g} devices, not {link.devices:g}; correct one")
     if link.slice and link.axes and any(part > whole for part, whole in zip(link.slice, link.axes, strict=True)):

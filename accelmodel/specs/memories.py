@@ -37,6 +37,10 @@ class DieToDie(Section):
     latency: Seconds = 0.0
     interleaved: Share = 1.0
 
+    def __post_init__(self) -> None:
+        if none(self.bandwidth) and not none(self.latency):
+            raise ValueError("latency is given and bandwidth is not; give both, or neither")
+
 
 @dataclass(frozen=True, config=CONFIG)
 class Tier(Section):

@@ -162,6 +162,8 @@ class Workload:
             bits = getattr(self, name)
             if np.any((np.asarray(bits) > 0.0) & (np.asarray(bits) < low)):
                 raise ValueError(f"{name} {float(np.min(np.asarray(bits))):g} must be at least {low:g} bit")
+            if np.any(np.asarray(bits) == 0.0) and np.any(np.asarray(bits)):
+                raise ValueError(f"{name} is 0, what the model's file states, beside bits; give bits at all points")
         if self.phase not in PHASES:
             raise unknown("phase", self.phase, PHASES)
         for name, said in (("two_batch", "0 or 1"), ("exchange", "0, 1 (low-latency), 2 (normal) or 3 (network)")):

@@ -297,6 +297,9 @@ def test_how_tokens_come_to_experts(answer):
         ("--exchange fast", "unknown exchange 'fast'"),
         ("--routing random --imbalance 1.2", "leave one out"),
         ("--dp 24 --ep 24 --routing power-law-1.2", "give --imbalance"),
+        ("--dp 8 --exchange normal", "--exchange needs --ep and --dp above 1"),
+        ("--dp 8 --imbalance 1.2", "--imbalance needs --ep above 1"),
+        ("--imbalance 33", "imbalance 33 exceeds the 32"),
     ],
 )
 def test_what_experts_cannot_be_asked(run, options, message):
@@ -326,3 +329,27 @@ def test_a_mixed_step_routes_its_own_tokens(answer):
     mixed = answer(f"{EXPERTS} --phase mixed --prefill-tokens 512 --routing power-law-1.2")["experts"]["imbalance"]
     decode = answer(f"{EXPERTS} --routing power-law-1.2")["experts"]["imbalance"]
     assert 1.0 < mixed <= decode * 1.01
+
+
+def test_a_device_beside_a_cluster_is_taken_even_where_it_is_the_usual_one(answer):
+    within = "step --model llama-3-8b --cluster gb200-nvl72"
+    assert answer(within)["device"] == "gb200"
+    assert answer(f"{within} --device ascend-910b2")["device"] == "ascend-910b2"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--phase mixed", "--phase mixed needs --prefill-tokens"),
+        ("--memory-share 90%", "write 0.9"),
+        ("--scale-out gb200-nvl72", "one of 2 levels"),
+        ("--set die_to_die.latency=1us", "latency is given and bandwidth is not"),
+    ],
+)
+def test_half_a_question_is_refused(refused, options, message):
+    assert message in refused(f"step --model llama-3-8b --device h100-sxm {options}")
+
+
+def test_routings_are_drawn_for_numbers_of_tokens_that_there_are(refused):
+    many = f"step --model deepseek-v3 --device h100-sxm --dp 8 --ep 8 --routing power-law-1.2 --batch {10**21}"
+    assert "drawn for 1 to 1,000,000,000,000 tokens" in refused(many)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -188,8 +190,28 @@ def test_axes_of_bandwidth_run_along_a_route(four):
     wide = cluster(four.device, 128, link=four.link, scale_out=override(four.scale_out, bandwidth=[25e9, 50e9]))
     found = collective(wide, size=1e9, devices=32).time
     assert float(found[0]) > 1.8 * float(found[1])
-    with pytest.raises(SpecError, match="devices varies"):
-        collective(cluster(four.device, 16, link=override(four.link, devices=[4, 8])), size=1e9, devices=16)
+
+
+@pytest.mark.parametrize(
+    ("field", "values"), [("devices", [96.0, 192.0]), ("bandwidth", [1e9, 1e13]), ("hop_latency", [1e-8, 1e-4])]
+)
+def test_each_point_of_an_axis_takes_its_own_fastest_way(field, values):
+    packages = cluster("cloudmatrix-384")
+
+    def asked(value):
+        chips = cluster(packages.device, 768, override(packages.link, {field: value}), packages.scale_out)
+        return am.total_time("llama-3-8b", chips, {"phase": "decode", "batch": 64, "context": 1024, "tp": 16}).step_time
+
+    found = asked(values)
+    assert [float(each) for each in found] == [float(asked(value)) for value in values]
+
+
+def test_levels_beside_the_node_and_its_network_do_not_vary():
+    packages = cluster("cloudmatrix-384")
+    inner = override(packages.link.inside[0], bandwidth=[1e9, 2e9])
+    chips = cluster(packages.device, 768, replace(packages.link, inside=(inner,)), packages.scale_out)
+    with pytest.raises(SpecError, match="bandwidth varies"):
+        am.total_time("llama-3-8b", chips, {"phase": "decode", "batch": 64, "context": 1024, "tp": 16})
 
 
 def test_one_domain_of_72():

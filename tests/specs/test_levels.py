@@ -143,3 +143,37 @@ def test_lists_are_written_with_commas():
     assert override(link, algorithms="ring, tree").algorithms == ["ring", "tree"]
     with pytest.raises(SpecError, match="is no list of numbers"):
         override(link, slice="four")
+
+
+TORUS = 'topology = "torus"\nlinks = 4\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"{NODE}devices = 8\n{NETWORK}devices = 20\n", "devices 20 must be a multiple of the 8"),
+        (f'{NODE}name = "node"\n{NETWORK}name = "node"\n', "name 'node' stands in 2 tables"),
+        ('[[level]]\nlink = "mine.toml"\n', "has levels of its own"),
+        ('[[level]]\nlink = "nvlnk4-switch"\n', r"mine\.toml: \[\[level\]\] 1: link: unknown link"),
+        (NODE * 17, "17 tables"),
+        (f"{NODE}{TORUS}axes = [inf, 8]\n", "must be whole lengths"),
+        (f"{NODE}{TORUS}axes = [nan, 8]\n", "must be whole lengths"),
+        (f"{NODE}{TORUS}wrap = [2, 4, 4]\n", "wrap is given and axes is not"),
+        (f"{NODE}{TORUS}axes = [1, 1, 1, 1, 8]\n", "at most 4"),
+        (f"{NODE}{TORUS}devices = 1e9\n", "at most 1,000,000"),
+    ],
+)
+def test_levels_that_cannot_be(written, text, message):
+    with pytest.raises(SpecError, match=message):
+        am.load("link", written(f"{HEAD}{text}"))
+
+
+def test_a_network_between_nodes_is_one_link():
+    with pytest.raises(SpecError, match="one of 2 levels of its file"):
+        cluster("h100-sxm", scale_out="gb200-nvl72")
+
+
+def test_a_cluster_names_the_file_of_a_device_that_is_none(written):
+    path = written(f'{HEAD}[cluster]\ndevice = {{ value = "h1000", locator = "x" }}\n{NODE}{NETWORK}')
+    with pytest.raises(SpecError, match="mine: device: unknown device 'h1000'"):
+        cluster(path)

@@ -25,7 +25,7 @@ class Quantisation(Protocol):
         """Return a number of bits."""
 
     def whole(self, key: str, value: Any) -> float:
-        """Return the size of a group, 0 or below for none."""
+        """Return the size of a group, 0 for none."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,14 @@ def fp8(asked: Quantisation) -> Format:
     if block is None:
         return _FP8
     edges = block if isinstance(block, list) else []
-    if len(edges) != 2 or not all(isinstance(edge, int) and 1 <= edge <= 1 << 20 for edge in edges):
-        raise asked.fail("weight_block_size", f"{brief(block)} is not allowed; write for example [128, 128]")
+    if len(edges) != 2 or not all(_is_length(edge) for edge in edges):
+        raise asked.fail("weight_block_size", f"{brief(block)} is not two lengths; write for example [128, 128]")
     size = float(edges[0] * edges[1])
     return Format(8.0 + SCALE["block"] / size, 8.0, "fp8")
+
+
+def _is_length(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1 << 20
 
 
 def mxfp4(asked: Quantisation) -> Format:
@@ -228,21 +232,21 @@ def _quark_bits(asked: Quantisation, where: str, table: Any) -> tuple[float, str
     if inner is None:
         return HIGH, "bf16"
     kind = inner.get("dtype") if isinstance(inner, Mapping) else None
-    if kind not in _QUARK:
+    if not isinstance(kind, str) or kind not in _QUARK:
         raise asked.fail(f"{where}.dtype", str(unknown("type of Quark", kind, _QUARK)))
     bits, word = _QUARK[kind]
-    size = inner.get("group_size") or 0
+    size = asked.whole(f"{where}.group_size", inner.get("group_size") or 0)
     if inner.get("qscheme") != "per_group" or not size:
         return bits, word
     scale = SCALE["mxfp4"] if word.startswith("fp") else SCALE["int"]
     wide = {"fp4": "mxfp4", "fp6": "mxfp6", "fp8": "mxfp8"}
-    return bits + scale / asked.whole(f"{where}.group_size", size), wide.get(word, word)
+    return bits + scale / size, wide.get(word, word)
 
 
 def _quanto(asked: Quantisation) -> Format:
     kinds = {"int8": 8.0, "float8": 8.0, "int4": 4.0, "int2": 2.0}
     word = asked.content.get("weights")
-    if word not in kinds:
+    if not isinstance(word, str) or word not in kinds:
         raise asked.fail("weights", str(unknown("type of Quanto", word, kinds)))
     bits = kinds[word]
     scales = (SCALE["int"] * 2.0) / 128.0 if bits < 8.0 else 0.0
@@ -256,7 +260,8 @@ def _expert_integers(asked: Quantisation) -> Formats:
 
 def _fp8_with_integer_experts(asked: Quantisation) -> Formats:
     size = asked.whole("group_size", asked.content.get("group_size", 128))
-    return [(Format(4.0 + SCALE["int"] / max(size, 1.0), 8.0, "int4", "fp8"), ["mlp.experts"]), (fp8(asked), None)]
+    scales = SCALE["int"] / size if size else 0.0
+    return [(Format(4.0 + scales, 8.0, "int4", "fp8"), ["mlp.experts"]), (fp8(asked), None)]
 
 
 def _fp_quant(asked: Quantisation) -> Format:

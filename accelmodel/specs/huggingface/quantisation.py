@@ -21,7 +21,7 @@ from accelmodel.specs.precision import HIGH
 _KV = {"fp8": 8.0, "int8": 8.0, "nvfp4": 4.5, "fp8_e4m3": 8.0, "fp8_e5m2": 8.0, "auto": HIGH, "none": HIGH}
 
 #: numbers that a group has at most
-_WIDEST = 1 << 20
+_NARROWEST, _WIDEST = 8, 1 << 20
 
 #: keys that list what stays at 16 bit
 _LEFT_OUT = (
@@ -67,7 +67,10 @@ class Quantisation:
         layers = self.content.get("quantized_layers")
         if isinstance(layers, dict):
             return [*self._listed(layers), *([(fp8(self), None)] if self.beside_fp8 else [])]
-        if method == "fp8" and self.content.get("expert_dtype") == "fp4":
+        experts = self.content.get("expert_dtype")
+        if experts not in (None, "fp4", "fp8"):
+            raise self.fail("expert_dtype", str(unknown("precision of experts", experts, ("fp4", "fp8"))))
+        if method == "fp8" and experts == "fp4":
             return [(Format(mxfp4(self).weights, 8.0, "mxfp4", "fp8"), ["mlp.experts"]), (fp8(self), None)]
         if method in METHODS:
             found = METHODS[method](self)
@@ -76,6 +79,8 @@ class Quantisation:
             return self._groups()
         algorithm = self.content.get("quant_algo")
         if algorithm in (None, "", "NO_QUANT"):
+            if not method and self.content and "quant_algo" not in self.content and self.kv() is None:
+                raise self.fail("quant_method", "is missing; say how the weights are quantised, such as fp8")
             if method and not (method == "compressed-tensors" and self.kv() is not None):
                 raise self.fail("quant_method", str(unknown("quantisation", method, [*METHODS, "compressed-tensors"])))
             return []
@@ -90,7 +95,7 @@ class Quantisation:
 
     def algorithm(self, word: Any) -> Format:
         """Return the format that a word stands for."""
-        if word not in ALGORITHMS:
+        if not isinstance(word, str) or word not in ALGORITHMS:
             raise self.fail("quant_algo", str(unknown("quantisation", word, ALGORITHMS)))
         found = ALGORITHMS[word]
         size = self.whole("group_size", self.content.get("group_size") or 0)
@@ -118,7 +123,9 @@ class Quantisation:
             weights, inputs = group.get("weights"), group.get("input_activations")
             if not isinstance(weights, dict):
                 raise self.fail(f"config_groups.{name}.weights", "is missing; add num_bits and type")
-            targets = [str(target) for target in group.get("targets") or ["Linear"]]
+            targets = group.get("targets") or ["Linear"]
+            if not isinstance(targets, list) or not all(isinstance(target, str) for target in targets):
+                raise self.fail(f"config_groups.{name}.targets", f"{brief(targets)} is not a list of names")
             everything = any(target in ("Linear", "re:.*") for target in targets)
             for target in targets:
                 if re.fullmatch(r"[A-Z]\w*", target) and target not in _CLASSES:
@@ -131,6 +138,10 @@ class Quantisation:
     def _group(self, name: str, weights: Mapping[str, Any], inputs: Any) -> Format:
         bits = self.number(weights, "num_bits", f"config_groups.{name}.weights")
         kind = weights.get("type", "int")
+        if kind not in ("int", "float"):
+            raise self.fail(
+                f"config_groups.{name}.weights.type", str(unknown("type of weights", kind, ("int", "float")))
+            )
         size, key = weights.get("group_size"), f"config_groups.{name}.weights.group_size"
         size = 0 if size is None else int(self.whole(key, size))
         if not size and (weights.get("group_size") == 0 or weights.get("strategy") in ("group", "tensor_group")):
@@ -142,7 +153,7 @@ class Quantisation:
             if not weights.get("symmetric", True):
                 scale += bits / size
         width = self.number(inputs, "num_bits", f"config_groups.{name}.input_activations") if inputs else HIGH
-        words = {("float", 4.0, 32): "mxfp4", ("float", 4.0, 16): "nvfp4", ("float", 8.0, 32): "mxfp8"}
+        words = {("float", 4.0, 32.0): "mxfp4", ("float", 4.0, 16.0): "nvfp4", ("float", 8.0, 32.0): "mxfp8"}
         word = words.get((kind, bits, size), f"{'fp' if kind == 'float' else 'int'}{bits:g}")
         if not inputs:
             return Format(bits + scale, HIGH, word)
@@ -155,8 +166,9 @@ class Quantisation:
         if isinstance(value, bool) or not isinstance(value, int):
             raise self.fail(key, f"{brief(value)} is not a whole number")
         told = value == 0 and 0 in (self.content.get("group_size"), self.content.get("q_group_size"))
-        if told or not -1 <= value <= _WIDEST:
-            raise self.fail(key, f"{brief(value)} is no size of a group; it must be 1 to {_WIDEST}, or -1 for a row")
+        if told or not (value in (-1, 0) or _NARROWEST <= value <= _WIDEST):
+            allowed = f"it must be {_NARROWEST} to {_WIDEST}, or -1 for a row"
+            raise self.fail(key, f"{brief(value)} is no size of a group; {allowed}")
         return float(value)
 
     def number(self, table: Any, key: str, where: str) -> float:
@@ -255,6 +267,11 @@ def _canonical(name: str) -> str:
     return name
 
 
+#: what makes a regular expression slow: a group that is repeated, and how many stars and pluses are too many
+_REPEATED, _OPEN, _MOST_OPEN = re.compile(r"\)[*+{]"), re.compile(r"(?<!\\)[*+]"), 6
+_MOST_PATTERNS = 2_000
+
+
 class _Matcher:
     """Names and patterns of a file; long lists of plain names are sets."""
 
@@ -262,7 +279,13 @@ class _Matcher:
         self.plain: set[str] = set()
         self.words: list[str] = []
         self.patterns: list[re.Pattern[str]] = []
-        for pattern in patterns:
+        listed = list(patterns)
+        number = sum(1 for each in listed if each.startswith("re:") or "*" in each or not _PLACE.search(each))
+        if number > _MOST_PATTERNS:
+            raise asked.fail(
+                "ignore", f"{number:,} patterns beside names of layers' modules; at most {_MOST_PATTERNS:,}"
+            )
+        for pattern in listed:
             # where layers differ in kind, a word may be of one of them
             short = pattern if _OF_STATES.search(pattern) and not _PLACE.search(pattern) else _canonical(pattern)
             if pattern.startswith("re:"):
@@ -278,6 +301,8 @@ class _Matcher:
 
     @staticmethod
     def _compiled(asked: Quantisation, pattern: str) -> re.Pattern[str]:
+        if _REPEATED.search(pattern) or len(_OPEN.findall(pattern)) > _MOST_OPEN:
+            raise asked.fail("ignore", f"{brief(pattern)} may take for ever to match; write it without repeated groups")
         try:
             return re.compile(pattern[3:])
         except re.error:

@@ -404,3 +404,42 @@ def test_older_files_of_quark_tell_the_kv_cache_by_what_leaves_its_projections(t
     layer["output_tensors"] = None
     (tmp_path / "config.json").write_text(json.dumps({**QWEN_7B, "quantization_config": quantised}), encoding="utf-8")
     assert load("model", tmp_path).precision.kv != 8.0
+
+
+GROUP = {"num_bits": 8, "type": "int"}
+
+
+@pytest.mark.parametrize(
+    ("quantised", "message"),
+    [
+        ({"quant_method": "fp8", "weight_block_size": [128, [128]]}, "weight_block_size"),
+        ({"quant_method": "fp8", "weight_block_size": {"a": 1}}, "weight_block_size"),
+        ({"quant_method": "fp8", "weight_block_size": [0, 128]}, "weight_block_size"),
+        ({"quant_method": "fp8", "expert_dtype": [[1]]}, "expert_dtype"),
+        ({"weight_block_size": [128, 128]}, "quant_method: is missing"),
+        ({"quantized_layers": {"layers.0": {"quant_algo": ["FP8"]}}}, "quant_algo"),
+        ({"config_groups": {"g": {"weights": GROUP | {"type": ["int"]}}}}, "type"),
+        ({"config_groups": {"g": {"weights": GROUP | {"group_size": "32"}}}}, "group_size"),
+        ({"config_groups": {"g": {"weights": GROUP, "targets": 2.5}}}, "targets"),
+        ({"config_groups": {"g": {"weights": GROUP}}, "ignore": ["re:(.+)+x"]}, "repeated groups"),
+        ({"config_groups": {"g": {"weights": GROUP}}, "ignore": [f"re:{'.*' * 12}x"]}, "repeated groups"),
+        ({"quant_method": "fp8", "ignore": [f"*w{i}*" for i in range(2001)]}, "at most 2,000"),
+        ({"quant_method": "awq", "bits": 4, "group_size": -5}, "group_size"),
+        ({"quant_method": "awq", "bits": 4, "group_size": 1}, "group_size"),
+        ({"quant_method": "quanto", "weights": ["int4"]}, "weights"),
+        ({"quant_method": "quark", "global_quant_config": {"weight": {"dtype": ["int4"]}}}, "dtype"),
+        (
+            {"quant_method": "torchao", "quant_type": "int8_dynamic_activation_int4_weight",
+             "quant_type_kwargs": {"group_size": -8}},
+            "group_size",
+        ),
+    ],
+)  # fmt: skip
+def test_what_no_checkpoint_says_is_refused_by_key(tmp_path, quantised, message):
+    with pytest.raises(SpecError, match=rf"config\.json: quantization_config\..*{message}"):
+        read(tmp_path, DENSE, quantised)
+
+
+def test_groups_of_minus_one_are_none(tmp_path):
+    quantised = {"quant_method": "torchao", "quant_type": "int4_weight_only", "quant_type_kwargs": {"group_size": -1}}
+    assert read(tmp_path, DENSE, quantised).precision.weights == 4.0
