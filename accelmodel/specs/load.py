@@ -174,7 +174,7 @@ def _residuals(path: Path) -> tuple[Residual, ...]:
 
 
 def _from_huggingface(path: Path) -> LanguageModel:
-    # readers of all families take a third of the time that a command needs to begin
+    # what reads all families is loaded where a model needs it: shipped ones do not
     from accelmodel.specs.huggingface.read import read_config
 
     found = read_config(path)
