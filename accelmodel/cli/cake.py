@@ -20,6 +20,7 @@ from accelmodel.cli.options import (
     answered,
     counts,
     hardware,
+    is_given,
     names,
     of_cluster,
 )
@@ -178,6 +179,7 @@ def _policies(text: str | None) -> list[str]:
 
 @app.command("cake")
 def cake_command(
+    asked_for: typer.Context,
     device: DeviceName = USUAL,
     tp: TensorParallel = 1,
     link: LinkName = None,
@@ -208,7 +210,7 @@ def cake_command(
     """Time to first token of a long prompt whose KV cache is stored: compute it, load it, or both (Cake)."""
     traces = {"--bandwidth-trace": bandwidth_trace, "--budget-trace": budget_trace}
     _need_traces(traces, dict(zip(traces, (bandwidth is not None, utilisation != "1.0"), strict=True)), hold, seed)
-    device, link = of_cluster(within, device, USUAL, link)
+    device, link = of_cluster(within, device, is_given(asked_for, "device"), link)
     storage = load("storage", tier)
     rate = float(storage.bandwidth)
     inputs = Inputs(

@@ -21,6 +21,7 @@ from accelmodel.cli.options import (
     asked_bits,
     counts,
     hardware,
+    is_given,
     names,
     of_cluster,
 )
@@ -132,6 +133,7 @@ def print_speedups(data: dict[str, Any]) -> None:
 
 @app.command(cls=Grouped)
 def preserve(
+    asked_for: typer.Context,
     device: DeviceName = USUAL,
     devices: Devices = None,
     link: LinkName = None,
@@ -173,7 +175,7 @@ def preserve(
     shortcuts = dict(
         zip(SHORTCUTS, (l2, hbm_bandwidth, hbm_capacity, l2_bandwidth, link_bandwidth, cores), strict=True)
     )
-    device, link = of_cluster(within, device, USUAL, link)
+    device, link = of_cluster(within, device, is_given(asked_for, "device"), link)
     cluster = hardware(device, devices, link=link, shortcuts=shortcuts, settings=settings)
     compared = {name: load("model", name) for name in names(models)}
     degrees = counts(tp, "--tp") if tp else [min(PAPER_DEGREE, largest_degree(cluster))]

@@ -62,7 +62,7 @@ def parts_of(cluster: Cluster) -> dict[str, Spec]:
     return {**parts, **{f"level {place}": link for place, link in enumerate(more, 1)}}
 
 
-def uneven(cluster: Cluster, groups: Mapping[str, Any], used: Any) -> list[str]:
+def uneven_groups(cluster: Cluster, groups: Mapping[str, Any], used: Any) -> list[str]:
     """Return notes on groups of devices that do not divide a node, or do not fill the nodes that they take.
 
     Parameters

@@ -71,7 +71,9 @@ def memory_per_device(model: LanguageModel, work: Workload) -> dict[str, Number]
     mixing, working = mixer_weights(model, work, part), mlp_weights(model, work, part)
     weights: Number = 0.0
     cache: Number = 0.0
-    for stage in stages(model.layers, least(work.pp, model.layers)):
+    of_pipeline = stages(model.layers, least(work.pp, model.layers))
+    # without a pipeline all three are one stage
+    for stage in of_pipeline[:1] if isinstance(work.pp, float) and work.pp <= 1.0 else of_pipeline:
         tables = most(stage.opens, stage.closes) if model.tied_embeddings else stage.opens + stage.closes
         held = tables * table + stage.opens * beside + _on(stage, mixing, model) + _worked(stage, working, model)
         found = _on(stage, kept, model)

@@ -20,6 +20,7 @@ from accelmodel.inference.columns import (
     SAMPLE_OPS,
     STREAM,
     Shard,
+    anywhere,
     ceil_div,
     collective,
     matmul,
@@ -81,7 +82,7 @@ def _openers(model: LanguageModel, work: Workload, part: Shard) -> Iterator[tupl
     reduction = collective(types.ALL_REDUCE, part.tokens * model.hidden * STREAM, work.tp)
     sparse = [layers.part for layers in transforming(model) if isinstance(layers.part, Experts)]
     routed = sum(each.layers for each in sparse) / model.layers
-    if not routed or not _any(work.dp > 1.0):
+    if not routed or not anywhere(work.dp > 1.0):
         yield "", 1.0, {"all_reduce": reduction}
         return
     if routed < 1.0:
@@ -132,25 +133,21 @@ def _beside(columns: Columns, work: Workload) -> Columns:
     return {**columns, "lane": types.COMPUTING * work.two_batch} if computes else columns
 
 
-def _any(condition: Any) -> bool:
-    return bool(np.any(np.asarray(condition)))
-
-
 def check(model: LanguageModel, work: Workload) -> tuple[str, ...]:
     """Return notes on how the model is cut; raise SpecError where it cannot be."""
-    if work.phase != "mixed" and _any(work.prefix >= work.context):
+    if work.phase != "mixed" and anywhere(work.prefix >= work.context):
         raise SpecError("prefix must be below context: nothing is left to compute; lower prefix [token]")
-    if work.phase == "decode" and _any(work.prefix > 0.0):
+    if work.phase == "decode" and anywhere(work.prefix > 0.0):
         raise SpecError("prefix is of a prefill: in a decode step all tokens but the last are there; leave it out")
     check_phase(work)
     heads = query_heads(model)
-    if _any(work.tp > heads):
+    if anywhere(work.tp > heads):
         raise SpecError(f"tp above the {heads:g} heads of {model.name}; choose at most that many")
-    if _any(work.pp > model.layers):
+    if anywhere(work.pp > model.layers):
         raise SpecError(f"pp above the {model.layers:g} layers of {model.name}; choose at most that many")
     spread = routing.check(model, work, shard(model, work))
     last = work.prefix + prompt_tokens(work) if work.phase == "mixed" else 0.0
-    if model.max_context and _any(most(work.context, last) > model.max_context):
+    if model.max_context and anywhere(most(work.context, last) > model.max_context):
         limit = f"context exceeds the {model.max_context:g} tokens {model.name} was trained for; timed all the same"
     else:
         limit = ""
@@ -161,12 +158,12 @@ def check(model: LanguageModel, work: Workload) -> tuple[str, ...]:
 
 def _tower_note(model: LanguageModel, work: Workload) -> str:
     """Return whether the time of a model's towers is in the answer."""
-    if not _any(model.tower_parameters > 0.0):
+    if not anywhere(model.tower_parameters > 0.0):
         return ""
     held = f"towers of {float(model.tower_parameters) / 1e9:.3g} billion parameters are counted in memory"
     if work.phase != "prefill":
         return f"{held}; they do not run in {work.phase}"
-    asked = _any(work.images) or _any(work.audio_seconds)
+    asked = anywhere(work.images) or anywhere(work.audio_seconds)
     return f"{held}, cut over tp, and what was asked of them in time" if asked else f"{held} and not in time"
 
 
@@ -176,12 +173,12 @@ def _left_out(model: LanguageModel) -> list[str]:
         "[[attention]]": sum(kind.layers for kind in model.attention),
         "[[mlp]]": sum(kind.layers for kind in model.mlp),
     }
-    if _any(sum(told.values()) == model.layers):
+    if anywhere(sum(told.values()) == model.layers):
         return []  # each layer is one block
     return [
         f"{table} tells of {layers:g} of {model.layers:g} layers; the others have none"
         for table, layers in told.items()
-        if layers and _any(layers < model.layers)
+        if layers and anywhere(layers < model.layers)
     ]
 
 
@@ -228,7 +225,7 @@ def operator_table(model: ModelLike, work: WorkLike, device: Device | None = Non
     names = tuple(name for name, _, _ in rows)
     columns: dict[str, list[Number]] = {column: [] for column in Operator._fields}
     feeds = _feeds(names, model)
-    if _any(work.dp > 1.0):
+    if anywhere(work.dp > 1.0):
         # what experts of data-parallel ranks made is brought back, not reduced
         feeds = {name: into for name, into in feeds.items() if not name.startswith("expert_down")}
     for name, count, given in rows:
@@ -256,7 +253,7 @@ def _paced(
 
     Busy is a decode step by the bytes that matmuls and attention touch, a prefill by their operations.
     """
-    if not _any(work.pp > 1.0):
+    if not anywhere(work.pp > 1.0):
         return rows
     measures = ("flops",) if work.phase == "prefill" else ("weight_bytes", "input_bytes", "output_bytes")
     names = [name for name, _, _ in rows]

@@ -41,7 +41,10 @@ def fits(model: LanguageModel, device: Device, work: Workload) -> Number:
     0.0
     """
     cut = whole_heads(model, device, work)
-    parts = memory_per_device(cut, work)
+    return _held(cut, device, work, memory_per_device(cut, work))
+
+
+def _held(cut: LanguageModel, device: Device, work: Workload, parts: dict[str, Number]) -> Number:
     far = _beside(cut, device, work, parts)
     near = sum(parts.values()) - far
     held = (near <= usable_memory(device)) * 1.0
@@ -50,8 +53,9 @@ def fits(model: LanguageModel, device: Device, work: Workload) -> Number:
 
 def need_room(model: LanguageModel, device: Device, work: Workload) -> tuple[Number, Number]:
     """Return bytes needed on a device [B] and whether they fit; raise Infeasible if no point does."""
-    held = fits(model, device, work)
-    parts = memory_per_device(whole_heads(model, device, work), work)
+    cut = whole_heads(model, device, work)
+    parts = memory_per_device(cut, work)
+    held = _held(cut, device, work, parts)
     if np.any(np.asarray(held)):
         return sum(parts.values()), held > 0.5
     least = {name: float(np.min(np.asarray(part))) for name, part in parts.items()}

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from accelmodel.errors import SpecError
-from accelmodel.inference.columns import Shard, ceil_div
+from accelmodel.inference.columns import Shard, anywhere, ceil_div
 from accelmodel.laws.exchange import EXCHANGES
 from accelmodel.laws.numeric import Number, least, most, sqrt
 from accelmodel.specs.language_model import LanguageModel, perceptrons
@@ -170,7 +170,7 @@ def check(model: LanguageModel, work: Workload, part: Shard) -> list[str]:
             f"ep {_number(work.ep)} exceeds the {kind.experts:g} experts of {model.name} and the redundant ones, "
             f"{_number(work.redundant_experts)}; lower ep, or give redundant_experts {_number(lacking)} or more",
         )
-    if _any(work.two_batch):
+    if anywhere(work.two_batch):
         halved = work.two_batch > 0.0
         _refuse(
             halved & (exchanged(work) == 0.0), "two_batch hides an exchange around experts: it needs ep and dp above 1"
@@ -185,7 +185,7 @@ def check(model: LanguageModel, work: Workload, part: Shard) -> list[str]:
 def _dealt(kind: Experts, work: Workload) -> list[str]:
     """Return a note where ranks do not hold as many experts each."""
     number, held = places(kind, work), held_experts(kind, work)
-    if not _any(number % work.ep):
+    if not anywhere(number % work.ep):
         return []
     return [
         f"ep does not divide the {_number(number)} experts: the busiest rank, which holds {_number(held)}, is timed; "
@@ -195,14 +195,15 @@ def _dealt(kind: Experts, work: Workload) -> list[str]:
 
 def _fed(work: Workload) -> list[str]:
     """Return a note on how tokens come to the experts, where these are spread over ranks."""
-    if not _any(work.ep > 1.0):
-        asked = [name for name, plain in (("imbalance", 1.0), ("exchange", 0.0)) if _any(getattr(work, name) != plain)]
+    if not anywhere(work.ep > 1.0):
+        plain = (("imbalance", 1.0), ("exchange", 0.0))
+        asked = [name for name, usual in plain if anywhere(getattr(work, name) != usual)]
         return [f"ep is 1: each rank has all experts, and {' and '.join(asked)} change nothing"] if asked else []
     said = np.asarray(work.imbalance)
-    load = "as random routing makes it" if _any(said == 0.0) else f"{float(np.max(said)):g} x the mean"
+    load = "as random routing makes it" if anywhere(said == 0.0) else f"{float(np.max(said)):g} x the mean"
     names = list(EXCHANGES)
     used = " and ".join(names[int(place) - 1] for place in np.unique(np.asarray(kernels(work))))
-    sent = f"{used} kernels send them" if _any(exchanged(work)) else "each rank has all tokens, none are sent"
+    sent = f"{used} kernels send them" if anywhere(exchanged(work)) else "each rank has all tokens, none are sent"
     return [f"tokens of the busiest rank of experts: {load} (imbalance); {sent}"]
 
 
@@ -213,12 +214,8 @@ def _need_experts(model: LanguageModel, work: Workload) -> None:
         _refuse(getattr(work, name) != value, f"{model.name} has no experts: {name} must be {value:g}")
 
 
-def _any(condition: Any) -> bool:
-    return bool(np.any(np.asarray(condition)))
-
-
 def _refuse(condition: Any, message: str) -> None:
-    if _any(condition):
+    if anywhere(condition):
         raise SpecError(message)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from accelmodel.errors import SpecError, brief, unknown
 from accelmodel.inference import operator_time
-from accelmodel.inference.attributes import behind, json_value, on_cluster, parts_of, uneven
+from accelmodel.inference.attributes import behind, json_value, on_cluster, parts_of, uneven_groups
 from accelmodel.inference.axes import axes_of, carried, with_coordinates
 from accelmodel.inference.figures import Figures, Variable
 from accelmodel.inference.intervals import factors, kind_of
@@ -321,7 +321,7 @@ def collective_figures(chip: Cluster, size: Values, kind: str, devices: Any) -> 
     shown = f"varies over {', '.join(varies)}" if varies else str(least)
     ends = _ends(chip, found, ranks=float(ranks.max()))
     figures = _figures(found, sizes, chip, ends, {"kind": kind, "devices": shown})
-    notes = [figures.attributes["notes"], *uneven(chip, {"devices": ranks}, ranks)]
+    notes = [figures.attributes["notes"], *uneven_groups(chip, {"devices": ranks}, ranks)]
     figures = replace(figures, attributes={**figures.attributes, "notes": "; ".join(filter(None, notes))})
     sent = _SENT.get(kind, 1.0) * (ranks - 1.0) / ranks * message
     axes, time = figures.variables["time"]

@@ -18,7 +18,7 @@ from accelmodel.inference.attributes import (
     of_technique,
     on_cluster,
     parts_of,
-    uneven,
+    uneven_groups,
 )
 from accelmodel.inference.axes import (
     Axes,
@@ -132,7 +132,7 @@ def prepare(model: LanguageModel, cluster: Cluster, work: Workload) -> Inputs:
     """
     table = placed(model, cluster.device, work)
     groups = {name: getattr(work, name) for name in ("tp", "ep")}
-    table = replace(table, notes=(*table.notes, *uneven(cluster, groups, work.tp * work.dp * work.pp)))
+    table = replace(table, notes=(*table.notes, *uneven_groups(cluster, groups, work.tp * work.dp * work.pp)))
     needed, fits = _check_fit(model, cluster, work)
     varying = [value for column in table.columns.values() for value in column] + [
         getattr(work, n) for n in _WORK_NUMBERS

@@ -19,6 +19,7 @@ from accelmodel.inference.columns import (
     STREAM,
     Row,
     Shard,
+    anywhere,
     collective,
     matmul,
     pointwise,
@@ -42,7 +43,7 @@ def tower_rows(model: LanguageModel, work: Workload, part: Shard) -> Iterator[tu
         ("vision", work.images, work.image_patches),
         ("audio", work.audio_seconds, 0.0),
     ):
-        if not _any(asked):
+        if not anywhere(asked > 0.0):
             continue
         tower = tower_of(model, kind)
         if work.phase != "prefill":
@@ -54,7 +55,7 @@ def tower_rows(model: LanguageModel, work: Workload, part: Shard) -> Iterator[tu
             frames = asked * tower.frames
             pictures = part.sequences * ceil(frames / tower.window) if tower.window else part.sequences
             each = part.sequences * frames / pictures
-        if not _any(each):
+        if not anywhere(each > 0.0):
             raise SpecError("images need image_patches: patches of one image; give them, or --image-size")
         yield from _rows(tower, pictures, each, part, kind)
 
@@ -71,12 +72,6 @@ def tower_of(model: LanguageModel, kind: str) -> Tower:
     raise SpecError(
         f"{model.name} has no {kind} tower whose shape its file tells; leave {_OPTIONS[kind]} out, or give [[tower]]"
     )
-
-
-def _any(value: Number) -> bool:
-    import numpy as np
-
-    return bool(np.any(np.asarray(value) > 0.0))
 
 
 def _rows(

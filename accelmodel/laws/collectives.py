@@ -126,15 +126,19 @@ def all_reduce_in_node(message: float, ranks: float, machine: Machine) -> Exchan
 
 
 @law
+def all_reduce_over_nodes(message: float, ranks: float, machine: Machine) -> Exchange:
+    """The same where they fill several nodes."""
+    nodes = whole(ranks * machine.node_share)
+    cost, name = all_reduce_across(message, ranks / nodes, machine, nodes)
+    return cost.start, cost.hops, cost.wire, name, cost.shares * message
+
+
+@law
 def all_reduce(message: float, ranks: float, machine: Machine) -> Exchange:
     """Sum of a message that each device holds, on all of them."""
-    nodes = whole(ranks * machine.node_share)
-    inside = ranks / nodes
-    near, near_name = all_reduce_inside(message, inside, machine)
-    far, far_name = all_reduce_across(message, inside, machine, nodes)
-    if nodes <= 1.0:
-        return near.start, near.hops, near.wire, near_name, near.shares * message
-    return far.start, far.hops, far.wire, far_name, far.shares * message
+    if whole(ranks * machine.node_share) <= 1.0:
+        return all_reduce_in_node(message, ranks, machine)
+    return all_reduce_over_nodes(message, ranks, machine)
 
 
 @law
@@ -145,15 +149,11 @@ def fused_in_node(message: float, ranks: float, machine: Machine, matmul: float)
 
 
 @law
-def fused_all_reduce(message: float, ranks: float, machine: Machine, matmul: float) -> Exchange:
-    """The same by the algorithms that are fastest with a matmul of that time [s] fused with it (``fused_time``)."""
+def fused_over_nodes(message: float, ranks: float, machine: Machine, matmul: float) -> Exchange:
+    """The same where they fill several nodes."""
     nodes = whole(ranks * machine.node_share)
-    inside = ranks / nodes
-    near, near_name = fused_inside(message, inside, machine, matmul)
-    far, far_name = fused_across(message, inside, machine, nodes, matmul)
-    if nodes <= 1.0:
-        return near.start, near.hops, near.wire, near_name, near.shares * message
-    return far.start, far.hops, far.wire, far_name, far.shares * message
+    cost, name = fused_across(message, ranks / nodes, machine, nodes, matmul)
+    return cost.start, cost.hops, cost.wire, name, cost.shares * message
 
 
 @law
@@ -164,15 +164,19 @@ def gather_in_node(message: float, ranks: float, machine: Machine) -> Exchange:
 
 
 @law
+def gather_over_nodes(message: float, ranks: float, machine: Machine) -> Exchange:
+    """The same in several nodes."""
+    nodes = whole(ranks * machine.node_share)
+    cost, name = gather_across(message, ranks / nodes, machine, nodes)
+    return cost.start, cost.hops, cost.wire, name, cost.shares * message
+
+
+@law
 def gather(message: float, ranks: float, machine: Machine) -> Exchange:
     """All-gather or reduce-scatter of a message of so many bytes in all."""
-    nodes = whole(ranks * machine.node_share)
-    inside = ranks / nodes
-    near, near_name = gather_inside(message, inside, machine)
-    far, far_name = gather_across(message, inside, machine, nodes)
-    if nodes <= 1.0:
-        return near.start, near.hops, near.wire, near_name, near.shares * message
-    return far.start, far.hops, far.wire, far_name, far.shares * message
+    if whole(ranks * machine.node_share) <= 1.0:
+        return gather_in_node(message, ranks, machine)
+    return gather_over_nodes(message, ranks, machine)
 
 
 @law
@@ -214,12 +218,11 @@ COLLECTIVES = {
 }
 #: law of each kind of collective by its code
 BY_CODE = {COLLECTIVE + place: each for place, each in enumerate(COLLECTIVES.values())}
-#: those that a law of their own times where all of a block stay inside a node, and the last of their codes
-IN_NODE = {
-    COLLECTIVE + place: {all_reduce: all_reduce_in_node, gather: gather_in_node}[each]
-    for place, each in enumerate(COLLECTIVES.values())
-    if each in (all_reduce, gather)
-}
+_PARTS = {all_reduce: (all_reduce_in_node, all_reduce_over_nodes), gather: (gather_in_node, gather_over_nodes)}
+#: those that have a law for devices of one node and a law for several nodes, and the rest
+IN_NODE = {kind: _PARTS[each][0] for kind, each in BY_CODE.items() if each in _PARTS}
+OVER_NODES = {kind: _PARTS[each][1] for kind, each in BY_CODE.items() if each in _PARTS}
+ANYWHERE = {kind: each for kind, each in BY_CODE.items() if each not in _PARTS}
 LAST_IN_NODE = max(IN_NODE)
 collective = law(by_kind("collective", BY_CODE, "message", "ranks", "machine"))
 collective.__doc__ = """Start-up, hop and wire time, algorithm and bytes sent by one device.

@@ -12,11 +12,10 @@ from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
+from accelmodel.laws.collectives import Exchange
 from accelmodel.laws.jit import law
 from accelmodel.laws.transfers import filled
 from accelmodel.laws.types import Machine, Operator
-
-Exchange = tuple[float, float, float, float, float]
 
 
 class Leg(NamedTuple):

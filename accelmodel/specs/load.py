@@ -25,7 +25,6 @@ from accelmodel.specs.derive import DERIVE
 from accelmodel.specs.facts import Fact
 from accelmodel.specs.find import FOLDERS, available, calibrated_path, is_cluster, is_shipped, model_file, path_of
 from accelmodel.specs.hardware import BillOfMaterials, ClusterFile, Device, Process, Storage
-from accelmodel.specs.huggingface.read import read_config
 from accelmodel.specs.inherit import inherit, origins, refused
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.levels import level_entries, read_levels
@@ -175,6 +174,9 @@ def _residuals(path: Path) -> tuple[Residual, ...]:
 
 
 def _from_huggingface(path: Path) -> LanguageModel:
+    # what reads all families is loaded where a model needs it: shipped ones do not
+    from accelmodel.specs.huggingface.read import read_config
+
     found = read_config(path)
     lists = part_tables(LanguageModel)
     sourced = {

@@ -125,13 +125,18 @@ def _read_clock(b: Block, place: int, width: int) -> None:
 
 
 @law
+def operator_alone(op: Operator, machine: Machine, cost: Cost, hot: float) -> tuple[float, float]:
+    """Bytes that an operator reads from HBM [B], and its time [s], where it finds so many in L2."""
+    cold = cost.hbm_bytes - hot
+    memory = stream_time(hot, cold, machine.l2_time, cost.hbm_time)
+    return cold, op.stretch * (cost.start + body_time(max(cost.compute, cost.l2), memory, exposed_share(op, machine)))
+
+
+@law
 def beside(op: Operator, machine: Machine, cost: Cost, lane: Lane, share: float) -> Beside:
     """What an operator takes, and what the lane fetches beside it, where a share of what was fetched is still in L2."""
     waiting = min(max(lane.progress - lane.before, 0.0), lane.admitted)
-    hot = waiting * share + op.warm * cost.hbm_bytes
-    cold = cost.hbm_bytes - hot
-    memory = stream_time(hot, cold, machine.l2_time, cost.hbm_time)
-    alone = op.stretch * (cost.start + body_time(max(cost.compute, cost.l2), memory, exposed_share(op, machine)))
+    cold, alone = operator_alone(op, machine, cost, waiting * share + op.warm * cost.hbm_bytes)
     reached = max(lane.progress, lane.before + lane.admitted)
     backlog = lane_backlog(lane.total, reached, lane.before + lane.admitted, machine.l2_bytes)
     return Beside(cold, alone, reached, lane_progress(backlog, alone, cold, machine.hbm_rate))
