@@ -105,6 +105,8 @@ def options(name: str) -> str:
     hints = typing.get_type_hints(function, include_extras=True)
     rows = []
     for each in inspect.signature(function).parameters.values():
+        if not typing.get_args(hints[each.name]):  # what the command line knows of itself
+            continue
         annotation, info = typing.get_args(hints[each.name])[:2]
         given = [word for word in (info.default, *(info.param_decls or ())) if str(word).startswith("-")]
         shown = ", ".join(f"`{word}`" for word in given or [each.name.upper()])
