@@ -180,7 +180,7 @@ def _model(name: str) -> LanguageModel:
     return found
 
 
-def _layer(name: str, heads: float, shared: bool) -> Latent | Grouped:
+def _layer(name: str, heads: Any, shared: bool) -> Latent | Grouped:
     """Return the layer of a model that chooses keys, with the heads of one device."""
     for kind in mixers(_model(name)):
         if isinstance(kind, Latent) and kind.top_k:
@@ -191,15 +191,16 @@ def _layer(name: str, heads: float, shared: bool) -> Latent | Grouped:
     raise ValueError(f"{name} has no layer that chooses keys")
 
 
-def _part(frame: pd.DataFrame, phase: str, bits: float, kv_bits: float) -> tuple[Workload, Shard]:
-    """Return what rows of one precision ask, and the share of a device."""
+def _along(frame: pd.DataFrame, name: str) -> Any:
+    """Return a column as an axis over the rows."""
     import xarray as xr
 
-    batch: Any
-    new: Any
-    batch, new, before = (
-        xr.DataArray(frame[name].to_numpy(dtype=float), dims="row") for name in ("batch", "new", "before")
-    )
+    return xr.DataArray(frame[name].to_numpy(dtype=float), dims="row")
+
+
+def _part(frame: pd.DataFrame, phase: str, bits: float, kv_bits: float) -> tuple[Workload, Shard]:
+    """Return what rows of one precision ask, and the share of a device."""
+    batch, new, before = (_along(frame, name) for name in ("batch", "new", "before"))
     prefix = 0.0 if phase == "decode" else before
     new = 1.0 if phase == "decode" else new
     context = before + new
@@ -229,11 +230,13 @@ def operators(kind: str, frame: pd.DataFrame) -> Iterator[tuple[Any, list[Row]]]
         return
     word, phase = kind.split()
     whole: Any = attention.latent if word == "dsa" else attention.grouped
-    alike = frame.assign(row=np.arange(len(frame))).groupby(["bits", "kv_bits", "place", "heads", "shared"])
-    for (bits, kv_bits, place, heads, shared), group in alike:
+    # heads of latent attention, which all have the same keys, may lie along the rows
+    same = ["bits", "kv_bits", "place", "shared", *([] if word == "dsa" else ["heads"])]
+    for (bits, kv_bits, place, shared, *_), group in frame.assign(row=np.arange(len(frame))).groupby(same):
         question, part = _part(group, phase, bits, kv_bits)
         name = MODELS[int(place)]
-        rows = whole(_layer(name, float(heads), bool(shared)), _model(name), question, part)
+        heads = _along(group, "heads") if word == "dsa" else float(group["heads"].iloc[0])
+        rows = whole(_layer(name, heads, bool(shared)), _model(name), question, part)
         yield group["row"].to_numpy(), list(rows)
 
 

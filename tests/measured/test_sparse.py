@@ -35,7 +35,7 @@ def test_whole_parts_hold_the_projections_of_their_heads():
     frame, left_out = sparse.rows(device, "dsa decode")
     assert left_out == 0
     for places, rows in sparse.operators("dsa decode", frame):
-        heads = frame["heads"].to_numpy()[places][0]
+        heads = frame["heads"].to_numpy()[places]
         found = dict(rows)
         assert {"latent_projection", "attention", "output_projection"} <= set(found)
         assert np.all(np.asarray(found["output_projection"]["k"]) % heads == 0)
