@@ -20,7 +20,7 @@ from accelmodel.dse.explore import summary
 from accelmodel.dse.study import load_study
 from accelmodel.errors import SpecError
 from accelmodel.inference.precisions import rows_in_words
-from accelmodel.inference.reading import all_in_words
+from accelmodel.inference.reading import in_words
 from accelmodel.inference.request import BASELINE
 from accelmodel.units import show
 
@@ -48,15 +48,23 @@ def print_exploration(data: dict[str, Any]) -> None:
     print_table(f"Best chips of {data['study']}", columns, rows)
     alone = data["l2_alone"]
     sizes = " → ".join(f"{name} {show(alone[name]['l2_bytes'], 'B')}" for name in data["best"])
-    for line in all_in_words(data["read"]):
-        say(line)
     say(f"over {data['exhaustive']['chips']} chips: {_gains(data['gains'])}")
     say(f"with L2 as the only axis: {sizes}, {_gains(alone['gains'])}")
     say(f"Optuna's regret {data['regret']:.2%}; report: {data['report'] or 'not written'}; study: {data['storage']}")
-    for name in dict.fromkeys(row["model"] for row in data["precision"]):
+    _say_models(data)
+
+
+def _say_models(data: dict[str, Any]) -> None:
+    """Print how the models were read, and at which precisions they work, of those that are alike once."""
+    alike: dict[str, list[str]] = {}
+    for found in data["read"]:
+        name = found["model"]
         told = rows_in_words([row for row in data["precision"] if row["model"] == name])
+        say(f"{name} {in_words(found, by_class=bool(told))}")
         if told:
-            say(f"{name}: {told}")
+            alike.setdefault(told, []).append(name)
+    for told, names in alike.items():
+        say(f"{'all models' if len(names) == len(data['read']) else ', '.join(names)}: {told}")
 
 
 def _gains(gains: dict[str, float]) -> str:
