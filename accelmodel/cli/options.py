@@ -281,7 +281,8 @@ def of_cluster(named: str | None, device: str, given: bool, link: str | None) ->
         return device, link
     if link is not None:
         raise SpecError("--cluster brings its links along; leave out --link, or --cluster")
-    return (device if given else load("cluster", named).device), named
+    found = load("cluster", named)
+    return (device if given else found.device), named
 
 
 def hardware(

@@ -18,7 +18,7 @@ def said(error: Any, argv: Sequence[str]) -> str:
     if kind == "MissingParameter" and name:
         *most, last = [_shown(each) for each in options if each.required]
         return needs(name, f"{', '.join(most)} and {last}" if most else last)
-    reason = " ".join(error.format_message().split()).rstrip(".")
+    reason = " ".join(error.format_message().split()).rstrip(".").replace(": Value error, ", ": ")
     if kind == "NoSuchOption" and context is not None and context.parent is None and name:
         reason = f"{error.option_name} stands before the command; write accelmodel {name} {error.option_name}"
     elif kind == "NoSuchOption" and options:

@@ -91,7 +91,7 @@ def near_cube(count: int, dimensions: int) -> tuple[int, ...]:
     Examples
     --------
     >>> near_cube(256, 2), near_cube(8960, 3)
-    ((16, 16), (20, 20, 22))
+    ((16, 16), (16, 20, 28))
     """
     return _most_alike(boxes(count, (count,) * dimensions)) or (count,)
 

@@ -353,3 +353,14 @@ def test_half_a_question_is_refused(refused, options, message):
 def test_routings_are_drawn_for_numbers_of_tokens_that_there_are(refused):
     many = f"step --model deepseek-v3 --device h100-sxm --dp 8 --ep 8 --routing power-law-1.2 --batch {10**21}"
     assert "drawn for 1 to 1,000,000,000,000 tokens" in refused(many)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--cluster nvl72", "unknown cluster 'nvl72'"),
+        ("--weight-bits 0.5", "Invalid value for '--weight-bits': '0.5' is not allowed"),
+    ],
+)
+def test_what_is_misspelt_is_answered_as_what_it_is(refused, options, message):
+    assert message in refused(f"step --model llama-3-8b --device h100-sxm {options}")
