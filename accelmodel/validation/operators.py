@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 FIELD_SHARE, FIELD_TIME = 0.8, 3e-6
 #: split of rows of a kind that no constant is fitted to: all of them count
 NOT_FITTED = "not fitted"
+#: of rows that a constant was read off, beside those that were fitted to others
+SEEN = "seen by constants"
 #: kind of a whole part of a layer, or of a kernel of one → the module that reads its tables, beside single kernels
 LAYERS: dict[str, Any] = {
     kind: tables
@@ -137,8 +139,17 @@ def layer_rows(device: Device, kind: str, model: Cluster, split: str) -> Iterato
             "affine_median_ape": None,
             "fitted_source": bool(seen.any()),
             "left_out": dropped,
-            "split": "held-out" if seen.any() and split == NOT_FITTED else split,
+            "split": _split(kind, split, bool(seen.any())),
         }
+
+
+def _split(kind: str, split: str, fitted: bool) -> str:
+    """Return what a row of a kind of ``LAYERS`` is to the constants of its own device."""
+    if split != NOT_FITTED:
+        return split
+    if kind in getattr(LAYERS[kind], "SEEN", ()):
+        return SEEN
+    return "held-out" if fitted else split
 
 
 def uncalibrated(progress: Progress | None = None) -> dict[str, tuple[float, float]]:

@@ -11,6 +11,7 @@ from accelmodel.measured import aiconfigurator
 from accelmodel.specs.load import load
 from accelmodel.validation import cake, llmcompass, operators, servers
 from accelmodel.validation import claims as validation
+from accelmodel.validation.operators import SEEN
 from accelmodel.validation.own_gpu import measured_rows
 
 Progress = Callable[[str], None]
@@ -158,6 +159,13 @@ _ACCURACY = (
 )  # fmt: skip
 
 
+def _standing(row: dict[str, Any]) -> str:
+    """Return in brackets what a source is to the constants, where no part of it was held out for them."""
+    if row["split"] == SEEN:
+        return f" ({SEEN})"
+    return "" if row["fitted_source"] else " (not fitted)"
+
+
 def accuracy_cells(rows: list[dict[str, Any]]) -> list[list[str]]:
     """Return the accuracy of kernels as text, one list for each row."""
     return [
@@ -165,7 +173,7 @@ def accuracy_cells(rows: list[dict[str, Any]]) -> list[list[str]]:
             row["device"],
             row["kind"],
             row["precision"],
-            row["source"] + ("" if row["fitted_source"] else " (not fitted)"),
+            row["source"] + _standing(row),
             f"{row['n']:,}",
             *(f"{row[name]:.1%}" for name in ("median_ape", "mean_ape", "p90_ape")),
             f"{row['bias']:+.1%}",

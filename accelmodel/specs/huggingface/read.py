@@ -102,7 +102,7 @@ def read_config(path: Path) -> Reading:
         values["tower_parameters"] = beside.parameters
     if beside.shapes:
         values["tower"] = beside.shapes
-    notes = [note for note in (family.note, *beside.notes, *_defaulted(keys)) if note]
+    notes = [note for note in (family.note, *beside.notes, *_defaulted(keys), _without_window(keys, family)) if note]
     precision = _precision(path, content, keys, layers, values)
     notes += _unread(keys, around, name, layers, values["hidden"])
     untold = [key for key in family.beside if keys.has(key)]
@@ -320,6 +320,14 @@ def _unread(keys: Keys, around: Keys | None, name: str, layers: Layers, hidden: 
     if wide(keys):
         notes.append("its files hold 32 bit a weight; engines serve 16, which is counted")
     return notes
+
+
+def _without_window(keys: Keys, family: Family) -> str:
+    """Return a note of a window that a file gives and its class does not know, as engines might."""
+    window = keys.given.get("sliding_window")
+    if not window or "sliding_window" not in family.ignored:
+        return ""
+    return f"sliding_window {brief(window)} is not used by models of its class: each layer sees all tokens"
 
 
 def _agree(keys: Keys, around: Keys) -> None:

@@ -511,3 +511,12 @@ def test_mutated_configs_give_a_model_or_a_spec_error(base, deleted, replaced):
 def test_groups_out_of_which_experts_are_chosen(keys, groups, tmp_path):
     model = read(tmp_path, {**DEEPSEEK, **keys})
     assert (model.expert_groups, model.expert_groups_per_token) == groups
+
+
+def test_a_window_that_a_class_does_not_know_is_told(tmp_path):
+    tiny = {
+        "model_type": "llama", "hidden_size": 512, "num_hidden_layers": 2, "num_attention_heads": 8,
+        "num_key_value_heads": 8, "intermediate_size": 1024, "vocab_size": 1000,
+    }  # fmt: skip
+    assert not any("sliding_window" in note for note in read(tmp_path, tiny).notes)
+    assert any("sliding_window 64 is not used" in note for note in read(tmp_path, {**tiny, "sliding_window": 64}).notes)
