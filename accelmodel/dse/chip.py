@@ -12,18 +12,12 @@ from typing import Any
 from accelmodel.errors import SpecError
 from accelmodel.laws import cost
 from accelmodel.laws.numeric import Number
-from accelmodel.specs.base import value_of
+from accelmodel.specs.cores import with_cores
 from accelmodel.specs.given import cluster, override
 from accelmodel.specs.hardware import BillOfMaterials, Cluster, Device, Process
 from accelmodel.specs.link import Link
 from accelmodel.specs.load import load
 from accelmodel.specs.memories import none
-
-#: what cores bring
-PER_CORE = (
-    "compute.peak_16bit", "compute.peak_8bit_int", "compute.peak_8bit_float", "compute.peak_6bit",
-    "compute.peak_4bit", "compute.peak_4bit_int", "compute.vector_rate", "l2.bandwidth",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -40,13 +34,6 @@ def parts_of(device: str, bill: str) -> Parts:
     """Return the parts of a shipped or given device."""
     base = load("device", device)
     return Parts(base, load("link", base.link), load("bill", bill), load("process", base.process))
-
-
-def with_cores(device: Device, cores: Number | str) -> Device:
-    """Return the device with another number of cores of the same kind; what cores provide scales with them."""
-    more = override(device, {"compute.cores": cores}).compute.cores / device.compute.cores
-    scaled = {name: value_of(device, name) * more for name in PER_CORE}
-    return override(device, {"compute.cores": cores, **scaled})
 
 
 def design(parts: Parts, **axes: Number) -> tuple[Cluster, dict[str, Number]]:

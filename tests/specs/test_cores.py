@@ -1,0 +1,23 @@
+"""A device with other cores: what cores bring scales with them, all else stays."""
+
+from __future__ import annotations
+
+import pytest
+
+import accelmodel as am
+from accelmodel.errors import SpecError
+from accelmodel.specs.base import field_units, value_of
+from accelmodel.specs.cores import PER_CORE, with_cores
+
+
+def test_half_the_cores_bring_half_of_what_cores_bring():
+    device = am.load("device", "h100-sxm")
+    half = with_cores(device, 66.0)
+    for name in field_units(type(device)):
+        share = 0.5 if name in (*PER_CORE, "compute.cores") else 1.0
+        assert value_of(half, name) == value_of(device, name) * share, name
+
+
+def test_cores_that_no_chip_has_are_refused():
+    with pytest.raises(SpecError, match="cores"):
+        with_cores(am.load("device", "h100-sxm"), 0.5)
