@@ -14,8 +14,8 @@ def test_half_the_cores_bring_half_of_what_cores_bring():
     device = am.load("device", "h100-sxm")
     half = with_cores(device, 66.0)
     for name in field_units(type(device)):
-        share = 0.5 if name in (*PER_CORE, "compute.cores") else 1.0
-        assert value_of(half, name) == value_of(device, name) * share, name
+        before = value_of(device, name)
+        assert value_of(half, name) == (0.5 * before if name in (*PER_CORE, "compute.cores") else before), name
 
 
 def test_cores_that_no_chip_has_are_refused():
