@@ -18,6 +18,8 @@ Mask = npt.NDArray[np.bool_]
 PIVOTS = 16
 #: points that are held against each other at once
 _BLOCK = 256
+#: points from which a few of them are tried first
+_MANY = 2**12
 
 
 def costs(rows: Sequence[dict[str, float]], signs: dict[str, float]) -> Points:
@@ -65,6 +67,20 @@ def front(points: Points) -> npt.NDArray[np.intp]:
         least = np.minimum.accumulate(ordered[1])
         return order[np.r_[True, least[1:] < least[:-1]][: len(order)]]
     return order[_unbeaten(ordered)]
+
+
+def front_of_many(points: Points) -> npt.NDArray[np.intp]:
+    """Return what ``front`` does, sooner where nearly all of many points are beaten by a few."""
+    left = np.arange(points.shape[1])
+    if len(left) <= _MANY:
+        return front(points)
+    some = points[:, :: len(left) // _MANY]
+    few = pivots(some[:, front(some)])
+    # from the middle outwards: the first finds out most
+    for i in sorted(range(few.shape[1]), key=lambda place: abs(place - few.shape[1] // 2)):
+        kept = ~beaten(points, few[:, [i]])
+        points, left = points[:, kept], left[kept]
+    return left[front(points)]
 
 
 def _unbeaten(ordered: Points) -> npt.NDArray[np.intp]:
