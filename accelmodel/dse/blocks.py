@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-import numpy as np
+from typing import Any
 
 from accelmodel.dse.chip import Parts
 from accelmodel.dse.chips import Source
@@ -59,9 +58,9 @@ def arrays_of(blocks: Blocks, number: int) -> Arrays:
     sizes = dict(zip(blocks.source.dims(number), blocks.source.within(number), strict=True))
     arrays: Arrays = {}
     for name in blocks.wanted.variables:
-        variable = found[name].variable
+        variable: Any = found[name].variable
         each = {"technique": len(blocks.wanted.techniques)} if "technique" in variable.dims else {}
-        arrays[name] = np.asarray(variable.set_dims({**each, **sizes}).values)
+        arrays[name] = variable.set_dims({**each, **sizes}).values
     return arrays
 
 

@@ -78,7 +78,7 @@ class Whole:
         return tuple(f"along {' and '.join(group)}" for group in self.groups)
 
     def given(self, number: int) -> dict[str, Any]:
-        """Return the axes of a block, each side along a dimension of its own; a word, of which a block has one, as it is.
+        """Return the axes of a block, each side along a dimension of its own; the one word of a block as it is.
 
         A single number stays an array: powers of numbers and of arrays differ in the last digit.
         """
@@ -162,7 +162,7 @@ class Sample:
 
     def chips(self, number: int, local: Any) -> Numbers:
         """Return the numbers of chips of their places in a part."""
-        return np.asarray(local, dtype=np.int64) + self.parts[number].start
+        return np.asarray(np.add(local, self.parts[number].start), dtype=np.int64)
 
     def values(self, chips: Numbers) -> dict[str, Values]:
         """Return the values of the axes of some chips."""
@@ -212,7 +212,7 @@ def places_of(values: Values, taken: Values) -> Numbers:
     if values.dtype == object:
         index = {value: i for i, value in enumerate(values)}
         return np.array([index[value] for value in taken], dtype=np.int64)
-    return np.searchsorted(values, taken).astype(np.int64)
+    return np.asarray(np.searchsorted(values, taken), dtype=np.int64)
 
 
 def _best_at(places: Numbers, scores: Values, count: int) -> Values:

@@ -44,7 +44,7 @@ AUTO_SECONDS, SAMPLE = 600.0, 100_000
 #: chips that are timed for the estimate: a few, and enough to see what one more takes
 _FEW, _MANY = 2**10, 2**15
 #: chips of which rows are made at once, and of a part of a sample
-_ROWS, SAMPLED = 2**13, 2**17
+CHUNK, SAMPLED = 2**13, 2**17
 #: chips from which compiling is worth it
 _COMPILED = 64
 Count = Callable[[int], None]
@@ -386,7 +386,7 @@ def _told(values: Any) -> list[float]:
 def _rows(blocks: Blocks, chips: Any) -> dict[int, dict[str, Row]]:
     """Return number of a chip → technique → everything about it."""
     columns = blocks.source.values(chips)
-    order, parts = runs(columns, _ROWS)
+    order, parts = runs(columns, CHUNK)
     found: dict[int, dict[str, Row]] = {}
     for part in parts:
         own = {name: values[order[part]] for name, values in columns.items()}

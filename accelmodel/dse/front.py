@@ -62,11 +62,13 @@ def front(points: Points) -> npt.NDArray[np.intp]:
     equal = np.r_[False, (ordered[:, 1:] == ordered[:, :-1]).all(axis=0)][: len(order)]
     order, ordered = order[~equal], ordered[:, ~equal]
     if len(points) == 1:
-        return order[:1]
-    if len(points) == 2:
+        kept = np.arange(min(1, len(order)))
+    elif len(points) == 2:
         least = np.minimum.accumulate(ordered[1])
-        return order[np.r_[True, least[1:] < least[:-1]][: len(order)]]
-    return order[_unbeaten(ordered)]
+        kept = np.flatnonzero(np.r_[True, least[1:] < least[:-1]][: len(order)])
+    else:
+        kept = _unbeaten(ordered)
+    return np.asarray(order[kept], dtype=np.intp)
 
 
 def front_of_many(points: Points) -> npt.NDArray[np.intp]:
@@ -89,9 +91,9 @@ def _unbeaten(ordered: Points) -> npt.NDArray[np.intp]:
     left = np.arange(ordered.shape[1])
     while len(left):
         block, left = left[:_BLOCK], left[_BLOCK:]
-        among = (ordered[:, block, None] >= ordered[:, None, block]).all(axis=0)
-        np.fill_diagonal(among, False)
-        own = block[~among.any(axis=1)]
+        # which (first) is nowhere better than which other (second); each is so than itself
+        among = np.logical_and.reduce(ordered[:, block, None] >= ordered[:, None, block])
+        own = block[among.sum(axis=1) == 1]
         kept = np.r_[kept, own]
         for some in np.array_split(own, -(-len(own) // PIVOTS)):
             left = left[~beaten(ordered[:, left], ordered[:, some])]

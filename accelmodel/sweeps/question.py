@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -125,7 +126,7 @@ class Axis:
     field: Field
     values: npt.NDArray[Any]
     chunks: tuple[int, ...] = ()
-    beside: Mapping[str, tuple[str, npt.NDArray[Any]]] = field(default_factory=dict)
+    beside: Mapping[str, tuple[str, npt.NDArray[Any]]] = dataclasses.field(default_factory=dict)
 
     @property
     def dim(self) -> str:

@@ -21,6 +21,7 @@ from mutations import mutated
 from studies import STUDY, opened
 
 from accelmodel.dse import enumeration, journal, optuna_search
+from accelmodel.dse.chip import parts_of_study
 from accelmodel.dse.explore import explore
 from accelmodel.dse.journal import digest
 from accelmodel.dse.optuna_search import optimise
@@ -47,7 +48,7 @@ def small(folder, text=STUDY):
     path = folder / "tiny.toml"
     path.write_text(text, encoding="utf-8")
     study = load_study(str(path))
-    return study, enumeration.parts_of_study(study)
+    return study, parts_of_study(study)
 
 
 @pytest.fixture
