@@ -24,9 +24,9 @@ import numpy as np
 
 from accelmodel import __version__
 from accelmodel.dse.chip import Parts
-from accelmodel.dse.enumeration import CHUNK
 from accelmodel.dse.evaluate import evaluate
 from accelmodel.dse.objectives import sign
+from accelmodel.dse.rows import CHUNK
 from accelmodel.dse.study import Study
 from accelmodel.errors import SpecError
 from accelmodel.output import failed, keep, writable
