@@ -234,6 +234,13 @@ def test_prefetch_never_does_worse_since_software_may_leave_it_off(warm, tiny, p
     assert (result.throughput.sel(technique="preserve") >= result.throughput.sel(technique="none")).all()
 
 
+def alike(ours, theirs):
+    """Assert that two chips are one: words alike, numbers to the last digits."""
+    assert ours.keys() == theirs.keys()
+    for name, value in theirs.items():
+        assert ours[name] == (value if isinstance(value, str) else pytest.approx(value, rel=1e-12)), name
+
+
 @pytest.mark.parametrize("chunk", [5])
 def test_chunks_do_not_matter(warm, tiny, parts, monkeypatch, chunk):
     whole = enumeration.enumerate_space(tiny, parts)
@@ -245,11 +252,11 @@ def test_chunks_do_not_matter(warm, tiny, parts, monkeypatch, chunk):
     for name in ("evaluated", "feasible"):
         assert getattr(cut, name) == getattr(whole, name)
     for technique in tiny.techniques:
-        assert cut.best[technique] == pytest.approx(whole.best[technique], rel=1e-12)
+        alike(cut.best[technique], whole.best[technique])
         assert cut.curve[technique][1] == pytest.approx(whole.curve[technique][1], rel=1e-12)
         assert len(cut.front[technique]) == len(whole.front[technique])
         for ours, theirs in zip(cut.front[technique], whole.front[technique], strict=True):
-            assert ours == pytest.approx(theirs, rel=1e-12)
+            alike(ours, theirs)
 
 
 @pytest.mark.parametrize("objective", ["throughput_per_area", "tokens_per_dollar"])
@@ -327,7 +334,7 @@ def test_constraints_bind_and_are_kept(warm, tmp_path, parts):
         study = study_of(tmp_path, TINY, ('die_area = "640mm2"', line))
         result = enumeration.evaluate(study, parts, **enumeration.points(study, 0, 12))
         assert (result.feasible == (result[figure] <= limit)).all(), figure
-        assert 0 < int(result.feasible.sum()) < 12, figure
+        assert 0 < int(result.feasible.any("technique").sum()) < 12, figure
         found = enumeration.enumerate_space(study, parts)
         rows = [*found.best.values(), *(row for front in found.front.values() for row in front)]
         assert all(row[figure] <= limit for row in rows), figure
@@ -336,7 +343,7 @@ def test_constraints_bind_and_are_kept(warm, tmp_path, parts):
 @pytest.mark.parametrize("change", [('"640mm2"', '"10mm2"'), ('"llama-3-8b"', '"deepseek-v3"')])
 def test_no_feasible_chip_is_told_with_a_remedy(warm, tmp_path, parts, change):
     study = study_of(tmp_path, TINY, change)
-    with pytest.raises(Infeasible, match=r"none of its 12 chips .* loosen \[constraints\]"):
+    with pytest.raises(Infeasible, match=r"none of its 12 chips .* excludes all"):
         enumeration.enumerate_space(study, parts)
 
 
