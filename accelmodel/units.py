@@ -254,12 +254,14 @@ def label(dataset: Labelled, absent: Collection[str] = ABSENT) -> Labelled:
     Infeasible
         If a number where the answer is feasible is not finite, see ``need_finite``.
     """
-    for name, variable in dataset.data_vars.items():
-        if name not in absent and isinstance(variable.data, np.ndarray):  # not what is yet to be computed
-            told = variable.where(dataset["feasible"], 0.0) if _masked(dataset, variable) else variable
-            need_finite(told.values, str(name))
+    partly = "feasible" in dataset and not _everywhere(dataset.variables["feasible"].data)
     for name in dataset.data_vars:
-        dataset[name].attrs = described(name)
+        variable = dataset.variables[name]
+        if name not in absent and isinstance(variable.data, np.ndarray):  # not what is yet to be computed
+            masked = partly and _masked(dataset, variable)
+            told = dataset[name].where(dataset["feasible"], 0.0).values if masked else variable.values
+            need_finite(told, str(name))
+        variable.attrs = described(name)
     for name, coordinate in dataset.coords.items():
         if name in NOMENCLATURE:
             coordinate.attrs = {**described(name), **coordinate.attrs}
@@ -327,6 +329,11 @@ def parse(text: str | float, unit: str, *, what: str = "quantity", near: float =
     if not math.isfinite(value):
         raise SpecError(f"{what}: {shown} is not a finite number")
     return value
+
+
+def _everywhere(feasible: Any) -> bool:
+    """Tell whether an answer is feasible at all of its points; no where it is yet to be computed."""
+    return isinstance(feasible, np.ndarray) and bool(feasible.all())
 
 
 def _masked(dataset: Any, variable: Any) -> bool:

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 #: what takes energy on the chip, which a lower voltage saves, and beyond it: names of fields of ``Energy``
 ON_CHIP = ("flop_16bit", "flop_8bit", "flop_4bit", "vector", "l2")
 BEYOND = ("hbm", "link")
-_RANGED = (*ON_CHIP, *BEYOND, "static")
+#: all fields of ``Energy``
+NUMBERS = (*ON_CHIP, *BEYOND, "static")
 #: of the limit, the most that the upper end of what a device draws at rest is taken for
 _MOST_STATIC = 0.9
 _LINK_BYTES = DETAIL.index("link_bytes")
@@ -38,7 +39,7 @@ _LINK_BYTES = DETAIL.index("link_bytes")
 
 def energy_numbers(device: Device) -> list[Number]:
     """Return the numbers of a device that only its energy asks for, whose axes an answer has too."""
-    return [device.power, *(getattr(device.energy, name) for name in _RANGED)]
+    return [device.power, *(getattr(device.energy, name) for name in NUMBERS)]
 
 
 def _of_device(inputs: Inputs, value: Number) -> Array:
@@ -51,18 +52,20 @@ def _beside_memory(inputs: Inputs, of: dict[str, Array]) -> Array:
     tier = inputs.cluster.device.tier
     if tier.holds != "kv" or none(tier.compute):
         return np.zeros(of["kind"].shape, dtype=bool)
-    return (of["kind"] == ATTENTION) & (tiles_of(of["m"], _of_device(inputs, inputs.cluster.device.matmul.tile_m)) <= 1)
+    one_tile: Array = tiles_of(of["m"], _of_device(inputs, inputs.cluster.device.matmul.tile_m)) <= 1.0
+    return (of["kind"] == ATTENTION) & one_tile
 
 
 def _l2_bytes(inputs: Inputs, of: dict[str, Array]) -> Array:
     """Return bytes that cross between L2 and cores in each invocation (operator, *axes)."""
     matmul = inputs.cluster.device.matmul
-    tiles = tuple(_of_device(inputs, each) for each in (matmul.tile_m, matmul.tile_n, matmul.multicast))
+    tile_m, tile_n, multicast = (_of_device(inputs, each) for each in (matmul.tile_m, matmul.tile_n, matmul.multicast))
+    tiles = tile_m, tile_n, multicast
     kind = of["kind"]
     read, kept, written = of["input_bytes"], of["weight_bytes"], of["output_bytes"]
     moved = read + kept + written + (kind == RECURRENCE) * of["message_bytes"]
     moved = np.where(kind == MATMUL, matmul_l2_bytes(of["m"], of["n"], read, kept, written, tiles), moved)
-    down = tiles_of(of["m"], tiles[0])
+    down = tiles_of(of["m"], tile_m)
     keys = of["groups"] * of["n"] * of["k"] * of["bits"] / 8.0
     moved = np.where(kind == ATTENTION, attention_l2_bytes(keys, down, kept, read, written), moved)
     return np.where(kind >= COLLECTIVE, 2.0 * of["message_bytes"], moved)
@@ -98,22 +101,38 @@ def activity(inputs: Inputs) -> dict[str, Array]:
     }
 
 
-def constants(inputs: Inputs) -> dict[str, Array]:
-    """Return the constants of the device over the axes; raise SpecError where it draws its limit at rest."""
+def _constants(inputs: Inputs) -> dict[str, Array]:
+    """Return the constants of the device over (what they are and both ends of their ranges, *axes).
+
+    Raises
+    ------
+    SpecError
+        If it draws its power limit at rest.
+    """
     device = inputs.cluster.device
-    energy = device.energy
-    found = {name: _of_device(inputs, getattr(energy, name)) for name in _RANGED}
-    found["power"] = _of_device(inputs, device.power)
-    if none(device.hbm.capacity):  # what lies in SRAM is counted as bytes of L2
-        found["hbm"] = found["hbm"] * 0.0
-    limit, static = np.broadcast_arrays(found["power"], found["static"])
-    if ((limit > 0.0) & (static >= limit)).any():
-        at = int(np.argmax((limit > 0.0) & (static >= limit)))
+    limit, static = _of_device(inputs, device.power), _of_device(inputs, device.energy.static)
+    over = (limit > 0.0) & (static >= limit)
+    if over.any():
+        most, least = (np.broadcast_to(each, over.shape)[over].flat[0] for each in (limit, static))
         raise SpecError(
-            f"power {show(float(limit.flat[at]), 'W')} is not above energy.static "
-            f"{show(float(static.flat[at]), 'W')}, which {device.name} draws at rest; raise power or lower it"
+            f"power {show(float(most), 'W')} is not above energy.static {show(float(least), 'W')}, which {device.name} "
+            "draws at rest; raise power or lower energy.static"
         )
-    return found
+    found = {name: _with_ends(inputs, name) for name in NUMBERS}
+    found["static"][2] = np.maximum(
+        static, np.minimum(found["static"][2], _MOST_STATIC * np.where(limit, limit, np.inf))
+    )
+    if none(device.hbm.capacity):  # what lies in SRAM is counted as bytes of L2
+        found["hbm"] *= 0.0
+    return {**found, "power": limit}
+
+
+def _with_ends(inputs: Inputs, name: str) -> Array:
+    """Return a constant over the axes, and below it the ends of its range, which what a caller gave has not."""
+    device = inputs.cluster.device
+    value, fact = _of_device(inputs, getattr(device.energy, name)), device.facts.get(f"energy.{name}")
+    low, high = fact.range if fact is not None and fact.range else (np.inf, -np.inf)
+    return np.stack([value, np.minimum(value, low), np.maximum(value, high)])
 
 
 def _collective_bytes(inputs: Inputs, technique: Technique) -> Array:
@@ -128,7 +147,8 @@ def _collective_bytes(inputs: Inputs, technique: Technique) -> Array:
     columns = table if numbers.fused > 0.5 else table[:, rows]
     _, detail = run_kernel(np.ascontiguousarray(columns), inputs.machines, numbers, detail=True)
     counts = columns[Operator._fields.index("count")][:, :, None]
-    return (detail[_LINK_BYTES] * counts).sum(axis=0).reshape(inputs.axes.shape)
+    total: Array = (detail[_LINK_BYTES] * counts).sum(axis=0)
+    return total.reshape(inputs.axes.shape)
 
 
 def _split(amounts: Mapping[str, Array], rates: Mapping[str, Array]) -> tuple[Array, Array]:
@@ -137,48 +157,25 @@ def _split(amounts: Mapping[str, Array], rates: Mapping[str, Array]) -> tuple[Ar
     return np.asarray(on_chip), np.asarray(beyond)
 
 
-def _whole(amounts: Mapping[str, Array], rates: Mapping[str, Array], time: Array) -> dict[str, Array]:
-    """Return what a step takes under the power limit, and by what its parts change with the clock."""
+def _of_step(inputs: Inputs, amounts: Mapping[str, Array], rates: Mapping[str, Array], time: Array) -> dict[str, Array]:
+    """Return what ``step_energy`` does, and ``scale``: what the lower voltage leaves of the energy on the chip [1].
+
+    ``amounts`` are operations and bytes by the fields of ``Energy`` [FLOP, B], over all operators.
+    """
     on_chip, beyond = _split(amounts, rates)
     scale, longer = under_limit(on_chip, beyond, rates["static"], time, rates["power"])
-    energy = step_joules(on_chip * scale, beyond, rates["static"], time * longer)
-    return {"step_energy": energy, "power": energy / (time * longer), "power_stretch": longer, "scale": scale}
-
-
-def _ends(device: Device, rates: Mapping[str, Array]) -> list[dict[str, Array]]:
-    """Return the constants at the lower and at the upper ends of their ranges, all at once."""
-    found = []
-    for end in (0, 1):
-        ranges = {name: device.facts[f"energy.{name}"].range for name in _RANGED if f"energy.{name}" in device.facts}
-        numbers = {name: np.asarray(range_[end]) for name, range_ in ranges.items() if range_}
-        at_end = {**rates, **{name: value for name, value in numbers.items() if (rates[name] > 0.0).any()}}
-        most = np.where(rates["power"] > 0.0, rates["power"] * _MOST_STATIC, np.inf)
-        found.append({**at_end, "static": np.minimum(at_end["static"], np.maximum(most, rates["static"]))})
-    return found
-
-
-def of_step(inputs: Inputs, amounts: Mapping[str, Array], time: Array) -> dict[str, Array]:
-    """Return what a whole step takes, of amounts of work that are summed over its operators.
-
-    Parameters
-    ----------
-    inputs : Inputs
-    amounts : mapping
-        Operations and bytes by the fields of ``Energy`` [FLOP, B].
-    time : ndarray
-        Of the step at full clock (*axes) [s].
-
-    Returns
-    -------
-    dict
-        As ``step_energy``, and ``scale``: what the lower voltage leaves of the energy on the chip [1].
-    """
-    rates = constants(inputs)
-    found = _whole(amounts, rates, time)
-    low, high = (_whole(amounts, each, time)["step_energy"] for each in _ends(inputs.cluster.device, rates))
-    energy = found["step_energy"]
-    found |= {"step_energy_lower": np.minimum(low, energy), "step_energy_upper": np.maximum(high, energy)}
-    return {**found, "joules_per_token": joules_per_token(inputs, energy)}
+    energy, low, high = step_joules(on_chip * scale, beyond, rates["static"], time * longer)
+    work = inputs.work
+    devices, tokens = work.tp * work.pp * work.dp, work.batch * tokens_yielded(work)
+    return {
+        "step_energy": energy,
+        "step_energy_lower": np.minimum(low, energy),
+        "step_energy_upper": np.maximum(high, energy),
+        "power": energy / (time * longer[0]),
+        "power_stretch": longer[0],
+        "joules_per_token": energy * _of_device(inputs, devices / tokens),
+        "scale": scale[0],
+    }
 
 
 def of_operators(inputs: Inputs, found: Mapping[str, Array], step_time: Array) -> dict[str, Array]:
@@ -192,24 +189,24 @@ def of_operators(inputs: Inputs, found: Mapping[str, Array], step_time: Array) -
     step_time : ndarray
         Of the step (*axes) [s].
     """
-    rates = constants(inputs)
-    amounts = activity(inputs)
+    rates, amounts = _constants(inputs), activity(inputs)
     amounts["hbm"] = amounts["hbm"] + found["hbm_bytes"] + found["fetched_bytes"]
     amounts["link"] = found["link_bytes"]
-    whole = of_step(inputs, {name: values.sum(axis=0) for name, values in amounts.items()}, step_time)
-    on_chip, beyond = _split(amounts, rates)
+    whole = _of_step(inputs, {name: values.sum(axis=0) for name, values in amounts.items()}, rates, step_time)
+    own = {name: values[0] for name, values in rates.items() if name != "power"}
+    on_chip, beyond = _split(amounts, own)
     longer = found["time"] * whole["power_stretch"]
-    return {**whole, "energy": step_joules(on_chip * whole["scale"], beyond, rates["static"], longer)}
+    return {**whole, "energy": step_joules(on_chip * whole.pop("scale"), beyond, own["static"], longer)}
 
 
-def joules_per_token(inputs: Inputs, energy: Array) -> Array:
-    """Return the energy of a token that the step yields, of all devices that it uses [J/token].
-
-    Each of them takes what the busiest does; others of the cluster are not counted.
-    """
-    work = inputs.work
-    devices, tokens = work.tp * work.pp * work.dp, work.batch * tokens_yielded(work)
-    return energy * _of_device(inputs, devices / tokens)
+def held_down(device: Device, longer: Array) -> str:
+    """Return the note on steps whose mean power at full clock would pass the limit of the device."""
+    least, most = float(np.min(longer)), float(np.max(longer))
+    span = f"{most:.3g}" if most - least < 5e-4 * most else f"{least:.3g} to {most:.3g}"
+    return (
+        f"power of {device.name} holds down its clock: the step lasts {span} times as long as its time, which is that "
+        "at full clock"
+    )
 
 
 def step_energy(inputs: Inputs, policy: str | Technique, time: xr.Dataset) -> xr.Dataset:
@@ -227,10 +224,10 @@ def step_energy(inputs: Inputs, policy: str | Technique, time: xr.Dataset) -> xr
     Returns
     -------
     xarray.Dataset
-        Over the axes: ``step_energy`` of one device [J], its mean ``power`` [W], never above the device's limit;
-        ``step_energy_lower`` and ``step_energy_upper``, with all constants at the ends of their ranges [J]; ``joules_per_token``
-        of all devices that the step uses, together [J/token]; ``power_stretch``: how many times as long the step lasts
-        where the clock falls to keep to the limit [1], 1 where it does not.
+        Over the axes: ``step_energy`` of one device [J], with all constants at the ends of their ranges
+        ``step_energy_lower`` and ``step_energy_upper``; its mean ``power`` [W], never above the device's limit;
+        ``power_stretch``: how many times as long the step lasts where the clock falls to keep to that limit [1], 1
+        where it does not; ``joules_per_token`` of all devices that the step uses, together [J/token].
 
     Raises
     ------
@@ -261,7 +258,7 @@ def step_energy(inputs: Inputs, policy: str | Technique, time: xr.Dataset) -> xr
     amounts = {name: values.sum(axis=0) for name, values in activity(inputs).items()}
     amounts["hbm"] = amounts["hbm"] + told("hbm_bytes") + (told("fetched_bytes") if by_operator else 0.0)
     amounts["link"] = told("link_bytes") if by_operator else _collective_bytes(inputs, chosen(policy))
-    found = of_step(inputs, amounts, told("step_time"))
+    found = _of_step(inputs, amounts, _constants(inputs), told("step_time"))
     del found["scale"]
     data = {name: (dims, np.broadcast_to(values, shape)) for name, values in found.items()}
     coords = {**inputs.axes.workload, **inputs.axes.machine}

@@ -29,7 +29,7 @@ from accelmodel.inference.axes import (
     with_coordinates,
 )
 from accelmodel.inference.columns import shard
-from accelmodel.inference.energy import energy_numbers, of_operators
+from accelmodel.inference.energy import energy_numbers, held_down, of_operators
 from accelmodel.inference.figures import Figures, Variable
 from accelmodel.inference.inputs import Inputs as Inputs
 from accelmodel.inference.intervals import factors, interval, kind_of
@@ -40,7 +40,7 @@ from accelmodel.inference.routing import told
 from accelmodel.inference.run import run_kernel
 from accelmodel.inference.speculation import draft_of, speculates, speculation, tokens_yielded
 from accelmodel.laws.numeric import Array, Number, has_axes
-from accelmodel.laws.types import ALGORITHMS, BOUNDS, COLLECTIVE, DETAIL, Operator
+from accelmodel.laws.types import ALGORITHMS, BOUNDS, COLLECTIVE, DETAIL
 from accelmodel.specs.bits import settled
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
@@ -267,7 +267,12 @@ def figures(inputs: Inputs, technique: str | Technique = "none") -> Figures:
     put("memory_bytes", inputs.memory)
     found["feasible"] = (inputs.axes.names, inputs.over_axes(inputs.fits * 1.0) > 0.5)
     labels = {"operator": list(inputs.table.names), **inputs.axes.workload, **inputs.axes.machine}
-    return Figures(found, labels, attributes(inputs, beside))
+    about = attributes(inputs, beside)
+    if (taken["power_stretch"] > 1.0).any():
+        about["notes"] = "; ".join(
+            filter(None, [about["notes"], held_down(inputs.cluster.device, taken["power_stretch"])])
+        )
+    return Figures(found, labels, about)
 
 
 def _ends(inputs: Inputs) -> Any:

@@ -120,13 +120,16 @@ def clock_share(on_chip: Any, beyond: Any, available: Any) -> Any:
     >>> round(float(clock_share(1.0, 0.0, 0.125)), 4)
     0.2551
     """
-    c, m, a = (np.asarray(each, dtype=float) for each in (on_chip, beyond, available))
+    c, m, a = np.broadcast_arrays(on_chip, beyond, available)
+    keeps = c + m <= a
+    if keeps.all():
+        return np.ones(c.shape)
     floor = np.maximum(c * VOLTAGE_FLOOR**2 + m, 1e-300)
-    clock = np.ones(np.broadcast_shapes(c.shape, m.shape, a.shape))
+    clock = np.ones(c.shape)
     for _ in range(_STEPS):
         slope = np.maximum(3.0 * c * clock * clock + m, 1e-300)
         clock = clock - np.maximum((c * clock * clock + m) * clock - a, 0.0) / slope
-    return np.where(c + m <= a, 1.0, np.where(clock < VOLTAGE_FLOOR, a / floor, clock))
+    return np.where(keeps, 1.0, np.where(clock < VOLTAGE_FLOOR, a / floor, clock))
 
 
 def under_limit(on_chip: Any, beyond: Any, static: Any, time: Any, limit: Any) -> tuple[Any, Any]:
