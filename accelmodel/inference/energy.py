@@ -53,7 +53,8 @@ def _beside_memory(inputs: Inputs, of: dict[str, Array]) -> Array:
     if tier.holds != "kv" or none(tier.compute):
         return np.zeros(of["kind"].shape, dtype=bool)
     one_tile: Array = tiles_of(of["m"], _of_device(inputs, inputs.cluster.device.matmul.tile_m)) <= 1.0
-    return (of["kind"] == ATTENTION) & one_tile
+    found: Array = (of["kind"] == ATTENTION) & one_tile
+    return found
 
 
 def _l2_bytes(inputs: Inputs, of: dict[str, Array]) -> Array:
