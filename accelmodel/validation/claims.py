@@ -27,7 +27,7 @@ from accelmodel.laws.l2cache import resident_share
 from accelmodel.specs import facts
 from accelmodel.specs.given import cluster, override, workload
 from accelmodel.specs.load import load
-from accelmodel.validation import experts, infersave, memories
+from accelmodel.validation import energy, experts, infersave, memories
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -153,6 +153,7 @@ QUANTITIES: dict[str, Callable[[str], float]] = {
     **dict.fromkeys(("one_user", "batch", "throughput"), memories.quantity),
     "deepep": experts.deepep,
     "lmsys": experts.lmsys,
+    "joules_per_token": energy.quantity,
     "gpt3_layer": lambda name: _gpt3_layer()[name.partition(".")[2]],
 }
 
