@@ -6,17 +6,15 @@ with stacks, link bandwidth with links x bandwidth of one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from accelmodel.dse.bill import bill
+from accelmodel.dse.parts import Parts
 from accelmodel.errors import SpecError
-from accelmodel.laws import cost
 from accelmodel.laws.numeric import Number
 from accelmodel.specs.base import value_of
 from accelmodel.specs.given import cluster, override
-from accelmodel.specs.hardware import BillOfMaterials, Cluster, Device, Process
-from accelmodel.specs.link import Link
-from accelmodel.specs.load import load
+from accelmodel.specs.hardware import Cluster, Device
 from accelmodel.specs.memories import none
 
 #: what cores bring
@@ -24,22 +22,6 @@ PER_CORE = (
     "compute.peak_16bit", "compute.peak_8bit_int", "compute.peak_8bit_float", "compute.peak_6bit",
     "compute.peak_4bit", "compute.peak_4bit_int", "compute.vector_rate", "l2.bandwidth",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Everything a chip is made from: the reference device and link, its bill and its process."""
-
-    device: Device
-    link: Link
-    bill: BillOfMaterials
-    process: Process
-
-
-def parts_of(device: str, bill: str) -> Parts:
-    """Return the parts of a shipped or given device."""
-    base = load("device", device)
-    return Parts(base, load("link", base.link), load("bill", bill), load("process", base.process))
 
 
 def with_cores(device: Device, cores: Number | str) -> Device:
@@ -62,13 +44,7 @@ def design(parts: Parts, **axes: Number) -> tuple[Cluster, dict[str, Number]]:
     Returns
     -------
     tuple of (Cluster, dict)
-        The figures are ``die_area``, its parts ``area_cores``, ``area_l2``, ``area_hbm``, ``area_links``,
-        ``area_uncore``; ``power``; ``price`` and its parts ``price_die``, ``price_hbm``, ``price_links``,
-        ``price_package``; ``dollars_per_s``.
-
-    Notes
-    -----
-    Area, yield and price: ``laws.cost``.  Area of a link grows with its bandwidth.
+        The figures are those of ``dse.bill``.  Area of a link grows with its bandwidth.
     """
     device, link = parts.device, parts.link
     cores, l2 = axes.get("cores", device.compute.cores), axes.get("l2_capacity", device.l2.capacity)
@@ -86,7 +62,7 @@ def design(parts: Parts, **axes: Number) -> tuple[Cluster, dict[str, Number]]:
         },
     )
     wires = override(link, bandwidth=links * one, links=links)
-    return cluster(chip, link=wires), figures(parts, cores, l2, stacks, lanes)
+    return cluster(chip, link=wires), bill(parts, cores, l2, stacks, lanes)
 
 
 def _of_stacks(device: Device, whole: Number, stacks: Number) -> Number:
@@ -98,35 +74,6 @@ def _of_stacks(device: Device, whole: Number, stacks: Number) -> Number:
     # along an axis some may be without: a range of stacks that begins at "not known"
     without = (device.hbm.stacks == 0.0) * 1.0
     return whole * (stacks + without) / (device.hbm.stacks + without)
-
-
-def figures(parts: Parts, cores: Number, l2: Number, stacks: Number, lanes: Number) -> dict[str, Number]:
-    """Return area, power and price of a chip with ``lanes`` links of the reference bandwidth; see ``design``."""
-    bill, process = parts.bill, parts.process
-    areas = {
-        "area_cores": cores * bill.core_area,
-        "area_l2": l2 * process.sram_area,
-        "area_hbm": stacks * bill.hbm_stack_area,
-        "area_links": lanes * bill.link_area,
-        "area_uncore": bill.uncore_area,
-    }
-    area = sum(areas.values())
-    die = cost.die_price(
-        area, process.wafer_price, process.wafer_diameter, process.defect_density, process.defect_clustering
-    )
-    capacity = _of_stacks(parts.device, parts.device.hbm.capacity, stacks)
-    prices = {
-        "price_die": die,
-        "price_hbm": capacity * bill.hbm_price,
-        "price_links": lanes * bill.link_price,
-        "price_package": bill.package_price + bill.test_price,
-    }
-    power = bill.uncore_power + cost.part_sum(
-        (cores, bill.core_power), (l2, bill.sram_power), (stacks, bill.hbm_stack_power), (lanes, bill.link_power)
-    )
-    price = sum(prices.values())
-    rate = cost.cost_rate(price, bill.lifetime, bill.utilisation, power, bill.electricity_price)
-    return {"die_area": area, **areas, "power": power, "price": price, **prices, "dollars_per_s": rate}
 
 
 def within(values: Any, limits: dict[str, float]) -> Any:

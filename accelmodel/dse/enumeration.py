@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accelmodel.dse.chip import Parts, design, parts_of, within
+from accelmodel.dse.chip import design, within
+from accelmodel.dse.parts import Parts, parts_of
 from accelmodel.dse.study import Study
 from accelmodel.errors import Infeasible
 from accelmodel.inference.intervals import KINDS, kind_of

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from accelmodel import __version__
-from accelmodel.dse.chip import Parts
+from accelmodel.dse.parts import Parts
 from accelmodel.dse.enumeration import Enumeration, enumerate_space, parts_of_study, regret, size
 from accelmodel.dse.journal import ALIKE, check
 from accelmodel.dse.optuna_search import Found, optimise

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from accelmodel.dse.chip import Parts
+from accelmodel.dse.parts import Parts
 from accelmodel.dse.enumeration import evaluate
 from accelmodel.dse.study import Study
 from accelmodel.inference.intervals import KINDS, factors

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 import accelmodel as am
 from accelmodel.dse import enumeration, sensitivity
-from accelmodel.dse.chip import Parts, design
+from accelmodel.dse.chip import design
+from accelmodel.dse.parts import Parts
 from accelmodel.dse.study import OBJECTIVES, Study, load_study
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.inference import request
