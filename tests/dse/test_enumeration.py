@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 import accelmodel as am
 from accelmodel.dse import enumeration, sensitivity
-from accelmodel.dse.chip import Parts, design, parts_of, parts_of_study
+from accelmodel.dse.chip import design, parts_of_study
 from accelmodel.dse.evaluate import throughput
 from accelmodel.dse.objectives import regret
+from accelmodel.dse.parts import Parts, parts_of
 from accelmodel.dse.study import Study, load_study
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.inference import request
