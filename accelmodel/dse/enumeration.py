@@ -16,13 +16,13 @@ import numpy as np
 
 from accelmodel.dse.blocks import Blocks, blocks_of, reaped
 from accelmodel.dse.certificate import CONFIDENCE, certify
-from accelmodel.dse.chip import Parts
 from accelmodel.dse.chips import BLOCK, Source, continuous, plain, sample, whole
 from accelmodel.dse.enumerated import Enumeration
 from accelmodel.dse.front_file import dataset
 from accelmodel.dse.harvest import Harvest, wanted
 from accelmodel.dse.keeping import is_front, kept, kept_front
 from accelmodel.dse.misses import Misses
+from accelmodel.dse.parts import Parts
 from accelmodel.dse.plan import Plan, asked, planned
 from accelmodel.dse.rows import Row, rows_of
 from accelmodel.dse.space import size

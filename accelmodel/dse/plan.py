@@ -7,9 +7,9 @@ import time
 from dataclasses import dataclass
 
 from accelmodel.dse.blocks import arrays_of, blocks_of
-from accelmodel.dse.chip import Parts
 from accelmodel.dse.chips import continuous, sample, whole
 from accelmodel.dse.harvest import wanted
+from accelmodel.dse.parts import Parts
 from accelmodel.dse.software import policies
 from accelmodel.dse.space import size
 from accelmodel.dse.study import Study

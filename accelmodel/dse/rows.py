@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from accelmodel.dse.chip import Parts
 from accelmodel.dse.chips import Values, along_design, plain, runs
 from accelmodel.dse.evaluate import evaluate
+from accelmodel.dse.parts import Parts
 from accelmodel.dse.study import Study
 from accelmodel.laws.jit import running
 

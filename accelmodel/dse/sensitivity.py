@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from accelmodel.dse.chip import Parts
 from accelmodel.dse.evaluate import evaluate
 from accelmodel.dse.objectives import gain, sign
+from accelmodel.dse.parts import Parts
 from accelmodel.dse.study import Study
 from accelmodel.inference.intervals import KINDS, factors
 from accelmodel.inference.request import BASELINE

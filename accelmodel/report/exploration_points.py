@@ -10,8 +10,9 @@ from typing import Any, cast
 
 import numpy as np
 
-from accelmodel.dse.chip import design, parts_of
+from accelmodel.dse.chip import design
 from accelmodel.dse.explore import Exploration
+from accelmodel.dse.parts import parts_of
 from accelmodel.dse.study import Study, load_study
 from accelmodel.inference.policies import policy
 from accelmodel.inference.request import RequestPhase, speedups
@@ -240,7 +241,7 @@ def region_points() -> dict[str, Any]:
     result = claims.region()
     counts = result.holds.sum("sram_area").transpose("l2_usable", "start_up")
     head = load_study().study
-    parts = parts_of(head.device, head.bill)
+    parts = parts_of(head.device, head.bill or "")
     return {
         "start_up": (result.start_up.values * 1e6).round(6).tolist(),
         "usable": (result.l2_usable.values * 100.0).round(6).tolist(),
