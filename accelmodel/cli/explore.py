@@ -11,12 +11,15 @@ from accelmodel import output
 from accelmodel.benchmarks import speed
 from accelmodel.benchmarks.peers import checked_out
 from accelmodel.cli.completion import name_of, one_of
+from accelmodel.cli.enumerate_options import Confidence, Enumerate, Keep, Scheduler, say_enumeration
 from accelmodel.cli.options import Json, answer, answered
 from accelmodel.cli.progress import in_turn, progress_bars, working
 from accelmodel.cli.streams import complain
 from accelmodel.cli.terminal import print_table, say
 from accelmodel.dse import explore as exploration
+from accelmodel.dse.certificate import CONFIDENCE
 from accelmodel.dse.explore import summary
+from accelmodel.dse.looking import Looking
 from accelmodel.dse.study import load_study
 from accelmodel.errors import SpecError
 from accelmodel.inference.precisions import rows_in_words
@@ -50,7 +53,9 @@ def print_exploration(data: dict[str, Any]) -> None:
     sizes = " → ".join(f"{name} {show(alone[name]['l2_bytes'], 'B')}" for name in data["best"])
     say(f"over {data['exhaustive']['chips']} chips: {_gains(data['gains'])}")
     say(f"with L2 as the only axis: {sizes}, {_gains(alone['gains'])}")
-    say(f"Optuna's regret {data['regret']:.2%}; report: {data['report'] or 'not written'}; study: {data['storage']}")
+    say_enumeration(data)
+    missed = "unknown" if data["regret"] is None else f"{data['regret']:.2%}"
+    say(f"Optuna's regret {missed}; report: {data['report'] or 'not written'}; study: {data['storage']}")
     _say_models(data)
 
 
@@ -132,6 +137,10 @@ def explore(
     report: Annotated[Path, typer.Option("--output", help="HTML report to write, such as report.html.")] = Path(
         "accelmodel-report.html"
     ),
+    enumerate_: Enumerate = "auto",
+    keep: Keep = None,
+    scheduler: Scheduler = None,
+    confidence: Confidence = CONFIDENCE,
     as_json: Json = False,
 ) -> None:
     """The design-space search: which chip gives the most performance per cost, with each technique of the study."""
@@ -140,9 +149,10 @@ def explore(
     asked = load_study(study, objective)
     journal = storage or Path(f"accelmodel-{asked.name}.journal")
     output.writable(report, "--output")
+    looking = Looking(enumerate_, keep, scheduler, confidence)
     try:
         with progress_bars() as advance:
-            result = exploration.explore(asked, journal, trials, advance)
+            result = exploration.explore(asked, journal, trials, advance, looking)
     except KeyboardInterrupt:
         complain([f"stopped; {journal} keeps every finished batch, run the same command again to go on"])
         raise typer.Exit(130) from None

@@ -58,5 +58,5 @@ class Enumeration:
     @property
     def curve(self) -> dict[str, tuple[list[Any], list[float]]]:
         """Technique → values of ``axis``, and the best headline at each; 0 where no chip keeps to the limits."""
-        values, best = self.curves[self.axis]
+        values, best = self.curves.get(self.axis, ([], {}))
         return {name: (values, [0.0 if math.isnan(each) else each for each in own]) for name, own in best.items()}

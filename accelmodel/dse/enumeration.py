@@ -23,7 +23,7 @@ from accelmodel.dse.harvest import Harvest, wanted
 from accelmodel.dse.keeping import is_front, kept, kept_front
 from accelmodel.dse.misses import Misses
 from accelmodel.dse.parts import Parts
-from accelmodel.dse.plan import Plan, asked, planned
+from accelmodel.dse.plan import Plan, planned
 from accelmodel.dse.rows import Row, rows_of
 from accelmodel.dse.space import size
 from accelmodel.dse.study import Study
@@ -49,7 +49,7 @@ def enumerate_space(
     parts: Parts,
     progress: Count = no_progress,
     *,
-    way: str = "all",
+    way: str | Plan = "all",
     keep: Path | None = None,
     scheduler: str | None = None,
     confidence: float = CONFIDENCE,
@@ -63,7 +63,7 @@ def enumerate_space(
     parts : Parts
     progress : callable
         Called with the number of chips done since the last call.
-    way : str
+    way : str or Plan
         ``"all"``; ``"sample"`` or ``"sample=N"``; ``"none"``; ``"auto"``: all where that takes minutes, else a sample.
     keep : path, optional
         ``.zarr``, ``.nc`` or ``.csv``: every chip is kept there, block by block; the same call goes on where one before
@@ -87,9 +87,11 @@ def enumerate_space(
     Infeasible
         If no chip that was looked at keeps to the limits; names the limit that most miss.
     """
-    if keep is not None and asked(way)[0] not in ("auto", "all"):
+    plan = way
+    if not isinstance(plan, Plan):
+        plan = planned(study, parts, plan, kept=keep is not None, scheduler=scheduler is not None)
+    if keep is not None and plan.way != "all":
         raise SpecError(f"{keep}: all chips are kept, or none; leave --keep out, or look at all with --enumerate all")
-    plan = planned(study, parts, way, kept=keep is not None, scheduler=scheduler is not None)
     after = wanted(study)
     if plan.way == "none":
         return Enumeration(plan, size(study), 0, 0, {}, {}, {}, after.front, Misses(), _lead(study))

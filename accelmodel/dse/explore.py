@@ -14,11 +14,11 @@ from accelmodel.dse.chip import parts_of_study
 from accelmodel.dse.enumerated import Enumeration
 from accelmodel.dse.enumeration import enumerate_space
 from accelmodel.dse.journal import ALIKE, check
+from accelmodel.dse.looking import USUAL, Looking, look, told, with_found
 from accelmodel.dse.objectives import better, gain, regret
 from accelmodel.dse.optuna_search import Found, optimise
 from accelmodel.dse.parts import Parts
 from accelmodel.dse.sensitivity import sensitivity
-from accelmodel.dse.space import size
 from accelmodel.dse.study import Study, load_study
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.estimates import need_affordable
@@ -34,8 +34,8 @@ from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import load
 from accelmodel.specs.workload import Workload
 
-#: least time of a step, and of a trial of Optuna [s]
-_STEP_SECONDS, _TRIAL_SECONDS = 5e-7, 2e-2
+#: least time of a trial of Optuna [s]
+_TRIAL_SECONDS = 2e-2
 #: called with a stage's name, its total, and how many more are done
 Progress = Callable[[str, int, int], None]
 
@@ -109,12 +109,7 @@ def gains(study: Study, enumeration: Enumeration) -> dict[str, float]:
 
 
 def _check_size(study: Study, trials: int) -> None:
-    """Raise SpecError if the space is more than a machine can try."""
-    kinds, software = study.kinds(), study.software
-    steps = {"chips": size(study), "kinds": len(kinds)}
-    steps |= {"batch": max(len(kind.batch) for kind in kinds), "context": max(len(kind.context) for kind in kinds)}
-    steps |= {"tp": len(software.tp or [1, 2, 4, 8]), "pp": len(software.pp), "techniques": len(study.techniques)}
-    need_affordable("explore", steps, seconds=_STEP_SECONDS, room=0.0)
+    """Raise SpecError if Optuna is to try more chips than a machine can."""
     need_affordable(
         "explore", {"trials": trials, "techniques": len(study.techniques)}, seconds=_TRIAL_SECONDS, room=1e3
     )
@@ -164,6 +159,7 @@ def explore(
     storage: str | Path = "accelmodel.journal",
     trials: int | None = None,
     progress: Progress = no_progress,
+    looking: Looking = USUAL,
 ) -> Exploration:
     """Answer a study: enumerate its space, search it with Optuna, and tell how firm the optimum is.
 
@@ -177,6 +173,8 @@ def explore(
         Chips that Optuna may try for each technique; the study's own number by default.
     progress : callable
         Called with a stage's name, its total, and how many more are done.
+    looking : Looking
+        How many chips are looked at beside what Optuna tries: by default all where that takes minutes, else a sample.
 
     Returns
     -------
@@ -203,12 +201,14 @@ def explore(
     storage = Path(storage)
     check(storage)
     parts = parts_of_study(study)
-    total, wanted = size(study), trials or study.study.trials
+    wanted = trials or study.study.trials
     _check_size(study, wanted)
-    every = enumerate_space(study, parts, lambda done: progress("every chip of the space", total, done))
+    every = look(study, parts, looking, progress)
     found, missing = _search(study, parts, storage, wanted, progress)
     for technique, each in found.items():
-        _check_best(study, each, every.best.get(technique))
+        if every.plan.way == "all":
+            _check_best(study, each, every.best.get(technique))
+    every = with_found(study, every, {technique: each.best for technique, each in found.items()})
     progress("sensitivities", 1, 0)
     single, moves, unanswered = _alone(study, parts, every)
     progress("sensitivities", 1, 1)
@@ -274,7 +274,7 @@ def summary(result: Exploration, report: str | None) -> dict[str, Any]:
     missed = {
         name: regret(objective, found.best[objective], best[name][objective])
         for name, found in result.found.items()
-        if name in best
+        if name in best and result.every.plan.way == "all"
     }
     of_axis, axis = _axis_key(study), study.axis
     return {
@@ -290,6 +290,7 @@ def summary(result: Exploration, report: str | None) -> dict[str, Any]:
             "chips": result.every.evaluated,
             "feasible": result.every.feasible,
         },
+        "enumeration": told(result.every, _chip),
         "optuna": {name: {**_chip(found.best), "trials": found.trials} for name, found in result.found.items()},
         "regret": missed.get(candidate),
         "regret_none": missed.get(BASELINE),
