@@ -121,7 +121,7 @@ def _timed(study: Study, parts: Parts, count: int) -> float:
 
 def _bytes_a_chip(study: Study) -> float:
     """Return what a chip takes while its block is evaluated [B]: numbers of figures, and of each choice of software."""
-    return 8.0 * (40 + 12 * len(study.techniques))
+    return 8.0 * (46 + 16 * len(study.techniques))
 
 
 def planned(study: Study, parts: Parts, way: str, *, kept: bool = False, scheduler: bool = False) -> Plan:
