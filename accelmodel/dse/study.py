@@ -15,8 +15,9 @@ from pydantic import Field
 
 from accelmodel.dse.axes import Axis, axis_name
 from accelmodel.dse.mix import Kind, Limit, Part, Positive, Serving, kinds
-from accelmodel.dse.objectives import LIMITED, OBJECTIVES, OF_TRAFFIC
+from accelmodel.dse.objectives import LIMITED, OBJECTIVES, OF_ENERGY, OF_TRAFFIC
 from accelmodel.dse.ranges import Range, Table, flattened
+from accelmodel.dse.rules import Rule, read_rule
 from accelmodel.errors import SpecError, inside, listed, unknown
 from accelmodel.inference.policies import TECHNIQUES
 from accelmodel.inference.request import BASELINE, PHASES
@@ -29,6 +30,8 @@ from accelmodel.units import parse
 #: objectives whose limit may be another for each model
 PER_MODEL = ("ttft", "tpot")
 _USUAL = "throughput_per_area"
+#: figures that a rule may read beside axes
+FIGURES = (*LIMITED, "area_cores", "area_l2", "area_hbm", "area_links", "silicon_area", "price_hbm", "price_die")
 
 
 class Head(Table):
@@ -64,7 +67,8 @@ class Software(Table):
 class Constraints(Table):
     """What a chip must keep to, of any objective: at most, or at least where more is better; an absent line is none.
 
-    ``shoreline`` and ``reticle`` are shares of what can be built, 1 where left out.  ``ttft`` and ``tpot`` are one limit, or a table of one for each model.
+    ``shoreline`` and ``reticle`` are shares of what can be built, 1 where left out.  ``ttft`` and ``tpot`` are one limit,
+    or a table of one for each model.
     """
 
     throughput: Limit | None = None
@@ -177,6 +181,10 @@ class Study(Table):
         """The models that are served, each once."""
         return list(dict.fromkeys(kind.model for kind in self.kinds()))
 
+    def rules_read(self) -> list[Rule]:
+        """Return the rules between axes and figures."""
+        return [read_rule(name, text, FIGURES) for name, text in self.rules.items()]
+
     def limits(self) -> dict[str, float]:
         """Return figure → limit in SI; ``tpot.MODEL`` where it is of one model, or of one kind of request."""
         own = {
@@ -260,6 +268,19 @@ def _check_limits(study: Study) -> None:
         raise SpecError("study.objectives: tpot: a prefill has no output tokens; ask for ttft")
 
 
+def _check_rules(study: Study) -> None:
+    """Raise SpecError if a rule is none, is called as a limit is, or reads what the study does not work out."""
+    limits, phases = study.limits(), {kind.phase for kind in study.kinds()}
+    asked = {*study.objectives, *limits}
+    for rule in study.rules_read():
+        if rule.name in (*limits, "memory") or "." in rule.name:
+            raise SpecError(f"rules.{rule.name}: a limit is called so; choose another name")
+        for name in {"ttft", "tpot", *OF_ENERGY} & set(rule.names) - asked:
+            if (name == "tpot" and phases != {"prefill"}) or (name == "ttft" and "decode" not in phases):
+                continue
+            raise SpecError(f"rules.{rule.name}: {name} is not worked out; add it to study.objectives")
+
+
 def _check(study: Study, path: str) -> Study:
     try:
         checks: list[tuple[str, Any, Any]] = [
@@ -281,6 +302,7 @@ def _check(study: Study, path: str) -> Study:
         if study.study.axis is not None and (name := axis_name(study.study.axis)) not in axes:
             raise SpecError(f"study.axis: {unknown('axis of this space', name, axes)}")
         _check_limits(study)
+        _check_rules(study)
         _check_names(study)
     except SpecError as error:
         place = facts.places(Path(path), "study")(str(error).partition(":")[0])
