@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from accelmodel import __version__
-from accelmodel.dse.parts import Parts
 from accelmodel.dse.enumeration import Enumeration, enumerate_space, parts_of_study, regret, size
 from accelmodel.dse.journal import ALIKE, check
 from accelmodel.dse.optuna_search import Found, optimise
+from accelmodel.dse.parts import Parts
 from accelmodel.dse.sensitivity import sensitivity
 from accelmodel.dse.study import Study, load_study
 from accelmodel.errors import SpecError

@@ -23,8 +23,8 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from accelmodel import __version__
-from accelmodel.dse.parts import Parts
 from accelmodel.dse.enumeration import CHUNK, evaluate
+from accelmodel.dse.parts import Parts
 from accelmodel.dse.study import OBJECTIVES, Study
 from accelmodel.errors import SpecError
 from accelmodel.output import failed, keep, writable

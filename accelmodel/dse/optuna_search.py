@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from accelmodel.dse.parts import Parts
 from accelmodel.dse.enumeration import Count, evaluate, no_progress
 from accelmodel.dse.journal import FIGURES, Journal, digest, ordered, unreadable
+from accelmodel.dse.parts import Parts
 from accelmodel.dse.study import OBJECTIVES, Study
 from accelmodel.errors import Infeasible
 

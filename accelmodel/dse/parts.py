@@ -19,7 +19,7 @@ from accelmodel.specs.silicon import BillOfMaterials, Memory, Package, Phy, Proc
 from accelmodel.units import show
 
 #: where devices run unless a caller says otherwise
-SITE = "generic"
+SITE = "data-centre"
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def parts_of(device: str | Device, bill: str = "", *, site: str = SITE, powered:
     link = load("link", base.link)
     named = bill or base.bill
     if not named:
-        raise SpecError(f"device {base.name}: bill is missing; name a file of bills, such as generic")
+        raise SpecError(f"device {base.name}: bill is missing; name a file of bills, such as any-chip")
     found = load("bill", named)
     package = load("package", found.package)
     process = load("process", base.process)
@@ -105,7 +105,7 @@ def _memory(device: Device) -> Memory | None:
 
 def _phy(link: Link) -> Phy:
     if not link.phy:
-        raise SpecError(f"link {link.name}: phy is missing; name a file of phys, such as nvlink4")
+        raise SpecError(f"link {link.name}: phy is missing; name a file of phys, such as phy-nvlink4")
     return load("phy", link.phy)
 
 
@@ -113,9 +113,8 @@ def interfaces(parts: Parts, stacks: Number, bandwidth: Number) -> Number:
     """Return how many stacks or chips of memory a die reads [1]; where stacks are not known, by their bandwidth."""
     if parts.memory is None:
         return 0.0
-    if none(parts.device.hbm.stacks):
-        return bandwidth / parts.memory.bandwidth
-    return stacks
+    unknown = (parts.device.hbm.stacks == 0.0) * 1.0
+    return unknown * bandwidth / parts.memory.bandwidth + (1.0 - unknown) * stacks
 
 
 def density(parts: Parts, process: Process) -> Number:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from accelmodel.dse.parts import Parts
 from accelmodel.dse.enumeration import evaluate
+from accelmodel.dse.parts import Parts
 from accelmodel.dse.study import Study
 from accelmodel.inference.intervals import KINDS, factors
 from accelmodel.inference.request import BASELINE

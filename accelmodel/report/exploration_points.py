@@ -11,8 +11,8 @@ from typing import Any, cast
 import numpy as np
 
 from accelmodel.dse.chip import design
-from accelmodel.dse.parts import parts_of
 from accelmodel.dse.explore import Exploration
+from accelmodel.dse.parts import parts_of
 from accelmodel.dse.study import AXES, Study, load_study
 from accelmodel.inference.policies import policy
 from accelmodel.inference.request import RequestPhase, speedups
