@@ -131,6 +131,7 @@ NOMENCLATURE: dict[str, Term] = {
     "volume": Term("1", "devices over which a design is spread"),
     "design": Term("USD", "price of the designs of all its dies, with masks; 0 where not known"),
     "design_each": Term("USD", "price of the designs for each device made; 0 where not known"),
+    "dollars_per_s_at_bill": Term("USD/s", "what owning costs at the price of the bill of materials"),
     "selling_price": Term("USD", "what a device sells at; 0 where not known"),
     "margin": Term("1", "share of the selling price above the bill of materials; 0 where not known"),
     # a stored KV cache

@@ -44,8 +44,9 @@ def bill(
         at most 1 [1]; ``die_yield`` [1];
         ``price`` of the package and its parts ``price_die``, ``price_base``, ``price_stacked``, ``price_hbm``,
         ``price_links``, ``price_package``, ``price_test``, ``price_loss``; ``switches``, its share of those that links
-        need [USD]; ``power`` [W]; ``carbon`` and its parts ``carbon_die``, ``carbon_base``, ``carbon_stacked``, ``carbon_hbm``, ``carbon_package`` [kg];
-        ``dollars_per_s`` and ``carbon_per_s`` of owning one, by second in which it serves [USD/s, kg/s].
+        need [USD]; ``power`` [W]; ``carbon`` and its parts ``carbon_die``, ``carbon_base``, ``carbon_stacked``,
+        ``carbon_hbm``, ``carbon_package`` [kg]; ``dollars_per_s`` and ``carbon_per_s`` of owning one, by second in
+        which it serves [USD/s, kg/s].
 
     Raises
     ------

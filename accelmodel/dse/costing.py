@@ -70,7 +70,8 @@ def cost(
         ``part_carbon`` [kg].  Of the whole: ``price`` with its ends, and ``switches`` [USD]; ``die_area``,
         ``silicon_area`` [m²]; ``die_yield``, ``shoreline``, ``reticle`` [1]; ``carbon`` [kg]; ``design`` of all and
         ``design_each`` of one of ``volume`` [USD]; ``selling_price`` [USD] and ``margin`` [1], 0 where no price is
-        known; ``power`` [W], ``dollars_per_s`` [USD/s] and ``carbon_per_s`` [kg/s], 0 where the power is not known.
+        known; ``power`` [W], ``dollars_per_s`` at the selling price, or where none is known at the bill,
+        ``dollars_per_s_at_bill`` [USD/s] and ``carbon_per_s`` [kg/s], 0 where the power is not known.
 
     Raises
     ------
@@ -201,6 +202,7 @@ def _sold(parts: Parts, found: dict[str, Number]) -> dict[str, float]:
     known = not none(device.power)
     paid = (selling or float(found["price"])) + float(found["switches"])
     rates = bills.owning(parts, paid, float(found["power"]), float(found["carbon"]))
+    rates["dollars_per_s_at_bill"] = found["dollars_per_s"]
     return {
         "selling_price": float(selling),
         "margin": margin,
@@ -215,9 +217,9 @@ def _notes(parts: Parts, found: dict[str, Number]) -> list[str]:
     said = []
     area = device.facts.get("die_area")
     if area is not None and area.standing == "assumed":
-        said.append(f"die_area of {device.name} is an estimate: {area.locator}")
+        said.append(f"die_area of {device.name} is an estimate: {area.locator.replace(';', ',')}")
     if "assumed" in {bill.facts[name].standing for name in ("package",) if name in bill.facts}:
-        said.append(f"bill {bill.name}: what is not public is assumed; see accelmodel show {bill.name}")
+        said.append(f"bill {bill.name}: what is not public is assumed, see accelmodel show {bill.name}")
     if found["shoreline"] > 1.0:
         said.append(f"its PHYs need {float(found['shoreline']):.2f} times the edge that its dies have")
     if found["reticle"] > 1.0:
@@ -225,9 +227,9 @@ def _notes(parts: Parts, found: dict[str, Number]) -> list[str]:
     if none(device.power):
         said.append(f"power of {device.name} is not known: what owning it costs is not told")
     if device.price and device.price_kind == "selling":
-        said.append("price of the device's file is what it sells at; this is a bill of materials")
+        said.append("price of the device's file is what it sells at, and the rest of this answer a bill of materials")
     elif device.price:
         said.append("price of the device's file is a bill of materials")
     else:
-        said.append("no price of it is known; owning it is told at its bill of materials")
+        said.append("no price of it is known, and owning it is told at its bill of materials")
     return said
