@@ -296,8 +296,10 @@ def label(dataset: Labelled, absent: Collection[str] = ABSENT) -> Labelled:
     for name in dataset.data_vars:
         variable = dataset.variables[name]
         if name not in absent and isinstance(variable.data, np.ndarray):  # not what is yet to be computed
-            masked = partly and _masked(dataset, variable)
-            told = dataset[name].where(dataset["feasible"], 0.0).values if masked else variable.values
+            told = variable.values
+            if partly and told.dtype.kind == "f" and not np.isfinite(told).all():
+                # where nothing at all is feasible, some variables are one number for all of it
+                told = dataset[name].where(dataset["feasible"], 0.0).values
             need_finite(told, str(name))
         variable.attrs = described(name)
     for name, coordinate in dataset.coords.items():
@@ -372,11 +374,6 @@ def parse(text: str | float, unit: str, *, what: str = "quantity", near: float =
 def _everywhere(feasible: Any) -> bool:
     """Tell whether an answer is feasible at all of its points; no where it is yet to be computed."""
     return isinstance(feasible, np.ndarray) and bool(feasible.all())
-
-
-def _masked(dataset: Any, variable: Any) -> bool:
-    """Tell whether a variable says nothing where the answer is not feasible."""
-    return "feasible" in dataset and variable.dtype.kind == "f" and set(dataset["feasible"].dims) <= set(variable.dims)
 
 
 def _in_digits(value: object) -> str:

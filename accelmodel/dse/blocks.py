@@ -23,8 +23,6 @@ class Blocks:
 
     Attributes
     ----------
-    form : {"compiled", "interpreted"}
-        How all of them are computed, so that last digits do not depend on where and when a block is.
     models : mapping
         Model → digest of its file, which workers must have too.
     """
@@ -33,13 +31,12 @@ class Blocks:
     parts: Parts
     wanted: Wanted
     source: Source
-    form: str
     models: Mapping[str, str]
 
 
-def blocks_of(study: Study, parts: Parts, wanted: Wanted, source: Source, form: str = "compiled") -> Blocks:
+def blocks_of(study: Study, parts: Parts, wanted: Wanted, source: Source) -> Blocks:
     """Return the chips of a study block by block, with the digests of the models that they serve."""
-    return Blocks(study, parts, wanted, source, form, {name: load("model", name).digest for name in study.models})
+    return Blocks(study, parts, wanted, source, {name: load("model", name).digest for name in study.models})
 
 
 def arrays_of(blocks: Blocks, number: int) -> Arrays:
@@ -53,7 +50,8 @@ def arrays_of(blocks: Blocks, number: int) -> Arrays:
     for name, digest in blocks.models.items():
         if load("model", name).digest != digest:
             raise SpecError(f"a worker has another file of model {name}; let all of them see the same files")
-    with running(blocks.form):
+    # one form for all, so that last digits do not depend on where and when a block is
+    with running("compiled"):
         found = evaluate(blocks.study, blocks.parts, **blocks.source.given(number))
     sizes = dict(zip(blocks.source.dims(number), blocks.source.within(number), strict=True))
     arrays: Arrays = {}

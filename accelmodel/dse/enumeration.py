@@ -35,8 +35,6 @@ from accelmodel.sweeps.spread import computed
 
 #: chips of a part of a sample
 SAMPLED = 2**17
-#: chips from which compiling is worth it
-_COMPILED = 64
 Count = Callable[[int], None]
 
 
@@ -98,7 +96,7 @@ def enumerate_space(
     source: Source = whole(study, block or BLOCK)
     if plan.way == "sample":
         source = sample(study, plan.count, study.study.seed, block or SAMPLED)
-    blocks = blocks_of(study, parts, after, source, _form(source))
+    blocks = blocks_of(study, parts, after, source)
     progress(0)
     if keep is None:
         found = _together(blocks, _computed(blocks, scheduler, progress), plan)
@@ -133,11 +131,6 @@ def _together(blocks: Blocks, found: Iterable[tuple[int, Arrays]], plan: Plan) -
     if not np.isfinite(harvest.best).any():
         raise misses.error(blocks.study)
     return _gathered(blocks, harvest, misses, plan)
-
-
-def _form(source: Source) -> str:
-    """Return how the chips are computed: by compiled kernels where there are enough of them."""
-    return "compiled" if source.size > _COMPILED else "interpreted"
 
 
 def _misses(blocks: Blocks, harvest: Harvest) -> Misses:
@@ -199,5 +192,5 @@ def _told(values: Any) -> list[float]:
 
 def _rows(blocks: Blocks, chips: Any) -> dict[int, dict[str, Row]]:
     """Return number of a chip → technique → everything about it."""
-    found = rows_of(blocks.study, blocks.parts, blocks.source.values(chips), blocks.form)
+    found = rows_of(blocks.study, blocks.parts, blocks.source.values(chips))
     return dict(zip(chips.tolist(), found, strict=True))

@@ -57,7 +57,8 @@ def wanted(study: Study) -> Wanted:
     """Return what an enumeration of a study is after."""
     front = front_of(study)
     signs = {name: sign(name) for name in (study.objective, *front)}
-    return Wanted(tuple(study.techniques), study.objective, signs, front, (*study.limits(), "memory"))
+    limits = (*study.limits(), *(rule.name for rule in study.rules_read()), "memory")
+    return Wanted(tuple(study.techniques), study.objective, signs, front, limits)
 
 
 def front_of(study: Study) -> tuple[str, ...]:

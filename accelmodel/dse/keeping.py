@@ -102,7 +102,6 @@ def digest_of(blocks: Blocks, grid: Grid) -> str:
         "sources": sources(),
         "study": asked,
         "specs": sorted([kind, name, spec.digest] for (kind, name), spec in grid.question.specs.items()),
-        "form": blocks.form,
         "cut": grid.lengths,
     }
     return hashlib.sha256(json.dumps(behind, sort_keys=True).encode()).hexdigest()[:LENGTH]

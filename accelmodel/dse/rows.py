@@ -21,7 +21,7 @@ CHUNK = 2**13
 Row: TypeAlias = dict[str, Any]
 
 
-def rows_of(study: Study, parts: Parts, columns: Mapping[str, Values], form: str) -> list[dict[str, Row]]:
+def rows_of(study: Study, parts: Parts, columns: Mapping[str, Values]) -> list[dict[str, Row]]:
     """Return of each chip technique → everything about it.
 
     Parameters
@@ -30,14 +30,13 @@ def rows_of(study: Study, parts: Parts, columns: Mapping[str, Values], form: str
     parts : Parts
     columns : mapping
         Axis → its value of each chip; words as objects.
-    form : {"compiled", "interpreted"}
     """
     order, pieces = runs(columns, CHUNK)
     found: list[dict[str, Row]] = [{} for _ in order]
     for piece in pieces:
         places = order[piece]
         own = {name: values[places] for name, values in columns.items()}
-        with running(form):
+        with running("compiled"):
             result = evaluate(study, parts, **along_design(own))
         for technique in study.techniques:
             figures = _figures(result.sel(technique=technique), len(places))
