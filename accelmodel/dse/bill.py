@@ -68,6 +68,7 @@ def bill(
     found |= _assembled(parts, found, stacks, lanes, dies, stacked)
     found["shoreline"] = _edge(parts, found, stacks, lanes, dies)
     found["switches"] = 0.0 if parts.phy is None else _ports(parts, lanes) * parts.phy.switch_price
+    found |= {name: value * parts.markup for name, value in found.items() if name.startswith("price_")}
     found["price"] = sum(value for name, value in found.items() if name.startswith("price_"))
     found["carbon"] = sum(value for name, value in found.items() if name.startswith("carbon_"))
     found["power"] = _power(parts, cores, l2 + stacked, stacks, lanes, dies)

@@ -27,8 +27,21 @@ from accelmodel.specs.memories import none
 
 
 def parts_of_study(study: Study) -> Parts:
-    """Return the parts of the study's reference chip."""
-    return parts_of(study.study.device, study.study.bill or "")
+    """Return the parts of the study's reference chip.
+
+    Raises
+    ------
+    SpecError
+        If a part is not known; of a study at selling prices also where nobody says what the device sells at.
+    """
+    head = study.study
+    parts = parts_of(head.device, head.bill or "", site=head.site)
+    if head.price != "selling":
+        return parts
+    device = parts.device
+    if none(device.price) or device.price_kind != "selling":
+        raise SpecError(f'study.price: what {device.name} sells at is not known; take "bill", or add its price')
+    return replace(parts, markup=device.price / design(parts)[1]["price"])
 
 
 def named(kind: str, words: Any) -> Any:

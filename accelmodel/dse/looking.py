@@ -78,9 +78,8 @@ def with_found(study: Study, every: Enumeration, found: Mapping[str, Row]) -> En
     return replace(every, best=best)
 
 
-def told(every: Enumeration, chip: Callable[[Row], dict[str, Any]]) -> dict[str, Any]:
+def summarised(every: Enumeration, chip: Callable[[Row], dict[str, Any]]) -> dict[str, Any]:
     """Return an enumeration as JSON-ready data; ``chip`` names what is told of one."""
-    misses = every.misses
     return {
         "way": every.plan.way,
         "chips": every.chips,
@@ -93,10 +92,6 @@ def told(every: Enumeration, chip: Callable[[Row], dict[str, Any]]) -> dict[str,
         "curves": {
             axis: {"values": values, "best": {name: list(map(_known, own)) for name, own in best.items()}}
             for axis, (values, best) in every.curves.items()
-        },
-        "limits": {
-            name: {"excluded": count, "alone": misses.alone[name], "nearest": misses.least[name]}
-            for name, count in misses.excluded.items()
         },
         "kept": every.kept or None,
     }

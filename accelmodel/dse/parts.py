@@ -40,6 +40,8 @@ class Parts:
         Of base dies and of SRAM stacked on a die.
     site : Site
         Where it runs.
+    markup : float or DataArray
+        Price / bill of materials [1].
     """
 
     device: Device
@@ -52,6 +54,7 @@ class Parts:
     joint: Phy
     base: Process
     site: Site
+    markup: Number = 1.0
 
 
 def parts_of(device: str | Device, bill: str = "", *, link: Link | None = None, site: str = SITE) -> Parts:
