@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from accelmodel.benchmarks import c_twin, cake_fronts, numpy_twin, python_twin
+from accelmodel.benchmarks import c_twin, cake_fronts, numpy_twin, python_twin, studies
 from accelmodel.benchmarks.growth import growth
 from accelmodel.benchmarks.peers import known, measured
 from accelmodel.inference.policies import policy
@@ -282,7 +282,7 @@ def benchmark(
     peers : bool
         Also install the peers that pip can, each in an environment of its own, and time them: minutes, network.
     full : bool
-        Enumerate all of the 10⁸ designs.
+        Enumerate all of the 10⁸ designs, and all of the 10⁸ chips of the study.
     cold : bool
         Also measure the first answer with an empty compile cache: about half a minute.
     checkouts : mapping of str to Path, optional
@@ -295,13 +295,15 @@ def benchmark(
     dict
         ``machine``; ``rates`` name → steps/s or None; ``ratios`` name → ratio [1] or None; ``peers`` list of
         ``name``, ``steps_per_s``, ``what``, ``measured``, ``kind``, ``note``; ``cake`` (decisions/s, see
-        ``cake_fronts``); ``startup_s`` [s]; ``growth`` and ``exhaustive`` (see there); ``notes``.
+        ``cake_fronts``); ``startup_s`` [s]; ``growth``, ``exhaustive`` and ``studies`` (see there); ``notes``.
         Fit for JSON.
     """
     asked = inputs()
     progress("enumeration")
     # first, so that the peak of memory is its own
     whole = exhaustive(asked, _ENUMERATION * seconds, full=full)
+    progress("whole studies")
+    chips = studies.measure(_ENUMERATION * seconds, full=full)
     found, notes = rates(asked, seconds, progress)
     others = known() + (measured(progress, checkouts) if peers else [])
     notes.append(f"one step: {MODEL}, TP 8, {DEVICE}, {TECHNIQUE}, {asked[0].shape[1]} rows of operators; numbers only")
@@ -314,5 +316,6 @@ def benchmark(
         "startup_s": startup(cold=cold, progress=progress),
         "growth": growth(progress, min(1.0, seconds)),
         "exhaustive": whole,
+        "studies": chips,
         "notes": notes,
     }

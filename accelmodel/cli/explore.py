@@ -126,6 +126,11 @@ def print_benchmark(data: dict[str, Any]) -> None:
     whole = data["exhaustive"]
     taken = f"{whole['whole_s']:.3g} s ({whole['kind']})"
     say(f"{whole['designs']:.3g} designs in {taken}, {whole['designs_per_s']:,.0f} a second")
+    chips = data["studies"]
+    say(
+        f"whole studies, with costs, limits and front: {chips['chips']:.3g} chips in {chips['whole_s']:.3g} s "
+        f"({chips['kind']}), {chips['cpu_s_per_million']:.3g} s of a core for a million"
+    )
 
 
 @app.command()

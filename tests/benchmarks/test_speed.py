@@ -8,7 +8,7 @@ from collections import namedtuple
 import numpy as np
 import pytest
 
-from accelmodel.benchmarks import c_twin, cake_fronts, numpy_twin, peers, python_twin, speed
+from accelmodel.benchmarks import c_twin, cake_fronts, numpy_twin, peers, python_twin, speed, studies
 from accelmodel.benchmarks.growth import growth
 from accelmodel.errors import SpecError
 from accelmodel.inference.policies import policy
@@ -246,10 +246,12 @@ def test_growth_counts_what_it_grows_with(warm):
     assert all(row["steps_per_s"] > 0.0 and row["bytes_per_step"] > 0.0 for group in rows.values() for row in group)
 
 
-def test_benchmark_returns_the_documented_keys(warm):
+def test_benchmark_returns_the_documented_keys(warm, monkeypatch):
     stages = []
+    monkeypatch.setattr(studies, "BLOCK", 2**12)
     data = speed.benchmark(seconds=0.02, cold=False, progress=stages.append)
-    assert set(data) == {"machine", "rates", "ratios", "peers", "cake", "startup_s", "growth", "exhaustive", "notes"}
+    keys = {"machine", "rates", "ratios", "peers", "cake", "startup_s", "growth", "exhaustive", "studies", "notes"}
+    assert set(data) == keys
     assert set(data["machine"]) == {"cpu", "cores", "system", "python", "numba", "numpy"}
     assert set(data["startup_s"]) == {"import", "first_answer_warm", "first_answer_cold"}
     assert data["startup_s"]["first_answer_cold"] is None
