@@ -55,7 +55,8 @@ class Head(Table):
 class Software(Table):
     """What software chooses for each chip and model: enumerated by the kernel, the best is taken.
 
-    ``techniques`` are explored one by one, each with the parameters of this table that it takes.
+    ``techniques`` are explored one by one, each with the parameters of this table that it takes, else with its own.
+    ``tp`` left out is any power of two within a node, ``batch`` that of ``[workload]``.
     """
 
     techniques: list[str] = Field(default=[BASELINE, "preserve"], min_length=1)
@@ -65,8 +66,8 @@ class Software(Table):
     ep: list[Positive] = Field(default=[1], min_length=1)
     dp: list[Positive] = Field(default=[1], min_length=1)
     devices: Positive | None = None
-    threshold: list[Annotated[float, Field(ge=0.0, le=16.0)]] = Field(default=[1.0], min_length=1)
-    rule: list[str] = Field(default=["paper"], min_length=1)
+    threshold: list[Annotated[float, Field(ge=0.0, le=16.0)]] | None = Field(default=None, min_length=1)
+    rule: list[str] | None = Field(default=None, min_length=1)
 
 
 class Constraints(Table):
@@ -293,7 +294,7 @@ def _check(study: Study, path: str) -> Study:
             *(("objective", name, OBJECTIVES) for name in study.objectives),
             *(("phase", kind.phase, PHASES) for kind in study.kinds()),
             *(("technique", name, TECHNIQUES) for name in study.techniques),
-            *(("admission rule", rule, RULES) for rule in study.software.rule),
+            *(("admission rule", rule, RULES) for rule in study.software.rule or []),
         ]
         for what, given, allowed in checks:
             if given not in allowed:
