@@ -36,7 +36,7 @@ def large(space: dict[str, tuple[str, str, str]] = SPACE) -> Study:
         name: Range.model_validate(dict(zip(("from", "to", "step"), each, strict=True))) for name, each in space.items()
     }
     workload = study.workload.model_copy(update={"models": ["llama-3-70b"], "phase": "decode"})
-    software = study.software.model_copy(update={"threshold": [1.0], "rule": study.software.rule[:1]})
+    software = study.software.model_copy(update={"threshold": [1.0], "rule": (study.software.rule or ["partial"])[:1]})
     return study.model_copy(update={"space": ranges, "workload": workload, "software": software})
 
 

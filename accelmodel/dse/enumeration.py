@@ -48,7 +48,7 @@ def enumerate_space(
     progress: Count = no_progress,
     *,
     way: str | Plan = "all",
-    keep: Path | None = None,
+    keep: str | Path | None = None,
     scheduler: str | None = None,
     confidence: float = CONFIDENCE,
     block: int | None = None,
@@ -85,6 +85,7 @@ def enumerate_space(
     Infeasible
         If no chip that was looked at keeps to the limits; names the limit that most miss.
     """
+    keep = None if keep is None else Path(keep)
     plan = way
     if not isinstance(plan, Plan):
         plan = planned(study, parts, plan, kept=keep is not None, scheduler=scheduler is not None)
