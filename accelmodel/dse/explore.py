@@ -13,6 +13,7 @@ from accelmodel.dse import told
 from accelmodel.dse.axes import axis_name
 from accelmodel.dse.chip import parts_of_study
 from accelmodel.dse.enumeration import Enumeration, enumerate_space
+from accelmodel.dse.idle import idle
 from accelmodel.dse.journal import ALIKE, check
 from accelmodel.dse.objectives import better, gain, regret
 from accelmodel.dse.optuna_search import Found, optimise
@@ -20,6 +21,7 @@ from accelmodel.dse.parts import Parts
 from accelmodel.dse.sensitivity import sensitivity
 from accelmodel.dse.space import size
 from accelmodel.dse.study import DEFAULT, Study, load_study
+from accelmodel.dse.told import winner
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.estimates import need_affordable
 from accelmodel.inference.attributes import BITS
@@ -151,12 +153,18 @@ def _alone(
     single = alone(study)
     if single is None:
         return None, [], ["no axis is a number: none is explored alone"]
+    missing: list[str] = []
+    found: Enumeration | None = None
+    asked, around = study, every.best.get(study.candidate) or next(iter(every.best.values()))
     try:
         found = enumerate_space(single, parts)
+        asked, around = single, next(iter(found.best.values()))
     except Infeasible as error:
-        around = every.best.get(study.candidate) or next(iter(every.best.values()))
-        return None, sensitivity(study, parts, around), [f"{study.axis} alone on {parts.device.name}: {error}"]
-    return found, sensitivity(single, parts, next(iter(found.best.values()))), []
+        missing.append(f"{study.axis} alone on {parts.device.name}: {error}")
+    try:
+        return found, sensitivity(asked, parts, around), missing
+    except (Infeasible, SpecError) as error:
+        return found, [], [*missing, f"sensitivities: {error}"]
 
 
 def explore(
@@ -211,6 +219,10 @@ def explore(
         _check_best(study, each, every.best.get(technique))
     progress("sensitivities", 1, 0)
     single, moves, unanswered = _alone(study, parts, every)
+    still = idle(study, parts, every.best[winner(study, every.best)])
+    unanswered += [
+        f"space.{study.axes()[name].full}: moves no objective and no limit of the best chip" for name in still
+    ]
     progress("sensitivities", 1, 1)
     return Exploration(study, parts, every, single, found, moves, (*missing, *unanswered))
 
