@@ -125,7 +125,8 @@ def _areas(parts: Parts, cores: Number, l2: Number, stacks: Number, lanes: Numbe
 
 def _other_dies(parts: Parts, l2: Number, stacks: Number, lanes: Number, stacked: Number) -> dict[str, Number]:
     """Return the area of base dies and of stacked SRAM [m²]; base dies grow with what stands on them."""
-    bill, device, memory, phy = parts.bill, parts.device, parts.memory, parts.phy
+    bill, device = parts.bill, parts.device
+    memory, phy = parts.memory, parts.phy
     below = (bill.base_dies > 0.0) * 1.0
     more = (l2 - device.l2.capacity) * bill.base_l2 * density(parts, parts.base)
     if memory is not None:
@@ -220,7 +221,8 @@ def _assembled(
     parts: Parts, found: Mapping[str, Number], stacks: Number, lanes: Number, dies: Number, stacked: Number
 ) -> dict[str, Number]:
     """Return price and carbon of memory, links and package, and of what is lost when bonds fail."""
-    bill, package, memory, phy = parts.bill, parts.package, parts.memory, parts.phy
+    bill, package = parts.bill, parts.package
+    memory, phy = parts.memory, parts.phy
     above = (bill.base_dies > 0.0) * (package.hybrid_price > 0.0) * 1.0  # compute dies stand on base dies
     standing = found["area_base"] + (1.0 - above) * found["die_area"]
     held: dict[str, Number] = dict.fromkeys(("price", "carbon", "bonded", "stacks"), 0.0)

@@ -178,7 +178,8 @@ def _of(found: dict[str, Number], name: str) -> float:
 def _designed(parts: Parts, found: dict[str, Number], volume: float | None) -> dict[str, float]:
     """Return what the designs of its dies cost together, and for each of the devices made of them [USD]."""
     number = float(parts.bill.volume) if volume is None else one("volume", volume, Quantity(ge=1.0, le=1e12))
-    bill, device, process, base = parts.bill, parts.device, parts.process, parts.base
+    bill, device = parts.bill, parts.device
+    process, base = parts.process, parts.base
     die = float(found["die_area"] / device.dies)
     cores = most(device.compute.cores, bill.cores_made) / device.dies
     unique = float(most(die - (cores - 1.0) * bill.core_area, 0.0))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 import accelmodel as am
@@ -39,7 +41,7 @@ def test_every_link_says_what_it_takes(name):
 
 def test_generations_of_hbm_rise():
     hbm = [am.load("memory", name) for name in ("hbm2", "hbm2e", "hbm3", "hbm3e", "hbm4", "hbm4e")]
-    for one, other in zip(hbm, hbm[1:], strict=False):
+    for one, other in itertools.pairwise(hbm):
         assert one.bandwidth < other.bandwidth
         assert one.capacity <= other.capacity
         assert one.price <= other.price
