@@ -199,7 +199,7 @@ def summary(result: Exploration, report: str | None) -> dict[str, Any]:
     study, objective = result.study, result.study.study.objective
     candidate = study.candidate
     models = [load("model", name) for name in study.workload.models]
-    specs = (result.parts.device, result.parts.link, result.parts.bill, result.parts.process)
+    specs = tuple(result.parts.specs.values())
     asked = workload(phase="decode", batch=1.0, context=1.0, **{each: getattr(study.workload, each) for each in BITS})
     missed = {
         name: regret(found.best[objective], result.every.best[name][objective]) for name, found in result.found.items()
