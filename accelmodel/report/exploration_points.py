@@ -49,14 +49,14 @@ AREAS = {
     "area_uncore": "Rest of the die",
 }
 PRICES = {
-    "price_die": "Die",
+    "price_die": "Dies",
     "price_base": "Base dies",
     "price_stacked": "Stacked SRAM",
     "price_hbm": "HBM",
     "price_links": "Links",
     "price_package": "Package",
-    "price_test": "Assembly and test",
-    "price_loss": "Bonding losses",
+    "price_test": "Test",
+    "price_loss": "Lost in assembly",
 }
 
 
