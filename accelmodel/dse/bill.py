@@ -137,8 +137,13 @@ def _other_dies(parts: Parts, l2: Number, stacks: Number, lanes: Number, stacked
         raise SpecError(f"package {parts.package.name}: hybrid_price is 0, so nothing stands on a die; name another")
     return {
         "area_base": bill.base_area + below * more,
-        "area_stacked": packaging.stacked_area(stacked, parts.base.sram_area, parts.package.through_share),
+        "area_stacked": packaging.stacked_area(stacked, _alone(parts.base), parts.package.through_share),
     }
+
+
+def _alone(process: Process) -> Number:
+    """Return the area of a byte on a die of SRAM alone [m²]; that of a cache where it is not known."""
+    return process.stack_area + (process.stack_area == 0.0) * process.sram_area
 
 
 def _dies(parts: Parts, cores: Number, l2: Number, found: Mapping[str, Number], dies: Number) -> dict[str, Number]:
