@@ -14,6 +14,7 @@ from accelmodel.dse.axes import axis_name
 from accelmodel.dse.chip import parts_of_study
 from accelmodel.dse.enumerated import Enumeration
 from accelmodel.dse.enumeration import enumerate_space
+from accelmodel.dse.idle import idle
 from accelmodel.dse.journal import ALIKE, check
 from accelmodel.dse.looking import USUAL, Looking, look, summarised, with_found
 from accelmodel.dse.objectives import better, gain, regret
@@ -21,6 +22,7 @@ from accelmodel.dse.optuna_search import Found, optimise
 from accelmodel.dse.parts import Parts
 from accelmodel.dse.sensitivity import sensitivity
 from accelmodel.dse.study import DEFAULT, Study, load_study
+from accelmodel.dse.told import winner
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.estimates import need_affordable
 from accelmodel.inference.attributes import BITS
@@ -147,12 +149,18 @@ def _alone(
     single = alone(study)
     if single is None:
         return None, [], ["no axis is a number: none is explored alone"]
+    missing: list[str] = []
+    found: Enumeration | None = None
+    asked, around = study, every.best.get(study.candidate) or next(iter(every.best.values()))
     try:
         found = enumerate_space(single, parts)
+        asked, around = single, next(iter(found.best.values()))
     except Infeasible as error:
-        around = every.best.get(study.candidate) or next(iter(every.best.values()))
-        return None, sensitivity(study, parts, around), [f"{study.axis} alone on {parts.device.name}: {error}"]
-    return found, sensitivity(single, parts, next(iter(found.best.values()))), []
+        missing.append(f"{study.axis} alone on {parts.device.name}: {error}")
+    try:
+        return found, sensitivity(asked, parts, around), missing
+    except (Infeasible, SpecError) as error:
+        return found, [], [*missing, f"sensitivities: {error}"]
 
 
 def explore(
@@ -212,6 +220,10 @@ def explore(
     every = with_found(study, every, {technique: each.best for technique, each in found.items()})
     progress("sensitivities", 1, 0)
     single, moves, unanswered = _alone(study, parts, every)
+    still = idle(study, parts, every.best[winner(study, every.best)])
+    unanswered += [
+        f"space.{study.axes()[name].full}: moves no objective and no limit of the best chip" for name in still
+    ]
     progress("sensitivities", 1, 1)
     return Exploration(study, parts, every, single, found, moves, (*missing, *unanswered))
 
@@ -285,7 +297,7 @@ def summary(result: Exploration, report: str | None) -> dict[str, Any]:
     study, objective = result.study, result.study.objective
     candidate, best = study.candidate, result.every.best
     models = [load("model", name) for name in study.models]
-    specs = (result.parts.device, result.parts.link, result.parts.bill, result.parts.process)
+    specs = tuple(result.parts.specs.values())
     asked = workload(phase="decode", batch=1.0, context=1.0, **{each: getattr(study.workload, each) for each in BITS})
     missed = {
         name: regret(objective, found.best[objective], best[name][objective])

@@ -109,8 +109,8 @@ def kinds(serving: Serving, mix: list[Part], chosen: list[int] | None) -> list[K
     """
     if chosen:
         given = [(serving.batch, "workload"), *((part.batch, f"mix.{place}") for place, part in enumerate(mix))]
-        for batch, where in given:
-            if batch is not None:
+        for own, where in given:
+            if own is not None:
                 raise SpecError(f"{where}.batch: software chooses it, software.batch; leave one of the two out")
     usual = chosen or serving.batch
     if not mix:
