@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from accelmodel.dse.chips import Source
-from accelmodel.dse.evaluate import evaluate
+from accelmodel.dse.evaluate import judged
 from accelmodel.dse.harvest import Wanted, reap
 from accelmodel.dse.parts import Parts
 from accelmodel.dse.study import Study
@@ -52,7 +52,7 @@ def arrays_of(blocks: Blocks, number: int) -> Arrays:
             raise SpecError(f"a worker has another file of model {name}; let all of them see the same files")
     # one form for all, so that last digits do not depend on where and when a block is
     with running("compiled"):
-        found = evaluate(blocks.study, blocks.parts, **blocks.source.given(number))
+        found = judged(blocks.study, blocks.parts, blocks.wanted.variables, **blocks.source.given(number))
     sizes = dict(zip(blocks.source.dims(number), blocks.source.within(number), strict=True))
     arrays: Arrays = {}
     for name in blocks.wanted.variables:
