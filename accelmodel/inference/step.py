@@ -70,6 +70,8 @@ _ENERGETIC = ("time", "hbm_bytes", "fetched_bytes", "link_bytes")
 
 #: least time [s] and memory [B] of an operator of one point
 _SECONDS, _ROOM = 2e-8, 8.0
+#: arrays over operators that what a step takes is worked out in
+_WORKED_OUT = 6
 
 
 def _check_fit(model: LanguageModel, cluster: Cluster, work: Workload) -> tuple[Number, Number]:
@@ -234,7 +236,7 @@ def figures(inputs: Inputs, technique: str | Technique = "none") -> Figures:
     work, beside = inputs.work, chosen(technique)
     sizes = dict(zip(inputs.axes.names, inputs.axes.shape, strict=True))
     operators = len(inputs.table.names)
-    need_affordable("step by operators", sizes, seconds=operators * _SECONDS, room=operators * _ROOM * 2 * len(DETAIL))
+    need_affordable("step by operators", sizes, seconds=operators * _SECONDS, room=operators * _ROOM * (2 * len(DETAIL) + _WORKED_OUT))
     sums, detail = run_kernel(inputs.operators, inputs.machines, beside.numbers, detail=True)
     rows = ("operator", *inputs.axes.names)
     found: dict[str, Variable] = {name: (rows, values) for name, values in _operators(inputs, detail).items()}
