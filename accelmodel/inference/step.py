@@ -236,7 +236,12 @@ def figures(inputs: Inputs, technique: str | Technique = "none") -> Figures:
     work, beside = inputs.work, chosen(technique)
     sizes = dict(zip(inputs.axes.names, inputs.axes.shape, strict=True))
     operators = len(inputs.table.names)
-    need_affordable("step by operators", sizes, seconds=operators * _SECONDS, room=operators * _ROOM * (2 * len(DETAIL) + _WORKED_OUT))
+    need_affordable(
+        "step by operators",
+        sizes,
+        seconds=operators * _SECONDS,
+        room=operators * _ROOM * (2 * len(DETAIL) + _WORKED_OUT),
+    )
     sums, detail = run_kernel(inputs.operators, inputs.machines, beside.numbers, detail=True)
     rows = ("operator", *inputs.axes.names)
     found: dict[str, Variable] = {name: (rows, values) for name, values in _operators(inputs, detail).items()}
