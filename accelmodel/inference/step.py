@@ -29,7 +29,7 @@ from accelmodel.inference.axes import (
     with_coordinates,
 )
 from accelmodel.inference.columns import shard
-from accelmodel.inference.energy import energy_numbers, held_down, of_operators
+from accelmodel.inference.energy import energy_notes, energy_numbers, of_operators
 from accelmodel.inference.figures import Figures, Variable
 from accelmodel.inference.inputs import Inputs as Inputs
 from accelmodel.inference.intervals import factors, interval, kind_of
@@ -275,10 +275,8 @@ def figures(inputs: Inputs, technique: str | Technique = "none") -> Figures:
     found["feasible"] = (inputs.axes.names, inputs.over_axes(inputs.fits * 1.0) > 0.5)
     labels = {"operator": list(inputs.table.names), **inputs.axes.workload, **inputs.axes.machine}
     about = attributes(inputs, beside)
-    if (taken["power_stretch"] > 1.0).any():
-        about["notes"] = "; ".join(
-            filter(None, [about["notes"], held_down(inputs.cluster.device, taken["power_stretch"])])
-        )
+    more = energy_notes(inputs.cluster.device, taken["power_stretch"])
+    about["notes"] = "; ".join(filter(None, [about["notes"], *more]))
     return Figures(found, labels, about)
 
 

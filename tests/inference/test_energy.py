@@ -249,6 +249,14 @@ def test_a_limit_below_what_is_drawn_at_rest_is_refused():
         am.time_step("llama-3-8b", chip, DECODE)
 
 
+def test_what_is_not_known_is_told():
+    chip = cluster(override(load("device", "h100-sxm"), {"energy.static": 0.0, "energy.l2": 0.0}))
+    found = am.time_step("llama-3-8b", chip, DECODE)
+    assert "energy.l2, energy.static of h100-sxm are not known" in found.attrs["notes"]
+    assert float(found.step_energy) < float(am.time_step("llama-3-8b", "h100-sxm", DECODE).step_energy)
+    assert "not known" not in am.time_step("llama-3-8b", cluster("groq-lpu", 128), {**DECODE, "tp": 128}).attrs["notes"]
+
+
 def test_units_of_constants_are_read():
     chip = override(load("device", "h100-sxm"), {"energy.hbm": "4 pJ/bit", "energy.flop_16bit": "0.5pJ/FLOP"})
     assert chip.energy.hbm == pytest.approx(32e-12, rel=1e-12)
