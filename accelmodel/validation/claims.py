@@ -155,7 +155,8 @@ QUANTITIES: dict[str, Callable[[str], float]] = {
     "bill": bills.quantity,
     "deepep": experts.deepep,
     "lmsys": experts.lmsys,
-    "joules_per_token": energy.quantity,
+    "joules_per_token": energy.joules_per_token,
+    "mean_power": energy.mean_power,
     "gpt3_layer": lambda name: _gpt3_layer()[name.partition(".")[2]],
 }
 
