@@ -11,7 +11,7 @@ import inspect
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,14 +19,12 @@ import numpy as np
 from accelmodel.dse.chip import Parts, design, parts_of, within
 from accelmodel.dse.study import Study
 from accelmodel.errors import Infeasible
-from accelmodel.inference.intervals import KINDS, kind_of
 from accelmodel.inference.machine import varied
 from accelmodel.inference.policies import TECHNIQUES, Technique, policy
 from accelmodel.inference.preserve import prompt_length
 from accelmodel.inference.request import BASELINE, fits, prepare_request, run_request
-from accelmodel.inference.step import Inputs
+from accelmodel.inference.stretched import stretched
 from accelmodel.laws.numeric import Number
-from accelmodel.laws.types import Operator
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.load import load
 from accelmodel.units import label
@@ -36,7 +34,6 @@ if TYPE_CHECKING:
 
 #: chips evaluated at once: bounds the memory of an enumeration
 CHUNK = 8192
-_KIND, _STRETCH = (Operator._fields.index(name) for name in ("kind", "stretch"))
 Count = Callable[[int], None]
 
 
@@ -71,19 +68,7 @@ def _answer_tokens(study: Study, context: xr.DataArray) -> Number:
     return context if study.workload.phase == "prefill" else context - prompt_length(context)
 
 
-def slowed(parts: list[tuple[Inputs, Any]], factors: dict[str, float]) -> list[tuple[Inputs, Any]]:
-    """Return the inputs with the times of some kinds of operators (``intervals.KINDS``) multiplied."""
-    found = []
-    for inputs, weights in parts:
-        operators = inputs.operators.copy()
-        kinds = kind_of(operators[_KIND])
-        for name, factor in factors.items():
-            operators[_STRETCH] = np.where(kinds == KINDS.index(name), factor, operators[_STRETCH])
-        found.append((replace(inputs, operators=operators), weights))
-    return found
-
-
-def throughput(study: Study, cluster: Cluster, errors: dict[str, float] | None = None) -> xr.Dataset:
+def throughput(study: Study, cluster: Cluster, errors: Any = None) -> xr.Dataset:
     """Return tokens per second and device of each technique, over the axes of the cluster.
 
     Geometric mean over models, batches and lengths, of the best that software finds for each; zero where
@@ -108,7 +93,7 @@ def throughput(study: Study, cluster: Cluster, errors: dict[str, float] | None =
             prepared = prepare_request(model, cluster, serving.phase, context, batch=batch, tp=tp, **bits)
         except Infeasible:
             return _nothing(study, cluster)
-        prepared = slowed(prepared, errors) if errors else prepared
+        prepared = [(stretched(inputs, errors), weights) for inputs, weights in prepared] if errors else prepared
         rate = (
             fits(model, cluster, serving.phase, context, batch=batch, tp=tp, **bits)
             * batch

@@ -1,0 +1,321 @@
+"""The optimum with its probability: a study answered under constants that are all drawn at once.
+
+One constant at a time tells which way the optimum moves (``sensitivity``); what an architect decides on is how likely
+it is where, and which chip is the safest to build.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from accelmodel.dse.chip import Parts
+from accelmodel.dse.decision import Choice, best_design, choice, interval, regret, robust, worth
+from accelmodel.dse.draws import DRAW, Draws, draw
+from accelmodel.dse.enumeration import evaluate
+from accelmodel.dse.influence import Index, first_order, leading, saltelli
+from accelmodel.dse.priors import Prior, named, priors
+from accelmodel.dse.study import AXES, Study
+from accelmodel.errors import SpecError
+from accelmodel.inference.request import BASELINE
+from accelmodel.laws.numeric import Array
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+#: chips times draws that are evaluated at once: bounds the memory
+_POINTS = 2**16
+#: points of Saltelli's base sample for each draw asked: its design then takes about as long as the draws
+_BASE = 1.0 / 6.0
+#: called with how many draws more are done
+Progress = Callable[[int], None]
+
+
+def no_progress(done: int) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """What constants that are not known leave of a study's answer.
+
+    Attributes
+    ----------
+    study : Study
+    axis : str
+        The axis of the chip that is decided on.
+    unit : str
+    chips : dict
+        Axis → its value for each design that is compared.
+    prior, seed
+        As asked.
+    names : tuple of str
+        Each constant, by its part and its field in one word.
+    draws : Draws
+    score : dict
+        Technique → (draw, design): the study's objective, turned so that more is better; 0 where a design breaks a
+        limit or serves nothing.
+    nominal : dict
+        Technique → (design,): the same with every constant as it is given.
+    sobol : dict
+        Number of the answer → Sobol indices by Saltelli's design of the groups of constants that lead, and all others.
+    """
+
+    study: Study
+    axis: str
+    unit: str
+    chips: Mapping[str, Array]
+    prior: str
+    seed: int
+    names: tuple[str, ...]
+    draws: Draws
+    score: Mapping[str, Array]
+    nominal: Mapping[str, Array]
+    sobol: Mapping[str, list[Index]]
+
+    @property
+    def values(self) -> Array:
+        """Value of the axis for each design."""
+        return self.chips[self.axis]
+
+    @property
+    def techniques(self) -> list[str]:
+        """Techniques of the study."""
+        return list(self.score)
+
+    @cached_property
+    def numbers(self) -> dict[str, Array]:
+        """Number of the answer → its value in each draw, NaN where no chip is allowed: see ``numbers_of``."""
+        return numbers_of(self.study, self.score, self.values)
+
+    @cached_property
+    def as_given(self) -> dict[str, float]:
+        """Number of the answer → its value with every constant as it is given."""
+        alone = {technique: each[None] for technique, each in self.nominal.items()}
+        return {name: float(each[0]) for name, each in numbers_of(self.study, alone, self.values).items()}
+
+    @property
+    def answered(self) -> float:
+        """Share of the draws in which some chip is allowed with every technique [1]."""
+        return float(np.isfinite(self.sample).all(axis=1).mean())
+
+    @property
+    def sample(self) -> Array:
+        """All numbers of the answer (draw, number)."""
+        return np.array(list(self.numbers.values())).T
+
+    def at_least(self, value: float, technique: str | None = None) -> float:
+        """Return the probability that the best chip of a technique has so much of the axis, or more [1].
+
+        The study's candidate by default; a draw in which no chip is allowed counts as not.
+        """
+        return float(np.mean(self.numbers[technique or self.study.candidate] >= value))
+
+    def interval(self, number: str, level: float = 0.9) -> tuple[float, float]:
+        """Return the ends between which a number of the answer lies with a probability, as likely below as above."""
+        known = self.numbers[number][np.isfinite(self.numbers[number])]
+        return interval(known, level) if len(known) else (float("nan"), float("nan"))
+
+    def feasible(self, technique: str | None = None) -> Array:
+        """Return in what share of the draws each design keeps to all limits and serves every model [1]."""
+        return np.asarray((self.score[technique or self.study.candidate] > 0.0).mean(axis=0))
+
+    def robust(self, technique: str | None = None) -> Choice:
+        """Return the design of least expected regret, with what it costs over the draws."""
+        return robust(self.score[technique or self.study.candidate])
+
+    def of_nominal(self, technique: str | None = None) -> Choice:
+        """Return the design that is best with every constant as it is given, with what it costs over the draws."""
+        name = technique or self.study.candidate
+        return choice(self.score[name], int(self.nominal[name].argmax()))
+
+    @cached_property
+    def first(self) -> dict[str, Array]:
+        """Number of the answer → first-order Sobol index of each constant, from the draws themselves [1]."""
+        return {name: first_order(self.draws, each) for name, each in self.numbers.items()}
+
+    @cached_property
+    def worth(self) -> Array:
+        """By how much the expected regret of the candidate falls if one constant is known, for each constant [1]."""
+        return worth(self.score[self.study.candidate], self.draws.values, self.seed)
+
+    def to_dataset(self) -> xr.Dataset:
+        """Return everything as one labelled dataset over ``draw``, ``design``, ``technique`` and ``constant``.
+
+        ``constants`` hold what was drawn, each in its own SI unit (``unit`` along ``constant``); ``score`` the
+        objective, more of which is better and 0 not allowed; ``best`` the axis's value of the best design of each draw
+        and ``gain``, both 0 where not ``answered``, since no chip is allowed; of each design ``feasible_share``, in
+        what share of the draws it is allowed, and the mean of its ``regret``.
+        """
+        import xarray as xr
+
+        dims = ("technique", DRAW, "design")
+        answered = np.isfinite(self.sample).all(axis=1)
+
+        def known(number: str) -> Array:
+            return np.where(answered, self.numbers.get(number, np.ones(len(answered))), 0.0)
+
+        missed = [regret(self.score[name]).mean(axis=0) for name in self.techniques]
+        data: dict[str, Any] = {
+            "constants": ((DRAW, "constant"), self.draws.values),
+            "score": (dims, np.array(list(self.score.values()))),
+            "best": (dims[:2], np.array([known(name) for name in self.techniques]), {"units": self.unit}),
+            "gain": (DRAW, known("gain"), {"units": "1"}),
+            "answered": (DRAW, answered, {"units": "1"}),
+            "feasible_share": (dims[::2], np.array([self.feasible(name) for name in self.techniques]), {"units": "1"}),
+            "regret": (dims[::2], np.array(missed), {"units": "1"}),
+        }
+        coords: dict[str, Any] = {
+            "technique": self.techniques,
+            "constant": list(self.names),
+            "unit": ("constant", [each.unit for each in self.draws.priors]),
+            "prior": ("constant", [each.words for each in self.draws.priors]),
+            **{name: ("design", values) for name, values in self.chips.items()},
+        }
+        about = {"study": self.study.name, "axis": self.axis, "prior": self.prior, "seed": self.seed}
+        return xr.Dataset(data, coords=coords, attrs={**about, "objective": self.study.study.objective})
+
+
+def numbers_of(study: Study, score: Mapping[str, Array], values: Array) -> dict[str, Array]:
+    """Return the numbers of a study's answer in each draw.
+
+    By technique the axis's value of its best design, and as ``gain`` the best of the candidate over the best of the
+    baseline [1], where there is a candidate; NaN where no design is allowed.
+    """
+    found = {}
+    for technique, each in score.items():
+        place = best_design(each)
+        found[technique] = np.where(place >= 0, values[place], np.nan)
+    if study.candidate != BASELINE:
+        ours, base = score[study.candidate].max(axis=1), score[BASELINE].max(axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found["gain"] = np.where((ours > 0.0) & (base > 0.0), ours / base, np.nan)
+    return found
+
+
+def lead_axis(study: Study) -> str:
+    """Return the axis that is decided on: L2 where the study has it, else its first."""
+    names = list(study.axes())
+    return "l2_capacity" if "l2_capacity" in names else names[0]
+
+
+def scored(
+    study: Study, parts: Parts, chips: Mapping[str, Array], draws: Draws, progress: Progress = no_progress
+) -> dict[str, Array]:
+    """Return technique → (draw, design): the objective under each draw, more of which is better, 0 where not allowed.
+
+    All draws and designs are one question, so that what does not depend on draws is prepared once; a part of the draws
+    at a time where they are many.
+    """
+    import xarray as xr
+
+    axes = {name: xr.DataArray(values, dims="design") for name, values in chips.items()}
+    designs = len(next(iter(chips.values())))
+    step = max(_POINTS // designs, 1)
+    found: dict[str, list[Array]] = {technique: [] for technique in study.techniques}
+    for begin in range(0, len(draws), step):
+        part = draws.part(begin, min(begin + step, len(draws)))
+        result = evaluate(study, part.parts(parts), part.errors(), **axes)
+        whole = xr.DataArray(np.zeros((len(part), designs)), dims=(DRAW, "design"))
+        for technique in study.techniques:
+            value = (result[study.study.objective].sel(technique=technique, drop=True) + whole).transpose(*whole.dims)
+            allowed = (result.feasible + whole).transpose(*whole.dims).values > 0.5
+            found[technique].append(np.where(allowed, value.values, 0.0))
+        progress(len(part))
+    return {technique: np.concatenate(each) for technique, each in found.items()}
+
+
+def posterior(
+    study: Study,
+    parts: Parts,
+    draws: int = 1500,
+    seed: int = 0,
+    prior: str | Sequence[Prior] = "uniform",
+    *,
+    chips: Mapping[str, Any] | None = None,
+    progress: Progress = no_progress,
+) -> Posterior:
+    """Return how likely the optimum lies where, if all constants that have a range and all residuals are drawn at once.
+
+    Parameters
+    ----------
+    study : Study
+    parts : Parts
+        Its reference chip, link, bill and process.
+    draws : int
+    seed : int
+        The same seed gives the same answer.
+    prior : {"uniform", "triangular"} or sequence of Prior
+        How a constant lies in its range; see ``priors.priors``, which also says how residuals are drawn.
+    chips : mapping, optional
+        Designs that are compared: axis of the chip → values, all of one length.  The axis that is decided on (L2 where
+        the study has it, else its first) with all else as in the reference chip by default.
+    progress : callable
+        Called with how many more draws are done.
+
+    Returns
+    -------
+    Posterior
+
+    Raises
+    ------
+    SpecError
+        If the prior is unknown, or a number of draws is not allowed.
+
+    Notes
+    -----
+    Constants of one kind (times that a kernel or a link loses, areas, powers and prices of a bill) have a rank
+    correlation of ``priors.TOGETHER`` by a Gaussian copula; errors of one kind of operator are one number.  Draws are
+    points of a scrambled Sobol sequence.
+
+    Examples
+    --------
+    >>> from accelmodel.dse.enumeration import parts_of_study
+    >>> from accelmodel.dse.study import load_study
+    >>> asked = load_study("preserve-l2")
+    >>> found = posterior(asked, parts_of_study(asked), draws=1500)  # doctest: +SKIP
+    >>> found.at_least(64e6), found.interval("gain")  # doctest: +SKIP
+    """
+    if draws < 1:
+        raise SpecError(f"draws: {draws} leaves nothing; give at least 1")
+    known = priors(study, parts, prior) if isinstance(prior, str) else list(prior)
+    axis = lead_axis(study)
+    compared = {name: np.asarray(values, dtype=float) for name, values in (chips or {}).items()}
+    compared = compared or {axis: study.axes()[axis]}
+    drawn = draw(known, draws, seed)
+    score = scored(study, parts, compared, drawn, progress)
+    nominal = scored(study, parts, compared, Draws((), np.empty((1, 0))))
+    found = Posterior(
+        study=study,
+        axis=axis,
+        unit=AXES[axis],
+        chips=compared,
+        prior=prior if isinstance(prior, str) else "given",
+        seed=seed,
+        names=tuple(named(each, parts) for each in known),
+        draws=drawn,
+        score=score,
+        nominal={technique: each[0] for technique, each in nominal.items()},
+        sobol={},
+    )
+    return replace(found, sobol=_decided(found, parts, draws, progress))
+
+
+def _decided(found: Posterior, parts: Parts, draws: int, progress: Progress) -> dict[str, list[Index]]:
+    """Return Sobol indices by Saltelli's design of the constants that lead by the draws themselves."""
+    firsts = np.array(list(found.first.values()))
+    lead = leading(found.draws, firsts)
+    if not lead:
+        return {}
+
+    def outcomes(design: Draws) -> Array:
+        score = scored(found.study, parts, found.chips, design, progress)
+        return np.array(list(numbers_of(found.study, score, found.values).values()))
+
+    base = 2 ** max(int(np.log2(max(draws * _BASE, 1.0))), 3)
+    told = saltelli(found.draws.priors, lead, outcomes, base, found.seed)
+    return dict(zip(found.numbers, told, strict=True)) if told else {}
