@@ -74,9 +74,10 @@ def _basis(values: Array) -> Array:
     return np.asarray(left[:, size > 1e-9 * size[0]])
 
 
-def _expected_least(missed: Array, basis: Array) -> float:
-    """Return the mean over draws of the least expected regret, expected given what the basis is made of."""
-    return float((basis @ (basis.T @ missed)).min(axis=1).mean())
+def _missed_knowing(missed: Array, basis: Array) -> float:
+    """Return the mean regret where each draw's design is the one of least regret by what the basis tells of it."""
+    chosen = (basis @ (basis.T @ missed)).argmin(axis=1)
+    return float(missed[np.arange(len(missed)), chosen].mean())
 
 
 def worth(score: Array, values: Array, seed: int = 0) -> Array:
@@ -93,8 +94,8 @@ def worth(score: Array, values: Array, seed: int = 0) -> Array:
     -----
     The expected value of partial perfect information (Raiffa and Schlaifer 1961) by regression on the draws (Strong,
     Oakley, Brennan 2014): the regret of each design is fitted by a polynomial in the constant's rank, the choice made
-    anew at each value.  What shuffled constants seem to be worth is taken off; never below 0 nor above what knowing
-    everything is worth, which is the expected regret of the robust choice.
+    by it at each value, and paid for in full.  What shuffled constants seem to be worth is taken off; never below 0
+    nor above what knowing everything is worth, which is the expected regret of the robust choice.
     """
     served = score.max(axis=1) > 0.0
     missed, known = regret(score), values[served]
@@ -104,11 +105,11 @@ def worth(score: Array, values: Array, seed: int = 0) -> Array:
     now = float(missed.mean(axis=0).min())
     generator = np.random.default_rng(seed)
     steady = np.arange(len(missed), dtype=float)
-    by_chance = [now - _expected_least(missed, _basis(generator.permutation(steady))) for _ in range(SHUFFLES)]
+    by_chance = [now - _missed_knowing(missed, _basis(generator.permutation(steady))) for _ in range(SHUFFLES)]
     noise = max(float(np.mean(by_chance)), 0.0)
     for i, column in enumerate(known.T):
         if column.min() < column.max():
-            found[i] = now - _expected_least(missed, _basis(column)) - noise
+            found[i] = now - _missed_knowing(missed, _basis(column)) - noise
     return np.clip(found, 0.0, now)
 
 

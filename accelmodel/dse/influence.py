@@ -55,12 +55,12 @@ def first_order(draws: Draws, outcome: Array) -> Array:
         return found
     from SALib.analyze import rbd_fast
 
-    moving = [i for i in range(values.shape[1]) if np.ptp(values[:, i]) > 0.0]
-    problem = {"num_vars": len(moving), "names": [str(i) for i in moving], "bounds": [[0.0, 1.0]] * len(moving)}
-    order = np.random.default_rng(0).permutation(len(numbers))
     # equals are ranked by chance, not by when they were drawn
-    told = rbd_fast.analyze(problem, values[order][:, moving], numbers[order], M=_HARMONICS, num_resamples=2, seed=1)
-    found[moving] = np.clip(np.asarray(told["S1"], dtype=float), 0.0, 1.0)
+    order = np.random.default_rng(0).permutation(len(numbers))
+    for i, column in enumerate(values.T):
+        if np.ptp(column) > 0.0:
+            told = rbd_fast.compute_first_order(rbd_fast.permute_outputs(column[order], numbers[order]), _HARMONICS)
+            found[i] = np.clip(rbd_fast.unskew_S1(told, _HARMONICS, len(numbers)), 0.0, 1.0)
     return found
 
 

@@ -6,37 +6,28 @@ it is where, and which chip is the safest to build.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from accelmodel.dse.answers import Progress, along, lead_axis, no_progress, numbers_of, scored
 from accelmodel.dse.chip import Parts
-from accelmodel.dse.decision import Choice, best_design, choice, interval, regret, robust, worth
+from accelmodel.dse.decision import Choice, choice, interval, regret, robust, worth
 from accelmodel.dse.draws import DRAW, Draws, draw
-from accelmodel.dse.enumeration import evaluate
 from accelmodel.dse.influence import Index, first_order, leading, saltelli
 from accelmodel.dse.priors import Prior, named, priors
 from accelmodel.dse.study import AXES, Study
 from accelmodel.errors import SpecError
-from accelmodel.inference.request import BASELINE
 from accelmodel.laws.numeric import Array
 
 if TYPE_CHECKING:
     import xarray as xr
 
-#: chips times draws that are evaluated at once: bounds the memory
-_POINTS = 2**16
 #: points of Saltelli's base sample for each draw asked: its design then takes about as long as the draws
 _BASE = 1.0 / 6.0
-#: called with how many draws more are done
-Progress = Callable[[int], None]
-
-
-def no_progress(done: int) -> None:
-    """Progress that nobody watches."""
 
 
 @dataclass(frozen=True)
@@ -180,55 +171,6 @@ class Posterior:
         return xr.Dataset(data, coords=coords, attrs={**about, "objective": self.study.study.objective})
 
 
-def numbers_of(study: Study, score: Mapping[str, Array], values: Array) -> dict[str, Array]:
-    """Return the numbers of a study's answer in each draw.
-
-    By technique the axis's value of its best design, and as ``gain`` the best of the candidate over the best of the
-    baseline [1], where there is a candidate; NaN where no design is allowed.
-    """
-    found = {}
-    for technique, each in score.items():
-        place = best_design(each)
-        found[technique] = np.where(place >= 0, values[place], np.nan)
-    if study.candidate != BASELINE:
-        ours, base = score[study.candidate].max(axis=1), score[BASELINE].max(axis=1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            found["gain"] = np.where((ours > 0.0) & (base > 0.0), ours / base, np.nan)
-    return found
-
-
-def lead_axis(study: Study) -> str:
-    """Return the axis that is decided on: L2 where the study has it, else its first."""
-    names = list(study.axes())
-    return "l2_capacity" if "l2_capacity" in names else names[0]
-
-
-def scored(
-    study: Study, parts: Parts, chips: Mapping[str, Array], draws: Draws, progress: Progress = no_progress
-) -> dict[str, Array]:
-    """Return technique → (draw, design): the objective under each draw, more of which is better, 0 where not allowed.
-
-    All draws and designs are one question, so that what does not depend on draws is prepared once; a part of the draws
-    at a time where they are many.
-    """
-    import xarray as xr
-
-    axes = {name: xr.DataArray(values, dims="design") for name, values in chips.items()}
-    designs = len(next(iter(chips.values())))
-    step = max(_POINTS // designs, 1)
-    found: dict[str, list[Array]] = {technique: [] for technique in study.techniques}
-    for begin in range(0, len(draws), step):
-        part = draws.part(begin, min(begin + step, len(draws)))
-        result = evaluate(study, part.parts(parts), part.errors(), **axes)
-        whole = xr.DataArray(np.zeros((len(part), designs)), dims=(DRAW, "design"))
-        for technique in study.techniques:
-            value = (result[study.study.objective].sel(technique=technique, drop=True) + whole).transpose(*whole.dims)
-            allowed = (result.feasible + whole).transpose(*whole.dims).values > 0.5
-            found[technique].append(np.where(allowed, value.values, 0.0))
-        progress(len(part))
-    return {technique: np.concatenate(each) for technique, each in found.items()}
-
-
 def posterior(
     study: Study,
     parts: Parts,
@@ -285,7 +227,7 @@ def posterior(
     known = priors(study, parts, prior) if isinstance(prior, str) else list(prior)
     axis = lead_axis(study)
     compared = {name: np.asarray(values, dtype=float) for name, values in (chips or {}).items()}
-    compared = compared or {axis: study.axes()[axis]}
+    compared = compared or along(study, axis, {})
     drawn = draw(known, draws, seed)
     score = scored(study, parts, compared, drawn, progress)
     nominal = scored(study, parts, compared, Draws((), np.empty((1, 0))))

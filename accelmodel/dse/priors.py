@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from accelmodel.laws.numeric import Array
 from accelmodel.specs.base import Spec, field_types
 from accelmodel.specs.bits import told
 from accelmodel.specs.facts import Fact
-from accelmodel.specs.hardware import Cluster
+from accelmodel.specs.hardware import Cluster, Device
 from accelmodel.specs.load import load
 from accelmodel.specs.names import flat
 from accelmodel.specs.quantities import Quantity
@@ -153,17 +153,30 @@ def _scale(quantity: Quantity | None, low: float, nominal: float, high: float) -
     return "log" if low > 0.0 and high / low > DECADE else "linear"
 
 
-def ranged(parts: Parts) -> Iterator[tuple[str, str, Fact]]:
-    """Yield (part, dotted field, fact) of every number behind a chip that has a range."""
+#: the order in which a device's constants are listed: what it computes, how, how much of it is reached, its memories
+_ORDER = ("compute", "matmul", "attention", "compute.matrix_share", "hbm", "l2", "compute.launch_time")
+
+
+def _place(name: str) -> int:
+    """Return where a constant is listed, by its own name or its section's; what has neither comes last."""
+    part = name if name in _ORDER else name.partition(".")[0]
+    return _ORDER.index(part) if part in _ORDER else len(_ORDER)
+
+
+def uncertain(parts: Parts) -> list[tuple[str, str, Fact]]:
+    """Return (part, dotted field, fact) of every number behind a chip that has a range, of whatever it is made of."""
+    found = []
     for each in fields(parts):
         spec = getattr(parts, each.name)
         if not isinstance(spec, Spec):
             continue
         known = field_types(type(spec))
-        for name, fact in spec.facts.items():
-            if name in known and fact.range is not None and isinstance(fact.value, float):
-                if fact.range[0] < fact.range[1]:
-                    yield each.name, name, fact
+        for name in sorted(spec.facts, key=lambda name: _place(name) if isinstance(spec, Device) else 0):
+            fact = spec.facts[name]
+            ranged = fact.range is not None and fact.range[0] < fact.range[1]
+            if name in known and ranged and isinstance(fact.value, float):
+                found.append((each.name, name, fact))
+    return found
 
 
 def _of_fact(part: str, name: str, fact: Fact, quantity: Quantity | None, shape: str) -> Prior:
@@ -173,7 +186,7 @@ def _of_fact(part: str, name: str, fact: Fact, quantity: Quantity | None, shape:
     return Prior(
         part=part,
         field=name,
-        kind=fact.standing,
+        kind=fact.kind,
         unit=fact.unit,
         shape=shape,
         scale=_scale(quantity, low, fact.value, high),
@@ -219,7 +232,7 @@ def priors(study: Study, parts: Parts, shape: str = "uniform") -> list[Prior]:
         raise unknown("prior", shape, PRIORS)
     found = [
         _of_fact(part, name, fact, field_types(type(getattr(parts, part)))[name].quantity, shape)
-        for part, name, fact in ranged(parts)
+        for part, name, fact in uncertain(parts)
     ]
     times = [_of_residual(kind, *pair, shape) for kind, pair in residuals(study, parts).items()]
     members = Counter(each.group for each in found)
@@ -227,7 +240,7 @@ def priors(study: Study, parts: Parts, shape: str = "uniform") -> list[Prior]:
 
 
 def residuals(study: Study, parts: Parts) -> dict[str, tuple[float, float]]:
-    """Return kind of operator → factors between which nine tenths of its measured times lie, at a study's precisions."""
+    """Return kind of operator → factors between which nine tenths of its times lie, at a study's precisions."""
     asked = {name: getattr(study.workload, name) for name in ("weight_bits", "kv_bits")}
     # intervals are those of the first model's precisions, where the study says none
     bits = told([load("model", study.workload.models[0])], asked)
@@ -241,4 +254,3 @@ def named(prior: Prior, parts: Parts) -> str:
     if prior.part == TIME:
         return prior.name
     return f"{prior.part}.{flat(type(getattr(parts, prior.part)), prior.field)}"
-

@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from accelmodel.dse import posterior as under_test
+from accelmodel.dse import answers
 from accelmodel.dse.draws import Draws, draw
 from accelmodel.dse.enumeration import evaluate, parts_of_study
-from accelmodel.dse.posterior import Posterior, posterior
 from accelmodel.dse.priors import Prior, priors
 from accelmodel.dse.study import Study, load_study
-from accelmodel.errors import SpecError
 from accelmodel.specs.given import override
 
 #: three sizes of L2, one model, decode
@@ -78,7 +76,7 @@ def test_the_joint_call_is_what_single_calls_say(warm, tiny, parts):
     sizes = tiny.axes()["l2_capacity"]
     draws = draw(priors(tiny, parts), 12, seed=3)
     slow = one_by_one(tiny, parts, draws, sizes)
-    fast = under_test.scored(tiny, parts, {"l2_capacity": sizes}, draws)
+    fast = answers.scored(tiny, parts, {"l2_capacity": sizes}, draws)
     for technique in tiny.techniques:
         np.testing.assert_allclose(fast[technique], slow[technique], rtol=1e-9)
     everything = np.array(list(slow.values()))
