@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from accelmodel.laws.numeric import Array
 
@@ -36,6 +37,12 @@ def regret(score: Array) -> Array:
     return np.asarray(1.0 - served / served.max(axis=1, keepdims=True))
 
 
+def expected(score: Array) -> Array:
+    """Return the expected regret of each design over the draws [1]; 1 where no design is allowed in any."""
+    missed = regret(score)
+    return np.asarray(missed.mean(axis=0)) if len(missed) else np.ones(score.shape[1])
+
+
 @dataclass(frozen=True)
 class Choice:
     """A design, and what choosing it costs over the draws.
@@ -61,8 +68,7 @@ def choice(score: Array, design: int) -> Choice:
 
 def robust(score: Array) -> Choice:
     """Return the design of least expected regret."""
-    missed = regret(score)
-    return choice(score, int(missed.mean(axis=0).argmin()) if len(missed) else 0)
+    return choice(score, int(expected(score).argmin()))
 
 
 def _basis(values: Array) -> Array:
@@ -129,7 +135,7 @@ class Region:
     low: Array
     high: Array
 
-    def holds(self, numbers: Array) -> Array:
+    def holds(self, numbers: Array) -> npt.NDArray[np.bool_]:
         """Return which numbers lie inside, one by one; equal to an end is inside."""
         return (self.low <= numbers) & (numbers <= self.high)
 

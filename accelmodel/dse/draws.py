@@ -88,7 +88,7 @@ def correlated(shares: Array, priors: Sequence[Prior], together: float = TOGETHE
     """
     from scipy.special import ndtr, ndtri
 
-    found = np.clip(np.asarray(shares, dtype=float), _LEAST_SHARE, 1.0 - _LEAST_SHARE)
+    found: Array = np.clip(np.asarray(shares, dtype=float), _LEAST_SHARE, 1.0 - _LEAST_SHARE)
     pearson = 2.0 * np.sin(np.pi * together / 6.0)
     for places in groups(priors).values():
         if len(places) > 1:

@@ -15,7 +15,7 @@ import numpy as np
 
 from accelmodel.dse.answers import Progress, along, lead_axis, no_progress, numbers_of, scored
 from accelmodel.dse.chip import Parts
-from accelmodel.dse.decision import Choice, choice, interval, regret, robust, worth
+from accelmodel.dse.decision import Choice, choice, expected, interval, robust, worth
 from accelmodel.dse.draws import DRAW, Draws, draw
 from accelmodel.dse.influence import Index, first_order, leading, saltelli
 from accelmodel.dse.priors import Prior, named, priors
@@ -145,12 +145,12 @@ class Posterior:
         import xarray as xr
 
         dims = ("technique", DRAW, "design")
-        answered = np.isfinite(self.sample).all(axis=1)
+        answered = np.asarray(np.isfinite(self.sample).all(axis=1))
 
         def known(number: str) -> Array:
             return np.where(answered, self.numbers.get(number, np.ones(len(answered))), 0.0)
 
-        missed = [regret(self.score[name]).mean(axis=0) for name in self.techniques]
+        missed = [expected(self.score[name]) for name in self.techniques]
         data: dict[str, Any] = {
             "constants": ((DRAW, "constant"), self.draws.values),
             "score": (dims, np.array(list(self.score.values()))),

@@ -11,6 +11,7 @@ from accelmodel.report import exploration_points
 from accelmodel.report.exploration_figures import spoken
 from accelmodel.units import show
 
+
 def listed(names: list[str]) -> str:
     """Return names as a sentence lists them."""
     return ", ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else "".join(names)
