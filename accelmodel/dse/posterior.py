@@ -17,11 +17,14 @@ from accelmodel.dse.answers import Progress, along, lead_axis, no_progress, numb
 from accelmodel.dse.chip import Parts
 from accelmodel.dse.decision import Choice, choice, expected, interval, robust, worth
 from accelmodel.dse.draws import DRAW, Draws, draw
+from accelmodel.dse.enumeration import parts_of_study
 from accelmodel.dse.influence import Index, first_order, leading, saltelli
 from accelmodel.dse.priors import Prior, named, priors
-from accelmodel.dse.study import AXES, Study
+from accelmodel.dse.study import AXES, Study, load_study
 from accelmodel.errors import SpecError
+from accelmodel.inference.attributes import behind
 from accelmodel.laws.numeric import Array
+from accelmodel.specs.base import Spec
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -52,6 +55,8 @@ class Posterior:
         limit or serves nothing.
     nominal : dict
         Technique → (design,): the same with every constant as it is given.
+    about : dict
+        Version, digests, sources and the weakest kind of fact behind it.
     sobol : dict
         Number of the answer → Sobol indices by Saltelli's design of the groups of constants that lead, and all others.
     """
@@ -66,6 +71,7 @@ class Posterior:
     draws: Draws
     score: Mapping[str, Array]
     nominal: Mapping[str, Array]
+    about: Mapping[str, str]
     sobol: Mapping[str, list[Index]]
 
     @property
@@ -167,13 +173,14 @@ class Posterior:
             "prior": ("constant", [each.words for each in self.draws.priors]),
             **{name: ("design", values) for name, values in self.chips.items()},
         }
-        about = {"study": self.study.name, "axis": self.axis, "prior": self.prior, "seed": self.seed}
-        return xr.Dataset(data, coords=coords, attrs={**about, "objective": self.study.study.objective})
+        asked = {"study": self.study.name, "study_digest": self.study.digest, "axis": self.axis}
+        drawn = {"prior": self.prior, "seed": self.seed, "objective": self.study.study.objective}
+        return xr.Dataset(data, coords=coords, attrs={**self.about, **asked, **drawn})
 
 
 def posterior(
-    study: Study,
-    parts: Parts,
+    study: str | Study = "preserve-l2",
+    parts: Parts | None = None,
     draws: int = 1500,
     seed: int = 0,
     prior: str | Sequence[Prior] = "uniform",
@@ -185,9 +192,10 @@ def posterior(
 
     Parameters
     ----------
-    study : Study
-    parts : Parts
-        Its reference chip, link, bill and process.
+    study : str or Study
+        Name of a shipped study, path of a TOML file, or what ``load_study`` returns.
+    parts : Parts, optional
+        What its chips are made of; those of the study by default.
     draws : int
     seed : int
         The same seed gives the same answer.
@@ -216,12 +224,11 @@ def posterior(
 
     Examples
     --------
-    >>> from accelmodel.dse.enumeration import parts_of_study
-    >>> from accelmodel.dse.study import load_study
-    >>> asked = load_study("preserve-l2")
-    >>> found = posterior(asked, parts_of_study(asked), draws=1500)  # doctest: +SKIP
+    >>> found = posterior("preserve-l2", draws=1500)  # doctest: +SKIP
     >>> found.at_least(64e6), found.interval("gain")  # doctest: +SKIP
     """
+    study = load_study(study) if isinstance(study, str) else study
+    parts = parts_of_study(study) if parts is None else parts
     if draws < 1:
         raise SpecError(f"draws: {draws} leaves nothing; give at least 1")
     known = priors(study, parts, prior) if isinstance(prior, str) else list(prior)
@@ -242,6 +249,7 @@ def posterior(
         draws=drawn,
         score=score,
         nominal={technique: each[0] for technique, each in nominal.items()},
+        about=behind({name: spec for name, spec in vars(parts).items() if isinstance(spec, Spec)}),
         sobol={},
     )
     return replace(found, sobol=_decided(found, parts, draws, progress))

@@ -37,6 +37,7 @@ def found() -> Posterior:
         draws=Draws((area, share), values),
         score={"none": np.where(score > 0.0, [[3.0, 2.0, 1.0]], 0.0), "preserve": score},
         nominal={"none": np.array([3.0, 2.0, 1.0]), "preserve": np.array([2.0, 4.0, 3.0])},
+        about={},
         sobol={
             "preserve": [Index(REST, ("device.hbm.share",), 0.1, 0.0, 0.2, 0.0)],
             "gain": [
