@@ -24,6 +24,17 @@ WORDS = {
     "device.matrix_share": "reachable share of the matrix peak", "device.peak_16bit": "16-bit peak",
     "time.matmul": "time of matmuls", "time.attention": "time of attention",
     "time.memory-bound": "time of memory-bound operators", "time.collective": "time of collectives",
+    "device.slice_clocks": "clocks that a slice of a tile costs", "device.split_time": "time to split a matmul",
+    "device.fill_time": "time to fill the matmul pipeline", "device.exposed": "exposed share of a matmul's memory time",
+    "device.scaling_time": "time to scale narrow weights", "device.convert_width": "weights widened per clock",
+    "device.store_width": "bytes a core stores per clock", "device.softmax_width": "softmax width of a core",
+    "device.attention_draw": "share of HBM bandwidth that attention draws",
+    "device.attention_time": "fixed time of an attention kernel",
+    "device.attention_tile_time": "time of an attention tile beside its operations",
+    "device.combine_time": "time to combine split attention", "device.attention_fill": "fill of attention's pipeline",
+    "device.hbm_reserved": "memory that driver and libraries keep", "device.vector_rate": "vector peak",
+    "process.defect_density": "defect density of the process", "bill.package_price": "price of the package",
+    "bill.test_price": "price of testing", "bill.link_price": "price of a link", "bill.link_power": "power of a link",
     "device.tile_m": "tile height", "device.tile_n": "tile width", "device.tile_k": "tile depth",
 }  # fmt: skip
 
