@@ -15,7 +15,7 @@ import numpy as np
 
 from accelmodel.dse.answers import Progress, along, lead_axis, no_progress, numbers_of, scored
 from accelmodel.dse.chip import Parts
-from accelmodel.dse.decision import Choice, choice, expected, interval, robust, worth
+from accelmodel.dse.decision import Choice, best_design, choice, expected, interval, robust, worth
 from accelmodel.dse.draws import DRAW, Draws, draw
 from accelmodel.dse.enumeration import parts_of_study
 from accelmodel.dse.influence import Index, first_order, leading, saltelli
@@ -125,10 +125,14 @@ class Posterior:
         """Return the design of least expected regret, with what it costs over the draws."""
         return robust(self.score[technique or self.study.candidate])
 
-    def of_nominal(self, technique: str | None = None) -> Choice:
-        """Return the design that is best with every constant as it is given, with what it costs over the draws."""
+    def of_nominal(self, technique: str | None = None) -> Choice | None:
+        """Return the design that is best with every constant as it is given, with what it costs over the draws.
+
+        None where no design is allowed then.
+        """
         name = technique or self.study.candidate
-        return choice(self.score[name], int(self.nominal[name].argmax()))
+        place = int(best_design(self.nominal[name][None])[0])
+        return choice(self.score[name], place) if place >= 0 else None
 
     @cached_property
     def first(self) -> dict[str, Array]:

@@ -18,6 +18,8 @@ from accelmodel.units import show
 LEVEL = 0.9
 #: bars of a histogram of the gain
 _BARS = 24
+#: how often the best is at an end of the axis that this is said
+_OFTEN = 0.1
 #: an influence below this is none that so many draws tell [1]
 _TOLD = 0.02
 
@@ -58,7 +60,8 @@ def _sizes(found: Posterior, technique: str) -> dict[str, Any]:
         }
         for value in np.unique(found.values)
     ]
-    return {**_spread(found, technique), "along": rows}
+    ends = {"lowest": rows[0]["probability"], "highest": rows[-1]["probability"] if len(rows) > 1 else 0.0}
+    return {**_spread(found, technique), "at_end": ends, "along": rows}
 
 
 def _gain(found: Posterior) -> dict[str, Any] | None:
@@ -96,7 +99,9 @@ def _claim(found: Posterior, claim: Mapping[str, float] | None) -> dict[str, Any
     }
 
 
-def _choice(found: Posterior, chosen: Choice) -> dict[str, Any]:
+def _choice(found: Posterior, chosen: Choice | None) -> dict[str, Any] | None:
+    if chosen is None:
+        return None
     return {
         "value": float(found.values[chosen.design]),
         "chip": {name: _plain(values[chosen.design]) for name, values in found.chips.items()},
@@ -185,7 +190,7 @@ def verdict(found: Posterior, claim: Mapping[str, float] | None = None) -> dict[
         "claim": _claim(found, claim),
         "robust": {
             technique: {
-                **_choice(found, found.robust(technique)),
+                **(_choice(found, found.robust(technique)) or {}),
                 "as_given": _choice(found, found.of_nominal(technique)),
             }
             for technique in found.techniques
@@ -201,7 +206,7 @@ def sentences(told: Mapping[str, Any]) -> list[str]:
 
     Made of the verdict alone, so that words never say another thing than its numbers.
     """
-    found = [*_where(told), *_gained(told), *_claimed(told), *_safest(told), *_to_measure(told)]
+    found = [*_where(told), *_at_the_end(told), *_gained(told), *_claimed(told), *_safest(told), *_to_measure(told)]
     if told["answered"] < 1.0:
         found.append(f"In {_share(1.0 - told['answered'])} of the draws no chip keeps to the limits.")
     return found
@@ -236,6 +241,19 @@ def _where(told: Mapping[str, Any]) -> list[str]:
             f"{_between(_shown(told, best['low']), _shown(told, best['high']))}."
         )
     return found
+
+
+def _at_the_end(told: Mapping[str, Any]) -> list[str]:
+    """Return whether the best is often the end of the axis, beyond which it may go on."""
+    name, best = axis_words(told["axis"]), told["best"][told["candidate"]]
+    if len(best["along"]) < 2:
+        return []
+    return [
+        f"In {_share(share)} of the draws the best {name} {technique_words(told['candidate'])} is the {end} of the "
+        "space: a wider axis may go further."
+        for end, share in best["at_end"].items()
+        if share >= _OFTEN
+    ]
 
 
 def _between(low: str, high: str) -> str:
@@ -286,6 +304,8 @@ def _safest(told: Mapping[str, Any]) -> list[str]:
 
     name, candidate = axis_words(told["axis"]), technique_words(told["candidate"])
     safest = f"Safest {name} to build {candidate}: {_shown(told, chosen['value'])}, which misses {costs(chosen)}"
+    if given is None:
+        return [f"{safest} in 19 of 20 draws; with every constant as given no chip keeps to the limits."]
     if given["chip"] == chosen["chip"]:
         return [f"{safest} in 19 of 20 draws; it is the best with every constant as given as well."]
     return [

@@ -54,6 +54,7 @@ def test_probabilities_by_hand(found):
     assert [row["probability"] for row in rows] == [0.3, 0.1, 0.5]
     assert [row["at_least"] for row in rows] == [0.9, 0.6, 0.5]
     assert [row["feasible"] for row in rows] == [0.9] * 3
+    assert told["best"]["preserve"]["at_end"] == {"lowest": 0.3, "highest": 0.5}
     assert told["answered"] == 0.9
     assert told["best"]["preserve"]["median"] == 104e6
     assert told["best"]["preserve"]["as_given"] == 64e6
@@ -86,6 +87,7 @@ def test_words_are_those_of_the_numbers(found):
     text = "\n".join(verdict(found, {"none": 8e6, "preserve": 208e6, "gain": 4.0 / 3.0})["words"])
     assert "Best L2 with prefetch: 104 MB in 50 % of 10 joint draws of 2 constants (uniform priors)" in text
     assert "nine tenths of all draws lie between 8 MB and 104 MB" in text
+    assert "In 50 % of the draws the best L2 with prefetch is the highest of the space" in text
     assert "gain 1.33×) lies outside" in text
     assert "208 MB with prefetch beside 8 MB to 104 MB" in text
     assert "Safest L2 to build with prefetch: 104 MB, which misses 22 % of the best on average" in text
@@ -119,4 +121,5 @@ def test_a_verdict_is_json_even_where_nothing_is_allowed(found):
     json.dumps(told, allow_nan=False)
     assert told["best"]["preserve"]["median"] is None
     assert told["claim"]["inside"] is None
+    assert told["robust"]["preserve"]["as_given"] is None
     assert told["words"][0] == "No chip keeps to the limits in any draw without prefetch."
