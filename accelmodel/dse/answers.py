@@ -6,20 +6,27 @@ A case is a set of constants: one end of a range, or one of many joint draws.  A
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from accelmodel.dse.chip import Parts
 from accelmodel.dse.decision import best_design
 from accelmodel.dse.draws import DRAW, Draws
-from accelmodel.dse.enumeration import evaluate
+from accelmodel.dse.evaluate import evaluate
+from accelmodel.dse.objectives import sign
 from accelmodel.dse.study import Study
 from accelmodel.inference.request import BASELINE
 from accelmodel.laws.numeric import Array
 
+if TYPE_CHECKING:
+    import xarray as xr
+
 #: chips times cases that are evaluated at once: bounds the memory
 _POINTS = 2**16
+#: numbers or words of an axis, one for each design
+Chips: TypeAlias = npt.NDArray[Any]
 #: called with how many cases more are done
 Progress = Callable[[int], None]
 
@@ -29,22 +36,24 @@ def no_progress(done: int) -> None:
 
 
 def lead_axis(study: Study) -> str:
-    """Return the axis that is decided on: L2 where the study has it, else its first."""
-    names = list(study.axes())
-    return "l2_capacity" if "l2_capacity" in names else names[0]
+    """Return the axis that is decided on: that of the study, or its first where all are words."""
+    return study.axis or next(iter(study.axes()))
 
 
-def along(study: Study, axis: str, chip: Mapping[str, Any]) -> dict[str, Array]:
+def along(study: Study, axis: str, chip: Mapping[str, Any]) -> dict[str, Chips]:
     """Return the designs along one axis of the study, with the other axes as in ``chip`` where it gives them."""
-    values = np.asarray(study.axes()[axis])
+    values = np.asarray(study.axes()[axis].grid)
     fixed = {name: np.full(len(values), value) for name, value in chip.items() if name in study.axes()}
     return {**fixed, axis: values}
 
 
 def scored(
-    study: Study, parts: Parts, chips: Mapping[str, Array], cases: Draws, progress: Progress = no_progress
+    study: Study, parts: Parts, chips: Mapping[str, Chips], cases: Draws, progress: Progress = no_progress
 ) -> dict[str, Array]:
-    """Return technique → (case, design): the study's objective, more of which is better, 0 where a chip is not allowed.
+    """Return technique → (case, design): the objective, more of which is better, 0 where a chip is not allowed.
+
+    Of an objective that is better the less there is of it, what it is the reciprocal of: dollars per token become
+    tokens per dollar.
 
     What does not depend on the case is prepared once; a part of the cases at a time where they are many.
     """
@@ -59,11 +68,19 @@ def scored(
         result = evaluate(study, part.parts(parts), part.errors(), **axes)
         whole = xr.DataArray(np.zeros((len(part), designs)), dims=(DRAW, "design"))
         for technique in study.techniques:
-            value = (result[study.study.objective].sel(technique=technique, drop=True) + whole).transpose(*whole.dims)
-            allowed = (result.feasible + whole).transpose(*whole.dims).values > 0.5
-            found[technique].append(np.where(allowed, value.values, 0.0))
+            value, allowed = (
+                _of(result[name], technique).broadcast_like(whole).transpose(*whole.dims).values
+                for name in (study.objective, "feasible")
+            )
+            with np.errstate(divide="ignore"):
+                found[technique].append(np.where(allowed, value ** sign(study.objective), 0.0))
         progress(len(part))
     return {technique: np.concatenate(each) for technique, each in found.items()}
+
+
+def _of(variable: xr.DataArray, technique: str) -> xr.DataArray:
+    """Return a variable for one technique; what does not depend on it is the same for all."""
+    return variable.sel(technique=technique, drop=True) if "technique" in variable.dims else variable
 
 
 def numbers_of(study: Study, score: Mapping[str, Array], values: Array) -> dict[str, Array]:

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accelmodel.dse.answers import Progress, along, lead_axis, no_progress, numbers_of, scored
-from accelmodel.dse.chip import Parts
+from accelmodel.dse.answers import Chips, Progress, along, lead_axis, no_progress, numbers_of, scored
+from accelmodel.dse.chip import Parts, parts_of_study
 from accelmodel.dse.decision import Choice, best_design, choice, expected, interval, robust, worth
 from accelmodel.dse.draws import DRAW, Draws, draw
-from accelmodel.dse.enumeration import parts_of_study
 from accelmodel.dse.influence import Index, first_order, leading, saltelli
 from accelmodel.dse.priors import Prior, named, priors
-from accelmodel.dse.study import AXES, Study, load_study
+from accelmodel.dse.study import Study, load_study
 from accelmodel.errors import SpecError
 from accelmodel.inference.attributes import behind
 from accelmodel.laws.numeric import Array
@@ -43,6 +42,8 @@ class Posterior:
     axis : str
         The axis of the chip that is decided on.
     unit : str
+    words : tuple of str
+        Words of that axis, none where its values are numbers; numbers of the answer are then places among them.
     chips : dict
         Axis → its value for each design that is compared.
     prior, seed
@@ -64,7 +65,8 @@ class Posterior:
     study: Study
     axis: str
     unit: str
-    chips: Mapping[str, Array]
+    words: tuple[str, ...]
+    chips: Mapping[str, Chips]
     prior: str
     seed: int
     names: tuple[str, ...]
@@ -76,8 +78,9 @@ class Posterior:
 
     @property
     def values(self) -> Array:
-        """Value of the axis for each design."""
-        return self.chips[self.axis]
+        """Value of the axis for each design, of words the place of each."""
+        values = self.chips[self.axis]
+        return np.array([float(self.words.index(str(word))) for word in values]) if self.words else values
 
     @property
     def techniques(self) -> list[str]:
@@ -178,7 +181,7 @@ class Posterior:
             **{name: ("design", values) for name, values in self.chips.items()},
         }
         asked = {"study": self.study.name, "study_digest": self.study.digest, "axis": self.axis}
-        drawn = {"prior": self.prior, "seed": self.seed, "objective": self.study.study.objective}
+        drawn = {"prior": self.prior, "seed": self.seed, "objective": self.study.objective}
         return xr.Dataset(data, coords=coords, attrs={**self.about, **asked, **drawn})
 
 
@@ -236,16 +239,18 @@ def posterior(
     if draws < 1:
         raise SpecError(f"draws: {draws} leaves nothing; give at least 1")
     known = priors(study, parts, prior) if isinstance(prior, str) else list(prior)
-    axis = lead_axis(study)
-    compared = {name: np.asarray(values, dtype=float) for name, values in (chips or {}).items()}
-    compared = compared or along(study, axis, {})
+    axis = study.axes()[lead_axis(study)]
+    compared = {name: _values(values) for name, values in (chips or along(study, axis.name, {})).items()}
+    # what a word on an axis names is taken as it is given
+    known = [each for each in known if not _named_by_words(each, compared)]
     drawn = draw(known, draws, seed)
     score = scored(study, parts, compared, drawn, progress)
     nominal = scored(study, parts, compared, Draws((), np.empty((1, 0))))
     found = Posterior(
         study=study,
-        axis=axis,
-        unit=AXES[axis],
+        axis=axis.name,
+        unit=axis.unit,
+        words=tuple(map(str, axis.values)) if axis.kind == "word" else (),
         chips=compared,
         prior=prior if isinstance(prior, str) else "given",
         seed=seed,
@@ -257,6 +262,17 @@ def posterior(
         sobol={},
     )
     return replace(found, sobol=_decided(found, parts, draws, progress))
+
+
+def _values(given: Any) -> Chips:
+    """Return values of an axis as floats, words as they are."""
+    values = np.asarray(given)
+    return values.astype(float) if values.dtype.kind in "iuf" else values.astype(str)
+
+
+def _named_by_words(prior: Prior, chips: Mapping[str, Chips]) -> bool:
+    """Whether a constant stands in a part that words on an axis of the same name replace."""
+    return prior.part in chips and chips[prior.part].dtype.kind == "U"
 
 
 def _decided(found: Posterior, parts: Parts, draws: int, progress: Progress) -> dict[str, list[Index]]:

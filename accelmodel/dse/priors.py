@@ -243,7 +243,7 @@ def residuals(study: Study, parts: Parts) -> dict[str, tuple[float, float]]:
     """Return kind of operator → factors between which nine tenths of its times lie, at a study's precisions."""
     asked = {name: getattr(study.workload, name) for name in ("weight_bits", "kv_bits")}
     # intervals are those of the first model's precisions, where the study says none
-    bits = told([load("model", study.workload.models[0])], asked)
+    bits = told([load("model", study.models[0])], asked)
     cluster = Cluster(parts.device, parts.link, parts.link, 1.0)
     ends = factors(cluster, bits=bits["weight_bits"], kv_bits=bits["kv_bits"])
     return {kind: (float(low), float(high)) for kind, (low, high) in zip(KINDS, ends, strict=True)}

@@ -17,6 +17,12 @@ from accelmodel.dse.study import Study
 _SHORT = {"l2_capacity": "l2"}
 
 
+def column(study: Study) -> str:
+    """Return how rows call the best value of the axis that varies, before the name of a technique."""
+    axis = lead_axis(study)
+    return _SHORT.get(axis, axis)
+
+
 def _or_none(value: Any) -> float | None:
     return float(value) if np.isfinite(value) else None
 
@@ -54,7 +60,7 @@ def sensitivity(study: Study, parts: Parts, chip: dict[str, float]) -> list[dict
     for case, about in enumerate(told):
         row: dict[str, Any] = dict(zip(("constant", "kind", "end", "value", "unit"), about, strict=True))
         for technique in study.techniques:
-            row[f"{_SHORT.get(axis, axis)}_{technique}"] = _or_none(numbers[technique][case])
+            row[f"{column(study)}_{technique}"] = _or_none(numbers[technique][case])
         row["gain"] = _or_none(numbers["gain"][case]) if "gain" in numbers else 1.0
         rows.append(row)
     return rows

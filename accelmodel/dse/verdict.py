@@ -48,20 +48,44 @@ def _spread(found: Posterior, number: str) -> dict[str, Any]:
     }
 
 
+def _value(found: Posterior, number: float) -> float | str | None:
+    """Return a number of the answer as a value of the axis: its word where it has words, None where there is none."""
+    if not np.isfinite(number):
+        return None
+    return found.words[int(number)] if found.words else float(number)
+
+
+def _best(found: Posterior, technique: str) -> dict[str, Any]:
+    """Return middle, nine tenths and today's value along the axis; of words, which have no order, the likeliest."""
+    told = _spread(found, technique)
+    if not found.words:
+        return told
+    known = _finite(found.numbers[technique])
+    places, counts = np.unique(known, return_counts=True)
+    likeliest = float(places[counts.argmax()]) if len(known) else float("nan")
+    return {
+        "median": _value(found, likeliest),
+        "low": None,
+        "high": None,
+        "as_given": _value(found, found.as_given[technique]),
+    }
+
+
 def _sizes(found: Posterior, technique: str) -> dict[str, Any]:
     """Return how likely the best design of a technique is where along the axis."""
     best, feasible = found.numbers[technique], found.feasible(technique)
     rows = [
         {
-            "value": float(value),
+            "value": _value(found, value),
             "probability": float(np.mean(best == value)),
-            "at_least": found.at_least(float(value), technique),
+            "at_least": None if found.words else found.at_least(float(value), technique),
             "feasible": float(feasible[found.values == value].max()),
         }
         for value in np.unique(found.values)
     ]
-    ends = {"lowest": rows[0]["probability"], "highest": rows[-1]["probability"] if len(rows) > 1 else 0.0}
-    return {**_spread(found, technique), "at_end": ends, "along": rows}
+    ordered = len(rows) > 1 and not found.words
+    ends = {"lowest": rows[0]["probability"], "highest": rows[-1]["probability"]} if ordered else {}
+    return {**_best(found, technique), "at_end": ends, "along": rows}
 
 
 def _gain(found: Posterior) -> dict[str, Any] | None:
@@ -80,7 +104,9 @@ def _gain(found: Posterior) -> dict[str, Any] | None:
 def _claim(found: Posterior, claim: Mapping[str, float] | None) -> dict[str, Any]:
     """Return whether an answer lies where nine tenths of the draws lie with all their numbers at once."""
     asked = {name: found.as_given[name] for name in found.numbers} if claim is None else claim
+    # words have no order, and so no region
     names = [name for name in found.numbers if name in asked and np.isfinite(asked[name])]
+    names = [name for name in names if name == "gain" or not found.words]
     sample = np.array([found.numbers[name] for name in names]).T if names else np.empty((0, 0))
     sample = sample[np.isfinite(sample).all(axis=1)]
     about = {"of": "constants as given" if claim is None else "published", "level": LEVEL}
@@ -103,7 +129,7 @@ def _choice(found: Posterior, chosen: Choice | None) -> dict[str, Any] | None:
     if chosen is None:
         return None
     return {
-        "value": float(found.values[chosen.design]),
+        "value": _value(found, found.values[chosen.design]),
         "chip": {name: _plain(values[chosen.design]) for name, values in found.chips.items()},
         "expected_regret": _or_none(chosen.expected),
         "high_regret": _or_none(chosen.high),
@@ -178,7 +204,7 @@ def verdict(found: Posterior, claim: Mapping[str, float] | None = None) -> dict[
     told: dict[str, Any] = {
         "axis": found.axis,
         "unit": found.unit,
-        "objective": found.study.study.objective,
+        "objective": found.study.objective,
         "prior": found.prior,
         "draws": len(found.draws),
         "seed": found.seed,
@@ -221,7 +247,9 @@ def _share(value: float) -> str:
     return f"{value:.0%}".replace("%", " %")
 
 
-def _shown(told: Mapping[str, Any], value: float) -> str:
+def _shown(told: Mapping[str, Any], value: float | str) -> str:
+    if isinstance(value, str):
+        return value
     return f"{value:g}" if told["unit"] == "1" else show(value, told["unit"])
 
 
@@ -233,12 +261,13 @@ def _where(told: Mapping[str, Any]) -> list[str]:
             found.append(f"No chip keeps to the limits in any draw {technique_words(technique)}.")
             continue
         at = next(row for row in best["along"] if row["value"] == best["median"])
-        exact = at["probability"] >= 0.5
+        exact = at["probability"] >= 0.5 or best["low"] is None
+        low, high = best["low"], best["high"]
+        between = "" if low is None else f"; {_between(_shown(told, low), _shown(told, high))}"
         found.append(
             f"Best {name} {technique_words(technique)}: {_shown(told, best['median'])}{'' if exact else ' or more'} in "
             f"{_share(at['probability' if exact else 'at_least'])} of {told['draws']:,} joint draws of "
-            f"{len(told['constants'])} constants ({told['prior']} priors); "
-            f"{_between(_shown(told, best['low']), _shown(told, best['high']))}."
+            f"{len(told['constants'])} constants ({told['prior']} priors){between}."
         )
     return found
 
@@ -246,8 +275,6 @@ def _where(told: Mapping[str, Any]) -> list[str]:
 def _at_the_end(told: Mapping[str, Any]) -> list[str]:
     """Return whether the best is often the end of the axis, beyond which it may go on."""
     name, best = axis_words(told["axis"]), told["best"][told["candidate"]]
-    if len(best["along"]) < 2:
-        return []
     return [
         f"In {_share(share)} of the draws the best {name} {technique_words(told['candidate'])} is the {end} of the "
         "space: a wider axis may go further."

@@ -9,8 +9,8 @@ import pytest
 from scipy.stats import spearmanr
 
 from accelmodel.dse import draws as under_test
+from accelmodel.dse.chip import parts_of_study
 from accelmodel.dse.draws import correlations, draw, groups
-from accelmodel.dse.enumeration import parts_of_study
 from accelmodel.dse.priors import TOGETHER, Prior, priors
 from accelmodel.dse.study import load_study
 from accelmodel.errors import SpecError

@@ -9,8 +9,9 @@ import pytest
 import xarray as xr
 
 from accelmodel.dse import answers
+from accelmodel.dse.chip import parts_of_study
 from accelmodel.dse.draws import Draws, draw
-from accelmodel.dse.enumeration import evaluate, parts_of_study
+from accelmodel.dse.evaluate import evaluate
 from accelmodel.dse.posterior import posterior
 from accelmodel.dse.priors import Prior, priors
 from accelmodel.dse.study import Study, load_study
@@ -69,13 +70,13 @@ def one_by_one(study, parts, draws: Draws, sizes) -> dict[str, np.ndarray]:
                 single = replace(single, **{prior.part: spec})
         result = evaluate(study, single, errors, l2_capacity=xr.DataArray(sizes, dims="design"))
         for technique in study.techniques:
-            score = result[study.study.objective].sel(technique=technique)
-            found[technique].append(np.where(result.feasible, score, 0.0))
+            score = result[study.objective].sel(technique=technique)
+            found[technique].append(np.where(result.feasible.sel(technique=technique), score, 0.0))
     return {technique: np.array(each) for technique, each in found.items()}
 
 
 def test_the_joint_call_is_what_single_calls_say(warm, tiny, parts):
-    sizes = tiny.axes()["l2_capacity"]
+    sizes = tiny.axes()["l2_capacity"].grid
     draws = draw(priors(tiny, parts), 12, seed=3)
     slow = one_by_one(tiny, parts, draws, sizes)
     fast = answers.scored(tiny, parts, {"l2_capacity": sizes}, draws)
@@ -105,7 +106,7 @@ def test_constants_without_a_range_give_the_answer_as_given(warm, tiny, parts):
         assert values == pytest.approx(np.full(5, found.as_given[name]), rel=1e-12)
     chips = {name: xr.DataArray(values, dims="design") for name, values in found.chips.items()}
     result = evaluate(tiny, parts, **chips)
-    score = result.throughput_per_area.sel(technique="preserve").where(result.feasible, 0.0)
+    score = result.throughput_per_area.sel(technique="preserve").where(result.feasible.sel(technique="preserve"), 0.0)
     assert found.as_given["preserve"] == found.values[int(score.values.argmax())]
     assert found.robust() == found.of_nominal()
     assert found.robust().expected == 0.0
@@ -167,7 +168,7 @@ def test_chips_of_ones_own_are_compared(warm, tiny, parts):
 
 def test_parts_of_the_draws_do_not_matter(warm, tiny, parts, monkeypatch):
     draws = draw(priors(tiny, parts), 10)
-    chips = {"l2_capacity": tiny.axes()["l2_capacity"]}
+    chips = {"l2_capacity": tiny.axes()["l2_capacity"].grid}
     whole = answers.scored(tiny, parts, chips, draws)
     done = []
     monkeypatch.setattr(answers, "_POINTS", 12)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accelmodel.dse.enumeration import parts_of_study
+from accelmodel.dse.chip import parts_of_study
 from accelmodel.dse.priors import PRIORS, Prior, named, priors, residuals, uncertain
 from accelmodel.dse.study import load_study
 from accelmodel.errors import SpecError

@@ -30,6 +30,7 @@ def found() -> Posterior:
         study=load_study(),
         axis="l2_capacity",
         unit="B",
+        words=(),
         chips={"l2_capacity": SIZES, "cores": np.array([24.0, 24.0, 20.0])},
         prior="uniform",
         seed=0,
