@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accelmodel.dse.chip import Parts
 from accelmodel.dse.evaluate import evaluate
 from accelmodel.dse.misses import Misses
 from accelmodel.dse.objectives import sign
+from accelmodel.dse.parts import Parts
 from accelmodel.dse.space import points, size
 from accelmodel.dse.study import Study
 
