@@ -39,7 +39,8 @@ WORDS = {
     "package.die_yield": "yield of bonding a die", "site.host_price": "price of the host",
     "site.utilisation": "utilisation", "site.lifetime": "lifetime", "site.electricity_price": "price of electricity",
     "process.sram_fatal": "share of defects in SRAM that are fatal", "device.flop_16bit": "energy of a 16-bit FLOP",
-    "device.flop_8bit": "energy of an 8-bit FLOP", "device.tile_m": "tile height", "device.tile_n": "tile width", "device.tile_k": "tile depth",
+    "device.flop_8bit": "energy of an 8-bit FLOP",
+    "device.tile_m": "tile height", "device.tile_n": "tile width", "device.tile_k": "tile depth",
 }  # fmt: skip
 
 
