@@ -40,6 +40,7 @@ class Head(Table):
     objective: str | None = None
     objectives: list[str] | None = None
     axis: str | None = None
+    claims: str = ""
     trials: Positive = 512
     seed: Annotated[int, Field(ge=0, le=2**31)] = 0
 
