@@ -5,6 +5,7 @@ A case is a set of constants: one end of a range, or one of many joint draws.  A
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -17,16 +18,18 @@ from accelmodel.dse.evaluate import evaluate
 from accelmodel.dse.objectives import sign
 from accelmodel.dse.parts import Parts
 from accelmodel.dse.study import Study
-from accelmodel.inference.request import BASELINE
+from accelmodel.inference.request import BASELINE, NODES
 from accelmodel.laws.numeric import Array
 
 if TYPE_CHECKING:
     import xarray as xr
 
-#: chips times cases that are evaluated at once: bounds the memory
-_POINTS = 2**16
+#: chips times cases, and tables of operators, that are evaluated at once: bounds the memory
+_POINTS, _TABLES = 2**16, 2**14
 #: numbers or words of an axis, one for each design
 Chips: TypeAlias = npt.NDArray[Any]
+#: degrees of tensor parallelism of a node, where software chooses among all
+_USUAL_TP = (1, 2, 4, 8)
 #: called with how many cases more are done
 Progress = Callable[[int], None]
 
@@ -47,6 +50,13 @@ def along(study: Study, axis: str, chip: Mapping[str, Any]) -> dict[str, Chips]:
     return {**fixed, axis: values}
 
 
+def _tables(study: Study) -> int:
+    """Return how many tables of operators a case has at most, where times of operators vary with it."""
+    software = study.software
+    ways = math.prod(len(each or _USUAL_TP) for each in (software.tp, software.pp, software.ep, software.dp))
+    return ways * NODES * max(len(kind.batch) * len(kind.context) for kind in study.kinds())
+
+
 def scored(
     study: Study, parts: Parts, chips: Mapping[str, Chips], cases: Draws, progress: Progress = no_progress
 ) -> dict[str, Array]:
@@ -61,7 +71,7 @@ def scored(
 
     axes = {name: xr.DataArray(values, dims="design") for name, values in chips.items()}
     designs = len(next(iter(chips.values())))
-    step = max(_POINTS // designs, 1)
+    step = max(min(_POINTS // designs, _TABLES // _tables(study)), 1)
     found: dict[str, list[Array]] = {technique: [] for technique in study.techniques}
     for begin in range(0, len(cases), step):
         part = cases.part(begin, min(begin + step, len(cases)))

@@ -18,6 +18,7 @@ from accelmodel.dse.objectives import better, gain, regret
 from accelmodel.dse.optuna_search import Found, optimise
 from accelmodel.dse.parts import Parts
 from accelmodel.dse.posterior import Posterior
+from accelmodel.dse.priors import need_prior
 from accelmodel.dse.sensitivity import sensitivity
 from accelmodel.dse.space import size
 from accelmodel.dse.study import Study, load_study
@@ -217,6 +218,7 @@ def explore(
     """
     study = load_study(study) if isinstance(study, str) else study
     storage = Path(storage)
+    need_prior(prior)
     check(storage)
     parts = parts_of_study(study)
     total, wanted = size(study), trials or study.study.trials

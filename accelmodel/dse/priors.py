@@ -212,6 +212,12 @@ def _of_residual(kind: str, low: float, high: float, shape: str) -> Prior:
     return Prior(TIME, kind, "residual", "1", "normal", "log", low, 1.0, high)
 
 
+def need_prior(shape: str) -> None:
+    """Raise SpecError if a shape of priors is unknown."""
+    if shape not in PRIORS:
+        raise unknown("prior", shape, PRIORS)
+
+
 def priors(study: Study, parts: Parts, shape: str = "uniform") -> list[Prior]:
     """Return what is believed of everything uncertain behind a study: constants that have a range, and residuals.
 
@@ -234,8 +240,7 @@ def priors(study: Study, parts: Parts, shape: str = "uniform") -> list[Prior]:
     Ranges of constants: the facts' own.  Residuals: ``intervals.factors`` of the study's precisions.  A chip that was
     not measured is told wide rather than narrow: its residuals also hold what not knowing its constants does.
     """
-    if shape not in PRIORS:
-        raise unknown("prior", shape, PRIORS)
+    need_prior(shape)
     found = [
         _of_fact(part, name, fact, field_types(type(getattr(parts, part)))[name].quantity, shape)
         for part, name, fact in uncertain(parts)

@@ -42,7 +42,7 @@ def stretched(inputs: Inputs, factors: Mapping[str, Number]) -> Inputs:
         if name not in KINDS:
             raise unknown("kind of operator", name, KINDS)
     wide = _over(inputs, axes_of(list(factors.values()), inputs.axes.workload))
-    operators = wide.operators.copy()
+    operators = wide.operators
     kinds = kind_of(operators[_KIND])
     for name, factor in factors.items():
         shape = tuple(len(labels) for labels in wide.axes.workload.values())
@@ -54,7 +54,7 @@ def stretched(inputs: Inputs, factors: Mapping[str, Number]) -> Inputs:
 def _over(inputs: Inputs, labels: dict[str, np.ndarray]) -> Inputs:
     """Return the inputs with more axes among those of the workload, each point of which has operators of its own."""
     if not labels:
-        return inputs
+        return replace(inputs, operators=inputs.operators.copy())
     before = inputs.axes
     after = Axes(
         {**before.workload, **labels}, {name: each for name, each in before.machine.items() if name not in labels}

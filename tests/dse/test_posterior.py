@@ -75,9 +75,11 @@ def one_by_one(study, parts, draws: Draws, sizes) -> dict[str, np.ndarray]:
     return {technique: np.array(each) for technique, each in found.items()}
 
 
-def test_the_joint_call_is_what_single_calls_say(warm, tiny, parts):
+@pytest.mark.parametrize(("phase", "count"), [("decode", 10), ("end-to-end", 3)])
+def test_the_joint_call_is_what_single_calls_say(warm, tiny, parts, phase, count):
+    tiny = tiny.model_copy(update={"workload": tiny.workload.model_copy(update={"phase": phase})})
     sizes = tiny.axes()["l2_capacity"].grid
-    draws = draw(priors(tiny, parts), 12, seed=3)
+    draws = draw(priors(tiny, parts), count, seed=3)
     slow = one_by_one(tiny, parts, draws, sizes)
     fast = answers.scored(tiny, parts, {"l2_capacity": sizes}, draws)
     for technique in tiny.techniques:
