@@ -29,8 +29,8 @@ from accelmodel.specs.base import Spec
 if TYPE_CHECKING:
     import xarray as xr
 
-#: points of Saltelli's base sample for each draw asked: its design then takes about as long as the draws
-_BASE = 1.0 / 6.0
+#: points of Saltelli's base sample times designs at most: its design then takes about three times as long as the draws
+_BASE = 2**14
 
 
 @dataclass(frozen=True)
@@ -281,6 +281,6 @@ def _decided(found: Posterior, parts: Parts, draws: int, progress: Progress) -> 
         score = scored(found.study, parts, found.chips, design, progress)
         return np.array(list(numbers_of(found.study, score, found.values).values()))
 
-    base = 2 ** max(int(np.log2(max(draws * _BASE, 1.0))), 3)
+    base = 2 ** max(int(np.log2(min(0.5 * draws, _BASE / len(found.values)))), 3)
     told = saltelli(found.draws.priors, lead, outcomes, base, found.seed)
     return dict(zip(found.numbers, told, strict=True)) if told else {}

@@ -308,7 +308,8 @@ def _claimed(told: Mapping[str, Any]) -> list[str]:
         f"{shown[name]} beside {' to '.join(_plain_number(told, name, end) for end in claim['region'][name])}"
         for name in claim["outside"]
     ]
-    return [f"{answer} lies outside the region that holds 90 % of the draws: {'; '.join(outside)}."]
+    tail = f"; that of {_share(claim['holds_at'])} holds it" if claim["holds_at"] < 1.0 else ""
+    return [f"{answer} lies outside the region that holds 90 % of the draws: {'; '.join(outside)}{tail}."]
 
 
 def _plain_number(told: Mapping[str, Any], name: str, value: float) -> str:

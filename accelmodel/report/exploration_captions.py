@@ -34,6 +34,9 @@ def caption_sensitivity(exploration: Exploration, found: dict[str, Any]) -> str:
     """Return in words what a bar is, and which constants move nothing."""
     still = listed(sorted({words(name) for name in found["still"]}))
     tail = f" Left out for space: {listed([words(name) for name in found['left_out']])}." if found["left_out"] else ""
+    if found["closed"]:
+        closed = listed([words(name) for name in found["closed"]])
+        tail += f" At an end of the range of {closed} no chip keeps to the limits."
     none = (
         f"{len(found['still'])} more constants move neither the best L2 nor the gain "
         f"(by {exploration_points.STILL:g}× or more) "
