@@ -32,5 +32,7 @@ Prior = Annotated[
 
 def print_posterior(data: dict[str, Any] | None) -> None:
     """Print how likely the optimum is where, in words."""
-    for sentence in data["words"] if data else []:
-        say(sentence)
+    for scope, told in (data or {}).items():
+        say(f"{'one axis alone' if scope == 'alone' else 'over the best chips of the space'}:")
+        for sentence in told["words"]:
+            say(sentence)

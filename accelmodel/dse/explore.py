@@ -264,6 +264,13 @@ def _chip(row: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def _posterior(result: Exploration) -> dict[str, Any] | None:
+    """Return what joint draws say, along the axis alone and over the space where it has more axes."""
+    scopes = {"alone": result.likely, "space": result.likely_space}
+    claim = published(result.study)
+    return {scope: verdict(found, claim) for scope, found in scopes.items() if found is not None} or None
+
+
 def _worked_at(model: LanguageModel, work: Workload, device: Device) -> list[str]:
     return in_words(precisions(model, work, device), model, work, device)
 
@@ -326,8 +333,7 @@ def summary(result: Exploration, report: str | None) -> dict[str, Any]:
             for name, curve in result.every.curve.items()
         },
         "sensitivity": result.moves,
-        "posterior": None if result.likely is None else verdict(result.likely, published(study)),
-        "posterior_space": None if result.likely_space is None else verdict(result.likely_space, published(study)),
+        "posterior": _posterior(result),
         "missing": list(result.missing),
         "read": readings(models, [{name: getattr(study.workload, name) for name in OWN}] * len(models)),
         "report": report,

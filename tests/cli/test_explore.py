@@ -49,12 +49,12 @@ def test_explore(run, tmp_path):
     assert Path(data["report"]).stat().st_size > 10_000
     assert (tmp_path / "accelmodel-small.journal").is_file()
     assert data["optuna"]["preserve"]["trials"] == 8
-    told = data["posterior"]
+    told = data["posterior"]["alone"]
     assert (told["draws"], told["prior"], told["axis"]) == (48, "triangular", "l2_capacity")
     assert told["best"]["preserve"]["along"][0]["at_least"] == told["answered"]
     assert sum(row["probability"] for row in told["best"]["none"]["along"]) == pytest.approx(told["answered"])
     assert told["claim"]["of"] == "constants as given"  # the study names no published answer
-    assert data["posterior_space"]["designs"] == told["designs"] == 3
+    assert data["posterior"]["space"]["designs"] == told["designs"] == 3
 
 
 def test_a_wrong_prior_is_refused_before_anything_is_searched(run, tmp_path):
