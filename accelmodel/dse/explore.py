@@ -234,7 +234,11 @@ def explore(
     if draws:
         around = {} if single else every.best.get(study.candidate) or next(iter(every.best.values()))
         progress("joint draws", 1, 0)
-        told = likely(study, parts, every, around, draws, prior)
+        try:
+            told = likely(study, parts, every, around, draws, prior)
+        except (SpecError, Infeasible) as error:
+            # what was found stands; a drawn chip that cannot be built is no reason to lose it
+            missing.append(f"joint draws: {error}")
         progress("joint draws", 1, 1)
     return Exploration(study, parts, every, single, found, moves, (*missing, *unanswered), *told)
 

@@ -88,12 +88,23 @@ def _sizes(found: Posterior, technique: str) -> dict[str, Any]:
     return {**_best(found, technique), "at_end": ends, "along": rows}
 
 
+def _histogram(known: Array) -> tuple[Array, Array]:
+    """Return how many values lie in each bar, and the edges; one bar where all differ by rounding alone."""
+    if not len(known):
+        return np.zeros(0), np.zeros(0)
+    low, high = float(known.min()), float(known.max())
+    if high - low < 1e-9 * high:
+        return np.array([float(len(known))]), np.array([low, high])
+    counts, edges = np.histogram(known, bins=_BARS)
+    return counts.astype(float), edges
+
+
 def _gain(found: Posterior) -> dict[str, Any] | None:
     """Return how the gain is distributed; None where there is no technique beside the baseline."""
     if "gain" not in found.numbers:
         return None
     known = _finite(found.numbers["gain"])
-    counts, edges = np.histogram(known, bins=_BARS) if len(known) else (np.zeros(0), np.zeros(0))
+    counts, edges = _histogram(known)
     bars = [
         {"from": float(low), "to": float(high), "probability": float(count) / len(found.draws)}
         for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)

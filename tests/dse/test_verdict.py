@@ -115,6 +115,12 @@ def test_constants_are_ranked_and_named(found):
     ]  # fmt: skip
 
 
+def test_gains_that_differ_by_rounding_are_one_bar(found):
+    same = {"none": np.ones((10, 3)), "preserve": np.ones((10, 3)) * (1.0 + 1e-16 * np.arange(10.0)[:, None])}
+    (bar,) = verdict(replace(found, score=same))["gain"]["bars"]
+    assert (bar["from"], bar["probability"]) == (1.0, 1.0)
+
+
 def test_a_verdict_is_json_even_where_nothing_is_allowed(found):
     json.dumps(verdict(found), allow_nan=False)
     nothing = {technique: 0.0 * score for technique, score in found.score.items()}
