@@ -43,7 +43,7 @@ def any_use(study, cluster, errors=None):
     """Any numbers for each chip, at once, in place of ``dse.evaluate.use``."""
     device = cluster.device
     rate = (np.sqrt(xr.DataArray(device.l2.capacity)) * device.hbm.stacks).expand_dims("point")
-    used = Used(rate, None, None, rate * 0.0, {})
+    used = Used(rate, None, None, None, rate * 0.0, {})
     return {technique: [(kind, used) for kind in study.kinds()] for technique in study.techniques}
 
 

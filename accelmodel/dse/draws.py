@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accelmodel.dse.parts import Parts
+from accelmodel.dse.parts import Parts, closed_anew
 from accelmodel.dse.priors import TIME, TOGETHER, Prior
 from accelmodel.errors import SpecError
 from accelmodel.inference.intervals import KINDS
@@ -46,13 +46,16 @@ class Draws:
         return replace(self, values=self.values[begin:end])
 
     def parts(self, nominal: Parts) -> Parts:
-        """Return the parts of the study's chip with the drawn constants along ``draw``."""
+        """Return the parts of the study's chip with the drawn constants along ``draw``.
+
+        What the bill leaves out closes die and power in each draw, so that the chip that is known keeps its size.
+        """
         changed: dict[str, dict[str, Any]] = {}
         for prior, values in zip(self.priors, self.values.T, strict=True):
             if prior.part != TIME:
                 changed.setdefault(prior.part, {})[prior.field] = _over_draws(values)
         specs = {part: with_values(getattr(nominal, part), values) for part, values in changed.items()}
-        return replace(nominal, **{**_alike(nominal, specs), **specs})
+        return closed_anew(replace(nominal, **{**_alike(nominal, specs), **specs}))
 
     def errors(self) -> dict[str, xr.DataArray]:
         """Return kind of operator → what its times are multiplied by, along ``draw``."""

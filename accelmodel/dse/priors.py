@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from accelmodel.dse.axes import AXES, role_of
-from accelmodel.dse.parts import Parts
+from accelmodel.dse.parts import Parts, closing
 from accelmodel.dse.study import Study
 from accelmodel.errors import unknown
 from accelmodel.inference.intervals import KINDS, factors
@@ -28,6 +28,7 @@ from accelmodel.specs.hardware import Cluster, Device
 from accelmodel.specs.load import load
 from accelmodel.specs.names import flat
 from accelmodel.specs.quantities import Quantity
+from accelmodel.specs.silicon import BillOfMaterials
 
 #: a range whose ends lie further apart than this is drawn in its logarithm
 DECADE = 10.0
@@ -167,7 +168,8 @@ def _place(name: str) -> int:
 def uncertain(parts: Parts) -> list[tuple[str, str, Fact]]:
     """Return (part, dotted field, fact) of every number behind a chip that has a range, of whatever it is made of.
 
-    What two parts are made of alike (a process for two kinds of dies) stands once.
+    What two parts are made of alike (a process for two kinds of dies) stands once; what closes the die or the power of
+    the device follows from the others.
     """
     found = []
     seen: list[tuple[type, str]] = []
@@ -176,11 +178,12 @@ def uncertain(parts: Parts) -> list[tuple[str, str, Fact]]:
         if not isinstance(spec, Spec) or (type(spec), spec.name) in seen:
             continue
         seen.append((type(spec), spec.name))
+        follow = closing(spec) if isinstance(spec, BillOfMaterials) else ()
         known = field_types(type(spec))
         for name in sorted(spec.facts, key=lambda name: _place(name) if isinstance(spec, Device) else 0):
             fact = spec.facts[name]
             ranged = fact.range is not None and fact.range[0] < fact.range[1]
-            if name in known and ranged and isinstance(fact.value, float):
+            if name in known and name not in follow and ranged and isinstance(fact.value, float):
                 found.append((each.name, name, fact))
     return found
 

@@ -15,8 +15,10 @@ from pydantic import Field
 
 from accelmodel.dse.axes import Axis, axis_name
 from accelmodel.dse.mix import Kind, Limit, Part, Positive, Serving, kinds
-from accelmodel.dse.objectives import LIMITED, OBJECTIVES, OF_TRAFFIC
+from accelmodel.dse.objectives import LIMITED, OBJECTIVES, OF_ENERGY, OF_TRAFFIC
+from accelmodel.dse.parts import SITE
 from accelmodel.dse.ranges import Range, Table, flattened
+from accelmodel.dse.rules import Rule, read_rule
 from accelmodel.errors import SpecError, inside, listed, unknown
 from accelmodel.inference.policies import TECHNIQUES
 from accelmodel.inference.request import BASELINE, PHASES
@@ -29,6 +31,10 @@ from accelmodel.units import parse
 #: objectives whose limit may be another for each model
 PER_MODEL = ("ttft", "tpot")
 _USUAL = "throughput_per_area"
+#: the study that is asked where none is named
+DEFAULT = "dollars-per-token"
+#: figures that a rule may read beside axes
+FIGURES = (*LIMITED, "area_cores", "area_l2", "area_hbm", "area_links", "silicon_area", "price_hbm", "price_die")
 
 
 class Head(Table):
@@ -41,6 +47,8 @@ class Head(Table):
     objectives: list[str] | None = None
     axis: str | None = None
     claims: str = ""
+    price: Literal["bill", "selling"] = "bill"
+    site: str = SITE
     trials: Positive = 512
     seed: Annotated[int, Field(ge=0, le=2**31)] = 0
 
@@ -48,7 +56,8 @@ class Head(Table):
 class Software(Table):
     """What software chooses for each chip and model: enumerated by the kernel, the best is taken.
 
-    ``techniques`` are explored one by one, each with the parameters of this table that it takes.
+    ``techniques`` are explored one by one, each with the parameters of this table that it takes, else with its own.
+    ``tp`` left out is any power of two within a node, ``batch`` that of ``[workload]``.
     """
 
     techniques: list[str] = Field(default=[BASELINE, "preserve"], min_length=1)
@@ -58,14 +67,15 @@ class Software(Table):
     ep: list[Positive] = Field(default=[1], min_length=1)
     dp: list[Positive] = Field(default=[1], min_length=1)
     devices: Positive | None = None
-    threshold: list[Annotated[float, Field(ge=0.0, le=16.0)]] = Field(default=[1.0], min_length=1)
-    rule: list[str] = Field(default=["paper"], min_length=1)
+    threshold: list[Annotated[float, Field(ge=0.0, le=16.0)]] | None = Field(default=None, min_length=1)
+    rule: list[str] | None = Field(default=None, min_length=1)
 
 
 class Constraints(Table):
     """What a chip must keep to, of any objective: at most, or at least where more is better; an absent line is none.
 
-    ``shoreline`` and ``reticle`` are shares of what can be built, 1 where left out.  ``ttft`` and ``tpot`` are one limit, or a table of one for each model.
+    ``shoreline`` and ``reticle`` are shares of what can be built, 1 where left out.  ``ttft`` and ``tpot`` are one
+    limit, or a table of one for each model.
     """
 
     throughput: Limit | None = None
@@ -178,6 +188,10 @@ class Study(Table):
         """The models that are served, each once."""
         return list(dict.fromkeys(kind.model for kind in self.kinds()))
 
+    def rules_read(self) -> list[Rule]:
+        """Return the rules between axes and figures."""
+        return [read_rule(name, text, FIGURES) for name, text in self.rules.items()]
+
     def limits(self) -> dict[str, float]:
         """Return figure → limit in SI; ``tpot.MODEL`` where it is of one model, or of one kind of request."""
         own = {
@@ -203,7 +217,7 @@ def _named(content: dict[str, Any], path: Path) -> dict[str, Any]:
             if name in seen:
                 raise SpecError(f"{path}: space.{name} stands twice, also as {given}; leave one out")
             seen[name] = given
-    for table, field, kind in (("study", "device", "device"), ("study", "bill", "bill")):
+    for table, field, kind in (("study", "device", "device"), ("study", "bill", "bill"), ("study", "site", "site")):
         if isinstance(part := content.get(table), dict) and isinstance(part.get(field), str):
             found[table] = {**found[table], field: seen_from(path, kind, part[field])}
     serving = content.get("workload")
@@ -228,6 +242,7 @@ def _check_names(study: Study) -> None:
     """Raise SpecError naming the field if a specification is not there, or a choice is given twice."""
     named = [("device", "study.device", study.study.device)]
     named += [("bill", "study.bill", study.study.bill)] if study.study.bill else []
+    named += [("site", "study.site", study.study.site)]
     named += [("model", "workload.models", name) for name in study.workload.models]
     named += [("model", f"mix.{place}.model", part.model) for place, part in enumerate(study.mix)]
     for kind, field, name in named:
@@ -261,13 +276,26 @@ def _check_limits(study: Study) -> None:
         raise SpecError("study.objectives: tpot: a prefill has no output tokens; ask for ttft")
 
 
+def _check_rules(study: Study) -> None:
+    """Raise SpecError if a rule is none, is called as a limit is, or reads what the study does not work out."""
+    limits, phases = study.limits(), {kind.phase for kind in study.kinds()}
+    asked = {*study.objectives, *limits}
+    for rule in study.rules_read():
+        if rule.name in (*limits, "memory") or "." in rule.name:
+            raise SpecError(f"rules.{rule.name}: a limit is called so; choose another name")
+        for name in {"ttft", "tpot", *OF_ENERGY} & set(rule.names) - asked:
+            if (name == "tpot" and phases != {"prefill"}) or (name == "ttft" and "decode" not in phases):
+                continue
+            raise SpecError(f"rules.{rule.name}: {name} is not worked out; add it to study.objectives")
+
+
 def _check(study: Study, path: str) -> Study:
     try:
         checks: list[tuple[str, Any, Any]] = [
             *(("objective", name, OBJECTIVES) for name in study.objectives),
             *(("phase", kind.phase, PHASES) for kind in study.kinds()),
             *(("technique", name, TECHNIQUES) for name in study.techniques),
-            *(("admission rule", rule, RULES) for rule in study.software.rule),
+            *(("admission rule", rule, RULES) for rule in study.software.rule or []),
         ]
         for what, given, allowed in checks:
             if given not in allowed:
@@ -282,6 +310,7 @@ def _check(study: Study, path: str) -> Study:
         if study.study.axis is not None and (name := axis_name(study.study.axis)) not in axes:
             raise SpecError(f"study.axis: {unknown('axis of this space', name, axes)}")
         _check_limits(study)
+        _check_rules(study)
         _check_names(study)
     except SpecError as error:
         place = facts.places(Path(path), "study")(str(error).partition(":")[0])
