@@ -108,7 +108,7 @@ def evaluate_study(study: str | Study = "preserve-l2", **axes: Values | str | li
     models = {name: load("model", name) for name in asked.models}
     given = {name: getattr(asked.workload, name) for name in BITS}
     specs: dict[str, Spec] = {**models}
-    specs |= {"device": parts.device, "link": parts.link, "bill": parts.bill, "process": parts.process}
+    specs |= parts.specs
     result.attrs = {
         **behind(specs),
         "study": asked.name,

@@ -332,7 +332,7 @@ def summary(result: Exploration, report: str | None) -> dict[str, Any]:
     study, objective = result.study, result.study.objective
     candidate, best = study.candidate, result.every.best
     models = [load("model", name) for name in study.models]
-    specs = (result.parts.device, result.parts.link, result.parts.bill, result.parts.process)
+    specs = tuple(result.parts.specs.values())
     asked = workload(phase="decode", batch=1.0, context=1.0, **{each: getattr(study.workload, each) for each in BITS})
     missed = {
         name: regret(objective, found.best[objective], best[name][objective])

@@ -59,11 +59,12 @@ def digest(study: Study, parts: Parts) -> str:
     """
     asked = study.model_dump(mode="json", exclude={"study": {"title", "trials"}, "name": True, "digest": True})
     device = parts.device
-    specs: list[Spec] = [device, parts.link, parts.bill, parts.process, load("link", device.scale_out)]
-    specs += [load("model", name) for name in study.models]
+    specs: list[Spec] = [*parts.specs.values(), load("link", device.scale_out)]
+    models = [load("model", name) for name in study.models]
+    specs += models
     # by content and never by path: a study may be asked from another folder
     asked["study"].update(device=device.name, bill=parts.bill.name)
-    asked["workload"]["models"] = [spec.name for spec in specs[5:]]
+    asked["workload"]["models"] = [model.name for model in models]
     asked["space"] = {name: np.asarray(axis.grid).tolist() for name, axis in study.axes().items()}
     content = [__version__, json.dumps(asked, sort_keys=True), *(_content(spec) for spec in specs)]
     return hashlib.sha256("\n".join(content).encode("utf-8", "backslashreplace")).hexdigest()[:16]

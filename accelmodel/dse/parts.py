@@ -9,7 +9,7 @@ from accelmodel.errors import SpecError
 from accelmodel.laws.cost import part_sum
 from accelmodel.laws.numeric import Number, most
 from accelmodel.laws.packaging import crossing
-from accelmodel.specs.base import with_values
+from accelmodel.specs.base import Spec, with_values
 from accelmodel.specs.facts import Fact
 from accelmodel.specs.hardware import Device
 from accelmodel.specs.link import Link
@@ -57,6 +57,16 @@ class Parts:
     base: Process
     site: Site
     markup: Number = 1.0
+
+    @property
+    def specs(self) -> dict[str, Spec]:
+        """All that it has, by the part it plays; what one file says of two parts stands twice."""
+        found = {name: getattr(self, name) for name in PLAYED}
+        return {name: spec for name, spec in found.items() if spec is not None}
+
+
+#: parts of a chip, in the order in which they are told
+PLAYED = ("device", "link", "bill", "process", "memory", "phy", "package", "joint", "base", "site")
 
 
 def parts_of(device: str | Device, bill: str = "", *, link: Link | None = None, site: str = SITE) -> Parts:

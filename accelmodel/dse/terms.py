@@ -31,7 +31,7 @@ WORDS = {
     "device.combine_time": "time to combine split attention", "device.attention_fill": "fill of attention's pipeline",
     "device.hbm_reserved": "memory that driver and libraries keep", "device.vector_rate": "vector peak",
     "process.defect_density": "defect density of the process",
-    "memory.area": "area of an HBM interface", "memory.price": "HBM price", "memory.power": "power of an HBM stack",
+    "memory.area": "area of an HBM interface", "memory.price": "price of memory", "memory.power": "power of a stack of memory",
     "memory.edge": "die edge of an HBM interface", "memory.footprint": "footprint of an HBM stack",
     "phy.area": "area of a link", "phy.price": "price of a link", "phy.power": "power of a link",
     "phy.edge": "die edge of a link", "package.test_price": "price of testing",

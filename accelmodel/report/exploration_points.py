@@ -42,9 +42,19 @@ AREAS = {
     "area_l2": "L2",
     "area_hbm": "HBM interfaces",
     "area_links": "Links",
+    "area_joints": "Links between dies",
     "area_uncore": "Rest of the die",
 }
-PRICES = {"price_die": "Die", "price_hbm": "HBM", "price_links": "Links", "price_package": "Package and test"}
+PRICES = {
+    "price_die": "Dies",
+    "price_base": "Base dies",
+    "price_stacked": "Stacked SRAM",
+    "price_hbm": "HBM",
+    "price_links": "Links",
+    "price_package": "Package",
+    "price_test": "Test",
+    "price_loss": "Lost in assembly",
+}
 
 
 def worded(value: float | str, unit: str, digits: int = 3) -> str:
