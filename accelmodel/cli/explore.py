@@ -13,6 +13,7 @@ from accelmodel.benchmarks.peers import checked_out
 from accelmodel.cli.completion import name_of, one_of
 from accelmodel.cli.enumerate_options import Confidence, Enumerate, Keep, Scheduler, say_enumeration
 from accelmodel.cli.options import Json, answer, answered
+from accelmodel.cli.posterior_options import Draws, Prior, print_posterior
 from accelmodel.cli.progress import in_turn, progress_bars, working
 from accelmodel.cli.streams import complain
 from accelmodel.cli.terminal import print_table, say
@@ -49,6 +50,7 @@ def print_exploration(data: dict[str, Any]) -> None:
     say_enumeration(data)
     searched = "no regret told" if data["regret"] is None else f"Optuna's regret {data['regret']:.2%}"
     say(f"{searched}; report: {data['report'] or 'not written'}; study: {data['storage']}")
+    print_posterior(data["posterior"])
     _say_models(data)
 
 
@@ -167,6 +169,8 @@ def explore(
     keep: Keep = None,
     scheduler: Scheduler = None,
     confidence: Confidence = CONFIDENCE,
+    draws: Draws = exploration.DRAWS,
+    prior: Prior = "uniform",
     as_json: Json = False,
 ) -> None:
     """The design-space search: which chip is best by the study's objective, of those that keep to its limits."""
@@ -178,7 +182,7 @@ def explore(
     looking = Looking(enumerate_, keep, scheduler, confidence)
     try:
         with progress_bars() as advance:
-            result = exploration.explore(asked, journal, trials, advance, looking)
+            result = exploration.explore(asked, journal, trials, advance, looking, draws, prior)
     except KeyboardInterrupt:
         complain([f"stopped; {journal} keeps every finished batch, run the same command again to go on"])
         raise typer.Exit(130) from None

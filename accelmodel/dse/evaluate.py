@@ -18,6 +18,7 @@ from accelmodel.dse.study import PER_MODEL, Study
 from accelmodel.dse.use import ask, prepare
 from accelmodel.dse.words import apart, by_word
 from accelmodel.errors import SpecError
+from accelmodel.laws.numeric import Number
 from accelmodel.specs.base import with_values
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.memories import none
@@ -31,7 +32,7 @@ KNOBS = (*DEGREES, "batch", "threshold", "rule")
 
 
 def use(
-    study: Study, cluster: Cluster, errors: Mapping[str, float] | None = None
+    study: Study, cluster: Cluster, errors: Mapping[str, Number] | None = None
 ) -> dict[str, list[tuple[Kind, Used]]]:
     """Return technique → how each kind of request is served at its best, over the axes of the cluster."""
     found: dict[str, list[tuple[Kind, Used]]] = {technique: [] for technique in study.techniques}
@@ -63,7 +64,7 @@ def joules(study: Study, used: list[tuple[Kind, Used]]) -> Any:
     return sum(kind.weight * each.joules.mean("point") for kind, each in used) / weights
 
 
-def throughput(study: Study, cluster: Cluster, errors: Mapping[str, float] | None = None) -> xr.Dataset:
+def throughput(study: Study, cluster: Cluster, errors: Mapping[str, Number] | None = None) -> xr.Dataset:
     """Return tokens a second and device of each technique, over the axes of the cluster.
 
     The mean over the kinds of requests, of the best that software finds for each; zero where a model does not fit.

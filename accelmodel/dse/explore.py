@@ -17,12 +17,16 @@ from accelmodel.dse.enumeration import enumerate_space
 from accelmodel.dse.idle import idle
 from accelmodel.dse.journal import ALIKE, check
 from accelmodel.dse.looking import USUAL, Looking, look, summarised, with_found
+from accelmodel.dse.likely import likely, published
 from accelmodel.dse.objectives import better, gain, regret
 from accelmodel.dse.optuna_search import Found, optimise
 from accelmodel.dse.parts import Parts
+from accelmodel.dse.posterior import Posterior
+from accelmodel.dse.priors import need_prior
 from accelmodel.dse.sensitivity import sensitivity
 from accelmodel.dse.study import DEFAULT, Study, load_study
 from accelmodel.dse.told import winner
+from accelmodel.dse.verdict import verdict
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.estimates import need_affordable
 from accelmodel.inference.attributes import BITS
@@ -39,6 +43,8 @@ from accelmodel.specs.workload import Workload
 
 #: least time of a trial of Optuna [s]
 _TRIAL_SECONDS = 2e-2
+#: joint draws of all uncertain constants, unless a caller says otherwise
+DRAWS = 1500
 #: called with a stage's name, its total, and how many more are done
 Progress = Callable[[str, int, int], None]
 
@@ -67,6 +73,9 @@ class Exploration:
         there is none ``alone``.
     missing : list of str
         What could not be answered, and why.
+    likely, likely_space : Posterior or None
+        How likely the optimum is along that axis, and among the best chips of the space; None where nothing was drawn,
+        or the space has no other axis.
     """
 
     study: Study
@@ -76,6 +85,8 @@ class Exploration:
     found: dict[str, Found]
     moves: list[dict[str, Any]]
     missing: tuple[str, ...] = ()
+    likely: Posterior | None = None
+    likely_space: Posterior | None = None
 
     @property
     def faults(self) -> list[str]:
@@ -169,6 +180,8 @@ def explore(
     trials: int | None = None,
     progress: Progress = no_progress,
     looking: Looking = USUAL,
+    draws: int = DRAWS,
+    prior: str = "uniform",
 ) -> Exploration:
     """Answer a study: enumerate its space, search it with Optuna, and tell how firm the optimum is.
 
@@ -184,12 +197,17 @@ def explore(
         Called with a stage's name, its total, and how many more are done.
     looking : Looking
         How many chips are looked at beside what Optuna tries: by default all where that takes minutes, else a sample.
+    draws : int
+        Joint draws of all uncertain constants; 0 for none.
+    prior : {"uniform", "triangular"}
+        How a constant lies in its range.
 
     Returns
     -------
     Exploration
         ``every`` chip of the space and the ``best`` of each technique, the same with L2 ``alone`` as axis, what Optuna
-        ``found``, and how the optimum ``moves`` over the range of each uncertain constant; in SI.
+        ``found``, how the optimum ``moves`` over the range of each uncertain constant, and how ``likely`` it is where
+        all are drawn at once; in SI.
 
     Raises
     ------
@@ -208,6 +226,7 @@ def explore(
     """
     study = load_study(study) if isinstance(study, str) else study
     storage = Path(storage)
+    need_prior(prior)
     check(storage)
     parts = parts_of_study(study)
     wanted = trials or study.study.trials
@@ -225,7 +244,17 @@ def explore(
         f"space.{study.axes()[name].full}: moves no objective and no limit of the best chip" for name in still
     ]
     progress("sensitivities", 1, 1)
-    return Exploration(study, parts, every, single, found, moves, (*missing, *unanswered))
+    told: tuple[Posterior | None, Posterior | None] = (None, None)
+    if draws:
+        around = {} if single else every.best.get(study.candidate) or next(iter(every.best.values()))
+        progress("joint draws", 1, 0)
+        try:
+            told = likely(study, parts, every, around, draws, prior)
+        except (SpecError, Infeasible) as error:
+            # what was found stands; a drawn chip that cannot be built is no reason to lose it
+            missing.append(f"joint draws: {error}")
+        progress("joint draws", 1, 1)
+    return Exploration(study, parts, every, single, found, moves, (*missing, *unanswered), *told)
 
 
 #: axis or figure → what JSON calls it, where it is not its name
@@ -266,6 +295,13 @@ def _chip(row: dict[str, Any]) -> dict[str, Any]:
         elif not key.startswith(("area_", "price_", "carbon_")):
             found[key_of(key)] = value
     return found
+
+
+def _posterior(result: Exploration) -> dict[str, Any] | None:
+    """Return what joint draws say, along the axis alone and over the space where it has more axes."""
+    scopes = {"alone": result.likely, "space": result.likely_space}
+    claim = published(result.study)
+    return {scope: verdict(found, claim) for scope, found in scopes.items() if found is not None} or None
 
 
 def _worked_at(model: LanguageModel, work: Workload, device: Device) -> list[str]:
@@ -331,6 +367,7 @@ def summary(result: Exploration, report: str | None) -> dict[str, Any]:
             for name, curve in result.every.curve.items()
         },
         "sensitivity": result.moves,
+        "posterior": _posterior(result),
         "missing": list(result.missing),
         "answer": told.headline(study, best, gains(study, result.every)),
         "edges": (edges := told.edges(study, best)),

@@ -18,6 +18,8 @@ from accelmodel.specs.memories import none
 from accelmodel.specs.silicon import BillOfMaterials, Memory, Package, Phy, Process, Site
 from accelmodel.units import show
 
+#: what the locator of a fact begins with that makes parts add up to the whole
+CLOSES = "closes the device's "
 #: where devices run unless a caller says otherwise
 SITE = "data-centre"
 
@@ -191,6 +193,22 @@ def filled(parts: Parts) -> dict[str, Number]:
     return found
 
 
+def closing(bill: BillOfMaterials) -> list[str]:
+    """Return the fields of a closed bill that follow from the device's die and power."""
+    return [name for name, fact in bill.facts.items() if fact.locator.startswith(CLOSES)]
+
+
+def closed_anew(parts: Parts) -> Parts:
+    """Return the parts, of which some lie along axes, with what their bill leaves out filled in at each point.
+
+    Where the parts alone are more than the whole nothing is left for the rest.
+    """
+    follow = closing(parts.bill)
+    stated = {name: fact for name, fact in parts.bill.facts.items() if name not in follow}
+    found = filled(replace(parts, bill=with_values(parts.bill, {"facts": stated})))
+    return replace(parts, bill=with_values(parts.bill, {name: most(found[name], 0.0) for name in follow}))
+
+
 def closed(parts: Parts, powered: bool = True) -> BillOfMaterials:
     """Return the bill with what it leaves out of area and power filled in, so that parts add up to die and power.
 
@@ -218,7 +236,7 @@ def closed(parts: Parts, powered: bool = True) -> BillOfMaterials:
                 f"cores); check it, or what bill {bill.name} says of them"
             )
         values[field] = value
-        where = f"closes the device's {name}"
+        where = f"{CLOSES}{name}"
         ends = (0.5 * float(value), 1.5 * float(value))
         found[field] = Fact(float(value), unit, "derived", "accelmodel-judgement", where, ends)
     return with_values(bill, {**values, "facts": found})

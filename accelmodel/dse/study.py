@@ -46,6 +46,7 @@ class Head(Table):
     objective: str | None = None
     objectives: list[str] | None = None
     axis: str | None = None
+    claims: str = ""
     price: Literal["bill", "selling"] = "bill"
     site: str = SITE
     trials: Positive = 512

@@ -16,6 +16,7 @@ from typing import Any
 from accelmodel import __version__, output
 from accelmodel.dse.explore import Exploration, gains
 from accelmodel.dse.objectives import regret
+from accelmodel.dse.terms import words
 from accelmodel.errors import Infeasible
 from accelmodel.inference.request import BASELINE
 from accelmodel.report import (
@@ -26,7 +27,7 @@ from accelmodel.report import (
     timeline_figures,
     timeline_points,
 )
-from accelmodel.report.exploration_captions import listed, words
+from accelmodel.report.exploration_captions import listed
 from accelmodel.report.exploration_figures import spoken
 from accelmodel.specs import facts
 from accelmodel.specs.load import load, provenance

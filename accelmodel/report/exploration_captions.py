@@ -1,49 +1,15 @@
-"""The words of the report of an exploration: what constants are called, and what is written below each figure."""
+"""The words of the report of an exploration: what is written below each figure."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from accelmodel.dse.explore import Exploration
+from accelmodel.dse.terms import words
 from accelmodel.inference.request import BASELINE
 from accelmodel.report import exploration_points
 from accelmodel.report.exploration_figures import spoken
 from accelmodel.units import show
-
-#: constant → what it is, where its name alone does not say
-WORDS = {
-    "link.start_up": "start-up of a collective", "link.direct_start": "start-up of an all-reduce kernel of the engine",
-    "link.ramp": "latency of a chunk of a collective", "link.own_copy": "copy of the own share in a collective",
-    "link.rendezvous": "rendezvous of an all-to-all", "link.barrier": "barrier inside a two-shot all-reduce",
-    "link.contention": "slowing of a link with each doubling of the group",
-    "link.switch_share": "reachable share of reduction in the switch",
-    "link.hop_latency": "latency of a hop between devices",
-    "link.share": "reachable share of link bandwidth", "process.sram_area": "area of L2 per MB",
-    "process.wafer_price": "price of a wafer", "bill.uncore_area": "area of the rest of the die",
-    "bill.uncore_power": "power of the rest of the die", "bill.core_area": "area of a core",
-    "bill.core_power": "power of a core", "phy.area": "area of a link", "phy.power": "power of a link",
-    "memory.area": "area of an HBM interface", "bill.sram_power": "power of L2 per MB",
-    "memory.price": "price of memory", "memory.power": "power of a stack of memory",
-    "device.die_area": "published die area", "device.power": "published power",
-    "device.launch_time": "launch of an operator", "device.hbm_share": "reachable share of HBM bandwidth",
-    "device.hbm_bandwidth": "HBM bandwidth", "device.hbm_stacks": "HBM stacks", "device.l2_bandwidth": "L2 bandwidth",
-    "device.l2_usable": "usable share of L2", "device.l2_ways": "associativity of L2 (ways)",
-    "device.matrix_share": "reachable share of the matrix peak", "device.peak_16bit": "16-bit peak",
-    "time.matmul": "time of matmuls", "time.attention": "time of attention",
-    "time.memory-bound": "time of memory-bound operators", "time.collective": "time of collectives",
-    "device.tile_m": "tile height", "device.tile_n": "tile width", "device.tile_k": "tile depth",
-}  # fmt: skip
-
-
-def words(constant: str) -> str:
-    """Return a constant, given as part.field, in words.
-
-    Examples
-    --------
-    >>> words("link.start_up"), words("package.test_price")
-    ('start-up of a collective', 'test price')
-    """
-    return WORDS.get(constant, constant.partition(".")[2].replace("_", " "))
 
 
 def listed(names: list[str]) -> str:
@@ -53,7 +19,7 @@ def listed(names: list[str]) -> str:
 
 def caption_cost(exploration: Exploration, found: dict[str, Any]) -> str:
     """Return in words what L2 takes, and what the best chips cost."""
-    areas, prices, dies = found["area"]["L2"], found["total_price"], found["price"]["Dies"]
+    areas, prices, dies = found["area"]["L2"], found["total_price"], found["price"]["Die"]
     # of each technique the chip of the whole space stands behind that of L2 alone
     place = {technique: at for at, (_, technique, _) in enumerate(found["chips"])}
     plain, best = place[BASELINE], place[exploration.study.candidate]
@@ -68,6 +34,9 @@ def caption_sensitivity(exploration: Exploration, found: dict[str, Any]) -> str:
     """Return in words what a bar is, and which constants move nothing."""
     still = listed(sorted({words(name) for name in found["still"]}))
     tail = f" Left out for space: {listed([words(name) for name in found['left_out']])}." if found["left_out"] else ""
+    if found["closed"]:
+        closed = listed([words(name) for name in found["closed"]])
+        tail += f" At an end of the range of {closed} no chip keeps to the limits."
     none = (
         f"{len(found['still'])} more constants move neither the best L2 nor the gain "
         f"(by {exploration_points.STILL:g}× or more) "

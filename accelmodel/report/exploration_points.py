@@ -219,12 +219,16 @@ def pareto_points(exploration: Exploration) -> dict[str, Any]:
 def sensitivity_points(exploration: Exploration) -> dict[str, Any]:
     """Return how best L2 [MB] and gain move with each uncertain constant, the strongest first.
 
-    ``still`` names the constants that move neither; ``left_out`` those beyond the first ``MOST``.
+    ``still`` names the constants that move neither; ``left_out`` those beyond the first ``MOST``; ``closed`` those at
+    an end of which no chip keeps to the limits.
     """
     base, ends = exploration.moves[0], exploration.moves[1:]
     size = f"l2_{exploration.study.candidate}"
-    bars, still = [], []
+    bars, still, closed = [], [], []
     for low, high in zip(ends[::2], ends[1::2], strict=True):
+        if None in (low[size], high[size], low["gain"], high["gain"]):
+            closed.append(low["constant"])
+            continue
         l2 = [low[size] / 1e6, high[size] / 1e6]
         gains = [low["gain"], high["gain"]]
         moves = max(abs(best - base[size] / 1e6) for best in l2)
@@ -244,6 +248,7 @@ def sensitivity_points(exploration: Exploration) -> dict[str, Any]:
         "bars": bars[:MOST],
         "still": still,
         "left_out": left_out,
+        "closed": closed,
     }
 
 

@@ -33,7 +33,7 @@ rule = ["paper"]
 
 def test_explore(run, tmp_path):
     (tmp_path / "small.toml").write_text(STUDY, encoding="utf-8")
-    code, out, err = run("explore --study small.toml --json --trials 8")
+    code, out, err = run("explore --study small.toml --json --trials 8 --draws 48 --prior triangular")
     assert code == 0, err
     data = json.loads(out)
     for technique in ("none", "preserve"):
@@ -49,6 +49,27 @@ def test_explore(run, tmp_path):
     assert Path(data["report"]).stat().st_size > 10_000
     assert (tmp_path / "accelmodel-small.journal").is_file()
     assert data["optuna"]["preserve"]["trials"] == 8
+    told = data["posterior"]["alone"]
+    assert (told["draws"], told["prior"], told["axis"]) == (48, "triangular", "l2_capacity")
+    assert told["best"]["preserve"]["along"][0]["at_least"] == told["answered"]
+    assert sum(row["probability"] for row in told["best"]["none"]["along"]) == pytest.approx(told["answered"])
+    assert told["claim"]["of"] == "constants as given"  # the study names no published answer
+    assert data["posterior"]["space"]["designs"] == told["designs"] == 3
+
+
+def test_a_wrong_prior_is_refused_before_anything_is_searched(run, tmp_path):
+    (tmp_path / "small.toml").write_text(STUDY, encoding="utf-8")
+    code, out, err = run("explore --study small.toml --trials 4 --prior flat")
+    assert (code, out) == (2, "")
+    assert "unknown prior 'flat'" in err.splitlines()[-1]
+    assert not list(tmp_path.glob("*.journal"))
+
+
+def test_priors_that_are_offered_are_those_that_are_taken():
+    from accelmodel.cli.posterior_options import PRIORS as OFFERED
+    from accelmodel.dse.priors import PRIORS
+
+    assert tuple(PRIORS) == OFFERED
 
 
 def test_an_interrupted_exploration_exits_130(run, tmp_path, monkeypatch):
@@ -108,7 +129,7 @@ def test_whatever_fails_no_told_trial_is_lost_and_no_report_is_half(run, tmp_pat
             assert len(now) <= 6
             kept[name] = now
 
-    command = "explore --study small.toml --storage a.journal --output a.html --trials 6 --json"
+    command = "explore --study small.toml --storage a.journal --output a.html --trials 6 --draws 0 --json"
     each_fault(run, tmp_path, command, fill, look, every)
     assert [len(found) for found in kept.values()] == [6, 6]
 

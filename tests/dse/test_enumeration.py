@@ -13,7 +13,7 @@ from accelmodel.dse import enumeration, sensitivity
 from accelmodel.dse.chip import design, parts_of_study
 from accelmodel.dse.evaluate import evaluate, throughput
 from accelmodel.dse.objectives import regret
-from accelmodel.dse.parts import Parts, parts_of
+from accelmodel.dse.parts import Parts, closed_anew, parts_of
 from accelmodel.dse.space import points, size
 from accelmodel.dse.study import Study, load_study
 from accelmodel.errors import Infeasible, SpecError
@@ -345,8 +345,10 @@ def test_sensitivity_against_direct_evaluation(warm, tmp_path, parts):
             assert row["value"] == fact.range[case[1] == "high"]
             assert (row["unit"], row["kind"]) == (fact.unit, fact.kind)
             moved = dataclasses.replace(parts, **{part: am.override(getattr(parts, part), **{field: row["value"]})})
+            moved = closed_anew(moved)
         axes = {**chip, "l2_capacity": xr.DataArray(sizes, dims="l2")}
-        score = evaluate(study, moved, **axes)[study.study.objective]
+        result = evaluate(study, moved, **axes)
+        score = result[study.study.objective].where(result.feasible, 0.0)
         none, ahead = (score.sel(technique=name).values for name in study.techniques)
         assert row["l2_none"] == sizes[none.argmax()], case
         assert row["l2_preserve"] == sizes[ahead.argmax()], case
