@@ -1,12 +1,17 @@
-"""A small study for the tests of the search, and its file opened as any user of Optuna would."""
+"""A small study for the tests of the search, a model that answers at once, and storages opened as any user would."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
+import numpy as np
 import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+import xarray as xr
+
+from accelmodel.dse import enumeration, judging, optuna_search, record
+from accelmodel.dse.chip import parts_of_study
+from accelmodel.dse.objectives import OBJECTIVES
+from accelmodel.dse.storage import opened as storage_at
+from accelmodel.dse.storage import place_of
+from accelmodel.dse.study import load_study
 
 STUDY = """
 [study]
@@ -34,5 +39,47 @@ die_area = "700mm2"
 """
 
 
-def opened(path: Path, name: str) -> optuna.Study:
-    return optuna.load_study(study_name=name, storage=JournalStorage(JournalFileBackend(str(path))))
+def small(folder, text=STUDY):
+    """Return a study written in a folder, and its parts."""
+    path = folder / "tiny.toml"
+    path.write_text(text, encoding="utf-8")
+    study = load_study(str(path))
+    return study, parts_of_study(study)
+
+
+def opened(storage, name):
+    """Return a study as plain Optuna opens it."""
+    return optuna.load_study(study_name=name, storage=storage_at(place_of(storage)))
+
+
+def trials(storage, name, technique="preserve"):
+    """Return parameters and objectives of what is stored for a technique, in order."""
+    return [
+        (trial.params, trial.values)
+        for trial in opened(storage, name).get_trials()
+        if trial.params["technique"] == technique
+    ]
+
+
+def at_once(study, parts, errors=None, **axes):
+    """Stand for the model: any numbers, larger L2 and more stacks better, the area limit at 192 MB."""
+    l2, stacks = axes["l2_capacity"], axes["hbm_stacks"]
+    rate = xr.concat([np.sqrt(l2) * stacks * (1 + i) for i in range(len(study.techniques))], "technique")
+    rate = rate.assign_coords(technique=study.techniques)
+    area = 5e-4 + l2 * 1e-12
+    found = {"throughput": rate, "die_area": area, "power": l2 * 0.0 + 300.0, "price": l2 * 1e-5}
+    found |= {name: rate / area for name in study.objectives}
+    found |= {f"excess_{name}": area * 0.0 - 0.5 for name in study.limits()}
+    found |= {"excess_memory": rate * 0.0 - 0.5, "excess_die_area": area / 700e-6 - 1.0}
+    found["feasible"] = rate * found["excess_die_area"] <= 0.0
+    units = {"throughput": "token/s", "die_area": "m2", "power": "W", "price": "USD"}
+    for name, unit in units.items():
+        found[name] = found[name].assign_attrs(units=unit)
+    assert set(study.objectives) <= set(OBJECTIVES)
+    return xr.Dataset(found)
+
+
+def quick(monkeypatch):
+    """Replace the model by one that answers at once, wherever the search asks it."""
+    for module in (record, judging, optuna_search, enumeration):
+        monkeypatch.setattr(module, "evaluate", at_once)
