@@ -1,20 +1,25 @@
 """A chip as a point of a design space: what an axis changes in the device, and what the chip costs.
 
-Rates scale with what provides them: matrix, vector and L2 rates with cores, HBM bandwidth and capacity
-with stacks, link bandwidth with links x bandwidth of one.
+Rates scale with what provides them: matrix, vector and L2 rates with cores and clock, HBM bandwidth and capacity
+with stacks and their generation, link bandwidth with links x bandwidth of one.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
+from accelmodel.dse.axes import AXES, PARTS, role_of
+from accelmodel.dse.bill import bill
+from accelmodel.dse.parts import Parts, parts_of
+from accelmodel.dse.study import Study
 from accelmodel.errors import SpecError
-from accelmodel.laws import cost
 from accelmodel.laws.numeric import Number
-from accelmodel.specs.base import value_of
+from accelmodel.specs.base import field_types, value_of, with_values
 from accelmodel.specs.given import cluster, override
-from accelmodel.specs.hardware import BillOfMaterials, Cluster, Device, Process
+from accelmodel.specs.hardware import Cluster, Device
 from accelmodel.specs.link import Link
 from accelmodel.specs.load import load
 from accelmodel.specs.memories import none
@@ -26,67 +31,140 @@ PER_CORE = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Parts:
-    """Everything a chip is made from: the reference device and link, its bill and its process."""
-
-    device: Device
-    link: Link
-    bill: BillOfMaterials
-    process: Process
-
-
-def parts_of(device: str, bill: str) -> Parts:
-    """Return the parts of a shipped or given device."""
-    base = load("device", device)
-    return Parts(base, load("link", base.link), load("bill", bill), load("process", base.process))
+def parts_of_study(study: Study) -> Parts:
+    """Return the parts of the study's reference chip."""
+    return parts_of(study.study.device, study.study.bill or "")
 
 
 def with_cores(device: Device, cores: Number | str) -> Device:
     """Return the device with another number of cores of the same kind; what cores provide scales with them."""
     more = override(device, {"compute.cores": cores}).compute.cores / device.compute.cores
-    scaled = {name: value_of(device, name) * more for name in PER_CORE}
-    return override(device, {"compute.cores": cores, **scaled})
+    return _scaled(device, more, {"compute.cores": cores})
 
 
-def design(parts: Parts, **axes: Number) -> tuple[Cluster, dict[str, Number]]:
-    """Return the cluster of a chip, and its figures: area [m²], power [W], price [USD].
+def with_clock(device: Device, clock: Number | str) -> Device:
+    """Return the device at another clock; what cores provide scales with it."""
+    faster = override(device, {"compute.clock": clock}).compute.clock / device.compute.clock
+    return _scaled(device, faster, {"compute.clock": clock})
+
+
+def _scaled(device: Device, factor: Number, changes: dict[str, Any]) -> Device:
+    return override(device, {**changes, **{name: value_of(device, name) * factor for name in PER_CORE}})
+
+
+def named(kind: str, words: Any) -> Any:
+    """Return what a word names; of words along an axis, one whose numbers lie along it."""
+    if not hasattr(words, "dims"):
+        return load(kind, str(words))
+    different, places = np.unique(words.values.astype(str), return_inverse=True)
+    each = [load(kind, str(word)) for word in different]
+    fields = [name for name, field in field_types(type(each[0])).items() if field.quantity]
+    numbers = {name: np.array([value_of(spec, name) for spec in each], dtype=float) for name in fields}
+    return with_values(
+        each[0], {name: words.copy(data=values[places].reshape(words.shape)) for name, values in numbers.items()}
+    )
+
+
+def design(parts: Parts, devices: float | None = None, **axes: Any) -> tuple[Cluster, dict[str, Number]]:
+    """Return the cluster of a chip, and its figures: area [m²], power [W], price [USD], carbon [kg].
 
     Parameters
     ----------
     parts : Parts
+    devices : float, optional
+        Of the cluster; a full node by default [1].
     **axes
-        ``cores`` [1], ``l2_capacity`` [B], ``hbm_stacks`` [1], ``links`` [1], ``link_bandwidth`` of one
-        link [B/s]; floats or DataArrays.  What is not given stays as in the reference device.
+        Axes by their names in results, such as ``cores`` [1], ``l2_capacity`` [B], ``hbm_stacks`` [1], ``links`` [1],
+        ``link_bandwidth`` of one link [B/s]; floats, words or DataArrays of them.  What is not given stays as in the
+        reference device.
 
     Returns
     -------
     tuple of (Cluster, dict)
-        The figures are ``die_area``, its parts ``area_cores``, ``area_l2``, ``area_hbm``, ``area_links``,
-        ``area_uncore``; ``power``; ``price`` and its parts ``price_die``, ``price_hbm``, ``price_links``,
-        ``price_package``; ``dollars_per_s``.
-
-    Notes
-    -----
-    Area, yield and price: ``laws.cost``.  Area of a link grows with its bandwidth.
+        The figures are those of ``dse.bill``.  Area of a link grows with its bandwidth.  At another clock the power of
+        cores goes with it, at one voltage: optimistic above that of the reference.
     """
+    parts = _with_fields(_with_words(parts, axes), axes)
     device, link = parts.device, parts.link
     cores, l2 = axes.get("cores", device.compute.cores), axes.get("l2_capacity", device.l2.capacity)
     stacks, links = axes.get("hbm_stacks", device.hbm.stacks), axes.get("links", link.links)
+    dies, stacked = axes.get("dies", device.dies), axes.get("stacked_sram", 0.0)
     lane = link.bandwidth / link.links
     one = axes.get("link_bandwidth", lane)
     lanes = links * one / lane
     chip = override(
         with_cores(device, cores),
         {
-            "l2.capacity": l2,
+            "l2.capacity": l2 + stacked,
             "hbm.stacks": stacks,
             "hbm.bandwidth": _of_stacks(device, device.hbm.bandwidth, stacks),
             "hbm.capacity": _of_stacks(device, device.hbm.capacity, stacks),
+            **({"dies": dies} if "dies" in axes else {}),
         },
     )
+    if "clock" in axes:
+        chip = with_clock(chip, axes["clock"])
+        drawn = parts.bill.core_power * (axes["clock"] / device.compute.clock)
+        parts = replace(parts, bill=with_values(parts.bill, {"core_power": drawn}))
     wires = override(link, bandwidth=links * one, links=links)
-    return cluster(chip, link=wires), figures(parts, cores, l2, stacks, lanes)
+    out = _network(chip, wires, axes)
+    return (
+        cluster(chip, devices, link=wires, scale_out=out),
+        bill(parts, cores, l2, stacks, lanes, dies=dies, stacked=stacked),
+    )
+
+
+def _network(chip: Device, wires: Link, axes: dict[str, Any]) -> Link | None:
+    """Return what an axis makes of the links between nodes; None where none does."""
+    fields = _fields(axes).get("scale_out")
+    word = axes.get("scale_out")
+    if word is None and fields is None:
+        return None
+    usual = wires.beyond[0] if wires.beyond else load("link", chip.scale_out)
+    return override(usual if word is None else load("link", str(word)), fields or {})
+
+
+def _with_words(parts: Parts, axes: dict[str, Any]) -> Parts:
+    """Return the parts with those that words on axes name."""
+    for name in ("process", "site"):
+        if name in axes:
+            parts = replace(parts, **{name: named(name, axes[name])})
+    if "link" in axes:
+        link = load("link", str(axes["link"]))
+        parts = replace(parts, link=link, phy=load("phy", link.phy) if link.phy else None)
+    return _with_generation(parts, axes["hbm_generation"]) if "hbm_generation" in axes else parts
+
+
+def _with_generation(parts: Parts, words: Any) -> Parts:
+    """Return the parts with other stacks: each brings as much more as its generation does than that of the device."""
+    before, hbm = parts.memory, parts.device.hbm
+    if before is None:
+        raise SpecError(f"hbm_generation: {parts.device.name} has no HBM; leave this axis out")
+    memory = named("memory", words)
+    brings = {
+        "hbm.bandwidth": hbm.bandwidth * (memory.bandwidth / before.bandwidth),
+        "hbm.capacity": hbm.capacity * (memory.capacity / before.capacity),
+    }
+    return replace(parts, device=override(parts.device, brings), memory=memory)
+
+
+def _with_fields(parts: Parts, axes: dict[str, Any]) -> Parts:
+    """Return the parts with the fields that are axes by themselves."""
+    found = _fields(axes)
+    changed = {part: override(getattr(parts, part), found[part]) for part in found if part != "scale_out"}
+    return replace(parts, **changed)
+
+
+def _fields(axes: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return part → dotted name of a field → its value, of the axes that are a field each."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, value in axes.items():
+        if name in AXES:
+            continue
+        part, dot, field = role_of(name).full.partition(".")
+        own = bool(dot) and part in PARTS
+        found.setdefault(part if own else "device", {})[field if own else role_of(name).full] = value
+    return found
 
 
 def _of_stacks(device: Device, whole: Number, stacks: Number) -> Number:
@@ -98,40 +176,3 @@ def _of_stacks(device: Device, whole: Number, stacks: Number) -> Number:
     # along an axis some may be without: a range of stacks that begins at "not known"
     without = (device.hbm.stacks == 0.0) * 1.0
     return whole * (stacks + without) / (device.hbm.stacks + without)
-
-
-def figures(parts: Parts, cores: Number, l2: Number, stacks: Number, lanes: Number) -> dict[str, Number]:
-    """Return area, power and price of a chip with ``lanes`` links of the reference bandwidth; see ``design``."""
-    bill, process = parts.bill, parts.process
-    areas = {
-        "area_cores": cores * bill.core_area,
-        "area_l2": l2 * process.sram_area,
-        "area_hbm": stacks * bill.hbm_stack_area,
-        "area_links": lanes * bill.link_area,
-        "area_uncore": bill.uncore_area,
-    }
-    area = sum(areas.values())
-    die = cost.die_price(
-        area, process.wafer_price, process.wafer_diameter, process.defect_density, process.defect_clustering
-    )
-    capacity = _of_stacks(parts.device, parts.device.hbm.capacity, stacks)
-    prices = {
-        "price_die": die,
-        "price_hbm": capacity * bill.hbm_price,
-        "price_links": lanes * bill.link_price,
-        "price_package": bill.package_price + bill.test_price,
-    }
-    power = bill.uncore_power + cost.part_sum(
-        (cores, bill.core_power), (l2, bill.sram_power), (stacks, bill.hbm_stack_power), (lanes, bill.link_power)
-    )
-    price = sum(prices.values())
-    rate = cost.cost_rate(price, bill.lifetime, bill.utilisation, power, bill.electricity_price)
-    return {"die_area": area, **areas, "power": power, "price": price, **prices, "dollars_per_s": rate}
-
-
-def within(values: Any, limits: dict[str, float]) -> Any:
-    """Return where all figures keep to their limits."""
-    ok: Any = True
-    for name, limit in limits.items():
-        ok = ok & (values[name] <= limit)
-    return ok

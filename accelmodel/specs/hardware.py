@@ -26,6 +26,8 @@ from accelmodel.specs.quantities import (
     Dollars,
     FlopRate,
     FlopRateOrNone,
+    JoulesPerByte,
+    JoulesPerFlop,
     Quantity,
     Seconds,
     Share,
@@ -100,6 +102,7 @@ class Attention(Section):
 class Hbm(Section):
     """Device memory, DDR, GDDR and LPDDR included; ``stacks`` is 0 where it has none.
 
+    ``generation`` names a file of ``memories/``: what one stack or chip of it costs and takes.
     ``capacity`` is what the driver reports, ``reserved`` what it and the libraries keep of that for themselves.
 
     A chip without device memory has neither ``bandwidth`` nor ``capacity``.
@@ -110,6 +113,7 @@ class Hbm(Section):
     capacity: Bytes = 0.0
     stacks: CountOrNone = 0.0
     reserved: Bytes = 0.0
+    generation: str = ""
 
     def __post_init__(self) -> None:
         if none(self.bandwidth) and none(self.capacity):
@@ -150,6 +154,24 @@ class L2(Section):
 
 
 @dataclass(frozen=True, config=CONFIG)
+class Energy(Section):
+    """What operations and bytes take, and what the device draws at rest with its clocks on: 0 where it is not known.
+
+    An operation takes its registers and its core's own memory along; a byte of L2 the way to a core and into it; a byte
+    of HBM the DRAM, both ends of its interface and the controller; a byte of a link both ends of one.
+    """
+
+    flop_16bit: JoulesPerFlop = 0.0
+    flop_8bit: JoulesPerFlop = 0.0
+    flop_4bit: JoulesPerFlop = 0.0
+    vector: JoulesPerFlop = 0.0
+    l2: JoulesPerByte = 0.0
+    hbm: JoulesPerByte = 0.0
+    link: JoulesPerByte = 0.0
+    static: Watts = 0.0
+
+
+@dataclass(frozen=True, config=CONFIG)
 class Device(Spec):
     """One accelerator: rates, memories, silicon.  Units are SI; shares are of the peak, 0 to 1.
 
@@ -168,8 +190,12 @@ class Device(Spec):
         Device memory, and the last cache on the chip.
     die_to_die, tier : DieToDie, Tier
         What joins its dies, and a second memory; most have neither.
-    die_area, dies, power, price
-        Silicon [m2], compute dies [1], power limit [W], price [USD].
+    energy : Energy
+        What operations and bytes take [J/FLOP, J/B], and what it draws at rest [W].
+    die_area, dies, power, price, price_kind
+        Silicon [m2], compute dies [1], power limit [W], price [USD], and whether that is what it sells at.
+    bill : str
+        What stands on its dies and around them, a file of ``bills/``.
     facts, residuals, digest, notes
         Source of each value, how measured times lie around predicted ones, what identifies its files, and what a
         reader must know.
@@ -194,10 +220,17 @@ class Device(Spec):
     l2: L2
     die_to_die: DieToDie = DieToDie()
     tier: Tier = Tier()
+    energy: Energy = Energy()
     die_area: Area = 0.0
     dies: Count = 1.0
     power: Watts = 0.0
     price: Dollars = 0.0
+    price_kind: str = "selling"
+    bill: str = ""
+
+    def __post_init__(self) -> None:
+        if self.price_kind not in PRICE_KINDS:
+            raise unknown("price_kind", self.price_kind, PRICE_KINDS)
 
     @property
     def memory(self) -> Hbm:
@@ -217,8 +250,10 @@ class Device(Spec):
             return value_of(self, FLAT[name])
 
 
+#: what a device's price is: what it sells at, or the sum of its parts
+PRICE_KINDS = ("selling", "bill")
 #: sections whose fields' own names say too little
-_PREFIXED = ("attention", "hbm", "l2", "die_to_die", "tier")
+_PREFIXED = ("attention", "hbm", "l2", "die_to_die", "tier", "energy")
 
 
 def _flat(section: str, name: str) -> str:
@@ -261,42 +296,6 @@ class Storage(Spec):
 
 
 DIRECTIONS = ("read", "write", "both")
-
-
-@dataclass(frozen=True, config=CONFIG)
-class Process(Spec):
-    """A silicon node: what a wafer costs, how it fails, how large things are on it."""
-
-    wafer_price: Annotated[Number, Quantity("USD", ge=1.0, le=1e6)]
-    wafer_diameter: Annotated[Number, Quantity("m", ge=1e-2, le=1.0)]
-    defect_density: Annotated[Number, Quantity("1/m2", ge=0.0, le=1e7)]
-    defect_clustering: Annotated[Number, Quantity(ge=1e-3, le=100.0)]
-    sram_area: Annotated[Number, Quantity("m2/B", ge=1e-18, le=1e-9)]
-    reticle_area: Annotated[Number, Quantity("m2", ge=1e-8, le=1.0)]
-
-
-@dataclass(frozen=True, config=CONFIG)
-class BillOfMaterials(Spec):
-    """What a chip spends outside its cores and cache: PHY areas, prices and power of the parts."""
-
-    hbm_stack_area: Area
-    hbm_stack_capacity: Bytes
-    hbm_stack_bandwidth: ByteRate
-    hbm_price: Annotated[Number, Quantity("USD/B", ge=1e-15, le=1e-3, or_zero=True)]
-    hbm_stack_power: Watts
-    link_area: Area
-    link_price: Dollars
-    link_power: Watts
-    package_price: Dollars
-    test_price: Dollars
-    core_area: Area
-    core_power: Watts
-    uncore_area: Area
-    uncore_power: Watts
-    sram_power: Annotated[Number, Quantity("W/B", ge=1e-15, le=1e-3, or_zero=True)]
-    electricity_price: Annotated[Number, Quantity("USD/J", ge=1e-12, le=1e-3, or_zero=True)]
-    lifetime: Annotated[Number, Quantity("s", ge=1.0, le=1e10)]
-    utilisation: Share
 
 
 @dataclass(frozen=True, config=CONFIG)

@@ -16,8 +16,9 @@ import numpy as np
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
-from accelmodel.dse import enumeration
-from accelmodel.dse.chip import Parts
+from accelmodel.dse.chip import parts_of_study
+from accelmodel.dse.evaluate import evaluate as evaluated
+from accelmodel.dse.parts import Parts
 from accelmodel.dse.study import Study, load_study
 from accelmodel.errors import SpecError, unknown
 from accelmodel.inference.axes import carried, with_coordinates
@@ -27,7 +28,7 @@ from accelmodel.laws.l2cache import resident_share
 from accelmodel.specs import facts
 from accelmodel.specs.given import cluster, override, workload
 from accelmodel.specs.load import load
-from accelmodel.validation import experts, infersave, memories
+from accelmodel.validation import energy, experts, infersave, memories
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -93,8 +94,8 @@ def best_l2(parts: Parts) -> tuple[Any, Any, Any]:
     import xarray as xr
 
     study = reference(load_study())
-    sizes = study.axes()["l2_capacity"]
-    result = enumeration.evaluate(study, parts, l2_capacity=xr.DataArray(sizes, dims="l2", coords={"l2": sizes}))
+    sizes = study.axes()["l2_capacity"].grid
+    result = evaluated(study, parts, l2_capacity=xr.DataArray(sizes, dims="l2", coords={"l2": sizes}))
     score = result[study.study.objective]
     best = score.idxmax("l2")
     top = score.max("l2")
@@ -107,7 +108,7 @@ def best_l2(parts: Parts) -> tuple[Any, Any, Any]:
 
 @cache
 def _preserve() -> dict[str, float]:
-    parts = enumeration.parts_of_study(load_study())
+    parts = parts_of_study(load_study())
     largest, smallest = preserve_speedups(parts)
     none, prefetch, gain = best_l2(parts)
     return {
@@ -153,6 +154,7 @@ QUANTITIES: dict[str, Callable[[str], float]] = {
     **dict.fromkeys(("one_user", "batch", "throughput"), memories.quantity),
     "deepep": experts.deepep,
     "lmsys": experts.lmsys,
+    "joules_per_token": energy.quantity,
     "gpt3_layer": lambda name: _gpt3_layer()[name.partition(".")[2]],
 }
 
@@ -208,9 +210,7 @@ SRAM = np.array([0.26, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.5, 2.0, 2.61]) * 1e-6 / 2
 def closed(parts: Parts, sram_area: Any) -> Parts:
     """Return the parts at another SRAM density, the uncore taking what the published die leaves."""
     device, bill, link = parts.device, parts.bill, parts.link
-    known = (
-        device.compute.cores * bill.core_area + device.hbm.stacks * bill.hbm_stack_area + link.links * bill.link_area
-    )
+    known = device.compute.cores * bill.core_area + device.hbm.stacks * parts.memory.area + link.links * parts.phy.area
     rest = np.maximum(device.die_area - known - device.l2.capacity * sram_area, 0.0)
     return replace(parts, process=override(parts.process, sram_area=sram_area), bill=override(bill, uncore_area=rest))
 
@@ -229,7 +229,7 @@ def region() -> xr.Dataset:
     def axis(name: str, values: Any) -> xr.DataArray:
         return xr.DataArray(values, dims=name, coords={name: values})
 
-    parts = enumeration.parts_of_study(load_study())
+    parts = parts_of_study(load_study())
     moved = replace(
         closed(parts, axis("sram_area", SRAM)),
         device=override(parts.device, l2_usable=axis("l2_usable", USABLE)),
