@@ -36,7 +36,7 @@ def dashboard(
     show: Annotated[bool, typer.Option("--open/--no-open", help="Open it in a browser.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Open the trials of a study in optuna-dashboard, on this machine alone, until it is stopped; needs the extra ``dashboard``."""
+    """Open the trials of a study in optuna-dashboard, for this machine alone; needs the extra ``dashboard``."""
     place = storage_of(given)
     server = _server()
     check(place)

@@ -13,10 +13,13 @@ from accelmodel.benchmarks.peers import checked_out
 from accelmodel.cli.completion import name_of, one_of
 from accelmodel.cli.options import Json, answer, answered
 from accelmodel.cli.progress import in_turn, progress_bars, working
+from accelmodel.cli.search_options import Pruner, Sampler, Storage, WarmStart, Workers, asked_command, store_figures
 from accelmodel.cli.streams import complain
 from accelmodel.cli.terminal import print_table, say
 from accelmodel.dse import explore as exploration
 from accelmodel.dse.explore import summary
+from accelmodel.dse.search import Search
+from accelmodel.dse.storage import place_of
 from accelmodel.dse.study import load_study
 from accelmodel.errors import SpecError
 from accelmodel.inference.precisions import rows_in_words
@@ -118,9 +121,11 @@ def explore(
             "--trials", min=1, help="Optuna trials for each technique, such as 500; the study's own by default."
         ),
     ] = None,
-    storage: Annotated[
-        Path | None, typer.Option("--storage", help="Optuna journal such as my.journal; resumed if it is there.")
-    ] = None,
+    storage: Storage = None,
+    sampler: Sampler = "tpe",
+    pruner: Pruner = "none",
+    workers: Workers = 1,
+    warm_start: WarmStart = None,
     objective: Annotated[
         str | None,
         typer.Option(
@@ -138,13 +143,14 @@ def explore(
     from accelmodel.report.exploration import write_report
 
     asked = load_study(study, objective)
-    journal = storage or Path(f"accelmodel-{asked.name}.journal")
+    place = place_of(storage or f"accelmodel-{asked.name}.db")
     output.writable(report, "--output")
     try:
         with progress_bars() as advance:
-            result = exploration.explore(asked, journal, trials, advance)
+            search = Search(sampler, pruner, workers, warm_start, asked_command())
+            result = exploration.explore(asked, place, trials, advance, search)
     except KeyboardInterrupt:
-        complain([f"stopped; {journal} keeps every finished batch, run the same command again to go on"])
+        complain([f"stopped; {place} keeps every finished batch, run the same command again to go on"])
         raise typer.Exit(130) from None
     data = summary(result, None)
     with answered(data, as_json, print_exploration):
@@ -154,6 +160,7 @@ def explore(
                 data["report"] = str(write_report(result, report))
             except output.NotWritten as error:
                 faults.append(str(error))
+            store_figures(result, report if data["report"] else None)
         if faults:
             raise output.NotWritten("; ".join(faults))
 

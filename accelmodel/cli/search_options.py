@@ -1,12 +1,20 @@
-"""Options of a search with Optuna: where trials are kept, which sampler and pruner, how many processes, where to start."""
+"""Options of a search with Optuna: where trials are kept, sampler and pruner, processes, and where to start."""
 
 from __future__ import annotations
 
+import contextlib
+import re
+import shlex
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from accelmodel.cli.completion import one_of
+from accelmodel.dse.dashboard import publish
+from accelmodel.dse.explore import Exploration
+from accelmodel.errors import SpecError
 
 _SAMPLERS = ("tpe", "gp", "nsga2", "nsga3", "cma", "qmc", "random", "auto")
 _PRUNERS = ("none", "median", "hyperband", "wilcoxon")
@@ -36,7 +44,8 @@ Pruner = Annotated[
     ),
 ]
 Workers = Annotated[
-    int, typer.Option("--workers", min=1, max=256, help="Processes that search, such as 4; others may join at any time.")
+    int,
+    typer.Option("--workers", min=1, max=256, help="Processes that search, such as 4; others may join at any time."),
 ]
 WarmStart = Annotated[
     str | None,
@@ -46,3 +55,20 @@ WarmStart = Annotated[
         "storage, or by another storage such as old.db.",
     ),
 ]
+
+
+def asked_command() -> str:
+    """Return the command line as it is told with a study: without a password."""
+    words = ["accelmodel", *sys.argv[1:]]
+    return shlex.join(re.sub(r"(//[^:@/]*):[^@/]*@", r"\1:***@", word) for word in words)
+
+
+def store_figures(result: Exploration, report: Path | None) -> None:
+    """Store figures and report with the trials, where they can be: the answer stands without them."""
+    from accelmodel.report.dashboard import figures_of
+
+    if result.place is None or result.faults or not result.found:
+        return
+    name = next(iter(result.found.values())).name
+    with contextlib.suppress(SpecError, OSError):
+        publish(result.place, name, result.note, figures_of(result), [report] if report else [])

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accelmodel import __version__
-from accelmodel.dse.chip import Parts
 from accelmodel.dse.digest import specs_of
 from accelmodel.dse.objectives import LIMITED, OBJECTIVES, gain, sign
 from accelmodel.dse.parameters import SHOWN, labelled, shown, space_of, words_of
+from accelmodel.dse.parts import Parts
 from accelmodel.dse.storage import Place, opened, worded
 from accelmodel.dse.study import Study
 from accelmodel.dse.turns import turn
@@ -42,7 +42,9 @@ def facts_of(study: Study, parts: Parts, command: str = "") -> dict[str, Any]:
         f"{kind.label}: batch {_list(kind.batch)}, context {_list(kind.context)}, {kind.phase}, weight {kind.weight:g}"
         for kind in study.kinds()
     )
-    found["objectives"] = ", ".join(f"{OBJECTIVES[name].direction} {OBJECTIVES[name].words}" for name in study.objectives)
+    found["objectives"] = ", ".join(
+        f"{OBJECTIVES[name].direction} {OBJECTIVES[name].words}" for name in study.objectives
+    )
     found["limits"] = ", ".join(_limit(name, value) for name, value in study.limits().items()) or "none"
     found["techniques"] = ", ".join(study.techniques)
     found["chips in the space"] = "any" if space.chips == float("inf") else int(space.chips)

@@ -11,7 +11,7 @@ import numpy as np
 
 from accelmodel import __version__
 from accelmodel.dse.axes import Axis, role_of
-from accelmodel.dse.chip import Parts
+from accelmodel.dse.parts import Parts
 from accelmodel.dse.study import Study
 from accelmodel.specs.base import Spec, field_units, value_of
 from accelmodel.specs.load import load

@@ -12,12 +12,14 @@ from accelmodel import __version__
 from accelmodel.dse.axes import axis_name
 from accelmodel.dse.chip import parts_of_study
 from accelmodel.dse.enumeration import Enumeration, enumerate_space
-from accelmodel.dse.journal import ALIKE, check
 from accelmodel.dse.objectives import better, gain, regret
-from accelmodel.dse.optuna_search import Found, optimise
+from accelmodel.dse.optuna_search import Found, optimise_each
 from accelmodel.dse.parts import Parts
+from accelmodel.dse.record import ALIKE
+from accelmodel.dse.search import Search, how_of, publish_answer
 from accelmodel.dse.sensitivity import sensitivity
 from accelmodel.dse.space import size
+from accelmodel.dse.storage import Place, check, place_of
 from accelmodel.dse.study import Study, load_study
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.estimates import need_affordable
@@ -63,6 +65,10 @@ class Exploration:
         there is none ``alone``.
     missing : list of str
         What could not be answered, and why.
+    place : Place
+        Where trials are kept.
+    note : str
+        The answer in words, as it is stored with them.
     """
 
     study: Study
@@ -72,11 +78,13 @@ class Exploration:
     found: dict[str, Found]
     moves: list[dict[str, Any]]
     missing: tuple[str, ...] = ()
+    place: Place | None = None
+    note: str = ""
 
     @property
     def faults(self) -> list[str]:
-        """Why trials of a technique could not be stored; none where all were."""
-        return [found.fault for found in self.found.values() if found.fault]
+        """Why trials could not be stored; none where all were."""
+        return list(dict.fromkeys(found.fault for found in self.found.values() if found.fault))
 
     @property
     def gain(self) -> float:
@@ -126,23 +134,6 @@ def alone(study: Study) -> Study | None:
     return study.model_copy(update={"space": space}) if space else None
 
 
-def _search(
-    study: Study, parts: Parts, storage: Path, trials: int, progress: Progress
-) -> tuple[dict[str, Found], list[str]]:
-    """Return what Optuna found for each technique, and why it found nothing."""
-    found: dict[str, Found] = {}
-    missing: list[str] = []
-    total = trials * len(study.techniques)
-    for technique in study.techniques:
-        try:
-            found[technique] = optimise(
-                study, parts, technique, storage, trials, lambda done: progress("Optuna", total, done)
-            )
-        except Infeasible as error:
-            missing.append(f"Optuna, {technique}: {error}")
-    return found, missing
-
-
 def _alone(
     study: Study, parts: Parts, every: Enumeration
 ) -> tuple[Enumeration | None, list[dict[str, Any]], list[str]]:
@@ -160,9 +151,10 @@ def _alone(
 
 def explore(
     study: str | Study = "preserve-l2",
-    storage: str | Path = "accelmodel.journal",
+    storage: str | Path | Place | None = None,
     trials: int | None = None,
     progress: Progress = no_progress,
+    search: Search = Search(),  # noqa: B008
 ) -> Exploration:
     """Answer a study: enumerate its space, search it with Optuna, and tell how firm the optimum is.
 
@@ -170,12 +162,15 @@ def explore(
     ----------
     study : str or Study
         Name of a shipped study, path of a TOML file, or what ``load_study`` returns.
-    storage : str or Path
-        Optuna journal; an interrupted exploration resumes from it.
+    storage : str or Path, optional
+        Where trials are kept, a path or a URL of Optuna's, ``accelmodel-STUDY.db`` by default; an interrupted
+        exploration resumes from it, and several may work on it at once.
     trials : int, optional
         Chips that Optuna may try for each technique; the study's own number by default.
     progress : callable
         Called with a stage's name, its total, and how many more are done.
+    search : Search
+        Sampler, pruner, processes, and chips to begin with.
 
     Returns
     -------
@@ -186,7 +181,7 @@ def explore(
     Raises
     ------
     SpecError
-        If the study is unknown or wrong, or the journal cannot be read.
+        If the study is unknown or wrong, or the storage cannot be read.
     Infeasible
         If no chip serves every model within the constraints.
 
@@ -199,19 +194,25 @@ def explore(
     >>> explore("preserve-l2", trials=64).gain  # doctest: +SKIP
     """
     study = load_study(study) if isinstance(study, str) else study
-    storage = Path(storage)
-    check(storage)
+    place = storage if isinstance(storage, Place) else place_of(storage or f"accelmodel-{study.name}.db")
+    check(place)
+    search.check(study)
     parts = parts_of_study(study)
     total, wanted = size(study), trials or study.study.trials
     _check_size(study, wanted)
     every = enumerate_space(study, parts, lambda done: progress("every chip of the space", total, done))
-    found, missing = _search(study, parts, storage, wanted, progress)
+    goal = wanted * len(study.techniques)
+    how = how_of(search, study, parts, place, every)
+    found, missing = optimise_each(
+        study, parts, study.techniques, place, wanted, lambda done: progress("Optuna", goal, done), how
+    )
     for technique, each in found.items():
         _check_best(study, each, every.best.get(technique))
+    note = publish_answer(place, study, every, found)
     progress("sensitivities", 1, 0)
     single, moves, unanswered = _alone(study, parts, every)
     progress("sensitivities", 1, 1)
-    return Exploration(study, parts, every, single, found, moves, (*missing, *unanswered))
+    return Exploration(study, parts, every, single, found, moves, (*missing, *unanswered), place, note)
 
 
 def _chip(row: dict[str, Any]) -> dict[str, Any]:

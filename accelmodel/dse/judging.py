@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from accelmodel.dse.chip import Parts
 from accelmodel.dse.evaluate import evaluate
 from accelmodel.dse.parameters import Space
+from accelmodel.dse.parts import Parts
 from accelmodel.dse.study import Study
 from accelmodel.dse.trials import Outcome, outcomes
 

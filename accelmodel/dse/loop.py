@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from accelmodel.dse.chip import Parts, parts_of_study
+from accelmodel.dse.chip import parts_of_study
 from accelmodel.dse.judging import judge
 from accelmodel.dse.parameters import Space, space_of
+from accelmodel.dse.parts import Parts
 from accelmodel.dse.study import Study, load_study
 from accelmodel.dse.trials import Outcome, directions, metrics
 from accelmodel.errors import SpecError, unknown
@@ -40,7 +41,7 @@ class ChipObjective:
         object.__setattr__(self, "space", space_of(self.study))
 
     @property
-    def directions(self) -> list[str]:
+    def directions(self) -> list[Literal["maximize", "minimize"]]:
         """``"maximize"`` or ``"minimize"`` of each objective, as ``optuna.create_study`` takes them."""
         return directions(self.study)
 
@@ -50,7 +51,7 @@ class ChipObjective:
         return metrics(self.study)
 
     def __call__(self, trial: optuna.Trial) -> float | list[float]:
-        """Return the objectives of the chip that a trial suggests; raises TrialPruned where it serves not every model."""
+        """Return the objectives of the chip that a trial suggests; TrialPruned where it does not serve every model."""
         import optuna
 
         for label, kind in self.space.distributions.items():
@@ -93,7 +94,9 @@ def _suggest(trial: optuna.Trial, label: str, kind: Any) -> None:
         trial.suggest_float(label, kind.low, kind.high, step=kind.step, log=kind.log)
 
 
-def objective(study: str | Study = "preserve-l2", technique: str | None = None, by_model: bool = False) -> ChipObjective:
+def objective(
+    study: str | Study = "preserve-l2", technique: str | None = None, by_model: bool = False
+) -> ChipObjective:
     """Return a study as the objective of a loop of one's own in plain Optuna.
 
     Parameters

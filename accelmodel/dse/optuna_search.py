@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accelmodel.dse.chip import Parts
 from accelmodel.dse.enumeration import Count, no_progress
 from accelmodel.dse.evaluate import evaluate
 from accelmodel.dse.judging import judge
 from accelmodel.dse.objectives import sign
 from accelmodel.dse.parameters import TECHNIQUE, Space
+from accelmodel.dse.parts import Parts
 from accelmodel.dse.record import BY, Record
 from accelmodel.dse.samplers import WITHOUT_LIMITS, check_pruner, check_sampler, pruner_of, sampler_of
 from accelmodel.dse.storage import Place, place_of
@@ -89,7 +89,7 @@ def optimise(
     storage: str | Path,
     trials: int,
     progress: Count = no_progress,
-    how: How = How(),  # noqa: B008
+    how: How = How(),
 ) -> Found:
     """Search the space for one technique until the study holds ``trials`` trials of it.
 
@@ -120,27 +120,43 @@ def optimise(
     Infeasible
         If no trial kept to the limits.
     """
-    return optimise_each(study, parts, [technique], storage, trials, progress, how)[technique]
+    found, why = optimise_each(study, parts, [technique], storage, trials, progress, how)
+    if technique not in found:
+        raise Infeasible(why[0])
+    return found[technique]
 
 
 def optimise_each(
     study: Study,
     parts: Parts,
     techniques: Sequence[str],
-    storage: str | Path,
+    storage: str | Path | Place,
     trials: int,
     progress: Count = no_progress,
-    how: How = How(),  # noqa: B008
-) -> dict[str, Found]:
-    """Search the space for each technique; all stand in one study of Optuna's, and workers help with each."""
+    how: How = How(),
+) -> tuple[dict[str, Found], list[str]]:
+    """Search the space for each technique; all stand in one study of Optuna's, and workers help with each.
+
+    Returns
+    -------
+    tuple of (dict of Found, list of str)
+        What was found for each technique, and why nothing was found for others.
+    """
     check_sampler(how.sampler, study)
     check_pruner(how.pruner, study)
-    place = place_of(storage)
+    place = storage if isinstance(storage, Place) else place_of(storage)
     helpers = _helpers(how, (study, parts, list(techniques), place, trials, replace(how, workers=1)))
     record = Record(place, study, parts)
     try:
         record.begin(dict(how.facts))
-        return {technique: _search(record, technique, trials, progress, how) for technique in techniques}
+        found, missing = {}, []
+        for technique in techniques:
+            _search(record, technique, trials, progress, how)
+            try:
+                found[technique] = _found(record, technique)
+            except Infeasible as error:
+                missing.append(str(error))
+        return found, missing
     finally:
         for helper in helpers:
             helper.terminate()  # it stores whole batches or none
@@ -167,7 +183,8 @@ def _help(study: Study, parts: Parts, techniques: list[str], place: Place, trial
         return
 
 
-def _search(record: Record, technique: str, trials: int, progress: Count, how: How) -> Found:
+def _search(record: Record, technique: str, trials: int, progress: Count, how: How) -> None:
+    """Search for one technique until enough trials of it are stored, by whomever."""
     import optuna
 
     study, space = record.study, record.space
@@ -185,7 +202,7 @@ def _search(record: Record, technique: str, trials: int, progress: Count, how: H
             progress(done - told)
             told = done
             if done >= trials:
-                return _found(record, technique, resumed)
+                return
             asked = asking.batch(record.keys[technique], min(BATCH, trials - done))
             news = record.add(_run(record, technique, memory, asked, how), technique, trials)
             memory.add_trials([remembered(trial, space) for trial in news if trial.params[TECHNIQUE] == technique])
@@ -210,7 +227,8 @@ class _Asking:
         """Return running trials, none of a chip that was tried or stands twice unless the space holds no other."""
         from optuna.trial import TrialState
 
-        seen, found = set(tried), []
+        seen = set(tried)
+        found: list[optuna.Trial] = []
         while len(found) < count:
             trial = self._ask(self.first.pop(0) if self.first else None)
             key = self.space.key(trial.params)
@@ -235,7 +253,7 @@ def _run(
     study, space = record.study, record.space
     said = judge(record.parts, space, technique, asked, how.pruner != "none")
     first = {space.key(params) for params in _first(space, how)}
-    found = []
+    found: list[FrozenTrial] = []
     for trial, outcome in zip(asked, said, strict=True):
         told = _tell(memory, trial, outcome, how.sampler in WITHOUT_LIMITS)
         more = {"started from": how.start_from} if space.key(trial.params) in first else {}
@@ -254,13 +272,16 @@ def _tell(memory: optuna.Study, trial: optuna.Trial, outcome: Outcome, without_l
     return memory.tell(trial, outcome.values)
 
 
-def _found(record: Record, technique: str, resumed: int) -> Found:
+def _found(record: Record, technique: str) -> Found:
     study, trials = record.study, record.trials[technique]
     allowed = [each for each in trials if each.values and all(excess <= 0.0 for excess in each.constraints.values())]
     if not allowed:
-        raise Infeasible(f"study {study.name}: none of {len(trials)} trials kept to the constraints; raise --trials")
+        raise Infeasible(
+            f"study {study.name}, {technique}: none of {len(trials)} trials kept to the constraints; raise --trials"
+        )
     top = max(allowed, key=lambda trial: sign(study.objective) * trial.values[0])
     chips = record.space.chips_of([top.params])
     row = row_of(evaluate(study, record.parts, **chips), technique)
     best = {**{name: values.values[0].item() for name, values in chips.items()}, **row}
+    resumed = record.resumed.get(technique, 0)
     return Found(best, len(trials), resumed, str(record.place), record.name, record.fault)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -130,13 +131,19 @@ def _parameter(axis: Axis) -> Parameter:
     choices = {shown(value, axis.unit): float(value) for value in axis.values}
     seen = list(choices)
     steps = np.diff(seen)
-    if len(seen) < 2 or not np.allclose(steps, steps[0], rtol=1e-9, atol=0.0):
+    if len(seen) < 2 or not np.allclose(steps, steps[0], rtol=1e-9, atol=0.0) or _uneven(seen, shown(steps[0], "1")):
         return Parameter(axis.name, label, axis.unit, choices, CategoricalDistribution(seen))
     step = shown(steps[0], "1")
     if all(isinstance(each, int) for each in [*seen, step]):
         return Parameter(axis.name, label, axis.unit, choices, IntDistribution(*_ints(seen), step=int(step)))
     ends = float(seen[0]), float(seen[-1])
     return Parameter(axis.name, label, axis.unit, choices, FloatDistribution(*ends, step=float(step)))
+
+
+def _uneven(seen: list[float], step: float) -> bool:
+    """Whether the last value is no whole number of steps from the first, as Optuna counts, in decimal digits."""
+    first, last = Decimal(str(seen[0])), Decimal(str(seen[-1]))
+    return bool((last - first) % Decimal(str(step)))
 
 
 def _ints(seen: list[float]) -> tuple[int, int]:

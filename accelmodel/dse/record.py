@@ -15,16 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accelmodel.dse.chip import Parts
 from accelmodel.dse.digest import digest, name_of
 from accelmodel.dse.enumeration import CHUNK
 from accelmodel.dse.evaluate import evaluate
 from accelmodel.dse.parameters import TECHNIQUE, Space, space_of
+from accelmodel.dse.parts import Parts
 from accelmodel.dse.storage import Place, lost, opened, unreadable, worded
 from accelmodel.dse.study import Study
 from accelmodel.dse.trials import WHY, directions, metrics, outcomes, pairs, stray
 from accelmodel.dse.turns import prepared, turn
-from accelmodel.errors import SpecError
 from accelmodel.output import keep
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
 #: how far a stored number may be from what the model says now: laws may be compiled otherwise, not be others [1]
 ALIKE = 1e-6
-#: user attributes of a study: its whole digest, and how many searches have begun on it; of a trial: which search told it
+#: user attributes of a study: its whole digest, how many searches have begun on it; of a trial: which search told it
 DIGEST, RUNS, BY = "digest", "searches begun", "search"
 
 
@@ -54,6 +53,8 @@ class Record:
         Why trials are no longer stored; empty as long as they are.
     trials : dict of list
         technique → finished trials, those of other processes included.
+    resumed : dict of int
+        technique → how many of them there were at the beginning.
     keys : dict of set
         technique → what tells their chips apart.
     """
@@ -65,6 +66,7 @@ class Record:
     run: int = 0
     fault: str = ""
     trials: dict[str, list[FrozenTrial]] = field(default_factory=lambda: defaultdict(list), repr=False)
+    resumed: dict[str, int] = field(default_factory=dict, repr=False)
     keys: dict[str, set[Hashable]] = field(default_factory=lambda: defaultdict(set), repr=False)
     space: Space = field(init=False, repr=False)
     _kept: optuna.Study | None = field(default=None, repr=False)
@@ -87,6 +89,7 @@ class Record:
             with turn(self.place, self._kept):
                 self._introduce(self._kept, {**facts, DIGEST: digest(self.study, self.parts)})
         self.news()
+        self.resumed = {technique: len(held) for technique, held in self.trials.items()}
 
     def _introduce(self, kept: optuna.Study, facts: dict[str, Any]) -> None:
         """Tell what the study is, where it has just been made, and that a search begins; inside a turn."""
@@ -188,7 +191,7 @@ class Record:
         return news
 
     def _fresh(self, batch: list[FrozenTrial], technique: str, wanted: int) -> list[FrozenTrial]:
-        """Return the trials whose chips were not tried, all where every chip of the space was, up to what is missing."""
+        """Return the trials of chips that were not tried, or all where every chip was, up to what is missing."""
         known = self.keys[technique]
         found: dict[Hashable, FrozenTrial] = {}
         full = len(known) >= self.space.chips

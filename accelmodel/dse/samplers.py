@@ -7,8 +7,8 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from accelmodel.dse.study import Study
 from accelmodel.dse.parameters import space_of
+from accelmodel.dse.study import Study
 from accelmodel.errors import SpecError, unknown
 
 if TYPE_CHECKING:

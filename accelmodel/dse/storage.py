@@ -202,7 +202,11 @@ def _database(place: Place) -> RDBStorage:
             if place.kind == "sqlite":
                 return RDBStorage(f"sqlite:///{place.path}", {"connect_args": {"timeout": PATIENCE}})
             return RDBStorage(place.url)
-        except (sqlalchemy.exc.ProgrammingError, sqlalchemy.exc.IntegrityError, sqlalchemy.exc.OperationalError) as error:
+        except (
+            sqlalchemy.exc.ProgrammingError,
+            sqlalchemy.exc.IntegrityError,
+            sqlalchemy.exc.OperationalError,
+        ) as error:
             if not any(word in str(error.orig) for word in _MADE):
                 raise
             time.sleep(0.2)

@@ -1,11 +1,11 @@
-"""What the model says of a chip as a trial of Optuna: objectives, how far beyond each limit, what else is worth seeing."""
+"""What the model says of a chip as a trial of Optuna: objectives, how far beyond each limit, what else is seen."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -26,7 +26,7 @@ _MEMORY = "memory"
 _PASSING = ("fixed_params",)
 
 
-def directions(study: Study) -> list[str]:
+def directions(study: Study) -> list[Literal["maximize", "minimize"]]:
     """Return the directions of the objectives, in their order, as Optuna calls them."""
     return ["maximize" if sign(name) > 0.0 else "minimize" for name in study.objectives]
 
@@ -107,7 +107,7 @@ def _plain(value: Any, unit: str) -> Any:
     if not math.isfinite(value):
         return None
     number = shown(float(value), unit)
-    return float(f"{number:.6g}") if isinstance(number, float) else number
+    return number if unit == "1" and number % 1 == 0.0 else float(f"{number:.6g}")
 
 
 def _by_model(chosen: dict[str, Any]) -> Any:

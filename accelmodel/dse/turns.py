@@ -152,10 +152,9 @@ def _attributes(key: int, attributes: dict[str, Any]) -> list[dict[str, Any]]:
 @contextlib.contextmanager
 def _locked_file(place: Place, path: Path) -> Iterator[None]:
     """Hold the lock of the operating system on a journal, cut off what a killed process left of a line."""
-    with path.open("r+b") as file:
-        with _locked(place, file):
-            _mend(file)
-            yield
+    with path.open("r+b") as file, _locked(place, file):
+        _mend(file)
+        yield
 
 
 def _mend(file: IO[bytes]) -> None:

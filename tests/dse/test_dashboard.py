@@ -20,7 +20,8 @@ TWO = STUDY.replace('title = "tiny"', 'title = "tiny"\nobjectives = ["throughput
 def test_a_study_tells_itself_through_optuna_alone(tmp_path, warm, name):
     study, parts = small(tmp_path, TWO)
     how = How(facts=facts_of(study, parts, "accelmodel explore --study tiny.toml"))
-    found = optimise_each(study, parts, study.techniques, tmp_path / name, 4, how=how)
+    found, missing = optimise_each(study, parts, study.techniques, tmp_path / name, 4, how=how)
+    assert missing == []
     kept = opened(tmp_path / name, found["none"].name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

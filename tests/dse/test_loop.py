@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import optuna
 import pytest
+import xarray as xr
 from studies import STUDY, small
 
+from accelmodel.dse.evaluate import evaluate
 from accelmodel.dse.loop import objective
 from accelmodel.dse.optuna_search import How, optimise
 from accelmodel.errors import SpecError
@@ -34,14 +36,14 @@ def test_plain_optuna_finds_what_the_search_stores(tmp_path, warm):
 
 
 def test_values_are_those_of_the_model_in_the_units_of_their_names(tmp_path, warm):
-    from accelmodel.dse.evaluation import evaluate_study
-
-    study, _ = small(tmp_path, TWO)
+    study, parts = small(tmp_path, TWO)
     chip = objective(study)
     own = optuna.create_study(directions=chip.directions)
     own.enqueue_trial({"L2 [MB]": 104.0, "HBM stacks": 4, "cores": 24})
     own.optimize(chip, n_trials=1)
-    said = evaluate_study(study, l2_capacity=104e6, hbm_stacks=4.0, cores=24.0).sel(technique="preserve")
+    axes = {"l2_capacity": 104e6, "hbm_stacks": 4.0, "cores": 24.0}
+    chips = {name: xr.DataArray([value], dims="design") for name, value in axes.items()}
+    said = evaluate(study, parts, **chips).sel(technique="preserve").isel(design=0)
     values = dict(zip(chip.metric_names, own.trials[0].values, strict=True))
     assert values["throughput per area [tokens/s/mm²]"] == pytest.approx(float(said.throughput_per_area) * 1e-6)
     assert values["price [USD]"] == pytest.approx(float(said.price))

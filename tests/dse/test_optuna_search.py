@@ -95,7 +95,7 @@ def test_a_seeded_run_repeats_exactly(study, tmp_path):
 def test_techniques_share_a_study_and_a_changed_study_shares_a_file(study, tmp_path):
     asked, parts = study
     path = tmp_path / "a.db"
-    both = optimise_each(asked, parts, ["none", "preserve"], path, 8)
+    both, _ = optimise_each(asked, parts, ["none", "preserve"], path, 8)
     other = asked.model_copy(update={"workload": asked.workload.model_copy(update={"batch": [8]})})
     changed = optimise(other, parts, "preserve", path, 8)
     assert {both["none"].name, both["preserve"].name} == {both["none"].name} != {changed.name}
@@ -178,14 +178,17 @@ def test_an_axis_without_steps_is_searched_between_its_ends(tmp_path, warm):
 @pytest.mark.nightly
 def test_workers_store_as_many_as_asked_together(tmp_path):
     asked, parts = small(tmp_path)
-    found = optimise_each(asked, parts, asked.techniques, tmp_path / "a.db", 64, how=How(workers=2))
+    found, _ = optimise_each(asked, parts, asked.techniques, tmp_path / "a.db", 64, how=How(workers=2))
     for technique in asked.techniques:
         stored = trials(tmp_path / "a.db", found[technique].name, technique)
         assert len(stored) == len({json.dumps(params, sort_keys=True) for params, _ in stored}) == 64
 
 
 def test_warm_chips_are_tried_first_and_told(study, tmp_path):
-    rows = [{"l2_capacity": 64e6, "hbm_stacks": 5.0, "cores": 24.0}, {"l2_capacity": 65e6, "hbm_stacks": 5.0, "cores": 24.0}]
+    rows = [
+        {"l2_capacity": 64e6, "hbm_stacks": 5.0, "cores": 24.0},
+        {"l2_capacity": 65e6, "hbm_stacks": 5.0, "cores": 24.0},
+    ]
     found = optimise(*study, "preserve", tmp_path / "a.db", 6, how=How(start=rows, start_from="by hand"))
     stored = opened(tmp_path / "a.db", found.name).get_trials()
     assert {name: stored[0].params[name] for name in ("L2 [MB]", "HBM stacks", "cores")} == {

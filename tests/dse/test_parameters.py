@@ -101,4 +101,6 @@ def test_a_chip_that_was_not_tried_is_found_to_the_last(tmp_path):
 def test_names_say_the_unit_of_the_numbers(value, unit):
     scale = {"B": 1e6, "B/s": 1e9, "USD": 1.0, "1": 1.0}[unit]
     assert shown(value, unit) == pytest.approx(value / scale)
-    assert labelled("price", unit) == {"B": "price [MB]", "B/s": "price [GB/s]", "USD": "price [USD]", "1": "price"}[unit]
+    assert (
+        labelled("price", unit) == {"B": "price [MB]", "B/s": "price [GB/s]", "USD": "price [USD]", "1": "price"}[unit]
+    )

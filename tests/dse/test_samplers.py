@@ -50,7 +50,10 @@ def test_a_wrong_name_is_answered_with_the_closest(tmp_path):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (EVEN.replace('title = "tiny"', 'title = "tiny"\nobjectives = ["tpot", "price"]'), "it has 2 objectives, tpot, price"),
+        (
+            EVEN.replace('title = "tiny"', 'title = "tiny"\nobjectives = ["tpot", "price"]'),
+            "it has 2 objectives, tpot, price",
+        ),
         (EVEN.replace("[workload]", 'hbm_stacks = { values = ["2", "4", "5"] }\n[workload]'), "HBM stacks is a choice"),
     ],
 )
@@ -70,7 +73,10 @@ def test_what_cma_es_can_search_it_does(tmp_path, monkeypatch):
     ("text", "says"),
     [
         (STUDY, "study tiny has one, llama-3-8b; leave --pruner out"),
-        (STUDY.replace('title = "tiny"', 'title = "tiny"\nobjectives = ["tpot", "price"]'), "study tiny has 2, tpot, price"),
+        (
+            STUDY.replace('title = "tiny"', 'title = "tiny"\nobjectives = ["tpot", "price"]'),
+            "study tiny has 2, tpot, price",
+        ),
     ],
 )
 def test_a_study_that_has_nothing_to_be_pruned_by_says_so(tmp_path, text, says):

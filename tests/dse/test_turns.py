@@ -63,9 +63,14 @@ def test_what_is_added_in_bulk_is_what_optuna_adds(tmp_path, name):
 @pytest.mark.parametrize("name", PLACES)
 def test_a_batch_is_stored_whole_or_not_at_all_by_a_database(tmp_path, name):
     kept = study_at(tmp_path / name)
-    with pytest.raises(KeyboardInterrupt), turn(place_of(tmp_path / name), kept) as add:
-        add([trial(), trial(16.0)])
-        raise KeyboardInterrupt
+
+    def interrupted():
+        with turn(place_of(tmp_path / name), kept) as add:
+            add([trial(), trial(16.0)])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert len(study_at(tmp_path / name).get_trials()) == (0 if name == "a.db" else 2)
     with turn(place_of(tmp_path / name), kept) as add:
         add([trial(24.0)])
@@ -108,8 +113,9 @@ def test_a_process_that_stands_still_in_its_turn_is_named(tmp_path, monkeypatch,
     place = place_of(tmp_path / name)
     with turn(place, kept) as add:
         add([trial()])
-        with pytest.raises(SpecError, match=r"a\..*: held by another process .* end that process, or choose"), turn(
-            place, other
+        with (
+            pytest.raises(SpecError, match=r"a\..*: held by another process .* end that process, or choose"),
+            turn(place, other),
         ):
             pass
     with turn(place, other) as add:
