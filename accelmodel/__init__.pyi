@@ -5,6 +5,7 @@ from .cloud.fleet import plan_fleet as plan_fleet
 from .cloud.hosting import Setup as Setup
 from .cloud.offers import Market as Market
 from .cloud.ranking import Slo as Slo
+from .dse.costing import cost as cost
 from .dse.evaluation import evaluate_study as evaluate_study
 from .dse.explore import explore as explore
 from .dse.study import load_study as load_study

@@ -31,6 +31,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "accelmodel explore",
         "accelmodel explore --study preserve-l2 --trials 100 --output report.html",
     ),
+    "cost": (
+        "accelmodel cost h100-sxm",
+        "accelmodel cost b200-sxm --volume 1000000 --set hbm.capacity=288GB",
+    ),
     "matmul": ("accelmodel matmul --device h100-sxm --m 1,16,4096 --n 8192 --k 8192",),
     "attention": ("accelmodel attention --device h100-sxm --batch 32 --heads 64 --kv-heads 8 --context 1024:8192",),
     "collective": ("accelmodel collective --device h100-sxm --devices 8 --kind all-reduce --bytes 64KB:1MB",),

@@ -42,11 +42,11 @@ def bill(
         ``area_joints``, ``area_uncore``; ``area_base``, ``area_stacked``, and ``silicon_area``, all dies [m²];
         ``shoreline``, edge that PHYs need / that dies have, and ``reticle``, largest die / reticle: chips keep both
         at most 1 [1]; ``die_yield`` [1];
-        ``price`` of the package and its parts ``price_die``, ``price_base``, ``price_stacked``, ``price_hbm``, ``price_links``,
-        ``price_package``, ``price_test``, ``price_loss``; ``switches``, its share of those that
-        links need [USD]; ``power`` [W]; ``carbon`` and its parts
-        ``carbon_die``, ``carbon_base``, ``carbon_stacked``, ``carbon_hbm``, ``carbon_package`` [kg];
-        ``dollars_per_s`` and ``carbon_per_s`` of owning one, by second in which it serves [USD/s, kg/s].
+        ``price`` of the package and its parts ``price_die``, ``price_base``, ``price_stacked``, ``price_hbm``,
+        ``price_links``, ``price_package``, ``price_test``, ``price_loss``; ``switches``, its share of those that links
+        need [USD]; ``power`` [W]; ``carbon`` and its parts ``carbon_die``, ``carbon_base``, ``carbon_stacked``,
+        ``carbon_hbm``, ``carbon_package`` [kg]; ``dollars_per_s`` and ``carbon_per_s`` of owning one, by second in
+        which it serves [USD/s, kg/s].
 
     Raises
     ------
@@ -223,7 +223,7 @@ def _assembled(
     bill, package, memory, phy = parts.bill, parts.package, parts.memory, parts.phy
     above = (bill.base_dies > 0.0) * (package.hybrid_price > 0.0) * 1.0  # compute dies stand on base dies
     standing = found["area_base"] + (1.0 - above) * found["die_area"]
-    held = {"price": 0.0, "carbon": 0.0, "bonded": 0.0, "stacks": 0.0}
+    held: dict[str, Number] = dict.fromkeys(("price", "carbon", "bonded", "stacks"), 0.0)
     if memory is not None:
         on_package = (memory.footprint > 0.0) * 1.0
         number = _read(parts, stacks) * on_package

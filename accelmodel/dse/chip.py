@@ -167,6 +167,26 @@ def _fields(axes: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return found
 
 
+def value_on(parts: Parts, cluster: Cluster, axis: str) -> Any:
+    """Return what an axis is on a chip that does not vary over it."""
+    device, link = cluster.device, cluster.link
+    own: dict[str, Any] = {
+        "link_bandwidth": link.bandwidth / link.links,
+        "links": link.links,
+        "stacked_sram": 0.0,
+        "process": parts.process.name,
+        "site": parts.site.name,
+        "link": link.name,
+        "scale_out": cluster.scale_out.name,
+    }
+    if axis in own:
+        return own[axis]
+    part, dot, field = role_of(axis).full.partition(".")
+    if dot and part in PARTS:
+        return value_of(link if part == "link" else getattr(cluster if part == "scale_out" else parts, part), field)
+    return value_of(device, role_of(axis).full)
+
+
 def _of_stacks(device: Device, whole: Number, stacks: Number) -> Number:
     """Return what so many stacks bring of what all of a device bring; a device without stacks keeps it."""
     if none(device.hbm.stacks):

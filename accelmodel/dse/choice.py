@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from accelmodel.dse.objectives import OBJECTIVES
+from accelmodel.dse.objectives import OBJECTIVES, OF_ENERGY
 from accelmodel.dse.software import policies
 from accelmodel.dse.study import PER_MODEL, Study
 from accelmodel.dse.use import Question, Times, taken, times
@@ -28,8 +28,9 @@ class Used:
 
     Attributes
     ----------
-    rate, ttft, tpot : DataArray or None
-        Over (point, axes of the cluster): tokens a second of a device, 0 without room; latencies [s].
+    rate, ttft, tpot, joules : DataArray or None
+        Over (point, axes of the cluster): tokens a second of a device, 0 without room; latencies [s]; energy of a
+        token [J].
     memory : DataArray
         Share of the memory taken less 1 [1].
     chosen : dict
@@ -39,6 +40,7 @@ class Used:
     rate: Any
     ttft: Any
     tpot: Any
+    joules: Any
     memory: Any
     chosen: dict[str, Any]
 
@@ -58,7 +60,7 @@ def best(question: Question, steps: list[tuple[Inputs, Any]], study: Study) -> d
     """Return technique → the best that software finds for a kind of request."""
     limits = limits_of(study, question.kind.label, question.kind.model)
     phase = question.kind.phase
-    ttft = phase != "decode" or "ttft" in limits or "ttft" in study.objectives
+    wanted = asked_for(study, limits, phase)
     share, held = taken(question)
     timed: dict[Technique, Times] = {}
     found: dict[str, Used] = {}
@@ -66,16 +68,24 @@ def best(question: Question, steps: list[tuple[Inputs, Any]], study: Study) -> d
         ways = policies(study, technique)
         for each in ways:
             if each not in timed:
-                timed[each] = times(question, steps, held, each, ttft) if steps else _nothing(held, phase, ttft)
+                timed[each] = times(question, steps, held, each, wanted) if steps else _nothing(held, phase, wanted)
         options = Options(question, study.software.batch is not None, ways)
         found[technique] = _chosen(options, study.objective, [timed[each] for each in ways], share, limits)
     return found
 
 
-def _nothing(held: Any, phase: str, ttft: bool) -> Times:
-    """Return the times of what fits nowhere: no tokens, and no latency."""
+def asked_for(study: Study, limits: Mapping[str, float], phase: str) -> list[str]:
+    """Return what must be worked out beside the rate and the latencies that come with it."""
+    figures = {*study.objectives, *limits, *study.limits()}
+    found = ["ttft"] if phase != "decode" or "ttft" in limits or "ttft" in study.objectives else []
+    return [*found, "joules"] if figures & OF_ENERGY else found
+
+
+def _nothing(held: Any, phase: str, wanted: list[str]) -> Times:
+    """Return the times of what fits nowhere: no tokens, no latency, no energy."""
     none = held * np.nan
-    return Times(held * 0.0, none if ttft else None, None if phase == "prefill" else none)
+    ttft, joules = (none if name in wanted else None for name in ("ttft", "joules"))
+    return Times(held * 0.0, ttft, None if phase == "prefill" else none, joules)
 
 
 @dataclass(frozen=True)
@@ -132,7 +142,7 @@ def _chosen(options: Options, headline: str, found: list[Times], share: Any, lim
     rate, room = options.flat([each.rate for each in found], like), options.flat([share] * len(found), like)
     late = {
         name: options.flat(values, like)
-        for name in PER_MODEL
+        for name in (*PER_MODEL, "joules")
         if (values := [getattr(each, name) for each in found]) and all(value is not None for value in values)
     }
     missed = np.where(rate > 0.0, 0.0, _NO_ROOM + room)
@@ -150,5 +160,5 @@ def _chosen(options: Options, headline: str, found: list[Times], share: Any, lim
         return xr.DataArray(np.take_along_axis(values, index[None], 0)[0], dims=dims)
 
     chosen = {name: xr.DataArray(values, dims=dims) for name, values in options.knobs(index).items()}
-    ttft, tpot = (at(late[name]) if name in late else None for name in ("ttft", "tpot"))
-    return Used(at(rate), ttft, tpot, at(room) - 1.0, chosen)
+    ttft, tpot, joules = (at(late[name]) if name in late else None for name in ("ttft", "tpot", "joules"))
+    return Used(at(rate), ttft, tpot, joules, at(room) - 1.0, chosen)

@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accelmodel.dse.chip import design
+from accelmodel.dse.chip import design, value_on
 from accelmodel.dse.choice import Used, best
 from accelmodel.dse.mix import Kind
-from accelmodel.dse.objectives import OBJECTIVES, sign
+from accelmodel.dse.objectives import OBJECTIVES, OF_ENERGY, sign
 from accelmodel.dse.parts import Parts
 from accelmodel.dse.software import DEGREES, degrees
 from accelmodel.dse.study import PER_MODEL, Study
 from accelmodel.dse.use import ask, prepare
+from accelmodel.dse.words import apart, by_word
+from accelmodel.errors import SpecError
+from accelmodel.specs.base import with_values
 from accelmodel.specs.hardware import Cluster
+from accelmodel.specs.memories import none
 from accelmodel.units import NOMENCLATURE, label
 
 if TYPE_CHECKING:
@@ -47,6 +51,16 @@ def mean(study: Study, used: list[tuple[Kind, Used]]) -> Any:
             logs = sum(kind.weight * np.log(each.rate).mean("point") for kind, each in used)
             return np.exp(logs / weights)
         return weights / sum(kind.weight * (1.0 / each.rate).mean("point") for kind, each in used)
+
+
+def joules(study: Study, used: list[tuple[Kind, Used]]) -> Any:
+    """Return the energy of a token over all kinds of requests, by the study's mean [J/token]; None if not asked for."""
+    if any(each.joules is None for _, each in used):
+        return None
+    weights = sum(kind.weight for kind, _ in used)
+    if study.mean == "geometric":
+        return np.exp(sum(kind.weight * np.log(each.joules).mean("point") for kind, each in used) / weights)
+    return sum(kind.weight * each.joules.mean("point") for kind, each in used) / weights
 
 
 def throughput(study: Study, cluster: Cluster, errors: Mapping[str, float] | None = None) -> xr.Dataset:
@@ -86,6 +100,9 @@ def _in_use(study: Study, used: dict[str, list[tuple[Kind, Used]]]) -> dict[str,
         slowest = [_slowest(used[name], latency) for name in names]
         if all(each is not None for each in slowest):
             found[latency] = _over(names, slowest).where(found["throughput"] > 0.0)
+    energy = [joules(study, used[name]) for name in names]
+    if all(each is not None for each in energy):
+        found["joules_per_token"] = _over(names, energy)
     fullest = [_slowest(used[name], "memory") for name in names]
     return {**found, "excess_memory": _over(names, fullest)}
 
@@ -149,21 +166,58 @@ def evaluate(study: Study, parts: Parts, errors: Any = None, **axes: Any) -> xr.
         ``excess_…`` of each limit and of the memory; ``feasible`` over technique; ``chosen_…`` over technique and
         model.
     """
+    if (name := apart(axes)) is not None:
+        return by_word(name, axes, functools.partial(evaluate, study, parts, errors))
     import xarray as xr
 
     cluster, costs = design(parts, study.software.devices, **axes)
-    used = use(study, cluster, errors)
+    used = use(study, _at_full_clock(study, parts, cluster, costs), errors)
     figures: dict[str, Any] = {name: xr.DataArray(value) for name, value in costs.items()} | _in_use(study, used)
     with np.errstate(divide="ignore", invalid="ignore"):
         for name, objective in OBJECTIVES.items():
             if name not in figures and _known(name, figures):
                 figures[name] = objective.law(figures)
-        over = excesses(study, figures, used)
+        over = excesses(study, figures, used) | _rules(study, cluster, parts, figures, axes)
     feasible = figures["throughput"] > 0.0
     for each in over.values():
         feasible = feasible & (each <= 0.0)
     result = xr.Dataset({**figures, **over, "feasible": feasible, **_chosen(study, used)})
     return described(result)
+
+
+def _at_full_clock(study: Study, parts: Parts, cluster: Cluster, costs: Mapping[str, Any]) -> Cluster:
+    """Return the cluster as its energy is told: at full clock, its power at rest by the area of its dies.
+
+    Raises
+    ------
+    SpecError
+        If energy is asked for, and that of the device is not known.
+    """
+    if not OF_ENERGY & {*study.objectives, *study.limits()}:
+        return cluster
+    energy, area = parts.device.energy, parts.device.die_area
+    if none(energy.flop_16bit):
+        raise SpecError(f"device {parts.device.name}: energy is not known, so no tokens per joule; add [energy]")
+    static = energy.static if none(area) else energy.static * (costs["die_area"] / area)
+    return with_values(cluster, {"device": with_values(cluster.device, {"power": 0.0, "energy.static": static})})
+
+
+def _rules(
+    study: Study, cluster: Cluster, parts: Parts, figures: Mapping[str, Any], axes: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return rule → how far a chip is beyond it [1]; an axis that is not given is as in the chip."""
+    import xarray as xr
+
+    found: dict[str, Any] = {}
+    for rule in study.rules_read():
+        names = [name for name in rule.names if name not in figures and name not in axes]
+        own = {name: value_on(parts, cluster, name) for name in names}
+        excess = xr.DataArray(rule.excess({**own, **axes, **figures}))
+        in_use = "technique" in excess.dims
+        found[f"excess_{rule.name}"] = (
+            excess.where(figures["throughput"] > 0.0, figures["excess_memory"]) if in_use else excess
+        )
+    return found
 
 
 def _known(name: str, figures: Mapping[str, Any]) -> bool:

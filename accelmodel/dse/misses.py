@@ -72,7 +72,7 @@ class Misses:
         """Return what is told where no chip keeps to all limits."""
         limits = study.limits()
         said = [
-            f"{_named(name, limits)} excludes {'all' if count == self.chips else f'{count:,}'}"
+            f"{_named(name, study)} excludes {'all' if count == self.chips else f'{count:,}'}"
             f" (the nearest {_distance(name, self.least[name], limits)})"
             for name, count in sorted(self.excluded.items(), key=lambda each: -each[1])
             if count
@@ -92,7 +92,11 @@ def _least(value: Any, count: int) -> np.ndarray:
     return np.broadcast_to(found.values, count)
 
 
-def _named(name: str, limits: Mapping[str, float]) -> str:
+def _named(name: str, study: Study) -> str:
+    """Return a limit as its file says it."""
+    limits = study.limits()
+    if name in study.rules:
+        return f"rules.{name} ({study.rules[name]})"
     return f"constraints.{name} {_shown(name, limits[name])}" if name in limits else name
 
 

@@ -24,7 +24,7 @@ class Objective:
         What it is, as a reader says it.
     law : callable
         The figures of a chip in use → its value.
-    by : {"rate", "energy", "ttft", "tpot"}
+    by : {"rate", "joules", "ttft", "tpot"}
         What software minimises or maximises inside a chip to be best by it.
     """
 
@@ -54,9 +54,9 @@ OBJECTIVES = {
         "USD/Mtoken", "minimise", "dollars per million tokens", lambda f: MILLION * f["dollars_per_s"] / f["throughput"]
     ),
     "tokens_per_joule": Objective(
-        "token/J", "maximise", "tokens per joule", lambda f: 1.0 / f["joules_per_token"], "energy"
+        "token/J", "maximise", "tokens per joule", lambda f: 1.0 / f["joules_per_token"], "joules"
     ),
-    "joules_per_token": Objective("J/token", "minimise", "joules per token", _of("joules_per_token"), "energy"),
+    "joules_per_token": Objective("J/token", "minimise", "joules per token", _of("joules_per_token"), "joules"),
     "ttft": Objective("s", "minimise", "time to first token", _of("ttft"), "ttft"),
     "tpot": Objective("s", "minimise", "time per output token", _of("tpot"), "tpot"),
     "die_area": Objective("m2", "minimise", "die area", _of("die_area")),
@@ -71,9 +71,8 @@ LIMITED = {
     "reticle": Objective("1", "minimise", "largest die over the reticle", _of("reticle")),
 }
 #: objectives of money and energy: over a mix the mean is that of what a token costs
-OF_TRAFFIC = (
-    "tokens_per_dollar", "dollars_per_million_tokens", "tokens_per_joule", "joules_per_token",
-)  # fmt: skip
+OF_ENERGY = {"tokens_per_joule", "joules_per_token"}
+OF_TRAFFIC = {"tokens_per_dollar", "dollars_per_million_tokens", *OF_ENERGY}
 
 
 def objective(name: str) -> Objective:

@@ -7,7 +7,7 @@ from typing import Any
 
 from accelmodel.errors import SpecError
 from accelmodel.laws.cost import part_sum
-from accelmodel.laws.numeric import Number
+from accelmodel.laws.numeric import Number, most
 from accelmodel.laws.packaging import crossing
 from accelmodel.specs.base import with_values
 from accelmodel.specs.facts import Fact
@@ -19,7 +19,7 @@ from accelmodel.specs.silicon import BillOfMaterials, Memory, Package, Phy, Proc
 from accelmodel.units import show
 
 #: where devices run unless a caller says otherwise
-SITE = "generic"
+SITE = "data-centre"
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Parts:
     site: Site
 
 
-def parts_of(device: str | Device, bill: str = "", *, site: str = SITE, powered: bool = True) -> Parts:
+def parts_of(device: str | Device, bill: str = "", *, link: Link | None = None, site: str = SITE) -> Parts:
     """Return the parts of a shipped or given device, its bill closed: what that leaves out fills the die and the power.
 
     Parameters
@@ -62,37 +62,42 @@ def parts_of(device: str | Device, bill: str = "", *, site: str = SITE, powered:
     device : str or Device
     bill : str
         Name or path; the device's own where left out.
+    link : Link, optional
+        What joins it to others; the device's own where left out.
     site : str
         Name or path.
-    powered : bool
-        Refuse a device whose power is not known; else what follows from it is not told.
 
     Raises
     ------
     SpecError
-        If a file is not there, or the device does not say which one it needs.
+        If a file is not there, or the device does not say which one it needs, or its die or power is not known.
     """
+    parts = gathered(device, bill, link=link, site=site)
+    return replace(parts, bill=closed(parts))
+
+
+def gathered(device: str | Device, bill: str = "", *, link: Link | None = None, site: str = SITE) -> Parts:
+    """Return the parts of a device as ``parts_of``, its bill as its file states it."""
     base = load("device", device) if isinstance(device, str) else device
-    link = load("link", base.link)
     named = bill or base.bill
     if not named:
-        raise SpecError(f"device {base.name}: bill is missing; name a file of bills, such as generic")
+        raise SpecError(f"device {base.name}: bill is missing; name a file of bills, such as any-chip")
     found = load("bill", named)
     package = load("package", found.package)
     process = load("process", base.process)
-    parts = Parts(
+    joined = load("link", base.link) if link is None else link
+    return Parts(
         device=base,
-        link=link,
+        link=joined,
         bill=found,
         process=process,
         memory=_memory(base),
-        phy=_phy(link),
+        phy=_phy(joined),
         package=package,
         joint=load("phy", package.die_to_die),
         base=load("process", found.base_process) if found.base_process else process,
         site=load("site", site),
     )
-    return replace(parts, bill=closed(parts, powered))
 
 
 def _memory(device: Device) -> Memory | None:
@@ -105,7 +110,7 @@ def _memory(device: Device) -> Memory | None:
 
 def _phy(link: Link) -> Phy:
     if not link.phy:
-        raise SpecError(f"link {link.name}: phy is missing; name a file of phys, such as nvlink4")
+        raise SpecError(f"link {link.name}: phy is missing; name a file of phys, such as phy-nvlink4")
     return load("phy", link.phy)
 
 
@@ -113,9 +118,8 @@ def interfaces(parts: Parts, stacks: Number, bandwidth: Number) -> Number:
     """Return how many stacks or chips of memory a die reads [1]; where stacks are not known, by their bandwidth."""
     if parts.memory is None:
         return 0.0
-    if none(parts.device.hbm.stacks):
-        return bandwidth / parts.memory.bandwidth
-    return stacks
+    unknown = (parts.device.hbm.stacks == 0.0) * 1.0
+    return unknown * bandwidth / parts.memory.bandwidth + (1.0 - unknown) * stacks
 
 
 def density(parts: Parts, process: Process) -> Number:
@@ -152,6 +156,28 @@ def drawn(parts: Parts) -> dict[str, Number]:
     }
 
 
+def filled(parts: Parts) -> dict[str, Number]:
+    """Return what the bill leaves out of area and power, so that parts add up to the device's die and power [m2, W].
+
+    Over any axes of the parts; a negative number says that what is known is more than the whole.
+    """
+    bill, device = parts.bill, parts.device
+    cores = device.compute.cores
+    made = most(cores, bill.cores_made)
+    found: dict[str, Number] = {}
+    for what, whole, taken, by, share in (
+        ("area", device.die_area, on_die(parts), made, bill.core_share),
+        ("power", device.power, drawn(parts), cores, bill.core_power_share),
+    ):
+        core, uncore = f"core_{what}", f"uncore_{what}"
+        left = whole - part_sum(*((1.0, size) for size in taken.values()))
+        rest = getattr(bill, uncore) if uncore in bill.facts else None
+        own = getattr(bill, core) if core in bill.facts else share * (left - (0.0 if rest is None else rest)) / by
+        found |= {} if core in bill.facts else {core: own}
+        found |= {} if rest is not None else {uncore: left - cores * own}
+    return found
+
+
 def closed(parts: Parts, powered: bool = True) -> BillOfMaterials:
     """Return the bill with what it leaves out of area and power filled in, so that parts add up to die and power.
 
@@ -163,40 +189,23 @@ def closed(parts: Parts, powered: bool = True) -> BillOfMaterials:
     bill, device = parts.bill, parts.device
     values: dict[str, Any] = {}
     found: dict[str, Fact] = dict(bill.facts)
-    for what, whole, unit, taken in (
-        ("area", device.die_area, "m2", on_die(parts)),
-        ("power", device.power, "W", drawn(parts)),
-    ):
-        core, uncore = f"core_{what}", f"uncore_{what}"
-        if (core in bill.facts and uncore in bill.facts) or (what == "power" and none(whole) and not powered):
+    for field, value in filled(parts).items():
+        area = field.endswith("area")
+        name, unit = ("die_area", "m2") if area else ("power", "W")
+        whole = device.die_area if area else device.power
+        if none(whole) and not (area or powered):
             continue
-        name = "die_area" if what == "area" else "power"
         if none(whole):
             raise SpecError(f"device {device.name}: {name} is not known; give it in its file, or with --set {name}=…")
-        left = whole - part_sum(*((1.0, size) for size in taken.values()))
-        cores = device.compute.cores
-        made = max(float(cores), float(bill.cores_made)) if what == "area" else cores
-        share = bill.core_share if what == "area" else bill.core_power_share
-        own = getattr(bill, core) if core in bill.facts else share * (left - _own(bill, uncore)) / made
-        rest = getattr(bill, uncore) if uncore in bill.facts else left - cores * own
-        if rest < 0.0 or own < 0.0:
-            known = ", ".join(f"{part} {show(float(size), unit)}" for part, size in taken.items())
+        if value < 0.0:
+            sizes = on_die(parts) if area else drawn(parts)
+            known = ", ".join(f"{part} {show(float(size), unit)}" for part, size in sizes.items())
             raise SpecError(
-                f"device {device.name}: {name} {show(float(whole), unit)} is less than its parts ({known}); check it, "
-                f"or what bill {bill.name} says of them"
+                f"device {device.name}: {name} {show(float(whole), unit)} is less than its parts ({known}, and its "
+                f"cores); check it, or what bill {bill.name} says of them"
             )
-        for field, value in ((core, own), (uncore, rest)):
-            if field not in bill.facts:
-                values[field] = value
-                found[field] = _closing(field, float(value), unit, name)
+        values[field] = value
+        where = f"closes the device's {name}"
+        ends = (0.5 * float(value), 1.5 * float(value))
+        found[field] = Fact(float(value), unit, "derived", "accelmodel-judgement", where, ends)
     return with_values(bill, {**values, "facts": found})
-
-
-def _own(bill: BillOfMaterials, name: str) -> float:
-    return float(getattr(bill, name)) if name in bill.facts else 0.0
-
-
-def _closing(field: str, value: float, unit: str, name: str) -> Fact:
-    """Return the fact of what closes a die or a power: it may be half or one and a half of that."""
-    where = f"closes the device's {name}"
-    return Fact(value, unit, "derived", "accelmodel-judgement", where, (0.5 * value, 1.5 * value))

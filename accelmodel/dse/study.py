@@ -11,29 +11,27 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import Field, PlainValidator
+from pydantic import Field
 
 from accelmodel.dse.axes import Axis, axis_name
-from accelmodel.dse.mix import Kind, kinds
-from accelmodel.dse.objectives import LIMITED, OBJECTIVES, OF_TRAFFIC
+from accelmodel.dse.mix import Kind, Limit, Part, Positive, Serving, kinds
+from accelmodel.dse.objectives import LIMITED, OBJECTIVES, OF_ENERGY, OF_TRAFFIC
 from accelmodel.dse.ranges import Range, Table, flattened
-from accelmodel.errors import SpecError, brief, inside, listed, unknown
+from accelmodel.dse.rules import Rule, read_rule
+from accelmodel.errors import SpecError, inside, listed, unknown
 from accelmodel.inference.policies import TECHNIQUES
 from accelmodel.inference.request import BASELINE, PHASES
 from accelmodel.laws.prefetch import RULES
 from accelmodel.specs import facts
 from accelmodel.specs.find import path_of, seen_from
-from accelmodel.specs.formats import bits_of
 from accelmodel.specs.load import load
-from accelmodel.specs.quantities import Quantity
 from accelmodel.units import parse
 
-Positive = Annotated[int, Field(ge=1, le=10**9)]
-#: a limit: text with a unit, or a number in SI
-Limit = str | int | float
 #: objectives whose limit may be another for each model
 PER_MODEL = ("ttft", "tpot")
 _USUAL = "throughput_per_area"
+#: figures that a rule may read beside axes
+FIGURES = (*LIMITED, "area_cores", "area_l2", "area_hbm", "area_links", "silicon_area", "price_hbm", "price_die")
 
 
 class Head(Table):
@@ -47,50 +45,6 @@ class Head(Table):
     axis: str | None = None
     trials: Positive = 512
     seed: Annotated[int, Field(ge=0, le=2**31)] = 0
-
-
-def _bits(given: Any) -> float:
-    """Return bits that are given as a number or as the name of a format, which they keep."""
-    if isinstance(given, list):
-        raise ValueError(f"{brief(given)} is a list; a study has one precision: write a study for each")
-    found: float = bits_of(given)
-    Quantity(ge=0.0, le=64.0).check(found)
-    return found
-
-
-#: bits of a number, or a format; 0 is what a model's file states
-_Bits = Annotated[float, PlainValidator(_bits)]
-Weight = Annotated[float, Field(gt=0.0, le=1e12)]
-
-
-class Serving(Table):
-    """What every chip must serve: each model with each batch and length, all alike or by ``weights`` of the models.
-
-    ``mean`` is ``geometric`` (ratios count alike, whatever model is quick) or ``traffic`` (weights are shares of the
-    tokens: what a token costs is averaged, in money, time and energy).
-    """
-
-    models: list[str] = Field(default_factory=list)
-    weights: list[Weight] | None = None
-    batch: list[Positive] | None = Field(default=None, min_length=1)
-    context: list[Positive] | None = Field(default=None, min_length=1)
-    phase: str = "end-to-end"
-    mean: Literal["geometric", "traffic"] | None = None
-    weight_bits: _Bits = 0
-    activation_bits: _Bits = 0
-    kv_bits: _Bits = 0
-
-
-class Part(Table):
-    """One kind of request of a mix: what is left out is as in ``[workload]``; latencies that it must keep to."""
-
-    model: str
-    weight: Weight = 1.0
-    batch: list[Positive] | Positive | None = None
-    context: list[Positive] | Positive | None = None
-    phase: str | None = None
-    tpot: Limit | None = None
-    ttft: Limit | None = None
 
 
 class Software(Table):
@@ -113,7 +67,8 @@ class Software(Table):
 class Constraints(Table):
     """What a chip must keep to, of any objective: at most, or at least where more is better; an absent line is none.
 
-    ``shoreline`` and ``reticle`` are shares of what can be built, 1 where left out.  ``ttft`` and ``tpot`` are one limit, or a table of one for each model.
+    ``shoreline`` and ``reticle`` are shares of what can be built, 1 where left out.  ``ttft`` and ``tpot`` are one limit,
+    or a table of one for each model.
     """
 
     throughput: Limit | None = None
@@ -226,6 +181,10 @@ class Study(Table):
         """The models that are served, each once."""
         return list(dict.fromkeys(kind.model for kind in self.kinds()))
 
+    def rules_read(self) -> list[Rule]:
+        """Return the rules between axes and figures."""
+        return [read_rule(name, text, FIGURES) for name, text in self.rules.items()]
+
     def limits(self) -> dict[str, float]:
         """Return figure → limit in SI; ``tpot.MODEL`` where it is of one model, or of one kind of request."""
         own = {
@@ -309,6 +268,19 @@ def _check_limits(study: Study) -> None:
         raise SpecError("study.objectives: tpot: a prefill has no output tokens; ask for ttft")
 
 
+def _check_rules(study: Study) -> None:
+    """Raise SpecError if a rule is none, is called as a limit is, or reads what the study does not work out."""
+    limits, phases = study.limits(), {kind.phase for kind in study.kinds()}
+    asked = {*study.objectives, *limits}
+    for rule in study.rules_read():
+        if rule.name in (*limits, "memory") or "." in rule.name:
+            raise SpecError(f"rules.{rule.name}: a limit is called so; choose another name")
+        for name in {"ttft", "tpot", *OF_ENERGY} & set(rule.names) - asked:
+            if (name == "tpot" and phases != {"prefill"}) or (name == "ttft" and "decode" not in phases):
+                continue
+            raise SpecError(f"rules.{rule.name}: {name} is not worked out; add it to study.objectives")
+
+
 def _check(study: Study, path: str) -> Study:
     try:
         checks: list[tuple[str, Any, Any]] = [
@@ -330,6 +302,7 @@ def _check(study: Study, path: str) -> Study:
         if study.study.axis is not None and (name := axis_name(study.study.axis)) not in axes:
             raise SpecError(f"study.axis: {unknown('axis of this space', name, axes)}")
         _check_limits(study)
+        _check_rules(study)
         _check_names(study)
     except SpecError as error:
         place = facts.places(Path(path), "study")(str(error).partition(":")[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from accelmodel.dse.mix import Kind
 from accelmodel.dse.software import Degrees, possible
 from accelmodel.dse.study import Study
 from accelmodel.errors import Infeasible, SpecError
+from accelmodel.inference.energy import step_energy
 from accelmodel.inference.intervals import KINDS, kind_of
 from accelmodel.inference.placement import filled
 from accelmodel.inference.policies import Technique
@@ -117,20 +118,33 @@ def prepare(question: Question) -> tuple[Question, list[tuple[Inputs, Any]]]:
 
 @dataclass(frozen=True)
 class Times:
-    """Over (batch, context, way, axes of the cluster): rate of a device [token/s], 0 without room; latencies [s]."""
+    """Over (batch, context, way, axes of the cluster): rate of a device [token/s], 0 without room; latencies [s].
+
+    ``joules`` are those of a token on all devices that it takes [J/token].
+    """
 
     rate: Any
     ttft: Any = None
     tpot: Any = None
+    joules: Any = None
+
+
+def _summed(value: Any, weights: Any) -> Any:
+    return (value * weights).sum("node") if "node" in value.dims else value
 
 
 def _total(inputs: Inputs, weights: Any, technique: Technique) -> Any:
-    time = totals(inputs, technique).step_time
-    return (time * weights).sum("node") if "node" in time.dims else time
+    return _summed(totals(inputs, technique).step_time, weights)
 
 
-def times(question: Question, steps: list[tuple[Inputs, Any]], held: Any, technique: Technique, ttft: bool) -> Times:
-    """Return rates and latencies under one technique; of decode alone the first token only where ``ttft`` asks for it.
+def _energy(inputs: Inputs, weights: Any, technique: Technique) -> Any:
+    return _summed(step_energy(inputs, technique, totals(inputs, technique)).step_energy, weights)
+
+
+def times(
+    question: Question, steps: list[tuple[Inputs, Any]], held: Any, technique: Technique, wanted: Collection[str]
+) -> Times:
+    """Return rates and latencies under one technique; ``wanted`` are what else is asked for: ``ttft``, ``joules``.
 
     Time to first token is that of the prefill which the phase times; of decode alone that of one prompt by itself.
     Time per output token is the mean over the answer.
@@ -140,11 +154,16 @@ def times(question: Question, steps: list[tuple[Inputs, Any]], held: Any, techni
     context = question.context
     tokens = 1.0 if phase == "decode" else context if phase == "prefill" else context - prompt_length(context)
     whole = each[0] if len(each) == 1 else each[0] + each[1]
-    rate = held * question.batch * tokens / question.over_ways(question.degrees.devices) / whole
+    devices = question.over_ways(question.degrees.devices)
+    rate = held * question.batch * tokens / devices / whole
+    joules = None
+    if "joules" in wanted:
+        energy = sum(_energy(inputs, weights, technique) for inputs, weights in steps)
+        joules = energy * devices / (question.batch * tokens)
     if phase == "prefill":
-        return Times(rate, each[0])
-    first = _alone(question, technique) if ttft and phase == "decode" else None
-    return Times(rate, first if phase == "decode" else each[0], each[-1] / tokens)
+        return Times(rate, each[0], None, joules)
+    first = _alone(question, technique) if "ttft" in wanted and phase == "decode" else None
+    return Times(rate, first if phase == "decode" else each[0], each[-1] / tokens, joules)
 
 
 def _alone(question: Question, technique: Technique) -> Any:

@@ -120,9 +120,10 @@ def _constants(inputs: Inputs) -> dict[str, Array]:
             "draws at rest; raise power or lower energy.static"
         )
     found = {name: _with_ends(inputs, name) for name in NUMBERS}
-    found["static"][2] = np.maximum(
-        static, np.minimum(found["static"][2], _MOST_STATIC * np.where(limit, limit, np.inf))
-    )
+    # what is drawn at rest leaves something of the limit, also at the upper end of its range
+    own, low, high = found["static"]
+    most = np.maximum(own, _MOST_STATIC * np.where(limit > 0.0, limit, np.inf))
+    found["static"] = np.stack(np.broadcast_arrays(own, low, np.minimum(high, most)))
     if none(device.hbm.capacity):  # what lies in SRAM is counted as bytes of L2
         found["hbm"] *= 0.0
     return {**found, "power": limit}

@@ -85,8 +85,8 @@ def available(kind: str) -> list[str]:
 
     Examples
     --------
-    >>> available("bill")
-    ['a100', 'ascend-910b']
+    >>> available("site")
+    ['data-centre']
     """
     return list(_shipped(kind))
 

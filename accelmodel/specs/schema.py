@@ -14,7 +14,7 @@ from accelmodel.specs import facts
 from accelmodel.specs.base import FieldType, field_types, part_tables, sections
 from accelmodel.specs.cloud import OVERLAPS
 from accelmodel.specs.derive import DERIVE
-from accelmodel.specs.hardware import DIRECTIONS, FLAT, Device
+from accelmodel.specs.hardware import DIRECTIONS, FLAT, PRICE_KINDS, Device
 from accelmodel.specs.link import TOPOLOGIES, Link
 from accelmodel.specs.load import TYPES
 from accelmodel.specs.memories import HELD
@@ -30,6 +30,7 @@ WORDS = {
     "host": OVERLAPS,
     "loads": OVERLAPS,
     "norm": ("rms", "layer"),
+    "price_kind": PRICE_KINDS,
 }
 _TEXT = {"type": "string", "minLength": 1}
 _RANGE = {
@@ -214,9 +215,11 @@ def file_schema(kind: str) -> dict[str, Any]:
             for name, (unit, *_) in DERIVE.items()
         }
         tables["derive"] = _table("how what a data sheet leaves out follows from the rest", rules)
+    if kind == "bill":
+        top = {"like": {**_TEXT, "description": known["like"]}, **top}
     for table, kinds in part_tables(spec_type).items():
         tables[table] = {"type": "array", "items": {"oneOf": [_part(word, part) for word, part in kinds.items()]}}
-    needed = [name for name, each in fields.items() if each.required and not heirs]
+    needed = [name for name, each in fields.items() if each.required and not heirs and kind != "bill"]
     if kind in ("link", "cluster"):
         tables["level"] = {"type": "array", "items": _level(), "minItems": 1}
     main = _table(f"one {kind}", {"name": {**_TEXT, "description": "else the name of the file"}, **top}, needed)

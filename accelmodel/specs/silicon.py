@@ -157,7 +157,7 @@ class Package(Spec):
     die_test_price, test_price
         Testing a die before it is bonded, and assembly and test of the package [USD].
     hybrid_price, hybrid_yield, through_share
-        Of die on die: price of the bonded area [USD/m2], yield of a bond [1], share of the area for vias through it [1].
+        Of die on die: price of the bonded area [USD/m2], yield of a bond, share of the area for vias through it [1].
     usable_edge
         Share of a die's edge at which PHYs can stand [1].
     die_to_die : str

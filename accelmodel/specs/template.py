@@ -19,12 +19,12 @@ from accelmodel.units import show
 
 #: what a data sheet of a device has
 DATA_SHEET = (
-    "vendor", "architecture", "process", "link", "scale_out", "die_area", "dies", "power", "price",
+    "vendor", "architecture", "process", "link", "scale_out", "bill", "die_area", "dies", "power", "price",
     "compute.cores", "compute.clock", "compute.peak_16bit", "compute.peak_8bit_float", "compute.peak_8bit_int",
     "compute.peak_6bit", "compute.peak_4bit", "compute.peak_4bit_int", "compute.vector_rate", "hbm.bandwidth",
-    "hbm.capacity", "hbm.stacks", "l2.capacity", "l2.bandwidth", "l2.slice_capacity", "l2.slice_bandwidth",
-    "die_to_die.bandwidth", "die_to_die.latency", "die_to_die.interleaved", "tier.name", "tier.holds", "tier.capacity",
-    "tier.bandwidth", "tier.compute",
+    "hbm.capacity", "hbm.stacks", "hbm.generation", "l2.capacity", "l2.bandwidth", "l2.slice_capacity",
+    "l2.slice_bandwidth", "die_to_die.bandwidth", "die_to_die.latency", "die_to_die.interleaved", "tier.name",
+    "tier.holds", "tier.capacity", "tier.bandwidth", "tier.compute",
 )  # fmt: skip
 #: section → what its fields do not tell a newcomer
 _HINTS = {

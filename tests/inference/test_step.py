@@ -33,6 +33,8 @@ UNITS = {
     "link_bytes": "B", "admitted_bytes": "B", "fetched_bytes": "B", "l2_resident_bytes": "B", "prefetched_bytes": "B",
     "memory_bytes": "B", "tokens_per_s": "token/s", "feasible": "1", "bound": "1", "algorithm": "1", "count": "1",
     "lower": "s", "upper": "s", "step_time_lower": "s", "step_time_upper": "s",
+    "energy": "J", "step_energy": "J", "step_energy_lower": "J", "step_energy_upper": "J", "power": "W",
+    "power_stretch": "1", "joules_per_token": "J/token",
 }  # fmt: skip
 ATTRIBUTES = {
     "accelmodel_version", "technique", "technique_parameters", "phase", "model", "device", "link", "digests", "sources",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 import tempfile
 import tomllib
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 import accelmodel as am
 from accelmodel.dse import enumeration
 from accelmodel.dse.chip import design
-from accelmodel.dse.parts import Parts
+from accelmodel.dse.parts import closed, parts_of
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.specs import facts
 from accelmodel.sweeps.question import load_sweep
@@ -142,9 +143,9 @@ def answer(kind: str, path: str) -> list[float]:
         return [float(question.points), *(float(len(axis.values)) for axis in question.axes)]
     spec = am.load(kind, path)
     if kind in ("process", "bill"):
-        shipped = {"process": am.load("process", "smic-7nm"), "bill": am.load("bill", "ascend-910b")}
-        chip = am.load("device", "ascend-910b2")
-        _, figures = design(Parts(chip, am.load("link", chip.link), **{**shipped, kind: spec}))
+        parts = parts_of("ascend-910b2")
+        parts = dataclasses.replace(parts, **{kind: spec})
+        _, figures = design(dataclasses.replace(parts, bill=closed(parts)))
         return [float(value) for value in figures.values()]
     chip = spec if kind == "device" else am.load("device", "ascend-910b2")
     model = spec if kind == "model" else am.load("model", "llama-3-8b")

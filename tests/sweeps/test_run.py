@@ -226,7 +226,7 @@ def test_the_output_is_checked_before_the_work(here, calls, output, says):
 def test_what_is_too_large_is_refused_with_the_number(here, calls, monkeypatch):
     axes = {"batch": {"from": 1, "to": 10**6, "step": 1}, "tp": [1, 2, 4, 8], "pp": list(range(1, 33))}
     large = {"sweep": {"command": "step"}, "fixed": QUESTION["fixed"], "axes": axes}
-    says = r"128,000,000 points, at least 2 min and some 4.1 GB, are over the limit of 100,000,000 points; .*--most"
+    says = r"128,000,000 points, at least 2 min and some 8.2 GB, are over the limit of 100,000,000 points; .*--most"
     with pytest.raises(SpecError, match=says):
         am.sweep(large)
     with pytest.raises(SpecError, match=r"128,000,000 points"):
@@ -239,7 +239,7 @@ def test_what_is_too_large_is_refused_with_the_number(here, calls, monkeypatch):
     with pytest.raises(SpecError, match="too much for memory"):
         am.sweep(QUESTION)
     monkeypatch.setattr(formats.shutil, "disk_usage", lambda path: _Usage)
-    with pytest.raises(SpecError, match="600 B and 1 B are free"):
+    with pytest.raises(SpecError, match="1.368 kB and 1 B are free"):
         am.sweep(QUESTION, output="a.nc")
     assert calls["chunks"] == 0
 

@@ -1,0 +1,86 @@
+"""What chips are bought with: files of memories, PHYs, packages and sites, and bills that are like others."""
+
+from __future__ import annotations
+
+import pytest
+
+import accelmodel as am
+from accelmodel.errors import SpecError
+from accelmodel.specs.find import FOLDERS
+from accelmodel.specs.load import TYPES
+
+DEVICES = [am.load("device", name) for name in am.available("device")]
+
+
+def test_no_two_specifications_share_a_name():
+    """``show NAME`` says no kind; what is new may not take a name that something else had."""
+    new = {name: kind for kind in ("memory", "phy", "package", "site", "bill") for name in am.available(kind)}
+    for kind in ({*TYPES, "architecture"} & FOLDERS.keys()) - set(new.values()):
+        assert not new.keys() & set(am.available(kind)), kind
+    assert len(new) == sum(len(am.available(kind)) for kind in set(new.values()))
+
+
+@pytest.mark.parametrize("device", DEVICES, ids=lambda device: device.name)
+def test_every_device_says_what_it_is_made_of(device):
+    assert device.bill in am.available("bill")
+    assert device.die_area > 0.0
+    assert (device.hbm.generation in am.available("memory")) == bool(device.hbm.capacity)
+    if device.hbm.stacks:
+        memory = am.load("memory", device.hbm.generation)
+        # what a device draws of a stack is no more than its generation gives; some hold twice as many dies
+        assert device.hbm.bandwidth / device.hbm.stacks <= memory.bandwidth * 1.35
+        assert device.hbm.capacity / device.hbm.stacks <= 4.0 * memory.capacity
+
+
+@pytest.mark.parametrize("name", am.available("link"))
+def test_every_link_says_what_it_takes(name):
+    assert am.load("link", name).phy in am.available("phy")
+
+
+def test_generations_of_hbm_rise():
+    hbm = [am.load("memory", name) for name in ("hbm2", "hbm2e", "hbm3", "hbm3e", "hbm4", "hbm4e")]
+    for one, other in zip(hbm, hbm[1:], strict=False):
+        assert one.bandwidth < other.bandwidth
+        assert one.capacity <= other.capacity
+        assert one.price <= other.price
+        assert one.power / one.bandwidth >= other.power / other.bandwidth * 0.999, "less energy a byte"
+
+
+OWN = '[default]\nkind = "datasheet"\nsource = "mine"\nlocator = "x"\n\n[sources.mine]\ntitle = "Own"\n\n[bill]\n'
+
+
+def test_a_bill_is_like_another(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(OWN + 'like = "gh100"\ncores_made = 150\n', encoding="utf-8")
+    mine, near = am.load("bill", path), am.load("bill", "gh100")
+    assert (mine.cores_made, mine.package) == (150.0, near.package)
+    assert mine.facts["package"].inherited == "gh100"
+    assert mine.facts["sram_power"].inherited == "any-chip"
+    assert mine.digest not in (near.digest, am.load("bill", "any-chip").digest)
+
+
+def test_bills_that_are_like_each_other_are_refused(tmp_path):
+    for one, other in (("a", "b"), ("b", "a")):
+        (tmp_path / f"{one}.toml").write_text(OWN + f'like = "{other}"\n', encoding="utf-8")
+    with pytest.raises(SpecError, match="is a circle; end it"):
+        am.load("bill", tmp_path / "a.toml")
+    (tmp_path / "c.toml").write_text(OWN + 'like = "gh10"\n', encoding="utf-8")
+    with pytest.raises(SpecError, match="did you mean 'gh100'"):
+        am.load("bill", tmp_path / "c.toml")
+
+
+def test_a_bill_alone_must_say_all(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(OWN + 'package = "flip-chip"\n', encoding="utf-8")
+    with pytest.raises(SpecError, match="core_share"):
+        am.load("bill", path)
+
+
+@pytest.mark.parametrize("kind", ["memory", "phy", "package", "site"])
+def test_a_file_to_fill_in_loads_as_it_is(tmp_path, kind):
+    from accelmodel.specs.template import new_file
+
+    path = tmp_path / "mine.toml"
+    near = am.available(kind)[0]
+    path.write_text(new_file(kind, "mine", near), encoding="utf-8")
+    assert am.load(kind, path).name == "mine"
