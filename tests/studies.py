@@ -8,6 +8,7 @@ import xarray as xr
 
 from accelmodel.dse import enumeration, judging, optuna_search, record
 from accelmodel.dse.chip import parts_of_study
+from accelmodel.dse.choice import Used
 from accelmodel.dse.objectives import OBJECTIVES
 from accelmodel.dse.storage import opened as storage_at
 from accelmodel.dse.storage import place_of
@@ -59,6 +60,14 @@ def trials(storage, name, technique="preserve"):
         for trial in opened(storage, name).get_trials()
         if trial.params["technique"] == technique
     ]
+
+
+def any_use(study, cluster, errors=None):
+    """Any numbers for each chip, at once, in place of ``dse.evaluate.use``."""
+    device = cluster.device
+    rate = (np.sqrt(xr.DataArray(device.l2.capacity)) * device.hbm.stacks).expand_dims("point")
+    used = Used(rate, None, None, None, rate * 0.0, {})
+    return {technique: [(kind, used) for kind in study.kinds()] for technique in study.techniques}
 
 
 def at_once(study, parts, errors=None, **axes):
