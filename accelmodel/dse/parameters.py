@@ -45,7 +45,7 @@ _WORDS = {
 _SHORT = {"l2_capacity": "l2", "dollars_per_s": "cost"}
 #: the parameter that says which technique a trial is of
 TECHNIQUE = "technique"
-#: digits that a shown number keeps, and how many chips are listed to find one that was not tried
+#: digits that a parameter keeps, and how many chips are listed to find one that was not tried
 _DIGITS, _LISTED = 12, 200_000
 
 
@@ -75,7 +75,7 @@ def labelled(name: str, unit: str) -> str:
     return f"{words_of(name)} [{unit}]" if unit else words_of(name)
 
 
-def shown(value: float, unit: str) -> float:
+def shown(value: float, unit: str, digits: int = _DIGITS) -> float:
     """Return a value in SI in the unit that is shown; a count comes out whole.
 
     Examples
@@ -83,7 +83,7 @@ def shown(value: float, unit: str) -> float:
     >>> shown(104e6, "B"), shown(24.0, "1")
     (104.0, 24)
     """
-    found = float(f"{float(value) / SHOWN.get(unit, (unit, 1.0))[1]:.{_DIGITS}g}")
+    found = float(f"{float(value) / SHOWN.get(unit, (unit, 1.0))[1]:.{digits}g}")
     return int(found) if unit == "1" and found.is_integer() else found
 
 

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
 #: user attribute: why a trial has no objective
 WHY = "why it failed"
-_EXCESS, _CHOSEN = "excess_", "chosen_"
+_EXCESS, _PARTS = "excess_", ("area_", "price_", "carbon_", "power_")
 #: the limit that every study has: models must fit
 _MEMORY = "memory"
+#: digits that objectives keep: a hundredth of what a stored number may differ from the model's
+_DIGITS = 8
 #: attributes of a sampler in memory that say nothing once a trial is stored
 _PASSING = ("fixed_params",)
 
@@ -59,7 +61,8 @@ def outcomes(study: Study, result: xr.Dataset, technique: str) -> list[Outcome]:
     chosen = result.sel(technique=technique)
     count = result.sizes["design"]
     values = [
-        [shown(each, OBJECTIVES[name].unit) for each in _column(chosen[name], count)] for name in study.objectives
+        [shown(each, OBJECTIVES[name].unit, _DIGITS) for each in _column(chosen[name], count)]
+        for name in study.objectives
     ]
     limits = {
         words_of(str(name).removeprefix(_EXCESS)): _column(variable, count)
@@ -91,7 +94,10 @@ def _attributes(study: Study, chosen: xr.Dataset, count: int) -> dict[str, list[
             continue
         unit = str(variable.attrs.get("units", "1"))
         if set(variable.dims) <= {"design"}:
-            found[labelled(told, unit)] = [_plain(value, unit) for value in _column(variable, count)]
+            values = _column(variable, count)
+            if told.startswith(_PARTS) and not np.any(values):
+                continue  # a part that no chip has
+            found[labelled(told, unit)] = [_plain(value, unit) for value in values]
         elif set(variable.dims) <= {"design", "model"}:
             rows = {str(row.model.values): _column(row, count) for row in variable.transpose("model", ...)}
             found[labelled(told, unit)] = [

@@ -14,6 +14,15 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 
+#: where a dashboard leaves room for the legend: its tools stand above
+_BELOW = {"orientation": "h", "x": 0.0, "y": -0.3, "yanchor": "top"}
+
+
+def _titled(figure: go.Figure, title: str) -> go.Figure:
+    heading = {"text": title, "x": 0.02, "xanchor": "left", "font": {"size": 14}}
+    return figure.update_layout(title=heading, legend=_BELOW, margin={"b": 110})
+
+
 def figures_of(exploration: Exploration) -> dict[str, go.Figure]:
     """Return name → figure, each small enough to be stored with the trials."""
     found = {"front": figure_front(exploration)}
@@ -38,7 +47,7 @@ def figure_best(exploration: Exploration) -> go.Figure:
             name=spoken(technique),
             line={"color": colour(technique), "width": 2.5},
         )
-    return figure
+    return _titled(figure, "Best chip at each value")
 
 
 def figure_front(exploration: Exploration) -> go.Figure:
@@ -61,7 +70,7 @@ def figure_front(exploration: Exploration) -> go.Figure:
             line={"color": colour(technique), "width": 1.5, "shape": "hv"},
             hovertemplate="%{x:.1f} mm², %{y:.1f} tokens/s<br>%{text}<extra>" + spoken(technique) + "</extra>",
         )
-    return figure
+    return _titled(figure, "Throughput for die area")
 
 
 def _cell(value: float | str, unit: str) -> str:
