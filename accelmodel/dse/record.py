@@ -23,7 +23,7 @@ from accelmodel.dse.parts import Parts
 from accelmodel.dse.storage import Place, lost, opened, unreadable, worded
 from accelmodel.dse.study import Study
 from accelmodel.dse.trials import WHY, directions, metrics, outcomes, pairs, stray
-from accelmodel.dse.turns import prepared, turn
+from accelmodel.dse.turns import finished_numbers, prepared, turn
 from accelmodel.output import keep
 
 if TYPE_CHECKING:
@@ -144,6 +144,9 @@ class Record:
         """A trial of somebody's that is still running, or that failed in his hands, is left out."""
         from optuna.trial import TrialState
 
+        done = finished_numbers(self.place, kept)
+        if done is not None and done <= self._seen:
+            return []
         new = [each for each in kept.get_trials(deepcopy=False) if each.number not in self._seen]
         new = [each for each in new if each.state in (TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED)]
         self._seen |= {each.number for each in new}
@@ -178,11 +181,13 @@ class Record:
         """Store those of a batch that nobody has stored, and no more than are wanted; return what others stored."""
         news: list[FrozenTrial] = []
         fresh: list[FrozenTrial] = []
+        added: list[int] = []
         if self._kept is not None:
             with self._written(), turn(self.place, self._kept) as store:
                 news = self._unseen(self._kept)
                 fresh = self._fresh(batch, technique, wanted)
-                store(fresh)
+                added = store(fresh)
+        self._seen |= set(added)
         self._check(news)
         for trial in self._fresh(batch, technique, wanted) if self.fault else fresh:
             self._hold(trial)

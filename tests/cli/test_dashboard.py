@@ -1,4 +1,4 @@
-"""The command ``dashboard``: it finds the trials of a study, says where it answers, and serves them on loopback alone."""
+"""The command ``dashboard``: it finds the trials of a study, says where it answers, and serves on loopback alone."""
 
 from __future__ import annotations
 
