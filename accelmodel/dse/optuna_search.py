@@ -8,6 +8,7 @@ interrupted search resumes.  Any number of processes may search one study, on on
 from __future__ import annotations
 
 import multiprocessing
+import sys
 import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 #: chips asked for at once: large enough that the model's call costs less than the sampler
 BATCH = 32
+#: how long a worker may still be at a batch that nobody needs any more [s]
+_LAST = 20.0
 #: seeds of searches that begin on one study are this far apart
 _APART = 100_003
 
@@ -159,7 +162,8 @@ def optimise_each(
         return found, missing
     finally:
         for helper in helpers:
-            helper.terminate()  # it stores whole batches or none
+            helper.join(_LAST if sys.exc_info()[0] is None else 0.0)
+            helper.terminate()  # whatever it was at: a batch is stored whole, and what half a line is left is cut off
             helper.join()
 
 
