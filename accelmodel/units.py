@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from accelmodel.errors import Infeasible, SpecError, brief
+from accelmodel.nomenclature import COSTS, Term
 from accelmodel.symbols import UNITS, meant, unit_factor, written
 
 _QUANTITY = re.compile(r"^\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*$")
@@ -31,13 +32,6 @@ _SHOWN_AS = {
 }
 #: an ``xarray.Dataset``, which this module does not import
 Labelled = TypeVar("Labelled", bound=Any)
-
-
-class Term(NamedTuple):
-    """One row of the nomenclature: SI unit and meaning of a name used across the package."""
-
-    unit: str
-    meaning: str
 
 
 #: name of a variable or a coordinate of an answer → its SI unit and meaning; datasets take theirs from here
@@ -129,19 +123,7 @@ NOMENCLATURE: dict[str, Term] = {
     "carbon_hbm": Term("kg", "carbon embodied in the memory"),
     "carbon_package": Term("kg", "carbon embodied in the package"),
     "carbon_per_s": Term("kg/s", "embodied carbon over lifetime and use, with that of electricity"),
-    "price_lower": Term("USD", "end below which one twentieth of joint draws of the price lie"),
-    "price_upper": Term("USD", "end above which one twentieth of joint draws of the price lie"),
-    "part_area": Term("m2", "area of a part of a device; 0 for what is no die"),
-    "part_price": Term("USD", "price of a part of a device"),
-    "part_price_lower": Term("USD", "end below which one twentieth of joint draws of a part's price lie"),
-    "part_price_upper": Term("USD", "end above which one twentieth of joint draws of a part's price lie"),
-    "part_carbon": Term("kg", "carbon embodied in a part of a device"),
-    "volume": Term("1", "devices over which a design is spread"),
-    "design": Term("USD", "price of the designs of all its dies, with masks; 0 where not known"),
-    "design_each": Term("USD", "price of the designs for each device made; 0 where not known"),
-    "dollars_per_s_at_bill": Term("USD/s", "what owning costs at the price of the bill of materials"),
-    "selling_price": Term("USD", "what a device sells at; 0 where not known"),
-    "margin": Term("1", "share of the selling price above the bill of materials; 0 where not known"),
+    **COSTS,
     # a stored KV cache
     "meet_time": Term("s", "time at which the fronts of computing and loading meet"),
     "meet_token": Term("token", "token at which the fronts of computing and loading meet"),

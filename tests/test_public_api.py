@@ -61,6 +61,7 @@ ANSWERS = {
     "matmul": lambda: am.matmul("h100-sxm", m=[1, 64], n=4096, k=4096),
     "attention": lambda: am.attention("h100-sxm", batch=[1, 8], context=[512, 1024], heads=[32, 64]),
     "collective": lambda: am.collective("h100-sxm", size=[1e4, 1e8], devices=[4, 8]),
+    "cost": lambda: am.cost("h100-sxm"),
     "evaluate_study": lambda: am.evaluate_study("preserve-l2", l2_capacity=["8MB", "104MB"]),
     "ttft_grid": lambda: am.ttft_grid({"mine": [0.05, 0.06]}, TIER, tokens=[512, 1024], bandwidth=[1e9]),
     "fronts_over_time": lambda: am.fronts_over_time(PROMPT),

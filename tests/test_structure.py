@@ -17,7 +17,7 @@ TESTS = Path(__file__).resolve().parent
 #: floors of packages from the ground up; a module imports from its own package and from floors below
 FLOORS = (
     ("accelmodel", "errors"),
-    ("symbols",),
+    ("nomenclature", "symbols"),
     ("output", "units"),
     ("estimates",),
     ("laws",),

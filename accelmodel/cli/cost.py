@@ -124,8 +124,8 @@ def print_cost(data: dict[str, Any]) -> None:
     )
     if data["design_usd"] is not None:
         say(
-            f"design and masks {data['design_usd'] / 1e6:,.0f} million USD: {data['design_usd_per_device']:,.0f} USD for "
-            f"each of {data['volume']:,.0f}"
+            f"design and masks {data['design_usd'] / 1e6:,.0f} million USD: {data['design_usd_per_device']:,.0f} USD "
+            f"for each of {data['volume']:,.0f}"
         )
     if data["price_usd"] is not None:
         say(

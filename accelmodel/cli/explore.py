@@ -17,10 +17,12 @@ from accelmodel.cli.search_options import Pruner, Sampler, Storage, WarmStart, W
 from accelmodel.cli.streams import complain
 from accelmodel.cli.terminal import print_table, say
 from accelmodel.dse import explore as exploration
-from accelmodel.dse.explore import summary
+from accelmodel.dse.explore import key_of, summary
+from accelmodel.dse.objectives import OBJECTIVES
 from accelmodel.dse.search import Search
 from accelmodel.dse.storage import place_of
-from accelmodel.dse.study import load_study
+from accelmodel.dse.study import DEFAULT, load_study
+from accelmodel.dse.told import worth
 from accelmodel.errors import SpecError
 from accelmodel.inference.precisions import rows_in_words
 from accelmodel.inference.reading import in_words
@@ -31,30 +33,48 @@ app = typer.Typer(add_completion=False)
 
 
 def print_exploration(data: dict[str, Any]) -> None:
-    """Print the best chips and where the report is."""
+    """Print the best chips, what the answer hangs on, and where the report is."""
+    axes = {axis["axis"]: axis for axis in data["space"]}
+    objectives = [each["objective"] for each in data["objectives"]]
+    figures = [name for name in ("die_area", "power", "price") if name not in objectives]
+    columns = ["technique", *(axis["full"] for axis in axes.values()), *figures, *objectives]
     rows = []
     for technique, chip in data["best"].items():
-        rows.append(
-            [
-                technique,
-                show(chip["l2_bytes"], "B"),
-                f"{chip.get('cores', float('nan')):g}",
-                f"{chip.get('hbm_stacks', float('nan')):g}",
-                show(chip["die_area_m2"], "m2"),
-                f"{chip['power_w']:.0f} W",
-                f"{chip['price_usd']:.0f} USD",
-                f"{chip['tokens_per_s_per_device']:.4g}",
-                f"{chip['tokens_per_s_per_m2'] * 1e-6:.4g}",
-            ]
-        )
-    columns = ["technique", "L2", "cores", "HBM stacks", "die", "power", "price", "tokens/s", "tokens/s/mm²"]
-    print_table(f"Best chips of {data['study']}", columns, rows)
-    alone = data["l2_alone"]
-    sizes = " → ".join(f"{name} {show(alone[name]['l2_bytes'], 'B')}" for name in data["best"])
-    say(f"over {data['exhaustive']['chips']} chips: {_gains(data['gains'])}")
-    say(f"with L2 as the only axis: {sizes}, {_gains(alone['gains'])}")
-    say(f"Optuna's regret {data['regret']:.2%}; report: {data['report'] or 'not written'}; study: {data['storage']}")
+        shown = [_of_axis(chip[key_of(name)], axis) for name, axis in axes.items()]
+        rows.append([technique, *shown, *(worth(name, chip[key_of(name)]) for name in (*figures, *objectives))])
+    print_table(
+        f"Best chips of {data['study']}", columns, rows, 1 + sum(axis["kind"] == "word" for axis in axes.values())
+    )
+    _say_answer(data)
+    searched = "no regret told" if data["regret"] is None else f"Optuna's regret {data['regret']:.2%}"
+    say(f"{searched}; report: {data['report'] or 'not written'}; study: {data['storage']}")
     _say_models(data)
+
+
+def _of_axis(value: Any, axis: dict[str, Any]) -> str:
+    return str(value) if axis["kind"] == "word" else show(value, axis["unit"])
+
+
+def _say_answer(data: dict[str, Any]) -> None:
+    """Print the answer in words, the limits, edges of the space, and what the numbers are."""
+    if data["answer"]:
+        say(data["answer"])
+    found = data["exhaustive"]
+    said = ", ".join(f"{each['limit']} {each['excluded']:,}" for each in data["limits"] if each["excluded"])
+    excluded = f" (excluded: {said})" if said else ""
+    say(f"over {found['chips']:,} chips, {found['feasible']:,} keep to the limits{excluded}")
+    if gained := _gains(data["gains"]):
+        say(gained)
+    if data["alone"]:
+        axis = next(axis for axis in data["space"] if axis["axis"] == data["axis"])
+        names = [name for name in data["best"] if name in data["alone"]]
+        sizes = " → ".join(f"{name} {_of_axis(data['alone'][name][key_of(data['axis'])], axis)}" for name in names)
+        gained = _gains(data["alone"]["gains"])
+        say(f"with {axis['full']} as the only axis: {sizes}{f', {gained}' if gained else ''}")
+    for line in (*data["edge_words"], *data["missing"], data["price_words"]):
+        say(line)
+    if len(data["mix"]) > 1:
+        say(f"mean over the mix: {data['mean']}: {data['mean_words']}")
 
 
 def _say_models(data: dict[str, Any]) -> None:
@@ -112,9 +132,11 @@ def explore(
     study: Annotated[
         str,
         typer.Option(
-            "--study", help="Shipped name such as preserve-l2, or a TOML file.", autocompletion=name_of("study")
+            "--study",
+            help="Shipped name such as preserve-l2, the paper's question, or a TOML file.",
+            autocompletion=name_of("study"),
         ),
-    ] = "preserve-l2",
+    ] = DEFAULT,
     trials: Annotated[
         int | None,
         typer.Option(
@@ -130,8 +152,8 @@ def explore(
         str | None,
         typer.Option(
             "--objective",
-            help="throughput_per_area or tokens_per_dollar; the study's own by default.",
-            autocompletion=one_of("throughput_per_area", "tokens_per_dollar"),
+            help="Headline, such as dollars_per_million_tokens, tpot or joules_per_token; the study's own by default.",
+            autocompletion=one_of(*OBJECTIVES),
         ),
     ] = None,
     report: Annotated[Path, typer.Option("--output", help="HTML report to write, such as report.html.")] = Path(
@@ -139,7 +161,7 @@ def explore(
     ),
     as_json: Json = False,
 ) -> None:
-    """The design-space search: which chip gives the most performance per cost, with each technique of the study."""
+    """The design-space search: which chip is best by the study's objective, of those that keep to its limits."""
     from accelmodel.report.exploration import write_report
 
     asked = load_study(study, objective)
@@ -160,6 +182,8 @@ def explore(
                 data["report"] = str(write_report(result, report))
             except output.NotWritten as error:
                 faults.append(str(error))
+            except (ValueError, KeyError, IndexError, TypeError) as error:  # the answer stands without its pictures
+                faults.append(f"report not written: {type(error).__name__}: {error}")
             store_figures(result, report if data["report"] else None)
         if faults:
             raise output.NotWritten("; ".join(faults))

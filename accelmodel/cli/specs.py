@@ -143,8 +143,8 @@ def list_command(
         str,
         typer.Argument(
             help=(
-                "devices, links, clusters, models, instances, engines, processes, bills, storage, studies or sweeps; "
-                "all by default."
+                "devices, links, clusters, models, instances, engines, processes, bills, memories, phys, packages, "
+                "sites, storage, studies or sweeps; all by default."
             ),
             autocompletion=one_of(*FOLDERS.values()),
         ),

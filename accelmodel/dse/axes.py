@@ -7,6 +7,7 @@ than one field: cores bring their rates along, stacks their bandwidth and capaci
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -78,8 +79,10 @@ PARTS: dict[str, type] = {
     "site": Site,
 }
 #: figures of a device that follow from its axes
-_COME_OUT = ("die_area", "power", "price")
+COME_OUT = ("die_area", "power", "price")
 _BY_FULL = {role.full: name for name, role in AXES.items()}
+#: a level inside the link or beyond the network, the first is the innermost: link.inside.1.bandwidth
+_LEVEL = re.compile(r"link[._](inside|beyond)[._]([1-9]\d?)[._](\w+)")
 
 
 def axis_name(given: str) -> str:
@@ -98,6 +101,18 @@ def axis_name(given: str) -> str:
     return _found(given)[0]
 
 
+def level_of(name: str) -> tuple[str, int, str] | None:
+    """Return side, place from 0 on and field of an axis that is a level's; None of any other.
+
+    Examples
+    --------
+    >>> level_of("link_inside_1_bandwidth"), level_of("link_bandwidth")
+    (('inside', 0, 'bandwidth'), None)
+    """
+    found = _LEVEL.fullmatch(name)
+    return None if found is None else (found[1], int(found[2]) - 1, str(canonical(Link, found[3])))
+
+
 def role_of(given: str) -> Role:
     """Return what an axis is, by any of its names; SpecError if nothing of a chip is called so."""
     return _found(given)[1]
@@ -107,6 +122,12 @@ def _found(given: str) -> tuple[str, Role]:
     if given in AXES or given in _BY_FULL:
         name = _BY_FULL.get(given, given)
         return name, AXES[name]
+    if level := _LEVEL.fullmatch(given):
+        field = canonical(Link, level[3])
+        if field is None:
+            raise no_field(Link, level[3], "axis of a level")
+        full = f"link.{level[1]}.{level[2]}.{field}"
+        return full.replace(".", "_"), _role(given, Link, full, field)
     for part, spec in PARTS.items():
         for sign in (".", "_"):
             if not given.startswith(f"{part}{sign}"):
@@ -117,7 +138,7 @@ def _found(given: str) -> tuple[str, Role]:
             if sign == ".":
                 raise no_field(spec, field, f"axis of {part}")
     field = canonical(Device, given) or ""
-    if field in _COME_OUT:
+    if field in COME_OUT:
         raise SpecError(f"{field} is what a chip comes out at, no axis; limit it under [constraints]")
     if field in _BY_FULL:
         return _BY_FULL[field], AXES[_BY_FULL[field]]

@@ -68,6 +68,7 @@ def bill(
     found |= _assembled(parts, found, stacks, lanes, dies, stacked)
     found["shoreline"] = _edge(parts, found, stacks, lanes, dies)
     found["switches"] = 0.0 if parts.phy is None else _ports(parts, lanes) * parts.phy.switch_price
+    found |= {name: value * parts.markup for name, value in found.items() if name.startswith("price_")}
     found["price"] = sum(value for name, value in found.items() if name.startswith("price_"))
     found["carbon"] = sum(value for name, value in found.items() if name.startswith("carbon_"))
     found["power"] = _power(parts, cores, l2 + stacked, stacks, lanes, dies)
@@ -125,7 +126,8 @@ def _areas(parts: Parts, cores: Number, l2: Number, stacks: Number, lanes: Numbe
 
 def _other_dies(parts: Parts, l2: Number, stacks: Number, lanes: Number, stacked: Number) -> dict[str, Number]:
     """Return the area of base dies and of stacked SRAM [m²]; base dies grow with what stands on them."""
-    bill, device, memory, phy = parts.bill, parts.device, parts.memory, parts.phy
+    bill, device = parts.bill, parts.device
+    memory, phy = parts.memory, parts.phy
     below = (bill.base_dies > 0.0) * 1.0
     more = (l2 - device.l2.capacity) * bill.base_l2 * density(parts, parts.base)
     if memory is not None:
@@ -136,8 +138,13 @@ def _other_dies(parts: Parts, l2: Number, stacks: Number, lanes: Number, stacked
         raise SpecError(f"package {parts.package.name}: hybrid_price is 0, so nothing stands on a die; name another")
     return {
         "area_base": bill.base_area + below * more,
-        "area_stacked": packaging.stacked_area(stacked, parts.base.sram_area, parts.package.through_share),
+        "area_stacked": packaging.stacked_area(stacked, _alone(parts.base), parts.package.through_share),
     }
+
+
+def _alone(process: Process) -> Number:
+    """Return the area of a byte on a die of SRAM alone [m²]; that of a cache where it is not known."""
+    return process.stack_area + (process.stack_area == 0.0) * process.sram_area
 
 
 def _dies(parts: Parts, cores: Number, l2: Number, found: Mapping[str, Number], dies: Number) -> dict[str, Number]:
@@ -220,7 +227,8 @@ def _assembled(
     parts: Parts, found: Mapping[str, Number], stacks: Number, lanes: Number, dies: Number, stacked: Number
 ) -> dict[str, Number]:
     """Return price and carbon of memory, links and package, and of what is lost when bonds fail."""
-    bill, package, memory, phy = parts.bill, parts.package, parts.memory, parts.phy
+    bill, package = parts.bill, parts.package
+    memory, phy = parts.memory, parts.phy
     above = (bill.base_dies > 0.0) * (package.hybrid_price > 0.0) * 1.0  # compute dies stand on base dies
     standing = found["area_base"] + (1.0 - above) * found["die_area"]
     held: dict[str, Number] = dict.fromkeys(("price", "carbon", "bonded", "stacks"), 0.0)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from accelmodel.dse.axes import AXES, PARTS, role_of
+from accelmodel.dse.axes import AXES, PARTS, level_of, role_of
 from accelmodel.dse.bill import bill
 from accelmodel.dse.parts import Parts, parts_of
 from accelmodel.dse.study import Study
@@ -23,6 +23,7 @@ from accelmodel.specs.hardware import Cluster, Device
 from accelmodel.specs.link import Link
 from accelmodel.specs.load import load
 from accelmodel.specs.memories import none
+from accelmodel.specs.silicon import Memory
 
 #: what cores bring
 PER_CORE = (
@@ -32,8 +33,21 @@ PER_CORE = (
 
 
 def parts_of_study(study: Study) -> Parts:
-    """Return the parts of the study's reference chip."""
-    return parts_of(study.study.device, study.study.bill or "")
+    """Return the parts of the study's reference chip.
+
+    Raises
+    ------
+    SpecError
+        If a part is not known; of a study at selling prices also where nobody says what the device sells at.
+    """
+    head = study.study
+    parts = parts_of(head.device, head.bill or "", site=head.site)
+    if head.price != "selling":
+        return parts
+    device = parts.device
+    if none(device.price) or device.price_kind != "selling":
+        raise SpecError(f'study.price: what {device.name} sells at is not known; take "bill", or add its price')
+    return replace(parts, markup=device.price / design(parts)[1]["price"])
 
 
 def with_cores(device: Device, cores: Number | str) -> Device:
@@ -132,34 +146,58 @@ def _with_words(parts: Parts, axes: dict[str, Any]) -> Parts:
     if "link" in axes:
         link = load("link", str(axes["link"]))
         parts = replace(parts, link=link, phy=load("phy", link.phy) if link.phy else None)
+    for name in filter(level_of, axes):
+        parts = replace(parts, link=_with_level(parts.link, name, axes[name]))
     return _with_generation(parts, axes["hbm_generation"]) if "hbm_generation" in axes else parts
+
+
+def _with_level(link: Link, name: str, value: Any) -> Link:
+    """Return the link with another number in one of its levels."""
+    side, place, field = level_of(name) or ("", 0, "")
+    levels = list(getattr(link, side))
+    if place >= len(levels):
+        raise SpecError(f"{name}: {link.name} has {len(levels)} levels {side}; leave this axis out")
+    levels[place] = override(levels[place], {field: value})
+    return with_values(link, {side: tuple(levels)})
 
 
 def _with_generation(parts: Parts, words: Any) -> Parts:
     """Return the parts with other stacks: each brings as much more as its generation does than that of the device."""
-    before, hbm = parts.memory, parts.device.hbm
+    before = parts.memory
     if before is None:
         raise SpecError(f"hbm_generation: {parts.device.name} has no HBM; leave this axis out")
-    memory = named("memory", words)
+    return _with_memory(parts, before, named("memory", words))
+
+
+def _with_memory(parts: Parts, before: Memory, after: Memory) -> Parts:
+    """Return the parts with other stacks in place of those before."""
+    hbm = parts.device.hbm
     brings = {
-        "hbm.bandwidth": hbm.bandwidth * (memory.bandwidth / before.bandwidth),
-        "hbm.capacity": hbm.capacity * (memory.capacity / before.capacity),
+        "hbm.bandwidth": hbm.bandwidth * (after.bandwidth / before.bandwidth),
+        "hbm.capacity": hbm.capacity * (after.capacity / before.capacity),
     }
-    return replace(parts, device=override(parts.device, brings), memory=memory)
+    return replace(parts, device=override(parts.device, brings), memory=after)
 
 
 def _with_fields(parts: Parts, axes: dict[str, Any]) -> Parts:
     """Return the parts with the fields that are axes by themselves."""
     found = _fields(axes)
-    changed = {part: override(getattr(parts, part), found[part]) for part in found if part != "scale_out"}
-    return replace(parts, **changed)
+    for part, fields in found.items():
+        if part == "scale_out":
+            continue
+        before = getattr(parts, part)
+        if before is None:
+            raise SpecError(f"{part}.{next(iter(fields))}: {parts.device.name} has no {part}; leave this axis out")
+        after = override(before, fields)
+        parts = _with_memory(parts, before, after) if part == "memory" else replace(parts, **{part: after})
+    return parts
 
 
 def _fields(axes: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return part → dotted name of a field → its value, of the axes that are a field each."""
     found: dict[str, dict[str, Any]] = {}
     for name, value in axes.items():
-        if name in AXES:
+        if name in AXES or level_of(name):
             continue
         part, dot, field = role_of(name).full.partition(".")
         own = bool(dot) and part in PARTS
@@ -181,6 +219,9 @@ def value_on(parts: Parts, cluster: Cluster, axis: str) -> Any:
     }
     if axis in own:
         return own[axis]
+    if level := level_of(axis):
+        side, place, name = level
+        return value_of(getattr(link, side)[place], name)
     part, dot, field = role_of(axis).full.partition(".")
     if dot and part in PARTS:
         return value_of(link if part == "link" else getattr(cluster if part == "scale_out" else parts, part), field)

@@ -36,8 +36,6 @@ PARTS = {
 }
 #: joint draws of what is uncertain, their seed, and the ends that hold nine tenths of them [%]
 _DRAWS, _SEED, _ENDS = 1000, 0, (5.0, 95.0)
-#: specifications behind a bill, by the part they play
-_SPECS = ("bill", "process", "base", "memory", "phy", "package", "joint", "site")
 
 
 def cost(
@@ -110,10 +108,8 @@ def cost(
     result = xr.Dataset(
         {**{f"part_{name}": ("part", values) for name, values in rows.items()}, **known}, coords={"part": list(PARTS)}
     )
-    specs: dict[str, Spec] = {"device": chip, "link": parts.link}
-    specs |= {name: spec for name in _SPECS if (spec := getattr(parts, name)) is not None}
     result.attrs = {
-        **behind(specs),
+        **behind(parts.specs),
         "device": chip.name,
         "bill": parts.bill.name,
         "process": parts.process.name,
@@ -136,9 +132,8 @@ def _drawn(parts: Parts) -> Parts:
     rng = np.random.default_rng(_SEED)
     changed: dict[str, Any] = {}
     taken: dict[str, Spec] = {}
-    for part in _SPECS:
-        spec = getattr(parts, part)
-        if spec is None:
+    for part, spec in parts.specs.items():
+        if part in ("device", "link"):
             continue
         if spec.name in taken and type(spec) is type(taken[spec.name]):  # one thing in two places is drawn once
             changed[part] = taken[spec.name]
@@ -178,7 +173,8 @@ def _of(found: dict[str, Number], name: str) -> float:
 def _designed(parts: Parts, found: dict[str, Number], volume: float | None) -> dict[str, float]:
     """Return what the designs of its dies cost together, and for each of the devices made of them [USD]."""
     number = float(parts.bill.volume) if volume is None else one("volume", volume, Quantity(ge=1.0, le=1e12))
-    bill, device, process, base = parts.bill, parts.device, parts.process, parts.base
+    bill, device = parts.bill, parts.device
+    process, base = parts.process, parts.base
     die = float(found["die_area"] / device.dies)
     cores = most(device.compute.cores, bill.cores_made) / device.dies
     unique = float(most(die - (cores - 1.0) * bill.core_area, 0.0))
@@ -197,14 +193,14 @@ def _designed(parts: Parts, found: dict[str, Number], volume: float | None) -> d
 def _sold(parts: Parts, found: dict[str, Number]) -> dict[str, float]:
     """Return what the device sells at and its margin, and what owning it costs and emits; 0 where it is not known."""
     device = parts.device
-    selling = device.price if device.price_kind == "selling" else 0.0
+    selling = float(device.price) if device.price_kind == "selling" else 0.0
     margin = 1.0 - float(found["price"]) / selling if selling else 0.0
     known = not none(device.power)
     paid = (selling or float(found["price"])) + float(found["switches"])
     rates = bills.owning(parts, paid, float(found["power"]), float(found["carbon"]))
-    rates["dollars_per_s_at_bill"] = found["dollars_per_s"]
+    rates |= {"dollars_per_s_at_bill": found["dollars_per_s"]}
     return {
-        "selling_price": float(selling),
+        "selling_price": selling,
         "margin": margin,
         "power": float(found["power"]) if known else 0.0,
         **{name: float(value) if known else 0.0 for name, value in rates.items()},

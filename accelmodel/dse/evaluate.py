@@ -21,7 +21,7 @@ from accelmodel.errors import SpecError
 from accelmodel.specs.base import with_values
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.memories import none
-from accelmodel.units import NOMENCLATURE, label
+from accelmodel.units import NOMENCLATURE, label, need_finite
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -228,7 +228,13 @@ def _known(name: str, figures: Mapping[str, Any]) -> bool:
 def described(result: xr.Dataset) -> xr.Dataset:
     """Return a result with units on everything; what is of this study alone is told from its name."""
     own = [name for name in result.data_vars if name not in NOMENCLATURE]
-    known = label(result.drop_vars(own))
+    for name, variable in result.data_vars.items():
+        if (
+            "technique" in variable.dims and variable.dtype.kind == "f"
+        ):  # what does not fit has neither latency nor price
+            need_finite(variable.where(result.feasible, 0.0).values, str(name))
+    in_use = [str(name) for name, variable in result.data_vars.items() if "technique" in variable.dims]
+    known = label(result.drop_vars(own), absent=in_use)
     for name in own:
         what, _, of = str(name).partition("_")
         said = {"excess": f"how far beyond its limit, as a share of it: {of}", "chosen": f"what software chose: {of}"}

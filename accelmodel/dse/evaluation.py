@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from accelmodel.dse.axes import AXES, axis_name, role_of
 from accelmodel.dse.chip import parts_of_study
-from accelmodel.dse.evaluate import evaluate
+from accelmodel.dse.evaluate import described, evaluate
+from accelmodel.dse.software import DEGREES
 from accelmodel.dse.study import Study, load_study
 from accelmodel.errors import SpecError, brief
 from accelmodel.inference.attributes import BITS, behind
-from accelmodel.inference.axes import gathered, with_coordinates
+from accelmodel.inference.axes import gathered, joined
 from accelmodel.specs.base import Spec
 from accelmodel.specs.bits import told
 from accelmodel.specs.load import load
@@ -69,18 +70,20 @@ def evaluate_study(study: str | Study = "preserve-l2", **axes: Values | str | li
     study : str or Study
         Name of a shipped study, path of a TOML file, or what ``load_study`` returns.
     **axes
-        Axis of a chip → number in SI, text with a unit, a list or an array of them, or a DataArray: ``l2_capacity``
-        [B], ``link_bandwidth`` of one link [B/s], ``links``, ``hbm_stacks``, ``cores`` [1]; or by its dotted name
-        as in a study's file, ``**{"l2.capacity": ...}``.  What is not given stays as in the study's reference chip;
-        nothing need be in the study's space.
+        Axis of a chip → number in SI, text with a unit, a list or an array of them, or a DataArray; of a word a name
+        or a list of names.  Any axis that a study may have: ``l2_capacity`` [B], ``link_bandwidth`` of one link [B/s],
+        ``links``, ``hbm_stacks``, ``cores`` [1] …, or by its dotted name, ``**{"l2.capacity": ...}``.  What is not
+        given stays as in the study's reference chip; nothing need be in the study's space.
 
     Returns
     -------
     xarray.Dataset
-        Over the axes: ``throughput`` [token/s] of a device, ``throughput_per_area`` [token/(s m2)] and
-        ``tokens_per_dollar`` [token/USD], also over ``technique``; ``die_area`` and its parts [m2], ``power`` [W],
-        ``price`` and its parts [USD], ``dollars_per_s`` [USD/s]; ``feasible``: every model is served within the
-        constraints.
+        Over the axes: the objectives by their names, of use also over ``technique``: ``throughput`` [token/s] of a
+        device, ``throughput_per_area`` [token/(s m2)], ``tokens_per_dollar`` [token/USD],
+        ``dollars_per_million_tokens`` [USD/Mtoken], ``tpot`` and ``ttft`` [s] where the phase has them; ``die_area``
+        and its parts [m2], ``power`` [W], ``price`` and ``carbon`` with their parts [USD, kg], ``dollars_per_s``
+        [USD/s]; ``excess_…``: how far beyond each limit, as a share of it, and beyond the memory [1]; ``feasible``:
+        every model is served within all limits; ``chosen_…``: what software chose, also over ``model``.
 
     Raises
     ------
@@ -89,8 +92,8 @@ def evaluate_study(study: str | Study = "preserve-l2", **axes: Values | str | li
 
     Notes
     -----
-    Throughput is the geometric mean over the study's models, batches and lengths, at the best tensor-parallel degree,
-    threshold and rule of each; area, yield and price follow ``laws.cost``.
+    Throughput is the mean over the study's kinds of requests, each at the best degrees, batch, threshold and rule that
+    software may choose; area, yield and price follow ``laws.cost``.
 
     Examples
     --------
@@ -105,19 +108,21 @@ def evaluate_study(study: str | Study = "preserve-l2", **axes: Values | str | li
     models = {name: load("model", name) for name in asked.models}
     given = {name: getattr(asked.workload, name) for name in BITS}
     specs: dict[str, Spec] = {**models}
-    specs |= {"device": parts.device, "link": parts.link, "bill": parts.bill, "process": parts.process}
+    specs |= parts.specs
     result.attrs = {
         **behind(specs),
         "study": asked.name,
         "study_digest": asked.digest,
         "objective": asked.objective,
+        "mean": asked.mean,
+        "price_kind": asked.study.price,
         "models": ", ".join(asked.models),
         "device": parts.device.name,
         "link": parts.link.name,
-        "phase": asked.workload.phase,
+        "phase": ", ".join(dict.fromkeys(kind.phase for kind in asked.kinds())),
         "bits": json.dumps(told(list(models.values()), given)),
-        "degrees": json.dumps({"tp": asked.software.tp}),
+        "degrees": json.dumps({name: getattr(asked.software, name) for name in DEGREES}),
         "technique_parameters": json.dumps({"threshold": asked.software.threshold, "rule": asked.software.rule}),
         "constraints": json.dumps(asked.limits()),
     }
-    return with_coordinates(result, gathered(value for value in chips.values() if hasattr(value, "dims")))
+    return described(joined(result, gathered(value for value in chips.values() if hasattr(value, "dims"))))

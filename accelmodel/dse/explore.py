@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from accelmodel import __version__
+from accelmodel.dse import told
 from accelmodel.dse.axes import axis_name
 from accelmodel.dse.chip import parts_of_study
 from accelmodel.dse.enumeration import Enumeration, enumerate_space
+from accelmodel.dse.idle import idle
 from accelmodel.dse.objectives import better, gain, regret
 from accelmodel.dse.optuna_search import Found, optimise_each
 from accelmodel.dse.parts import Parts
@@ -20,7 +22,8 @@ from accelmodel.dse.search import Search, how_of, publish_answer
 from accelmodel.dse.sensitivity import sensitivity
 from accelmodel.dse.space import size
 from accelmodel.dse.storage import Place, check, place_of
-from accelmodel.dse.study import Study, load_study
+from accelmodel.dse.study import DEFAULT, Study, load_study
+from accelmodel.dse.told import winner
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.estimates import need_affordable
 from accelmodel.inference.attributes import BITS
@@ -141,16 +144,22 @@ def _alone(
     single = alone(study)
     if single is None:
         return None, [], ["no axis is a number: none is explored alone"]
+    missing: list[str] = []
+    found: Enumeration | None = None
+    asked, around = study, every.best.get(study.candidate) or next(iter(every.best.values()))
     try:
         found = enumerate_space(single, parts)
+        asked, around = single, next(iter(found.best.values()))
     except Infeasible as error:
-        around = every.best.get(study.candidate) or next(iter(every.best.values()))
-        return None, sensitivity(study, parts, around), [f"{study.axis} alone on {parts.device.name}: {error}"]
-    return found, sensitivity(single, parts, next(iter(found.best.values()))), []
+        missing.append(f"{study.axis} alone on {parts.device.name}: {error}")
+    try:
+        return found, sensitivity(asked, parts, around), missing
+    except (Infeasible, SpecError) as error:
+        return found, [], [*missing, f"sensitivities: {error}"]
 
 
 def explore(
-    study: str | Study = "preserve-l2",
+    study: str | Study = DEFAULT,
     storage: str | Path | Place | None = None,
     trials: int | None = None,
     progress: Progress = no_progress,
@@ -211,22 +220,41 @@ def explore(
     note = publish_answer(place, study, every, found)
     progress("sensitivities", 1, 0)
     single, moves, unanswered = _alone(study, parts, every)
+    still = idle(study, parts, every.best[winner(study, every.best)])
+    unanswered += [
+        f"space.{study.axes()[name].full}: moves no objective and no limit of the best chip" for name in still
+    ]
     progress("sensitivities", 1, 1)
     return Exploration(study, parts, every, single, found, moves, (*missing, *unanswered), place, note)
 
 
+#: axis or figure → what JSON calls it, where it is not its name
+_KEYS = {
+    "l2_capacity": "l2_bytes",
+    "link_bandwidth": "link_bandwidth_bytes_per_s",
+    "die_area": "die_area_m2",
+    "power": "power_w",
+    "price": "price_usd",
+    "throughput": "tokens_per_s_per_device",
+    "throughput_per_area": "tokens_per_s_per_m2",
+    "ttft": "ttft_s",
+    "tpot": "tpot_s",
+    "carbon": "carbon_kg",
+}
+
+
+def key_of(name: str) -> str:
+    """Return what JSON calls an axis or a figure of a chip.
+
+    Examples
+    --------
+    >>> key_of("l2_capacity"), key_of("cores")
+    ('l2_bytes', 'cores')
+    """
+    return _KEYS.get(name, name)
+
+
 def _chip(row: dict[str, Any]) -> dict[str, Any]:
-    names = {
-        "l2_capacity": "l2_bytes",
-        "link_bandwidth": "link_bandwidth_bytes_per_s",
-        "die_area": "die_area_m2",
-        "power": "power_w",
-        "price": "price_usd",
-        "throughput": "tokens_per_s_per_device",
-        "throughput_per_area": "tokens_per_s_per_m2",
-        "ttft": "ttft_s",
-        "tpot": "tpot_s",
-    }
     found: dict[str, Any] = {}
     for key, value in row.items():
         word, _, rest = key.partition("_")
@@ -235,8 +263,8 @@ def _chip(row: dict[str, Any]) -> dict[str, Any]:
             found.setdefault("chosen", {}).setdefault(model, {})[knob] = value
         elif word == "excess":
             found.setdefault("excess", {})[rest] = value
-        elif not key.startswith(("area_", "price_")):
-            found[names.get(key, key)] = value
+        elif not key.startswith(("area_", "price_", "carbon_")):
+            found[key_of(key)] = value
     return found
 
 
@@ -246,7 +274,7 @@ def _worked_at(model: LanguageModel, work: Workload, device: Device) -> list[str
 
 def _axis_key(study: Study) -> str:
     """Return how JSON calls the axis that is also looked at alone."""
-    return "l2_bytes" if study.axis == "l2_capacity" else str(study.axis or next(iter(study.axes())))
+    return key_of(study.axis or next(iter(study.axes())))
 
 
 def _alone_summary(result: Exploration) -> dict[str, Any] | None:
@@ -269,7 +297,7 @@ def summary(result: Exploration, report: str | None) -> dict[str, Any]:
     study, objective = result.study, result.study.objective
     candidate, best = study.candidate, result.every.best
     models = [load("model", name) for name in study.models]
-    specs = (result.parts.device, result.parts.link, result.parts.bill, result.parts.process)
+    specs = tuple(result.parts.specs.values())
     asked = workload(phase="decode", batch=1.0, context=1.0, **{each: getattr(study.workload, each) for each in BITS})
     missed = {
         name: regret(objective, found.best[objective], best[name][objective])
@@ -303,6 +331,14 @@ def summary(result: Exploration, report: str | None) -> dict[str, Any]:
         },
         "sensitivity": result.moves,
         "missing": list(result.missing),
+        "answer": told.headline(study, best, gains(study, result.every)),
+        "edges": (edges := told.edges(study, best)),
+        "edge_words": told.edge_words(study, edges),
+        "objectives": told.objectives_told(study),
+        "space": told.space_told(study),
+        "limits": told.limits_told(study, result.every.misses),
+        **told.price_told(study, result.parts),
+        **told.mean_told(study),
         "read": readings(models, [{name: getattr(study.workload, name) for name in OWN}] * len(models)),
         "report": report,
         "storage": next((found.storage for found in result.found.values()), None),
@@ -311,6 +347,7 @@ def summary(result: Exploration, report: str | None) -> dict[str, Any]:
             {"model": model.name, **row} for model in models for row in precisions(model, asked, result.parts.device)
         ],
         "notes": [
+            *told.doubts(study, result.parts, best),
             *(f"{model.name}: {note}" for model in models for note in _worked_at(model, asked, result.parts.device)),
             *(f"{spec.name}: {note}" for spec in (*specs, *models) for note in spec.notes),
         ],

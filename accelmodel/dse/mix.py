@@ -100,14 +100,19 @@ def kinds(serving: Serving, mix: list[Part], chosen: list[int] | None) -> list[K
     serving, mix
         Tables ``[workload]`` and ``[[mix]]``.
     chosen : list of int, optional
-        Batches that software chooses from, where it does; then none need be given.
+        Batches that software chooses from, where it does; then no other is given.
 
     Raises
     ------
     SpecError
         If nothing is served, or something of it is missing.
     """
-    usual = serving.batch or chosen
+    if chosen:
+        given = [(serving.batch, "workload"), *((part.batch, f"mix.{place}") for place, part in enumerate(mix))]
+        for own, where in given:
+            if own is not None:
+                raise SpecError(f"{where}.batch: software chooses it, software.batch; leave one of the two out")
+    usual = chosen or serving.batch
     if not mix:
         if not serving.models:
             raise SpecError("workload.models: needs at least one model, or tables [[mix]]")

@@ -9,7 +9,7 @@ from accelmodel.errors import SpecError
 from accelmodel.laws.cost import part_sum
 from accelmodel.laws.numeric import Number, most
 from accelmodel.laws.packaging import crossing
-from accelmodel.specs.base import with_values
+from accelmodel.specs.base import Spec, with_values
 from accelmodel.specs.facts import Fact
 from accelmodel.specs.hardware import Device
 from accelmodel.specs.link import Link
@@ -40,6 +40,8 @@ class Parts:
         Of base dies and of SRAM stacked on a die.
     site : Site
         Where it runs.
+    markup : float or DataArray
+        Price / bill of materials [1].
     """
 
     device: Device
@@ -52,6 +54,17 @@ class Parts:
     joint: Phy
     base: Process
     site: Site
+    markup: Number = 1.0
+
+    @property
+    def specs(self) -> dict[str, Spec]:
+        """All that it has, by the part it plays; what one file says of two parts stands twice."""
+        found = {name: getattr(self, name) for name in PLAYED}
+        return {name: spec for name, spec in found.items() if spec is not None}
+
+
+#: parts of a chip, in the order in which they are told
+PLAYED = ("device", "link", "bill", "process", "memory", "phy", "package", "joint", "base", "site")
 
 
 def parts_of(device: str | Device, bill: str = "", *, link: Link | None = None, site: str = SITE) -> Parts:

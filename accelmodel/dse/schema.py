@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from accelmodel.dse.axes import AXES, PARTS, axis_name, role_of
+from accelmodel.dse.axes import AXES, COME_OUT, PARTS, axis_name, role_of
 from accelmodel.dse.objectives import OBJECTIVES
 from accelmodel.dse.study import Study
 from accelmodel.specs.base import field_types
@@ -14,7 +14,7 @@ from accelmodel.specs.names import flat
 
 def axis_names() -> dict[str, list[str]]:
     """Return the name that each axis has in results → its names in a file."""
-    numbers = [name for name, kind in field_types(Device).items() if kind.quantity]
+    numbers = [name for name, kind in field_types(Device).items() if kind.quantity and name not in COME_OUT]
     given = [*AXES, *(role.full for role in AXES.values()), *numbers, *(flat(Device, name) for name in numbers)]
     for part, spec in PARTS.items():
         fields = [name for name, kind in field_types(spec).items() if kind.quantity]

@@ -36,10 +36,9 @@ def _place(name: str) -> int:
 
 def uncertain(parts: Parts) -> list[tuple[str, str, Fact]]:
     """Return (part, field in one word, fact) of every number behind a chip that has a range."""
-    named = {"device": parts.device, "link": parts.link, "bill": parts.bill, "process": parts.process}
     return [
         (part, flat(type(spec), name), fact)
-        for part, spec in named.items()
+        for part, spec in parts.specs.items()
         for name, fact in sorted(spec.facts.items(), key=lambda each: _place(each[0]) if part == "device" else 0)
         if fact.range is not None and isinstance(fact.value, float) and fact.range[0] < fact.range[1]
     ]
@@ -96,7 +95,7 @@ def sensitivity(study: Study, parts: Parts, chip: dict[str, float]) -> list[dict
     }
     moved = {
         part: override(getattr(parts, part), {name: values for (p, name), values in changed.items() if p == part})
-        for part in ("device", "link", "bill", "process")
+        for part in parts.specs
     }
     axes: dict[str, Any] = {name: value for name, value in chip.items() if name in study.axes()}
     sizes = np.asarray(study.axes()[str(study.axis)].grid)

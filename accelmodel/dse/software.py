@@ -26,8 +26,8 @@ DEGREES = ("tp", "pp", "ep", "dp")
 def variants(study: Study, technique: str) -> list[Technique]:
     """Return a technique with every combination of the parameters that it takes and the study lets software choose."""
     software, takes = study.software, inspect.signature(TECHNIQUES[technique]).parameters
-    offered: dict[str, Sequence[float | str]] = {"threshold": software.threshold, "rule": software.rule}
-    chosen = {name: values for name, values in offered.items() if name in takes}
+    offered: dict[str, Sequence[float | str] | None] = {"threshold": software.threshold, "rule": software.rule}
+    chosen = {name: values for name, values in offered.items() if name in takes and values is not None}
     return [policy(technique, **dict(zip(chosen, each, strict=True))) for each in itertools.product(*chosen.values())]
 
 

@@ -16,6 +16,7 @@ from pydantic import Field
 from accelmodel.dse.axes import Axis, axis_name
 from accelmodel.dse.mix import Kind, Limit, Part, Positive, Serving, kinds
 from accelmodel.dse.objectives import LIMITED, OBJECTIVES, OF_ENERGY, OF_TRAFFIC
+from accelmodel.dse.parts import SITE
 from accelmodel.dse.ranges import Range, Table, flattened
 from accelmodel.dse.rules import Rule, read_rule
 from accelmodel.errors import SpecError, inside, listed, unknown
@@ -30,6 +31,8 @@ from accelmodel.units import parse
 #: objectives whose limit may be another for each model
 PER_MODEL = ("ttft", "tpot")
 _USUAL = "throughput_per_area"
+#: the study that is asked where none is named
+DEFAULT = "dollars-per-token"
 #: figures that a rule may read beside axes
 FIGURES = (*LIMITED, "area_cores", "area_l2", "area_hbm", "area_links", "silicon_area", "price_hbm", "price_die")
 
@@ -43,6 +46,8 @@ class Head(Table):
     objective: str | None = None
     objectives: list[str] | None = None
     axis: str | None = None
+    price: Literal["bill", "selling"] = "bill"
+    site: str = SITE
     trials: Positive = 512
     seed: Annotated[int, Field(ge=0, le=2**31)] = 0
 
@@ -50,7 +55,8 @@ class Head(Table):
 class Software(Table):
     """What software chooses for each chip and model: enumerated by the kernel, the best is taken.
 
-    ``techniques`` are explored one by one, each with the parameters of this table that it takes.
+    ``techniques`` are explored one by one, each with the parameters of this table that it takes, else with its own.
+    ``tp`` left out is any power of two within a node, ``batch`` that of ``[workload]``.
     """
 
     techniques: list[str] = Field(default=[BASELINE, "preserve"], min_length=1)
@@ -60,15 +66,15 @@ class Software(Table):
     ep: list[Positive] = Field(default=[1], min_length=1)
     dp: list[Positive] = Field(default=[1], min_length=1)
     devices: Positive | None = None
-    threshold: list[Annotated[float, Field(ge=0.0, le=16.0)]] = Field(default=[1.0], min_length=1)
-    rule: list[str] = Field(default=["paper"], min_length=1)
+    threshold: list[Annotated[float, Field(ge=0.0, le=16.0)]] | None = Field(default=None, min_length=1)
+    rule: list[str] | None = Field(default=None, min_length=1)
 
 
 class Constraints(Table):
     """What a chip must keep to, of any objective: at most, or at least where more is better; an absent line is none.
 
-    ``shoreline`` and ``reticle`` are shares of what can be built, 1 where left out.  ``ttft`` and ``tpot`` are one limit,
-    or a table of one for each model.
+    ``shoreline`` and ``reticle`` are shares of what can be built, 1 where left out.  ``ttft`` and ``tpot`` are one
+    limit, or a table of one for each model.
     """
 
     throughput: Limit | None = None
@@ -210,7 +216,7 @@ def _named(content: dict[str, Any], path: Path) -> dict[str, Any]:
             if name in seen:
                 raise SpecError(f"{path}: space.{name} stands twice, also as {given}; leave one out")
             seen[name] = given
-    for table, field, kind in (("study", "device", "device"), ("study", "bill", "bill")):
+    for table, field, kind in (("study", "device", "device"), ("study", "bill", "bill"), ("study", "site", "site")):
         if isinstance(part := content.get(table), dict) and isinstance(part.get(field), str):
             found[table] = {**found[table], field: seen_from(path, kind, part[field])}
     serving = content.get("workload")
@@ -235,6 +241,7 @@ def _check_names(study: Study) -> None:
     """Raise SpecError naming the field if a specification is not there, or a choice is given twice."""
     named = [("device", "study.device", study.study.device)]
     named += [("bill", "study.bill", study.study.bill)] if study.study.bill else []
+    named += [("site", "study.site", study.study.site)]
     named += [("model", "workload.models", name) for name in study.workload.models]
     named += [("model", f"mix.{place}.model", part.model) for place, part in enumerate(study.mix)]
     for kind, field, name in named:
@@ -287,7 +294,7 @@ def _check(study: Study, path: str) -> Study:
             *(("objective", name, OBJECTIVES) for name in study.objectives),
             *(("phase", kind.phase, PHASES) for kind in study.kinds()),
             *(("technique", name, TECHNIQUES) for name in study.techniques),
-            *(("admission rule", rule, RULES) for rule in study.software.rule),
+            *(("admission rule", rule, RULES) for rule in study.software.rule or []),
         ]
         for what, given, allowed in checks:
             if given not in allowed:

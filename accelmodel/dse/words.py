@@ -1,4 +1,4 @@
-"""Words along an axis that change more than numbers, such as the kind of link: the chips of each word by themselves."""
+"""Axes of more than numbers, such as the kind of link, or of a level inside: the chips of each value by themselves."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from accelmodel.dse.axes import level_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -15,12 +17,14 @@ APART = ("link", "scale_out")
 
 
 def apart(axes: dict[str, Any]) -> str | None:
-    """Return the first axis whose words must be evaluated apart; None where there is none."""
-    return next((name for name in APART if hasattr(axes.get(name), "dims")), None)
+    """Return the first axis whose values must be evaluated apart; None where there is none."""
+    return next(
+        (name for name, value in axes.items() if hasattr(value, "dims") and (name in APART or level_of(name))), None
+    )
 
 
 def by_word(name: str, axes: dict[str, Any], answer: Callable[..., xr.Dataset]) -> xr.Dataset:
-    """Return the answer over axes, one call for each word of an axis, in the order of the axes.
+    """Return the answer over axes, one call for each value of an axis, in the order of the axes.
 
     Parameters
     ----------

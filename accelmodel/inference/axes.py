@@ -84,7 +84,12 @@ def _with_units(value: xr.DataArray, unit: str) -> xr.DataArray:
 
 
 def with_coordinates(result: xr.Dataset, more: xr.Coordinates | None) -> xr.Dataset:
-    """Return an answer with units on everything, and with what its caller put on the axes.
+    """Return an answer with units on everything, and with what its caller put on the axes; raises as ``joined``."""
+    return label(joined(result, more))
+
+
+def joined(result: xr.Dataset, more: xr.Coordinates | None) -> xr.Dataset:
+    """Return an answer with what its caller put on the axes.
 
     Raises
     ------
@@ -97,7 +102,7 @@ def with_coordinates(result: xr.Dataset, more: xr.Coordinates | None) -> xr.Data
             raise SpecError(f"coordinate {taken[0]!r} has the name of a variable of the answer; rename it")
         absent = [name for name, value in more.items() if not set(value.dims) <= set(result.dims)]
         result = result.assign_coords(more.to_dataset().drop_vars(absent).coords)
-    return label(result)
+    return result
 
 
 def _same(labels: Any, others: Any) -> bool:

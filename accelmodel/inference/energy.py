@@ -18,7 +18,7 @@ from accelmodel.inference.policies import Technique, chosen
 from accelmodel.inference.run import run_kernel
 from accelmodel.inference.speculation import tokens_yielded
 from accelmodel.laws.energy import attention_l2_bytes, matmul_l2_bytes, step_joules, tiles_of, under_limit
-from accelmodel.laws.numeric import Array, Number
+from accelmodel.laws.numeric import Array, Number, has_axes
 from accelmodel.laws.types import ATTENTION, CHAIN, COLLECTIVE, DETAIL, ELEMENTWISE, MATMUL, RECURRENCE, Operator
 from accelmodel.specs.hardware import Device
 from accelmodel.specs.memories import none
@@ -132,9 +132,13 @@ def _constants(inputs: Inputs) -> dict[str, Array]:
 def _with_ends(inputs: Inputs, name: str) -> Array:
     """Return a constant over the axes, and below it the ends of its range, which what a caller gave has not."""
     device = inputs.cluster.device
-    value, fact = _of_device(inputs, getattr(device.energy, name)), device.facts.get(f"energy.{name}")
+    value, fact = getattr(device.energy, name), device.facts.get(f"energy.{name}")
     low, high = fact.range if fact is not None and fact.range else (np.inf, -np.inf)
-    return np.stack([value, np.minimum(value, low), np.maximum(value, high)])
+    if has_axes(value):
+        along = _of_device(inputs, value)
+        return np.stack([along, np.minimum(along, low), np.maximum(along, high)])
+    ends = np.array([value, min(value, low), max(value, high)])
+    return ends.reshape(3, *(1,) * len(inputs.axes.names))
 
 
 def _collective_bytes(inputs: Inputs, technique: Technique) -> Array:
@@ -201,14 +205,23 @@ def of_operators(inputs: Inputs, found: Mapping[str, Array], step_time: Array) -
     return {**whole, "energy": step_joules(on_chip * whole.pop("scale"), beyond, own["static"], longer)}
 
 
-def held_down(device: Device, longer: Array) -> str:
-    """Return the note on steps whose mean power at full clock would pass the limit of the device."""
+def energy_notes(device: Device, longer: Array) -> list[str]:
+    """Return what to know of the energy of steps: what is not known of the device, and whether its limit holds it."""
+    unknown = [f"energy.{name}" for name in NUMBERS if none(getattr(device.energy, name))]
+    if none(device.hbm.capacity):
+        unknown = [name for name in unknown if name != "energy.hbm"]
+    found = []
+    if unknown:
+        are = "is" if len(unknown) == 1 else "are"
+        found.append(f"{', '.join(unknown)} of {device.name} {are} not known: its energy and power are told too low")
     least, most = float(np.min(longer)), float(np.max(longer))
-    span = f"{most:.3g}" if most - least < 5e-4 * most else f"{least:.3g} to {most:.3g}"
-    return (
-        f"power of {device.name} holds down its clock: the step lasts {span} times as long as its time, which is that "
-        "at full clock"
-    )
+    if most > 1.0:
+        span = f"{most:.3g}" if most - least < 5e-4 * most else f"{least:.3g} to {most:.3g}"
+        found.append(
+            f"power of {device.name} holds down its clock: the step lasts {span} times as long as its time, which is "
+            "that at full clock"
+        )
+    return found
 
 
 def step_energy(inputs: Inputs, policy: str | Technique, time: xr.Dataset) -> xr.Dataset:

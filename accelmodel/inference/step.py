@@ -29,7 +29,7 @@ from accelmodel.inference.axes import (
     with_coordinates,
 )
 from accelmodel.inference.columns import shard
-from accelmodel.inference.energy import energy_numbers, held_down, of_operators
+from accelmodel.inference.energy import energy_notes, energy_numbers, of_operators
 from accelmodel.inference.figures import Figures, Variable
 from accelmodel.inference.inputs import Inputs as Inputs
 from accelmodel.inference.intervals import factors, interval, kind_of
@@ -70,6 +70,8 @@ _ENERGETIC = ("time", "hbm_bytes", "fetched_bytes", "link_bytes")
 
 #: least time [s] and memory [B] of an operator of one point
 _SECONDS, _ROOM = 2e-8, 8.0
+#: arrays over operators that what a step takes is worked out in
+_WORKED_OUT = 6
 
 
 def _check_fit(model: LanguageModel, cluster: Cluster, work: Workload) -> tuple[Number, Number]:
@@ -234,7 +236,12 @@ def figures(inputs: Inputs, technique: str | Technique = "none") -> Figures:
     work, beside = inputs.work, chosen(technique)
     sizes = dict(zip(inputs.axes.names, inputs.axes.shape, strict=True))
     operators = len(inputs.table.names)
-    need_affordable("step by operators", sizes, seconds=operators * _SECONDS, room=operators * _ROOM * 2 * len(DETAIL))
+    need_affordable(
+        "step by operators",
+        sizes,
+        seconds=operators * _SECONDS,
+        room=operators * _ROOM * (2 * len(DETAIL) + _WORKED_OUT),
+    )
     sums, detail = run_kernel(inputs.operators, inputs.machines, beside.numbers, detail=True)
     rows = ("operator", *inputs.axes.names)
     found: dict[str, Variable] = {name: (rows, values) for name, values in _operators(inputs, detail).items()}
@@ -268,10 +275,8 @@ def figures(inputs: Inputs, technique: str | Technique = "none") -> Figures:
     found["feasible"] = (inputs.axes.names, inputs.over_axes(inputs.fits * 1.0) > 0.5)
     labels = {"operator": list(inputs.table.names), **inputs.axes.workload, **inputs.axes.machine}
     about = attributes(inputs, beside)
-    if (taken["power_stretch"] > 1.0).any():
-        about["notes"] = "; ".join(
-            filter(None, [about["notes"], held_down(inputs.cluster.device, taken["power_stretch"])])
-        )
+    more = energy_notes(inputs.cluster.device, taken["power_stretch"])
+    about["notes"] = "; ".join(filter(None, [about["notes"], *more]))
     return Figures(found, labels, about)
 
 

@@ -82,9 +82,10 @@ def harvested_yield(rest: Number, cores: Number, spares: Number, defects: Number
 
     Notes
     -----
-    Koren and Koren, Proc. IEEE 86(9), 1998, section III, whose sum over faulty modules this is in closed form.  Each
-    defect is taken to hit a core of its own, so the yield comes out too low, by the dies where two fall in one: a share
-    of the order of 1 / cores of those with several.  Dies with fewer cores good are scrapped, not sold as another.
+    Koren and Koren, Proc. IEEE 86(9), 1998: yield with spare modules, whose sum over faulty ones this is in closed
+    form.  Each defect is taken to hit a core of its own, so the yield comes out too low, by the dies where two fall in
+    one: by 0.4 % at most of 25 cores with one spare, by a ten-thousandth of 80 and more.  Dies with fewer cores good
+    are scrapped, not sold as another product.
 
     Examples
     --------
@@ -116,7 +117,7 @@ def die_price(area: Number, wafer_price: Number, diameter: Number, good: Number)
 def known_good_die(price: Number, test: Number, good: Number) -> Number:
     """Price of a die that is known to be good [USD]: of those tested only a share is.
 
-    Feng and Ma, DAC 2022 (Chiplet Actuary), section 3.2: dies are tested before they are bonded.
+    Feng and Ma, DAC 2022 (Chiplet Actuary): dies are tested before they are bonded.
 
     Examples
     --------
@@ -129,7 +130,7 @@ def known_good_die(price: Number, test: Number, good: Number) -> Number:
 def die_carbon(area: Number, diameter: Number, good: Number, per_area: Number) -> Number:
     """Carbon embodied in one good die [kg]: that of its part of the wafer, edge and bad dies included.
 
-    Gupta et al., ISCA 2022 (ACT), eq. 4 and 5: carbon of a wafer's area / yield.
+    Gupta et al., ISCA 2022 (ACT): carbon of a wafer's area / yield.
     """
     whole = np.pi * diameter * diameter / 4.0
     return whole * per_area / most(dies_per_wafer(area, diameter) * good, 1e-12)
@@ -147,9 +148,9 @@ def design_price(area: Number, unique: Number, node: Number, masks: Number) -> N
 
     Notes
     -----
-    Feng and Ma, DAC 2022 (Chiplet Actuary), eq. 5 to 7: half of ``node`` goes with the area of modules, three tenths
-    with that of the chip, a fifth is fixed.  The price of a design there holds one tape-out; masks are added for the
-    next one, which every large chip has had.
+    Feng and Ma, DAC 2022 (Chiplet Actuary), as its parameters have it: half of ``node`` goes with the area of modules,
+    three tenths with that of the chip, a fifth is fixed.  The price of a design there holds one tape-out; masks are
+    added for the next one, which every large chip has had.
 
     Examples
     --------

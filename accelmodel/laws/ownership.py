@@ -8,8 +8,7 @@ from accelmodel.laws.numeric import Number
 def capital(device: Number, host: Number, network_share: Number) -> Number:
     """Price of a device with its part of the host and of the network [USD].
 
-    The network is a share of the price of the whole cluster: Barroso, Hölzle and Ranganathan, The Datacenter as a
-    Computer, 3rd edition, 2018, chapter 6, counts it so.
+    The network is a share of the price of the whole cluster.
 
     Examples
     --------
@@ -50,6 +49,6 @@ def cost_rate(price: Number, lifetime: Number, utilisation: Number, power: Numbe
 def carbon_rate(embodied: Number, lifetime: Number, utilisation: Number, power: Number, intensity: Number) -> Number:
     """Carbon per second of useful work: embodied over the time in use, and of electricity [kg/s].
 
-    Gupta et al., ISCA 2022 (ACT), eq. 1 and 2.
+    Gupta et al., ISCA 2022 (ACT).
     """
     return embodied / (lifetime * utilisation) + power * intensity

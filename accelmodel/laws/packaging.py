@@ -9,7 +9,7 @@ from accelmodel.laws.numeric import Number, most, sqrt
 def substrate_price(standing: Number, scale: Number, price: Number) -> Number:
     """Price of the organic substrate below what stands on it [USD]: ``scale`` times that area at a price per area.
 
-    Feng and Ma, DAC 2022 (Chiplet Actuary), section 3.2.
+    Feng and Ma, DAC 2022 (Chiplet Actuary).
     """
     return standing * scale * price
 
@@ -30,7 +30,7 @@ def interposer_price(standing: Number, scale: Number, price: Number, defects: Nu
 
     Notes
     -----
-    Feng and Ma, DAC 2022 (Chiplet Actuary), section 3.2.  Edge loss of the wafer is in ``price``.
+    Feng and Ma, DAC 2022 (Chiplet Actuary).  Edge loss of the wafer is in ``price``.
 
     Examples
     --------
@@ -44,7 +44,7 @@ def interposer_price(standing: Number, scale: Number, price: Number, defects: Nu
 def assembly_yield(die_bond: Number, dies: Number, stack_bond: Number, stacks: Number) -> Number:
     """Share of packages whose bonds all hold [1]: a yield for each die and each stack.
 
-    Feng and Ma, DAC 2022 (Chiplet Actuary), section 3.2, chip-last.
+    Feng and Ma, DAC 2022 (Chiplet Actuary), dies bonded last.
 
     Examples
     --------

@@ -121,7 +121,7 @@ def chip_table(exploration: Exploration) -> str:
 
 def _parts(exploration: Exploration) -> dict[str, Any]:
     parts = exploration.parts
-    return {"device": parts.device, "link": parts.link, "bill": parts.bill, "process": parts.process}
+    return parts.specs
 
 
 def constant_table(exploration: Exploration) -> str:

@@ -21,10 +21,9 @@ WORDS = {
     "link.share": "reachable share of link bandwidth", "process.sram_area": "area of L2 per MB",
     "process.wafer_price": "price of a wafer", "bill.uncore_area": "area of the rest of the die",
     "bill.uncore_power": "power of the rest of the die", "bill.core_area": "area of a core",
-    "bill.core_power": "power of a core", "bill.link_area": "area of a link",
-    "bill.hbm_stack_area": "area of an HBM interface", "bill.sram_power": "power of L2 per MB",
-    "bill.hbm_price": "HBM price", "bill.hbm_stack_power": "power of an HBM stack",
-    "bill.hbm_stack_capacity": "capacity of an HBM stack", "bill.hbm_stack_bandwidth": "bandwidth of an HBM stack",
+    "bill.core_power": "power of a core", "phy.area": "area of a link", "phy.power": "power of a link",
+    "memory.area": "area of an HBM interface", "bill.sram_power": "power of L2 per MB",
+    "memory.price": "price of memory", "memory.power": "power of a stack of memory",
     "device.die_area": "published die area", "device.power": "published power",
     "device.launch_time": "launch of an operator", "device.hbm_share": "reachable share of HBM bandwidth",
     "device.hbm_bandwidth": "HBM bandwidth", "device.hbm_stacks": "HBM stacks", "device.l2_bandwidth": "L2 bandwidth",
@@ -41,7 +40,7 @@ def words(constant: str) -> str:
 
     Examples
     --------
-    >>> words("link.start_up"), words("bill.test_price")
+    >>> words("link.start_up"), words("package.test_price")
     ('start-up of a collective', 'test price')
     """
     return WORDS.get(constant, constant.partition(".")[2].replace("_", " "))
@@ -54,7 +53,7 @@ def listed(names: list[str]) -> str:
 
 def caption_cost(exploration: Exploration, found: dict[str, Any]) -> str:
     """Return in words what L2 takes, and what the best chips cost."""
-    areas, prices, dies = found["area"]["L2"], found["total_price"], found["price"]["Die"]
+    areas, prices, dies = found["area"]["L2"], found["total_price"], found["price"]["Dies"]
     # of each technique the chip of the whole space stands behind that of L2 alone
     place = {technique: at for at, (_, technique, _) in enumerate(found["chips"])}
     plain, best = place[BASELINE], place[exploration.study.candidate]

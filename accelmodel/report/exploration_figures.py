@@ -22,9 +22,20 @@ _SPARE = ("#cc79a7", "#e69f00", "#56b4e9", "#d55e00", "#b8a900")
 _CALLOUTS = {"none": (64, 64), "preserve": (-70, -48)}
 DASHES = {"whole space": "solid", "L2 alone": "dash"}
 PARTS = {
-    "Cores": "#009e73", "L2": "#e69f00", "HBM interfaces": "#cc79a7", "Links": "#d55e00",
-    "Rest of the die": "#c9c9c9", "Die": "#56b4e9", "HBM": "#cc79a7", "Package and test": "#c9c9c9",
-}  # fmt: skip
+    "Cores": "#009e73",
+    "L2": "#e69f00",
+    "HBM interfaces": "#cc79a7",
+    "Links": "#d55e00",
+    "Links between dies": "#b8a900",
+    "Rest of the die": "#c9c9c9",
+    "Dies": "#56b4e9",
+    "Base dies": "#9cc9e3",
+    "Stacked SRAM": "#e69f00",
+    "HBM": "#cc79a7",
+    "Package": "#c9c9c9",
+    "Test": "#dedede",
+    "Lost in assembly": "#8f8f8f",
+}
 COLLECTIVE, OPERATOR = "#d55e00", "#f0c35a"
 LOW, HIGH = "#e69f00", "#009e73"
 

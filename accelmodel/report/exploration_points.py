@@ -12,8 +12,10 @@ import numpy as np
 
 from accelmodel.dse.chip import design
 from accelmodel.dse.explore import Exploration
+from accelmodel.dse.objectives import OBJECTIVES, sign
 from accelmodel.dse.parts import parts_of
 from accelmodel.dse.study import Study, load_study
+from accelmodel.dse.told import SHOWN
 from accelmodel.inference.policies import policy
 from accelmodel.inference.request import RequestPhase, speedups
 from accelmodel.report.timeline_points import bits_of
@@ -21,11 +23,6 @@ from accelmodel.specs.load import load
 from accelmodel.units import show
 from accelmodel.validation import claims
 
-#: objective → (its name, the unit it is shown in, factor from SI)
-OBJECTIVES = {
-    "throughput_per_area": ("Performance per area", "tokens/s per mm²", 1e-6),
-    "tokens_per_dollar": ("Performance per cost", "million tokens per USD", 1e-6),
-}
 #: SI unit → (unit it is shown in, factor from SI), where a decimal prefix does not read well
 _READABLE = {
     "m2/B": ("mm²/MB", 1e12),
@@ -45,12 +42,22 @@ AREAS = {
     "area_l2": "L2",
     "area_hbm": "HBM interfaces",
     "area_links": "Links",
+    "area_joints": "Links between dies",
     "area_uncore": "Rest of the die",
 }
-PRICES = {"price_die": "Die", "price_hbm": "HBM", "price_links": "Links", "price_package": "Package and test"}
+PRICES = {
+    "price_die": "Dies",
+    "price_base": "Base dies",
+    "price_stacked": "Stacked SRAM",
+    "price_hbm": "HBM",
+    "price_links": "Links",
+    "price_package": "Package",
+    "price_test": "Test",
+    "price_loss": "Lost in assembly",
+}
 
 
-def worded(value: float, unit: str, digits: int = 3) -> str:
+def worded(value: float | str, unit: str, digits: int = 3) -> str:
     """Return a quantity in SI as people write it.
 
     Examples
@@ -62,6 +69,8 @@ def worded(value: float, unit: str, digits: int = 3) -> str:
     >>> worded(1.8e-5, "s")
     '18 µs'
     """
+    if isinstance(value, str):
+        return value
     if unit in _READABLE:
         shown, factor = _READABLE[unit]
         return f"{value * factor:.{digits}g} {shown}"
@@ -87,7 +96,8 @@ def spanned(low: float, high: float, unit: str) -> str:
 
 def objective_words(study: Study) -> tuple[str, str, float]:
     """Return the objective's name, the unit it is shown in, and the factor from SI."""
-    return OBJECTIVES[study.objective]
+    unit, factor = SHOWN[study.objective]
+    return OBJECTIVES[study.objective].words.capitalize(), unit, factor
 
 
 def curve_points(exploration: Exploration) -> dict[str, Any]:
@@ -103,7 +113,8 @@ def curve_points(exploration: Exploration) -> dict[str, Any]:
         for technique in exploration.study.techniques:
             sizes, values = found.curve[technique]
             shown = [value * factor if value > 0.0 else None for value in values]
-            top = max(range(len(values)), key=values.__getitem__)
+            way = sign(exploration.study.objective)
+            top = max(range(len(values)), key=[way * each if each > 0.0 else -math.inf for each in values].__getitem__)
             best = {"l2": sizes[top] / 1e6, "value": values[top] * factor, "label": show(sizes[top], "B")}
             sizes = [size / 1e6 for size in sizes]
             lines.append({"space": space, "technique": technique, "l2": sizes, "value": shown, "best": best})

@@ -53,7 +53,19 @@ _SAID = {
             r"ddr|dram|^\[?memory",
             "device memory is [hbm], also where it is DDR: bandwidth and capacity; a second one is [tier]",
         ),
-    )
+    ),
+    "BillOfMaterials": (
+        (
+            r"^hbm_",
+            "what a stack of memory takes and costs is a file of memories, which a device names as hbm.generation",
+        ),
+        (r"^link_", "what a link takes and costs is a file of phys, which a link names as phy"),
+        (r"^(package|test)_", "what packaging and test cost is a file of packages, which a bill names as package"),
+        (
+            r"^(electricity|lifetime|utilisation)",
+            "what owning a device costs is a file of sites, which a study and accelmodel cost take",
+        ),
+    ),
 }
 
 

@@ -40,6 +40,7 @@ class Process(Spec):
     defect_clustering: _Clustering
     sram_area: Annotated[Number, Quantity("m2/B", ge=1e-18, le=1e-9)]
     reticle_area: Annotated[Number, Quantity("m2", ge=1e-8, le=1.0)]
+    stack_area: Annotated[Number, Quantity("m2/B", ge=1e-18, le=1e-9, or_zero=True)] = 0.0
     sram_fatal: _Part = 1.0
     mask_price: _Millions = 0.0
     design_price: _Millions = 0.0

@@ -28,7 +28,7 @@ from accelmodel.laws.l2cache import resident_share
 from accelmodel.specs import facts
 from accelmodel.specs.given import cluster, override, workload
 from accelmodel.specs.load import load
-from accelmodel.validation import energy, experts, infersave, memories
+from accelmodel.validation import bills, energy, experts, infersave, memories
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -152,9 +152,11 @@ QUANTITIES: dict[str, Callable[[str], float]] = {
     "speculation": lambda name: speculation(float(name.partition(".")[2])),
     "infersave": infersave.quantity,
     **dict.fromkeys(("one_user", "batch", "throughput"), memories.quantity),
+    "bill": bills.quantity,
     "deepep": experts.deepep,
     "lmsys": experts.lmsys,
-    "joules_per_token": energy.quantity,
+    "joules_per_token": energy.joules_per_token,
+    "mean_power": energy.mean_power,
     "gpt3_layer": lambda name: _gpt3_layer()[name.partition(".")[2]],
 }
 

@@ -60,6 +60,23 @@ def test_prefill_with_a_prefix(answer, technique):
 SPECULATIVE = "--speculative 2 --acceptance 0.5"
 
 
+def test_a_step_tells_what_it_takes(answer, run):
+    asked = ("step", "--device", "h100-sxm", "--devices", "8", "--tp", "8", "--model", "llama-3-70b", "--batch", "16")
+    data = answer(*asked)
+    assert sum(row["energy_j"] for row in data["operators"]) == pytest.approx(data["energy_j"], rel=1e-9)
+    assert data["power_w"] * data["time_s"] * data["power_stretch"] == pytest.approx(data["energy_j"], rel=1e-9)
+    assert data["joules_per_token"] == pytest.approx(data["energy_j"] * 8 / 16, rel=1e-12)
+    assert data["energy_lower_j"] < data["energy_j"] < data["energy_upper_j"]
+    assert data["power_stretch"] == 1.0
+    low = answer(*asked, "--set", "power=300W")
+    assert low["power_w"] == pytest.approx(300.0, rel=1e-9)
+    assert low["time_s"] == data["time_s"]
+    assert low["power_stretch"] > 1.0
+    assert "holds down its clock" in low["notes"]
+    _, said, _ = run(*asked, "--set", "power=300W")
+    assert "a token of 8 devices, 300 W each, which holds down the clock" in said
+
+
 def test_a_step_with_a_draft(answer, run):
     data, plain = answer(f"{STEP} {SPECULATIVE} --draft llama-3-8b"), answer(STEP)
     assert (data["speculative"], data["acceptance"], data["draft"]) == (2.0, 0.5, "llama-3-8b")

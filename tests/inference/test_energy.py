@@ -172,6 +172,15 @@ def test_a_lower_limit_of_power_takes_longer_and_less_energy():
     assert found.power.dims == ("limit",)
 
 
+def test_more_work_takes_more_energy():
+    work = {"phase": "decode", "batch": [1, 4, 16, 64], "context": [256, 1024, 4096]}
+    found = am.time_step("llama-3-8b", "h200-sxm", work)
+    assert (found.step_energy.diff("batch") > 0.0).all()
+    assert (found.step_energy.diff("context") > 0.0).all()
+    # and more tokens at once less for each
+    assert (found.joules_per_token.diff("batch") < 0.0).all()
+
+
 def test_axes_that_only_energy_has_are_axes_of_the_answer():
     costs = xr.DataArray([20e-12, 110e-12], dims="memory")
     chip = cluster(override(load("device", "h100-sxm"), {"energy.hbm": costs, "power": 0.0}))
@@ -238,6 +247,14 @@ def test_a_limit_below_what_is_drawn_at_rest_is_refused():
     chip = cluster(override(load("device", "h100-sxm"), power=150.0))
     with pytest.raises(SpecError, match=r"power 150 W is not above energy.static 154 W.*raise power or lower"):
         am.time_step("llama-3-8b", chip, DECODE)
+
+
+def test_what_is_not_known_is_told():
+    chip = cluster(override(load("device", "h100-sxm"), {"energy.static": 0.0, "energy.l2": 0.0}))
+    found = am.time_step("llama-3-8b", chip, DECODE)
+    assert "energy.l2, energy.static of h100-sxm are not known" in found.attrs["notes"]
+    assert float(found.step_energy) < float(am.time_step("llama-3-8b", "h100-sxm", DECODE).step_energy)
+    assert "not known" not in am.time_step("llama-3-8b", cluster("groq-lpu", 128), {**DECODE, "tp": 128}).attrs["notes"]
 
 
 def test_units_of_constants_are_read():

@@ -127,19 +127,23 @@ def test_dies_with_cores_one_after_the_other(rest, core, made, spares, defects, 
     noise = 4.0 * np.sqrt(0.25 / 40_000)  # four standard errors of a share
     assert found == pytest.approx(by_defects, abs=noise)
     assert found <= by_cores + noise  # two defects in a core are one dead core: the law is on the dear side
-    assert by_cores - found < 0.02 + noise
+    assert by_cores - found < 0.004 * by_cores + noise
 
 
-def test_the_binomial_law_of_dead_cores_lies_close():
+@pytest.mark.parametrize(
+    ("rest", "core", "made", "spares", "defects", "off"),
+    [(338e-6, 3.06e-6, 144, 12, 2e3, 1e-6), (445e-6, 5.36e-6, 80, 6, 2e3, 1e-4), (3e-4, 6e-6, 25, 1, 5e3, 4e-3)],
+)
+def test_the_binomial_law_of_dead_cores_lies_close(rest, core, made, spares, defects, off):
     """Integrated over densities: each core is bad with 1 - e^-Da, at most so many of them; a fine grid of densities."""
-    rest, core, made, spares, defects, clustering = 338e-6, 3.06e-6, 144, 12, 2e3, 3.0
+    clustering = 3.0
     share = (np.arange(20_000) + 0.5) / 20_000 * 40.0
     weight = share ** (clustering - 1.0) * np.exp(-share)
     density = share * defects / clustering
     good = np.exp(-density * rest) * betainc(made - spares, spares + 1.0, np.exp(-density * core))
     exact = float((weight * good).sum() / weight.sum())
     found = float(harvested_yield(rest, core * made, float(spares), defects, clustering))
-    assert 0.0 <= exact - found < 1e-3 * exact
+    assert -1e-7 * exact < exact - found < off * exact  # a ten-millionth is left by the grid
 
 
 def test_harvest_over_labelled_axes():

@@ -185,7 +185,7 @@ def test_sensitivity_sorts_and_names_what_stays(exploration):
     swings = [max(abs(gain - found["base"]["gain"]) for gain in bar["gain"]) for bar in found["bars"]]
     assert swings == sorted(swings, reverse=True)
     assert len(found["bars"]) <= exploration_points.MOST
-    assert "bill.electricity_price" in found["still"]
+    assert "site.electricity_price" in found["still"]
     assert len(found["bars"]) + len(found["still"]) + len(found["left_out"]) == (len(exploration.moves) - 1) // 2
 
 

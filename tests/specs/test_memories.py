@@ -121,6 +121,17 @@ def test_words_that_mean_the_same_are_one_line(tmp_path):
     assert "pim_bandwidth: unknown, as pim_capacity: a second memory" in line
 
 
+def test_a_cache_of_fewer_slices_delivers_less():
+    """A100: 5120 B a clock of 80 slices at 1.41 GHz; MI300X: 17.2 TB/s of 128.  At its own size cores set the rate."""
+    for name, size, slices in (("a100-sxm-80gb", 40e6, 5120 * 1.41e9), ("mi300x", 256e6, 17.2e12)):
+        chip = am.load("device", name)
+        assert chip.l2.rate == chip.l2.bandwidth
+        assert size / chip.l2.slice_capacity * chip.l2.slice_bandwidth == pytest.approx(slices, rel=1e-3)
+        quarter = am.override(chip, {"l2.capacity": size / 4})
+        assert quarter.l2.rate == pytest.approx(slices / 4, rel=1e-3)
+        assert am.override(chip, {"l2.capacity": size * 4}).l2.rate == chip.l2.bandwidth
+
+
 def test_slices_go_together():
     with pytest.raises(SpecError, match="slice_capacity and slice_bandwidth go together"):
         am.override(am.load("device", "h100-sxm"), {"l2.slice_capacity": "512KiB"})

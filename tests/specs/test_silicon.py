@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 import accelmodel as am
@@ -39,7 +41,7 @@ def test_every_link_says_what_it_takes(name):
 
 def test_generations_of_hbm_rise():
     hbm = [am.load("memory", name) for name in ("hbm2", "hbm2e", "hbm3", "hbm3e", "hbm4", "hbm4e")]
-    for one, other in zip(hbm, hbm[1:], strict=False):
+    for one, other in itertools.pairwise(hbm):
         assert one.bandwidth < other.bandwidth
         assert one.capacity <= other.capacity
         assert one.price <= other.price
@@ -84,3 +86,19 @@ def test_a_file_to_fill_in_loads_as_it_is(tmp_path, kind):
     near = am.available(kind)[0]
     path.write_text(new_file(kind, "mine", near), encoding="utf-8")
     assert am.load(kind, path).name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("hbm_price = 1", "a file of memories, which a device names as hbm.generation"),
+        ("link_area = 1", "a file of phys, which a link names as phy"),
+        ("test_price = 1", "a file of packages, which a bill names as package"),
+        ("lifetime = 1", "a file of sites"),
+    ],
+)
+def test_what_a_bill_no_longer_says_is_told_where_it_went(tmp_path, line, said):
+    path = tmp_path / "mine.toml"
+    path.write_text(OWN + f'like = "gh100"\n{line}\n', encoding="utf-8")
+    with pytest.raises(SpecError, match=said):
+        am.load("bill", path)

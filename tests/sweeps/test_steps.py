@@ -100,3 +100,18 @@ def test_formats_may_be_swept(warm):
             work.pop("model")
             alone = am.time_step("llama-3-8b", device, work)
             assert alike(found.step_time.sel(device=device, weight_format=word).values, alone.step_time.values)
+
+
+def test_energy_of_steps_is_that_of_the_door(warm):
+    fixed = {**FIXED, "model": "llama-3-8b", "context": 4096, "technique": "preserve"}
+    axes = {"batch": [1, 16], "hbm.bandwidth": [1e12, 2e12]}
+    found, by_operator = (asked(command, fixed, axes) for command in ("step", "operators"))
+    chip = am.override(am.load("device", "ascend-910b2"), {"hbm.bandwidth": [1e12, 2e12]})
+    work = {key: value for key, value in fixed.items() if key not in ("device", "technique", "model")}
+    work |= {"phase": "decode", "batch": [1, 16]}
+    alone = am.time_step("llama-3-8b", chip, work, technique="preserve")
+    for name in ("step_energy", "power", "power_stretch", "joules_per_token"):
+        assert alike(found[name].values, alone[name].values), name
+        assert alike(by_operator[name].values, alone[name].values), name
+        assert found[name].attrs["units"] == alone[name].attrs["units"]
+    assert alike(by_operator.energy.sum("operator").values, found.step_energy.values)
