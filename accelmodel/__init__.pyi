@@ -8,8 +8,10 @@ from .cloud.ranking import Slo as Slo
 from .dse.costing import cost as cost
 from .dse.evaluation import evaluate_study as evaluate_study
 from .dse.explore import explore as explore
+from .dse.loop import objective as objective
 from .dse.posterior import Posterior as Posterior
 from .dse.posterior import posterior as posterior
+from .dse.search import Search as Search
 from .dse.study import load_study as load_study
 from .errors import Infeasible as Infeasible
 from .errors import SpecError as SpecError

@@ -1,23 +1,24 @@
-"""A small study for the tests of the search, and its file opened as any user of Optuna would."""
+"""A small study for the tests of the search, a model that answers at once, and storages opened as any user would."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import optuna
 import xarray as xr
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 
+from accelmodel.dse import enumeration, judging, optuna_search, record
+from accelmodel.dse.chip import parts_of_study
 from accelmodel.dse.choice import Used
+from accelmodel.dse.objectives import OBJECTIVES
+from accelmodel.dse.storage import opened as storage_at
+from accelmodel.dse.storage import place_of
+from accelmodel.dse.study import load_study
 
 STUDY = """
 [study]
 title = "tiny"
 device = "ascend-910b2"
 bill = "ascend-910b"
-objectives = ["throughput_per_area", "tokens_per_dollar"]
 [space]
 l2_capacity = { from = "8MB", to = "256MB", step = "8MB" }
 hbm_stacks = { values = ["2", "4", "5"] }
@@ -39,6 +40,28 @@ die_area = "700mm2"
 """
 
 
+def small(folder, text=STUDY):
+    """Return a study written in a folder, and its parts."""
+    path = folder / "tiny.toml"
+    path.write_text(text, encoding="utf-8")
+    study = load_study(str(path))
+    return study, parts_of_study(study)
+
+
+def opened(storage, name):
+    """Return a study as plain Optuna opens it."""
+    return optuna.load_study(study_name=name, storage=storage_at(place_of(storage)))
+
+
+def trials(storage, name, technique="preserve"):
+    """Return parameters and objectives of what is stored for a technique, in order."""
+    return [
+        (trial.params, trial.values)
+        for trial in opened(storage, name).get_trials()
+        if trial.params["technique"] == technique
+    ]
+
+
 def any_use(study, cluster, errors=None):
     """Any numbers for each chip, at once, in place of ``dse.evaluate.use``."""
     device = cluster.device
@@ -47,5 +70,25 @@ def any_use(study, cluster, errors=None):
     return {technique: [(kind, used) for kind in study.kinds()] for technique in study.techniques}
 
 
-def opened(path: Path, name: str) -> optuna.Study:
-    return optuna.load_study(study_name=name, storage=JournalStorage(JournalFileBackend(str(path))))
+def at_once(study, parts, errors=None, **axes):
+    """Stand for the model: any numbers, larger L2 and more stacks better, the area limit at 192 MB."""
+    l2, stacks = axes["l2_capacity"], axes["hbm_stacks"]
+    rate = xr.concat([np.sqrt(l2) * stacks * (1 + i) for i in range(len(study.techniques))], "technique")
+    rate = rate.assign_coords(technique=study.techniques)
+    area = 5e-4 + l2 * 1e-12
+    found = {"throughput": rate, "die_area": area, "power": l2 * 0.0 + 300.0, "price": l2 * 1e-5}
+    found |= dict.fromkeys(study.objectives, rate / area)
+    found |= {f"excess_{name}": area * 0.0 - 0.5 for name in study.limits()}
+    found |= {"excess_memory": rate * 0.0 - 0.5, "excess_die_area": area / 700e-6 - 1.0}
+    found["feasible"] = rate * found["excess_die_area"] <= 0.0
+    units = {"throughput": "token/s", "die_area": "m2", "power": "W", "price": "USD"}
+    for name, unit in units.items():
+        found[name] = found[name].assign_attrs(units=unit)
+    assert set(study.objectives) <= set(OBJECTIVES)
+    return xr.Dataset(found)
+
+
+def quick(monkeypatch):
+    """Replace the model by one that answers at once, wherever the search asks it."""
+    for module in (record, judging, optuna_search, enumeration):
+        monkeypatch.setattr(module, "evaluate", at_once)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import webbrowser
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +10,7 @@ import typer
 
 from accelmodel.cli.options import Json, answer
 from accelmodel.cli.progress import progress_bars
-from accelmodel.cli.terminal import say
+from accelmodel.cli.terminal import has_display, say
 
 app = typer.Typer(add_completion=False)
 
@@ -35,11 +33,6 @@ def docs_command(
     if written:
         with progress_bars() as advance:
             start = build(folder, advance, strict)
-    shown = show and not as_json and _has_display() and webbrowser.open(start.resolve().as_uri())
+    shown = show and not as_json and has_display() and webbrowser.open(start.resolve().as_uri())
     data = {"path": str(start.resolve()), "written": written, "opened": bool(shown)}
     answer(data, as_json, lambda found: say(f"documentation: {found['path']}"))
-
-
-def _has_display() -> bool:
-    graphical = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    return bool(graphical) or sys.platform in ("darwin", "win32")

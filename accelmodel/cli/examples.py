@@ -30,7 +30,9 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "explore": (
         "accelmodel explore",
         "accelmodel explore --study preserve-l2 --trials 100 --output report.html",
+        "accelmodel explore --sampler nsga2 --trials 256 --workers 2 --storage sqlite:///chips.db",
     ),
+    "dashboard": ("accelmodel dashboard preserve-l2", "accelmodel dashboard sqlite:///chips.db --port 8080 --no-open"),
     "cost": (
         "accelmodel cost h100-sxm",
         "accelmodel cost b200-sxm --volume 1000000 --set hbm.capacity=288GB",

@@ -15,6 +15,7 @@ from accelmodel.cli.enumerate_options import Confidence, Enumerate, Keep, Schedu
 from accelmodel.cli.options import Json, answer, answered
 from accelmodel.cli.posterior_options import Draws, Prior, print_posterior
 from accelmodel.cli.progress import in_turn, progress_bars, working
+from accelmodel.cli.search_options import Pruner, Sampler, Storage, WarmStart, Workers, asked_command, store_figures
 from accelmodel.cli.streams import complain
 from accelmodel.cli.terminal import print_table, say
 from accelmodel.dse import explore as exploration
@@ -22,6 +23,8 @@ from accelmodel.dse.certificate import CONFIDENCE
 from accelmodel.dse.explore import key_of, summary
 from accelmodel.dse.looking import Looking
 from accelmodel.dse.objectives import OBJECTIVES
+from accelmodel.dse.search import Search
+from accelmodel.dse.storage import place_of
 from accelmodel.dse.study import DEFAULT, load_study
 from accelmodel.dse.told import worth
 from accelmodel.errors import SpecError
@@ -151,9 +154,11 @@ def explore(
             "--trials", min=1, help="Optuna trials for each technique, such as 500; the study's own by default."
         ),
     ] = None,
-    storage: Annotated[
-        Path | None, typer.Option("--storage", help="Optuna journal such as my.journal; resumed if it is there.")
-    ] = None,
+    storage: Storage = None,
+    sampler: Sampler = "tpe",
+    pruner: Pruner = "none",
+    workers: Workers = 1,
+    warm_start: WarmStart = None,
     objective: Annotated[
         str | None,
         typer.Option(
@@ -177,14 +182,15 @@ def explore(
     from accelmodel.report.exploration import write_report
 
     asked = load_study(study, objective)
-    journal = storage or Path(f"accelmodel-{asked.name}.journal")
+    place = place_of(storage or f"accelmodel-{asked.name}.db")
     output.writable(report, "--output")
     looking = Looking(enumerate_, keep, scheduler, confidence)
     try:
         with progress_bars() as advance:
-            result = exploration.explore(asked, journal, trials, advance, looking, draws, prior)
+            search = Search(sampler, pruner, workers, warm_start, asked_command())
+            result = exploration.explore(asked, place, trials, advance, looking, search, draws, prior)
     except KeyboardInterrupt:
-        complain([f"stopped; {journal} keeps every finished batch, run the same command again to go on"])
+        complain([f"stopped; {place} keeps every finished batch, run the same command again to go on"])
         raise typer.Exit(130) from None
     data = summary(result, None)
     with answered(data, as_json, print_exploration):
@@ -196,6 +202,7 @@ def explore(
                 faults.append(str(error))
             except (ValueError, KeyError, IndexError, TypeError) as error:  # the answer stands without its pictures
                 faults.append(f"report not written: {type(error).__name__}: {error}")
+            store_figures(result, report if data["report"] else None)
         if faults:
             raise output.NotWritten("; ".join(faults))
 

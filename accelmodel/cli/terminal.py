@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -89,6 +90,12 @@ def _words(text: str) -> Text:
     from rich.text import Text
 
     return Text(plain(text))
+
+
+def has_display() -> bool:
+    """Whether a browser can be opened for whoever sits here."""
+    graphical = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    return bool(graphical) or sys.platform in ("darwin", "win32")
 
 
 def any_encoding() -> None:

@@ -15,15 +15,17 @@ from accelmodel.dse.chip import parts_of_study
 from accelmodel.dse.enumerated import Enumeration
 from accelmodel.dse.enumeration import enumerate_space
 from accelmodel.dse.idle import idle
-from accelmodel.dse.journal import ALIKE, check
-from accelmodel.dse.looking import USUAL, Looking, look, summarised, with_found
 from accelmodel.dse.likely import likely, published
+from accelmodel.dse.looking import USUAL, Looking, look, summarised, with_found
 from accelmodel.dse.objectives import better, gain, regret
-from accelmodel.dse.optuna_search import Found, optimise
+from accelmodel.dse.optuna_search import Found, optimise_each
 from accelmodel.dse.parts import Parts
 from accelmodel.dse.posterior import Posterior
 from accelmodel.dse.priors import need_prior
+from accelmodel.dse.record import ALIKE
+from accelmodel.dse.search import Search, how_of, publish_answer
 from accelmodel.dse.sensitivity import sensitivity
+from accelmodel.dse.storage import Place, check, place_of
 from accelmodel.dse.study import DEFAULT, Study, load_study
 from accelmodel.dse.told import winner
 from accelmodel.dse.verdict import verdict
@@ -76,6 +78,10 @@ class Exploration:
     likely, likely_space : Posterior or None
         How likely the optimum is along that axis, and among the best chips of the space; None where nothing was drawn,
         or the space has no other axis.
+    place : Place
+        Where trials are kept.
+    note : str
+        The answer in words, as it is stored with them.
     """
 
     study: Study
@@ -87,11 +93,13 @@ class Exploration:
     missing: tuple[str, ...] = ()
     likely: Posterior | None = None
     likely_space: Posterior | None = None
+    place: Place | None = None
+    note: str = ""
 
     @property
     def faults(self) -> list[str]:
-        """Why trials of a technique could not be stored; none where all were."""
-        return [found.fault for found in self.found.values() if found.fault]
+        """Why trials could not be stored; none where all were."""
+        return list(dict.fromkeys(found.fault for found in self.found.values() if found.fault))
 
     @property
     def gain(self) -> float:
@@ -136,23 +144,6 @@ def alone(study: Study) -> Study | None:
     return study.model_copy(update={"space": space}) if space else None
 
 
-def _search(
-    study: Study, parts: Parts, storage: Path, trials: int, progress: Progress
-) -> tuple[dict[str, Found], list[str]]:
-    """Return what Optuna found for each technique, and why it found nothing."""
-    found: dict[str, Found] = {}
-    missing: list[str] = []
-    total = trials * len(study.techniques)
-    for technique in study.techniques:
-        try:
-            found[technique] = optimise(
-                study, parts, technique, storage, trials, lambda done: progress("Optuna", total, done)
-            )
-        except Infeasible as error:
-            missing.append(f"Optuna, {technique}: {error}")
-    return found, missing
-
-
 def _alone(
     study: Study, parts: Parts, every: Enumeration
 ) -> tuple[Enumeration | None, list[dict[str, Any]], list[str]]:
@@ -176,10 +167,11 @@ def _alone(
 
 def explore(
     study: str | Study = DEFAULT,
-    storage: str | Path = "accelmodel.journal",
+    storage: str | Path | Place | None = None,
     trials: int | None = None,
     progress: Progress = no_progress,
     looking: Looking = USUAL,
+    search: Search = Search(),  # noqa: B008
     draws: int = DRAWS,
     prior: str = "uniform",
 ) -> Exploration:
@@ -189,14 +181,17 @@ def explore(
     ----------
     study : str or Study
         Name of a shipped study, path of a TOML file, or what ``load_study`` returns.
-    storage : str or Path
-        Optuna journal; an interrupted exploration resumes from it.
+    storage : str or Path, optional
+        Where trials are kept, a path or a URL of Optuna's, ``accelmodel-STUDY.db`` by default; an interrupted
+        exploration resumes from it, and several may work on it at once.
     trials : int, optional
         Chips that Optuna may try for each technique; the study's own number by default.
     progress : callable
         Called with a stage's name, its total, and how many more are done.
     looking : Looking
         How many chips are looked at beside what Optuna tries: by default all where that takes minutes, else a sample.
+    search : Search
+        Sampler, pruner, processes, and chips to begin with.
     draws : int
         Joint draws of all uncertain constants; 0 for none.
     prior : {"uniform", "triangular"}
@@ -212,7 +207,7 @@ def explore(
     Raises
     ------
     SpecError
-        If the study is unknown or wrong, or the journal cannot be read.
+        If the study is unknown or wrong, or the storage cannot be read.
     Infeasible
         If no chip serves every model within the constraints.
 
@@ -225,18 +220,24 @@ def explore(
     >>> explore("preserve-l2", trials=64).gain  # doctest: +SKIP
     """
     study = load_study(study) if isinstance(study, str) else study
-    storage = Path(storage)
+    place = storage if isinstance(storage, Place) else place_of(storage or f"accelmodel-{study.name}.db")
     need_prior(prior)
-    check(storage)
+    check(place)
+    search.check(study)
     parts = parts_of_study(study)
     wanted = trials or study.study.trials
     _check_size(study, wanted)
     every = look(study, parts, looking, progress)
-    found, missing = _search(study, parts, storage, wanted, progress)
-    for technique, each in found.items():
-        if every.plan.way == "all":
+    goal = wanted * len(study.techniques)
+    how = how_of(search, study, parts, place, every)
+    found, missing = optimise_each(
+        study, parts, study.techniques, place, wanted, lambda done: progress("Optuna", goal, done), how
+    )
+    if every.plan.way == "all":
+        for technique, each in found.items():
             _check_best(study, each, every.best.get(technique))
     every = with_found(study, every, {technique: each.best for technique, each in found.items()})
+    note = publish_answer(place, study, every, found)
     progress("sensitivities", 1, 0)
     single, moves, unanswered = _alone(study, parts, every)
     still = idle(study, parts, every.best[winner(study, every.best)])
@@ -254,7 +255,7 @@ def explore(
             # what was found stands; a drawn chip that cannot be built is no reason to lose it
             missing.append(f"joint draws: {error}")
         progress("joint draws", 1, 1)
-    return Exploration(study, parts, every, single, found, moves, (*missing, *unanswered), *told)
+    return Exploration(study, parts, every, single, found, moves, (*missing, *unanswered), *told, place, note)
 
 
 #: axis or figure → what JSON calls it, where it is not its name

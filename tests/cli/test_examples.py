@@ -14,7 +14,7 @@ from accelmodel.cli.site.markdown import words
 from accelmodel.cli.site.tables import options
 
 #: commands that take long or need measured kernels and files of one's own: their examples run in other tests
-ELSEWHERE = ("explore", "benchmark", "docs", "calibrate", "validate")
+ELSEWHERE = ("explore", "dashboard", "benchmark", "docs", "calibrate", "validate")
 RUN = [line for command, lines in EXAMPLES.items() if command not in ELSEWHERE for line in lines]
 #: what shows a user what to give: an example, or a closed list
 SHOWN = re.compile(r"[Ss]uch as \S|[\w-]+,? (?:\(.*?\), )?(?:[\w-]+ )?or [\w-]+[.;,]|=VALUE|…")

@@ -47,7 +47,7 @@ def test_explore(run, tmp_path):
     assert 0.0 <= data["regret"] < 1.0
     assert Path(data["report"]).is_file()
     assert Path(data["report"]).stat().st_size > 10_000
-    assert (tmp_path / "accelmodel-small.journal").is_file()
+    assert (tmp_path / "accelmodel-small.db").is_file()
     assert data["optuna"]["preserve"]["trials"] == 8
     told = data["posterior"]["alone"]
     assert (told["draws"], told["prior"], told["axis"]) == (48, "triangular", "l2_capacity")
@@ -79,10 +79,10 @@ def test_an_interrupted_exploration_exits_130(run, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     (tmp_path / "small.toml").write_text(STUDY, encoding="utf-8")
-    monkeypatch.setattr(explore, "optimise", interrupted)
+    monkeypatch.setattr(explore, "optimise_each", interrupted)
     code, out, err = run("explore --study small.toml --trials 8")
     assert (code, out) == (130, "")
-    assert "accelmodel-small.journal keeps every finished batch" in err
+    assert "accelmodel-small.db keeps every finished batch" in err
     assert "Traceback" not in err
 
 
@@ -91,7 +91,7 @@ def test_explore_refuses_a_bad_journal(run, tmp_path):
     (tmp_path / "bad.journal").write_text("no journal\n", encoding="utf-8")
     code, out, err = run("explore --study small.toml --storage bad.journal --trials 4")
     assert (code, out) == (2, "")
-    assert "not a readable Optuna journal" in err.splitlines()[-1]
+    assert "not a readable Optuna storage" in err.splitlines()[-1]
     assert "Traceback" not in err
 
 
@@ -103,13 +103,13 @@ def whole(path: Path, ends: str, old: str = "old") -> None:
 
 @pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.nightly)])
 def test_whatever_fails_no_told_trial_is_lost_and_no_report_is_half(run, tmp_path, monkeypatch, every):
-    from accelmodel.dse import evaluate, explore, journal, optuna_search
+    from accelmodel.dse import evaluate, explore, optuna_search, storage
     from accelmodel.report import exploration
 
     monkeypatch.setattr(evaluate, "use", any_use)
     monkeypatch.setattr(explore, "sensitivity", lambda *_: [])
     monkeypatch.setattr(optuna_search, "BATCH", 3)
-    monkeypatch.setattr(journal, "LEFT_OVER", 0.02)
+    monkeypatch.setattr(storage, "LEFT_OVER", 0.02)
     monkeypatch.setattr(exploration, "page", lambda _: "<html>" + "x" * 20_000 + "</html>")
     kept: dict[str, list] = {}
 
@@ -126,12 +126,12 @@ def test_whatever_fails_no_told_trial_is_lost_and_no_report_is_half(run, tmp_pat
         for name in dict.fromkeys(names):
             now = [(trial.params, trial.values) for trial in opened(path, name).get_trials()]
             assert now[: len(kept.get(name, []))] == kept.get(name, []), "a trial that was told is lost"
-            assert len(now) <= 6
+            assert len(now) <= 12
             kept[name] = now
 
     command = "explore --study small.toml --storage a.journal --output a.html --trials 6 --draws 0 --json"
     each_fault(run, tmp_path, command, fill, look, every)
-    assert [len(found) for found in kept.values()] == [6, 6]
+    assert [len(found) for found in kept.values()] == [12]
 
 
 def test_an_answer_whose_report_cannot_be_written_is_printed(run, tmp_path, monkeypatch):
@@ -150,7 +150,7 @@ def test_an_answer_whose_report_cannot_be_written_is_printed(run, tmp_path, monk
     assert json.loads(out)["report"] is None
     last = err.splitlines()[-1]
     assert last.startswith("accelmodel: place/a.html: cannot be written (No such file or directory)")
-    assert "kept: accelmodel-small.journal (the same command goes on from there)" in last
+    assert "kept: accelmodel-small.db (the same command goes on from there)" in last
 
 
 def test_output_and_storage_are_looked_at_before_the_work(refused, tmp_path, monkeypatch):

@@ -1,32 +1,26 @@
-"""The search with Optuna: it resumes, repeats, keeps what was done, and refuses files it cannot use."""
+"""The search with Optuna: it resumes, repeats, keeps what was done, and tries no chip twice."""
 
 from __future__ import annotations
 
-import re
-import warnings
+import json
 
 import numpy as np
 import optuna
 import pytest
-from studies import STUDY, opened
+from studies import STUDY, at_once, opened, quick, small, trials
 
-from accelmodel.dse import enumeration, optuna_search
-from accelmodel.dse.chip import parts_of_study
-from accelmodel.dse.optuna_search import optimise
+from accelmodel.dse import judging, optuna_search, record
+from accelmodel.dse.enumeration import enumerate_space
+from accelmodel.dse.objectives import sign
+from accelmodel.dse.optuna_search import How, optimise, optimise_each
 from accelmodel.dse.study import load_study
 from accelmodel.errors import Infeasible, SpecError
 
 
 @pytest.fixture
-def study(tmp_path):
-    path = tmp_path / "tiny.toml"
-    path.write_text(STUDY, encoding="utf-8")
-    return load_study(str(path))
-
-
-@pytest.fixture
-def parts(study, warm):
-    return parts_of_study(study)
+def study(tmp_path, monkeypatch):
+    quick(monkeypatch)
+    return small(tmp_path)
 
 
 @pytest.fixture
@@ -35,156 +29,197 @@ def small_batches(monkeypatch):
 
 
 @pytest.fixture
-def asked(monkeypatch):
+def asked(study, monkeypatch):
     """Chips handed to the model, batch by batch."""
     seen: list[int] = []
 
     def counting(study, parts, **chips):
         seen.append(len(next(iter(chips.values()))))
-        return enumeration.evaluate(study, parts, **chips)
+        return at_once(study, parts, **chips)
 
-    monkeypatch.setattr(optuna_search, "evaluate", counting)
+    monkeypatch.setattr(judging, "evaluate", counting)
     return seen
 
 
-def test_axes_become_distributions(study):
-    space = optuna_search.distributions(study)
-    assert space["l2_capacity"] == optuna.distributions.FloatDistribution(8e6, 256e6, step=8e6)
-    assert space["hbm_stacks"] == optuna.distributions.CategoricalDistribution([2.0, 4.0, 5.0])
-    assert space["cores"] == optuna.distributions.CategoricalDistribution([24.0])
-
-
 @pytest.mark.parametrize("technique", load_study().techniques)
-def test_finds_a_best_within_the_space_and_the_constraints(study, parts, tmp_path, technique):
+def test_finds_a_best_within_the_space_and_the_constraints(tmp_path, warm, technique):
+    asked, parts = small(tmp_path)
     done: list[int] = []
-    found = optimise(study, parts, technique, tmp_path / "a.journal", 48, done.append)
+    found = optimise(asked, parts, technique, tmp_path / "a.db", 48, done.append)
     assert (found.trials, found.resumed, sum(done)) == (48, 0, 48)
-    for name, axis in study.axes().items():
-        assert np.isclose(axis.grid, found.best[name]).any(), name
+    for name, axis in asked.axes().items():
+        assert found.best[name] in axis.values, name
     assert found.best["die_area"] <= 700e-6
-    every = enumeration.enumerate_space(study, parts).best[technique]
-    objective = study.study.objective
-    assert 0.97 * every[objective] < found.best[objective] <= every[objective] * (1 + 1e-12)
-    assert found.best["throughput"] / found.best["die_area"] == pytest.approx(found.best[objective])
+    every = enumerate_space(asked, parts).best[technique]
+    assert 0.97 * every[asked.objective] < found.best[asked.objective] <= every[asked.objective] * (1 + 1e-12)
+    assert found.best["throughput"] / found.best["die_area"] == pytest.approx(found.best[asked.objective])
 
 
-def test_resumes_and_evaluates_only_what_is_missing(study, parts, tmp_path, small_batches, asked):
-    path = tmp_path / "a.journal"
-    first = optimise(study, parts, "preserve", path, 8)
+def test_as_many_trials_as_chips_find_the_best_of_all(study, tmp_path):
+    """No chip is tried twice while there are others, whatever the sampler proposes."""
+    every = enumerate_space(*study).best["preserve"]["throughput_per_area"]
+    found = optimise(*study, "preserve", tmp_path / "a.journal", 96, how=How(sampler="random"))
+    stored = trials(tmp_path / "a.journal", found.name)
+    assert len({json.dumps(params, sort_keys=True) for params, _ in stored}) == 96
+    assert found.best["throughput_per_area"] == pytest.approx(every)
+    assert optimise(*study, "preserve", tmp_path / "a.journal", 100).trials == 100
+
+
+@pytest.mark.parametrize("name", ["a.db", "a.journal"])
+def test_resumes_and_evaluates_only_what_is_missing(study, tmp_path, small_batches, asked, name):
+    path = tmp_path / name
+    first = optimise(*study, "preserve", path, 8)
     assert asked == [4, 4]
-    second = optimise(study, parts, "preserve", path, 14)
+    second = optimise(*study, "preserve", path, 14)
     assert asked == [4, 4, 4, 2]
     assert (second.trials, second.resumed) == (14, 8)
-    third = optimise(study, parts, "preserve", path, 14)
+    third = optimise(*study, "preserve", path, 14)
     assert sum(asked) == 14
     assert third.best == second.best
-    assert second.best[study.study.objective] >= first.best[study.study.objective]
-    trials = opened(path, second.name).get_trials()
-    assert len(trials) == 14
-    assert [trial.number for trial in trials] == list(range(14))
+    assert second.best["throughput_per_area"] >= first.best["throughput_per_area"]
+    assert [trial.number for trial in opened(path, second.name).get_trials()] == list(range(14))
 
 
-def test_the_journal_opens_in_plain_optuna(study, parts, tmp_path):
-    path = tmp_path / "a.journal"
-    found = optimise(study, parts, "preserve", path, 16)
-    assert found.storage == str(path)
-    kept = opened(path, found.name)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        assert set(kept.metric_names) == set(study.objectives)
-        assert kept.metric_names[0] == study.study.objective
-    assert [direction.name for direction in kept.directions] == ["MAXIMIZE"] * len(study.objectives)
-    for trial in kept.get_trials():
-        assert trial.state.name == "COMPLETE"
-        assert set(trial.params) == set(study.axes())
-        assert set(trial.user_attrs) == {"throughput", "die_area", "power", "price"}
-        assert trial.values[0] == pytest.approx(trial.user_attrs["throughput"] / trial.user_attrs["die_area"])
-        assert (trial.constraints["feasible"] <= 0.0) is (trial.user_attrs["die_area"] <= 700e-6)
-
-
-def test_a_seeded_run_repeats_exactly(study, parts, tmp_path):
+def test_a_seeded_run_repeats_exactly(study, tmp_path):
     runs = []
     for name in ("a", "b"):
-        found = optimise(study, parts, "preserve", tmp_path / f"{name}.journal", 40)
-        trials = opened(tmp_path / f"{name}.journal", found.name).get_trials()
-        runs.append((found.best, [(trial.params, trial.values) for trial in trials]))
+        found = optimise(*study, "preserve", tmp_path / f"{name}.journal", 40)
+        runs.append((found.best, trials(tmp_path / f"{name}.journal", found.name)))
     assert runs[0] == runs[1]
-    other = study.model_copy(update={"study": study.study.model_copy(update={"seed": 1})})
+    asked, parts = study
+    other = asked.model_copy(update={"study": asked.study.model_copy(update={"seed": 1})})
     found = optimise(other, parts, "preserve", tmp_path / "c.journal", 40)
-    trials = opened(tmp_path / "c.journal", found.name).get_trials()
-    assert [(trial.params, trial.values) for trial in trials] != runs[0][1]
+    assert trials(tmp_path / "c.journal", found.name) != runs[0][1]
 
 
-def test_techniques_and_changed_studies_share_a_file_but_no_trials(study, parts, tmp_path):
-    path = tmp_path / "a.journal"
-    none = optimise(study, parts, "none", path, 8)
-    ahead = optimise(study, parts, "preserve", path, 8)
-    other = study.model_copy(update={"workload": study.workload.model_copy(update={"batch": [8]})})
+def test_techniques_share_a_study_and_a_changed_study_shares_a_file(study, tmp_path):
+    asked, parts = study
+    path = tmp_path / "a.db"
+    both, _ = optimise_each(asked, parts, ["none", "preserve"], path, 8)
+    other = asked.model_copy(update={"workload": asked.workload.model_copy(update={"batch": [8]})})
     changed = optimise(other, parts, "preserve", path, 8)
-    assert (none.resumed, ahead.resumed, changed.resumed) == (0, 0, 0)
-    assert len({none.name, ahead.name, changed.name}) == 3
+    assert {both["none"].name, both["preserve"].name} == {both["none"].name} != {changed.name}
+    assert [each.resumed for each in (*both.values(), changed)] == [0, 0, 0]
+    kept = opened(path, both["none"].name)
+    assert [trial.params["technique"] for trial in kept.get_trials()] == ["none"] * 8 + ["preserve"] * 8
 
 
-def test_an_interrupt_keeps_the_finished_batches(study, parts, tmp_path, small_batches, monkeypatch):
-    path, calls = tmp_path / "a.journal", []
+def test_an_interrupt_keeps_the_finished_batches(study, tmp_path, small_batches, monkeypatch):
+    path, calls = tmp_path / "a.db", []
 
     def interrupted(*arguments, **chips):
         calls.append(1)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return enumeration.evaluate(*arguments, **chips)
+        return at_once(*arguments, **chips)
 
-    monkeypatch.setattr(optuna_search, "evaluate", interrupted)
+    monkeypatch.setattr(judging, "evaluate", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        optimise(study, parts, "preserve", path, 12)
-    found = optimise(study, parts, "preserve", path, 12)
+        optimise(*study, "preserve", path, 12)
+    found = optimise(*study, "preserve", path, 12)
     assert (found.resumed, found.trials) == (4, 12)
     assert len(calls) == 4
 
 
-@pytest.mark.parametrize("kept", [0.3, 0.9, 0.999])
-def test_a_line_that_a_killed_process_left_unfinished_is_dropped(study, parts, tmp_path, small_batches, kept):
-    path = tmp_path / "a.journal"
-    optimise(study, parts, "preserve", path, 8)
-    content = path.read_bytes()
-    path.write_bytes(content[: int(kept * len(content))])
-    found = optimise(study, parts, "preserve", path, 12)
-    assert found.trials == 12
-    assert found.resumed < 8
-    assert optimise(study, parts, "preserve", path, 12).resumed == 12
+def test_no_feasible_trial_is_told(study, tmp_path, monkeypatch):
+    def never(study, parts, **axes):
+        result = at_once(study, parts, **axes)
+        return result.assign(excess_die_area=result.excess_die_area * 0.0 + 1.0)
 
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"hello",
-        b"hello\nworld\n",
-        b'{"a": 1}\n',
-        b"[1]\n",
-        bytes(range(256)),
-        b'{"op_code":0,"x\n{"op_code":1}\n',
-        b"\n",
-    ],
-    ids=range(7),
-)
-def test_what_is_no_journal_is_refused_and_left_alone(study, parts, tmp_path, content):
-    path = tmp_path / "a.journal"
-    path.write_bytes(content)
-    with pytest.raises(SpecError, match=r"not a readable Optuna journal.*--storage"):
-        optimise(study, parts, "preserve", path, 4)
-    assert path.read_bytes() == content
-
-
-@pytest.mark.parametrize("place", ["missing/a.journal", "file/a.journal", "folder"])
-def test_a_search_whose_file_cannot_be_written_is_answered_and_says_so(study, parts, tmp_path, place):
-    (tmp_path / "file").touch()
-    (tmp_path / "folder").mkdir()
-    found = optimise(study, parts, "preserve", tmp_path / place, 4)
-    assert found.trials == 4
-    assert re.search(r"cannot be written .*--storage", found.fault)
-
-
-def test_no_feasible_trial_is_told(study, parts, tmp_path):
-    tight = study.model_copy(update={"constraints": study.constraints.model_copy(update={"die_area": "1mm2"})})
+    for module in (judging, optuna_search):
+        monkeypatch.setattr(module, "evaluate", never)
     with pytest.raises(Infeasible, match="none of 8 trials kept to the constraints; raise --trials"):
-        optimise(tight, parts, "preserve", tmp_path / "a.journal", 8)
+        optimise(*study, "preserve", tmp_path / "a.journal", 8)
+
+
+def test_a_chip_that_serves_nothing_is_a_failed_trial_that_says_so(study, tmp_path, monkeypatch, small_batches):
+    """It has no objective, counts as tried, and is not tried again."""
+
+    def no_room(study, parts, **axes):
+        result = at_once(study, parts, **axes)
+        small = axes["l2_capacity"] < 100e6
+        return result.assign({name: result[name].where(~small) for name in study.objectives})
+
+    quick(monkeypatch)
+    for module in (judging, optuna_search, record):
+        monkeypatch.setattr(module, "evaluate", no_room)
+    found = optimise(*study, "preserve", tmp_path / "a.db", 24)
+    stored = opened(tmp_path / "a.db", found.name).get_trials()
+    failed = [trial for trial in stored if trial.state.name == "FAIL"]
+    assert len(stored) == 24
+    assert failed
+    assert all(trial.params["L2 [MB]"] < 100.0 and trial.user_attrs["why it failed"] for trial in failed)
+    assert found.best["l2_capacity"] >= 100e6
+    assert optimise(*study, "preserve", tmp_path / "a.db", 24).resumed == 24
+
+
+def test_several_objectives_each_in_its_direction(tmp_path, warm):
+    text = STUDY.replace('title = "tiny"', 'title = "tiny"\nobjectives = ["tpot", "price", "throughput_per_area"]')
+    asked, parts = small(tmp_path, text)
+    found = optimise(asked, parts, "preserve", tmp_path / "a.db", 16)
+    kept = opened(tmp_path / "a.db", found.name)
+    assert [direction.name for direction in kept.directions] == ["MINIMIZE", "MINIMIZE", "MAXIMIZE"]
+    assert kept.metric_names == ["TPOT [ms]", "price [USD]", "throughput per area [tokens/s/mm²]"]
+    allowed = [trial for trial in kept.get_trials() if max(trial.constraints.values()) <= 0.0]
+    assert found.best["tpot"] * 1e3 == pytest.approx(min(trial.values[0] for trial in allowed))
+    assert sign(asked.objective) == -1.0
+
+
+def test_an_axis_without_steps_is_searched_between_its_ends(tmp_path, warm):
+    text = STUDY.replace('to = "256MB", step = "8MB"', 'to = "256MB"')
+    asked, parts = small(tmp_path, text)
+    found = optimise(asked, parts, "preserve", tmp_path / "a.db", 12)
+    stored = trials(tmp_path / "a.db", found.name)
+    assert len({params["L2 [MB]"] for params, _ in stored}) == 12
+    assert 8e6 <= found.best["l2_capacity"] <= 256e6
+    assert optimise(asked, parts, "preserve", tmp_path / "a.db", 12).best == found.best
+
+
+@pytest.mark.nightly
+def test_workers_store_as_many_as_asked_together(tmp_path):
+    asked, parts = small(tmp_path)
+    found, _ = optimise_each(asked, parts, asked.techniques, tmp_path / "a.db", 64, how=How(workers=2))
+    for technique in asked.techniques:
+        stored = trials(tmp_path / "a.db", found[technique].name, technique)
+        assert len(stored) == len({json.dumps(params, sort_keys=True) for params, _ in stored}) == 64
+
+
+def test_warm_chips_are_tried_first_and_told(study, tmp_path):
+    rows = [
+        {"l2_capacity": 64e6, "hbm_stacks": 5.0, "cores": 24.0},
+        {"l2_capacity": 65e6, "hbm_stacks": 5.0, "cores": 24.0},
+    ]
+    found = optimise(*study, "preserve", tmp_path / "a.db", 6, how=How(start=rows, start_from="by hand"))
+    stored = opened(tmp_path / "a.db", found.name).get_trials()
+    assert {name: stored[0].params[name] for name in ("L2 [MB]", "HBM stacks", "cores")} == {
+        "L2 [MB]": 64.0, "HBM stacks": 5, "cores": 24,
+    }  # fmt: skip
+    assert [trial.user_attrs.get("started from") for trial in stored] == ["by hand", *[None] * 5]
+
+
+@pytest.mark.parametrize("sampler", ["random", "qmc", "nsga2", "nsga3", "tpe"])
+def test_every_sampler_searches_and_resumes(study, tmp_path, sampler):
+    for count in (6, 10):
+        found = optimise(*study, "preserve", tmp_path / "a.journal", count, how=How(sampler=sampler))
+        assert (found.trials, found.fault) == (count, "")
+
+
+def test_a_pruner_ends_trials_after_some_models(tmp_path, warm, small_batches):
+    text = STUDY.replace('["llama-3-8b"]', '["llama-3-8b", "llama-3-70b"]')
+    asked, parts = small(tmp_path, text)
+    found = optimise(asked, parts, "preserve", tmp_path / "a.db", 24, how=How(pruner="median"))
+    stored = opened(tmp_path / "a.db", found.name).get_trials()
+    pruned = [trial for trial in stored if trial.state is optuna.trial.TrialState.PRUNED]
+    assert len(stored) == 24
+    assert pruned
+    assert all(list(trial.intermediate_values) == [1] for trial in pruned)
+    assert {trial.user_attrs["why it failed"] for trial in pruned} == {"pruned after llama-3-8b"}
+    whole = [trial for trial in stored if trial not in pruned]
+    assert all(np.isclose(trial.intermediate_values[2], trial.values[0]) for trial in whole)
+    assert optimise(asked, parts, "preserve", tmp_path / "a.db", 24, how=How(pruner="median")).resumed == 24
+
+
+def test_a_study_that_cannot_be_pruned_says_why(study, tmp_path):
+    with pytest.raises(SpecError, match="study tiny has one, llama-3-8b; leave --pruner out"):
+        optimise(*study, "preserve", tmp_path / "a.db", 4, how=How(pruner="median"))
+    assert not (tmp_path / "a.db").exists()

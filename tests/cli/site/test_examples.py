@@ -19,8 +19,8 @@ from accelmodel.measured import aiconfigurator
 from accelmodel.specs import load
 
 TEXTS = pages.texts()
-#: commands that write files or take minutes, and have tests of their own
-ELSEWHERE = ("explore", "benchmark", "docs")
+#: commands that write files, take minutes or answer until stopped, and have tests of their own
+ELSEWHERE = ("explore", "dashboard", "benchmark", "docs")
 #: words of commands that need the measured kernels: minutes with them, an error that says so without
 MEASURED = ("--hybrid", "--transfer", "--end-to-end")
 RUN = [name for name, text in TEXTS.items() if examples.blocks(text)]
@@ -113,7 +113,7 @@ def asked_of(name):
     return [argv for argv in found if argv[1] == name and not left_out(argv)]
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ("benchmark", "docs")])
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ("benchmark", "dashboard", "docs")])
 def test_keys_of_json_are_listed(name, newcomer, warm):
     for block in examples.blocks(STUDY if name == "explore" else TEXTS[f"commands/{name}"]):
         if block.language == "file":
