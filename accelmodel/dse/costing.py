@@ -174,7 +174,7 @@ def _designed(parts: Parts, found: dict[str, Number], volume: float | None) -> d
     """Return what the designs of its dies cost together, and for each of the devices made of them [USD]."""
     number = float(parts.bill.volume) if volume is None else one("volume", volume, Quantity(ge=1.0, le=1e12))
     bill, device = parts.bill, parts.device
-    process, base = parts.process, parts.base
+    process, base = parts.process, parts.below
     die = float(found["die_area"] / device.dies)
     cores = most(device.compute.cores, bill.cores_made) / device.dies
     unique = float(most(die - (cores - 1.0) * bill.core_area, 0.0))
