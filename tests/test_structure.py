@@ -26,7 +26,7 @@ FLOORS = (
     ("dse", "kvcache", "measured", "serving"),
     ("benchmarks", "calibration", "cloud"),
     ("sweeps", "validation"),
-    ("report",),
+    ("report", "testing"),
     ("cli",),
     ("__main__",),
 )

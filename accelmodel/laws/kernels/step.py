@@ -226,9 +226,12 @@ def _fuse(b: Block, table: Any, detail: Any, at: tuple[int, int, int], width: in
         b.cold[j] = matmul + reductions[j] - together
         b.sums[0, j] -= count * b.cold[j]
     if detail.shape[0] > 0:
-        share = count / reducer.count
+        # one matmul may end in reductions of several rows: what this one cannot have gained is booked on the matmul
+        share = min(count / reducer.count, 1.0)
+        rest = 1.0 - share * reducer.count / count
         for j in range(width):
             detail[TIME, into, w, start + j] -= b.cold[j] * share
+            detail[TIME, r, w, start + j] -= b.cold[j] * rest
             detail[ALGORITHM, into, w, start + j] = costs[3, j]
             detail[LINK_BYTES, into, w, start + j] = costs[4, j]
 
