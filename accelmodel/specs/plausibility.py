@@ -54,13 +54,19 @@ def _span(device: Device, name: str) -> tuple[float, float]:
 
 
 def _peak(device: Device, process: Process | None) -> str:
-    """Matrix units are powers of two wide, so the peak is cores x clock x such a width."""
+    """Matrix units are powers of two wide, none wider than a TPU's, so the peak is cores x clock x such a width."""
     compute = device.compute
     low, high = (peak / (compute.cores * compute.clock) for peak in _span(device, "compute.peak_16bit"))
     width = compute.peak_16bit / (compute.cores * compute.clock)
     nearest = 2.0 ** round(math.log2(width))
     if low * (1.0 - _POWER_OF_TWO) <= nearest <= high * (1.0 + _POWER_OF_TWO):
-        return ""
+        least, most = _WIDTH
+        if least <= width <= most:
+            return ""
+        return (
+            f"peak_16bit {show(compute.peak_16bit, 'FLOP/s')} is {width:.4g} FLOP per core and clock, outside {least:g} "
+            f"to {most:,.0f}; check its prefix, and cores and clock"
+        )
     return (
         f"peak_16bit {show(compute.peak_16bit, 'FLOP/s')} / ({compute.cores:g} cores x {show(compute.clock, '1/s')}) "
         f"is {width:.4g} FLOP per core and clock, no power of two ({nearest:g}); check the three"
@@ -147,19 +153,6 @@ def _pace(device: Device, process: Process | None) -> str:
         f"a core takes {tiles.slice_clocks:g} clocks (slice_clocks) for {tiles.tile_m:g} x {tiles.tile_n:g} x "
         f"{tiles.tile_k:g}, which its peak does in {whole:.3g}: no matrix product reaches more than "
         f"{whole / tiles.slice_clocks:.1%} of peak_16bit; check cores, slice_clocks and tile_m, tile_n, tile_k"
-    )
-
-
-def _width(device: Device, process: Process | None) -> str:
-    """What a core does in a clock is neither less than a vector unit does nor more than the widest array."""
-    compute = device.compute
-    width = compute.peak_16bit / (compute.cores * compute.clock)
-    low, high = _WIDTH
-    if low <= width <= high:
-        return ""
-    return (
-        f"peak_16bit {show(compute.peak_16bit, 'FLOP/s')} is {width:.4g} FLOP per core and clock, outside {low:g} to "
-        f"{high:,.0f}; check its prefix, and cores and clock"
     )
 
 
@@ -288,7 +281,6 @@ READ = (
 #: what is held against what → the check; it returns a note, or nothing
 CHECKS: dict[str, Callable[[Device, Process | None], str]] = {
     "peak against cores and clock": _peak,
-    "operations of a core": _width,
     "clock": _clock,
     "steps of a core against its peak": _pace,
     "peaks at fewer bits": _narrow,

@@ -26,7 +26,7 @@ _LEAST_SHARE = 0.2
 _STORED = (1e6, 2e13)
 _LONGEST_REQUEST = 10.0
 #: sizes of a network relative to each other
-_HEADS = (0.1, 16.0)
+_HEADS = (0.125, 8.0)
 _FFN = (0.05, 64.0)
 #: a device's share of a rented server: memory of the host [B], price [USD/s]
 _LEAST_HOST = 1e9

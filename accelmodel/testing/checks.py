@@ -143,7 +143,7 @@ def sound(results: Iterable[Result]) -> None:
 
 def cases_of(cluster: Cluster, names: Mapping[str, str] | None = None) -> dict[str, SearchStrategy[Any]]:
     """Return what a cluster is tried on: steps and stored prompts of several models on it."""
-    chips = st.just(cluster)
+    chips = strategies.always(cluster)
     return {
         "step": strategies.cases(chips, names=names),
         "stored": strategies.stored(chips, names=names),
@@ -228,7 +228,7 @@ def check_model(model: str | LanguageModel, examples: int = EXAMPLES, invariants
 def cases_of_model(model: str | LanguageModel) -> dict[str, SearchStrategy[Any]]:
     """Return what a model is tried on: steps and stored prompts of it on shipped devices, two nodes of each."""
     named = {"model": model} if isinstance(model, str) else {}
-    shape = st.just(load("model", model) if isinstance(model, str) else model)
+    shape = strategies.always(load("model", model) if isinstance(model, str) else model)
     chips = strategies.clusters(st.sampled_from(strategies.DEVICES).map(lambda name: load("device", name)))
     return {
         "step": strategies.cases(chips, shape, names=named),
@@ -240,12 +240,12 @@ def cases_of_instance(name: str) -> dict[str, SearchStrategy[Any]]:
     """Return what a rented server is tried on: batches of requests, and steps on its devices."""
     server = load("instance", name)
     devices = from_given.cluster(server.device, server.devices, server.link)
-    return {"rented": strategies.rented(instance=st.just(server), names={"instance": name}), **cases_of(devices)}
+    return {"rented": strategies.rented(instance=strategies.always(server), names={"instance": name}), **cases_of(devices)}
 
 
 def cases_of_engine(name: str) -> dict[str, SearchStrategy[Any]]:
     """Return what a serving engine is tried on: batches of requests on rented servers."""
-    return {"rented": strategies.rented(engine=st.just(load("engine", name)), names={"engine": name})}
+    return {"rented": strategies.rented(engine=strategies.always(load("engine", name)), names={"engine": name})}
 
 
 def cases_of_storage(tier: str | Storage) -> dict[str, SearchStrategy[Any]]:
@@ -275,5 +275,5 @@ def check_technique(
     --------
     >>> check_technique("fused", examples=2, invariants=["technique-is-never-slower"])
     """
-    beside = st.just(chosen(technique))
+    beside = strategies.always(chosen(technique))
     sound(tried({"step": strategies.cases(technique=beside)}, examples, invariants))

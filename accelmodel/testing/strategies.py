@@ -63,7 +63,12 @@ def _begun(base: str | S | None, kind: str, plain: tuple[str, ...]) -> SearchStr
     """Return the specification to begin from: the one given, by name or as it is, or one of those that ship."""
     if base is None:
         return st.sampled_from(plain).map(lambda name: load(kind, name))
-    return st.just(load(kind, base) if isinstance(base, str) else base)
+    return always(load(kind, base) if isinstance(base, str) else base)
+
+
+def always(value: S) -> SearchStrategy[S]:
+    """Return the strategy of one value, whose text is short where that of the value is long."""
+    return st.none().map(lambda _: value)
 
 
 def _shipped_models(names: tuple[str, ...]) -> SearchStrategy[LanguageModel]:
@@ -161,8 +166,8 @@ def clusters(
     Examples
     --------
     >>> from hypothesis import find
-    >>> find(clusters(), lambda chips: chips.devices > 8).devices
-    16.0
+    >>> find(clusters(), lambda chips: chips.devices == 16).device.name
+    'h100-sxm'
     """
     chip = draw(devices() if device is None else device)
     wires = draw(link) if link is not None else load("link", chip.link)
