@@ -240,7 +240,10 @@ def cases_of_instance(name: str) -> dict[str, SearchStrategy[Any]]:
     """Return what a rented server is tried on: batches of requests, and steps on its devices."""
     server = load("instance", name)
     devices = from_given.cluster(server.device, server.devices, server.link)
-    return {"rented": strategies.rented(instance=strategies.always(server), names={"instance": name}), **cases_of(devices)}
+    return {
+        "rented": strategies.rented(instance=strategies.always(server), names={"instance": name}),
+        **cases_of(devices),
+    }
 
 
 def cases_of_engine(name: str) -> dict[str, SearchStrategy[Any]]:

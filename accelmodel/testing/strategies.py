@@ -33,7 +33,10 @@ from accelmodel.testing.servers import Rented
 S = TypeVar("S")
 
 #: chips from which a drawn one begins, the plainest first: a failing example shrinks to it
-DEVICES = ("h100-sxm", "a100-sxm-80gb", "ascend-910b2", "mi300x", "b200-sxm", "tpu-v5e", "gaudi2", "l40s")
+DEVICES = (
+    "h100-sxm", "a100-sxm-80gb", "ascend-910b2", "mi300x", "b200-sxm", "tpu-v5e", "gaudi2", "l40s", "dimm-pim-a100",
+    "epyc-9755",
+)  # fmt: skip
 #: models of a step, the smallest and plainest first
 MODELS = ("llama-3.2-1b", "llama-3-8b", "gemma-3-27b", "gpt-oss-20b", "qwen3-30b-a3b", "deepseek-v3", "llama-3-70b")
 #: storage tiers of a stored prompt

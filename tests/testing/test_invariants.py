@@ -7,6 +7,7 @@ import re
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from accelmodel.cli.site import pages
 from accelmodel.inference import policies
 from accelmodel.specs.given import cluster
 from accelmodel.specs.load import load
@@ -25,6 +26,7 @@ def test_each_has_a_line_that_says_what_must_hold():
         assert each.words.endswith("."), name
         assert len(each.words) < 120, name
         assert each.of in OF
+        assert f"| `{name}` | {each.of} | {each.words} |" in pages.texts()["commands/check"]
 
 
 @pytest.mark.parametrize("name", INVARIANTS)
