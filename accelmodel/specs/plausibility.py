@@ -64,8 +64,8 @@ def _peak(device: Device, process: Process | None) -> str:
         if least <= width <= most:
             return ""
         return (
-            f"peak_16bit {show(compute.peak_16bit, 'FLOP/s')} is {width:.4g} FLOP per core and clock, outside {least:g} "
-            f"to {most:,.0f}; check its prefix, and cores and clock"
+            f"peak_16bit {show(compute.peak_16bit, 'FLOP/s')} is {width:.4g} FLOP per core and clock, outside "
+            f"{least:g} to {most:,.0f}; check its prefix, and cores and clock"
         )
     return (
         f"peak_16bit {show(compute.peak_16bit, 'FLOP/s')} / ({compute.cores:g} cores x {show(compute.clock, '1/s')}) "

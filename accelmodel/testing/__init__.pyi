@@ -1,3 +1,6 @@
+from .asked import cases as cases
+from .asked import rented as rented
+from .asked import stored as stored
 from .case import Case as Case
 from .case import Stored as Stored
 from .checks import BrokenInvariant as BrokenInvariant
@@ -12,13 +15,10 @@ from .invariants import Invariant as Invariant
 from .resources import resources as resources
 from .servers import Rented as Rented
 from .steps import Broken as Broken
-from .strategies import cases as cases
 from .strategies import clusters as clusters
 from .strategies import devices as devices
 from .strategies import links as links
 from .strategies import models as models
-from .strategies import rented as rented
 from .strategies import storages as storages
-from .strategies import stored as stored
 from .strategies import techniques as techniques
 from .strategies import workloads as workloads

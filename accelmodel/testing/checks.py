@@ -20,7 +20,7 @@ from accelmodel.specs.hardware import Cluster, Device, Storage
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.link import Link
 from accelmodel.specs.load import load
-from accelmodel.testing import strategies
+from accelmodel.testing import asked, strategies
 from accelmodel.testing.invariants import INVARIANTS
 from accelmodel.testing.steps import Broken
 from accelmodel.units import show
@@ -69,7 +69,7 @@ def smallest(name: str, cases: SearchStrategy[Any], examples: int = EXAMPLES) ->
     name : str
         Key of ``INVARIANTS``.
     cases : strategy
-        ``strategies.cases(...)`` or ``strategies.stored(...)``.
+        ``cases(...)``, ``stored(...)`` or ``rented(...)``.
     examples : int
         How many are tried [1].
 
@@ -145,8 +145,8 @@ def cases_of(cluster: Cluster, names: Mapping[str, str] | None = None) -> dict[s
     """Return what a cluster is tried on: steps and stored prompts of several models on it."""
     chips = strategies.always(cluster)
     return {
-        "step": strategies.cases(chips, names=names),
-        "stored": strategies.stored(chips, names=names),
+        "step": asked.cases(chips, names=names),
+        "stored": asked.stored(chips, names=names),
     }
 
 
@@ -231,8 +231,8 @@ def cases_of_model(model: str | LanguageModel) -> dict[str, SearchStrategy[Any]]
     shape = strategies.always(load("model", model) if isinstance(model, str) else model)
     chips = strategies.clusters(st.sampled_from(strategies.DEVICES).map(lambda name: load("device", name)))
     return {
-        "step": strategies.cases(chips, shape, names=named),
-        "stored": strategies.stored(chips, shape, names=named),
+        "step": asked.cases(chips, shape, names=named),
+        "stored": asked.stored(chips, shape, names=named),
     }
 
 
@@ -241,20 +241,20 @@ def cases_of_instance(name: str) -> dict[str, SearchStrategy[Any]]:
     server = load("instance", name)
     devices = from_given.cluster(server.device, server.devices, server.link)
     return {
-        "rented": strategies.rented(instance=strategies.always(server), names={"instance": name}),
+        "rented": asked.rented(instance=strategies.always(server), names={"instance": name}),
         **cases_of(devices),
     }
 
 
 def cases_of_engine(name: str) -> dict[str, SearchStrategy[Any]]:
     """Return what a serving engine is tried on: batches of requests on rented servers."""
-    return {"rented": strategies.rented(engine=strategies.always(load("engine", name)), names={"engine": name})}
+    return {"rented": asked.rented(engine=strategies.always(load("engine", name)), names={"engine": name})}
 
 
 def cases_of_storage(tier: str | Storage) -> dict[str, SearchStrategy[Any]]:
     """Return what a storage tier is tried on: prompts whose KV cache lies there."""
     named = {"tier": tier} if isinstance(tier, str) else {}
-    return {"stored": strategies.stored(tier=strategies.storages(tier), names=named)}
+    return {"stored": asked.stored(tier=strategies.storages(tier), names=named)}
 
 
 def check_technique(
@@ -279,4 +279,4 @@ def check_technique(
     >>> check_technique("fused", examples=2, invariants=["technique-is-never-slower"])
     """
     beside = strategies.always(chosen(technique))
-    sound(tried({"step": strategies.cases(technique=beside)}, examples, invariants))
+    sound(tried({"step": asked.cases(technique=beside)}, examples, invariants))

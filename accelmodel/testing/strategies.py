@@ -6,29 +6,23 @@ Each takes the specification around which it draws, or none: then it begins from
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from accelmodel.dse.chip import with_cores
-from accelmodel.inference.degree import holds
 from accelmodel.inference.policies import Technique, policy
 from accelmodel.laws.prefetch import RULES
 from accelmodel.specs import given
 from accelmodel.specs.base import value_of
-from accelmodel.specs.cloud import Engine, Instance
 from accelmodel.specs.hardware import Cluster, Device, Storage
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.link import Link
 from accelmodel.specs.load import load
 from accelmodel.specs.memories import none
 from accelmodel.specs.workload import Workload
-from accelmodel.testing.case import Case, Stored
 from accelmodel.testing.resources import OF_LINK
-from accelmodel.testing.servers import Rented
 
 S = TypeVar("S")
 
@@ -41,9 +35,6 @@ DEVICES = (
 MODELS = ("llama-3.2-1b", "llama-3-8b", "gemma-3-27b", "gpt-oss-20b", "qwen3-30b-a3b", "deepseek-v3", "llama-3-70b")
 #: storage tiers of a stored prompt
 TIERS = ("nvme", "host-dram-pcie4", "network-25g", "cloud-egress-7")
-#: rented servers and engines of a batch of requests
-INSTANCES = ("p5.48xlarge", "g6e.xlarge", "p4d.24xlarge", "g5.12xlarge", "g4dn.xlarge")
-ENGINES = ("in-flight", "tgis")
 #: how far a drawn number may lie from the one that it begins from
 _APART = 4.0
 #: numbers of a device that are drawn; the others stay, as nothing tells what they may be
@@ -52,17 +43,17 @@ _DRAWN = (
     "matmul.split_time", "matmul.fill_time", "attention.time", "attention.tile_time", "attention.softmax_width",
 )  # fmt: skip
 _PEAKS = ("peak_16bit", "peak_8bit_float", "peak_8bit_int", "peak_6bit", "peak_4bit", "peak_4bit_int")
-_DEGREES = (1, 2, 4, 8)
+DEGREES = (1, 2, 4, 8)
 _BITS = (16, 8, 4)
 
 
-def _factors(apart: float = _APART) -> SearchStrategy[float]:
+def factors(apart: float = _APART) -> SearchStrategy[float]:
     """Return factors about 1, as likely above as below; they shrink to 1."""
     top = math.log2(apart)
     return st.floats(-top, top, allow_nan=False).map(lambda power: 2.0**power)
 
 
-def _begun(base: str | S | None, kind: str, plain: tuple[str, ...]) -> SearchStrategy[Any]:
+def begun(base: str | S | None, kind: str, plain: tuple[str, ...]) -> SearchStrategy[Any]:
     """Return the specification to begin from: the one given, by name or as it is, or one of those that ship."""
     if base is None:
         return st.sampled_from(plain).map(lambda name: load(kind, name))
@@ -74,7 +65,8 @@ def always(value: S) -> SearchStrategy[S]:
     return st.none().map(lambda _: value)
 
 
-def _shipped_models(names: tuple[str, ...]) -> SearchStrategy[LanguageModel]:
+def shipped_models(names: tuple[str, ...]) -> SearchStrategy[LanguageModel]:
+    """Return a strategy for shipped models, which shrink to the first."""
     return st.sampled_from(names).map(lambda name: load("model", name))
 
 
@@ -83,7 +75,7 @@ def _scaled(draw: DrawFn, spec: Any, names: tuple[str, ...]) -> dict[str, float]
     found = {}
     for name in draw(st.lists(st.sampled_from(names), max_size=4, unique=True)) if names else ():
         now = value_of(spec, name)
-        value = now * draw(_factors())
+        value = now * draw(factors())
         found[name] = min(value, 1.0) if 0.0 < now <= 1.0 and name.endswith(("share", "usable")) else value
     return found
 
@@ -106,21 +98,21 @@ def devices(draw: DrawFn, base: str | Device | None = None) -> Device:
     >>> find(devices("h100-sxm"), lambda chip: chip.l2.bandwidth >= chip.hbm.bandwidth).name
     'h100-sxm'
     """
-    chip: Device = draw(_begun(base, "device", DEVICES))
+    chip: Device = draw(begun(base, "device", DEVICES))
     changes: dict[str, Any] = _scaled(draw, chip, tuple(name for name in _DRAWN if value_of(chip, name)))
     if draw(st.booleans()):
-        chip = with_cores(chip, float(max(1, round(chip.compute.cores * draw(_factors())))))
+        chip = with_cores(chip, float(max(1, round(chip.compute.cores * draw(factors())))))
     if draw(st.booleans()):
-        faster = draw(_factors())
+        faster = draw(factors())
         changes |= {f"compute.{name}": getattr(chip.compute, name) * faster for name in _PEAKS}
     if not none(chip.hbm.capacity) and draw(st.booleans()):
-        changes["hbm.bandwidth"] = chip.hbm.bandwidth * draw(_factors())
-        changes["hbm.capacity"] = chip.hbm.capacity * draw(_factors())
+        changes["hbm.bandwidth"] = chip.hbm.bandwidth * draw(factors())
+        changes["hbm.capacity"] = chip.hbm.capacity * draw(factors())
     if draw(st.booleans()):
-        capacity = chip.l2.capacity * draw(_factors(16.0))
+        capacity = chip.l2.capacity * draw(factors(16.0))
         room = changes.get("hbm.capacity", chip.hbm.capacity)
         changes["l2.capacity"] = min(capacity, room) if room else capacity
-    rate = max(chip.l2.bandwidth * draw(_factors()), changes.get("hbm.bandwidth", chip.hbm.bandwidth))
+    rate = max(chip.l2.bandwidth * draw(factors()), changes.get("hbm.bandwidth", chip.hbm.bandwidth))
     if rate != chip.l2.bandwidth and (draw(st.booleans()) or rate > chip.l2.bandwidth):
         changes["l2.bandwidth"] = rate
     return given.override(chip, changes) if changes else chip
@@ -141,7 +133,7 @@ def links(draw: DrawFn, base: str | Link | None = None) -> Link:
     >>> find(links("nvlink4-switch"), lambda link: link.bandwidth > 5e11).topology
     'switch'
     """
-    link: Link = draw(_begun(base, "link", ("nvlink4-switch", "hccs-mesh-8", "ici-v5e", "pcie4-x16")))
+    link: Link = draw(begun(base, "link", ("nvlink4-switch", "hccs-mesh-8", "ici-v5e", "pcie4-x16")))
     names = tuple(name for name in OF_LINK if getattr(link, name) and name != "direct_limit" and not _whole(name))
     changes = {name: value for name, value in _scaled(draw, link, names).items() if name not in _RELATIVE}
     return given.override(link, changes) if changes else link
@@ -226,7 +218,7 @@ def fields(draw: DrawFn, phase: str | None = None) -> dict[str, Any]:
     asked: dict[str, Any] = {"phase": phase or draw(st.sampled_from(["decode", "prefill", "mixed"]))}
     asked["batch"] = draw(st.sampled_from([1, 2, 4, 8, 16, 64]) | st.integers(1, 256))
     asked["context"] = draw(st.sampled_from([128, 1024, 4096, 16384]) | st.integers(1, 32768))
-    asked["tp"] = draw(st.sampled_from(_DEGREES))
+    asked["tp"] = draw(st.sampled_from(DEGREES))
     if asked["phase"] == "mixed":
         asked["prefill_tokens"] = draw(st.sampled_from([1, 64, 512]))
     if draw(st.booleans()):
@@ -274,130 +266,4 @@ def storages(base: str | Storage | None = None) -> SearchStrategy[Storage]:
     >>> find(storages(), lambda tier: tier.bandwidth > 1e10).name
     'host-dram-pcie4'
     """
-    return _begun(base, "storage", TIERS)
-
-
-def _fitting(case: Case) -> Case:
-    """Return the case cut so that memory holds it, with the fewest stages; what cannot be is no example."""
-    whole = float(case.cluster.devices)
-    most = int(min(whole // case.work["tp"], float(case.model.layers)))
-    for stages in (1, 2, 4, 8, 16, 32, 64):
-        if stages > most:
-            break
-        cut = case.asking(pp=stages) if stages > 1 else case
-        try:
-            if holds(cut.model, cut.cluster, **cut.work):
-                return cut
-        except ValueError:
-            continue
-    assume(False)
-    raise AssertionError("not reached")
-
-
-@st.composite
-def cases(
-    draw: DrawFn,
-    cluster: SearchStrategy[Cluster] | None = None,
-    model: SearchStrategy[LanguageModel] | None = None,
-    technique: SearchStrategy[Technique] | None = None,
-    names: Mapping[str, str] | None = None,
-) -> Case:
-    """Return a strategy for cases: steps that fit, on which the invariants of steps are tried.
-
-    Parameters
-    ----------
-    cluster, model, technique : strategy, optional
-        ``clusters()``, shipped models and ``techniques()`` by default.
-    names : mapping, optional
-        Part → name or path by which a command calls it.
-
-    Examples
-    --------
-    >>> from hypothesis import find
-    >>> find(cases(), lambda case: case.work["tp"] == 2).command
-    'accelmodel step --device h100-sxm --devices 8 --model llama-3.2-1b --phase decode --batch 1 --context 128 --tp 2'
-    """
-    chips = draw(clusters() if cluster is None else cluster)
-    shape = draw(_shipped_models(MODELS) if model is None else model)
-    work = draw(fields())
-    assume(work["tp"] <= chips.devices)
-    asked = Case(
-        chips,
-        shape,
-        work,
-        draw(techniques() if technique is None else technique),
-        draw(st.sampled_from(_FACTORS)),
-        names or {},
-    )
-    return _fitting(asked)
-
-
-#: by how much more of a resource is tried
-_FACTORS = (2.0, 1.01, 1.25, 16.0)
-
-
-@st.composite
-def stored(
-    draw: DrawFn,
-    cluster: SearchStrategy[Cluster] | None = None,
-    model: SearchStrategy[LanguageModel] | None = None,
-    tier: SearchStrategy[Storage] | None = None,
-    names: Mapping[str, str] | None = None,
-) -> Stored:
-    """Return a strategy for prompts whose KV cache is stored, on which the invariants of Cake are tried.
-
-    Parameters
-    ----------
-    cluster, model, tier : strategy, optional
-        ``clusters()``, shipped models and ``storages()`` by default.
-    names : mapping, optional
-        Part → name or path by which a command calls it.
-
-    Examples
-    --------
-    >>> from hypothesis import find
-    >>> find(stored(), lambda case: case.tokens > 1000.0).tier.name
-    'nvme'
-    """
-    chips = draw(clusters() if cluster is None else cluster)
-    shape = draw(_shipped_models(MODELS[:3]) if model is None else model)
-    place = draw(storages() if tier is None else tier)
-    tokens = float(draw(st.sampled_from([1024, 4096]) | st.integers(64, 8192)))
-    held = {"phase": "prefill", "batch": 1, "context": tokens}
-    degree = next((tp for tp in _DEGREES if tp <= chips.devices and holds(shape, chips, tp=tp, **held)), 0)
-    assume(degree)
-    rate, share = float(place.bandwidth) * draw(_factors(16.0)), draw(st.sampled_from([1.0, 0.5, 0.1]))
-    return Stored(chips, shape, place, tokens, rate, share, degree, draw(st.sampled_from(_FACTORS)), names or {})
-
-
-@st.composite
-def rented(
-    draw: DrawFn,
-    instance: SearchStrategy[Instance] | None = None,
-    engine: SearchStrategy[Engine] | None = None,
-    names: Mapping[str, str] | None = None,
-) -> Rented:
-    """Return a strategy for batches of requests on rented servers, on which the invariants of these are tried.
-
-    Parameters
-    ----------
-    instance, engine : strategy, optional
-        Shipped ones by default.
-    names : mapping, optional
-        Part → name or path by which a command calls it.
-
-    Examples
-    --------
-    >>> from hypothesis import find
-    >>> find(rented(), lambda case: case.batch > 1).instance.name
-    'p5.48xlarge'
-    """
-    server = draw(_begun(None, "instance", INSTANCES) if instance is None else instance)
-    serving = draw(_begun(None, "engine", ENGINES) if engine is None else engine)
-    shape = draw(_shipped_models(MODELS[:2]))
-    batch, prompt, answer = (draw(st.sampled_from(few) | st.integers(1, most)) for few, most in _REQUESTS)
-    return Rented(server, serving, shape, batch, prompt, answer, draw(st.sampled_from(_FACTORS)), names or {})
-
-
-#: requests at once, tokens of a prompt and of an answer: usual ones, and the most
-_REQUESTS = (([1, 4, 32], 128), ([128, 1024], 4096), ([32, 256], 1024))
+    return begun(base, "storage", TIERS)

@@ -13,9 +13,9 @@ import accelmodel as am
 from accelmodel.cli import app
 from accelmodel.inference.step import totals
 from accelmodel.specs.load import load
+from accelmodel.testing.asked import cases
 from accelmodel.testing.case import Case, Stored, changes
 from accelmodel.testing.prompts import prompt_of
-from accelmodel.testing.strategies import cases
 
 
 @pytest.fixture
