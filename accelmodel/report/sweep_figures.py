@@ -106,9 +106,10 @@ def _axis(name: str, unit: str, values: list[Any]) -> tuple[float, dict[str, Any
     """Return the scale and the look of an axis."""
     if not values or isinstance(values[0], str):
         return 1.0, axis(name, type="category")
-    factor, shown = _scale(values, unit)
     low, high = min(values), max(values)
     logarithmic = low > 0.0 and high / low > _LOG_FROM
+    # over decades the prefix of the middle is read best, else that of the largest
+    factor, shown = _scale([math.sqrt(low * high)] if logarithmic else values, unit)
     title = f"{name} [{shown}]" if shown else name
     if logarithmic:
         return factor, log_axis(title, (low / factor, high / factor))

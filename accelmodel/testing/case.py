@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from accelmodel.errors import SpecError
 from accelmodel.inference.machine import with_numbers
 from accelmodel.inference.policies import Technique, policy
 from accelmodel.inference.step import Inputs, prepare
@@ -130,7 +131,11 @@ def hardware_options(
         name = names.get(part, spec.name)
         if part == "device" or name != getattr(cluster.device, part):
             words += [f"--{part.replace('_', '-')}", name]
-        settings += [f"{part}.{each}" for each in changes(spec, load(_KINDS[part], name))]
+        try:
+            before = load(_KINDS[part], name)
+        except SpecError:  # of one's own, without a file
+            continue
+        settings += [f"{part}.{each}" for each in changes(spec, before)]
     if "scale_out" in parts:
         words += ["--devices", f"{float(cluster.devices):g}"]
     for each in settings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shlex
 import sys
@@ -63,3 +64,10 @@ def test_what_is_as_its_file_says_is_not_set():
     chip = load("device", "mi300x")
     assert changes(chip, chip) == []
     assert changes(am.override(chip, {"price": 5.0}), chip) == ["price=5USD"]
+
+
+def test_a_chip_without_a_file_has_a_command(warm):
+    chip = am.override(am.load("device", "h100-sxm"), {"l2.capacity": "60MB"})
+    own = dataclasses.replace(chip, name="nobody-has-it")
+    case = Case(am.cluster(own), load("model", "llama-3-8b"), {"phase": "decode", "batch": 1, "context": 128})
+    assert case.command.startswith("accelmodel step --device nobody-has-it --devices 8 --model llama-3-8b")
