@@ -17,7 +17,9 @@
 #define MIN_ROWS 16.0
 #define KEY_CHUNK 128.0
 #define MAX_PIECES 32.0
-#define WAITING_SHARE 0.6
+#define MOST_OF_L2 0.6
+#define MOST_OPERANDS 6
+#define PAYS 1e-9
 #define NOT_OFFERED 1e6
 #define EAGER_BYTES 4e4
 /* Designs do not depend on one another: says to the compiler that it need not test for overlap. */
@@ -37,7 +39,7 @@
     X(start_up) X(direct_start_up) X(ramp) X(own_copy) X(rendezvous) X(barrier) X(direct_share) X(direct_limit) \
     X(ring) X(tree) X(one_shot) X(two_shot) X(in_switch) X(direct) X(out_rate) X(out_hop) X(softmax_rate) \
     X(attention_time) X(attention_tile_time) X(attention_draw) X(combine_time) X(attention_fill) \
-    X(hierarchical) X(out_ring) X(out_tree) X(out_start) X(multimem) X(crowding)
+    X(hierarchical) X(out_ring) X(out_tree) X(out_start) X(multimem) X(crowding) X(prefetch_start) X(prefetch_share)
 #define OPERATOR(X) \
     X(kind) X(count) X(groups) X(m) X(n) X(k) X(weight_bytes) X(input_bytes) X(output_bytes) X(bits) X(vector_ops) \
     X(prefetch_bytes) X(message_bytes) X(ranks) X(feeds) X(stretch) X(warm) X(integer) X(narrow) X(experts)
@@ -54,20 +56,16 @@ typedef struct { double start, hops, wire; } exchange_t; /* s */
 typedef struct { double time, busy; } tiling_t;          /* s, 1 */
 typedef struct { double rule, threshold, fused; } policy_t;
 
-/* What the lanes remember of a block of designs. */
+/* What the lanes remember of a block of designs, and what a window takes by a plan and by the fastest so far. */
 typedef struct {
-    double admitted[BLOCK], fetched[BLOCK], position[BLOCK], used[BLOCK], closed[BLOCK], survival[BLOCK];
+    double admitted[BLOCK], fetched[BLOCK], position[BLOCK], plan[BLOCK], chosen[BLOCK];
+    double time[BLOCK], served[BLOCK], traffic[BLOCK], best[BLOCK], best_served[BLOCK], best_traffic[BLOCK];
 } lane_t;
 
 /* What one operator asks of a block of designs. */
 typedef struct {
     double chip[BLOCK], hbm[BLOCK], rate[BLOCK], launch[BLOCK], exposed[BLOCK];
 } asks_t;
-
-/* What went before a row of a window: bytes touched, the lane's place before, and bytes touched per byte fetched. */
-typedef struct {
-    double touched, first[BLOCK], pace[BLOCK];
-} past_t;
 
 LAW double least(double a, double b) { return a < b ? a : b; }
 LAW double most(double a, double b) { return a > b ? a : b; }
@@ -95,24 +93,17 @@ LAW const double *matrix_rates(operator_t op, const double *machines, long desig
     return op.integer > 0.0 ? FIELD(machines, rate_4bit_int) : FIELD(machines, rate_4bit);
 }
 
-/* Share of lines still in L2 when their distances run evenly from first to last. */
-LAW double mean_resident(double first, double last, machine_t m)
+/* Share of lines still in L2 after so many other bytes were touched. */
+LAW double resident(double distance, machine_t m)
 {
-    double lines = m.l2_ways * 0.5 * (first + last) / most(m.l2_bytes, 1e-30);
-    double spread = m.l2_ways * (last - first) / most(m.l2_bytes, 1e-30);
+    double lines = m.l2_ways * distance / most(m.l2_bytes, 1e-30);
     double z = 2.0 * (sqrt(m.l2_ways - 0.45) - sqrt(most(lines - 0.15, 0.0)));
-    z /= sqrt(1.0 + spread * spread / (12.0 * most(lines, 1.0)));
     double x = fabs(z) * 0.7071067811865476;
     double tail = 1.0 + x * (0.278393 + x * (0.230389 + x * (0.000972 + x * 0.078108)));
     tail *= tail;
     double half = 0.5 / (tail * tail);
     double share = z >= 0.0 ? 1.0 - half : half;
     return m.l2_bytes > 0.0 ? share : 0.0;
-}
-
-LAW double resident(double distance, machine_t m)
-{
-    return mean_resident(distance, distance, m);
 }
 
 LAW tiling_t tiling(operator_t op, machine_t m, double core_rate, double rows, double down,
