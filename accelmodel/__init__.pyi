@@ -55,6 +55,7 @@ from .specs.prices import offers as offers
 from .specs.prices import read_prices as read_prices
 from .specs.workload import Workload as Workload
 from .sweeps.run import sweep as sweep
+from .sweeps.save import save as save
 from .units import parse as parse
 from .units import show as show
 from .validation.calibrated import calibrate as calibrate

@@ -79,6 +79,7 @@ NOMENCLATURE: dict[str, Term] = {
     "preserve": Term("s", "time with weights and KV cache prefetched into L2 during collectives"),
     "speedup": Term("1", "time of the baseline over time with the technique"),
     "max_speedup": Term("1", "largest speedup"),
+    "min_speedup": Term("1", "smallest speedup"),
     "gain": Term("1", "best objective with prefetch over best without"),
     "best_l2_none": Term("B", "L2 of the best chip without prefetch"),
     "best_l2_preserve": Term("B", "L2 of the best chip with prefetch"),

@@ -15,23 +15,34 @@ parser.add_argument("--bits", type=float, default=8, help="of weights, activatio
 parser.add_argument(
     "--output", default="tp-against-latency.nc", help=".nc, .zarr or .csv; the picture stands beside it"
 )
-asked = parser.parse_args()
 
-bits = dict.fromkeys(("weight_bits", "activation_bits", "kv_bits"), asked.bits)
-found = am.sweep(
-    {
-        "sweep": {"command": "step", "title": f"Tensor parallelism: {asked.model} on {asked.device}"},
-        "fixed": {"device": asked.device, "model": asked.model, "context": asked.context, **bits},
-        "axes": {"tp": asked.tp, "batch": asked.batch[:2] if asked.quick else asked.batch},
-    },
-    output=asked.output,
-)
-per_device = found.batch / found.step_time / found.tp
-for tp in asked.tp:
-    for batch in found.batch.values[[0, -1]]:
-        time, rate = (float(each.sel(tp=tp, batch=batch)) for each in (found.step_time, per_device))
-        feasible = bool(found.feasible.sel(tp=tp, batch=batch))
-        told = f"{am.show(time, 's')} a token, {rate:.0f} tokens/s and device" if feasible else "does not fit"
-        print(f"tp {tp}, batch {batch}: {told}")
-page = asked.output.rpartition(".")[0] + ".html"
-print(am.draw(found, page, y="step_time", x="batch", lines=["tp"], title=found.attrs["title"]))
+
+def main() -> None:
+    """Ask, write the numbers and the picture, and say what they say."""
+    asked = parser.parse_args()
+
+    bits = dict.fromkeys(("weight_bits", "activation_bits", "kv_bits"), asked.bits)
+    found = am.sweep(
+        {
+            "sweep": {"command": "step", "title": f"Tensor parallelism: {asked.model} on {asked.device}"},
+            "fixed": {"device": asked.device, "model": asked.model, "context": asked.context, **bits},
+            "axes": {"tp": asked.tp, "batch": asked.batch[:2] if asked.quick else asked.batch},
+        },
+        output=asked.output,
+    )
+    per_device = found.batch / found.step_time / found.tp
+    for tp in asked.tp:
+        for batch in found.batch.values[[0, -1]]:
+            time, rate = (float(each.sel(tp=tp, batch=batch)) for each in (found.step_time, per_device))
+            feasible = bool(found.feasible.sel(tp=tp, batch=batch))
+            told = f"{am.show(time, 's')} a token, {rate:.0f} tokens/s and device" if feasible else "does not fit"
+            print(f"tp {tp}, batch {batch}: {told}")
+    page = asked.output.rpartition(".")[0] + ".html"
+    print(am.draw(found, page, y="step_time", x="batch", lines=["tp"], title=found.attrs["title"]))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (am.SpecError, am.Infeasible) as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")

@@ -8,7 +8,9 @@ import numpy as np
 from hypothesis import strategies as st
 
 from accelmodel.kvcache.prompt import Computing, Loading, Prompt
+from accelmodel.testing.prompts import slack
 
+__all__ = ["CURVE", "KV", "ROUNDING", "TAIL", "prompt_of", "prompts", "rates", "shares", "slack"]
 #: relative rounding of sums in another order
 ROUNDING = 1e-9
 CURVE = np.linspace(0.04, 0.08, 32)
@@ -27,12 +29,6 @@ def prompt_of(**changes) -> Prompt:
         if name in whole:
             whole[name] = value
     return Prompt(**whole, **parts)
-
-
-def slack(prompt: Prompt) -> float:
-    """A step and an I/O chunk of each, and the tail: what the discreteness of the fronts may cost [s]."""
-    state = prompt.loading.state_bytes / prompt.loading.rate
-    return float(prompt.computing.times.max()) * 1.1 + prompt.loading.chunk_time + prompt.loading.tail + state
 
 
 rates = st.floats(1e8, 1e11)

@@ -12,7 +12,7 @@ BETTER = {
         (
             "rate_16bit", "rate_8bit", "rate_6bit", "rate_4bit", "rate_8bit_int", "rate_4bit_int", "convert_rate",
             "vector_rate", "multicast", "store_rate", "hbm_rate", "l2_rate", "l2_bytes", "link_rate", "direct_share",
-            "direct_limit", "in_switch", "out_rate", "softmax_rate", "attention_draw",
+            "direct_limit", "in_switch", "prefetch_share", "out_rate", "softmax_rate", "attention_draw",
         ),
         1.0,
     ),
@@ -20,7 +20,7 @@ BETTER = {
         (
             "slice_time", "split_time", "fill_time", "exposed", "scaling_time", "l2_copies", "launch", "contention",
             "hop", "start_up", "direct_start_up", "ramp", "own_copy", "rendezvous", "barrier", "out_hop",
-            "exchange_start", "exchange_cores",
+            "exchange_start", "exchange_cores", "prefetch_start",
             "attention_time", "attention_tile_time", "combine_time", "attention_fill", "gather_time",
         ),
         -1.0,
@@ -58,7 +58,7 @@ NEITHER = {
 }
 #: fields that are at least, or at most, 1
 AT_LEAST_ONE = {"l2_copies", "contention", "barrier"}
-AT_MOST_ONE = {"direct_share", "in_switch", "attention_draw"}
+AT_MOST_ONE = {"prefetch_share", "direct_share", "in_switch", "attention_draw"}
 
 
 def better(machine: Machine, resource: str, factor: float) -> Machine:

@@ -214,7 +214,7 @@ def test_a_step_says_what_was_asked(answers):
     work = am.workload(phase="decode", batch=[1, 8], context=4096, tp=2, kv_bits=8)
     found = am.time_step("llama-3-8b", chip, work, am.policy("preserve", threshold=0.5)).attrs
     assert found["technique"] == "preserve"
-    assert json.loads(found["technique_parameters"]) == {"threshold": 0.5, "rule": "paper"}
+    assert json.loads(found["technique_parameters"]) == {"threshold": 0.5, "rule": "partial"}
     assert json.loads(found["overrides"]) == {
         "device": {"l2.capacity": 104e6, "hbm.bandwidth": "varies over hbm_bandwidth"}
     }

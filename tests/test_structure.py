@@ -28,7 +28,7 @@ FLOORS = (
     ("sweeps",),
     ("dse",),
     ("benchmarks", "validation"),
-    ("report",),
+    ("report", "testing"),
     ("cli",),
     ("__main__",),
 )

@@ -15,7 +15,7 @@ import numpy as np
 from accelmodel.benchmarks.numpy_collectives import exchange, fused_with
 from accelmodel.laws.attention import KEY_CHUNK, MAX_PIECES
 from accelmodel.laws.matmul import MIN_ROWS
-from accelmodel.laws.prefetch import WAITING_SHARE
+from accelmodel.laws.prefetch import MOST_OF_L2, MOST_OPERANDS, PAYS, RULES
 from accelmodel.laws.types import ATTENTION, COLLECTIVE, MATMUL, TOTALS, Machine, Operator, Policy
 
 #: an array over designs, or a float where all designs agree
@@ -35,19 +35,22 @@ class Ask(NamedTuple):
     stretch: float = 1.0  #: what its time is multiplied by
 
 
+#: row → time [s], bytes prefetched beside it and own HBM bytes [B]
+Figures = dict[int, tuple[Array, ...]]
+
+
 class Window(NamedTuple):
     """A collective, the operators up to the next one, and what may be prefetched for them."""
 
     opener: int
     members: range
-    order: list[int]  #: rows in the order in which they are offered to admission
+    offered: list[int]  #: rows of which something may be prefetched
 
 
-def resident(distance: Array, machine: Machine, spread: Array = 0.0) -> Array:
-    """Share of lines still in L2 after ``distance`` bytes [B] of others, give or take half the spread."""
-    lines, width = (machine.l2_ways * x / np.maximum(machine.l2_bytes, 1e-30) for x in (distance, spread))
+def resident(distance: Array, machine: Machine) -> Array:
+    """Share of lines still in L2 after ``distance`` bytes [B] of others."""
+    lines = machine.l2_ways * distance / np.maximum(machine.l2_bytes, 1e-30)
     z = 2.0 * (np.sqrt(machine.l2_ways - 0.45) - np.sqrt(np.maximum(lines - 0.15, 0.0)))
-    z = z / np.sqrt(1.0 + width**2 / (12.0 * np.maximum(lines, 1.0)))
     # beyond 1000 deviations nothing changes but that the power overflows
     x = np.minimum(np.abs(z), 1000.0) * np.sqrt(0.5)
     half = 0.5 / np.polyval([0.078108, 0.000972, 0.230389, 0.278393, 1.0], x) ** 4
@@ -171,26 +174,29 @@ def windows(operators: list[Operator], policy: Policy) -> dict[int, Window]:
             end += 1
         members = range(opener + 1, end)
         offered = [row for row in members if operators[row].prefetch_bytes > 0.0]
-        if policy.rule == 2.0:
-            offered.sort(key=lambda row: -operators[row].prefetch_bytes)
         found[opener] = Window(opener, members, offered if policy.rule >= 0.0 else [])
     return found
 
 
-def admit(window: Window, operators: list[Operator], cap: Array, rule: float) -> dict[int, Array]:
-    """Return the bytes [B] admitted of each row of a window."""
-    used, closed = np.zeros_like(cap), np.zeros(cap.shape, dtype=bool)
-    granted: dict[int, Array] = {}
-    for row in window.order:
-        size = operators[row].prefetch_bytes
-        fits = used + size <= cap
-        closed = closed | (~fits if rule == 0.0 else False)
-        if rule == 1.0:
-            granted[row] = np.minimum(size, np.maximum(cap - used, 0.0))
-        else:
-            granted[row] = np.where(fits & ~closed, size, 0.0)
-        used = used + granted[row]
-    return granted
+def plans(offered: list[int], operators: list[Operator], cap: Array, rule: float) -> list[dict[int, Array]]:
+    """Return the bytes [B] of each row in each plan that a rule weighs; what does not fit admits nothing."""
+    sizes = {row: operators[row].prefetch_bytes for row in offered}
+    if rule == RULES["partial"]:
+        left, plan = cap, {}
+        for row, size in sizes.items():
+            plan[row] = np.minimum(size, left)
+            left = left - plan[row]
+        return [plan]
+    by_size = sorted(offered, key=lambda row: -sizes[row])[: int(MOST_OPERANDS)]
+    if rule == RULES["paper"]:
+        sets = [set(offered[: count + 1]) for count in range(len(offered))]
+    else:
+        sets = [{row for place, row in enumerate(by_size) if bits >> place & 1} for bits in range(1, 1 << len(by_size))]
+    found = []
+    for each in sets:
+        fits = sum(sizes[row] for row in each) <= cap
+        found.append({row: np.where(fits, sizes[row] if row in each else 0.0, 0.0) for row in offered})
+    return found
 
 
 class Lane(NamedTuple):
@@ -200,15 +206,14 @@ class Lane(NamedTuple):
     admitted: Array = 0.0  #: of all rows of the window [B]
     fetched: Array = 0.0  #: how far the lane has come [B]
     position: Array = 0.0  #: where the next operator's bytes begin [B]
-    past: tuple[tuple[float, Array, Array], ...] = ()  #: per row: bytes touched, lane's place before, bytes fetched [B]
+    touched: float = 0.0  #: by the main lane since the window began [B]
 
 
 def beside(duration: Array, cold: Array, lane: Lane, position: Array, machine: Machine) -> Array:
     """Bytes [B] that the lane fetches beside an operator, with what that leaves over."""
-    reached = np.maximum(lane.fetched, position)
-    room = WAITING_SHARE * machine.l2_bytes - (reached - position)
-    backlog = np.maximum(np.minimum(lane.admitted - reached, room), 0.0)
-    return np.minimum(backlog, np.maximum(duration * machine.hbm_rate - cold, 0.0))
+    backlog = np.maximum(lane.admitted - np.maximum(lane.fetched, position), 0.0)
+    spare = np.maximum(duration - cold / machine.hbm_rate, 0.0)
+    return np.minimum(backlog, spare * machine.hbm_rate * machine.prefetch_share)
 
 
 def streamed(ask: Ask, hot: Array, machine: Machine) -> Array:
@@ -218,62 +223,74 @@ def streamed(ask: Ask, hot: Array, machine: Machine) -> Array:
     return ask.stretch * (ask.launch + body)
 
 
-def survival(op: Operator, ask: Ask, want: Array, machine: Machine, lane: Lane) -> Array:
-    """Share of an operator's fetched bytes that L2 still holds: the mean over its first and its second half."""
-    ahead = np.maximum(lane.fetched - lane.position, 0.0)
-    waiting = np.minimum(ahead, want)
-    since = []
-    for share in (0.0, 0.5, 1.0):
-        distance = ahead + op.input_bytes
-        for touched, before, fetched in lane.past:
-            done = np.clip((lane.position + share * waiting - before) / np.maximum(fetched, 1.0), 0.0, 1.0)
-            distance = distance + touched * (1.0 - done)
-        since.append(distance)
-    mean = np.ones_like(machine.cores)
-    for _ in range(2):
-        hot = waiting * mean + op.warm * ask.hbm
-        served = beside(streamed(ask, hot, machine), ask.hbm - hot, lane, lane.position + want, machine)
-        first, middle, last = since[0], since[1] + 0.5 * served, since[2] + served
-        early = resident((first + middle) / 2.0, machine, middle - first)
-        late = resident((middle + last) / 2.0, machine, last - middle)
-        mean = (early + late) / 2.0
-    return mean
-
-
-def open_window(window: Window, operators: list[Operator], machine: Machine, policy: Policy) -> tuple[Array, ...]:
-    """Return time [s], bytes prefetched and own HBM bytes [B] of a collective, and the lane that it opens."""
-    op = operators[window.opener]
-    granted = admit(window, operators, policy.threshold * machine.l2_bytes, policy.rule)
-    admitted = sum(granted.values(), np.zeros_like(machine.cores))
-    start, hops, wire = exchange(op, machine)
-    time = op.stretch * (start + hops + wire)
-    buffers = 2.0 * op.message_bytes
-    own = buffers * (1.0 - resident(buffers, machine))
-    fetched = beside(time, own, Lane(granted, admitted), 0.0, machine)
-    return time, fetched, own, Lane(granted, admitted, fetched, 0.0, ((buffers, 0.0, fetched),))
-
-
-def run_operator(row: int, op: Operator, machine: Machine, lane: Lane) -> tuple[Array, ...]:
+def run_operator(row: int, op: Operator, cold_ask: Ask, machine: Machine, lane: Lane) -> tuple[Array, ...]:
     """Return time [s], bytes prefetched beside it and own HBM bytes [B] of an operator, and the lane after it."""
-    if op.kind == ATTENTION:
-        ask = attend(op, machine, op.warm)
-    else:
-        ask = (matmul if op.kind == MATMUL else stream)(op, machine)
-    ask = ask._replace(stretch=op.stretch)
-    want = lane.granted.get(row, 0.0)
+    ask, want = cold_ask, lane.granted.get(row, 0.0)
     hot: Array = op.warm * ask.hbm
     if row in lane.granted:
         waiting = np.minimum(np.maximum(lane.fetched - lane.position, 0.0), want)
-        hot = hot + waiting * survival(op, ask, want, machine, lane)
+        since = lane.touched + op.input_bytes + lane.admitted - lane.position
+        hot = hot + waiting * resident(since, machine)
         if op.kind == ATTENTION:
             ask = attend(op, machine, hot / ask.hbm)._replace(stretch=op.stretch)
     cold, duration = ask.hbm - hot, streamed(ask, hot, machine)
     position = lane.position + want
     served = beside(duration, cold, lane, position, machine)
-    reached = np.maximum(lane.fetched, position)
-    past = (*lane.past, (op.input_bytes + op.weight_bytes + op.output_bytes, reached, served))
-    after = Lane(lane.granted, lane.admitted, reached + served, position, past)
+    touched = lane.touched + op.input_bytes + op.weight_bytes + op.output_bytes
+    after = Lane(lane.granted, lane.admitted, np.maximum(lane.fetched, position) + served, position, touched)
     return duration, served, cold, after
+
+
+def ask_for(op: Operator, machine: Machine) -> Ask:
+    """Ask of an operator that finds nothing of what was prefetched."""
+    if op.kind == ATTENTION:
+        ask = attend(op, machine, op.warm)
+    else:
+        ask = (matmul if op.kind == MATMUL else stream)(op, machine)
+    return ask._replace(stretch=op.stretch)
+
+
+def run_window(
+    window: Window, operators: list[Operator], asks: Mapping[int, Ask], plan: Mapping[int, Array], machine: Machine
+) -> Figures:
+    """Return time [s], bytes prefetched and own HBM bytes [B] of each row by one plan."""
+    op = operators[window.opener]
+    buffers, time = 2.0 * op.message_bytes, asks[window.opener].launch
+    own = buffers * (1.0 - resident(buffers, machine))
+    lane = Lane(plan, sum(plan.values(), np.zeros_like(machine.cores)), touched=buffers)
+    fetched = beside(time, own, lane, 0.0, machine)
+    found: Figures = {window.opener: (time, fetched, own)}
+    lane = lane._replace(fetched=fetched)
+    for row in window.members:
+        if operators[row].kind < COLLECTIVE:
+            *found[row], lane = run_operator(row, operators[row], asks[row], machine, lane)
+    return found
+
+
+def best_of(window: Window, operators: list[Operator], machine: Machine, policy: Policy) -> Figures:
+    """Return the figures of each row of a window by the fastest of its plans, or by none."""
+    op = operators[window.opener]
+    asks = {row: ask_for(operators[row], machine) for row in window.members if operators[row].kind < COLLECTIVE}
+    asks[window.opener] = Ask(0.0, 0.0, 0.0, op.stretch * sum(exchange(op, machine)))
+    chosen = {row: np.zeros_like(machine.cores) for row in window.offered}
+    found = run_window(window, operators, asks, {}, machine)
+    if not window.offered:
+        return found
+
+    def spent(rows: Figures) -> Array:
+        return sum(each[0] for row, each in rows.items() if window.opener < row <= window.offered[-1])
+
+    best = spent(found)
+    cap = np.minimum(policy.threshold, MOST_OF_L2) * machine.l2_bytes
+    for plan in plans(window.offered, operators, cap, policy.rule):
+        time = spent(run_window(window, operators, asks, plan, machine)) + machine.prefetch_start
+        pays = time < best * (1.0 - PAYS)
+        best = np.where(pays, time, best)
+        chosen = {row: np.where(pays, plan[row], chosen[row]) for row in window.offered}
+    found = run_window(window, operators, asks, chosen, machine)
+    issued = sum(chosen.values()) > 0.0
+    time, *rest = found[window.opener]
+    return {**found, window.opener: (time + np.where(issued, machine.prefetch_start, 0.0), *rest)}
 
 
 def fusion_gain(operators: list[Operator], times: dict[int, Array], machine: Machine) -> Array:
@@ -294,21 +311,18 @@ def fusion_gain(operators: list[Operator], times: dict[int, Array], machine: Mac
 def step(operators: list[Operator], opened: dict[int, Window], machine: Machine, policy: Policy) -> Array:
     """Return totals (TOTALS, design) of the step on one chunk of designs."""
     totals = np.zeros((len(TOTALS), np.size(machine.cores)))
-    times: dict[int, Array] = {}
-    lane, members = Lane(), range(0)
+    figures: Figures = {}
+    for window in opened.values():
+        figures |= best_of(window, operators, machine, policy)
     for row, op in enumerate(operators):
-        if row in opened:
-            members = opened[row].members
-            time, fetched, own, lane = open_window(opened[row], operators, machine, policy)
-        elif op.count and op.kind < COLLECTIVE:
-            lane = lane if row in members else Lane()
-            time, fetched, own, lane = run_operator(row, op, machine, lane)
-        else:
-            continue
-        times[row] = time
-        totals[0] += op.count * time
-        totals[1] += op.count * fetched
-        totals[2] += op.count * (own + fetched)
+        if op.count and op.kind < COLLECTIVE and row not in figures:
+            figures[row] = run_operator(row, op, ask_for(op, machine), machine, Lane())[:3]
+    for row, (time, fetched, own) in figures.items():
+        count = operators[row].count
+        totals[0] += count * time
+        totals[1] += count * fetched
+        totals[2] += count * (own + fetched)
+    times = {row: each[0] for row, each in figures.items()}
     if policy.fused > 0.5:
         totals[0] -= fusion_gain(operators, times, machine)
     return totals

@@ -17,7 +17,9 @@
 #define MIN_ROWS 16.0
 #define KEY_CHUNK 128.0
 #define MAX_PIECES 32.0
-#define WAITING_SHARE 0.6
+#define MOST_OF_L2 0.6
+#define MOST_OPERANDS 6
+#define PAYS 1e-9
 #define NOT_OFFERED 1e6
 #define EAGER_BYTES 4e4
 /* Designs do not depend on one another: says to the compiler that it need not test for overlap. */
@@ -37,7 +39,7 @@
     X(start_up) X(direct_start_up) X(ramp) X(own_copy) X(rendezvous) X(barrier) X(direct_share) X(direct_limit) \
     X(ring) X(tree) X(one_shot) X(two_shot) X(in_switch) X(direct) X(out_rate) X(out_hop) X(softmax_rate) \
     X(attention_time) X(attention_tile_time) X(attention_draw) X(combine_time) X(attention_fill) \
-    X(hierarchical) X(out_ring) X(out_tree) X(out_start) X(multimem) X(crowding)
+    X(hierarchical) X(out_ring) X(out_tree) X(out_start) X(multimem) X(crowding) X(prefetch_start) X(prefetch_share)
 #define OPERATOR(X) \
     X(kind) X(count) X(groups) X(m) X(n) X(k) X(weight_bytes) X(input_bytes) X(output_bytes) X(bits) X(vector_ops) \
     X(prefetch_bytes) X(message_bytes) X(ranks) X(feeds) X(stretch) X(warm) X(integer) X(narrow) X(experts)
@@ -54,20 +56,16 @@ typedef struct { double start, hops, wire; } exchange_t; /* s */
 typedef struct { double time, busy; } tiling_t;          /* s, 1 */
 typedef struct { double rule, threshold, fused; } policy_t;
 
-/* What the lanes remember of a block of designs. */
+/* What the lanes remember of a block of designs, and what a window takes by a plan and by the fastest so far. */
 typedef struct {
-    double admitted[BLOCK], fetched[BLOCK], position[BLOCK], used[BLOCK], closed[BLOCK], survival[BLOCK];
+    double admitted[BLOCK], fetched[BLOCK], position[BLOCK], plan[BLOCK];
+    double time[BLOCK], served[BLOCK], traffic[BLOCK], best[BLOCK], best_served[BLOCK], best_traffic[BLOCK];
 } lane_t;
 
 /* What one operator asks of a block of designs. */
 typedef struct {
     double chip[BLOCK], hbm[BLOCK], rate[BLOCK], launch[BLOCK], exposed[BLOCK];
 } asks_t;
-
-/* What went before a row of a window: bytes touched, the lane's place before, and bytes touched per byte fetched. */
-typedef struct {
-    double touched, first[BLOCK], pace[BLOCK];
-} past_t;
 
 LAW double least(double a, double b) { return a < b ? a : b; }
 LAW double most(double a, double b) { return a > b ? a : b; }
@@ -95,24 +93,17 @@ LAW const double *matrix_rates(operator_t op, const double *machines, long desig
     return op.integer > 0.0 ? FIELD(machines, rate_4bit_int) : FIELD(machines, rate_4bit);
 }
 
-/* Share of lines still in L2 when their distances run evenly from first to last. */
-LAW double mean_resident(double first, double last, machine_t m)
+/* Share of lines still in L2 after so many other bytes were touched. */
+LAW double resident(double distance, machine_t m)
 {
-    double lines = m.l2_ways * 0.5 * (first + last) / most(m.l2_bytes, 1e-30);
-    double spread = m.l2_ways * (last - first) / most(m.l2_bytes, 1e-30);
+    double lines = m.l2_ways * distance / most(m.l2_bytes, 1e-30);
     double z = 2.0 * (sqrt(m.l2_ways - 0.45) - sqrt(most(lines - 0.15, 0.0)));
-    z /= sqrt(1.0 + spread * spread / (12.0 * most(lines, 1.0)));
     double x = fabs(z) * 0.7071067811865476;
     double tail = 1.0 + x * (0.278393 + x * (0.230389 + x * (0.000972 + x * 0.078108)));
     tail *= tail;
     double half = 0.5 / (tail * tail);
     double share = z >= 0.0 ? 1.0 - half : half;
     return m.l2_bytes > 0.0 ? share : 0.0;
-}
-
-LAW double resident(double distance, machine_t m)
-{
-    return mean_resident(distance, distance, m);
 }
 
 LAW tiling_t tiling(operator_t op, machine_t m, double core_rate, double rows, double down,
@@ -365,34 +356,44 @@ static long window_end(const operator_t *ops, long rows, long opener)
     return row;
 }
 
-/* Bytes admitted of each row of a window: grants (row, BLOCK). */
+/* Plans that a rule weighs beside none. */
+static long plans(double rule, long offered)
+{
+    if (rule == 0.0) return offered;
+    return rule == 2.0 ? (1L << (offered < MOST_OPERANDS ? offered : MOST_OPERANDS)) - 1 : 1;
+}
+
+/* Place of an operand among those that may be prefetched: in graph order, for best fit by size. */
+static long place_of(const operator_t *ops, long opener, long end, long row, double rule)
+{
+    long before = 0;
+    double size = ops[row].prefetch_bytes;
+    for (long other = opener + 1; other < end; other++) {
+        double theirs = ops[other].prefetch_bytes;
+        int earlier = other < row;
+        if (theirs > 0.0)
+            before += rule == 2.0 ? theirs > size || (theirs == size && earlier) : earlier;
+    }
+    return before;
+}
+
+/* Bytes admitted of each row of a window by each design's plan: grants (row, BLOCK). */
 static void admit(const operator_t *ops, long opener, long end, const double *restrict l2_bytes, long width,
                   policy_t policy, lane_t *restrict lane, double *restrict grants)
 {
-    char done[end - opener];
-    memset(done, 0, sizeof done);
-    for (long turn = opener + 1; turn < end; turn++) {
-        long row = -1;
-        for (long other = opener + 1; other < end; other++)
-            if (!done[other - opener] &&
-                (row < 0 || (policy.rule == 2.0 && ops[other].prefetch_bytes > ops[row].prefetch_bytes)))
-                row = other;
-        done[row - opener] = 1;
+    memset(lane->admitted, 0, sizeof lane->admitted);
+    for (long row = opener + 1; row < end; row++) {
         double size = ops[row].prefetch_bytes, *restrict grant = grants + row * BLOCK;
-        if (size <= 0.0)
-            continue;
+        double place = (double)place_of(ops, opener, end, row, policy.rule), bit = pow(0.5, place);
         SIDE_BY_SIDE
         for (long j = 0; j < width; j++) {
-            double cap = policy.threshold * l2_bytes[j], used = lane->used[j];
-            double fits = used + size <= cap ? 1.0 : 0.0;
-            double shut = policy.rule == 0.0 ? most(lane->closed[j], 1.0 - fits) : 0.0;
-            double whole = fits > shut ? size : 0.0;
-            grant[j] = policy.rule == 1.0 ? least(size, most(cap - used, 0.0)) : whole;
-            lane->used[j] = used + grant[j];
-            lane->closed[j] = shut;
+            double plan = lane->plan[j], cap = least(policy.threshold, MOST_OF_L2) * l2_bytes[j];
+            double half = 0.5 * floor(plan * bit), part = least(size, most(cap * plan - lane->admitted[j], 0.0));
+            double chosen = policy.rule == 0.0 ? (place < plan ? size : 0.0) : (half - floor(half) > 0.25 ? size : 0.0);
+            grant[j] = policy.rule == 1.0 ? part : chosen;
+            lane->admitted[j] += grant[j];
         }
     }
-    memcpy(lane->admitted, lane->used, sizeof lane->used);
 }
 
 LAW void book(double *restrict totals, long designs, long j, double count, double time, double fetched, double own)
@@ -402,24 +403,14 @@ LAW void book(double *restrict totals, long designs, long j, double count, doubl
     totals[2 * designs + j] += count * (own + fetched);
 }
 
-LAW void run_collective(const operator_t op, int kind, const double *restrict machines, long designs, long width,
-                        lane_t *restrict lane, past_t *restrict past, double *restrict times, double *restrict totals)
+LAW void time_collective(const operator_t op, int kind, const double *restrict machines, long designs, long width,
+                         double *restrict times)
 {
-    double buffers = 2.0 * op.message_bytes;
     SIDE_BY_SIDE
     for (long j = 0; j < width; j++) {
-        machine_t m = machine_at(machines, designs, j);
-        exchange_t sent = exchange(kind, op.message_bytes, op.ranks, m, 0.0);
-        double time = op.stretch * (sent.start + sent.hops + sent.wire), own = buffers * (1.0 - resident(buffers, m));
-        double backlog = least(lane->admitted[j], WAITING_SHARE * m.l2_bytes);
-        double fetched = least(backlog, most(time * m.hbm_rate - own, 0.0));
-        lane->fetched[j] = fetched;
-        past->first[j] = 0.0;
-        past->pace[j] = buffers / most(fetched, 1.0);
-        times[j] = time;
-        book(totals, designs, j, op.count, time, fetched, own);
+        exchange_t sent = exchange(kind, op.message_bytes, op.ranks, machine_at(machines, designs, j), 0.0);
+        times[j] = op.stretch * (sent.start + sent.hops + sent.wire);
     }
-    past->touched = buffers;
 }
 
 LAW void ask_for(const operator_t op, int kind, const double *restrict machines, long designs, long width,
@@ -448,92 +439,76 @@ LAW turn_t take(double share, double want, double position, double fetched, doub
     double hot = least(most(fetched - position, 0.0), want) * share + ask.warm * ask.hbm, cold = ask.hbm - hot;
     double memory = hot / m.l2_rate + cold / ask.rate;
     double body = most(ask.chip, memory) + ask.exposed * least(ask.chip, memory);
-    double busy = ask.stretch * (ask.launch + body);
-    double reached = most(fetched, position + want), room = WAITING_SHARE * m.l2_bytes - (reached - position - want);
-    double backlog = most(least(admitted - reached, room), 0.0), spare = most(busy * m.hbm_rate - cold, 0.0);
+    double busy = ask.stretch * (ask.launch + body), reached = most(fetched, position + want);
+    double backlog = most(admitted - reached, 0.0), spare = most(busy * m.hbm_rate - cold, 0.0) * m.prefetch_share;
     turn_t turn = {busy, cold, reached, least(backlog, spare)};
     return turn;
 }
 
-LAW double unless_seen(double touched, double place, double first, double pace)
+static void begin_lane(const operator_t op, const double *restrict machines, long designs, long width,
+                       const double *restrict times, lane_t *restrict lane)
 {
-    return touched - least(most((place - first) * pace, 0.0), touched);
-}
-
-/* Share of a row's fetched bytes that L2 still holds: mean over its first and second half, twice. */
-static void survive(const operator_t op, const double *restrict machines, long designs, long width,
-                    const double *restrict grant, const asks_t *restrict asks, const past_t *restrict past, long rows,
-                    lane_t *restrict lane)
-{
-    double since[3][BLOCK], place[3][BLOCK];
-    SIDE_BY_SIDE
-    for (long j = 0; j < width; j++) {
-        double position = lane->position[j], ahead = most(lane->fetched[j] - position, 0.0);
-        double waiting = least(ahead, grant[j]), lying = ahead + op.input_bytes;
-        since[0][j] = since[1][j] = since[2][j] = lying;
-        place[0][j] = position;
-        place[1][j] = position + 0.5 * waiting;
-        place[2][j] = position + waiting;
-    }
-    for (long row = 0; row < rows; row++) {
-        const double touched = past[row].touched;
-        SIDE_BY_SIDE
-        for (long j = 0; j < width; j++) {
-            double first = past[row].first[j], pace = past[row].pace[j];
-            since[0][j] += unless_seen(touched, place[0][j], first, pace);
-            since[1][j] += unless_seen(touched, place[1][j], first, pace);
-            since[2][j] += unless_seen(touched, place[2][j], first, pace);
-        }
-    }
+    const double buffers = 2.0 * op.message_bytes;
     SIDE_BY_SIDE
     for (long j = 0; j < width; j++) {
         machine_t m = machine_at(machines, designs, j);
-        ask_t ask = {asks->chip[j], asks->hbm[j], asks->rate[j], asks->launch[j], asks->exposed[j], op.stretch, op.warm};
-        double survival = 1.0;
-        for (int turn = 0; turn < 2; turn++) {
-            double fetched = lane->fetched[j], admitted = lane->admitted[j];
-            double beside = take(survival, grant[j], lane->position[j], fetched, admitted, ask, m).served;
-            double middle = since[1][j] + 0.5 * beside, last = since[2][j] + beside;
-            survival = 0.5 * (mean_resident(since[0][j], middle, m) + mean_resident(middle, last, m));
-        }
-        lane->survival[j] = survival;
+        double own = buffers * (1.0 - resident(buffers, m));
+        double spare = most(times[j] * m.hbm_rate - own, 0.0) * m.prefetch_share;
+        double fetched = least(lane->admitted[j], spare);
+        lane->fetched[j] = fetched;
+        lane->position[j] = 0.0;
+        lane->time[j] = 0.0;
+        lane->served[j] = fetched;
+        lane->traffic[j] = own + fetched;
+    }
+}
+
+/* Share of a row's fetched bytes that L2 still holds: after all that both lanes may have touched since. */
+static void survive(const operator_t op, const double *restrict machines, long designs, long width, double touched,
+                    const lane_t *restrict lane, double *restrict survival)
+{
+    SIDE_BY_SIDE
+    for (long j = 0; j < width; j++) {
+        machine_t m = machine_at(machines, designs, j);
+        survival[j] = resident(touched + op.input_bytes + lane->admitted[j] - lane->position[j], m);
     }
 }
 
 static void run_operator(const operator_t op, const double *restrict machines, long designs, long width,
-                         const double *restrict grant, const asks_t *restrict asks, lane_t *restrict lane,
-                         past_t *restrict past, double *restrict times, double *restrict totals)
+                         const double *restrict grant, const double *restrict survival, const asks_t *restrict asks,
+                         lane_t *restrict lane, double *restrict times)
 {
-    const double touched = op.input_bytes + op.weight_bytes + op.output_bytes;
     SIDE_BY_SIDE
     for (long j = 0; j < width; j++) {
         machine_t m = machine_at(machines, designs, j);
         ask_t ask = {asks->chip[j], asks->hbm[j], asks->rate[j], asks->launch[j], asks->exposed[j], op.stretch, op.warm};
         double position = lane->position[j], want = grant[j];
-        turn_t turn = take(lane->survival[j], want, position, lane->fetched[j], lane->admitted[j], ask, m);
+        turn_t turn = take(survival[j], want, position, lane->fetched[j], lane->admitted[j], ask, m);
         lane->position[j] = position + want;
         lane->fetched[j] = turn.reached + turn.served;
-        past->first[j] = turn.reached;
-        past->pace[j] = touched / most(turn.served, 1.0);
+        lane->time[j] += turn.time;
+        lane->served[j] += turn.served;
+        lane->traffic[j] += turn.cold + turn.served;
         times[j] = turn.time;
-        book(totals, designs, j, op.count, turn.time, turn.served, turn.cold);
     }
-    past->touched = touched;
 }
 
 /* Attention dealt as is fastest with what it finds in L2. */
 static void deal_anew(const operator_t op, const double *restrict machines, long designs, long width,
-                      const double *restrict grant, const lane_t *restrict lane, asks_t *restrict asks)
+                      const double *restrict grant, const double *restrict survival, const lane_t *restrict lane,
+                      const asks_t *restrict alone, asks_t *restrict asks)
 {
     const double *restrict rate = matrix_rates(op, machines, designs);
     SIDE_BY_SIDE
     for (long j = 0; j < width; j++) {
         double waiting = least(most(lane->fetched[j] - lane->position[j], 0.0), grant[j]);
-        double warm = waiting * lane->survival[j] / asks->hbm[j] + op.warm;
+        double warm = waiting * survival[j] / alone->hbm[j] + op.warm;
         ask_t ask = attend(op, machine_at(machines, designs, j), rate[j], warm);
         asks->chip[j] = ask.chip;
+        asks->hbm[j] = ask.hbm;
         asks->rate[j] = ask.rate;
         asks->launch[j] = ask.launch;
+        asks->exposed[j] = ask.exposed;
     }
 }
 
@@ -547,15 +522,71 @@ static void ask_row(const operator_t op, const double *machines, long designs, l
     }
 }
 
-static void exchange_row(const operator_t op, const double *machines, long designs, long width, lane_t *lane,
-                         past_t *past, double *times, double *totals)
+static void exchange_row(const operator_t op, const double *machines, long designs, long width, double *times)
 {
-#define EXCHANGE(kind) run_collective(op, kind, machines, designs, width, lane, past, times, totals)
+#define EXCHANGE(kind) time_collective(op, kind, machines, designs, width, times)
     switch ((int)op.kind) {
     case KIND_ALL_REDUCE: EXCHANGE(KIND_ALL_REDUCE); break;
     case KIND_ALL_TO_ALL: EXCHANGE(KIND_ALL_TO_ALL); break;
     case KIND_POINT_TO_POINT: EXCHANGE(KIND_POINT_TO_POINT); break;
     default: EXCHANGE(KIND_ALL_GATHER);
+    }
+}
+
+/* The rows of a window by each design's plan; returns nothing, the sums are in the lane. */
+static void run_plan(const operator_t *ops, long opener, long end, const double *machines, long designs, long width,
+                     policy_t policy, const asks_t *asks, lane_t *lane, double *grants, double *times)
+{
+    double survival[BLOCK] = {0.0}, touched = 2.0 * ops[opener].message_bytes;
+    asks_t dealt;
+    admit(ops, opener, end, FIELD(machines, l2_bytes), width, policy, lane, grants);
+    begin_lane(ops[opener], machines, designs, width, times + opener * BLOCK, lane);
+    for (long row = opener + 1; row < end; row++) {
+        const operator_t op = ops[row];
+        const asks_t *ask = asks + row;
+        if (op.kind >= KIND_COLLECTIVE)
+            continue;
+        if (op.prefetch_bytes > 0.0) {
+            survive(op, machines, designs, width, touched, lane, survival);
+            if (op.kind == KIND_ATTENTION) {
+                deal_anew(op, machines, designs, width, grants + row * BLOCK, survival, lane, ask, &dealt);
+                ask = &dealt;
+            }
+        }
+        run_operator(op, machines, designs, width, grants + row * BLOCK, survival, ask, lane, times + row * BLOCK);
+        touched += op.input_bytes + op.weight_bytes + op.output_bytes;
+    }
+}
+
+/* A window by the fastest plan of each design, or by none. */
+static void run_window(const operator_t *ops, long opener, long end, const double *machines, long designs, long width,
+                       policy_t policy, const asks_t *asks, lane_t *lane, double *grants, double *times, double *totals)
+{
+    const double *restrict start = FIELD(machines, prefetch_start), *restrict l2_bytes = FIELD(machines, l2_bytes);
+    long offered = 0;
+    for (long row = opener + 1; row < end; row++)
+        offered += ops[row].prefetch_bytes > 0.0;
+    memset(lane->plan, 0, sizeof lane->plan);
+    run_plan(ops, opener, end, machines, designs, width, policy, asks, lane, grants, times);
+    memcpy(lane->best, lane->time, sizeof lane->best);
+    memcpy(lane->best_served, lane->served, sizeof lane->served);
+    memcpy(lane->best_traffic, lane->traffic, sizeof lane->traffic);
+    for (long plan = 1; policy.rule >= 0.0 && offered > 0 && plan <= plans(policy.rule, offered); plan++) {
+        for (long j = 0; j < width; j++)
+            lane->plan[j] = (double)plan;
+        run_plan(ops, opener, end, machines, designs, width, policy, asks, lane, grants, times);
+        SIDE_BY_SIDE
+        for (long j = 0; j < width; j++) {
+            double spent = lane->time[j] + start[j], cap = least(policy.threshold, MOST_OF_L2) * l2_bytes[j];
+            int pays = lane->admitted[j] <= cap * (1.0 + PAYS) && spent < lane->best[j] * (1.0 - PAYS);
+            lane->best[j] = pays ? spent : lane->best[j];
+            lane->best_served[j] = pays ? lane->served[j] : lane->best_served[j];
+            lane->best_traffic[j] = pays ? lane->traffic[j] : lane->best_traffic[j];
+        }
+    }
+    for (long j = 0; j < width; j++) {
+        double count = ops[opener].count, served = lane->best_served[j];
+        book(totals, designs, j, count, times[opener * BLOCK + j] + lane->best[j], served, lane->best_traffic[j] - served);
     }
 }
 
@@ -586,38 +617,31 @@ static void fuse(const operator_t *ops, long row, const double *machines, long d
 }
 
 static void step(const operator_t *ops, long rows, const double *machines, long designs, long width, policy_t policy,
-                 double *grants, past_t *past, double *times, double *totals)
+                 double *grants, asks_t *asks, double *times, double *totals)
 {
+    static const double nothing[BLOCK] = {0.0};
     lane_t lane;
-    asks_t asks;
-    long end = 0, passed = 0; /* rows of the window that have run, its collective among them */
-    memset(&lane, 0, sizeof lane);
+    long end = 0;
     memset(grants, 0, sizeof(double) * rows * BLOCK);
     memset(times, 0, sizeof(double) * rows * BLOCK);
     for (long row = 0; row < rows; row++) {
         int opens = is_collective(ops + row);
-        if (ops[row].count == 0.0 || (ops[row].kind >= KIND_COLLECTIVE && !opens))
+        if (row < end || ops[row].count == 0.0 || (ops[row].kind >= KIND_COLLECTIVE && !opens))
             continue;
-        if (opens || row >= end)
-            memset(&lane, 0, sizeof lane), passed = 0;
         if (opens) {
             end = window_end(ops, rows, row);
-            if (policy.rule >= 0.0)
-                admit(ops, row, end, FIELD(machines, l2_bytes), width, policy, &lane, grants);
+            exchange_row(ops[row], machines, designs, width, times + row * BLOCK);
+            for (long other = row + 1; other < end; other++)
+                if (ops[other].kind < KIND_COLLECTIVE)
+                    ask_row(ops[other], machines, designs, width, asks + other);
+            run_window(ops, row, end, machines, designs, width, policy, asks, &lane, grants, times, totals);
+            continue;
         }
-        double *grant = grants + row * BLOCK, *time = times + row * BLOCK;
-        if (opens) {
-            exchange_row(ops[row], machines, designs, width, &lane, past, time, totals);
-        } else {
-            ask_row(ops[row], machines, designs, width, &asks);
-            if (row < end && policy.rule >= 0.0 && ops[row].prefetch_bytes > 0.0) {
-                survive(ops[row], machines, designs, width, grant, &asks, past, passed, &lane);
-                if (ops[row].kind == KIND_ATTENTION)
-                    deal_anew(ops[row], machines, designs, width, grant, &lane, &asks);
-            }
-            run_operator(ops[row], machines, designs, width, grant, &asks, &lane, past + passed, time, totals);
-        }
-        passed++;
+        memset(&lane, 0, sizeof lane);
+        ask_row(ops[row], machines, designs, width, asks + row);
+        run_operator(ops[row], machines, designs, width, nothing, nothing, asks + row, &lane, times + row * BLOCK);
+        for (long j = 0; j < width; j++)
+            book(totals, designs, j, ops[row].count, lane.time[j], 0.0, lane.traffic[j]);
     }
     for (long row = 0; row < rows && policy.fused > 0.5; row++)
         if (ops[row].feeds >= 0.0 && ops[row].count > 0.0 && ops[(long)ops[row].feeds].ranks > 1.0)
@@ -631,19 +655,19 @@ int evaluate(const double *table, long rows, const double *machines, long design
     policy_t policy = {rule, threshold, fused};
     operator_t *ops = malloc(sizeof(operator_t) * rows);
     double *grants = malloc(sizeof(double) * rows * BLOCK), *times = malloc(sizeof(double) * rows * BLOCK);
-    past_t *past = malloc(sizeof(past_t) * rows);
-    int failed = !ops || !grants || !times || !past;
+    asks_t *asks = malloc(sizeof(asks_t) * rows);
+    int failed = !ops || !grants || !times || !asks;
     if (!failed) {
         for (long row = 0; row < rows; row++)
             ops[row] = operator_at(table, rows, row);
         memset(totals, 0, sizeof(double) * 3 * designs);
         for (long start = 0; start < designs; start += BLOCK)
             step(ops, rows, machines + start, designs, designs - start < BLOCK ? designs - start : BLOCK, policy, grants,
-                 past, times, totals + start);
+                 asks, times, totals + start);
     }
     free(ops);
     free(grants);
     free(times);
-    free(past);
+    free(asks);
     return failed;
 }

@@ -133,5 +133,9 @@ def print_validation(data: dict[str, Any]) -> None:
     if data["region"]:
         share = f"{data['region']['holds']} of {data['region']['tested']}"
         say(f"all claims of PRESERVE hold at once in {share} sets of the unpublished constants")
+        for each in data["region"]["volumes"]:
+            drawn = "those of kernels among them" if each["kernels_drawn"] else "kernels as they are"
+            found = f"{each['shares']['all']:.1%} of {each['draws']}"
+            say(f"  drawn from {each['prior']} priors over their ranges, {drawn}: in {found} sets")
     for note in data["notes"]:
         say(note)

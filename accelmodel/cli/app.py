@@ -23,7 +23,7 @@ COMMANDS = {
     "list": "specs", "show": "specs", "step": "step", "preserve": "preserve", "cake": "cake", "instances": "instances",
     "fleet": "instances", "explore": "explore", "dashboard": "dashboard", "sweep": "sweep", "cost": "cost",
     "matmul": "operators", "attention": "operators", "collective": "operators", "validate": "accuracy",
-    "calibrate": "accuracy", "benchmark": "explore", "new": "new", "schema": "new", "docs": "docs",
+    "calibrate": "accuracy", "check": "check", "benchmark": "explore", "new": "new", "schema": "new", "docs": "docs",
     "warm-up": "warm_up",
 }  # fmt: skip
 #: what a message says of what is no number; one out of range is a number

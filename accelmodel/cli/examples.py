@@ -45,6 +45,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "accelmodel calibrate h100-sxm --output h100-sxm.calibrated.toml",
         "accelmodel calibrate my-chip.toml --measurements rows.csv",
     ),
+    "check": ("accelmodel check h100-sxm llama-3-8b --examples 5",),
     "benchmark": ("accelmodel benchmark",),
     "new": ("accelmodel new device my-chip --like h100-sxm",),
     "schema": ("accelmodel schema device",),

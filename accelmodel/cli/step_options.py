@@ -96,8 +96,8 @@ Rule = Annotated[
     str | None,
     typer.Option(
         "--rule",
-        help="Admission: paper, partial or best-fit; the paper's by default.",
-        autocompletion=one_of("paper", "partial", "best-fit"),
+        help="Admission: partial, paper or best-fit; partial by default.",
+        autocompletion=one_of("partial", "paper", "best-fit"),
     ),
 ]
 

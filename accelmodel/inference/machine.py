@@ -138,5 +138,7 @@ def machine(cluster: Cluster) -> dict[str, Number]:
         "out_tree": between["tree"],
         "out_start": out.start_up,
         "multimem": offered["multimem"] * link.switch_share,
+        "prefetch_start": l2.prefetch_time,
+        "prefetch_share": l2.prefetched(hbm_rate) / hbm_rate,
         "crowding": compute.cores / most(compute.cores - link.cores_taken, 1.0),
     }

@@ -41,7 +41,7 @@ class Technique:
     Examples
     --------
     >>> chosen("preserve").parameters["rule"]
-    'paper'
+    'partial'
     """
 
     name: str
@@ -72,8 +72,8 @@ def policy(name: str, **parameters: float | str) -> Technique:
         prefetches weights and KV cache into L2 while collectives run (arXiv 2501.08192).
     **parameters
         What the technique takes; its own defaults where left out.  ``preserve``: ``threshold``, the share of usable L2
-        that one window's prefetches may fill, from 0 to 16 [1], and ``rule``, how operands are admitted: ``"paper"``,
-        ``"partial"`` or ``"best-fit"``.
+        that one window's prefetches may fill, from 0 to 16 [1], and ``rule``, how operands are admitted: ``"partial"``
+        (the default), ``"paper"`` or ``"best-fit"``.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def policy(name: str, **parameters: float | str) -> Technique:
     Examples
     --------
     >>> dict(policy("preserve", threshold=0.7).parameters)
-    {'threshold': 0.7, 'rule': 'paper'}
+    {'threshold': 0.7, 'rule': 'partial'}
     >>> policy("fused", threshold=0.7)
     Traceback (most recent call last):
     ...

@@ -18,15 +18,16 @@ PROMPT_SHARE = 2.0 / 3.0
 _THRESHOLD = Quantity(ge=0.0, le=16.0)
 
 
-def preserve(threshold: float = 1.0, rule: str = "paper") -> Policy:
+def preserve(threshold: float = 1.0, rule: str = "partial") -> Policy:
     """Return the policy of PRESERVE.
 
     Parameters
     ----------
     threshold : float
         Share of usable L2 that one window's prefetches may fill [1].
-    rule : {"paper", "partial", "best-fit"}
-        How operands are admitted; see ``laws.prefetch``.
+    rule : {"partial", "paper", "best-fit"}
+        How operands are admitted; see ``laws.prefetch``.  What becomes of the operand that crosses the threshold is
+        not public; part of it, which ``torch_npu.npu_prefetch`` can fetch, by default.
 
     Raises
     ------

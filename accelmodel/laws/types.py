@@ -87,6 +87,8 @@ class Machine(NamedTuple):
     out_start: float  #: fixed time of a collective over several nodes [s]
     multimem: Offered  #: share of the sustained link rate of the engine's own reduction in the switch, 0 if not offered
     crowding: float  #: slowing of a matmul by the cores that a collective fused with it takes
+    prefetch_start: float  #: what the prefetches of a window cost the main lane: issue and events [s]
+    prefetch_share: float  #: rate at which what prefetches copies into L2, over that of HBM, at most 1
     core_share: Derived = _UNKNOWN  #: 1 / cores
     core_root: Derived = _UNKNOWN  #: square root of the cores
     flop_time_16bit: Derived = _UNKNOWN  #: of one core [s/FLOP]
@@ -177,7 +179,7 @@ BY_COMPUTE, BY_HBM, BY_L2, BY_LINK, BY_LATENCY = (float(place) for place in rang
 class Policy(NamedTuple):
     """What a technique does on the timeline, as numbers."""
 
-    rule: float  #: admission rule, index into ``laws.prefetch.RULES``; -1 is no prefetch
+    rule: float  #: admission rule, index into ``laws.prefetch.RULES``, or ``ISSUED``; -1 is no prefetch
     threshold: float  #: share of usable L2 that admission may fill
     fused: float  #: 1 if matmuls are fused with the collective that reduces them
 

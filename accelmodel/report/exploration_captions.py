@@ -115,7 +115,8 @@ def caption_pareto(exploration: Exploration, found: dict[str, Any]) -> str:
 def caption_region(exploration: Exploration, found: dict[str, Any]) -> str:
     """Return in words how many sets of constants reproduce the claims."""
     return (
-        f"Three constants are not public; {found['holding']} of {found['points']} combinations of them reproduce the "
-        "published speed-up, L2 sizes and gain all at once. The number in a cell says for how many SRAM densities they "
+        "Two constants are not public, and a third, the density of SRAM, is that of another maker's cache dies; "
+        f"{found['holding']} of {found['points']} combinations of them reproduce the largest and smallest published "
+        "speed-up, both L2 sizes and the gain all at once. The number in a cell says for how many SRAM densities they "
         "do; the square marks the constants in use, so the further it is from empty cells the firmer the answer."
     )

@@ -28,6 +28,10 @@ _LOG_FROM = 30.0
 #: distinct in lightness too, so that they can be told apart without colour
 _COLOURS = ("#0b5394", "#c0504d", "#3d8b37", "#8e5ea2", "#d98c00", "#4aa3a2", "#7f6000", "#222222")
 _DASHES = ("solid", "dash", "dot")
+#: names of lines that a wide window holds side by side
+_IN_A_ROW = 3
+#: what is written in capitals in a name
+_ABBREVIATED = ("l2", "hbm", "kv", "tp", "pp", "ep", "dp", "ttft", "tpot", "io", "sram")
 #: prefixes of a unit on an axis, the largest first
 _PREFIXES = (
     (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"),
@@ -102,9 +106,10 @@ def _axis(name: str, unit: str, values: list[Any]) -> tuple[float, dict[str, Any
     """Return the scale and the look of an axis."""
     if not values or isinstance(values[0], str):
         return 1.0, axis(name, type="category")
-    factor, shown = _scale(values, unit)
     low, high = min(values), max(values)
     logarithmic = low > 0.0 and high / low > _LOG_FROM
+    # over decades the prefix of the middle is read best, else that of the largest
+    factor, shown = _scale([math.sqrt(low * high)] if logarithmic else values, unit)
     title = f"{name} [{shown}]" if shown else name
     if logarithmic:
         return factor, log_axis(title, (low / factor, high / factor))
@@ -119,12 +124,14 @@ def line_figure(result: xr.Dataset, y: str, x: str, lines: list[Line]) -> go.Fig
     up = [value for line in lines for value in line["y"]]
     wide, x_axis = _axis(_named(result[x]), result[x].attrs.get("units", "1"), across)
     tall, y_axis = _axis(_named(result[y]), result[y].attrs.get("units", "1"), up)
+    rows = math.ceil(len(lines) / _IN_A_ROW) if len(lines) > 1 else 0
     drawn = figure(
-        520,
+        480 + 22 * rows,
         xaxis=x_axis,
         yaxis=y_axis,
-        showlegend=len(lines) > 1,
-        legend={"orientation": "v", "x": 1.01, "xanchor": "left", "y": 1.0, "yanchor": "top"},
+        showlegend=rows > 0,
+        # below, so that a narrow window has the whole width for the figure
+        legend={"orientation": "h", "x": 0.0, "xanchor": "left", "y": -0.2, "yanchor": "top"},
     )
     for line, (colour, dash) in zip(lines, _strokes(lines), strict=True):
         places = line["x"] if wide == 1.0 else (np.array(line["x"]) / wide).tolist()
@@ -158,7 +165,9 @@ def _begun(text: str) -> str:
 
 
 def _named(variable: xr.DataArray) -> str:
-    return str(variable.attrs.get("long_name", variable.name)).replace("_", " ")
+    """Return the name of a variable as it is written: ``l2_capacity`` is L2 capacity."""
+    words = str(variable.attrs.get("long_name", variable.name)).replace("_", " ").split(" ")
+    return " ".join(word.upper() if word in _ABBREVIATED else word for word in words)
 
 
 def draw(

@@ -140,6 +140,8 @@ class L2(Section):
     copies: Count
     slice_capacity: Bytes = 0.0
     slice_bandwidth: ByteRateOrNone = 0.0
+    prefetch_time: Seconds = 0.0
+    prefetch_bandwidth: ByteRateOrNone = 0.0
 
     def __post_init__(self) -> None:
         if none(self.slice_capacity) != none(self.slice_bandwidth):
@@ -151,6 +153,10 @@ class L2(Section):
         if none(self.slice_capacity):
             return self.bandwidth
         return least(self.bandwidth, self.capacity / self.slice_capacity * self.slice_bandwidth)
+
+    def prefetched(self, hbm_rate: Number) -> Number:
+        """The rate at which prefetches come in, where HBM is free and gives so much [B/s]."""
+        return hbm_rate if none(self.prefetch_bandwidth) else least(self.prefetch_bandwidth, hbm_rate)
 
 
 @dataclass(frozen=True, config=CONFIG)

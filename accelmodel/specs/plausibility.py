@@ -20,6 +20,26 @@ _POWER_OF_TWO = 0.06
 _STACK_CAPACITY = (1e9, 69e9)
 _STACK_BANDWIDTH = (100e9, 2.8e12)
 _CLOCK = (0.2e9, 5e9)
+#: operations of a core and clock: from a vector unit to the widest array of a TPU, twice over [1]
+_WIDTH = (2.0, 2.0**20)
+#: energy that no chip goes below: an operation at 16 bit [J/FLOP], a byte of device memory [J/B]
+_FLOP_ENERGY, _BYTE_ENERGY = 0.1e-12, 10e-12
+#: power of a chip over its silicon [W/m2]: no cooler takes more
+_MOST_HEAT = 4e6
+#: operations a second over silicon, power and price, of all that was built and five times beyond
+_PER_AREA = (0.01e18, 12e18)
+_LEAST_PER_WATT = 5e9
+_PER_DOLLAR = (0.5e9, 2e12)
+#: operations per byte of memory: from SRAM alone to a matrix unit beside slow memory [FLOP/B]
+_INTENSITY = (0.05, 1e4)
+#: longest time that anything fixed on a chip takes [s]
+_LONGEST = 1e-3
+_TIMES = (
+    "compute.launch_time", "matmul.split_time", "matmul.fill_time", "matmul.scaling_time", "attention.time",
+    "attention.tile_time", "attention.combine_time", "attention.gather_time", "die_to_die.latency",
+)  # fmt: skip
+#: smallest memory and last cache of anything that serves a model [B]
+_LEAST_MEMORY, _LEAST_CACHE = 64e6, 32e3
 
 
 def show(value: Number, unit: str) -> str:
@@ -35,13 +55,19 @@ def _span(device: Device, name: str) -> tuple[float, float]:
 
 
 def _peak(device: Device, process: Process | None) -> str:
-    """Matrix units are powers of two wide, so the peak is cores x clock x such a width."""
+    """Matrix units are powers of two wide, none wider than a TPU's, so the peak is cores x clock x such a width."""
     compute = device.compute
     low, high = (peak / (compute.cores * compute.clock) for peak in _span(device, "compute.peak_16bit"))
     width = compute.peak_16bit / (compute.cores * compute.clock)
     nearest = 2.0 ** round(math.log2(width))
     if low * (1.0 - _POWER_OF_TWO) <= nearest <= high * (1.0 + _POWER_OF_TWO):
-        return ""
+        least, most = _WIDTH
+        if least <= width <= most:
+            return ""
+        return (
+            f"peak_16bit {show(compute.peak_16bit, 'FLOP/s')} is {width:.4g} FLOP per core and clock, outside "
+            f"{least:g} to {most:,.0f}; check its prefix, and cores and clock"
+        )
     return (
         f"peak_16bit {show(compute.peak_16bit, 'FLOP/s')} / ({compute.cores:g} cores x {show(compute.clock, '1/s')}) "
         f"is {width:.4g} FLOP per core and clock, no power of two ({nearest:g}); check the three"
@@ -70,6 +96,13 @@ def _narrow(device: Device, process: Process | None) -> str:
             return (
                 f"{name} {show(peak, 'FLOP/s')} lies outside {show(low, 'FLOP/s')} to {show(high, 'FLOP/s')}; check it"
             )
+    whole = compute.peak_8bit_int
+    # a generation may keep integers as a stopgap, a fifteenth as fast as floats (B300)
+    if whole and not compute.peak_16bit / 20.0 <= whole <= 4.0 * compute.peak_16bit * (1.0 + _POWER_OF_TWO):
+        return (
+            f"peak_8bit_int {show(whole, 'FLOP/s')} lies far from peak_16bit {show(compute.peak_16bit, 'FLOP/s')}; "
+            "check both"
+        )
     return ""
 
 
@@ -124,6 +157,87 @@ def _pace(device: Device, process: Process | None) -> str:
     )
 
 
+def _intensity(device: Device, process: Process | None) -> str:
+    """Memory keeps up with computing, as far as any chip's does."""
+    found = device.compute.peak_16bit / device.memory.bandwidth
+    low, high = _INTENSITY
+    if low <= found <= high:
+        return ""
+    return (
+        f"peak_16bit {show(device.compute.peak_16bit, 'FLOP/s')} over the bandwidth of memory "
+        f"{show(device.memory.bandwidth, 'B/s')} is {found:.3g} FLOP/B, outside {low:g} to {high:g}; check both"
+    )
+
+
+def _power(device: Device, process: Process | None) -> str:
+    """A chip draws no less than its operations and its memory do, and no more than can be cooled."""
+    compute, power = device.compute, device.power
+    if not power:
+        return ""
+    moved = device.hbm.bandwidth * _BYTE_ENERGY
+    least = compute.peak_16bit * _FLOP_ENERGY + moved
+    if power < least:
+        return (
+            f"power {show(power, 'W')} is below what computing and memory draw at their peaks, at least "
+            f"{show(least, 'W')}; check power, peak_16bit and hbm.bandwidth"
+        )
+    if compute.peak_16bit / power < _LEAST_PER_WATT or (device.die_area and power / device.die_area > _MOST_HEAT):
+        return f"power {show(power, 'W')} is far above what such a chip draws; check power, peak_16bit and die_area"
+    return ""
+
+
+def _silicon(device: Device, process: Process | None) -> str:
+    """What stands on a die fits it: its matrix units, and where the process is known its SRAM."""
+    area = device.die_area
+    if not area:
+        return ""
+    found = device.compute.peak_16bit / area
+    low, high = _PER_AREA
+    if not low <= found <= high:
+        return (
+            f"die_area {show(area, 'm2')} for {show(device.compute.peak_16bit, 'FLOP/s')} is "
+            f"{show(found * 1e-6, 'FLOP/s')} per mm², outside {show(low * 1e-6, 'FLOP/s')} to "
+            f"{show(high * 1e-6, 'FLOP/s')}; check die_area and peak_16bit"
+        )
+    return ""
+
+
+def _price(device: Device, process: Process | None) -> str:
+    """A price is of one chip, in dollars: not of an hour, nor in thousands."""
+    if not device.price:
+        return ""
+    found = device.compute.peak_16bit / device.price
+    low, high = _PER_DOLLAR
+    if low <= found <= high:
+        return ""
+    return (
+        f"price {show(device.price, 'USD')} is {show(found, 'FLOP/s')} per dollar, outside {show(low, 'FLOP/s')} to "
+        f"{show(high, 'FLOP/s')}; give the price of one chip, not of an hour of it"
+    )
+
+
+def _times(device: Device, process: Process | None) -> str:
+    """Nothing fixed on a chip takes a millisecond."""
+    for name in _TIMES:
+        value = value_of(device, name)
+        if value > _LONGEST:
+            return f"{name} {show(value, 's')} is above {show(_LONGEST, 's')}; check its unit"
+    return ""
+
+
+def _small(device: Device, process: Process | None) -> str:
+    """A memory of bytes is one of megabytes."""
+    for name, value, least in (
+        ("hbm.capacity", device.hbm.capacity, _LEAST_MEMORY),
+        ("l2.capacity", device.l2.capacity, _LEAST_CACHE),
+    ):
+        if 0.0 < value < least:
+            return f"{name} {show(value, 'B')} is below {show(least, 'B')}; check its unit"
+    if device.hbm.capacity and device.hbm.reserved > 0.5 * device.hbm.capacity:
+        return f"hbm.reserved {show(device.hbm.reserved, 'B')} is over half of the memory; check its unit"
+    return ""
+
+
 def _joint(device: Device, process: Process | None) -> str:
     """Several dies are joined by something, and what joins dies joins several."""
     if device.die_to_die.bandwidth and device.dies < 2.0:
@@ -160,7 +274,8 @@ READ = (
     "die_area", "dies", "compute.cores", "compute.clock", "compute.peak_16bit", "compute.peak_8bit_float",
     "compute.peak_6bit", "compute.peak_4bit", "compute.peak_4bit_int", "compute.vector_rate", "hbm.capacity",
     "matmul.tile_m", "matmul.tile_n", "matmul.tile_k", "matmul.slice_clocks", "hbm.bandwidth", "hbm.stacks",
-    "l2.capacity", "l2.bandwidth", "die_to_die.bandwidth", "tier.capacity",
+    "l2.capacity", "l2.bandwidth", "die_to_die.bandwidth", "tier.capacity", "compute.peak_8bit_int", "power", "price",
+    "hbm.reserved", *_TIMES,
 )  # fmt: skip
 
 
@@ -176,6 +291,12 @@ CHECKS: dict[str, Callable[[Device, Process | None], str]] = {
     "cache against memory": _cache,
     "dies against what joins them": _joint,
     "second memory against the cache": _tier,
+    "computing against memory": _intensity,
+    "power against what draws it": _power,
+    "silicon against what stands on it": _silicon,
+    "price against the chip": _price,
+    "fixed times": _times,
+    "sizes of memories": _small,
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from accelmodel.sweeps import rented, steps, stored
+from accelmodel.sweeps import operators, rented, steps, stored
 from accelmodel.sweeps.calls import Command
 
 COMMANDS: dict[str, Command] = {
@@ -12,4 +12,7 @@ COMMANDS: dict[str, Command] = {
     "preserve": steps.PRESERVE,
     "cake": stored.CAKE,
     "instances": rented.INSTANCES,
+    "matmul": operators.MATMUL,
+    "attention": operators.ATTENTION,
+    "collective": operators.COLLECTIVE,
 }

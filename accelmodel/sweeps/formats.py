@@ -27,7 +27,8 @@ NETCDF_MOST = 2**31 - 4
 MEMORY_MOST = 2**33
 #: files of which a Zarr store has one
 _STORES = (".zgroup", "zarr.json")
-_HOW_ZARR = "needs the extra sweep: pip install 'accelmodel[sweep]'; or write NetCDF (.nc) or CSV (.csv)"
+#: what is said where Zarr is not installed
+HOW_ZARR = "needs the extra sweep: pip install 'accelmodel[sweep]'; or write NetCDF (.nc) or CSV (.csv)"
 
 
 def _netcdf(grid: Grid, parts: Parts, attrs: dict[str, str], path: Path) -> None:
@@ -90,7 +91,7 @@ def check(grid: Grid, path: Path) -> None:
     if path.suffix not in FORMATS:
         raise SpecError(f"{path}: {unknown('ending of an output', path.suffix, FORMATS)}")
     if path.suffix == ".zarr" and find_spec("zarr") is None:
-        raise SpecError(f"{path}: Zarr {_HOW_ZARR}")
+        raise SpecError(f"{path}: Zarr {HOW_ZARR}")
     largest = max(
         math.prod(grid.shape(variable)) * grid.dtype(variable).itemsize
         for variable in grid.question.command.variables.values()

@@ -129,14 +129,15 @@ def grid_of(question: Question, chunk: int | None = None) -> Grid:
         If no model can be cut as asked anywhere.
     """
     found: dict[str, dict[str, None]] = {}
+    reasons: dict[str, None] = {}
     if any(variable.over for variable in question.command.variables.values()):
         whole = tuple(slice(0, len(axis.values) if _decides(question, axis) else 1) for axis in question.axes)
         for where, values in _calls(question, whole):
-            for own in _labels(question, where, values):
+            for own in _labels(question, where, values, reasons):
                 for name, labels in own.items():
                     found[name] = found.get(name, {}) | dict.fromkeys(labels)
         if not found:
-            raise Infeasible("no point can be: no model can be cut as asked; see tp, pp, ep, dp and prefix")
+            raise Infeasible(f"no point can be: {next(iter(reasons))}")
     labels_of = {name: list(labels) for name, labels in found.items()}
     return Grid(question, cut(question, chunk or question.head.chunk or question.command.chunk), labels_of)
 
@@ -146,13 +147,16 @@ def _decides(question: Question, axis: Axis) -> bool:
     return (axis.field.part or axis.field.name) in question.command.labels_by
 
 
-def _labels(question: Question, where: Place, values: Mapping[Field, Any]) -> Iterator[dict[str, list[str]]]:
+def _labels(
+    question: Question, where: Place, values: Mapping[Field, Any], reasons: dict[str, None]
+) -> Iterator[dict[str, list[str]]]:
     """Yield the labels of the axes that variables have of their own, of those parts of a call that can be."""
     try:
         yield question.command.labels(At(values, question.specs))
-    except SpecError:
+    except SpecError as error:
+        reasons[" ".join(str(error).split())] = None
         for part, fewer in _halves(question, where, values):
-            yield from _labels(question, part, fewer)
+            yield from _labels(question, part, fewer, reasons)
 
 
 def runs(question: Question, axis: Axis) -> bool:

@@ -44,8 +44,8 @@ class Estimate:
     def words(self) -> str:
         """Return it in words."""
         return (
-            f"{self.points:,} points in {self.chunks:,} chunks, about {duration(self.seconds)}, "
-            f"{show(self.bytes, 'B', 3)}"
+            f"{self.points:,} points in {self.chunks:,} chunk{'s' * (self.chunks > 1)}, "
+            f"about {duration(self.seconds)}, {show(self.bytes, 'B', 3)}"
         )
 
 
@@ -217,6 +217,7 @@ def _kept(store: Store[Grid], path: Path, where: tuple[int, str | None], told: P
         reasons.update(dict.fromkeys(why))
         feasible = feasible or bool(arrays["feasible"].any())
     if not feasible and reasons:
+        store.drop()  # there is nothing to go on with
         raise Infeasible(f"no point can be: {next(iter(reasons))}")
     attrs = attributes(grid, store.digest, list(reasons)[:MOST_REASONS])
     formats.write(grid, _parts(store), attrs, path, store.folder)

@@ -9,7 +9,7 @@ from accelmodel.calibration import hybrid
 from accelmodel.errors import unknown
 from accelmodel.measured import aiconfigurator
 from accelmodel.specs.load import load
-from accelmodel.validation import cake, llmcompass, operators, servers
+from accelmodel.validation import cake, llmcompass, operators, servers, volume
 from accelmodel.validation import claims as validation
 from accelmodel.validation.operators import SEEN
 from accelmodel.validation.own_gpu import measured_rows
@@ -78,7 +78,17 @@ def _region() -> dict[str, Any]:
         for c in holds.sram_area
         if bool(holds.sel(start_up=a, l2_usable=b, sram_area=c))
     ]
-    return {"tested": int(holds.size), "holds": len(points), "points": points}
+    volumes = [
+        {
+            "prior": prior,
+            "kernels_drawn": kernels,
+            "draws": volume.DRAWS,
+            "shares": volume.volume(prior=prior, kernels=kernels),
+        }
+        for prior in volume.PRIORS
+        for kernels in (False, True)
+    ]
+    return {"tested": int(holds.size), "holds": len(points), "points": points, "volumes": volumes}
 
 
 def _claims(progress: Progress | None) -> dict[str, Any]:

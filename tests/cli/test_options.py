@@ -62,7 +62,7 @@ phase = "decode"
 [software]
 tp = [8]
 threshold = [1.0]
-rule = ["paper"]
+rule = ["partial"]
 """
 
 

@@ -33,7 +33,7 @@ kv_bits = 8
 TECHNIQUES
 tp = [8]
 threshold = [0.5, 1.0]
-rule = ["paper"]
+rule = ["partial"]
 """
 
 
@@ -128,5 +128,5 @@ def test_a_technique_takes_of_the_study_only_the_parameters_that_it_has(folder, 
     study = load_study(str(path))
     assert [dict(each.parameters) for each in variants(study, "filling")] == [{"threshold": 0.5}, {"threshold": 1.0}]
     assert [each.numbers for each in variants(study, "fused")] == [Policy(NO_PREFETCH, 1.0, 1.0)]
-    both = [{"threshold": share, "rule": "paper"} for share in (0.5, 1.0)]
+    both = [{"threshold": share, "rule": "partial"} for share in (0.5, 1.0)]
     assert [dict(each.parameters) for each in variants(study, "preserve")] == both

@@ -210,19 +210,6 @@ def test_no_step_is_better_for_more_to_do_every_night(step):
     check_sense(step)
 
 
-@given(st.sampled_from(["hbm.bandwidth", "die_to_die.bandwidth", "tier.bandwidth"]), st.floats(1.0, 100.0), steps())
-@settings(max_examples=FEW)
-def test_nothing_faster_makes_a_step_slower(field, times, step):
-    _, model, work = step
-    name = {"hbm.bandwidth": "h200-sxm", "die_to_die.bandwidth": "b200-sxm", "tier.bandwidth": "dimm-pim-a100"}[field]
-    known = of_64(name)
-    slow = timed(known, model, work)
-    assume(slow is not None)
-    chip = am.override(known.device, {field: value_of(known.device, field) * times})
-    fast = timed(am.cluster(chip, 64, known.link, known.scale_out), model, work)
-    assert float(fast.step_time) <= float(slow.step_time) * (1.0 + 1e-9)
-
-
 @pytest.mark.parametrize("field", ["weight_bits", "activation_bits", "kv_bits"])
 def test_an_axis_of_bits_does_not_mix_in_those_of_the_file(field):
     with pytest.raises(SpecError, match=f"{field} is 0"):

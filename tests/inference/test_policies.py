@@ -73,7 +73,7 @@ def test_refused_with_the_closest_match(name, parameters, says):
 def test_a_label_cannot_be_false():
     """Numbers follow from name and parameters; nobody gives them."""
     with pytest.raises(TypeError):
-        Technique("preserve", {"threshold": 1.0, "rule": "paper"}, policy("none").numbers)
+        Technique("preserve", {"threshold": 1.0, "rule": "partial"}, policy("none").numbers)
     assert Technique("preserve", {"threshold": 0.5}) == policy("preserve", threshold=0.5)
     half = dataclasses.replace(policy("preserve"), parameters={"threshold": 0.5})
     assert half.numbers == policy("preserve", threshold=0.5).numbers
@@ -99,7 +99,7 @@ def test_a_name_is_the_technique_with_its_defaults(warm, asked):
     by_name, by_technique = am.time_step(*asked, "preserve"), am.time_step(*asked, policy("preserve"))
     assert by_name.identical(by_technique)
     assert by_name.attrs["technique"] == "preserve"
-    assert json.loads(by_name.attrs["technique_parameters"]) == {"threshold": 1.0, "rule": "paper"}
+    assert json.loads(by_name.attrs["technique_parameters"]) == {"threshold": 1.0, "rule": "partial"}
 
 
 def test_numbers_alone_are_no_technique(asked):

@@ -210,9 +210,8 @@ def over_batch_and_context(model, phase, tp):
     return table_array(found, axes_of([value for column in found.columns.values() for value in column], {}))
 
 
-#: by how much more of a resource may slow a step: not at all, but with prefetch where operands are admitted whole or
-#: push out a little of what waits in L2; of 204 million steps of 13 devices and 6 models none was slowed by more
-SLOWER = {"none": 1e-9, "fused": 1e-9, "paper": 0.0075, "partial": 0.005, "best-fit": 0.09}
+#: techniques that are tried: no rule of prefetch may make more of a resource slow a step
+TRIED = [policy("none"), policy("fused"), *(policy("preserve", rule=rule) for rule in ("partial", "paper", "best-fit"))]
 
 
 @pytest.mark.parametrize("model", ["deepseek-v3", "gpt-oss-120b", "llama-3-8b", "qwen2-72b"])
@@ -223,13 +222,13 @@ def test_no_shipped_device_is_slower_with_more_of_anything(warm, model, phase):
     for tp in (1, 8):
         table = over_batch_and_context(model, phase, tp)
         without = None
-        for rule, allowed in SLOWER.items():
-            what = policy(rule) if rule in ("none", "fused") else policy("preserve", rule=rule)
+        for what in TRIED:
             times = run_kernel(table, machines_of(*machines), what.numbers)[0][0]
             without = times if without is None else without
-            assert (times <= without * (1.0 + 1e-9)).all(), rule  # rounding only
+            assert (times <= without * (1.0 + 1e-9)).all(), what  # rounding only
             more = times.reshape(len(times), -1, len(resources), 3)
-            assert (more[..., 1:] <= more[..., :-1] * (1.0 + allowed)).all(), rule
+            # rounding, and plans that are faster by less than pays
+            assert (more[..., 1:] <= more[..., :-1] * (1.0 + 1e-9)).all(), what
         longer = without.reshape(-1, 4, len(machines))
         assert (longer[:, 1:] >= longer[:, :-1] * (1.0 - 1e-9)).all()  # rounding only
 

@@ -50,7 +50,7 @@ kv_bits = 8
 [software]
 tp = [8]
 threshold = [1.0]
-rule = ["paper"]
+rule = ["partial"]
 
 [constraints]
 die_area = "858mm2"

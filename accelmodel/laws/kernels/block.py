@@ -10,12 +10,17 @@ from accelmodel.laws.generated import deriver, reader
 from accelmodel.laws.jit import glue, inner_kernel
 from accelmodel.laws.types import COLLECTIVE, DETAIL, Cost, Machine, Operator
 
-KIND, COUNT, PREFETCH, RANKS, FEEDS, LANE = (
-    Operator._fields.index(name) for name in ("kind", "count", "prefetch_bytes", "ranks", "feeds", "lane")
-)
+KIND, COUNT, PREFETCH, RANKS, FEEDS, LANE, INPUT, WEIGHTS, OUTPUT, MESSAGE = (
+    Operator._fields.index(name)
+    for name in (
+        "kind", "count", "prefetch_bytes", "ranks", "feeds", "lane", "input_bytes", "weight_bytes", "output_bytes",
+        "message_bytes",
+    )
+)  # fmt: skip
 MACHINE_FIELDS = len(Machine._fields)
 L2_BYTES = Machine._fields.index("l2_bytes")
 CROWDING = Machine._fields.index("crowding")
+PREFETCH_START = Machine._fields.index("prefetch_start")
 #: designs that are evaluated side by side: their state stays in the caches of a core
 BLOCK = 256
 #: length of a column: a cache line more than a block, or columns a power of two apart would evict one another
@@ -25,14 +30,13 @@ _APART = ("count", "flops", "prefetch_bytes", "feeds", "stretch", "lane")
 _OF_COSTS = np.array([place for place, name in enumerate(Operator._fields) if name not in _APART])
 #: numbers that are kept of each row's costs: those of ``types.Cost`` or of ``collectives.Exchange``
 COSTS = 5
-#: numbers that are kept of each row of a window: bytes admitted for prefetch, and before this row in the queue; place
-#: of the lane in the queue when the row begins [B]; bytes that the main lane touches per byte fetched beside it
-ADMITTED, BEFORE, FIRST, PACE = range(4)
-QUEUE = 4
+#: numbers that are kept of each row of a window: bytes admitted for prefetch, and before this row in the queue [B]
+ADMITTED, BEFORE = range(2)
+QUEUE = 2
 
 machine_at = reader(Machine, "design")
 #: what the two lanes read of a machine
-_OF_LANES = ("exposed", "hbm_rate", "l2_bytes", "l2_ways", "l2_time", "l2_byte", "l2_full")
+_OF_LANES = ("exposed", "hbm_rate", "l2_bytes", "l2_ways", "l2_time", "l2_byte", "l2_full", "prefetch_share")
 lanes_at = reader(Machine, "design", name="lanes_at", only=_OF_LANES)
 #: ``(machines, varies, width)``: fill the derived fields of so many designs, where what they follow from varies
 derive = glue(deriver("derive"))
@@ -72,15 +76,17 @@ class Block(NamedTuple):
     costs: Any  #: (slot, COSTS, design); the last slot is for attention that is dealt anew
     times: Any  #: (row, design) time of an invocation [s]
     queue: Any  #: (row of the window, QUEUE, design)
-    offered: Any  #: (row of the window,) 1 where its operand was offered for admission
+    places: Any  #: (row of the window,) of its operand among those that may be prefetched; of the first, how many
     touched: Any  #: (row of the window,) bytes of L2 that the main lane has touched up to its end [B]
     total: Any  #: bytes admitted in the window [B]
-    closed: Any  #: 1 where admission has ended
+    plan: Any  #: which is tried
+    chosen: Any  #: which is the fastest so far
+    window: Any  #: (TOTALS, design) of a window by the plan that is tried, but for the time of its collective
+    kept: Any  #: the same by the fastest plan so far
     progress: Any  #: place of the lane in the queue [B]
     survival: Any  #: share of what was fetched that is still in L2
     cold: Any  #: bytes read from HBM by the operator itself [B]
     served: Any  #: bytes fetched beside the row [B]
-    clock: Any  #: (3, design) bytes the main lane had touched when a first, middle or last byte was fetched [B]
     sums: Any  #: (TOTALS, design)
     figures: Any  #: (DETAIL, design) of one row
 
@@ -96,7 +102,7 @@ def new_block(table: Any, designs: Designs, most: int) -> Block:
     derive(machines, varies, most)
     varies[:] = False
     varies[designs.fields] = True
-    lanes = np.zeros((12, ROOM))
+    lanes = np.zeros((16, ROOM))
     return Block(
         machines=machines,
         varies=varies,
@@ -105,16 +111,18 @@ def new_block(table: Any, designs: Designs, most: int) -> Block:
         costs=np.zeros((rows + 2, COSTS, ROOM)),
         times=np.zeros((rows, ROOM)),
         queue=np.zeros((rows, QUEUE, ROOM)),
-        offered=np.zeros(rows),
+        places=np.zeros(rows),
         touched=np.zeros(rows),
         total=lanes[0],
-        closed=lanes[1],
-        progress=lanes[2],
-        survival=lanes[3],
-        cold=lanes[4],
-        served=lanes[5],
-        clock=lanes[6:9],
-        sums=lanes[9:12],
+        plan=lanes[1],
+        chosen=lanes[2],
+        window=lanes[3:6],
+        kept=lanes[6:9],
+        progress=lanes[9],
+        survival=lanes[10],
+        cold=lanes[11],
+        served=lanes[12],
+        sums=lanes[13:16],
         figures=np.zeros((len(DETAIL), ROOM)),
     )
 
@@ -133,12 +141,15 @@ def read_designs(b: Block, designs: Designs, w: int, start: int, width: int) -> 
 
 
 @inner_kernel
-def find_alike(b: Block, table: Any, w: int) -> None:
-    """Fill ``alike`` and ``slots``: rows that ask for the same, such as two norms, are costed once."""
+def find_alike(b: Block, table: Any, w: int, apart: bool) -> None:
+    """Fill ``alike`` and ``slots``: rows that ask for the same, such as two norms, are costed once.
+
+    ``apart`` says whether the costs of several rows are needed at a time, as in a window that is planned.
+    """
     for row in range(table.shape[1]):
         b.alike[row] = row
         # a matmul may be fused with a collective in the end
-        b.slots[row] = row if table[KIND, row, w] >= COLLECTIVE else table.shape[1]
+        b.slots[row] = row if apart or table[KIND, row, w] >= COLLECTIVE else table.shape[1]
         for other in range(row):
             same = table[COUNT, other, w] > 0.0
             for column in _OF_COSTS:

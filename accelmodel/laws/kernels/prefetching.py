@@ -1,4 +1,4 @@
-"""The prefetch lane of a block of designs: windows, what is admitted in them, and what L2 still holds of it."""
+"""The prefetch lane of a block of designs: windows, their plans, and what L2 still holds of what was fetched."""
 
 from __future__ import annotations
 
@@ -10,24 +10,38 @@ from accelmodel.laws.kernels.block import (
     ADMITTED,
     BEFORE,
     COUNT,
-    FIRST,
+    INPUT,
     KIND,
     L2_BYTES,
-    PACE,
+    MESSAGE,
+    OUTPUT,
     PREFETCH,
+    PREFETCH_START,
     RANKS,
+    WEIGHTS,
     Block,
     cost_at,
     lanes_at,
     machine_at,
+    operator_at,
 )
-from accelmodel.laws.l2cache import mean_kept
+from accelmodel.laws.kernels.describing import TIME, describe
+from accelmodel.laws.l2cache import kept
 from accelmodel.laws.matmul import exposed_share
-from accelmodel.laws.prefetch import RULES, admit, lane_backlog, lane_progress
+from accelmodel.laws.prefetch import (
+    BEST_FIT,
+    ISSUED,
+    PAPER,
+    PAYS,
+    admit_in_order,
+    admit_partial,
+    admit_set,
+    cap,
+    lane_progress,
+    plans,
+)
 from accelmodel.laws.roofline import body_time, stream_time
-from accelmodel.laws.types import COLLECTIVE, Cost, Machine, Operator, Policy
-
-BEST_FIT = RULES["best-fit"]
+from accelmodel.laws.types import ATTENTION, COLLECTIVE, Cost, Machine, Operator, Policy
 
 
 class Lane(NamedTuple):
@@ -50,78 +64,81 @@ class Beside(NamedTuple):
 
 @inner_kernel
 def window_end(table: Any, opener: int, w: int) -> int:
-    """First row after the window that row ``opener`` opens."""
+    """First row after the last operator of the window that row ``opener`` opens."""
     row = opener + 1
     while row < table.shape[1] and table[COUNT, row, w] == table[COUNT, opener, w]:
         if table[KIND, row, w] >= COLLECTIVE and table[RANKS, row, w] > 1.0:
             break
         row += 1
+    while row > opener + 1 and table[KIND, row - 1, w] >= COLLECTIVE:
+        row -= 1
     return row
 
 
 @inner_kernel
-def last_offered(table: Any, opener: int, end: int, w: int) -> int:
-    """Last row of a window of which anything may be prefetched, its opener if there is none."""
+def _open_window(b: Block, table: Any, policy: Policy, w: int, opener: int, end: int) -> int:
+    """Fill ``places`` and ``touched`` of a window, and return its last row of which anything may be prefetched."""
     last = opener
+    offered = 0.0
+    b.touched[0] = 2.0 * table[MESSAGE, opener, w]
     for row in range(opener + 1, end):
-        if table[PREFETCH, row, w] > 0.0:
+        passed = 0.0
+        if table[KIND, row, w] < COLLECTIVE:
+            passed = table[INPUT, row, w] + table[WEIGHTS, row, w] + table[OUTPUT, row, w]
+        b.touched[row - opener] = b.touched[row - opener - 1] + passed
+        size = table[PREFETCH, row, w]
+        larger = 0.0
+        for other in range(opener + 1, end):
+            earlier = table[PREFETCH, other, w] == size and other < row
+            larger += 1.0 if table[PREFETCH, other, w] > size or earlier else 0.0
+        b.places[row - opener] = larger if policy.rule == BEST_FIT else offered
+        if size > 0.0:
+            offered += 1.0
             last = row
+    b.places[0] = offered
     return last
 
 
 @glue
-def _next_offer(table: Any, policy: Policy, w: int, opener: int, end: int, offered: Any) -> int:
-    """Row whose operand is offered for admission next: in graph order, or for best fit the largest."""
-    row = -1
-    for candidate in range(opener + 1, end):
-        if offered[candidate - opener] == 0.0:
-            larger = row >= 0 and table[PREFETCH, candidate, w] > table[PREFETCH, row, w]
-            if row < 0 or (policy.rule == BEST_FIT and larger):
-                row = candidate
-    return row
-
-
-@glue
-def admit_window(b: Block, table: Any, policy: Policy, w: int, opener: int, end: int, width: int) -> None:
-    """Fill ``admitted`` and ``before`` for the rows of one window, and the ``total``."""
-    b.offered[:] = 0.0
+def _admit_plan(b: Block, table: Any, policy: Policy, at: tuple[int, int, int], width: int) -> None:
+    """Fill the queue of a window, and the ``total``, by each design's ``plan``."""
+    w, opener, end = at
     b.total[:width] = 0.0
-    b.closed[:width] = 0.0
-    b.queue[0, BEFORE, :width] = 0.0
-    b.queue[0, ADMITTED, :width] = 0.0
-    for _ in range(opener + 1, end):
-        row = _next_offer(table, policy, w, opener, end, b.offered)
-        b.offered[row - opener] = 1.0
-        size = table[PREFETCH, row, w]
-        granted = b.queue[row - opener, ADMITTED]
+    for row in range(opener + 1, end):
+        own, place, size = b.queue[row - opener], b.places[row - opener], table[PREFETCH, row, w]
+        granted = own[ADMITTED]
+        own[BEFORE, :width] = b.total[:width]
         if size == 0.0:
             granted[:width] = 0.0
             continue
+        if policy.rule == PAPER:
+            for j in range(width):
+                granted[j] = admit_in_order(b.plan[j], place, size)
+        elif policy.rule == BEST_FIT:
+            for j in range(width):
+                granted[j] = admit_set(b.plan[j], place, size)
+        else:
+            for j in range(width):
+                budget = b.plan[j] * cap(policy.threshold, policy.rule, b.machines[L2_BYTES, j])
+                granted[j] = admit_partial(size, b.total[j], budget)
         for j in range(width):
-            cap = policy.threshold * b.machines[L2_BYTES, j]
-            grant, b.closed[j] = admit(policy.rule, size, b.total[j], b.closed[j], cap)
-            granted[j] = grant
-            b.total[j] += grant
-    for place in range(1, end - opener):
-        own, one_before = b.queue[place], b.queue[place - 1]
-        for j in range(width):
-            own[BEFORE, j] = one_before[BEFORE, j] + one_before[ADMITTED, j]
+            b.total[j] += granted[j]
 
 
 @glue
-def _read_clock(b: Block, place: int, width: int) -> None:
-    """Fill ``clock`` for the first, middle and last byte that was fetched of an operand."""
-    b.clock[:, :width] = 0.0
-    own = b.queue[place]
-    for earlier in range(place):
-        passed = b.touched[earlier] - (b.touched[earlier - 1] if earlier > 0 else 0.0)
-        then = b.queue[earlier]
-        for j in range(width):
-            half = 0.5 * min(max(b.progress[j] - own[BEFORE, j], 0.0), own[ADMITTED, j])
-            ahead = own[BEFORE, j] - then[FIRST, j]
-            b.clock[0, j] += min(max(ahead * then[PACE, j], 0.0), passed)
-            b.clock[1, j] += min(max((ahead + half) * then[PACE, j], 0.0), passed)
-            b.clock[2, j] += min(max((ahead + half + half) * then[PACE, j], 0.0), passed)
+def _begin_lane(b: Block, op: Operator, times: Any, width: int) -> None:
+    """Fetch while the collective of a window runs, with the HBM bandwidth left over."""
+    buffers = 2.0 * op.message_bytes
+    for j in range(width):
+        machine = lanes_at(b.machines, j)
+        moved = buffers * (1.0 - kept(buffers, machine))
+        served = lane_progress(b.total[j], times[j], moved, machine.hbm_rate, machine.prefetch_share)
+        b.cold[j] = moved
+        b.served[j] = served
+        b.progress[j] = served
+        b.window[0, j] = 0.0
+        b.window[1, j] = served
+        b.window[2, j] = moved + served
 
 
 @law
@@ -133,47 +150,144 @@ def operator_alone(op: Operator, machine: Machine, cost: Cost, hot: float) -> tu
 
 
 @law
+def found_hot(op: Operator, cost: Cost, lane: Lane, share: float) -> float:
+    """Bytes that an operator finds in L2 [B], where it still holds a share of what was fetched of it."""
+    return min(max(lane.progress - lane.before, 0.0), lane.admitted) * share + op.warm * cost.hbm_bytes
+
+
+@law
 def beside(op: Operator, machine: Machine, cost: Cost, lane: Lane, share: float) -> Beside:
     """What an operator takes, and what the lane fetches beside it, where a share of what was fetched is still in L2."""
-    waiting = min(max(lane.progress - lane.before, 0.0), lane.admitted)
-    cold, alone = operator_alone(op, machine, cost, waiting * share + op.warm * cost.hbm_bytes)
+    cold, alone = operator_alone(op, machine, cost, found_hot(op, cost, lane, share))
     reached = max(lane.progress, lane.before + lane.admitted)
-    backlog = lane_backlog(lane.total, reached, lane.before + lane.admitted, machine.l2_bytes)
-    return Beside(cold, alone, reached, lane_progress(backlog, alone, cold, machine.hbm_rate))
-
-
-@inner_kernel
-def survive(b: Block, op: Operator, costs: Any, place: int, rounds: int, width: int) -> None:
-    """Fill ``survival``: the share of a row's fetched bytes that L2 still holds when the row reads them.
-
-    A byte's stack distance is what both lanes have touched since it was fetched: in the queue, all that
-    was fetched from its own operand on, and what the lane fetches while the operator runs; on the main
-    lane, all since the moment of its fetch.  It is found at the first, middle and last byte; in between
-    the occupancy law is averaged.  What the lane fetches beside the operator depends in turn on the
-    hits: first all count as hits, then those found.  Beside the last operand of a window it has nothing
-    left to fetch: one round is the same as two.
-    """
-    _read_clock(b, place, width)
-    own = b.queue[place]
-    b.survival[:width] = 1.0
-    for _ in range(rounds):
-        for j in range(width):
-            machine = lanes_at(b.machines, j)
-            lane = Lane(b.progress[j], b.total[j], own[BEFORE, j], own[ADMITTED, j])
-            served = beside(op, machine, cost_at(costs, j), lane, b.survival[j]).served
-            since = b.touched[place - 1] + max(lane.progress - lane.before, 0.0) + op.input_bytes
-            middle = since - b.clock[1, j] + 0.5 * served
-            b.survival[j] = mean_kept(since - b.clock[0, j], middle, since - b.clock[2, j] + served, machine)
+    backlog = max(lane.total - reached, 0.0)
+    served = lane_progress(backlog, alone, cold, machine.hbm_rate, machine.prefetch_share)
+    return Beside(cold, alone, reached, served)
 
 
 @glue
-def deal_anew(b: Block, op: Operator, costs: Any, place: int, dealt: Any, width: int) -> None:
+def _survive(b: Block, op: Operator, place: int, width: int) -> None:
+    """Fill ``survival``: the share of a row's fetched bytes that L2 still holds when the row reads them.
+
+    A byte's stack distance is what both lanes touch between its fetch and its use: on the main lane at most all since
+    the window began, in the queue at most all that was admitted from its own operand on.
+    """
+    own, touched = b.queue[place], b.touched[place - 1] + op.input_bytes
+    for j in range(width):
+        b.survival[j] = kept(touched + b.total[j] - own[BEFORE, j], lanes_at(b.machines, j))
+
+
+@glue
+def _deal_anew(b: Block, op: Operator, costs: Any, place: int, dealt: Any, width: int) -> None:
     """Fill ``dealt`` with the costs of attention that is dealt as is fastest with what it finds in L2."""
     own = b.queue[place]
     for j in range(width):
-        fetched = min(max(b.progress[j] - own[BEFORE, j], 0.0), own[ADMITTED, j])
-        b.served[j] = fetched * b.survival[j] / costs[3, j] + op.warm
+        lane = Lane(b.progress[j], b.total[j], own[BEFORE, j], own[ADMITTED, j])
+        b.served[j] = found_hot(op, cost_at(costs, j), lane, b.survival[j]) / costs[3, j]
     # a loop of its own, or it does not vectorise
     for j in range(width):
         cost = attention_from(op, machine_at(b.machines, j), b.served[j])
         dealt[0, j], dealt[1, j], dealt[2, j], dealt[3, j], dealt[4, j] = cost
+
+
+@glue
+def _run_beside(b: Block, op: Operator, costs: Any, times: Any, place: int, width: int) -> None:
+    """Run a row of a window: what was prefetched and survived is read at L2 speed, the lane goes on beside it."""
+    own = b.queue[place]
+    for j in range(width):
+        lane = Lane(b.progress[j], b.total[j], own[BEFORE, j], own[ADMITTED, j])
+        found = beside(op, lanes_at(b.machines, j), cost_at(costs, j), lane, b.survival[j])
+        times[j] = found.time
+        b.cold[j] = found.cold
+        b.served[j] = found.served
+        b.progress[j] = found.reached + found.served
+    # a loop of its own: one that writes to more columns does not vectorise
+    for j in range(width):
+        b.window[0, j] += times[j]
+        b.window[1, j] += b.served[j]
+        b.window[2, j] += b.cold[j] + b.served[j]
+
+
+@inner_kernel
+def _run_without(b: Block, table: Any, at: tuple[int, int, int], width: int) -> None:
+    """Fill ``kept`` with what a window takes of which nothing is prefetched."""
+    w, opener, end = at
+    buffers = 2.0 * table[MESSAGE, opener, w]
+    for j in range(width):
+        b.kept[0, j] = 0.0
+        b.kept[1, j] = 0.0
+        b.kept[2, j] = buffers * (1.0 - kept(buffers, lanes_at(b.machines, j)))
+    for row in range(opener + 1, end):
+        op, costs = operator_at(table, row, w), b.costs[b.slots[row]]
+        if op.kind < COLLECTIVE:
+            for j in range(width):
+                cost = cost_at(costs, j)
+                cold, time = operator_alone(op, lanes_at(b.machines, j), cost, op.warm * cost.hbm_bytes)
+                b.kept[0, j] += time
+                b.kept[2, j] += cold
+
+
+@glue
+def _keep_faster(b: Block, policy: Policy, plan: float, width: int) -> None:
+    """Take a plan where it fits and is faster than the best so far; what its prefetches cost is in its time."""
+    for j in range(width):
+        spent = b.window[0, j] + b.machines[PREFETCH_START, j]
+        most = cap(policy.threshold, policy.rule, b.machines[L2_BYTES, j]) * (1.0 + PAYS)
+        pays = (b.total[j] <= most) & (spent < b.kept[0, j] * (1.0 - PAYS)) | (policy.rule == ISSUED)
+        b.chosen[j] = plan if pays else b.chosen[j]
+        b.kept[0, j] = spent if pays else b.kept[0, j]
+        b.kept[1, j] = b.window[1, j] if pays else b.kept[1, j]
+        b.kept[2, j] = b.window[2, j] if pays else b.kept[2, j]
+
+
+@glue
+def run_window(
+    b: Block, table: Any, policy: Policy, detail: Any, again: bool, at: tuple[int, int, int, int], width: int
+) -> None:
+    """Run a window, of which the costs of all rows are known, by the fastest plan of each design.
+
+    What the prefetches cost the main lane is booked on the collective.  ``again`` says whether the times of its rows
+    are asked for: then it runs once more, by the plans that were chosen.
+    """
+    w, start, opener, end = at
+    collective, times = operator_at(table, opener, w), b.times[opener]
+    exchanged = b.costs[b.slots[opener]]
+    for j in range(width):
+        times[j] = collective.stretch * (exchanged[0, j] + exchanged[1, j] + exchanged[2, j])
+    last = _open_window(b, table, policy, w, opener, end)
+    turns = int(plans(policy.rule, b.places[0])) if last > opener else 0
+    _run_without(b, table, (w, opener, end), width)
+    b.chosen[:width] = 0.0
+    for turn in range(turns + 1 if again else turns):
+        if turn < turns:
+            b.plan[:width] = turn + 1.0
+        else:
+            b.plan[:width] = b.chosen[:width]
+        _admit_plan(b, table, policy, (w, opener, end), width)
+        _begin_lane(b, collective, times, width)
+        if turn == turns and detail.shape[0] > 0:
+            describe(b, collective, b.slots[opener], detail, (opener, w, start), 0, width)
+        for row in range(opener + 1, end):
+            op = operator_at(table, row, w)
+            if op.kind < COLLECTIVE:
+                place, slot = row - opener, b.slots[row]
+                if op.prefetch_bytes > 0.0:
+                    _survive(b, op, place, width)
+                    if op.kind == ATTENTION:
+                        _deal_anew(b, op, b.costs[slot], place, b.costs[table.shape[1] + 1], width)
+                        slot = table.shape[1] + 1
+                _run_beside(b, op, b.costs[slot], b.times[row], place, width)
+                if turn == turns and detail.shape[0] > 0:
+                    describe(b, op, slot, detail, (row, w, start), place, width)
+        if turn < turns:
+            _keep_faster(b, policy, turn + 1.0, width)
+    for j in range(width):
+        b.sums[0, j] += collective.count * (b.kept[0, j] + times[j])
+        b.sums[1, j] += collective.count * b.kept[1, j]
+        b.sums[2, j] += collective.count * b.kept[2, j]
+    if again:
+        for j in range(width):
+            times[j] += b.machines[PREFETCH_START, j] if b.total[j] > 0.0 else 0.0
+    if detail.shape[0] > 0:
+        for j in range(width):
+            detail[TIME, opener, w, start + j] = times[j]

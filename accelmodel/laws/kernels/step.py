@@ -13,16 +13,12 @@ from accelmodel.laws.collectives import fused_in_node, fused_over_nodes
 from accelmodel.laws.exchange import NORMAL, ROUTED_NORMAL
 from accelmodel.laws.jit import glue, inner_kernel, kernel
 from accelmodel.laws.kernels.block import (
-    ADMITTED,
-    BEFORE,
     BLOCK,
     COUNT,
     CROWDING,
     FEEDS,
-    FIRST,
     KIND,
     LANE,
-    PACE,
     RANKS,
     Block,
     Designs,
@@ -41,31 +37,13 @@ from accelmodel.laws.kernels.costs import (
     fill_exchanges,
     take_over_nodes,
 )
-from accelmodel.laws.kernels.prefetching import (
-    Lane,
-    admit_window,
-    beside,
-    deal_anew,
-    last_offered,
-    operator_alone,
-    survive,
-    window_end,
-)
+from accelmodel.laws.kernels.describing import ALGORITHM, LINK_BYTES, TIME, describe
+from accelmodel.laws.kernels.prefetching import operator_alone, run_window, window_end
 from accelmodel.laws.l2cache import kept
-from accelmodel.laws.matmul import exposed_share
-from accelmodel.laws.prefetch import lane_backlog, lane_progress
-from accelmodel.laws.roofline import body_time, stream_time
 from accelmodel.laws.transfers import fused_time
 from accelmodel.laws.types import (
     ALL_REDUCE,
-    ATTENTION,
-    BY_COMPUTE,
-    BY_HBM,
-    BY_L2,
-    BY_LATENCY,
-    BY_LINK,
     COLLECTIVE,
-    DETAIL,
     MATMUL,
     SENDING,
     TOTALS,
@@ -76,36 +54,19 @@ from accelmodel.laws.types import (
 
 STRETCH = Operator._fields.index("stretch")
 EXCHANGE_CORES = Machine._fields.index("exchange_cores")
-TIME, BOUND, HBM_BYTES, L2_HIT_BYTES, LINK_BYTES, GRANTED, FETCHED, RESIDENT, ALGORITHM = range(len(DETAIL))
-
-
-@glue
-def _set_pace(b: Block, place: int, passed: float, width: int) -> None:
-    """Fill ``PACE``, for the operands that are read later in the window."""
-    own = b.queue[place]
-    for j in range(width):
-        own[PACE, j] = passed / max(b.served[j], 1.0)
 
 
 @glue
 def _run_collective(b: Block, op: Operator, costs: Any, times: Any, width: int) -> None:
-    """Time one collective; the lane fetches with the HBM bandwidth left over."""
+    """Time one collective where nothing is prefetched."""
     buffers = 2.0 * op.message_bytes
-    own = b.queue[0]
     for j in range(width):
-        machine = lanes_at(b.machines, j)
         time = op.stretch * (costs[0, j] + costs[1, j] + costs[2, j])
-        moved = buffers * (1.0 - kept(buffers, machine))
-        backlog = lane_backlog(b.total[j], 0.0, 0.0, machine.l2_bytes)
-        served = lane_progress(backlog, time, moved, machine.hbm_rate)
+        moved = buffers * (1.0 - kept(buffers, lanes_at(b.machines, j)))
         times[j] = time
-        own[FIRST, j] = 0.0
         b.cold[j] = moved
-        b.served[j] = served
-        b.progress[j] = served
         b.sums[0, j] += op.count * time
-        b.sums[1, j] += op.count * served
-        b.sums[2, j] += op.count * (moved + served)
+        b.sums[2, j] += op.count * moved
 
 
 @inner_kernel
@@ -121,71 +82,6 @@ def _run_alone(b: Block, op: Operator, costs: Any, times: Any, width: int) -> No
         b.cold[j] = cold
         b.sums[0, j] += op.count * time
         b.sums[2, j] += op.count * cold
-
-
-@glue
-def _run_operator(b: Block, op: Operator, costs: Any, times: Any, place: int, width: int) -> None:
-    """Time one operator: what was prefetched and survived is read at L2 speed, the lane goes on beside it."""
-    own = b.queue[place]
-    for j in range(width):
-        lane = Lane(b.progress[j], b.total[j], own[BEFORE, j], own[ADMITTED, j])
-        found = beside(op, lanes_at(b.machines, j), cost_at(costs, j), lane, b.survival[j])
-        times[j] = found.time
-        own[FIRST, j] = found.reached
-        b.cold[j] = found.cold
-        b.served[j] = found.served
-        b.progress[j] = found.reached + found.served
-        b.sums[0, j] += op.count * found.time
-        b.sums[1, j] += op.count * found.served
-        b.sums[2, j] += op.count * (found.cold + found.served)
-
-
-@glue
-def _write_down(b: Block, detail: Any, at: tuple[int, int, int], absent: tuple[int, int], width: int) -> None:
-    """Copy the figures of a row to the detail, but for two that it has not: they stay 0."""
-    r, w, start = at
-    for field in range(len(DETAIL)):
-        if field != absent[0] and field != absent[1]:
-            for j in range(width):
-                detail[field, r, w, start + j] = b.figures[field, j]
-
-
-@glue
-def _describe_collective(b: Block, costs: Any, times: Any, width: int) -> None:
-    """Fill ``figures`` with one collective's bound, bytes and algorithm, and what the lane did beside it."""
-    figures = b.figures
-    for j in range(width):
-        figures[TIME, j] = times[j]
-        figures[BOUND, j] = BY_LINK if costs[2, j] > costs[0, j] + costs[1, j] else BY_LATENCY
-        figures[HBM_BYTES, j] = b.cold[j]
-        figures[LINK_BYTES, j] = costs[4, j]
-        figures[FETCHED, j] = b.served[j]
-        figures[RESIDENT, j] = b.served[j]
-        figures[ALGORITHM, j] = costs[3, j]
-
-
-@glue
-def _describe_operator(b: Block, op: Operator, costs: Any, times: Any, place: int, width: int) -> None:
-    """Fill ``figures`` with one operator's bound, bytes, hits and what the lane did beside it."""
-    own, figures = b.queue[place], b.figures
-    figures[ALGORITHM, :width] = -1.0
-    for j in range(width):
-        machine = lanes_at(b.machines, j)
-        cost = cost_at(costs, j)
-        cold = b.cold[j]
-        hot = cost.hbm_bytes - cold
-        by_memory = BY_HBM if cold * cost.hbm_time >= hot * machine.l2_time else BY_L2
-        by_chip = BY_COMPUTE if cost.compute >= cost.l2 else BY_L2
-        memory = stream_time(hot, cold, machine.l2_time, cost.hbm_time)
-        bound = by_memory if memory >= max(cost.compute, cost.l2) else by_chip
-        body = body_time(max(cost.compute, cost.l2), memory, exposed_share(op, machine))
-        figures[TIME, j] = times[j]
-        figures[BOUND, j] = BY_LATENCY if cost.start > body else bound
-        figures[HBM_BYTES, j] = cold
-        figures[L2_HIT_BYTES, j] = hot
-        figures[GRANTED, j] = own[ADMITTED, j]
-        figures[FETCHED, j] = b.served[j]
-        figures[RESIDENT, j] = max(b.progress[j] - own[BEFORE, j] - own[ADMITTED, j], 0.0)
 
 
 @inner_kernel
@@ -226,9 +122,12 @@ def _fuse(b: Block, table: Any, detail: Any, at: tuple[int, int, int], width: in
         b.cold[j] = matmul + reductions[j] - together
         b.sums[0, j] -= count * b.cold[j]
     if detail.shape[0] > 0:
-        share = count / reducer.count
+        # one matmul may end in reductions of several rows: what this one cannot have gained is booked on the matmul
+        share = min(count / reducer.count, 1.0)
+        rest = 1.0 - share * reducer.count / count
         for j in range(width):
             detail[TIME, into, w, start + j] -= b.cold[j] * share
+            detail[TIME, r, w, start + j] -= b.cold[j] * rest
             detail[ALGORITHM, into, w, start + j] = costs[3, j]
             detail[LINK_BYTES, into, w, start + j] = costs[4, j]
 
@@ -290,63 +189,42 @@ def _taking_turns(table: Any, w: int) -> bool:
 
 @glue
 def _run_rows(b: Block, table: Any, policy: Policy, detail: Any, at: tuple[int, int], width: int) -> None:
-    """One block of designs through all rows of one workload."""
+    """One block of designs through all rows of one workload.
+
+    With prefetch a window runs when the costs of all its rows are known.
+    """
     w, start = at
-    opener, end, final = -1, 0, -1
-    b.survival[:width] = 0.0
+    together = _taking_turns(table, w)
+    again = detail.shape[0] > 0 or together or policy.fused > 0.5
+    opener, end = -1, 0
     for r in range(table.shape[1]):
         op = operator_at(table, r, w)
         if op.count == 0.0 or (op.kind >= COLLECTIVE and op.ranks <= 1.0):
             continue
-        costs, times, place = b.costs[b.slots[r]], b.times[r], r - opener
+        costs, times = b.costs[b.slots[r]], b.times[r]
         if op.kind >= COLLECTIVE:
-            opener, end = r, window_end(table, r, w)
-            final = last_offered(table, r, end, w) if policy.rule >= 0.0 else r
-            passed = 2.0 * op.message_bytes
-            b.touched[0] = passed
             if b.alike[r] == r:
                 fill_exchanges(b, op, costs, width)
             if policy.rule >= 0.0:
-                admit_window(b, table, policy, w, r, end, width)
-            _run_collective(b, op, costs, times, width)
-            if r < final:
-                _set_pace(b, 0, passed, width)
-            if detail.shape[0] > 0:
-                _describe_collective(b, costs, times, width)
-                _write_down(b, detail, (r, w, start), (L2_HIT_BYTES, GRANTED), width)
-            continue
-        if b.alike[r] == r:
-            fill_costs(b, op, costs, width)
-        passed = op.input_bytes + op.weight_bytes + op.output_bytes
-        if r < end:
-            b.touched[place] = b.touched[place - 1] + passed
+                opener, end = r, window_end(table, r, w)
+            else:
+                _run_collective(b, op, costs, times, width)
         else:
-            place = 0
-            b.progress[:width] = 0.0
-            b.total[:width] = 0.0
-            b.queue[0, BEFORE, :width] = 0.0
-            b.queue[0, ADMITTED, :width] = 0.0
-        if place > 0 and policy.rule >= 0.0 and op.prefetch_bytes > 0.0:
-            survive(b, op, costs, place, 1 if r == final else 2, width)
-            if op.kind == ATTENTION:
-                dealt = b.costs[table.shape[1] + 1]
-                deal_anew(b, op, costs, place, dealt, width)
-                costs = dealt
-        if policy.rule >= 0.0:
-            _run_operator(b, op, costs, times, place, width)
-        else:
-            _run_alone(b, op, costs, times, width)
-        if r < final:
-            _set_pace(b, place, passed, width)
-        if detail.shape[0] > 0:
-            _describe_operator(b, op, costs, times, place, width)
-            granted = GRANTED if op.prefetch_bytes == 0.0 or policy.rule < 0.0 else LINK_BYTES
-            _write_down(b, detail, (r, w, start), (LINK_BYTES, granted), width)
+            if b.alike[r] == r:
+                fill_costs(b, op, costs, width)
+            if r >= end:
+                b.progress[:width] = 0.0
+                b.served[:width] = 0.0
+                _run_alone(b, op, costs, times, width)
+        if r == end - 1:
+            run_window(b, table, policy, detail, again, (w, start, opener, end), width)
+        elif detail.shape[0] > 0 and r >= end:
+            describe(b, op, b.slots[r], detail, (r, w, start), 0, width)
     if policy.fused > 0.5:
         for r in range(table.shape[1]):
             if table[FEEDS, r, w] >= 0.0 and table[COUNT, r, w] > 0.0:
                 _fuse(b, table, detail, (r, w, start), width)
-    if _taking_turns(table, w):
+    if together:
         _take_turns(b, table, detail, at, width)
 
 
@@ -377,7 +255,7 @@ def evaluate(table: Any, designs: Designs, policy: Policy, span: Span, totals: A
     """
     b = new_block(table, designs, min(BLOCK, span.end - span.begin))
     for w in range(span.first, span.last):
-        find_alike(b, table, w)
+        find_alike(b, table, w, policy.rule >= 0.0)
         for start in range(span.begin, span.end, BLOCK):
             width = min(BLOCK, span.end - start)
             read_designs(b, designs, w, start, width)
