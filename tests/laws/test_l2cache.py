@@ -117,8 +117,8 @@ def law_and_simulator(window, hashes=3):
     return detail["l2_hit_bytes"][1:], hits, float(fetched.sum()), float(admitted.sum())
 
 
-#: every window that Hypothesis tried: (most that the law promises an operator too much, what it misses over the window),
-#: of the bytes admitted
+#: every window that Hypothesis tried, of the bytes admitted: most that the law promises an operator too much, and what
+#: it misses over the window
 ERRORS: list[tuple[float, float]] = []
 
 
