@@ -89,7 +89,7 @@ def _chip_row(exploration: Exploration, name: str, technique: str, chip: dict[st
     _, _, factor = exploration_points.objective_words(exploration.study)
     shade = exploration_figures.colour(technique)
     return [
-        f'<span class="technique" style="color: {shade}">{escape(name)}, {escape(spoken(technique))}</span>',
+        f'<span class="technique" style="--shade: {shade}">{escape(name)}, {escape(spoken(technique))}</span>',
         show(chip["l2_capacity"], "B"),
         f"{chip['cores']:g}",
         f"{chip['hbm_stacks']:g}",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from accelmodel.inference.policies import TECHNIQUES
 from accelmodel.report import style
-from accelmodel.report.style import INK
+from accelmodel.report.style import INK, ON_LIGHT
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -91,7 +91,7 @@ def figure_speedup(points: dict[str, Any]) -> go.Figure:
             z=grid,
             text=[["" if x is None else f"{x:.2f}" for x in row] for row in grid],
             texttemplate="%{text}",
-            textfont={"color": INK},
+            textfont={"color": ON_LIGHT},
             colorscale=[[0.0, "#f7fafc"], [1.0, "#4da3d4"]],
             zmin=1.0,
             zmax=max(known, default=2.0),
@@ -122,7 +122,7 @@ def _stack(figure: go.Figure, chips: list[str], parts: dict[str, list[float]], p
             textposition="inside",
             insidetextanchor="middle",
             textangle=0,
-            textfont={"color": INK},
+            textfont={"color": ON_LIGHT},
             marker={"color": PARTS[name], "line": {"color": "white", "width": 1}},
             width=0.7,
             hovertemplate=f"{name}: %{{x:,.1f}} {place['unit']}<extra></extra>",

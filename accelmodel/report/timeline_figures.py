@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from accelmodel.report import style
 from accelmodel.report.exploration_figures import COLLECTIVE, OPERATOR, colour, spoken
-from accelmodel.report.style import INK
+from accelmodel.report.style import INK, ON_LIGHT, ON_STRONG
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -84,15 +84,15 @@ def figure_timeline(points: dict[str, Any]) -> go.Figure:
     )
     for technique, lane in lanes.items():
         bars = points["lanes"][technique]
-        _bars(figure, lane, [b for b in bars if b["collective"]], span, {"colour": COLLECTIVE, "ink": "white"})
-        _bars(figure, lane, [b for b in bars if not b["collective"]], span, {"colour": OPERATOR, "ink": INK})
+        _bars(figure, lane, [b for b in bars if b["collective"]], span, {"colour": COLLECTIVE, "ink": ON_STRONG})
+        _bars(figure, lane, [b for b in bars if not b["collective"]], span, {"colour": OPERATOR, "ink": ON_LIGHT})
         total = points["total"][technique]
         figure.add_annotation(
             x=total, y=lane, text=f"<b>{total:.0f} µs</b>", showarrow=False, xanchor="left", xshift=6,
             font={"color": colour(technique), "size": 15},
         )  # fmt: skip
     for technique, pieces in fetching.items():
-        _bars(figure, prefetch_lanes[technique], pieces, span, {"colour": colour(technique), "ink": "white"})
+        _bars(figure, prefetch_lanes[technique], pieces, span, {"colour": colour(technique), "ink": ON_STRONG})
     named = {technique: "prefetch" if len(fetching) == 1 else f"prefetch {spoken(technique)}" for technique in fetching}
     key = {"collective": COLLECTIVE, "operator": OPERATOR}
     key |= {name: colour(technique) for technique, name in named.items()}
