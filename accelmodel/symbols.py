@@ -57,6 +57,8 @@ _WRITTEN: dict[str, tuple[float, tuple[str, ...]]] = {
     "USD/s": (1e-3, ("USD/h",)),
     "USD/J": (1e-8, ("USD/MJ",)),
     "W/B": (1e-7, ("W/MB",)),
+    "J/FLOP": (1e-12, ("pJ/FLOP",)),
+    "J/B": (1e-10, ("pJ/B",)),
 }
 
 

@@ -60,6 +60,12 @@ NOMENCLATURE: dict[str, Term] = {
     "step_time": Term("s", "duration of a whole step, or of all steps of a request"),
     "step_time_lower": Term("s", "end of the step's interval below which one twentieth of measured times lie"),
     "step_time_upper": Term("s", "end of the step's interval above which one twentieth of measured times lie"),
+    "energy": Term("J", "energy that a device takes for an operator over all its invocations in a step"),
+    "step_energy": Term("J", "energy that a device takes for a whole step"),
+    "step_energy_lower": Term("J", "energy of a step with all its constants at the lower ends of their ranges"),
+    "step_energy_upper": Term("J", "energy of a step with all its constants at the upper ends of their ranges"),
+    "power_stretch": Term("1", "time of a step under the device's power limit over that at full clock"),
+    "joules_per_token": Term("J/token", "energy of all devices that a step uses, for each token that it yields"),
     "attention_time": Term("s", "time of all micro-batches where attention is"),
     "experts_time": Term("s", "time of all micro-batches where the experts are"),
     "dispatch_time": Term("s", "time of all micro-batches on the way to the experts"),
@@ -87,6 +93,10 @@ NOMENCLATURE: dict[str, Term] = {
     "throughput": Term("token/s", "tokens per second: of one device in a study, of all requests in a schedule"),
     "throughput_per_area": Term("token/(s m2)", "tokens per second and die area"),
     "tokens_per_dollar": Term("token/USD", "tokens for what chip and electricity cost"),
+    "dollars_per_million_tokens": Term("USD/Mtoken", "chip and electricity for a million tokens"),
+    "tokens_per_joule": Term("token/J", "tokens for the energy of a joule"),
+    "joules_per_token": Term("J/token", "energy of a token"),
+    "carbon": Term("kg", "carbon dioxide that making a chip gives off"),
     "dollars_per_s": Term("USD/s", "price over lifetime and use, with electricity"),
     "die_area": Term("m2", "area of the die"),
     "area_cores": Term("m2", "area of the cores"),
@@ -94,7 +104,7 @@ NOMENCLATURE: dict[str, Term] = {
     "area_hbm": Term("m2", "area of the HBM interfaces"),
     "area_links": Term("m2", "area of the link interfaces"),
     "area_uncore": Term("m2", "area of all else"),
-    "power": Term("W", "power of the chip with its memory and links"),
+    "power": Term("W", "power of the chip with its memory and links, mean over a step where there is one"),
     "price": Term("USD", "price of the chip with its memory, links and package"),
     "price_die": Term("USD", "price of a good die"),
     "price_hbm": Term("USD", "price of the HBM stacks"),
@@ -248,12 +258,14 @@ def label(dataset: Labelled, absent: Collection[str] = ABSENT) -> Labelled:
     Infeasible
         If a number where the answer is feasible is not finite, see ``need_finite``.
     """
-    for name, variable in dataset.data_vars.items():
-        if name not in absent and isinstance(variable.data, np.ndarray):  # not what is yet to be computed
-            told = variable.where(dataset["feasible"], 0.0) if _masked(dataset, variable) else variable
-            need_finite(told.values, str(name))
+    partly = "feasible" in dataset and not _everywhere(dataset.variables["feasible"].data)
     for name in dataset.data_vars:
-        dataset[name].attrs = described(name)
+        variable = dataset.variables[name]
+        if name not in absent and isinstance(variable.data, np.ndarray):  # not what is yet to be computed
+            masked = partly and _masked(dataset, variable)
+            told = dataset[name].where(dataset["feasible"], 0.0).values if masked else variable.values
+            need_finite(told, str(name))
+        variable.attrs = described(name)
     for name, coordinate in dataset.coords.items():
         if name in NOMENCLATURE:
             coordinate.attrs = {**described(name), **coordinate.attrs}
@@ -321,6 +333,11 @@ def parse(text: str | float, unit: str, *, what: str = "quantity", near: float =
     if not math.isfinite(value):
         raise SpecError(f"{what}: {shown} is not a finite number")
     return value
+
+
+def _everywhere(feasible: Any) -> bool:
+    """Tell whether an answer is feasible at all of its points; no where it is yet to be computed."""
+    return isinstance(feasible, np.ndarray) and bool(feasible.all())
 
 
 def _masked(dataset: Any, variable: Any) -> bool:

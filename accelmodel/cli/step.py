@@ -88,6 +88,17 @@ OPERATOR_KEYS = {
     "l2_hit_bytes": "l2_hit_bytes",
     "link_bytes": "link_bytes",
     "fetched_bytes": "fetched_bytes",
+    "energy": "energy_j",
+}
+
+#: variable of a whole step that says what it takes → its key in JSON
+ENERGY_KEYS = {
+    "step_energy": "energy_j",
+    "step_energy_lower": "energy_lower_j",
+    "step_energy_upper": "energy_upper_j",
+    "power": "power_w",
+    "power_stretch": "power_stretch",
+    "joules_per_token": "joules_per_token",
 }
 
 
@@ -118,6 +129,7 @@ def step_data(found: Figures) -> dict[str, Any]:
         **totals,
         **{name: found[name].item() for name in ("tokens_per_s", "prefetched_bytes", "memory_bytes")},
         **{name: found[name].item() for name in SOMETIMES if name in found.variables},
+        **{key: found[each].item() for each, key in ENERGY_KEYS.items()},
         "operators": operators,
         "overrides": json.loads(about["overrides"]),
         **{key: about[key] for key in ("notes", "weakest_fact", "sources", "digests", "accelmodel_version")},
@@ -137,13 +149,15 @@ def print_step(data: dict[str, Any]) -> None:
             show(row["hbm_bytes"], "B", 3),
             show(row["l2_hit_bytes"], "B", 3),
             show(row["link_bytes"], "B", 3),
+            show(row["energy_j"], "J", 3),
         ]
         for row in data["operators"]
     ]
     columns = ["operator", "count", "time", "lower", "upper", "share", "bound", "FLOPs", "HBM", "L2 hits", "link"]
+    columns.append("energy")
     where = f"{data['devices']} x {data['device']}"
     title = f"{data['phase']} step of {data['model']} on {where}, technique {data['technique']}"
-    print_table(title, columns, rows, spare=["link", "L2 hits", "FLOPs", "HBM", "count", "share"])
+    print_table(title, columns, rows, spare=["link", "L2 hits", "energy", "FLOPs", "HBM", "count", "share"])
     for line in said_of_step(data):
         say(line)
 
@@ -165,9 +179,19 @@ def said_of_step(data: dict[str, Any]) -> list[str]:
         )
     if data["prefetched_bytes"]:
         said.append(f"prefetched {show(data['prefetched_bytes'], 'B')}")
+    said.append(_energy_in_words(data))
     said.append(memory_in_words(data["memory"]))
     asked = ", ".join(f"{name} {data[name]:g}" for name in ("batch", "context", "tp", *_shown(data)))
     return [*said, f"{asked}; weakest fact behind it: {data['weakest_fact']}"]
+
+
+def _energy_in_words(data: dict[str, Any]) -> str:
+    """Return what a token and a device take."""
+    used = data["tp"] * data["pp"] * data["dp"]
+    of = f" of {used} devices" if used > 1 else ""
+    power = f"{show(data['power_w'], 'W')} each" if used > 1 else show(data["power_w"], "W")
+    held = f", which holds down the clock: {data['power_stretch']:.3g} times as long" * (data["power_stretch"] > 1.0)
+    return f"{show(data['joules_per_token'], 'J')} a token{of}, {power}{held}"
 
 
 def _shown(data: dict[str, Any]) -> list[str]:

@@ -6,13 +6,17 @@ with stacks, link bandwidth with links x bandwidth of one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
+import numpy as np
+
+from accelmodel.dse.axes import AXES, PARTS, role_of
+from accelmodel.dse.study import Study
 from accelmodel.errors import SpecError
 from accelmodel.laws import cost
 from accelmodel.laws.numeric import Number
-from accelmodel.specs.base import value_of
+from accelmodel.specs.base import field_types, value_of, with_values
 from accelmodel.specs.given import cluster, override
 from accelmodel.specs.hardware import BillOfMaterials, Cluster, Device, Process
 from accelmodel.specs.link import Link
@@ -42,22 +46,52 @@ def parts_of(device: str, bill: str) -> Parts:
     return Parts(base, load("link", base.link), load("bill", bill), load("process", base.process))
 
 
+def parts_of_study(study: Study) -> Parts:
+    """Return the parts of the study's reference chip."""
+    return parts_of(study.study.device, study.study.bill)
+
+
 def with_cores(device: Device, cores: Number | str) -> Device:
     """Return the device with another number of cores of the same kind; what cores provide scales with them."""
     more = override(device, {"compute.cores": cores}).compute.cores / device.compute.cores
-    scaled = {name: value_of(device, name) * more for name in PER_CORE}
-    return override(device, {"compute.cores": cores, **scaled})
+    return _scaled(device, more, {"compute.cores": cores})
 
 
-def design(parts: Parts, **axes: Number) -> tuple[Cluster, dict[str, Number]]:
+def with_clock(device: Device, clock: Number | str) -> Device:
+    """Return the device at another clock; what cores provide scales with it."""
+    faster = override(device, {"compute.clock": clock}).compute.clock / device.compute.clock
+    return _scaled(device, faster, {"compute.clock": clock})
+
+
+def _scaled(device: Device, factor: Number, changes: dict[str, Any]) -> Device:
+    return override(device, {**changes, **{name: value_of(device, name) * factor for name in PER_CORE}})
+
+
+def named(kind: str, words: Any) -> Any:
+    """Return what a word names; of words along an axis, one whose numbers lie along it."""
+    if not hasattr(words, "dims"):
+        return load(kind, str(words))
+    different, places = np.unique(words.values.astype(str), return_inverse=True)
+    each = [load(kind, str(word)) for word in different]
+    fields = [name for name, field in field_types(type(each[0])).items() if field.quantity]
+    numbers = {name: np.array([value_of(spec, name) for spec in each], dtype=float) for name in fields}
+    return with_values(
+        each[0], {name: words.copy(data=values[places].reshape(words.shape)) for name, values in numbers.items()}
+    )
+
+
+def design(parts: Parts, devices: float | None = None, **axes: Any) -> tuple[Cluster, dict[str, Number]]:
     """Return the cluster of a chip, and its figures: area [m²], power [W], price [USD].
 
     Parameters
     ----------
     parts : Parts
+    devices : float, optional
+        Of the cluster; a full node by default [1].
     **axes
-        ``cores`` [1], ``l2_capacity`` [B], ``hbm_stacks`` [1], ``links`` [1], ``link_bandwidth`` of one
-        link [B/s]; floats or DataArrays.  What is not given stays as in the reference device.
+        Axes by their names in results, such as ``cores`` [1], ``l2_capacity`` [B], ``hbm_stacks`` [1], ``links`` [1],
+        ``link_bandwidth`` of one link [B/s]; floats, words or DataArrays of them.  What is not given stays as in the
+        reference device.
 
     Returns
     -------
@@ -70,6 +104,7 @@ def design(parts: Parts, **axes: Number) -> tuple[Cluster, dict[str, Number]]:
     -----
     Area, yield and price: ``laws.cost``.  Area of a link grows with its bandwidth.
     """
+    parts = _with_words(parts, axes)
     device, link = parts.device, parts.link
     cores, l2 = axes.get("cores", device.compute.cores), axes.get("l2_capacity", device.l2.capacity)
     stacks, links = axes.get("hbm_stacks", device.hbm.stacks), axes.get("links", link.links)
@@ -85,8 +120,49 @@ def design(parts: Parts, **axes: Number) -> tuple[Cluster, dict[str, Number]]:
             "hbm.capacity": _of_stacks(device, device.hbm.capacity, stacks),
         },
     )
+    if "clock" in axes:
+        chip = with_clock(chip, axes["clock"])
     wires = override(link, bandwidth=links * one, links=links)
-    return cluster(chip, link=wires), figures(parts, cores, l2, stacks, lanes)
+    fields = _fields(axes)
+    if fields:
+        chip, wires = _changed(chip, fields, "device"), _changed(wires, fields, "link")
+        costs = {name: _changed(getattr(parts, name), fields, name) for name in ("bill", "process")}
+        parts = replace(parts, device=_changed(device, fields, "device"), **costs)
+    out = _network(chip, wires, axes.get("scale_out"), fields)
+    return cluster(chip, devices, link=wires, scale_out=out), figures(parts, cores, l2, stacks, lanes)
+
+
+def _network(chip: Device, wires: Link, word: Any, fields: dict[str, dict[str, Any]]) -> Link | None:
+    """Return what an axis makes of the links between nodes; None where none does."""
+    if word is None and "scale_out" not in fields:
+        return None
+    usual = wires.beyond[0] if wires.beyond else load("link", chip.scale_out)
+    return cast(Link, _changed(usual if word is None else load("link", str(word)), fields, "scale_out"))
+
+
+def _with_words(parts: Parts, axes: dict[str, Any]) -> Parts:
+    """Return the parts with those that words on axes name."""
+    if "process" in axes:
+        parts = replace(parts, process=named("process", axes["process"]))
+    if "link" in axes:
+        parts = replace(parts, link=load("link", str(axes["link"])))
+    return parts
+
+
+def _fields(axes: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return part → dotted name of a field → its value, of the axes that are a field each."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, value in axes.items():
+        if name in AXES:
+            continue
+        part, dot, field = role_of(name).full.partition(".")
+        own = bool(dot) and part in PARTS
+        found.setdefault(part if own else "device", {})[field if own else role_of(name).full] = value
+    return found
+
+
+def _changed(spec: Any, fields: dict[str, dict[str, Any]], part: str) -> Any:
+    return override(spec, fields[part]) if fields.get(part) else spec
 
 
 def _of_stacks(device: Device, whole: Number, stacks: Number) -> Number:
@@ -127,11 +203,3 @@ def figures(parts: Parts, cores: Number, l2: Number, stacks: Number, lanes: Numb
     price = sum(prices.values())
     rate = cost.cost_rate(price, bill.lifetime, bill.utilisation, power, bill.electricity_price)
     return {"die_area": area, **areas, "power": power, "price": price, **prices, "dollars_per_s": rate}
-
-
-def within(values: Any, limits: dict[str, float]) -> Any:
-    """Return where all figures keep to their limits."""
-    ok: Any = True
-    for name, limit in limits.items():
-        ok = ok & (values[name] <= limit)
-    return ok

@@ -6,178 +6,29 @@ A trial is a chip.  Inside it the kernel enumerates what software may choose for
 
 from __future__ import annotations
 
-import functools
-import inspect
-import itertools
-import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accelmodel.dse.chip import Parts, design, parts_of, within
+from accelmodel.dse.chip import Parts
+from accelmodel.dse.evaluate import evaluate
+from accelmodel.dse.misses import Misses
+from accelmodel.dse.objectives import sign
+from accelmodel.dse.space import points, size
 from accelmodel.dse.study import Study
-from accelmodel.errors import Infeasible
-from accelmodel.inference.intervals import KINDS, kind_of
-from accelmodel.inference.machine import varied
-from accelmodel.inference.policies import TECHNIQUES, Technique, policy
-from accelmodel.inference.preserve import prompt_length
-from accelmodel.inference.request import BASELINE, fits, prepare_request, run_request
-from accelmodel.inference.step import Inputs
-from accelmodel.laws.numeric import Number
-from accelmodel.laws.types import Operator
-from accelmodel.specs.hardware import Cluster
-from accelmodel.specs.load import load
-from accelmodel.units import label
 
 if TYPE_CHECKING:
     import xarray as xr
 
 #: chips evaluated at once: bounds the memory of an enumeration
 CHUNK = 8192
-_KIND, _STRETCH = (Operator._fields.index(name) for name in ("kind", "stretch"))
 Count = Callable[[int], None]
 
 
 def no_progress(done: int) -> None:
     """Progress that nobody watches."""
-
-
-def variants(study: Study, technique: str) -> list[Technique]:
-    """Return a technique with every combination of the parameters that it takes and the study lets software choose."""
-    software, takes = study.software, inspect.signature(TECHNIQUES[technique]).parameters
-    offered: dict[str, Sequence[float | str]] = {"threshold": software.threshold, "rule": software.rule}
-    chosen = {name: values for name, values in offered.items() if name in takes}
-    return [policy(technique, **dict(zip(chosen, each, strict=True))) for each in itertools.product(*chosen.values())]
-
-
-def policies(study: Study, technique: str) -> list[Technique]:
-    """Return what software may choose from under a technique: its variants, and to leave it off."""
-    off = variants(study, BASELINE)
-    return off if technique == BASELINE else off + variants(study, technique)
-
-
-def _axis(name: str, values: list[Any]) -> xr.DataArray:
-    import xarray as xr
-
-    return xr.DataArray(np.array(values, dtype=float), dims=name, coords={name: values})
-
-
-def _answer_tokens(study: Study, context: xr.DataArray) -> Number:
-    """Tokens that count as throughput: generated ones, or the prompt in a pure prefill."""
-    if study.workload.phase == "decode":
-        return 1.0
-    return context if study.workload.phase == "prefill" else context - prompt_length(context)
-
-
-def slowed(parts: list[tuple[Inputs, Any]], factors: dict[str, float]) -> list[tuple[Inputs, Any]]:
-    """Return the inputs with the times of some kinds of operators (``intervals.KINDS``) multiplied."""
-    found = []
-    for inputs, weights in parts:
-        operators = inputs.operators.copy()
-        kinds = kind_of(operators[_KIND])
-        for name, factor in factors.items():
-            operators[_STRETCH] = np.where(kinds == KINDS.index(name), factor, operators[_STRETCH])
-        found.append((replace(inputs, operators=operators), weights))
-    return found
-
-
-def throughput(study: Study, cluster: Cluster, errors: dict[str, float] | None = None) -> xr.Dataset:
-    """Return tokens per second and device of each technique, over the axes of the cluster.
-
-    Geometric mean over models, batches and lengths, of the best that software finds for each; zero where
-    a model does not fit.  ``errors`` multiplies the times of kinds of operators.
-
-    Returns
-    -------
-    xarray.Dataset
-        A variable for each technique of the study [token/s].
-    """
-    serving = study.workload
-    context, batch, tp = (
-        _axis("context", serving.context),
-        _axis("batch", serving.batch),
-        _axis("tp", study.software.tp),
-    )
-    bits = {name: getattr(serving, name) for name in ("weight_bits", "activation_bits", "kv_bits")}
-    logs: dict[str, Any] = dict.fromkeys(study.techniques, 0.0)
-    for name in serving.models:
-        try:
-            model = load("model", name)
-            prepared = prepare_request(model, cluster, serving.phase, context, batch=batch, tp=tp, **bits)
-        except Infeasible:
-            return _nothing(study, cluster)
-        prepared = slowed(prepared, errors) if errors else prepared
-        rate = (
-            fits(model, cluster, serving.phase, context, batch=batch, tp=tp, **bits)
-            * batch
-            * _answer_tokens(study, context)
-            / tp
-        )
-        for technique in study.techniques:
-            times = [run_request(prepared, each).step_time for each in policies(study, technique)]
-            best = (rate / functools.reduce(np.minimum, times)).max("tp")
-            with np.errstate(divide="ignore"):
-                logs[technique] = logs[technique] + np.log(best).mean(("batch", "context"))
-    import xarray as xr
-
-    return xr.Dataset({name: np.exp(total / len(serving.models)) for name, total in logs.items()})
-
-
-def _nothing(study: Study, cluster: Cluster) -> xr.Dataset:
-    import xarray as xr
-
-    blank = sum(varied(cluster).values()) * 0.0
-    return xr.Dataset(dict.fromkeys(study.techniques, blank))
-
-
-def evaluate(study: Study, parts: Parts, errors: Any = None, **axes: Any) -> xr.Dataset:
-    """Return everything about some chips.
-
-    Parameters
-    ----------
-    study : Study
-    parts : Parts
-        Reference chip, link, bill and process; their fields may carry axes of their own.
-    errors : dict, optional
-        Kind of ``intervals.KINDS`` → what the times of its operators are multiplied by.
-    **axes
-        Axis of the space → DataArray; usually all over one dimension ``design``.
-
-    Returns
-    -------
-    xarray.Dataset
-        ``throughput`` [token/s per device], ``throughput_per_area`` [token/s/m²] and
-        ``tokens_per_dollar`` [token/USD] over ``technique``; the figures of ``chip.design``; ``feasible``.
-    """
-    import xarray as xr
-
-    cluster, figures = design(parts, **axes)
-    found = throughput(study, cluster, errors).to_array("technique", name="throughput")
-    data: dict[str, Any] = {
-        name: xr.DataArray(value) if not hasattr(value, "dims") else value for name, value in figures.items()
-    }
-    result = xr.Dataset({"throughput": found, **data})
-    result["throughput_per_area"] = found / result.die_area
-    result["tokens_per_dollar"] = found / result.dollars_per_s
-    allowed = within(result, study.constraints.limits())
-    result["feasible"] = (found.min("technique") > 0.0) & allowed
-    return label(result)
-
-
-def size(study: Study) -> int:
-    """Return how many chips the space holds."""
-    return math.prod(len(values) for values in study.axes().values())
-
-
-def points(study: Study, start: int, stop: int) -> dict[str, xr.DataArray]:
-    """Return chips ``start`` to ``stop`` of the space in row-major order, as arrays over ``design``."""
-    import xarray as xr
-
-    axes = study.axes()
-    index = np.unravel_index(np.arange(start, stop), tuple(len(values) for values in axes.values()))
-    return {name: xr.DataArray(values[i], dims="design") for (name, values), i in zip(axes.items(), index, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -189,17 +40,21 @@ class Enumeration:
     best : dict
         technique → the best chip: its axes, figures and objectives, in SI.
     curve : dict
-        technique → (values of the first axis, best objective at each).
+        technique → (values of ``study.axis``, best objective at each, 0 where no chip keeps to the limits).
     front : dict
         technique → rows of the Pareto front over throughput per device and die area.
     evaluated, feasible : int
+        Chips looked at; those that keep to all limits with one of the techniques.
+    misses : Misses
+        Which limits exclude how many chips.
     """
 
-    best: dict[str, dict[str, float]]
+    best: dict[str, dict[str, Any]]
     curve: dict[str, tuple[list[float], list[float]]]
-    front: dict[str, list[dict[str, float]]]
+    front: dict[str, list[dict[str, Any]]]
     evaluated: int
     feasible: int
+    misses: Misses
 
 
 def pareto(rows: list[dict[str, float]], more: str, less: str) -> list[dict[str, float]]:
@@ -220,13 +75,21 @@ def pareto(rows: list[dict[str, float]], more: str, less: str) -> list[dict[str,
 
 def _rows(
     result: xr.Dataset, chips: dict[str, xr.DataArray], technique: str, keep: np.ndarray
-) -> Iterator[dict[str, float]]:
+) -> Iterator[dict[str, Any]]:
+    """Return the kept chips: axes, figures, objectives, distances to limits, and ``chosen_KNOB.MODEL``."""
     chosen = result.sel(technique=technique)
     for i in np.flatnonzero(keep):
-        row = {name: float(values[i]) for name, values in chips.items()}
+        row = {name: values.values[i].item() for name, values in chips.items()}
         for name, variable in chosen.data_vars.items():
-            if name != "feasible":
-                row[str(name)] = float(variable.values[i] if variable.ndim else variable)
+            if name == "feasible":
+                continue
+            at = variable.isel(design=i) if "design" in variable.dims else variable
+            if "model" in at.dims:
+                row |= {
+                    f"{name}.{model}": value.item() for model, value in zip(at.model.values, at.values, strict=True)
+                }
+            else:
+                row[str(name)] = at.item()
         yield row
 
 
@@ -248,43 +111,50 @@ def enumerate_space(study: Study, parts: Parts, progress: Count = no_progress) -
     Infeasible
         If no chip serves every model within the constraints.
     """
-    objective, total = study.study.objective, size(study)
-    lead, values = next(iter(study.axes().items()))
-    best: dict[str, dict[str, float]] = {}
-    curves = {technique: np.zeros(len(values)) for technique in study.techniques}
-    fronts: dict[str, list[dict[str, float]]] = {technique: [] for technique in study.techniques}
-    feasible = 0
+    objective, total = study.objective, size(study)
+    way = sign(objective)
+    lead = study.axis or next(iter(study.axes()))
+    values = np.asarray(study.axes()[lead].grid)
+    best: dict[str, dict[str, Any]] = {}
+    curves = {technique: np.full(len(values), -np.inf) for technique in study.techniques}
+    fronts: dict[str, list[dict[str, Any]]] = {technique: [] for technique in study.techniques}
+    feasible, misses = 0, Misses()
     progress(0)
     for start in range(0, total, CHUNK):
         chips = points(study, start, min(start + CHUNK, total))
         result = evaluate(study, parts, **chips)
-        allowed = result.feasible.values
-        feasible += int(allowed.sum())
-        for technique in study.techniques:
-            score = np.where(allowed, result[objective].sel(technique=technique).values, 0.0)
-            np.maximum.at(curves[technique], np.searchsorted(values, chips[lead].values), score)
+        count = len(chips[lead])
+        misses.add(result, chips)
+        allowed = {name: _each(result.feasible.sel(technique=name), count) for name in study.techniques}
+        feasible += int(np.logical_or.reduce(list(allowed.values())).sum())
+        places = np.argmax(chips[lead].values[:, None] == values[None, :], axis=1)
+        for technique, ok in allowed.items():
+            if not ok.any():
+                continue
+            score = np.where(ok, way * _of(result, objective, technique, count), -np.inf)
+            np.maximum.at(curves[technique], places, score)
             top = int(score.argmax())
-            if score[top] > best.get(technique, {}).get(objective, 0.0):
-                best[technique] = next(_rows(result, chips, technique, np.arange(len(score)) == top))
-            mask = _on_front(result.throughput.sel(technique=technique).values, result.die_area.values, allowed)
+            if technique not in best or score[top] > way * best[technique][objective]:
+                best[technique] = next(_rows(result, chips, technique, np.arange(count) == top))
+            mask = _on_front(_of(result, "throughput", technique, count), _of(result, "die_area", technique, count), ok)
             fronts[technique] = pareto(
                 [*fronts[technique], *_rows(result, chips, technique, mask)], "throughput", "die_area"
             )
-        progress(len(allowed))
+        progress(count)
     if not best:
-        raise Infeasible(
-            f"study {study.name}: none of its {total} chips serves every model within the constraints; "
-            "loosen [constraints], add tp or hbm_stacks, or drop a model"
-        )
-    curve = {technique: (values.tolist(), curves[technique].tolist()) for technique in study.techniques}
-    return Enumeration(best, curve, fronts, total, feasible)
+        raise misses.error(study)
+    curve = {
+        name: (values.tolist(), [way * each if np.isfinite(each) else 0.0 for each in found])
+        for name, found in curves.items()
+    }
+    return Enumeration(best, curve, fronts, total, feasible, misses)
 
 
-def regret(found: float, best: float) -> float:
-    """Return the share of the best objective that a search missed [1]."""
-    return max(0.0, 1.0 - found / best)
+def _each(value: Any, count: int) -> np.ndarray:
+    """Return a value of each chip."""
+    return np.broadcast_to(value.values, count)
 
 
-def parts_of_study(study: Study) -> Parts:
-    """Return the parts of the study's reference chip."""
-    return parts_of(study.study.device, study.study.bill)
+def _of(result: xr.Dataset, name: str, technique: str, count: int) -> np.ndarray:
+    value = result[name]
+    return _each(value.sel(technique=technique) if "technique" in value.dims else value, count)

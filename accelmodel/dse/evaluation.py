@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from accelmodel.dse.enumeration import evaluate, parts_of_study
-from accelmodel.dse.study import AXES, AXIS_NAMES, Study, load_study
-from accelmodel.errors import SpecError, unknown
+from accelmodel.dse.axes import AXES, axis_name, role_of
+from accelmodel.dse.chip import parts_of_study
+from accelmodel.dse.evaluate import evaluate
+from accelmodel.dse.study import Study, load_study
+from accelmodel.errors import SpecError, brief
 from accelmodel.inference.attributes import BITS, behind
 from accelmodel.inference.axes import gathered, with_coordinates
 from accelmodel.specs.base import Spec
 from accelmodel.specs.bits import told
 from accelmodel.specs.load import load
-from accelmodel.specs.quantities import Quantity, Values, checked
+from accelmodel.specs.quantities import Values, checked
 from accelmodel.units import parse
 
 if TYPE_CHECKING:
@@ -23,24 +26,35 @@ if TYPE_CHECKING:
 
 def _axis(name: str, value: Any) -> Any:
     """Return what is given for an axis as a number or a labelled array; text is read in the unit of the axis."""
+    role = role_of(name)
+    if role.words:
+        return _words(name, value)
     if isinstance(value, str):
-        value = parse(value, AXES[name], what=name)
+        value = parse(value, role.unit, what=name)
     if isinstance(value, list | tuple):
-        value = [parse(each, AXES[name], what=name) if isinstance(each, str) else each for each in value]
-    axis = checked(name, value, Quantity(AXES[name], ge=0.0, le=1e18))
+        value = [parse(each, role.unit, what=name) if isinstance(each, str) else each for each in value]
+    axis = checked(name, value, replace(role.quantity, ge=0.0, gt=None) if name in AXES else role.quantity)
     if not hasattr(axis, "dims"):
         return axis
     own = axis[name] if name in axis.coords else None
-    return axis if own is None else axis.assign_coords({name: own.assign_attrs({"units": AXES[name], **own.attrs})})
+    return axis if own is None else axis.assign_coords({name: own.assign_attrs({"units": role.unit, **own.attrs})})
+
+
+def _words(name: str, value: Any) -> Any:
+    import xarray as xr
+
+    if isinstance(value, list | tuple):
+        return xr.DataArray(list(value), dims=name, coords={name: list(value)})
+    if not isinstance(value, str) and not hasattr(value, "dims"):
+        raise SpecError(f"{name}: {brief(value)} is no name of a file of kind {role_of(name).words}")
+    return value
 
 
 def _by_name(axes: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is given for the axes of a chip by the names that they have in results."""
     found: dict[str, Any] = {}
     for given, value in axes.items():
-        name = AXIS_NAMES.get(given, given)
-        if name not in AXES:
-            raise unknown("axis of a chip", given, [*AXES, *AXIS_NAMES])
+        name = axis_name(given)
         if name in found:
             raise SpecError(f"{given}: the same axis as {name}, which is given too; leave one of them out")
         found[name] = _axis(name, value)
@@ -88,7 +102,7 @@ def evaluate_study(study: str | Study = "preserve-l2", **axes: Values | str | li
     parts = parts_of_study(asked)
     chips = _by_name(axes)
     result = evaluate(asked, parts, **chips)
-    models = {name: load("model", name) for name in asked.workload.models}
+    models = {name: load("model", name) for name in asked.models}
     given = {name: getattr(asked.workload, name) for name in BITS}
     specs: dict[str, Spec] = {**models}
     specs |= {"device": parts.device, "link": parts.link, "bill": parts.bill, "process": parts.process}
@@ -96,14 +110,14 @@ def evaluate_study(study: str | Study = "preserve-l2", **axes: Values | str | li
         **behind(specs),
         "study": asked.name,
         "study_digest": asked.digest,
-        "objective": asked.study.objective,
-        "models": ", ".join(asked.workload.models),
+        "objective": asked.objective,
+        "models": ", ".join(asked.models),
         "device": parts.device.name,
         "link": parts.link.name,
         "phase": asked.workload.phase,
         "bits": json.dumps(told(list(models.values()), given)),
         "degrees": json.dumps({"tp": asked.software.tp}),
         "technique_parameters": json.dumps({"threshold": asked.software.threshold, "rule": asked.software.rule}),
-        "constraints": json.dumps(asked.constraints.limits()),
+        "constraints": json.dumps(asked.limits()),
     }
     return with_coordinates(result, gathered(value for value in chips.values() if hasattr(value, "dims")))

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from accelmodel import __version__
-from accelmodel.dse.chip import Parts
-from accelmodel.dse.enumeration import Enumeration, enumerate_space, parts_of_study, regret, size
+from accelmodel.dse.axes import axis_name
+from accelmodel.dse.chip import Parts, parts_of_study
+from accelmodel.dse.enumeration import Enumeration, enumerate_space
 from accelmodel.dse.journal import ALIKE, check
+from accelmodel.dse.objectives import better, gain, regret
 from accelmodel.dse.optuna_search import Found, optimise
 from accelmodel.dse.sensitivity import sensitivity
+from accelmodel.dse.space import size
 from accelmodel.dse.study import Study, load_study
-from accelmodel.errors import SpecError
+from accelmodel.errors import Infeasible, SpecError
 from accelmodel.estimates import need_affordable
 from accelmodel.inference.attributes import BITS
 from accelmodel.inference.precisions import in_words, precisions
@@ -48,20 +52,25 @@ class Exploration:
     parts : Parts
     every : Enumeration
         The whole space.
-    alone : Enumeration
-        L2 as the only axis, all else as in the reference chip: the exploration that the paper describes.
+    alone : Enumeration or None
+        ``study.axis`` as the only axis, all else as in the reference chip: with L2 the exploration that the paper
+        describes.  None where no such chip keeps to the limits, or no axis is a number.
     found : dict of Found
         technique → what Optuna found in the whole space.
     moves : list of dict
-        How the best L2 of the reference chip moves over the range of each uncertain constant.
+        How the best value of that axis moves over the range of each uncertain constant; around the best chip where
+        there is none ``alone``.
+    missing : list of str
+        What could not be answered, and why.
     """
 
     study: Study
     parts: Parts
     every: Enumeration
-    alone: Enumeration
+    alone: Enumeration | None
     found: dict[str, Found]
     moves: list[dict[str, Any]]
+    missing: tuple[str, ...] = ()
 
     @property
     def faults(self) -> list[str]:
@@ -70,38 +79,82 @@ class Exploration:
 
     @property
     def gain(self) -> float:
-        """Best objective with the study's candidate over the best of the baseline [1]."""
-        return gains(self.study, self.every)[self.study.candidate]
+        """Best objective with the study's candidate over the best of the baseline [1]; NaN where one has no chip."""
+        return gains(self.study, self.every).get(self.study.candidate, math.nan)
 
 
-def _check_best(study: Study, found: Found, best: float) -> None:
+def _check_best(study: Study, found: Found, best: dict[str, Any] | None) -> None:
     """Raise SpecError if the search found better than the best of all chips: one of the two is of another model."""
-    value = found.best[study.study.objective]
-    if value > best * (1.0 + ALIKE):
+    if best is None or any(axis.values is None for axis in study.axes().values()):
+        return
+    value, top = found.best[study.objective], best[study.objective]
+    if better(study.objective, value, top) and gain(study.objective, value, top) > 1.0 + ALIKE:
         raise SpecError(
-            f"{found.storage}: {found.name} holds a chip of {value:g}, better than the best of all, {best:g}; move the "
+            f"{found.storage}: {found.name} holds a chip of {value:g}, better than the best of all, {top:g}; move the "
             "file away or choose another place with --storage"
         )
 
 
 def gains(study: Study, enumeration: Enumeration) -> dict[str, float]:
-    """Return technique → its best objective over the best of the baseline [1]."""
-    best = {technique: row[study.study.objective] for technique, row in enumeration.best.items()}
-    return {technique: value / best[BASELINE] for technique, value in best.items()}
+    """Return technique → how many times better its best objective is than that of the baseline [1].
+
+    Empty where no chip keeps to the limits without a technique.
+    """
+    best = {technique: row[study.objective] for technique, row in enumeration.best.items()}
+    if BASELINE not in best:
+        return {}
+    return {technique: gain(study.objective, value, best[BASELINE]) for technique, value in best.items()}
 
 
 def _check_size(study: Study, trials: int) -> None:
-    """Raise SpecError if the space lacks the axis that is also explored alone, or is more than a machine can try."""
-    if "l2_capacity" not in study.space:
-        raise SpecError(f"study {study.name}: space: add the axis l2_capacity, which is also explored alone")
-    serving, software = study.workload, study.software
-    steps = {name: len(values) for name, values in study.axes().items()}
-    steps |= {"models": len(serving.models), "batch": len(serving.batch), "context": len(serving.context)}
-    steps |= {"tp": len(software.tp), "techniques": len(study.techniques)}
+    """Raise SpecError if the space is more than a machine can try."""
+    kinds, software = study.kinds(), study.software
+    steps = {"chips": size(study), "kinds": len(kinds)}
+    steps |= {"batch": max(len(kind.batch) for kind in kinds), "context": max(len(kind.context) for kind in kinds)}
+    steps |= {"tp": len(software.tp or [1, 2, 4, 8]), "pp": len(software.pp), "techniques": len(study.techniques)}
     need_affordable("explore", steps, seconds=_STEP_SECONDS, room=0.0)
     need_affordable(
         "explore", {"trials": trials, "techniques": len(study.techniques)}, seconds=_TRIAL_SECONDS, room=1e3
     )
+
+
+def alone(study: Study) -> Study | None:
+    """Return the study with ``study.axis`` as its only axis; None where no axis is a number."""
+    axis = study.axis
+    space = {given: each for given, each in study.space.items() if axis_name(given) == axis}
+    return study.model_copy(update={"space": space}) if space else None
+
+
+def _search(
+    study: Study, parts: Parts, storage: Path, trials: int, progress: Progress
+) -> tuple[dict[str, Found], list[str]]:
+    """Return what Optuna found for each technique, and why it found nothing."""
+    found: dict[str, Found] = {}
+    missing: list[str] = []
+    total = trials * len(study.techniques)
+    for technique in study.techniques:
+        try:
+            found[technique] = optimise(
+                study, parts, technique, storage, trials, lambda done: progress("Optuna", total, done)
+            )
+        except Infeasible as error:
+            missing.append(f"Optuna, {technique}: {error}")
+    return found, missing
+
+
+def _alone(
+    study: Study, parts: Parts, every: Enumeration
+) -> tuple[Enumeration | None, list[dict[str, Any]], list[str]]:
+    """Return the exploration of one axis, how its optimum moves, and what of both could not be answered."""
+    single = alone(study)
+    if single is None:
+        return None, [], ["no axis is a number: none is explored alone"]
+    try:
+        found = enumerate_space(single, parts)
+    except Infeasible as error:
+        around = every.best.get(study.candidate) or next(iter(every.best.values()))
+        return None, sensitivity(study, parts, around), [f"{study.axis} alone on {parts.device.name}: {error}"]
+    return found, sensitivity(single, parts, next(iter(found.best.values()))), []
 
 
 def explore(
@@ -151,28 +204,16 @@ def explore(
     total, wanted = size(study), trials or study.study.trials
     _check_size(study, wanted)
     every = enumerate_space(study, parts, lambda done: progress("every chip of the space", total, done))
-    found = {
-        technique: optimise(
-            study,
-            parts,
-            technique,
-            storage,
-            wanted,
-            lambda done: progress("Optuna", wanted * len(study.techniques), done),
-        )
-        for technique in study.techniques
-    }
+    found, missing = _search(study, parts, storage, wanted, progress)
     for technique, each in found.items():
-        _check_best(study, each, every.best[technique][study.study.objective])
-    single = study.model_copy(update={"space": {"l2_capacity": study.space["l2_capacity"]}})
+        _check_best(study, each, every.best.get(technique))
     progress("sensitivities", 1, 0)
-    alone = enumerate_space(single, parts)
-    moves = sensitivity(single, parts, alone.best[study.candidate])
+    single, moves, unanswered = _alone(study, parts, every)
     progress("sensitivities", 1, 1)
-    return Exploration(study, parts, every, alone, found, moves)
+    return Exploration(study, parts, every, single, found, moves, (*missing, *unanswered))
 
 
-def _chip(row: dict[str, float]) -> dict[str, float]:
+def _chip(row: dict[str, Any]) -> dict[str, Any]:
     names = {
         "l2_capacity": "l2_bytes",
         "link_bandwidth": "link_bandwidth_bytes_per_s",
@@ -181,13 +222,40 @@ def _chip(row: dict[str, float]) -> dict[str, float]:
         "price": "price_usd",
         "throughput": "tokens_per_s_per_device",
         "throughput_per_area": "tokens_per_s_per_m2",
+        "ttft": "ttft_s",
+        "tpot": "tpot_s",
     }
-    parts = ("area_", "price_")
-    return {names.get(key, key): value for key, value in row.items() if not key.startswith(parts)}
+    found: dict[str, Any] = {}
+    for key, value in row.items():
+        word, _, rest = key.partition("_")
+        if word == "chosen":
+            knob, _, model = rest.partition(".")
+            found.setdefault("chosen", {}).setdefault(model, {})[knob] = value
+        elif word == "excess":
+            found.setdefault("excess", {})[rest] = value
+        elif not key.startswith(("area_", "price_")):
+            found[names.get(key, key)] = value
+    return found
 
 
 def _worked_at(model: LanguageModel, work: Workload, device: Device) -> list[str]:
     return in_words(precisions(model, work, device), model, work, device)
+
+
+def _axis_key(study: Study) -> str:
+    """Return how JSON calls the axis that is also looked at alone."""
+    return "l2_bytes" if study.axis == "l2_capacity" else str(study.axis or next(iter(study.axes())))
+
+
+def _alone_summary(result: Exploration) -> dict[str, Any] | None:
+    if result.alone is None or result.study.axis is None:
+        return None
+    found = gains(result.study, result.alone)
+    return {
+        **{name: {_axis_key(result.study): row[result.study.axis]} for name, row in result.alone.best.items()},
+        "gain": found.get(result.study.candidate),
+        "gains": found,
+    }
 
 
 def summary(result: Exploration, report: str | None) -> dict[str, Any]:
@@ -196,44 +264,46 @@ def summary(result: Exploration, report: str | None) -> dict[str, Any]:
     ``gain``, ``regret`` and ``exhaustive`` speak of the technique that ``gain_of`` names; ``gains`` and ``regrets``
     of each.
     """
-    study, objective = result.study, result.study.study.objective
-    candidate = study.candidate
-    models = [load("model", name) for name in study.workload.models]
+    study, objective = result.study, result.study.objective
+    candidate, best = study.candidate, result.every.best
+    models = [load("model", name) for name in study.models]
     specs = (result.parts.device, result.parts.link, result.parts.bill, result.parts.process)
     asked = workload(phase="decode", batch=1.0, context=1.0, **{each: getattr(study.workload, each) for each in BITS})
     missed = {
-        name: regret(found.best[objective], result.every.best[name][objective]) for name, found in result.found.items()
+        name: regret(objective, found.best[objective], best[name][objective])
+        for name, found in result.found.items()
+        if name in best
     }
+    of_axis, axis = _axis_key(study), study.axis
     return {
         "study": study.name,
         "objective": objective,
-        "best": {name: _chip(row) for name, row in result.every.best.items()},
-        "gain": result.gain,
+        "best": {name: _chip(row) for name, row in best.items()},
+        "gain": result.gain if math.isfinite(result.gain) else None,
         "gain_of": candidate,
         "gains": gains(study, result.every),
         "evaluations": result.every.evaluated + sum(found.trials for found in result.found.values()),
         "exhaustive": {
-            "l2_bytes": result.every.best[candidate]["l2_capacity"],
+            **({of_axis: best[candidate][axis]} if axis and candidate in best else {}),
             "chips": result.every.evaluated,
             "feasible": result.every.feasible,
         },
         "optuna": {name: {**_chip(found.best), "trials": found.trials} for name, found in result.found.items()},
-        "regret": missed[candidate],
-        "regret_none": missed[BASELINE],
+        "regret": missed.get(candidate),
+        "regret_none": missed.get(BASELINE),
         "regrets": missed,
-        "l2_alone": {
-            **{name: {"l2_bytes": row["l2_capacity"]} for name, row in result.alone.best.items()},
-            "gain": gains(study, result.alone)[candidate],
-            "gains": gains(study, result.alone),
-        },
+        "axis": axis,
+        "l2_alone": _alone_summary(result) if axis == "l2_capacity" else None,
+        "alone": _alone_summary(result),
         "curve": {
-            name: [{"l2_bytes": size, objective: value} for size, value in zip(*curve, strict=True)]
+            name: [{of_axis: size, objective: value} for size, value in zip(*curve, strict=True)]
             for name, curve in result.every.curve.items()
         },
         "sensitivity": result.moves,
+        "missing": list(result.missing),
         "read": readings(models, [{name: getattr(study.workload, name) for name in OWN}] * len(models)),
         "report": report,
-        "storage": next(iter(result.found.values())).storage,
+        "storage": next((found.storage for found in result.found.values()), None),
         "accelmodel_version": __version__,
         "precision": [
             {"model": model.name, **row} for model in models for row in precisions(model, asked, result.parts.device)

@@ -24,8 +24,10 @@ import numpy as np
 
 from accelmodel import __version__
 from accelmodel.dse.chip import Parts
-from accelmodel.dse.enumeration import CHUNK, evaluate
-from accelmodel.dse.study import OBJECTIVES, Study
+from accelmodel.dse.enumeration import CHUNK
+from accelmodel.dse.evaluate import evaluate
+from accelmodel.dse.objectives import sign
+from accelmodel.dse.study import Study
 from accelmodel.errors import SpecError
 from accelmodel.output import failed, keep, writable
 from accelmodel.specs.base import Spec, field_units, value_of
@@ -33,6 +35,7 @@ from accelmodel.specs.load import load
 
 if TYPE_CHECKING:
     import optuna
+    from optuna.study import StudyDirection
 
 #: how long another process may stay in its turn without writing, which includes compiling the kernels [s]
 PATIENCE = 300.0
@@ -57,11 +60,11 @@ def digest(study: Study, parts: Parts) -> str:
     asked = study.model_dump(mode="json", exclude={"study": {"title", "trials"}, "name": True, "digest": True})
     device = parts.device
     specs: list[Spec] = [device, parts.link, parts.bill, parts.process, load("link", device.scale_out)]
-    specs += [load("model", name) for name in study.workload.models]
+    specs += [load("model", name) for name in study.models]
     # by content and never by path: a study may be asked from another folder
     asked["study"].update(device=device.name, bill=parts.bill.name)
     asked["workload"]["models"] = [spec.name for spec in specs[5:]]
-    asked["space"] = {name: values.tolist() for name, values in study.axes().items()}
+    asked["space"] = {name: np.asarray(axis.grid).tolist() for name, axis in study.axes().items()}
     content = [__version__, json.dumps(asked, sort_keys=True), *(_content(spec) for spec in specs)]
     return hashlib.sha256("\n".join(content).encode("utf-8", "backslashreplace")).hexdigest()[:16]
 
@@ -225,7 +228,7 @@ class Journal:
             kept = optuna.create_study(
                 storage=JournalStorage(backend),
                 study_name=self.name,
-                directions=["maximize"] * len(OBJECTIVES),
+                directions=directions(self.study),
                 load_if_exists=True,
             )
             kept.set_metric_names(ordered(self.study))
@@ -313,8 +316,14 @@ def _cause(error: OSError | RuntimeError) -> OSError:
 
 def ordered(study: Study) -> list[str]:
     """Return the objectives, the study's own first."""
-    first = study.study.objective
-    return [first, *(name for name in OBJECTIVES if name != first)]
+    return study.objectives
+
+
+def directions(study: Study) -> list[StudyDirection]:
+    """Return which way each objective is better, as Optuna says it."""
+    from optuna.study import StudyDirection
+
+    return [StudyDirection.MAXIMIZE if sign(name) > 0.0 else StudyDirection.MINIMIZE for name in study.objectives]
 
 
 def _stray(study: Study, trial: optuna.trial.FrozenTrial) -> str:
@@ -322,12 +331,18 @@ def _stray(study: Study, trial: optuna.trial.FrozenTrial) -> str:
     axes = study.axes()
     if set(trial.params) != set(axes):
         return f"its parameters are {', '.join(sorted(trial.params)) or 'none'}, not {', '.join(axes)}"
-    for name, values in axes.items():
-        value = trial.params[name]
+    for name, axis in axes.items():
+        value, values = trial.params[name], axis.grid
+        if axis.kind == "word":
+            if value not in values:
+                return f"{name} {value!r} is not in the space"
+            continue
+        if axis.values is None and _is_number(value) and axis.low <= value <= axis.high:
+            continue
         if not _is_number(value) or not np.isclose(values, value, rtol=1e-9, atol=0.0).any():
             return f"{name} {value!r} is not in the space"
-    if trial.values is None or len(trial.values) != len(OBJECTIVES) or not all(map(_is_number, trial.values)):
-        return f"its objectives {trial.values} are not {len(OBJECTIVES)} finite numbers"
+    if trial.values is None or len(trial.values) != len(study.objectives) or not all(map(_is_number, trial.values)):
+        return f"its objectives {trial.values} are not {len(study.objectives)} finite numbers"
     if set(trial.constraints) != {"feasible"} or not all(map(_is_number, trial.constraints.values())):
         return "it does not say whether it is feasible"
     for name in FIGURES:

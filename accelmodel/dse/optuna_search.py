@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from accelmodel.dse.chip import Parts
-from accelmodel.dse.enumeration import Count, evaluate, no_progress
-from accelmodel.dse.journal import FIGURES, Journal, digest, ordered, unreadable
-from accelmodel.dse.study import OBJECTIVES, Study
+from accelmodel.dse.enumeration import Count, no_progress
+from accelmodel.dse.evaluate import evaluate
+from accelmodel.dse.journal import FIGURES, Journal, digest, directions, ordered, unreadable
+from accelmodel.dse.objectives import sign
+from accelmodel.dse.study import Study
 from accelmodel.errors import Infeasible
 
 if TYPE_CHECKING:
@@ -47,7 +49,14 @@ def distributions(study: Study) -> dict[str, optuna.distributions.BaseDistributi
     from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
     space: dict[str, BaseDistribution] = {}
-    for name, values in study.axes().items():
+    for name, axis in study.axes().items():
+        values = axis.values
+        if values is None:
+            space[name] = FloatDistribution(axis.low, axis.high, log=axis.log)
+            continue
+        if axis.kind == "word":
+            space[name] = CategoricalDistribution(values)
+            continue
         steps = np.diff(values)
         if len(values) > 1 and np.allclose(steps, steps[0]):
             space[name] = FloatDistribution(float(values[0]), float(values[-1]), step=float(steps[0]))
@@ -101,7 +110,7 @@ def optimise(
                 if memory is None:
                     resumed = len(news)
                     sampler = optuna.samplers.TPESampler(seed=study.study.seed + resumed)
-                    memory = optuna.create_study(directions=["maximize"] * len(OBJECTIVES), sampler=sampler)
+                    memory = optuna.create_study(directions=directions(study), sampler=sampler)
                 _join(memory, news, kept)
                 done = len(memory.get_trials(deepcopy=False))
                 asked = [memory.ask(distributions(study)) for _ in range(min(BATCH, trials - done))]
@@ -129,10 +138,12 @@ def _run_batch(study: Study, parts: Parts, technique: str, memory: optuna.Study,
     chips = {axis: xr.DataArray([trial.params[axis] for trial in asked], dims="design") for axis in study.axes()}
     result = evaluate(study, parts, **chips).sel(technique=technique)
     for i, trial in enumerate(asked):
-        trial.set_constraint("feasible", 0.0 if bool(result.feasible[i]) else 1.0)
+        trial.set_constraint("feasible", 0.0 if bool(np.broadcast_to(result.feasible.values, len(asked))[i]) else 1.0)
         for figure in FIGURES:
             trial.set_user_attr(figure, float(np.broadcast_to(result[figure].values, len(asked))[i]))
-        memory.tell(trial, [float(result[objective].values[i]) for objective in ordered(study)])
+        memory.tell(
+            trial, [float(np.broadcast_to(result[objective].values, len(asked))[i]) for objective in ordered(study)]
+        )
 
 
 def _best(study: Study, memory: optuna.Study, resumed: int, kept: Journal) -> Found:
@@ -140,6 +151,6 @@ def _best(study: Study, memory: optuna.Study, resumed: int, kept: Journal) -> Fo
     allowed = [trial for trial in complete if all(value <= 0.0 for value in trial.constraints.values())]
     if not allowed:
         raise Infeasible(f"study {study.name}: none of {len(complete)} trials kept to the constraints; raise --trials")
-    top = max(allowed, key=lambda trial: trial.values[0])
+    top = max(allowed, key=lambda trial: sign(study.objective) * trial.values[0])
     best = {**top.params, **dict(zip(ordered(study), top.values, strict=True)), **top.user_attrs}
     return Found(best, len(complete), resumed, str(kept.storage), kept.name, kept.fault)

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from accelmodel.dse.chip import Parts
-from accelmodel.dse.enumeration import evaluate
+from accelmodel.dse.evaluate import evaluate
+from accelmodel.dse.objectives import gain, sign
 from accelmodel.dse.study import Study
 from accelmodel.inference.intervals import KINDS, factors
 from accelmodel.inference.request import BASELINE
@@ -44,25 +45,41 @@ def uncertain(parts: Parts) -> list[tuple[str, str, Fact]]:
     ]
 
 
-def _optimum(study: Study, score: xr.DataArray, sizes: npt.NDArray[np.float64]) -> dict[str, float]:
-    """Return the best L2 of each technique [B] and the candidate's gain [1], of the objective over technique and l2."""
-    curves = {name: score.sel(technique=name).transpose("l2").values for name in study.techniques}
-    best = {f"l2_{name}": float(sizes[curve.argmax()]) for name, curve in curves.items()}
-    return {**best, "gain": float(curves[study.candidate].max() / curves[BASELINE].max())}
+def column(study: Study) -> str:
+    """Return how rows call the best value of the axis that varies, before the name of a technique."""
+    return "l2" if study.axis == "l2_capacity" else str(study.axis)
+
+
+def _optimum(study: Study, result: xr.Dataset, sizes: npt.NDArray[np.float64]) -> dict[str, float]:
+    """Return the best value of the axis for each technique and the candidate's gain [1], of what keeps to the limits.
+
+    Where no value does, the best of all: the move is told, not lost.
+    """
+    best: dict[str, float] = {}
+    top: dict[str, float] = {}
+    for name in study.techniques:
+        chosen = result[[study.objective, "feasible"]]
+        chosen = chosen.sel(technique=name) if "technique" in chosen.dims else chosen
+        score, ok = (chosen[each].broadcast_like(result.place).values for each in (study.objective, "feasible"))
+        kept = np.where(ok, sign(study.objective) * score, -np.inf) if ok.any() else sign(study.objective) * score
+        best[f"{column(study)}_{name}"] = float(sizes[kept.argmax()])
+        top[name] = float(score[kept.argmax()])
+    return {**best, "gain": gain(study.objective, top[study.candidate], top[BASELINE])}
 
 
 def sensitivity(study: Study, parts: Parts, chip: dict[str, float]) -> list[dict[str, Any]]:
-    """Return how the best L2 and the gain move when each uncertain constant goes to an end of its range.
+    """Return how the best value of ``study.axis`` and the gain move when each uncertain constant goes to an end.
 
-    Only L2 varies; the other axes stay as in ``chip``.  All constants are one call: one that varies is an axis like
-    any other.  Behind them stand the kinds of operators (``time.…``), all times of which go to an end of their
+    Only that axis varies; the other axes stay as in ``chip``.  All constants are one call: one that varies is an axis
+    like any other.  Behind them stand the kinds of operators (``time.…``), all times of which go to an end of their
     interval: errors of one kind go together.
 
     Returns
     -------
     list of dict
         ``constant``, ``kind``, ``end`` ("as given", "low", "high"), ``value``, ``unit``, ``l2_none``,
-        ``l2_preserve`` and so on for each technique [B], ``gain`` of the study's candidate [1].
+        ``l2_preserve`` and so on for each technique [B], of another axis under its own name, ``gain`` of the study's
+        candidate [1].
     """
     import xarray as xr
 
@@ -81,10 +98,10 @@ def sensitivity(study: Study, parts: Parts, chip: dict[str, float]) -> list[dict
         part: override(getattr(parts, part), {name: values for (p, name), values in changed.items() if p == part})
         for part in ("device", "link", "bill", "process")
     }
-    axes = {name: value for name, value in chip.items() if name in study.axes()}
-    sizes = study.axes()["l2_capacity"]
-    result = evaluate(study, replace(parts, **moved), **{**axes, "l2_capacity": xr.DataArray(sizes, dims="l2")})
-    score = result[study.study.objective]
+    axes: dict[str, Any] = {name: value for name, value in chip.items() if name in study.axes()}
+    sizes = np.asarray(study.axes()[str(study.axis)].grid)
+    axes[str(study.axis)] = xr.DataArray(sizes, dims="place", coords={"place": np.arange(len(sizes))})
+    result = evaluate(study, replace(parts, **moved), **axes)
     rows = []
     for i, (key, end, behind, value) in enumerate(cases):
         rows.append(
@@ -94,20 +111,20 @@ def sensitivity(study: Study, parts: Parts, chip: dict[str, float]) -> list[dict
                 "end": end,
                 "value": value,
                 "unit": behind.unit if behind is not None else "1",
-                **_optimum(study, score.isel(case=i), sizes),
+                **_optimum(study, result.isel(case=i) if "case" in result.dims else result, sizes),
             }
         )
-    return [*rows, *_error_rows(study, parts, {**axes, "l2_capacity": xr.DataArray(sizes, dims="l2")})]
+    return [*rows, *_error_rows(study, parts, axes)]
 
 
 def _error_rows(study: Study, parts: Parts, axes: dict[str, Any]) -> list[dict[str, Any]]:
     """Return how the best L2 and the gain move when all operators of a kind take as long as their interval allows."""
     asked = {name: getattr(study.workload, name) for name in ("weight_bits", "kv_bits")}
     # intervals are those of the first model's precisions, where the study says none
-    bits = told([load("model", study.workload.models[0])], asked)
+    bits = told([load("model", study.models[0])], asked)
     cluster = Cluster(parts.device, parts.link, parts.link, 1.0)
     ends = factors(cluster, bits=bits["weight_bits"], kv_bits=bits["kv_bits"])
-    sizes = axes["l2_capacity"].values
+    sizes = axes[str(study.axis)].values
     rows = []
     for kind, pair in zip(KINDS, ends, strict=True):
         for end, factor in zip(("low", "high"), pair, strict=True):
@@ -119,7 +136,7 @@ def _error_rows(study: Study, parts: Parts, axes: dict[str, Any]) -> list[dict[s
                     "end": end,
                     "value": float(factor),
                     "unit": "1",
-                    **_optimum(study, result[study.study.objective], sizes),
+                    **_optimum(study, result, sizes),
                 }
             )
     return rows

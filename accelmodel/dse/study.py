@@ -1,19 +1,22 @@
 """A study: the question that a design-space search answers, read from a TOML file.
 
-``[space]`` axes of the chip; ``[workload]`` what it must serve; ``[software]`` what is chosen anew for
-each chip and model; ``[constraints]`` what a chip must keep to; ``[study]`` chip, costs and objective.
+``[space]`` axes of the chip; ``[rules]`` what holds between them; ``[workload]`` or ``[[mix]]`` what it must serve;
+``[software]`` what is chosen anew for each chip and model; ``[constraints]`` what a chip must keep to; ``[study]``
+chip, costs and objectives.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-import numpy as np
-import numpy.typing as npt
 import pydantic
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator
+from pydantic import Field, PlainValidator
 
+from accelmodel.dse.axes import Axis, axis_name
+from accelmodel.dse.mix import Kind, kinds
+from accelmodel.dse.objectives import OBJECTIVES, OF_TRAFFIC
+from accelmodel.dse.ranges import Range, Table, flattened
 from accelmodel.errors import SpecError, brief, inside, listed, unknown
 from accelmodel.inference.policies import TECHNIQUES
 from accelmodel.inference.request import BASELINE, PHASES
@@ -25,60 +28,23 @@ from accelmodel.specs.load import load
 from accelmodel.specs.quantities import Quantity
 from accelmodel.units import parse
 
-#: axis of a chip → unit of its values
-AXES = {"l2_capacity": "B", "link_bandwidth": "B/s", "links": "1", "hbm_stacks": "1", "cores": "1"}
-#: an axis by its dotted name → by the name that it has in results
-AXIS_NAMES = {
-    "l2.capacity": "l2_capacity",
-    "hbm.stacks": "hbm_stacks",
-    "compute.cores": "cores",
-    "link.bandwidth": "link_bandwidth",
-    "link.links": "links",
-}
-OBJECTIVES = ("throughput_per_area", "tokens_per_dollar")
-_MAX_AXIS = 100_000
 Positive = Annotated[int, Field(ge=1, le=10**9)]
+#: a limit: text with a unit, or a number in SI
+Limit = str | int | float
+#: objectives whose limit may be another for each model
+PER_MODEL = ("ttft", "tpot")
+_USUAL = "throughput_per_area"
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class Range(_Table):
-    """An axis as a range with a step, both ends included, or as a list of values."""
-
-    first: str | None = Field(default=None, alias="from")
-    to: str | None = None
-    step: str | None = None
-    values: list[str] | None = None
-
-    def points(self, unit: str, name: str) -> npt.NDArray[np.float64]:
-        """Return the values in SI, ascending; raises SpecError naming the axis."""
-        if self.values is not None and (self.first, self.to, self.step) == (None, None, None):
-            points = [parse(value, unit, what=name) for value in self.values]
-        elif self.values is None and self.first and self.to and self.step:
-            low, high, step = (parse(text, unit, what=name) for text in (self.first, self.to, self.step))
-            if not (step > 0.0 and high >= low and (high - low) / step < _MAX_AXIS):
-                raise SpecError(
-                    f"{name}: from {low:g} to {high:g} step {step:g} is not an ascending range of under 1e5"
-                )
-            points = (low + step * np.arange(int((high - low) / step + 1e-9) + 1)).tolist()
-        else:
-            raise SpecError(f"{name}: give either values = [...] or from, to and step")
-        if not points or min(points) <= 0.0 or len(set(points)) != len(points):
-            raise SpecError(f"{name}: needs at least one value, all positive and different")
-        if unit == "1" and not all(point.is_integer() for point in points):
-            raise SpecError(f"{name}: counts things; give whole numbers")
-        return np.array(sorted(points))
-
-
-class Head(_Table):
-    """Chip to start from, costs, objective, and how many chips Optuna may try."""
+class Head(Table):
+    """Chip to start from, costs, objectives, and how many chips Optuna may try."""
 
     title: str
     device: str
     bill: str
-    objective: str = "throughput_per_area"
+    objective: str | None = None
+    objectives: list[str] | None = None
+    axis: str | None = None
     trials: Positive = 512
     seed: Annotated[int, Field(ge=0, le=2**31)] = 0
 
@@ -94,64 +60,129 @@ def _bits(given: Any) -> float:
 
 #: bits of a number, or a format; 0 is what a model's file states
 _Bits = Annotated[float, PlainValidator(_bits)]
+Weight = Annotated[float, Field(gt=0.0, le=1e12)]
 
 
-class Serving(_Table):
-    """What every chip must serve: each model, batch and length counts alike (geometric mean)."""
+class Serving(Table):
+    """What every chip must serve: each model with each batch and length, all alike or by ``weights`` of the models.
 
-    models: list[str] = Field(min_length=1)
-    batch: list[Positive] = Field(min_length=1)
-    context: list[Positive] = Field(min_length=1)
+    ``mean`` is ``geometric`` (ratios count alike, whatever model is quick) or ``traffic`` (weights are shares of the
+    tokens: what a token costs is averaged, in money, time and energy).
+    """
+
+    models: list[str] = Field(default_factory=list)
+    weights: list[Weight] | None = None
+    batch: list[Positive] | None = Field(default=None, min_length=1)
+    context: list[Positive] | None = Field(default=None, min_length=1)
     phase: str = "end-to-end"
+    mean: Literal["geometric", "traffic"] | None = None
     weight_bits: _Bits = 0
     activation_bits: _Bits = 0
     kv_bits: _Bits = 0
 
 
-class Software(_Table):
+class Part(Table):
+    """One kind of request of a mix: what is left out is as in ``[workload]``; latencies that it must keep to."""
+
+    model: str
+    weight: Weight = 1.0
+    batch: list[Positive] | Positive | None = None
+    context: list[Positive] | Positive | None = None
+    phase: str | None = None
+    tpot: Limit | None = None
+    ttft: Limit | None = None
+
+
+class Software(Table):
     """What software chooses for each chip and model: enumerated by the kernel, the best is taken.
 
     ``techniques`` are explored one by one, each with the parameters of this table that it takes.
     """
 
     techniques: list[str] = Field(default=[BASELINE, "preserve"], min_length=1)
-    tp: list[Positive] = Field(min_length=1)
-    threshold: list[Annotated[float, Field(ge=0.0, le=16.0)]] = Field(min_length=1)
-    rule: list[str] = Field(min_length=1)
+    batch: list[Positive] | None = Field(default=None, min_length=1)
+    tp: list[Positive] | None = Field(default=None, min_length=1)
+    pp: list[Positive] = Field(default=[1], min_length=1)
+    ep: list[Positive] = Field(default=[1], min_length=1)
+    dp: list[Positive] = Field(default=[1], min_length=1)
+    devices: Positive | None = None
+    threshold: list[Annotated[float, Field(ge=0.0, le=16.0)]] = Field(default=[1.0], min_length=1)
+    rule: list[str] = Field(default=["paper"], min_length=1)
 
 
-class Constraints(_Table):
-    """What a chip must keep to; an absent line is no constraint."""
+class Constraints(Table):
+    """What a chip must keep to, of any objective: at most, or at least where more is better; an absent line is none.
 
-    die_area: str | None = None
-    power: str | None = None
-    price: str | None = None
+    ``ttft`` and ``tpot`` are one limit, or a table of one for each model.
+    """
+
+    throughput: Limit | None = None
+    throughput_per_area: Limit | None = None
+    tokens_per_dollar: Limit | None = None
+    dollars_per_million_tokens: Limit | None = None
+    tokens_per_joule: Limit | None = None
+    joules_per_token: Limit | None = None
+    ttft: Limit | dict[str, Limit] | None = None
+    tpot: Limit | dict[str, Limit] | None = None
+    die_area: Limit | None = None
+    power: Limit | None = None
+    price: Limit | None = None
+    carbon: Limit | None = None
 
     def limits(self) -> dict[str, float]:
-        """Return figure → largest value allowed, in SI."""
-        units = {"die_area": "m2", "power": "W", "price": "USD"}
-        given = {name: getattr(self, name) for name in units}
-        limits = {
-            name: parse(text, units[name], what=f"constraints.{name}")
-            for name, text in given.items()
-            if text is not None
-        }
-        for name, limit in limits.items():
-            if limit <= 0.0:
-                raise SpecError(f"constraints.{name}: {given[name]!r} leaves nothing; give a limit above 0")
-        return limits
+        """Return figure → limit in SI; of a limit for one model ``tpot.MODEL``."""
+        given: dict[str, Any] = {}
+        for name in OBJECTIVES:
+            value = getattr(self, name)
+            given |= {f"{name}.{m}": v for m, v in value.items()} if isinstance(value, dict) else {name: value}
+        return {name: _limit(name, text) for name, text in given.items() if text is not None}
 
 
-class Study(_Table):
+def _limit(name: str, text: Limit, where: str = "constraints.") -> float:
+    unit = OBJECTIVES[name.partition(".")[0]].unit
+    found = _read(text, unit, f"{where}{name}")
+    if found <= 0.0:
+        raise SpecError(f"{where}{name}: {text!r} leaves nothing; give a limit above 0")
+    return found
+
+
+def _read(text: Limit, unit: str, where: str) -> float:
+    """Return a limit in the unit of its objective; money of a million tokens also in USD alone."""
+    if unit != "USD/Mtoken":
+        return parse(text, unit, what=where)
+    if isinstance(text, str) and "/" in text:
+        return parse(text, "USD/token", what=where) * 1e6
+    return parse(text, "USD", what=where)
+
+
+class Study(Table):
     """One design-space question; ``name`` is its file's stem and ``digest`` its content."""
 
     study: Head
     space: dict[str, Range]
-    workload: Serving
-    software: Software
+    rules: dict[str, str] = Field(default_factory=dict)
+    workload: Serving = Serving()
+    mix: list[Part] = Field(default_factory=list)
+    software: Software = Software()
     constraints: Constraints = Constraints()
     name: str = ""
     digest: str = ""
+
+    @property
+    def objectives(self) -> list[str]:
+        """What chips are judged by, the headline first."""
+        head = self.study
+        return list(dict.fromkeys([*([head.objective] if head.objective else []), *(head.objectives or [])]))
+
+    @property
+    def objective(self) -> str:
+        """The headline: what the best chip is best by."""
+        return self.objectives[0]
+
+    @property
+    def mean(self) -> Literal["geometric", "traffic"]:
+        """The mean over a mix: that asked, else of what a token costs where the headline is money or energy."""
+        return self.workload.mean or ("traffic" if self.objective in OF_TRAFFIC else "geometric")
 
     @property
     def techniques(self) -> list[str]:
@@ -164,32 +195,71 @@ class Study(_Table):
         others = [name for name in self.techniques if name != BASELINE]
         return "preserve" if "preserve" in others else [BASELINE, *others][-1]
 
-    def axes(self) -> dict[str, npt.NDArray[np.float64]]:
-        """Return axis → values in SI."""
-        return {name: axis.points(AXES[name], f"space.{name}") for name, axis in self.space.items()}
+    def axes(self) -> dict[str, Axis]:
+        """Return name in results (``l2_capacity``) → axis."""
+        return {axis.name: axis for axis in (each.axis(given) for given, each in self.space.items())}
+
+    @property
+    def axis(self) -> str | None:
+        """The axis that is also looked at alone: that asked, L2, or the first of numbers; None where all are words."""
+        axes = self.axes()
+        if self.study.axis is not None:
+            return axis_name(self.study.axis)
+        numeric = [name for name, axis in axes.items() if axis.kind != "word"]
+        return "l2_capacity" if "l2_capacity" in axes else next(iter(numeric), None)
+
+    def kinds(self) -> list[Kind]:
+        """Return the kinds of requests that a chip must serve."""
+        return kinds(self.workload, self.mix, self.software.batch)
+
+    @property
+    def models(self) -> list[str]:
+        """The models that are served, each once."""
+        return list(dict.fromkeys(kind.model for kind in self.kinds()))
+
+    def limits(self) -> dict[str, float]:
+        """Return figure → limit in SI; ``tpot.MODEL`` where it is of one model, or of one kind of request."""
+        own = {
+            f"{name}.{kind.label}": _limit(name, getattr(part, name), f"mix.{place}.")
+            for place, (part, kind) in enumerate(zip(self.mix, self.kinds() if self.mix else [], strict=True))
+            for name in PER_MODEL
+            if getattr(part, name) is not None
+        }
+        return {**self.constraints.limits(), **own}
 
 
 def _named(content: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Return a study's content with axes by their names, and with what it names as seen from here."""
+    """Return a study's content with each axis once, and with what it names as seen from here."""
     found = dict(content)
     if isinstance(space := content.get("space"), dict):
-        found["space"] = {}
-        for name, axis in space.items():
-            # l2.capacity = { … } in TOML is a table inside a table
-            inner = isinstance(axis, dict) and all(isinstance(each, dict) for each in axis.values()) and axis
-            for field, each in inner.items() if inner else [("", axis)]:
-                full = f"{name}.{field}" if field else name
-                axis_name = AXIS_NAMES.get(full, full)
-                if axis_name in found["space"]:
-                    raise SpecError(f"{path}: space.{axis_name} stands twice, also as {full}; leave one out")
-                found["space"][axis_name] = each
+        found["space"] = flattened(space)
+        seen: dict[str, str] = {}
+        for given in found["space"]:
+            try:
+                name = axis_name(given)
+            except SpecError as error:
+                raise inside(facts.places(path, "study")("space"), error) from None
+            if name in seen:
+                raise SpecError(f"{path}: space.{name} stands twice, also as {given}; leave one out")
+            seen[name] = given
     for table, field, kind in (("study", "device", "device"), ("study", "bill", "bill")):
         if isinstance(part := content.get(table), dict) and isinstance(part.get(field), str):
             found[table] = {**found[table], field: seen_from(path, kind, part[field])}
     serving = content.get("workload")
     if isinstance(serving, dict) and isinstance(models := serving.get("models"), list):
-        seen = [seen_from(path, "model", name) if isinstance(name, str) else name for name in models]
-        found["workload"] = {**serving, "models": seen}
+        known = [seen_from(path, "model", name) if isinstance(name, str) else name for name in models]
+        found["workload"] = {**serving, "models": known}
+    if isinstance(mix := content.get("mix"), list):
+        found["mix"] = [
+            {**part, "model": seen_from(path, "model", part["model"])}
+            if isinstance(part, dict) and isinstance(part.get("model"), str)
+            else part
+            for part in mix
+        ]
+    head = found.get("study")
+    if isinstance(head, dict) and "objective" not in head:
+        several = head.get("objectives")
+        found["study"] = {**head, "objective": several[0] if isinstance(several, list) and several else _USUAL}
     return found
 
 
@@ -197,74 +267,64 @@ def _check_names(study: Study) -> None:
     """Raise SpecError naming the field if a specification is not there, or a choice is given twice."""
     named = [("device", "study.device", study.study.device), ("bill", "study.bill", study.study.bill)]
     named += [("model", "workload.models", name) for name in study.workload.models]
+    named += [("model", f"mix.{place}.model", part.model) for place, part in enumerate(study.mix)]
     for kind, field, name in named:
         try:
             load(kind, name)
         except SpecError as error:
             raise inside(field, error) from None
-    serving, software = study.workload, study.software
-    for field, given in (
-        ("workload.models", serving.models),
-        ("workload.batch", serving.batch),
-        ("workload.context", serving.context),
-        ("software.techniques", software.techniques),
-        ("software.tp", software.tp),
-        ("software.threshold", software.threshold),
-        ("software.rule", software.rule),
-    ):
-        if len(set(given)) != len(given):
-            raise SpecError(f"{field}: {given} holds a value twice; give each once")
+    lists = {
+        "study": ("objectives",),
+        "workload": ("models", "batch", "context"),
+        "software": ("techniques", "batch", "tp", "pp", "ep", "dp", "threshold", "rule"),
+    }
+    for table, fields in lists.items():
+        for field in fields:
+            given = getattr(getattr(study, table), field) or []
+            if len(set(given)) != len(given):
+                raise SpecError(f"{table}.{field}: {given} holds a value twice; give each once")
+
+
+def _check_limits(study: Study) -> None:
+    """Raise SpecError if a limit is of a model that is not served, or of a latency that no request has."""
+    phases = {kind.phase for kind in study.kinds()}
+    labels = {name for kind in study.kinds() for name in (kind.label, kind.model)}
+    for name in study.limits():
+        figure, _, label = name.partition(".")
+        if label and label not in labels:
+            raise SpecError(f"constraints.{figure}: {unknown('model', label, labels)}")
+        if figure == "tpot" and phases == {"prefill"}:
+            raise SpecError("constraints.tpot: a prefill has no output tokens; limit ttft")
+    if "tpot" in study.objectives and phases == {"prefill"}:
+        raise SpecError("study.objectives: tpot: a prefill has no output tokens; ask for ttft")
 
 
 def _check(study: Study, path: str) -> Study:
-    checks: list[tuple[str, Any, Any]] = [
-        *(("axis", name, AXES) for name in study.space),
-        ("objective", study.study.objective, OBJECTIVES),
-        ("phase", study.workload.phase, PHASES),
-        *(("technique", name, TECHNIQUES) for name in study.techniques),
-        *(("admission rule", rule, RULES) for rule in study.software.rule),
-    ]
-    for what, given, allowed in checks:
-        if given not in allowed:
-            raise SpecError(f"{path}: {unknown(what, given, allowed)}")
     try:
+        checks: list[tuple[str, Any, Any]] = [
+            *(("objective", name, OBJECTIVES) for name in study.objectives),
+            *(("phase", kind.phase, PHASES) for kind in study.kinds()),
+            *(("technique", name, TECHNIQUES) for name in study.techniques),
+            *(("admission rule", rule, RULES) for rule in study.software.rule),
+        ]
+        for what, given, allowed in checks:
+            if given not in allowed:
+                raise unknown(what, given, allowed)
+        if not study.objectives:
+            raise SpecError("study.objectives: needs at least one")
         if not study.space:
             raise SpecError("space: needs at least one axis")
         if BASELINE not in study.techniques:
             raise SpecError(f"software.techniques: add {BASELINE!r}, the baseline that gains are measured against")
-        study.axes()
-        study.constraints.limits()
+        axes = study.axes()
+        if study.study.axis is not None and (name := axis_name(study.study.axis)) not in axes:
+            raise SpecError(f"study.axis: {unknown('axis of this space', name, axes)}")
+        _check_limits(study)
         _check_names(study)
     except SpecError as error:
         place = facts.places(Path(path), "study")(str(error).partition(":")[0])
         raise inside(place, error) from None
     return study
-
-
-def study_schema() -> dict[str, Any]:
-    """Return the JSON schema (draft 2020-12) of a study's file.
-
-    Examples
-    --------
-    >>> sorted(study_schema()["properties"])
-    ['constraints', 'software', 'space', 'study', 'workload']
-    """
-    schema = Study.model_json_schema()
-    for name in ("name", "digest"):
-        schema["properties"].pop(name)
-    rule = schema["properties"]["space"].pop("additionalProperties")
-    axes = {name: {**rule, "description": f"axis of the chip, in {unit}"} for name, unit in AXES.items()}
-    inside: dict[str, Any] = {}
-    for full, name in AXIS_NAMES.items():
-        part, _, field = full.partition(".")
-        table = inside.setdefault(part, {"type": "object", "properties": {}, "additionalProperties": False})
-        table["properties"][field] = axes[name]
-    schema["properties"]["space"] |= {
-        "properties": {**axes, **inside, **{full: axes[name] for full, name in AXIS_NAMES.items()}},
-        "additionalProperties": False,
-        "minProperties": 1,
-    }
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "accelmodel study"}
 
 
 def load_study(name: str = "preserve-l2", objective: str | None = None) -> Study:
@@ -274,8 +334,9 @@ def load_study(name: str = "preserve-l2", objective: str | None = None) -> Study
     ----------
     name : str
         What its file names as device, bill and models may be files of one's own beside it, by name or path from it.
-    objective : {"throughput_per_area", "tokens_per_dollar"}, optional
-        Replaces the study's own.
+    objective : str, optional
+        Becomes the headline, a name of ``dse.objectives.OBJECTIVES`` such as ``"tokens_per_dollar"``; the study's own
+        objectives stay behind it.
 
     Returns
     -------
@@ -288,7 +349,7 @@ def load_study(name: str = "preserve-l2", objective: str | None = None) -> Study
 
     Examples
     --------
-    >>> load_study("preserve-l2", objective="tokens_per_dollar").study.objective
+    >>> load_study("preserve-l2", objective="tokens_per_dollar").objective
     'tokens_per_dollar'
     """
     path = path_of("study", name)
@@ -300,5 +361,6 @@ def load_study(name: str = "preserve-l2", objective: str | None = None) -> Study
         faults = [(".".join(str(part) for part in item["loc"]), item["msg"]) for item in error.errors()]
         raise listed([f"{place(name)}: {name}: {message}" for name, message in faults]) from None
     if objective:
-        study = study.model_copy(update={"study": study.study.model_copy(update={"objective": objective})})
+        head = {"objective": objective, "objectives": study.objectives}
+        study = study.model_copy(update={"study": study.study.model_copy(update=head)})
     return _check(study, str(path))

@@ -11,7 +11,7 @@ from accelmodel.errors import Infeasible
 from accelmodel.inference.memory import expert_weights, memory_per_device, usable_memory
 from accelmodel.inference.operators import OperatorTable, operator_table
 from accelmodel.inference.where import second_memory, told
-from accelmodel.laws.numeric import Number
+from accelmodel.laws.numeric import Number, most
 from accelmodel.laws.types import ATTENTION, MATMUL
 from accelmodel.specs.hardware import Device
 from accelmodel.specs.language_model import LanguageModel, mixers
@@ -49,6 +49,26 @@ def _held(cut: LanguageModel, device: Device, work: Workload, parts: dict[str, N
     near = sum(parts.values()) - far
     held = (near <= usable_memory(device)) * 1.0
     return held * (far <= device.tier.capacity) if device.tier.holds else held
+
+
+def filled(model: LanguageModel, device: Device, work: Workload) -> tuple[Number, Number]:
+    """Return the share of a device's memories that its part of a step takes, of the fuller one [1], and ``fits``.
+
+    Examples
+    --------
+    >>> from accelmodel.specs.given import workload
+    >>> from accelmodel.specs.load import load
+    >>> work = workload(phase="decode", batch=1, context=2048)
+    >>> share, held = filled(load("model", "llama-3-70b"), load("device", "h100-sxm"), work)
+    >>> bool(share > 1.0), float(held)
+    (True, 0.0)
+    """
+    cut = whole_heads(model, device, work)
+    parts = memory_per_device(cut, work)
+    far = _beside(cut, device, work, parts)
+    share = (sum(parts.values()) - far) / most(usable_memory(device), 1.0)
+    held = _held(cut, device, work, parts)
+    return (most(share, far / device.tier.capacity) if device.tier.holds else share), held
 
 
 def need_room(model: LanguageModel, device: Device, work: Workload) -> tuple[Number, Number]:

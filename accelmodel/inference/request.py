@@ -24,7 +24,7 @@ from accelmodel.specs.given import workload
 from accelmodel.specs.hardware import Cluster, Device
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.quantities import Quantity, several
-from accelmodel.specs.workload import Phase
+from accelmodel.specs.workload import Phase, Workload
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -43,7 +43,7 @@ FUSED = "fused"
 _VARIABLES = {BASELINE: "baseline", FUSED: "fused", "preserve": "preserve"}
 
 
-def decode_contexts(prompt: Number, total: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+def decode_contexts(prompt: Number, total: Number) -> tuple[xr.DataArray, xr.DataArray]:
     """Return contexts and weights, over a new axis ``node``, whose weighted sum is the sum over decode steps."""
     import xarray as xr
 
@@ -55,7 +55,7 @@ def decode_contexts(prompt: Number, total: xr.DataArray) -> tuple[xr.DataArray, 
 
 
 def prepare_request(
-    model: LanguageModel, cluster: Cluster, phase: str, context: xr.DataArray, **work: Any
+    model: LanguageModel, cluster: Cluster, phase: str, context: Number, **work: Any
 ) -> list[tuple[Inputs, Any]]:
     """Return the steps of a request as questions, each with the weight of its ``node`` axis (1 where it has none).
 
@@ -66,7 +66,7 @@ def prepare_request(
     phase : {"end-to-end", "decode", "prefill"}
         ``end-to-end`` is the prefill of two thirds of ``context`` and the decode of the rest; the other
         two are a single step at ``context``.
-    context : DataArray
+    context : float or DataArray
         Total length [token].
     **work
         Other fields of ``Workload``; with a draft an answer takes as many fewer steps as each yields more tokens.
@@ -104,15 +104,23 @@ def run_request(parts: list[tuple[Inputs, Any]], technique: str | Technique) -> 
     return cast("xr.Dataset", total)
 
 
+def request_steps(phase: str, context: Number, work: dict[str, Any]) -> list[Workload]:
+    """Return the steps of a request that take the most memory, as workloads."""
+    if phase == "end-to-end":
+        return [
+            workload(phase="prefill", context=prompt_length(context), **_without_draft(work)),
+            workload(phase="decode", context=context, **work),
+        ]
+    return [
+        workload(phase=cast("Phase", phase), context=context, **(work if phase == "decode" else _without_draft(work)))
+    ]
+
+
 def fits(model: LanguageModel, cluster: Cluster, phase: str, context: xr.DataArray, **work: Any) -> Any:
     """Return 1 where the memory of a device holds the model and every step of its whole requests, else 0."""
-    steps: dict[Phase, Number] = {cast("Phase", phase): context}
-    if phase == "end-to-end":
-        steps = {"prefill": prompt_length(context), "decode": context}
     held: Any = 1.0
-    for name, length in steps.items():
-        asked = work if name == "decode" else _without_draft(work)
-        held = held * room(model, cluster.device, workload(phase=name, context=length, **asked))
+    for step in request_steps(phase, context, work):
+        held = held * room(model, cluster.device, step)
     return held
 
 

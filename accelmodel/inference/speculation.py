@@ -109,6 +109,17 @@ def tokens_per_step(work: Workload) -> Number:
     return whole * longest + (1.0 - whole) * (1.0 - share**longest) / (1.0 - share)
 
 
+def tokens_yielded(work: Workload) -> Number:
+    """Return the tokens that a step yields for each sequence: of its answer, of a prefill those of its prompt [token].
+
+    Examples
+    --------
+    >>> tokens_yielded(Workload("prefill", 1.0, 4096.0, prefix=1024.0))
+    3072.0
+    """
+    return work.context - work.prefix if work.phase == "prefill" else tokens_per_step(work)
+
+
 def drafter(model: LanguageModel, work: Workload) -> str:
     """Return the name of what drafts for a model; "" where nothing does.
 

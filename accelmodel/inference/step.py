@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,24 +24,23 @@ from accelmodel.inference.axes import (
     Axes,
     axes_of,
     axes_over,
-    carried,
     machines_over,
-    spread,
     table_array,
     with_coordinates,
 )
 from accelmodel.inference.columns import shard
+from accelmodel.inference.energy import energy_numbers, held_down, of_operators
 from accelmodel.inference.figures import Figures, Variable
+from accelmodel.inference.inputs import Inputs as Inputs
 from accelmodel.inference.intervals import factors, interval, kind_of
 from accelmodel.inference.named import ClusterLike, ModelLike, WorkLike, as_cluster, as_model, as_workload
-from accelmodel.inference.operators import OperatorTable
 from accelmodel.inference.placement import need_room, placed
 from accelmodel.inference.policies import Technique, chosen, none
 from accelmodel.inference.routing import told
-from accelmodel.inference.run import Machines, run_kernel
-from accelmodel.inference.speculation import draft_of, speculates, speculation, tokens_per_step
+from accelmodel.inference.run import run_kernel
+from accelmodel.inference.speculation import draft_of, speculates, speculation, tokens_yielded
 from accelmodel.laws.numeric import Array, Number, has_axes
-from accelmodel.laws.types import ALGORITHMS, BOUNDS, COLLECTIVE, DETAIL, Operator
+from accelmodel.laws.types import ALGORITHMS, BOUNDS, COLLECTIVE, DETAIL
 from accelmodel.specs.bits import settled
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
@@ -65,6 +64,9 @@ _VARIABLES = {
     "fetched_bytes": True,
     "l2_resident_bytes": False,
 }
+#: variables of a step that say what it takes, and per-operator ones that they follow from
+ENERGY = ("step_energy", "step_energy_lower", "step_energy_upper", "power", "power_stretch", "joules_per_token")
+_ENERGETIC = ("time", "hbm_bytes", "fetched_bytes", "link_bytes")
 
 #: least time [s] and memory [B] of an operator of one point
 _SECONDS, _ROOM = 2e-8, 8.0
@@ -86,42 +88,6 @@ def _check_fit(model: LanguageModel, cluster: Cluster, work: Workload) -> tuple[
     return need_room(model, cluster.device, work)
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """A step prepared in numbers: what the kernel needs, and what puts labels on its answer."""
-
-    model: LanguageModel
-    cluster: Cluster
-    work: Workload
-    table: OperatorTable
-    axes: Axes
-    operators: Array
-    machines: Machines
-    memory: Number
-    fits: Number
-
-    def column(self, name: str) -> Array:
-        """Return a column of the operator table over (operator, *axes)."""
-        values = self.operators[Operator._fields.index(name)]
-        designs = self.machines.designs
-        return np.repeat(values[:, :, None], designs, axis=2).reshape(-1, *self.axes.shape)
-
-    def over_work(self, value: Number) -> Array:
-        """Return the value as an array over the axes of the workload."""
-        shape = tuple(len(labels) for labels in self.axes.workload.values())
-        return np.broadcast_to(spread(value, self.axes.workload), shape)
-
-    def carried(self) -> xr.Coordinates | None:
-        """Return what the caller put on the axes."""
-        cluster = self.cluster
-        return carried(self.work, self.model, cluster.device, cluster.link, cluster.scale_out)
-
-    def over_axes(self, value: Number | Array) -> Array:
-        """Return the value as an array over all axes."""
-        own = value if isinstance(value, np.ndarray) else spread(value, {**self.axes.workload, **self.axes.machine})
-        return np.broadcast_to(own, self.axes.shape).astype(float)
-
-
 def prepare(model: LanguageModel, cluster: Cluster, work: Workload) -> Inputs:
     """Return the inputs of the kernel as arrays, its labelled axes collected from workload, device and links.
 
@@ -138,7 +104,7 @@ def prepare(model: LanguageModel, cluster: Cluster, work: Workload) -> Inputs:
         getattr(work, n) for n in _WORK_NUMBERS
     ]
     over_work = axes_of(varying, {})
-    axes = Axes(over_work, axes_over(cluster, over_work, fits))
+    axes = Axes(over_work, axes_over(cluster, over_work, fits, *energy_numbers(cluster.device)))
     sizes = {name: len(labels) for name, labels in (*axes.workload.items(), *axes.machine.items())}
     need_affordable("step", sizes, seconds=len(table.names) * _SECONDS, room=len(table.names) * _ROOM)
     operators = table_array(table, axes.workload)
@@ -218,10 +184,14 @@ def time_step(
         beside the operator) [B], all over the ``count`` invocations of a row; ``l2_resident_bytes``
         (prefetched and waiting when one invocation ends) [B]; ``algorithm`` of collectives; ``count``;
         ``lower`` and ``upper`` [s], between which nine tenths of measured times lie (see ``intervals``).
+        ``energy`` [J] of one device over the invocations of a row.
         Without ``operator``: ``step_time`` [s], also as ``ttft`` or ``tpot``, with its ``step_time_lower`` and
         ``step_time_upper``; ``tokens_per_s``, ``prefetched_bytes``, ``memory_bytes`` [B], ``feasible``.  With a draft
         ``tokens_per_step`` [token], by which ``tpot`` and ``tokens_per_s`` count; of mixed steps
-        ``prefill_tokens_per_s`` [token/s].
+        ``prefill_tokens_per_s`` [token/s].  ``step_energy`` [J] of one device, with all its constants at the ends of
+        their ranges ``step_energy_lower`` and ``step_energy_upper``; ``power`` [W], its mean, never above its limit;
+        ``power_stretch``: how many times as long the step lasts where that limit holds down the clock, which ``time``
+        and all rates leave out; ``joules_per_token`` [J/token] of all devices that the step uses, together.
 
         Attributes, all text, JSON where they have parts: ``technique`` and ``technique_parameters``; ``model``,
         ``device``, ``link``, ``scale_out``, ``devices``; ``phase``, ``sizes``, ``degrees``, ``bits``, ``precision``;
@@ -279,6 +249,10 @@ def figures(inputs: Inputs, technique: str | Technique = "none") -> Figures:
     for name, end, sign in (("lower", 0, 0), ("upper", 1, 1)):
         found[name] = (rows, times * ends[kind_of(kinds), end])
         put(f"step_time_{name}", interval(times, kinds, ends)[sign])
+    taken = of_operators(inputs, {name: found[name][1] for name in _ENERGETIC}, step_time)
+    found["energy"] = (rows, taken["energy"])
+    for name in ENERGY:
+        put(name, taken[name])
     put("prefetched_bytes", sums[1].reshape(inputs.axes.shape))
     yielded = tokens_yielded(work)
     put("tokens_per_s", inputs.over_axes(work.batch * yielded) / step_time)
@@ -293,18 +267,12 @@ def figures(inputs: Inputs, technique: str | Technique = "none") -> Figures:
     put("memory_bytes", inputs.memory)
     found["feasible"] = (inputs.axes.names, inputs.over_axes(inputs.fits * 1.0) > 0.5)
     labels = {"operator": list(inputs.table.names), **inputs.axes.workload, **inputs.axes.machine}
-    return Figures(found, labels, attributes(inputs, beside))
-
-
-def tokens_yielded(work: Workload) -> Number:
-    """Return the tokens that a step yields for each sequence: of its answer, of a prefill those of its prompt [token].
-
-    Examples
-    --------
-    >>> tokens_yielded(Workload("prefill", 1.0, 4096.0, prefix=1024.0))
-    3072.0
-    """
-    return work.context - work.prefix if work.phase == "prefill" else tokens_per_step(work)
+    about = attributes(inputs, beside)
+    if (taken["power_stretch"] > 1.0).any():
+        about["notes"] = "; ".join(
+            filter(None, [about["notes"], held_down(inputs.cluster.device, taken["power_stretch"])])
+        )
+    return Figures(found, labels, about)
 
 
 def _ends(inputs: Inputs) -> Any:

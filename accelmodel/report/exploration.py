@@ -14,8 +14,8 @@ from string import Template
 from typing import Any
 
 from accelmodel import __version__, output
-from accelmodel.dse.enumeration import regret
 from accelmodel.dse.explore import Exploration, gains
+from accelmodel.dse.objectives import regret
 from accelmodel.errors import Infeasible
 from accelmodel.inference.request import BASELINE
 from accelmodel.report import (
@@ -63,11 +63,11 @@ def lead(exploration: Exploration) -> list[str]:
     """Return the paragraphs below the headline: L2 alone, and how the space was searched."""
     study, every = exploration.study, exploration.every
     missed = {
-        name: regret(found.best[study.study.objective], every.best[name][study.study.objective])
+        name: regret(study.objective, found.best[study.objective], every.best[name][study.objective])
         for name, found in exploration.found.items()
     }
     paragraphs = []
-    if len(study.space) > 1:
+    if len(study.space) > 1 and exploration.alone is not None and study.axis == "l2_capacity":
         sizes = [f"{show(row['l2_capacity'], 'B')} {spoken(name)}" for name, row in exploration.alone.best.items()]
         alone = gains(study, exploration.alone)
         gained = [f"{gain:.2f}× {spoken(name)}" for name, gain in alone.items() if name != BASELINE]
@@ -98,7 +98,7 @@ def _chip_row(exploration: Exploration, name: str, technique: str, chip: dict[st
         f"{chip['power']:.0f}",
         f"{chip['price']:,.0f}",
         f"{chip['throughput']:.1f}",
-        f"{chip[exploration.study.study.objective] * factor:.4f}",
+        f"{chip[exploration.study.objective] * factor:.4f}",
     ]
 
 
@@ -240,7 +240,7 @@ def _made(exploration: Exploration, models: list[Any]) -> str:
 def page(exploration: Exploration) -> str:
     """Return the report as HTML."""
     rows = claims.validate()
-    models = [load("model", name) for name in exploration.study.workload.models]
+    models = [load("model", name) for name in exploration.study.models]
     calibrated = sum(row["calibrated_on_it"] for row in rows)
     within = sum(row["within"] for row in rows)
     template = Template((Path(__file__).parent / TEMPLATE).read_text(encoding="utf-8"))

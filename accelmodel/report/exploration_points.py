@@ -12,7 +12,7 @@ import numpy as np
 
 from accelmodel.dse.chip import design, parts_of
 from accelmodel.dse.explore import Exploration
-from accelmodel.dse.study import AXES, Study, load_study
+from accelmodel.dse.study import Study, load_study
 from accelmodel.inference.policies import policy
 from accelmodel.inference.request import RequestPhase, speedups
 from accelmodel.report.timeline_points import bits_of
@@ -86,13 +86,15 @@ def spanned(low: float, high: float, unit: str) -> str:
 
 def objective_words(study: Study) -> tuple[str, str, float]:
     """Return the objective's name, the unit it is shown in, and the factor from SI."""
-    return OBJECTIVES[study.study.objective]
+    return OBJECTIVES[study.objective]
 
 
 def curve_points(exploration: Exploration) -> dict[str, Any]:
     """Return the best objective at each L2 size, for the whole space and for L2 alone, with their optima."""
     title, unit, factor = objective_words(exploration.study)
-    spaces = {"whole space": exploration.every, "L2 alone": exploration.alone}
+    spaces = {"whole space": exploration.every}
+    if exploration.alone is not None:
+        spaces["L2 alone"] = exploration.alone
     if next(iter(exploration.study.axes())) != "l2_capacity" or len(exploration.study.space) == 1:
         del spaces["whole space"]
     lines = []
@@ -114,8 +116,8 @@ def speedup_points(exploration: Exploration) -> dict[str, Any]:
     """
     study, parts = exploration.study, exploration.parts
     chip, _ = design(parts)
-    tp = max(study.software.tp)
-    models = [load("model", name) for name in study.workload.models]
+    tp = max(study.software.tp or [1])
+    models = [load("model", name) for name in study.models]
     batches, contexts = claims.BATCHES, claims.CONTEXTS
     result = speedups(
         models,
@@ -158,7 +160,9 @@ def chip_points(exploration: Exploration) -> list[dict[str, Any]]:
         "links": float(parts.link.links),
         "link_bandwidth": float(parts.link.bandwidth) / float(parts.link.links),
     }
-    spaces = {"L2 alone": exploration.alone.best, "whole space": exploration.every.best}
+    spaces = {"whole space": exploration.every.best}
+    if exploration.alone is not None:
+        spaces = {"L2 alone": exploration.alone.best, **spaces}
     if len(exploration.study.space) == 1:
         del spaces["whole space"]
     return [
@@ -184,12 +188,13 @@ def pareto_points(exploration: Exploration) -> dict[str, Any]:
     """Return the Pareto front of each technique: die area [mm²], throughput per device [token/s], and the best."""
 
     def spot(row: dict[str, float]) -> dict[str, Any]:
-        chip = {name: row[name] for name in exploration.study.axes()}
-        words = ", ".join(f"{name.replace('_', ' ')} {worded(value, AXES[name])}" for name, value in chip.items())
+        axes = exploration.study.axes()
+        chip = {name: row[name] for name in axes}
+        words = ", ".join(f"{name.replace('_', ' ')} {worded(value, axes[name].unit)}" for name, value in chip.items())
         return {"area": row["die_area"] * 1e6, "throughput": row["throughput"], "chip": words}
 
     found = exploration.every
-    limit = exploration.study.constraints.limits().get("die_area")
+    limit = exploration.study.limits().get("die_area")
     return {
         "fronts": {technique: [spot(row) for row in rows] for technique, rows in found.front.items()},
         "best": {
@@ -219,7 +224,7 @@ def sensitivity_points(exploration: Exploration) -> dict[str, Any]:
         bars.append({"constant": low["constant"], "kind": low["kind"], "range": span, "l2": l2, "gain": gains})
     bars.sort(key=lambda bar: max(abs(gain - base["gain"]) for gain in bar["gain"]), reverse=True)
     left_out = [bar["constant"] for bar in bars[MOST:]]
-    sizes = exploration.study.axes()["l2_capacity"] / 1e6
+    sizes = exploration.study.axes()["l2_capacity"].grid / 1e6
     return {
         "technique": exploration.study.candidate,
         "base": {"l2": base[size] / 1e6, "gain": base["gain"]},

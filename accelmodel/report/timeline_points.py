@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from accelmodel.dse.chip import design
-from accelmodel.dse.enumeration import variants
 from accelmodel.dse.explore import Exploration
+from accelmodel.dse.software import variants
 from accelmodel.dse.study import Study
 from accelmodel.inference.policies import Technique
 from accelmodel.inference.request import BASELINE
@@ -26,7 +26,7 @@ def bits_of(study: Study) -> dict[str, float]:
 
 def _largest(study: Study) -> LanguageModel:
     """The study's largest model, by layers and width: its windows are the longest."""
-    models: list[LanguageModel] = [load("model", name) for name in study.workload.models]
+    models: list[LanguageModel] = [load("model", name) for name in study.models]
     return max(models, key=lambda model: float(model.layers) * float(model.hidden) ** 2)
 
 
@@ -106,10 +106,11 @@ def step_points(exploration: Exploration) -> dict[str, Any]:
     seconds and bytes of one invocation.  ``prefetches`` and ``caps`` [B] are of the techniques that prefetch.
     """
     study, parts = exploration.study, exploration.parts
-    capacity = exploration.alone.best[study.candidate]["l2_capacity"]
-    chip, _ = design(parts, l2_capacity=capacity)
-    model, tp = _largest(study), max(study.software.tp)
-    batch, context = study.workload.batch[-1], study.workload.context[-1]
+    best = exploration.every.best if exploration.alone is None else exploration.alone.best
+    chip, _ = design(parts, **{name: value for name, value in best[study.candidate].items() if name in study.axes()})
+    capacity = float(chip.device.l2.capacity)
+    model, tp = _largest(study), max(study.software.tp or [1])
+    batch, context = study.kinds()[-1].batch[-1], study.kinds()[-1].context[-1]
     work = workload(phase="decode", batch=batch, context=context, tp=tp, **bits_of(study))
     device = chip.device
     rate = float(device.memory.bandwidth) * float(device.memory.share)

@@ -26,6 +26,8 @@ from accelmodel.specs.quantities import (
     Dollars,
     FlopRate,
     FlopRateOrNone,
+    JoulesPerByte,
+    JoulesPerFlop,
     Quantity,
     Seconds,
     Share,
@@ -150,6 +152,24 @@ class L2(Section):
 
 
 @dataclass(frozen=True, config=CONFIG)
+class Energy(Section):
+    """What operations and bytes take, and what the device draws at rest with its clocks on: 0 where it is not known.
+
+    An operation takes its registers and its core's own memory along; a byte of L2 the way to a core and into it; a byte
+    of HBM the DRAM, both ends of its interface and the controller; a byte of a link both ends of one.
+    """
+
+    flop_16bit: JoulesPerFlop = 0.0
+    flop_8bit: JoulesPerFlop = 0.0
+    flop_4bit: JoulesPerFlop = 0.0
+    vector: JoulesPerFlop = 0.0
+    l2: JoulesPerByte = 0.0
+    hbm: JoulesPerByte = 0.0
+    link: JoulesPerByte = 0.0
+    static: Watts = 0.0
+
+
+@dataclass(frozen=True, config=CONFIG)
 class Device(Spec):
     """One accelerator: rates, memories, silicon.  Units are SI; shares are of the peak, 0 to 1.
 
@@ -168,6 +188,8 @@ class Device(Spec):
         Device memory, and the last cache on the chip.
     die_to_die, tier : DieToDie, Tier
         What joins its dies, and a second memory; most have neither.
+    energy : Energy
+        What operations and bytes take [J/FLOP, J/B], and what it draws at rest [W].
     die_area, dies, power, price
         Silicon [m2], compute dies [1], power limit [W], price [USD].
     facts, residuals, digest, notes
@@ -194,6 +216,7 @@ class Device(Spec):
     l2: L2
     die_to_die: DieToDie = DieToDie()
     tier: Tier = Tier()
+    energy: Energy = Energy()
     die_area: Area = 0.0
     dies: Count = 1.0
     power: Watts = 0.0
@@ -218,7 +241,7 @@ class Device(Spec):
 
 
 #: sections whose fields' own names say too little
-_PREFIXED = ("attention", "hbm", "l2", "die_to_die", "tier")
+_PREFIXED = ("attention", "hbm", "l2", "die_to_die", "tier", "energy")
 
 
 def _flat(section: str, name: str) -> str:

@@ -192,3 +192,6 @@ Dollars = Annotated[Number, Quantity("USD", ge=1e-2, le=1e7, or_zero=True)]
 #: of a rented server: a hundredth of a cent to a hundred thousand dollars an hour
 HourlyPriceOrNone = Annotated[Number, Quantity("USD/s", ge=1e-4 / 3600.0, le=1e5 / 3600.0, or_zero=True)]
 Watts = Annotated[Number, Quantity("W", ge=1e-9, le=1e6, or_zero=True)]
+#: a transistor's switch and a vacuum tube's lie between
+JoulesPerFlop = Annotated[Number, Quantity("J/FLOP", ge=1e-16, le=1e-7, or_zero=True)]
+JoulesPerByte = Annotated[Number, Quantity("J/B", ge=1e-15, le=1e-6, or_zero=True)]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
+from accelmodel.inference.energy import step_energy
 from accelmodel.inference.operators import operator_table
 from accelmodel.inference.policies import TECHNIQUES
 from accelmodel.inference.request import BASELINE, FUSED, PHASES, fits, prepare_request, run_request
@@ -46,10 +47,11 @@ def _inputs(at: At) -> Inputs:
 
 
 def step(at: At) -> Mapping[str, Any]:
-    """Time whole steps: totals only, at the kernel's speed."""
-    inputs = _inputs(at)
-    found = totals(inputs, at.technique())
-    return {**{str(name): value for name, value in found.items()}, "feasible": inputs.fits}
+    """Time whole steps, and what they take: totals only, at the kernel's speed."""
+    inputs, technique = _inputs(at), at.technique()
+    found = totals(inputs, technique)
+    taken = step_energy(inputs, technique, found)[list(_ENERGY)]
+    return {**{str(name): value for name, value in (*found.items(), *taken.items())}, "feasible": inputs.fits}
 
 
 def operators(at: At) -> Mapping[str, Any]:
@@ -96,8 +98,20 @@ def preserve(at: At) -> Mapping[str, Any]:
 
 
 _TOTALS = {name: Variable() for name in ("prefetched_bytes", "hbm_bytes")} | {"feasible": Variable(TRUTH)}
-_ALONE = ("step_time", "step_time_lower", "step_time_upper")
-_BY_OPERATOR = ("time", "lower", "upper", "count", "flops", "hbm_bytes", "l2_hit_bytes", "link_bytes", "fetched_bytes")
+_ENERGY = ("step_energy", "power", "power_stretch", "joules_per_token")
+_ALONE = ("step_time", "step_time_lower", "step_time_upper", *_ENERGY)
+_BY_OPERATOR = (
+    "time",
+    "lower",
+    "upper",
+    "count",
+    "flops",
+    "hbm_bytes",
+    "l2_hit_bytes",
+    "link_bytes",
+    "fetched_bytes",
+    "energy",
+)
 _OPERATORS = {
     **{name: Variable() for name in _ALONE},
     **{name: Variable(NUMBER, ("operator",)) for name in _BY_OPERATOR},
@@ -106,7 +120,9 @@ _OPERATORS = {
 }
 _COMPARED = ("time", "baseline", "fused", "speedup", "prefetched_bytes")
 
-STEP = Command(step, _STEP, _PARTS, {"step_time": Variable(), **_TOTALS}, (0.03, 1e-6))
+_OF_STEP_ALONE = {name: Variable() for name in ("step_time", *_ENERGY)}
+
+STEP = Command(step, _STEP, _PARTS, {**_OF_STEP_ALONE, **_TOTALS}, (0.03, 1e-6))
 OPERATORS = Command(
     operators, _STEP, _PARTS, _OPERATORS, (0.05, 5e-5), 1 << 12, operator_names, ("model", "phase", "draft", *WORKLOAD)
 )

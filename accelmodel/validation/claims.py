@@ -16,8 +16,8 @@ import numpy as np
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
-from accelmodel.dse import enumeration
-from accelmodel.dse.chip import Parts
+from accelmodel.dse.chip import Parts, parts_of_study
+from accelmodel.dse.evaluate import evaluate as evaluated
 from accelmodel.dse.study import Study, load_study
 from accelmodel.errors import SpecError, unknown
 from accelmodel.inference.axes import carried, with_coordinates
@@ -27,7 +27,7 @@ from accelmodel.laws.l2cache import resident_share
 from accelmodel.specs import facts
 from accelmodel.specs.given import cluster, override, workload
 from accelmodel.specs.load import load
-from accelmodel.validation import experts, infersave, memories
+from accelmodel.validation import energy, experts, infersave, memories
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -93,8 +93,8 @@ def best_l2(parts: Parts) -> tuple[Any, Any, Any]:
     import xarray as xr
 
     study = reference(load_study())
-    sizes = study.axes()["l2_capacity"]
-    result = enumeration.evaluate(study, parts, l2_capacity=xr.DataArray(sizes, dims="l2", coords={"l2": sizes}))
+    sizes = study.axes()["l2_capacity"].grid
+    result = evaluated(study, parts, l2_capacity=xr.DataArray(sizes, dims="l2", coords={"l2": sizes}))
     score = result[study.study.objective]
     best = score.idxmax("l2")
     top = score.max("l2")
@@ -107,7 +107,7 @@ def best_l2(parts: Parts) -> tuple[Any, Any, Any]:
 
 @cache
 def _preserve() -> dict[str, float]:
-    parts = enumeration.parts_of_study(load_study())
+    parts = parts_of_study(load_study())
     largest, smallest = preserve_speedups(parts)
     none, prefetch, gain = best_l2(parts)
     return {
@@ -153,6 +153,7 @@ QUANTITIES: dict[str, Callable[[str], float]] = {
     **dict.fromkeys(("one_user", "batch", "throughput"), memories.quantity),
     "deepep": experts.deepep,
     "lmsys": experts.lmsys,
+    "joules_per_token": energy.quantity,
     "gpt3_layer": lambda name: _gpt3_layer()[name.partition(".")[2]],
 }
 
@@ -229,7 +230,7 @@ def region() -> xr.Dataset:
     def axis(name: str, values: Any) -> xr.DataArray:
         return xr.DataArray(values, dims=name, coords={name: values})
 
-    parts = enumeration.parts_of_study(load_study())
+    parts = parts_of_study(load_study())
     moved = replace(
         closed(parts, axis("sram_area", SRAM)),
         device=override(parts.device, l2_usable=axis("l2_usable", USABLE)),

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 from faults import each_fault
-from studies import opened
+from studies import any_use, opened
 
 STUDY = """
 [study]
@@ -83,16 +82,10 @@ def whole(path: Path, ends: str, old: str = "old") -> None:
 
 @pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.nightly)])
 def test_whatever_fails_no_told_trial_is_lost_and_no_report_is_half(run, tmp_path, monkeypatch, every):
-    import xarray as xr
-
-    from accelmodel.dse import enumeration, explore, journal, optuna_search
+    from accelmodel.dse import evaluate, explore, journal, optuna_search
     from accelmodel.report import exploration
 
-    def throughput(study, cluster, *_):
-        """Any number for each chip, at once."""
-        return xr.Dataset({name: np.sqrt(cluster.device.l2.capacity) for name in study.techniques})
-
-    monkeypatch.setattr(enumeration, "throughput", throughput)
+    monkeypatch.setattr(evaluate, "use", any_use)
     monkeypatch.setattr(explore, "sensitivity", lambda *_: [])
     monkeypatch.setattr(optuna_search, "BATCH", 3)
     monkeypatch.setattr(journal, "LEFT_OVER", 0.02)

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 import accelmodel as am
 from accelmodel.dse import enumeration, sensitivity
-from accelmodel.dse.chip import Parts, design
-from accelmodel.dse.study import OBJECTIVES, Study, load_study
+from accelmodel.dse.chip import Parts, design, parts_of, parts_of_study
+from accelmodel.dse.evaluate import throughput
+from accelmodel.dse.objectives import regret
+from accelmodel.dse.study import Study, load_study
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.inference import request
 from accelmodel.inference.intervals import KINDS, uncalibrated
@@ -65,14 +67,14 @@ def tiny(tmp_path):
 
 @pytest.fixture(scope="module")
 def parts() -> Parts:
-    return enumeration.parts_of_study(load_study())
+    return parts_of_study(load_study())
 
 
 def test_the_shipped_study():
     study = load_study()
     assert study.name == "preserve-l2"
-    assert enumeration.size(study) == 32 * 3 * 2 * 5 * 5
-    assert study.axes()["l2_capacity"][[0, 12, -1]].tolist() == [8e6, 104e6, 256e6]
+    assert enumeration.size(study) == 32 * 4 * 5 * 5
+    assert study.axes()["l2_capacity"].grid[[0, 12, -1]].tolist() == [8e6, 104e6, 256e6]
     assert load_study("preserve-l2", "tokens_per_dollar").study.objective == "tokens_per_dollar"
 
 
@@ -81,7 +83,7 @@ def test_the_shipped_study():
     [
         ('title = "tiny"', 'title = "tiny"\ntrails = 8', "study.trails"),
         ("[constraints]", "[constraints]\nvolume = '1mm2'", "constraints.volume"),
-        ("[space]", '[space]\nl3_capacity = { values = ["8MB"] }', "did you mean 'l2_capacity'"),
+        ("[space]", '[space]\nl3_capacity = { values = ["8MB"] }', "l2.capacity"),
         ('"104MB"', '"104GB/s"', "space.l2_capacity: '104GB/s' is in B/s, expected B"),
         ('"104MB"', '"104 parsecs"', "space.l2_capacity: unknown unit 'parsecs'"),
         ('"104MB"', '"0MB"', "space.l2_capacity"),
@@ -94,7 +96,7 @@ def test_the_shipped_study():
         ('values = ["8MB", "104MB", "192MB"]', 'from = "8MB", to = "64MB", step = "-8MB"', "not an ascending range"),
         ('values = ["8MB", "104MB", "192MB"]', 'from = "8MB", to = "64MB", step = "0MB"', "not an ascending range"),
         ('values = ["8MB", "104MB", "192MB"]', 'from = "8MB", to = "64MB", step = "1B"', "not an ascending range"),
-        ('values = ["8MB", "104MB", "192MB"]', 'from = "8MB", to = "64MB"', "from, to and step"),
+        ('values = ["8MB", "104MB", "192MB"]', 'from = "8MB", step = "64MB"', "from, to and step"),
         ('values = ["8MB", "104MB", "192MB"]', 'values = ["8MB"], step = "1MB"', "either values"),
         ('values = ["16", "24"]', 'values = ["16.5"]', "space.cores: counts things"),
         ('device = "ascend-910b2"', 'device = "ascend-910z"', "study.device: unknown device"),
@@ -232,6 +234,13 @@ def test_prefetch_never_does_worse_since_software_may_leave_it_off(warm, tiny, p
     assert (result.throughput.sel(technique="preserve") >= result.throughput.sel(technique="none")).all()
 
 
+def alike(ours, theirs):
+    """Assert that two chips are one: words alike, numbers to the last digits."""
+    assert ours.keys() == theirs.keys()
+    for name, value in theirs.items():
+        assert ours[name] == (value if isinstance(value, str) else pytest.approx(value, rel=1e-12)), name
+
+
 @pytest.mark.parametrize("chunk", [5])
 def test_chunks_do_not_matter(warm, tiny, parts, monkeypatch, chunk):
     whole = enumeration.enumerate_space(tiny, parts)
@@ -243,14 +252,14 @@ def test_chunks_do_not_matter(warm, tiny, parts, monkeypatch, chunk):
     for name in ("evaluated", "feasible"):
         assert getattr(cut, name) == getattr(whole, name)
     for technique in tiny.techniques:
-        assert cut.best[technique] == pytest.approx(whole.best[technique], rel=1e-12)
+        alike(cut.best[technique], whole.best[technique])
         assert cut.curve[technique][1] == pytest.approx(whole.curve[technique][1], rel=1e-12)
         assert len(cut.front[technique]) == len(whole.front[technique])
         for ours, theirs in zip(cut.front[technique], whole.front[technique], strict=True):
-            assert ours == pytest.approx(theirs, rel=1e-12)
+            alike(ours, theirs)
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("objective", ["throughput_per_area", "tokens_per_dollar"])
 def test_the_best_maximises_the_objective_asked_for(warm, tiny, parts, objective):
     study = tiny.model_copy(update={"study": tiny.study.model_copy(update={"objective": objective})})
     result = enumeration.evaluate(study, parts, **enumeration.points(study, 0, 12))
@@ -325,7 +334,7 @@ def test_constraints_bind_and_are_kept(warm, tmp_path, parts):
         study = study_of(tmp_path, TINY, ('die_area = "640mm2"', line))
         result = enumeration.evaluate(study, parts, **enumeration.points(study, 0, 12))
         assert (result.feasible == (result[figure] <= limit)).all(), figure
-        assert 0 < int(result.feasible.sum()) < 12, figure
+        assert 0 < int(result.feasible.any("technique").sum()) < 12, figure
         found = enumeration.enumerate_space(study, parts)
         rows = [*found.best.values(), *(row for front in found.front.values() for row in front)]
         assert all(row[figure] <= limit for row in rows), figure
@@ -334,7 +343,7 @@ def test_constraints_bind_and_are_kept(warm, tmp_path, parts):
 @pytest.mark.parametrize("change", [('"640mm2"', '"10mm2"'), ('"llama-3-8b"', '"deepseek-v3"')])
 def test_no_feasible_chip_is_told_with_a_remedy(warm, tmp_path, parts, change):
     study = study_of(tmp_path, TINY, change)
-    with pytest.raises(Infeasible, match=r"none of its 12 chips .* loosen \[constraints\]"):
+    with pytest.raises(Infeasible, match=r"none of its 12 chips .* excludes all"):
         enumeration.enumerate_space(study, parts)
 
 
@@ -357,7 +366,7 @@ def test_each_phase_counts_its_own_tokens(warm, tmp_path, parts, phase):
         ("tp = [4, 8]", "tp = [8]"),
     )  # fmt: skip
     cluster = am.cluster(parts.device)
-    got = float(enumeration.throughput(study, cluster)["none"])
+    got = float(throughput(study, cluster)["none"])
     one = am.speedups(
         [am.load("model", "llama-3-8b")], cluster, [8], [4], [4096], phase=phase,
         precision={"weight_bits": 8.0, "activation_bits": 8.0, "kv_bits": 8.0},
@@ -374,7 +383,7 @@ def test_sensitivity_against_direct_evaluation(warm, tmp_path, parts):
     assert len(rows) == 1 + 2 * len(uncertain) + 2 * len(KINDS)
     keys = {(row["constant"], row["end"]): row for row in rows}
     assert len(keys) == len(rows)
-    sizes = study.axes()["l2_capacity"]
+    sizes = study.axes()["l2_capacity"].grid
     cases = [("all", "as given")] + [
         (name, end) for name in ("link.start_up", "process.sram_area") for end in ("low", "high")
     ]
@@ -395,15 +404,15 @@ def test_sensitivity_against_direct_evaluation(warm, tmp_path, parts):
 
 
 def test_regret():
-    assert enumeration.regret(9.0, 10.0) == pytest.approx(0.1)
-    assert enumeration.regret(10.0, 10.0) == 0.0
-    assert enumeration.regret(10.0 + 1e-12, 10.0) == 0.0
+    assert regret("throughput", 9.0, 10.0) == pytest.approx(0.1)
+    assert regret("throughput", 10.0, 10.0) == 0.0
+    assert regret("throughput", 10.0 + 1e-12, 10.0) == 0.0
 
 
 def test_longer_times_of_all_kinds_divide_the_throughput(warm, tiny, parts):
     study, chip = tiny, am.cluster(parts.device, 8, link=parts.link)
-    plain = enumeration.throughput(study, chip)
-    twice = enumeration.throughput(study, chip, dict.fromkeys(KINDS, 2.0))
+    plain = throughput(study, chip)
+    twice = throughput(study, chip, dict.fromkeys(KINDS, 2.0))
     # without prefetch a step is the sum of its operators: all twice as long, half the tokens
     assert float(twice.none) == pytest.approx(float(plain.none) / 2.0, rel=1e-9)  # arithmetic alone
     # with it the lane has twice the time to fetch, so that it loses less
@@ -427,7 +436,7 @@ def test_a_range_of_joined_devices_or_of_stacks_is_one_constant_among_others(war
     device = am.load("device", "l4")
     unsure = dataclasses.replace(device.facts["hbm.stacks"], range=(0.0, 8.0), kind="assumed")
     device = dataclasses.replace(device, facts={**device.facts, "hbm.stacks": unsure})
-    base = enumeration.parts_of("l4", "a100")
+    base = parts_of("l4", "a100")
     study = study_of(
         tmp_path, TINY, ('hbm_stacks = { values = ["2", "4"] }\n', ""), ("batch = [4, 16]", "batch = [4]"),
         ("tp = [4, 8]", "tp = [8]"),
@@ -446,11 +455,11 @@ def test_chips_of_sram_alone_are_found_along_their_l2(warm, tmp_path):
         tmp_path, TINY, ('hbm_stacks = { values = ["2", "4"] }\n', ""),
         ('"8MB", "104MB", "192MB"', '"1MB", "4GB", "8GB"'), ('"640mm2"', '"64000mm2"'),
     )  # fmt: skip
-    found = enumeration.enumerate_space(study, enumeration.parts_of("wse-3", "a100"))
+    found = enumeration.enumerate_space(study, parts_of("wse-3", "a100"))
     assert (found.evaluated, found.feasible) == (6, 4)
     assert all(best["l2_capacity"] >= 4e9 for best in found.best.values())
     small = study_of(
         tmp_path, TINY, ('"8MB", "104MB", "192MB"', '"1MB", "2MB"'), ('hbm_stacks = { values = ["2", "4"] }\n', "")
     )
     with pytest.raises(Infeasible, match="none of its 4 chips"):
-        enumeration.enumerate_space(small, enumeration.parts_of("wse-3", "a100"))
+        enumeration.enumerate_space(small, parts_of("wse-3", "a100"))

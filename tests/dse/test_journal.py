@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import xarray as xr
 from mutations import mutated
-from studies import STUDY, opened
+from studies import STUDY, any_use, opened
 
-from accelmodel.dse import enumeration, journal, optuna_search
+from accelmodel.dse import evaluate, journal, optuna_search
+from accelmodel.dse.chip import parts_of_study
 from accelmodel.dse.explore import explore
 from accelmodel.dse.journal import digest
 from accelmodel.dse.optuna_search import optimise
@@ -47,7 +47,7 @@ def small(folder, text=STUDY):
     path = folder / "tiny.toml"
     path.write_text(text, encoding="utf-8")
     study = load_study(str(path))
-    return study, enumeration.parts_of_study(study)
+    return study, parts_of_study(study)
 
 
 @pytest.fixture
@@ -187,11 +187,7 @@ def test_what_is_read_back_is_checked(study, tmp_path, change, says):
 def quick(monkeypatch):
     """Replace the model by any number for each chip, at once."""
 
-    def throughput(study, cluster, *_):
-        rate = np.sqrt(cluster.device.l2.capacity) * cluster.device.hbm.stacks
-        return xr.Dataset(dict.fromkeys(study.techniques, rate))
-
-    monkeypatch.setattr(enumeration, "throughput", throughput)
+    monkeypatch.setattr(evaluate, "use", any_use)
 
 
 @pytest.mark.parametrize("times", [100, pytest.param(10_000, marks=pytest.mark.nightly)])

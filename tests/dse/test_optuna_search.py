@@ -11,8 +11,9 @@ import pytest
 from studies import STUDY, opened
 
 from accelmodel.dse import enumeration, optuna_search
+from accelmodel.dse.chip import parts_of_study
 from accelmodel.dse.optuna_search import optimise
-from accelmodel.dse.study import OBJECTIVES, load_study
+from accelmodel.dse.study import load_study
 from accelmodel.errors import Infeasible, SpecError
 
 
@@ -25,7 +26,7 @@ def study(tmp_path):
 
 @pytest.fixture
 def parts(study, warm):
-    return enumeration.parts_of_study(study)
+    return parts_of_study(study)
 
 
 @pytest.fixture
@@ -58,8 +59,8 @@ def test_finds_a_best_within_the_space_and_the_constraints(study, parts, tmp_pat
     done: list[int] = []
     found = optimise(study, parts, technique, tmp_path / "a.journal", 48, done.append)
     assert (found.trials, found.resumed, sum(done)) == (48, 0, 48)
-    for axis, values in study.axes().items():
-        assert np.isclose(values, found.best[axis]).any(), axis
+    for name, axis in study.axes().items():
+        assert np.isclose(axis.grid, found.best[name]).any(), name
     assert found.best["die_area"] <= 700e-6
     every = enumeration.enumerate_space(study, parts).best[technique]
     objective = study.study.objective
@@ -90,9 +91,9 @@ def test_the_journal_opens_in_plain_optuna(study, parts, tmp_path):
     kept = opened(path, found.name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        assert set(kept.metric_names) == set(OBJECTIVES)
+        assert set(kept.metric_names) == set(study.objectives)
         assert kept.metric_names[0] == study.study.objective
-    assert [direction.name for direction in kept.directions] == ["MAXIMIZE"] * len(OBJECTIVES)
+    assert [direction.name for direction in kept.directions] == ["MAXIMIZE"] * len(study.objectives)
     for trial in kept.get_trials():
         assert trial.state.name == "COMPLETE"
         assert set(trial.params) == set(study.axes())

@@ -16,7 +16,7 @@ LINE = 'l2_capacity = { from = "8MB", to = "256MB", step = "8MB" }'
 def test_an_axis_goes_by_either_name(tmp_path, name):
     path = tmp_path / "mine.toml"
     path.write_text(SHIPPED.replace("l2_capacity =", f"{name} ="), encoding="utf-8")
-    assert load_study(str(path)).axes()["l2_capacity"].tolist() == load_study().axes()["l2_capacity"].tolist()
+    assert load_study(str(path)).axes()["l2_capacity"].grid.tolist() == load_study().axes()["l2_capacity"].grid.tolist()
 
 
 def test_an_axis_in_two_spellings_is_refused(tmp_path):

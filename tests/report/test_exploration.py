@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from accelmodel.dse.enumeration import evaluate
+from accelmodel.dse.evaluate import evaluate
 from accelmodel.dse.explore import explore
 from accelmodel.dse.study import load_study
 from accelmodel.errors import SpecError

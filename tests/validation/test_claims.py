@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import accelmodel as am
-from accelmodel.dse import enumeration
+from accelmodel.dse.chip import parts_of_study
 from accelmodel.dse.study import load_study
 from accelmodel.errors import SpecError
 from accelmodel.specs import facts
@@ -126,7 +126,7 @@ def test_no_other_constant_is_calibrated_on_preserve():
 
 
 def test_the_calibrated_point_lies_in_the_region(region):
-    parts = enumeration.parts_of_study(load_study())
+    parts = parts_of_study(load_study())
     at = {"start_up": parts.link.start_up, "l2_usable": parts.device.l2_usable, "sram_area": parts.process.sram_area}
     for name, value in at.items():
         assert np.isclose(region[name].values, value, rtol=1e-9, atol=0.0).any(), f"{name} is not on the grid"
@@ -165,7 +165,7 @@ def test_region_agrees_with_the_claims_at_the_calibrated_point(region, rows):
 
 def test_a_wrong_constant_breaks_claims(warm):
     """So that these tests can fail: 150 us of start-up leave little to gain."""
-    parts = enumeration.parts_of_study(load_study())
+    parts = parts_of_study(load_study())
     wrong = replace(parts, link=am.override(parts.link, start_up="150us"))
     largest, _ = claims.preserve_speedups(wrong)
     claim = next(each for each in ROWS.values() if each.quantity == "max_speedup")
