@@ -195,6 +195,8 @@ NOMENCLATURE: dict[str, Term] = {
 }
 
 
+#: first word of names that go on with a limit of the caller's, which no list foresees
+FAMILIES = {"excess": Term("1", "how far beyond its limit, as a share of it; at most 0 where it keeps to it")}
 #: variables that are infinite where what they tell of never happens, or NaN behind the end of the shorter of two rows;
 #: JSON has null there, or nothing
 ABSENT = ("crossover_bandwidth", "step_start", "step_tokens", "step_cake_tokens")
@@ -208,7 +210,7 @@ def described(name: str) -> dict[str, str]:
     >>> described("ttft")
     {'units': 's', 'long_name': 'ttft', 'description': 'time to first token'}
     """
-    term = NOMENCLATURE[name]
+    term = NOMENCLATURE[name] if name in NOMENCLATURE else FAMILIES[name.partition("_")[0]]
     return {"units": term.unit, "long_name": name.replace("_", " "), "description": term.meaning}
 
 

@@ -14,9 +14,9 @@ import typer
 from accelmodel import __version__
 from accelmodel.cli.completion import name_of
 from accelmodel.cli.spelling import spelling
-from accelmodel.dse.chip import with_cores
 from accelmodel.errors import SpecError, brief, unknown
 from accelmodel.specs.base import Spec, sections, value_of
+from accelmodel.specs.cores import with_cores
 from accelmodel.specs.formats import FORMATS, bits_of
 from accelmodel.specs.given import cluster, override
 from accelmodel.specs.hardware import FLAT, Cluster, Device

@@ -17,17 +17,12 @@ from accelmodel.errors import SpecError
 from accelmodel.laws import cost
 from accelmodel.laws.numeric import Number
 from accelmodel.specs.base import field_types, value_of, with_values
+from accelmodel.specs.cores import with_clock, with_cores
 from accelmodel.specs.given import cluster, override
 from accelmodel.specs.hardware import BillOfMaterials, Cluster, Device, Process
 from accelmodel.specs.link import Link
 from accelmodel.specs.load import load
 from accelmodel.specs.memories import none
-
-#: what cores bring
-PER_CORE = (
-    "compute.peak_16bit", "compute.peak_8bit_int", "compute.peak_8bit_float", "compute.peak_6bit",
-    "compute.peak_4bit", "compute.peak_4bit_int", "compute.vector_rate", "l2.bandwidth",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -49,22 +44,6 @@ def parts_of(device: str, bill: str) -> Parts:
 def parts_of_study(study: Study) -> Parts:
     """Return the parts of the study's reference chip."""
     return parts_of(study.study.device, study.study.bill)
-
-
-def with_cores(device: Device, cores: Number | str) -> Device:
-    """Return the device with another number of cores of the same kind; what cores provide scales with them."""
-    more = override(device, {"compute.cores": cores}).compute.cores / device.compute.cores
-    return _scaled(device, more, {"compute.cores": cores})
-
-
-def with_clock(device: Device, clock: Number | str) -> Device:
-    """Return the device at another clock; what cores provide scales with it."""
-    faster = override(device, {"compute.clock": clock}).compute.clock / device.compute.clock
-    return _scaled(device, faster, {"compute.clock": clock})
-
-
-def _scaled(device: Device, factor: Number, changes: dict[str, Any]) -> Device:
-    return override(device, {**changes, **{name: value_of(device, name) * factor for name in PER_CORE}})
 
 
 def named(kind: str, words: Any) -> Any:

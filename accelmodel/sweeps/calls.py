@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
-from accelmodel.dse.chip import with_cores
 from accelmodel.inference.policies import TECHNIQUES, Technique, policy
+from accelmodel.specs.cores import with_cores
 from accelmodel.specs.given import cluster, override
 from accelmodel.specs.hardware import Cluster, Device
 from accelmodel.specs.language_model import LanguageModel

@@ -34,6 +34,8 @@ def coordinates(grid: Grid, place: Place | None = None) -> dict[str, Any]:
         if axis.dim in NOMENCLATURE:
             about = {**described(axis.dim), "units": axis.field.unit}
         found[axis.dim] = (axis.dim, values if place is None else values[place[i]], about)
+        for name, (unit, own) in axis.beside.items():
+            found[name] = (axis.dim, own if place is None else own[place[i]], {"units": unit, "long_name": name})
     for name, labels in grid.labels.items():
         found[name] = (name, np.array(labels, dtype=object), described(name))
     return found

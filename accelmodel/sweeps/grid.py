@@ -89,6 +89,14 @@ class Grid:
         """Return what a variable is kept as."""
         return np.dtype(f"U{_word_length(self)}" if variable.dtype == WORD else variable.dtype)
 
+    def holds(self, number: int, arrays: Arrays) -> bool:
+        """Return whether arrays are all that a chunk answers."""
+        place, variables = self.place(number), self.question.command.variables
+        return arrays.keys() == variables.keys() and all(
+            arrays[name].shape == self.shape(each, place) and arrays[name].dtype == self.dtype(each)
+            for name, each in variables.items()
+        )
+
     def room(self, variable: Variable, place: Place | None = None) -> npt.NDArray[Any]:
         """Return room for a variable, which must be written everywhere."""
         return np.empty(self.shape(variable, place), dtype=self.dtype(variable))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -117,11 +118,15 @@ class Asked(_Table):
 
 @dataclass(frozen=True, eq=False)
 class Axis:
-    """One axis of the grid: its field, its values in SI or words, and how a caller cut it into chunks, if so."""
+    """One axis of the grid: its field, its values in SI or words, and how a caller cut it into chunks, if so.
+
+    ``beside`` are other names of its places: name → unit and values.
+    """
 
     field: Field
     values: npt.NDArray[Any]
     chunks: tuple[int, ...] = ()
+    beside: Mapping[str, tuple[str, npt.NDArray[Any]]] = dataclasses.field(default_factory=dict)
 
     @property
     def dim(self) -> str:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import math
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
-from importlib.util import find_spec
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +14,11 @@ from accelmodel.errors import Infeasible, SpecError, brief
 from accelmodel.estimates import duration
 from accelmodel.sweeps import formats
 from accelmodel.sweeps.dataset import attributes, whole
-from accelmodel.sweeps.digest import digest_of, sources
+from accelmodel.sweeps.digest import digest_of
 from accelmodel.sweeps.grid import MOST_REASONS, Arrays, Grid, Place, evaluate, grid_of, runs
 from accelmodel.sweeps.lazily import lazy
 from accelmodel.sweeps.question import Question, load_sweep, read
+from accelmodel.sweeps.spread import computed
 from accelmodel.sweeps.store import Store, folder_of, opened, others
 from accelmodel.units import show
 
@@ -33,8 +30,6 @@ Progress = Callable[[str, int, int], None]
 MOST = 100_000_000
 #: chunks of a sweep: each is a file
 MOST_CHUNKS = 100_000
-#: chunks that wait for a worker, for each of them
-_AHEAD = 3
 
 
 @dataclass(frozen=True)
@@ -197,7 +192,7 @@ def _in_memory(grid: Grid, expected: Estimate, where: tuple[int, str | None], to
     reasons: dict[str, None] = {}
 
     def parts() -> Iterator[tuple[Place, Arrays]]:
-        for number, (arrays, why) in _computed(grid, list(range(grid.chunks)), *where):
+        for number, (arrays, why) in computed(partial(_chunk, grid), list(range(grid.chunks)), *where):
             reasons.update(dict.fromkeys(why))
             yield grid.place(number), arrays
             told("points", grid.chunks, 1)
@@ -208,11 +203,11 @@ def _in_memory(grid: Grid, expected: Estimate, where: tuple[int, str | None], to
     return found.assign_attrs(attributes(grid, digest_of(grid), list(reasons)[:MOST_REASONS]))
 
 
-def _kept(store: Store, path: Path, where: tuple[int, str | None], told: Progress) -> xr.Dataset:
+def _kept(store: Store[Grid], path: Path, where: tuple[int, str | None], told: Progress) -> xr.Dataset:
     grid = store.grid
     todo = store.missing()
     told("chunks", grid.chunks, grid.chunks - len(todo))
-    for number, (arrays, why) in _computed(grid, todo, *where):
+    for number, (arrays, why) in computed(partial(_chunk, grid), todo, *where):
         store.keep(number, arrays, why)
         told("chunks", grid.chunks, 1)
     reasons: dict[str, None] = {}
@@ -230,73 +225,16 @@ def _kept(store: Store, path: Path, where: tuple[int, str | None], told: Progres
     return found
 
 
-def _parts(store: Store) -> Iterator[tuple[Place, Arrays]]:
+def _chunk(grid: Grid, number: int) -> tuple[Arrays, list[str]]:
+    return evaluate(grid, grid.place(number))
+
+
+def _parts(store: Store[Grid]) -> Iterator[tuple[Place, Arrays]]:
     for number in range(store.grid.chunks):
         yield store.grid.place(number), _again(store, number)[0]
 
 
-def _again(store: Store, number: int) -> tuple[Arrays, list[str]]:
+def _again(store: Store[Grid], number: int) -> tuple[Arrays, list[str]]:
     """Return a chunk as it was kept; computed anew if it does not read back whole."""
     found = store.read(number)
-    return evaluate(store.grid, store.grid.place(number)) if found is None else found
-
-
-def _computed(
-    grid: Grid, numbers: list[int], workers: int, scheduler: str | None
-) -> Iterator[tuple[int, tuple[Arrays, list[str]]]]:
-    """Yield chunks as they are done, here or by workers."""
-    if scheduler is None and workers <= 1:
-        for number in numbers:
-            yield number, evaluate(grid, grid.place(number))
-        return
-    with _executor(workers, scheduler) as (pool, count):
-        waiting = iter(numbers)
-        first = itertools.islice(waiting, count * _AHEAD)
-        running = {pool.submit(_elsewhere, grid, number, sources()): number for number in first}
-        while running:
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                number = running.pop(future)
-                yield number, _result(future)
-                for more in itertools.islice(waiting, 1):
-                    running[pool.submit(_elsewhere, grid, more, sources())] = more
-
-
-def _elsewhere(grid: Grid, number: int, code: str) -> tuple[Arrays, list[str]]:
-    """Compute a chunk in another process, which must have the same code."""
-    if sources() != code:
-        raise SpecError("a worker has another version of accelmodel; install the same one on all of them")
-    return evaluate(grid, grid.place(number))
-
-
-def _result(future: Future[tuple[Arrays, list[str]]]) -> tuple[Arrays, list[str]]:
-    try:
-        return future.result()
-    except SpecError:
-        raise
-    except Exception as error:  # whatever ends a worker or its scheduler
-        what = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise SpecError(f"a worker was lost ({what}); finished chunks are kept, run the same again to go on") from None
-
-
-@contextlib.contextmanager
-def _executor(workers: int, scheduler: str | None) -> Iterator[tuple[Executor, int]]:
-    """Give what runs calls elsewhere, and how many at once: processes here, or the workers of a Dask scheduler."""
-    if scheduler is None:
-        # spawned, never forked: threads of compiled loops do not survive a fork
-        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-            yield pool, workers
-        return
-    if find_spec("distributed") is None:
-        raise SpecError("a scheduler needs the extra sweep: pip install 'accelmodel[sweep]'")
-    from distributed import Client
-
-    try:
-        client = Client(scheduler, timeout="10s", set_as_default=False)
-    except Exception as error:  # whatever answers at the address need not be a scheduler
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        raise SpecError(
-            f"scheduler {brief(scheduler)}: cannot be reached ({what}); give it as tcp://HOST:8786"
-        ) from None
-    with client, client.get_executor() as pool:
-        yield pool, max(1, len(client.scheduler_info()["workers"]))
+    return _chunk(store.grid, number) if found is None else found

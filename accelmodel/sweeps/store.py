@@ -14,18 +14,32 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
 from accelmodel.errors import SpecError
-from accelmodel.sweeps.grid import Arrays, Grid
+from accelmodel.sweeps.grid import Arrays
 
 _DIGEST, _REASONS = "digest", "reasons"
 
 
+class Cut(Protocol):
+    """What is computed chunk by chunk."""
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks there are."""
+
+    def holds(self, number: int, arrays: Arrays) -> bool:
+        """Return whether arrays that were read back are a whole chunk."""
+
+
+Grid = TypeVar("Grid", bound=Cut)
+
+
 @dataclass(frozen=True, eq=False)
-class Store:
+class Store(Generic[Grid]):
     """The chunks of one grid, in a folder of their own."""
 
     grid: Grid
@@ -50,7 +64,6 @@ class Store:
 
     def read(self, number: int) -> tuple[Arrays, list[str]] | None:
         """Return a chunk; None where it is not there, not whole, or answers something else."""
-        place = self.grid.place(number)
         try:
             with open(self._path(number), "rb") as raw, np.load(raw, allow_pickle=False) as file:
                 found = {name: file[name] for name in file.files}
@@ -59,13 +72,8 @@ class Store:
         reasons = found.pop(_REASONS, np.array([], dtype=str)).tolist()
         if str(found.pop(_DIGEST, "")) != self.digest:
             return None
-        variables = self.grid.question.command.variables
-        if found.keys() != variables.keys():
+        if not self.grid.holds(number, found):
             return None
-        for name, variable in variables.items():
-            kept = found[name]
-            if kept.shape != self.grid.shape(variable, place) or kept.dtype != self.grid.dtype(variable):
-                return None
         return found, reasons
 
     def missing(self) -> list[int]:
@@ -94,7 +102,7 @@ def _escaped(name: str) -> str:
 
 
 @contextlib.contextmanager
-def opened(grid: Grid, digest: str, output: Path) -> Iterator[Store]:
+def opened(grid: Grid, digest: str, output: Path) -> Iterator[Store[Grid]]:
     """Give the store of an output, which no other process writes to meanwhile.
 
     The lock ends with its process, however that ends.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import shutil
 import socket
@@ -15,7 +16,7 @@ import xarray as xr
 import accelmodel as am
 from accelmodel.errors import SpecError
 from accelmodel.specs import find
-from accelmodel.sweeps import digest, formats, grid, run, store
+from accelmodel.sweeps import digest, formats, grid, run, spread, store
 
 QUESTION = {
     "sweep": {"command": "step", "chunk": 4},
@@ -287,6 +288,7 @@ def _greet(server):
 
 def test_a_worker_with_other_code_is_refused(here):
     cut = grid.grid_of(run.asked(QUESTION))
-    assert run._elsewhere(cut, 0, digest.sources())[0].keys() == cut.question.command.variables.keys()
+    task = functools.partial(run._chunk, cut)
+    assert spread.elsewhere(task, 0, digest.sources())[0].keys() == cut.question.command.variables.keys()
     with pytest.raises(SpecError, match="another version of accelmodel"):
-        run._elsewhere(cut, 0, "other")
+        spread.elsewhere(task, 0, "other")
