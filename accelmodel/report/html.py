@@ -15,6 +15,7 @@ from accelmodel.report.style import DARK
 from accelmodel.units import show
 
 if TYPE_CHECKING:
+    import jinja2
     import plotly.graph_objects as go
 
 _HERE = Path(__file__).parent
@@ -102,17 +103,26 @@ def _plotly() -> str:
     return packed(get_plotlyjs())
 
 
+def environment() -> jinja2.Environment:
+    """Return what fills in the templates beside this module; everything is escaped that is not marked as HTML."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined)
+
+
 def page(title: str, body: str) -> str:
     """Return a page with the common style and all that its figures need; title and body are HTML."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    made = Environment(loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined)
-    return made.get_template("page.html").render(
-        version=__version__,
-        title=Markup(title),
-        body=Markup(body),
-        dark=DARK,
-        plotly=Markup(_plotly()),
-        script=Markup((_HERE / "page.js").read_text(encoding="utf-8")),
+    return (
+        environment()
+        .get_template("page.html")
+        .render(
+            version=__version__,
+            title=Markup(title),
+            body=Markup(body),
+            dark=DARK,
+            plotly=Markup(_plotly()),
+            script=Markup((_HERE / "page.js").read_text(encoding="utf-8")),
+        )
     )
