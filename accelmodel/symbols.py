@@ -32,6 +32,7 @@ UNITS: dict[str, tuple[str, float, dict[str, float]]] = {
     "um2": ("m2", 1e-12, {"": 1.0}),
     "m": ("m", 1.0, {"": 1.0}),
     "mm": ("m", 1e-3, {"": 1.0}),
+    "g": ("kg", 1e-3, {"": 1.0, "m": 1e-3, "k": 1e3}),
     "USD": ("USD", 1.0, {"": 1.0, "k": 1e3}),
     "token": ("token", 1.0, _LARGE),
     "1": ("1", 1.0, {"": 1.0}),
@@ -59,6 +60,11 @@ _WRITTEN: dict[str, tuple[float, tuple[str, ...]]] = {
     "W/B": (1e-7, ("W/MB",)),
     "J/FLOP": (1e-12, ("pJ/FLOP",)),
     "J/B": (1e-10, ("pJ/B",)),
+    "USD/m2": (1e4, ("USD/mm2",)),
+    "kg": (1.0, ("g", "kg")),
+    "kg/m2": (1e4, ("kg/cm2",)),
+    "kg/B": (1e-10, ("g/GB", "kg/GB")),
+    "kg/J": (1e-7, ("kg/MJ",)),
 }
 
 

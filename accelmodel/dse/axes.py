@@ -15,10 +15,11 @@ import numpy.typing as npt
 
 from accelmodel.errors import SpecError, brief, unknown
 from accelmodel.specs.base import field_types
-from accelmodel.specs.hardware import BillOfMaterials, Device, Process
+from accelmodel.specs.hardware import Device
 from accelmodel.specs.link import Link
 from accelmodel.specs.names import canonical, flat, no_field
 from accelmodel.specs.quantities import Quantity
+from accelmodel.specs.silicon import BillOfMaterials, Memory, Package, Phy, Process, Site
 from accelmodel.units import parse
 
 Kind: TypeAlias = Literal["number", "integer", "word"]
@@ -57,12 +58,27 @@ AXES = {
     "hbm_stacks": Role("hbm.stacks", _COUNT),
     "cores": Role("compute.cores", _COUNT),
     "clock": Role("compute.clock", Quantity("1/s", ge=1e3, le=1e12)),
+    "dies": Role("dies", _COUNT),
+    "stacked_sram": Role("stacked_sram", Quantity("B", ge=0.0, le=1e18)),
+    "hbm_generation": Role("hbm.generation", words="memory"),
     "process": Role("process", words="process"),
+    "site": Role("site", words="site"),
     "link": Role("link", words="link"),
     "scale_out": Role("scale_out", words="link"),
 }
 #: section before a dotted name → whose field it is; without one it is the device's
-PARTS: dict[str, type] = {"link": Link, "scale_out": Link, "bill": BillOfMaterials, "process": Process}
+PARTS: dict[str, type] = {
+    "link": Link,
+    "scale_out": Link,
+    "bill": BillOfMaterials,
+    "process": Process,
+    "memory": Memory,
+    "phy": Phy,
+    "package": Package,
+    "site": Site,
+}
+#: figures of a device that follow from its axes
+_COME_OUT = ("die_area", "power", "price")
 _BY_FULL = {role.full: name for name, role in AXES.items()}
 
 
@@ -101,6 +117,8 @@ def _found(given: str) -> tuple[str, Role]:
             if sign == ".":
                 raise no_field(spec, field, f"axis of {part}")
     field = canonical(Device, given) or ""
+    if field in _COME_OUT:
+        raise SpecError(f"{field} is what a chip comes out at, no axis; limit it under [constraints]")
     if field in _BY_FULL:
         return _BY_FULL[field], AXES[_BY_FULL[field]]
     if not field:

@@ -15,6 +15,7 @@ from accelmodel.dse.objectives import OBJECTIVES, sign
 from accelmodel.dse.software import DEGREES, degrees
 from accelmodel.dse.study import PER_MODEL, Study
 from accelmodel.dse.use import ask, prepare
+from accelmodel.laws.numeric import Number
 from accelmodel.specs.hardware import Cluster
 from accelmodel.units import NOMENCLATURE, label
 
@@ -26,7 +27,7 @@ KNOBS = (*DEGREES, "batch", "threshold", "rule")
 
 
 def use(
-    study: Study, cluster: Cluster, errors: Mapping[str, float] | None = None
+    study: Study, cluster: Cluster, errors: Mapping[str, Number] | None = None
 ) -> dict[str, list[tuple[Kind, Used]]]:
     """Return technique → how each kind of request is served at its best, over the axes of the cluster."""
     found: dict[str, list[tuple[Kind, Used]]] = {technique: [] for technique in study.techniques}
@@ -48,7 +49,7 @@ def mean(study: Study, used: list[tuple[Kind, Used]]) -> Any:
         return weights / sum(kind.weight * (1.0 / each.rate).mean("point") for kind, each in used)
 
 
-def throughput(study: Study, cluster: Cluster, errors: Mapping[str, float] | None = None) -> xr.Dataset:
+def throughput(study: Study, cluster: Cluster, errors: Mapping[str, Number] | None = None) -> xr.Dataset:
     """Return tokens a second and device of each technique, over the axes of the cluster.
 
     The mean over the kinds of requests, of the best that software finds for each; zero where a model does not fit.

@@ -10,11 +10,12 @@ from typing import Any
 
 from accelmodel import __version__
 from accelmodel.dse.axes import axis_name
-from accelmodel.dse.chip import Parts, parts_of_study
+from accelmodel.dse.chip import parts_of_study
 from accelmodel.dse.enumeration import Enumeration, enumerate_space
 from accelmodel.dse.journal import ALIKE, check
 from accelmodel.dse.objectives import better, gain, regret
 from accelmodel.dse.optuna_search import Found, optimise
+from accelmodel.dse.parts import Parts
 from accelmodel.dse.sensitivity import sensitivity
 from accelmodel.dse.space import size
 from accelmodel.dse.study import Study, load_study

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accelmodel.dse.objectives import OBJECTIVES, sign
+from accelmodel.dse.objectives import LIMITED, sign
 from accelmodel.dse.study import Study
 from accelmodel.errors import Infeasible
 from accelmodel.units import show
@@ -97,7 +97,7 @@ def _named(name: str, limits: Mapping[str, float]) -> str:
 
 
 def _shown(name: str, value: float) -> str:
-    return show(value, OBJECTIVES[name.partition(".")[0]].unit)
+    return show(value, LIMITED[name.partition(".")[0]].unit)
 
 
 def _distance(name: str, excess: float, limits: Mapping[str, float]) -> str:
@@ -105,7 +105,7 @@ def _distance(name: str, excess: float, limits: Mapping[str, float]) -> str:
     figure = name.partition(".")[0]
     if excess <= 0.0:
         return "keeps to it"
-    if name in limits and figure in OBJECTIVES:
+    if name in limits and figure in LIMITED:
         return f"has {_shown(name, limits[name] * (1.0 + sign(figure) * -1.0 * excess))}, {excess:.2%} beyond"
     return f"is {excess:.2%} beyond"
 

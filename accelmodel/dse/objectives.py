@@ -64,6 +64,12 @@ OBJECTIVES = {
     "price": Objective("USD", "minimise", "price of a chip", _of("price")),
     "carbon": Objective("kg", "minimise", "embodied carbon of a chip", _of("carbon")),
 }
+#: what may be limited: the objectives, and what can be built
+LIMITED = {
+    **OBJECTIVES,
+    "shoreline": Objective("1", "minimise", "edge that interfaces need over the edge of the dies", _of("shoreline")),
+    "reticle": Objective("1", "minimise", "largest die over the reticle", _of("reticle")),
+}
 #: objectives of money and energy: over a mix the mean is that of what a token costs
 OF_TRAFFIC = (
     "tokens_per_dollar", "dollars_per_million_tokens", "tokens_per_joule", "joules_per_token",
@@ -85,7 +91,7 @@ def objective(name: str) -> Objective:
 
 def sign(name: str) -> float:
     """Return 1 where more of an objective is better, -1 where less is."""
-    return 1.0 if OBJECTIVES[name].direction == "maximise" else -1.0
+    return 1.0 if LIMITED[name].direction == "maximise" else -1.0
 
 
 def better(name: str, one: float, other: float) -> bool:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from accelmodel.dse.chip import Parts
 from accelmodel.dse.enumeration import Count, no_progress
 from accelmodel.dse.evaluate import evaluate
 from accelmodel.dse.journal import FIGURES, Journal, digest, directions, ordered, unreadable
 from accelmodel.dse.objectives import sign
+from accelmodel.dse.parts import Parts
 from accelmodel.dse.study import Study
 from accelmodel.errors import Infeasible
 

@@ -15,7 +15,7 @@ from pydantic import Field, PlainValidator
 
 from accelmodel.dse.axes import Axis, axis_name
 from accelmodel.dse.mix import Kind, kinds
-from accelmodel.dse.objectives import OBJECTIVES, OF_TRAFFIC
+from accelmodel.dse.objectives import LIMITED, OBJECTIVES, OF_TRAFFIC
 from accelmodel.dse.ranges import Range, Table, flattened
 from accelmodel.errors import SpecError, brief, inside, listed, unknown
 from accelmodel.inference.policies import TECHNIQUES
@@ -41,7 +41,7 @@ class Head(Table):
 
     title: str
     device: str
-    bill: str
+    bill: str | None = None
     objective: str | None = None
     objectives: list[str] | None = None
     axis: str | None = None
@@ -113,7 +113,7 @@ class Software(Table):
 class Constraints(Table):
     """What a chip must keep to, of any objective: at most, or at least where more is better; an absent line is none.
 
-    ``ttft`` and ``tpot`` are one limit, or a table of one for each model.
+    ``shoreline`` and ``reticle`` are shares of what can be built, 1 where left out.  ``ttft`` and ``tpot`` are one limit, or a table of one for each model.
     """
 
     throughput: Limit | None = None
@@ -128,18 +128,27 @@ class Constraints(Table):
     power: Limit | None = None
     price: Limit | None = None
     carbon: Limit | None = None
+    shoreline: Limit | None = None
+    reticle: Limit | None = None
 
     def limits(self) -> dict[str, float]:
-        """Return figure → limit in SI; of a limit for one model ``tpot.MODEL``."""
-        given: dict[str, Any] = {}
-        for name in OBJECTIVES:
+        """Return figure → limit in SI; of a limit for one model ``tpot.MODEL``.
+
+        What cannot be built is excluded unless a study says otherwise: more edge than there is, and where the area is
+        not limited either dies beyond the reticle.
+        """
+        given: dict[str, Any] = {"shoreline": 1.0}
+        if self.die_area is None:
+            given["reticle"] = 1.0
+        for name in LIMITED:
             value = getattr(self, name)
-            given |= {f"{name}.{m}": v for m, v in value.items()} if isinstance(value, dict) else {name: value}
-        return {name: _limit(name, text) for name, text in given.items() if text is not None}
+            if value is not None:
+                given |= {f"{name}.{m}": v for m, v in value.items()} if isinstance(value, dict) else {name: value}
+        return {name: _limit(name, text) for name, text in given.items()}
 
 
 def _limit(name: str, text: Limit, where: str = "constraints.") -> float:
-    unit = OBJECTIVES[name.partition(".")[0]].unit
+    unit = LIMITED[name.partition(".")[0]].unit
     found = _read(text, unit, f"{where}{name}")
     if found <= 0.0:
         raise SpecError(f"{where}{name}: {text!r} leaves nothing; give a limit above 0")
@@ -265,7 +274,8 @@ def _named(content: dict[str, Any], path: Path) -> dict[str, Any]:
 
 def _check_names(study: Study) -> None:
     """Raise SpecError naming the field if a specification is not there, or a choice is given twice."""
-    named = [("device", "study.device", study.study.device), ("bill", "study.bill", study.study.bill)]
+    named = [("device", "study.device", study.study.device)]
+    named += [("bill", "study.bill", study.study.bill)] if study.study.bill else []
     named += [("model", "workload.models", name) for name in study.workload.models]
     named += [("model", f"mix.{place}.model", part.model) for place, part in enumerate(study.mix)]
     for kind, field, name in named:

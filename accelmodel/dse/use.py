@@ -13,32 +13,18 @@ from accelmodel.dse.mix import Kind
 from accelmodel.dse.software import Degrees, possible
 from accelmodel.dse.study import Study
 from accelmodel.errors import Infeasible, SpecError
-from accelmodel.inference.intervals import KINDS, kind_of
 from accelmodel.inference.placement import filled
 from accelmodel.inference.policies import Technique
 from accelmodel.inference.preserve import prompt_length
 from accelmodel.inference.request import prepare_request, request_steps
 from accelmodel.inference.step import Inputs, totals
-from accelmodel.laws.numeric import most
-from accelmodel.laws.types import Operator
+from accelmodel.inference.stretched import stretched
+from accelmodel.laws.numeric import Number, most
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import load
 
-_KIND, _STRETCH = (Operator._fields.index(name) for name in ("kind", "stretch"))
 BITS = ("weight_bits", "activation_bits", "kv_bits")
-
-
-def slowed(parts: list[tuple[Inputs, Any]], factors: Mapping[str, float]) -> list[tuple[Inputs, Any]]:
-    """Return the inputs with the times of some kinds of operators (``intervals.KINDS``) multiplied."""
-    found = []
-    for inputs, weights in parts:
-        operators = inputs.operators.copy()
-        kinds = kind_of(operators[_KIND])
-        for name, factor in factors.items():
-            operators[_STRETCH] = np.where(kinds == KINDS.index(name), factor, operators[_STRETCH])
-        found.append((replace(inputs, operators=operators), weights))
-    return found
 
 
 def _axis(name: str, values: Any) -> Any:
@@ -59,7 +45,7 @@ class Question:
     cluster: Cluster
     degrees: Degrees
     bits: dict[str, float]
-    errors: Mapping[str, float] | None = None
+    errors: Mapping[str, Number] | None = None
 
     @property
     def context(self) -> Any:
@@ -87,10 +73,10 @@ class Question:
     def prepared(self, phase: str, **other: Any) -> list[tuple[Inputs, Any]]:
         """Return the steps of a request as the kernel takes them; raises Infeasible where it fits nowhere."""
         found = prepare_request(self.model, self.cluster, phase, self.context, **{**self.work(), **other})
-        return slowed(found, self.errors) if self.errors else found
+        return [(stretched(inputs, self.errors), weights) for inputs, weights in found] if self.errors else found
 
 
-def ask(kind: Kind, study: Study, cluster: Cluster, chosen: Degrees, errors: Mapping[str, float] | None) -> Question:
+def ask(kind: Kind, study: Study, cluster: Cluster, chosen: Degrees, errors: Mapping[str, Number] | None) -> Question:
     """Return the question of one kind of request, with all degrees that may be chosen."""
     bits = {name: getattr(study.workload, name) for name in BITS}
     return Question(kind, load("model", kind.model), cluster, chosen, bits, errors)

@@ -184,7 +184,11 @@ def read_fact(entry: Any, default: Mapping[str, Any], extra: Iterable[str] = ())
 
 
 #: what a table may say of itself beside facts, by the table
-_HEAD = {"device": ("name", "like", "uncalibrated"), "architecture": ("name", "like", "words")}
+_HEAD = {
+    "device": ("name", "like", "uncalibrated"),
+    "architecture": ("name", "like", "words"),
+    "bill": ("name", "like"),
+}
 _DEFAULT = ("kind", "source", "locator")
 
 

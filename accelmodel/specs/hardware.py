@@ -102,6 +102,7 @@ class Attention(Section):
 class Hbm(Section):
     """Device memory, DDR, GDDR and LPDDR included; ``stacks`` is 0 where it has none.
 
+    ``generation`` names a file of ``memories/``: what one stack or chip of it costs and takes.
     ``capacity`` is what the driver reports, ``reserved`` what it and the libraries keep of that for themselves.
 
     A chip without device memory has neither ``bandwidth`` nor ``capacity``.
@@ -112,6 +113,7 @@ class Hbm(Section):
     capacity: Bytes = 0.0
     stacks: CountOrNone = 0.0
     reserved: Bytes = 0.0
+    generation: str = ""
 
     def __post_init__(self) -> None:
         if none(self.bandwidth) and none(self.capacity):
@@ -190,8 +192,10 @@ class Device(Spec):
         What joins its dies, and a second memory; most have neither.
     energy : Energy
         What operations and bytes take [J/FLOP, J/B], and what it draws at rest [W].
-    die_area, dies, power, price
-        Silicon [m2], compute dies [1], power limit [W], price [USD].
+    die_area, dies, power, price, price_kind
+        Silicon [m2], compute dies [1], power limit [W], price [USD], and whether that is what it sells at.
+    bill : str
+        What stands on its dies and around them, a file of ``bills/``.
     facts, residuals, digest, notes
         Source of each value, how measured times lie around predicted ones, what identifies its files, and what a
         reader must know.
@@ -221,6 +225,12 @@ class Device(Spec):
     dies: Count = 1.0
     power: Watts = 0.0
     price: Dollars = 0.0
+    price_kind: str = "selling"
+    bill: str = ""
+
+    def __post_init__(self) -> None:
+        if self.price_kind not in PRICE_KINDS:
+            raise unknown("price_kind", self.price_kind, PRICE_KINDS)
 
     @property
     def memory(self) -> Hbm:
@@ -240,6 +250,8 @@ class Device(Spec):
             return value_of(self, FLAT[name])
 
 
+#: what a device's price is: what it sells at, or the sum of its parts
+PRICE_KINDS = ("selling", "bill")
 #: sections whose fields' own names say too little
 _PREFIXED = ("attention", "hbm", "l2", "die_to_die", "tier", "energy")
 
@@ -284,42 +296,6 @@ class Storage(Spec):
 
 
 DIRECTIONS = ("read", "write", "both")
-
-
-@dataclass(frozen=True, config=CONFIG)
-class Process(Spec):
-    """A silicon node: what a wafer costs, how it fails, how large things are on it."""
-
-    wafer_price: Annotated[Number, Quantity("USD", ge=1.0, le=1e6)]
-    wafer_diameter: Annotated[Number, Quantity("m", ge=1e-2, le=1.0)]
-    defect_density: Annotated[Number, Quantity("1/m2", ge=0.0, le=1e7)]
-    defect_clustering: Annotated[Number, Quantity(ge=1e-3, le=100.0)]
-    sram_area: Annotated[Number, Quantity("m2/B", ge=1e-18, le=1e-9)]
-    reticle_area: Annotated[Number, Quantity("m2", ge=1e-8, le=1.0)]
-
-
-@dataclass(frozen=True, config=CONFIG)
-class BillOfMaterials(Spec):
-    """What a chip spends outside its cores and cache: PHY areas, prices and power of the parts."""
-
-    hbm_stack_area: Area
-    hbm_stack_capacity: Bytes
-    hbm_stack_bandwidth: ByteRate
-    hbm_price: Annotated[Number, Quantity("USD/B", ge=1e-15, le=1e-3, or_zero=True)]
-    hbm_stack_power: Watts
-    link_area: Area
-    link_price: Dollars
-    link_power: Watts
-    package_price: Dollars
-    test_price: Dollars
-    core_area: Area
-    core_power: Watts
-    uncore_area: Area
-    uncore_power: Watts
-    sram_power: Annotated[Number, Quantity("W/B", ge=1e-15, le=1e-3, or_zero=True)]
-    electricity_price: Annotated[Number, Quantity("USD/J", ge=1e-12, le=1e-3, or_zero=True)]
-    lifetime: Annotated[Number, Quantity("s", ge=1.0, le=1e10)]
-    utilisation: Share
 
 
 @dataclass(frozen=True, config=CONFIG)

@@ -50,6 +50,8 @@ class Link(Spec):
         Of a torus: lengths of its axes; the length at whose multiples each closes to a ring, 0 where it never does;
         lengths of the part in use.  Left out: as nearly alike as can be, the whole axis, and of so many devices as are
         asked.
+    phy : str
+        What its links take of a die and cost, a file of ``phys/``; empty where that is not known.
     inside, beyond : tuple of Link
         Levels below and above this one, where the file tells of more than one.
 
@@ -85,6 +87,7 @@ class Link(Spec):
     axes: list[float] = field(default_factory=list)
     wrap: list[float] = field(default_factory=list)
     slice: list[float] = field(default_factory=list)
+    phy: str = ""
     inside: tuple[Link, ...] = field(default=(), repr=False, kw_only=True)
     beyond: tuple[Link, ...] = field(default=(), repr=False, kw_only=True)
 

@@ -23,8 +23,17 @@ from accelmodel.specs.build import build, checked, missing
 from accelmodel.specs.cloud import Engine, Instance, KernelLibrary
 from accelmodel.specs.derive import DERIVE
 from accelmodel.specs.facts import Fact
-from accelmodel.specs.find import FOLDERS, available, calibrated_path, is_cluster, is_shipped, model_file, path_of
-from accelmodel.specs.hardware import BillOfMaterials, ClusterFile, Device, Process, Storage
+from accelmodel.specs.find import (
+    FOLDERS,
+    available,
+    calibrated_path,
+    is_cluster,
+    is_shipped,
+    model_file,
+    path_of,
+    seen_from,
+)
+from accelmodel.specs.hardware import ClusterFile, Device, Storage
 from accelmodel.specs.inherit import inherit, origins, refused
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.levels import level_entries, read_levels
@@ -33,6 +42,7 @@ from accelmodel.specs.names import FORMER
 from accelmodel.specs.parts import read_parts
 from accelmodel.specs.plausibility import READ, doubts
 from accelmodel.specs.read import read
+from accelmodel.specs.silicon import BillOfMaterials, Memory, Package, Phy, Process, Site
 
 __all__ = ["TYPES", "available", "calibrated_path", "field_units", "load", "path_of", "provenance"]
 _KINDS: dict[str, type[Spec]] = {
@@ -41,6 +51,10 @@ _KINDS: dict[str, type[Spec]] = {
     "model": LanguageModel,
     "process": Process,
     "bill": BillOfMaterials,
+    "memory": Memory,
+    "phy": Phy,
+    "package": Package,
+    "site": Site,
     "storage": Storage,
     "instance": Instance,
     "engine": Engine,
@@ -83,6 +97,9 @@ def _from_file(kind: str, path: Path, fitted: bool = True) -> Spec:
             raise refused(file)
         found, digests = dict(file.facts), []
         notes = _renamed(file)
+        if "like" in file.head:
+            near, digests = _like(kind, file, (path,))
+            found = {**near, **found}
         if levels and kind == "link":
             if file.faults:
                 raise refused(file)
@@ -120,6 +137,19 @@ def _from_file(kind: str, path: Path, fitted: bool = True) -> Spec:
         apart = _unjoined(spec) if not is_shipped(path) else ()
         spec = dataclasses.replace(spec, notes=(*notes, *apart, *implausible(spec)))
     return spec
+
+
+def _like(kind: str, file: facts.FactFile, seen: tuple[Path, ...]) -> tuple[dict[str, Fact], list[str]]:
+    """Return the facts of what a file is like, each marked by whose it is, and the digests of those files."""
+    path = path_of(kind, seen_from(file.path, kind, file.head["like"]))
+    if path in seen:
+        raise SpecError(f"{file.path}: like: {' -> '.join(each.stem for each in (*seen, path))} is a circle; end it")
+    near = read(kind, _KINDS[kind], path)
+    if near.faults:
+        raise refused(near)
+    further, digests = _like(kind, near, (*seen, path)) if "like" in near.head else ({}, [])
+    own = {name: dataclasses.replace(fact, inherited=path.stem) for name, fact in near.facts.items()}
+    return {**further, **own}, [near.digest, *digests]
 
 
 def _without_memory(found: Mapping[str, Fact]) -> dict[str, str]:
@@ -197,6 +227,14 @@ def load(kind: Literal["process"], name: Name, *, fitted: bool = ...) -> Process
 @overload
 def load(kind: Literal["bill"], name: Name, *, fitted: bool = ...) -> BillOfMaterials: ...
 @overload
+def load(kind: Literal["memory"], name: Name, *, fitted: bool = ...) -> Memory: ...
+@overload
+def load(kind: Literal["phy"], name: Name, *, fitted: bool = ...) -> Phy: ...
+@overload
+def load(kind: Literal["package"], name: Name, *, fitted: bool = ...) -> Package: ...
+@overload
+def load(kind: Literal["site"], name: Name, *, fitted: bool = ...) -> Site: ...
+@overload
 def load(kind: Literal["storage"], name: Name, *, fitted: bool = ...) -> Storage: ...
 @overload
 def load(kind: Literal["instance"], name: Name, *, fitted: bool = ...) -> Instance: ...
@@ -213,8 +251,8 @@ def load(kind: str, name: Name, *, fitted: bool = True) -> Any:
 
     Parameters
     ----------
-    kind : {"device", "link", "model", "process", "bill", "storage", "instance", "engine", "library", "cluster"}
-        What to load.
+    kind : {"device", "link", "model", "process", "bill", "memory", "phy", "package", "site", …}
+        What to load: a key of ``TYPES``.
     name : str or path
         A shipped name, the path of a TOML file, for models the path of a ``config.json``, or ``my-chip`` for a
         ``my-chip.toml`` in the working directory.
@@ -223,7 +261,7 @@ def load(kind: str, name: Name, *, fitted: bool = True) -> Any:
 
     Returns
     -------
-    Device, Link, LanguageModel, Process, BillOfMaterials, Storage, Instance, Engine, KernelLibrary or ClusterFile
+    Device, Link, LanguageModel, Process, BillOfMaterials, Memory, Phy, Package, Site, Storage, Instance, …
         Frozen, in SI units, with its facts.
 
     Raises

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from accelmodel import units
 from accelmodel.laws.numeric import Number
 from accelmodel.specs.base import value_of
-from accelmodel.specs.hardware import Device, Process
+from accelmodel.specs.hardware import Device
+from accelmodel.specs.silicon import Process
 
 #: how far the operations of a core and clock may lie from a power of two [1]
 _POWER_OF_TWO = 0.06

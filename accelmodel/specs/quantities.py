@@ -195,3 +195,4 @@ Watts = Annotated[Number, Quantity("W", ge=1e-9, le=1e6, or_zero=True)]
 #: a transistor's switch and a vacuum tube's lie between
 JoulesPerFlop = Annotated[Number, Quantity("J/FLOP", ge=1e-16, le=1e-7, or_zero=True)]
 JoulesPerByte = Annotated[Number, Quantity("J/B", ge=1e-15, le=1e-6, or_zero=True)]
+Length = Annotated[Number, Quantity("m", ge=1e-6, le=10.0, or_zero=True)]

@@ -16,8 +16,17 @@ from accelmodel.units import parse, show
 
 #: kind of specification → fields that name another one, and of what kind it is
 NAMES = {
-    "device": {"process": "process", "link": "link", "scale_out": "link"},
-    "architecture": {"process": "process", "link": "link", "scale_out": "link"},
+    "device": {"process": "process", "link": "link", "scale_out": "link", "bill": "bill", "hbm.generation": "memory"},
+    "architecture": {
+        "process": "process",
+        "link": "link",
+        "scale_out": "link",
+        "bill": "bill",
+        "hbm.generation": "memory",
+    },
+    "bill": {"package": "package", "base_process": "process"},
+    "package": {"die_to_die": "phy"},
+    "link": {"phy": "phy"},
     "instance": {"device": "device", "link": "link"},
     "cluster": {"device": "device"},
 }

@@ -16,8 +16,9 @@ import numpy as np
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
-from accelmodel.dse.chip import Parts, parts_of_study
+from accelmodel.dse.chip import parts_of_study
 from accelmodel.dse.evaluate import evaluate as evaluated
+from accelmodel.dse.parts import Parts
 from accelmodel.dse.study import Study, load_study
 from accelmodel.errors import SpecError, unknown
 from accelmodel.inference.axes import carried, with_coordinates
@@ -209,9 +210,7 @@ SRAM = np.array([0.26, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.5, 2.0, 2.61]) * 1e-6 / 2
 def closed(parts: Parts, sram_area: Any) -> Parts:
     """Return the parts at another SRAM density, the uncore taking what the published die leaves."""
     device, bill, link = parts.device, parts.bill, parts.link
-    known = (
-        device.compute.cores * bill.core_area + device.hbm.stacks * bill.hbm_stack_area + link.links * bill.link_area
-    )
+    known = device.compute.cores * bill.core_area + device.hbm.stacks * parts.memory.area + link.links * parts.phy.area
     rest = np.maximum(device.die_area - known - device.l2.capacity * sram_area, 0.0)
     return replace(parts, process=override(parts.process, sram_area=sram_area), bill=override(bill, uncore_area=rest))
 

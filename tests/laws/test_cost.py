@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accelmodel.laws.cost import cost_rate, die_price, die_yield, dies_per_wafer, part_sum, tokens_per_dollar
+from accelmodel.laws.cost import die_price, die_yield, dies_per_wafer, part_sum, tokens_per_dollar
+from accelmodel.laws.ownership import cost_rate
 
 AREAS = st.floats(50e-6, 900e-6)
 DEFECTS = st.floats(1.0, 1e4)
@@ -27,14 +28,14 @@ def test_published_dies(area_mm2, wafer, defects_per_mm2, clustering, dies, good
     # half of the last digit printed, and a per mille of the price, which is their quotient
     assert dies_per_wafer(area, 0.3) == pytest.approx(dies, abs=0.06)
     assert die_yield(area, defects, clustering) == pytest.approx(good, abs=6e-4)
-    assert die_price(area, wafer, 0.3, defects, clustering) == pytest.approx(price, rel=2e-3)
+    assert die_price(area, wafer, 0.3, die_yield(area, defects, clustering)) == pytest.approx(price, rel=2e-3)
 
 
 def test_hand_values():
     # 1e-12: arithmetic alone
     assert dies_per_wafer(1e-4, 0.3) == pytest.approx(np.pi * 0.09 / 4e-4 - np.pi * 0.3 / np.sqrt(2e-4), rel=1e-12)
     assert die_yield(1e-4, 1e3, 2.0) == pytest.approx(1 / (1 + 0.1 / 2) ** 2, rel=1e-12)
-    assert die_price(1e-4, 5000.0, 0.3, 0.0, 1.0) == pytest.approx(5000.0 / dies_per_wafer(1e-4, 0.3), rel=1e-12)
+    assert die_price(1e-4, 5000.0, 0.3, 1.0) == pytest.approx(5000.0 / dies_per_wafer(1e-4, 0.3), rel=1e-12)
     assert part_sum((2.0, 3.0), (5.0, 0.5)) == 8.5
     assert cost_rate(1000.0, 1e6, 0.5, 400.0, 1e-8) == pytest.approx(1000.0 / 5e5 + 4e-6, rel=1e-12)
     assert tokens_per_dollar(100.0, 8.0, 0.5) == pytest.approx(25.0, rel=1e-12)
@@ -42,13 +43,13 @@ def test_hand_values():
 
 def test_a_die_larger_than_the_wafer_has_a_price_all_the_same():
     assert dies_per_wafer(1.0, 0.3) == 0.0
-    assert die_price(1.0, 5000.0, 0.3, 1e3, 3.0) == pytest.approx(1e12, rel=1e-12)  # arithmetic alone
+    assert die_price(1.0, 5000.0, 0.3, 0.5) == pytest.approx(1e12, rel=1e-12)  # arithmetic alone
 
 
 @given(AREAS, DEFECTS, st.floats(0.5, 10.0), st.floats(1.01, 2.0))
 def test_larger_or_dirtier_dies_cost_more(area, defects, clustering, factor):
     def price(a, d):
-        return die_price(a, 1e4, 0.3, d, clustering)
+        return die_price(a, 1e4, 0.3, die_yield(a, d, clustering))
 
     assert price(area * factor, defects) > price(area, defects) * factor * (1.0 - 1e-9)  # at least in proportion
     assert price(area, defects * factor) > price(area, defects)
@@ -71,5 +72,5 @@ def test_cheaper_with_a_longer_life_and_more_use(price, lifetime, use, power, fa
 
 @given(AREAS)
 def test_arrays_give_what_floats_give(area):
-    both = die_price(np.array([area, area / 2]), 1e4, 0.3, 1e3, 3.0)
-    assert both == pytest.approx([die_price(a, 1e4, 0.3, 1e3, 3.0) for a in (area, area / 2)], rel=1e-12)  # arithmetic
+    both = die_price(np.array([area, area / 2]), 1e4, 0.3, 0.5)
+    assert both == pytest.approx([die_price(a, 1e4, 0.3, 0.5) for a in (area, area / 2)], rel=1e-12)  # arithmetic

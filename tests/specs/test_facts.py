@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 import accelmodel as am
 from accelmodel.dse import enumeration
-from accelmodel.dse.chip import Parts, design
+from accelmodel.dse.chip import design
+from accelmodel.dse.parts import Parts
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.specs import facts
 from accelmodel.sweeps.question import load_sweep
