@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from accelmodel.errors import SpecError
 from accelmodel.laws.cost import part_sum
 from accelmodel.laws.numeric import Number
 from accelmodel.laws.packaging import crossing
-from accelmodel.specs.base import with_values
+from accelmodel.specs.base import Spec, with_values
 from accelmodel.specs.facts import Fact
 from accelmodel.specs.hardware import Device
 from accelmodel.specs.link import Link
@@ -52,6 +52,10 @@ class Parts:
     joint: Phy
     base: Process
     site: Site
+
+    def specs(self) -> dict[str, Spec]:
+        """Return what there is of it by name: everything that a number of the chip may rest on."""
+        return {each.name: spec for each in fields(self) if isinstance(spec := getattr(self, each.name), Spec)}
 
 
 def parts_of(device: str | Device, bill: str = "", *, site: str = SITE, powered: bool = True) -> Parts:

@@ -36,6 +36,8 @@ from accelmodel.specs.load import load, provenance
 from accelmodel.validation import claims
 
 _NOT_NUMBERS = (str, list, bool)
+#: technique → sources of the claims on it
+_CLAIMED = {"preserve": ("preserve", "vllm-ascend-1509")}
 Points = Callable[[Exploration], Any]
 
 
@@ -144,8 +146,9 @@ def _section(exploration: Exploration, said: Any, about: dict[str, Any], drawing
         return html.undrawn(drawing.title, str(error))
     if found is None:
         return ""
-    text = str(getattr(said, drawing.name)(about, found))
-    return html.section(drawing.name, drawing.title, text, drawing.draw(found))
+    text = getattr(said, drawing.name)(about, found)
+    points = found["words"] if drawing.name == "posterior" else ()
+    return html.section(drawing.name, drawing.title, text, drawing.draw(found), points)
 
 
 def _missed(share: float) -> str:
@@ -164,6 +167,7 @@ def about(exploration: Exploration) -> dict[str, Any]:
             "value": shown.words(row[study.objective]),
             "gain": gained.get(technique),
             "chip": exploration_points.chip_words(study, row),
+            "lead": exploration_points.lead_words(study, every.axis, row),
         }
 
     single = exploration.alone
@@ -223,7 +227,7 @@ def _looked(exploration: Exploration) -> str:
     if every.certificate is None:
         return f"All {every.evaluated:,} chips of the space were evaluated, and {kept} keep to the limits."
     return (
-        f"{every.evaluated:,} of {every.chips:,} chips, drawn at random, were evaluated, and {kept} keep to the limits. "
+        f"{every.evaluated:,} of {every.chips:,} chips, drawn at random, were evaluated, {kept} keep to the limits. "
         f"{every.certificate.words()}"
     )
 
@@ -235,7 +239,7 @@ def chip_table(exploration: Exploration) -> str:
     figures = list(dict.fromkeys([study.objective, *study.objectives, "throughput", "die_area", "power", "price"]))
     shown = {name: quantities.objective(name) for name in figures}
     columns = ["Chip", *(escape(quantities.axis(study, name).title) for name in axes)]
-    columns += [escape(each.label) for each in shown.values()]
+    columns += [escape(each.label).replace(" per ", "/") for each in shown.values()]
     rows = []
     chips = exploration_points.chip_points(exploration)
     rows += [
@@ -250,7 +254,7 @@ def chip_table(exploration: Exploration) -> str:
         shade = exploration_figures.colour(chip["technique"])
         first = f'<span class="technique" style="--shade: {shade}">{escape(title[0].upper() + title[1:])}</span>'
         values = [
-            exploration_points.value_words(study, name, chip[name]) if name in chip else "as given" for name in axes
+            exploration_points.value_words(study, name, chip[name]) if name in chip else "as it is" for name in axes
         ]
         numbers = [f"{chip[name] * each.factor:,.5g}" if name in chip else "" for name, each in shown.items()]
         return [first, *map(escape, values), *numbers]
@@ -302,11 +306,16 @@ def _made(exploration: Exploration, models: list[Any]) -> str:
     )
 
 
+def of_sources(techniques: list[str]) -> tuple[str, ...]:
+    """Return the sources of the claims on some techniques."""
+    return tuple(source for technique in techniques for source in _CLAIMED.get(technique, ()))
+
+
 def page(exploration: Exploration) -> str:
     """Return the report as HTML."""
     from markupsafe import Markup
 
-    rows = claims.validate()
+    rows = claims.validate(of_sources(exploration.study.techniques))
     models = [load("model", name) for name in exploration.study.models]
     said, words_of = _template(), about(exploration)
     file = base64.b64encode(front_points.designs(exploration).encode()).decode()

@@ -21,10 +21,20 @@ _SPARE = ("#cc79a7", "#e69f00", "#56b4e9", "#d55e00", "#b8a900")
 DASHES = {"whole space": "solid", "alone": "dash"}
 ALONE = "nothing else changed"
 PARTS = {
-    "Cores": "#009e73", "L2": "#e69f00", "HBM interfaces": "#cc79a7", "Links": "#d55e00", "Links between dies": "#b8a900",
-    "Rest of the die": "#c9c9c9", "Dies": "#56b4e9", "Base dies": "#9cc9e3", "Stacked SRAM": "#e69f00", "HBM": "#cc79a7",
-    "Package": "#c9c9c9", "Test": "#dedede", "Lost in assembly": "#8f8f8f",
-}  # fmt: skip
+    "Cores": "#009e73",
+    "L2": "#e69f00",
+    "HBM interfaces": "#cc79a7",
+    "Links": "#d55e00",
+    "Links between dies": "#b8a900",
+    "Rest of the die": "#c9c9c9",
+    "Dies": "#56b4e9",
+    "Base dies": "#9cc9e3",
+    "Stacked SRAM": "#e69f00",
+    "HBM": "#cc79a7",
+    "Package": "#c9c9c9",
+    "Test": "#dedede",
+    "Lost in assembly": "#8f8f8f",
+}
 COLLECTIVE, OPERATOR = "#d55e00", "#f0c35a"
 LOW, HIGH = "#e69f00", "#009e73"
 
@@ -51,7 +61,8 @@ def _panels(count: int) -> list[dict[str, Any]]:
     if count == 1:
         return [{"x": [0.0, 1.0], "y": [0.0, 1.0]}]
     rows = 1 + -(-(count - 1) // 2)
-    height, gap = 1.0 / rows, 0.36 / rows
+    gap = 0.36 / rows
+    height = (1.0 + gap) / rows
     places = [{"x": [0.0, 1.0], "y": [1.0 - height + gap, 1.0]}]
     for i in range(count - 1):
         low = 1.0 - (2 + i // 2) * height + gap
@@ -63,12 +74,13 @@ def _panels(count: int) -> list[dict[str, Any]]:
 
 def _narrow_panels(count: int) -> dict[str, Any]:
     """Return where panels lie one below the other."""
-    height = 1.0 / count
+    gap = 0.3 / count
+    height = (1.0 + gap) / count
     found: dict[str, Any] = {"height": 120 + 300 * count}
     for i in range(count):
         number = "" if i == 0 else str(i + 1)
         top = 1.0 - i * height
-        found |= {f"xaxis{number}.domain": [0.0, 1.0], f"yaxis{number}.domain": [top - 0.72 * height, top]}
+        found |= {f"xaxis{number}.domain": [0.0, 1.0], f"yaxis{number}.domain": [max(top - height + gap, 0.0), top]}
     return found
 
 
@@ -76,7 +88,7 @@ def figure_curve(points: dict[str, Any]) -> go.Figure:
     """Draw the objective over each axis; the whole space solid, one axis alone dashed; optima marked."""
     panels = points["panels"]
     rows = 1 if len(panels) == 1 else 1 + len(panels) // 2
-    figure = style.figure(150 + 300 * rows, narrow=_narrow_panels(len(panels)))
+    figure = style.figure(130 + 290 * rows, narrow=_narrow_panels(len(panels)))
     seen: set[str] = set()
     for i, (panel, place) in enumerate(zip(panels, _panels(len(panels)), strict=True)):
         number = "" if i == 0 else str(i + 1)
@@ -229,7 +241,14 @@ def figure_sensitivity(points: dict[str, Any], names: dict[str, str]) -> go.Figu
     rows = [f"{names[bar['constant']]}<br>{bar['range']}" for bar in bars]
     figure = style.figure(
         130 + 44 * max(len(bars), 1),
-        narrow={"font.size": 10.5, "yaxis.tickfont.size": 10.5},
+        narrow={
+            "font.size": 10,
+            "yaxis.tickfont.size": 10,
+            "xaxis.domain": [0.0, 0.44],
+            "xaxis2.domain": [0.56, 1.0],
+            "xaxis.title.text": "Gain",
+            "xaxis2.title.text": "Best",
+        },
         barmode="overlay",
         margin={"l": 230, "r": 24, "t": 48, "b": 64},
         xaxis=style.axis("Gain [×]", domain=[0.0, 0.47]),

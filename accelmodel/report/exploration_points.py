@@ -60,12 +60,31 @@ def value_words(study: Study, name: str, value: Any) -> str:
     return f"{value:g}" if unit == "1" else worded(value, unit)
 
 
+#: axis → how a chip with a value of it is spoken of
+_HAS = {
+    "l2_capacity": "{} of L2",
+    "hbm_stacks": "{} HBM stacks",
+    "links": "{} links",
+    "link_bandwidth": "{} a link",
+    "cores": "{} cores",
+    "dies": "{} dies",
+    "hbm_generation": "{}",
+    "process": "{}",
+    "link": "{}",
+    "stacked_sram": "{} of stacked SRAM",
+    "clock": "{}",
+    "hbm_bandwidth": "{} of HBM bandwidth",
+}
+
+
+def lead_words(study: Study, name: str, row: dict[str, Any]) -> str:
+    """Return what a chip has of one axis."""
+    return _HAS.get(name, f"{axis(study, name).title.lower()} {{}}").format(value_words(study, name, row[name]))
+
+
 def chip_words(study: Study, row: dict[str, Any]) -> str:
     """Return the axes of a chip in a line."""
-    return ", ".join(
-        f"{axis(study, name).title.removesuffix(' capacity')} {value_words(study, name, row[name])}"
-        for name in study.axes()
-    )
+    return ", ".join(lead_words(study, name, row) for name in study.axes())
 
 
 def _spaces(exploration: Exploration) -> dict[str, Enumeration]:

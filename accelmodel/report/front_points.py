@@ -87,8 +87,8 @@ def _column(study: Study, name: str, values: list[Any]) -> dict[str, Any]:
         ends = [value_words(study, name, value) for value in (low, high)]
         return {"label": axis(study, name).title, "low": ends[0], "high": ends[1], "places": places}
     shown = objective(name)
-    ends = [shown.words(value) for value in (low, high)]
-    return {"label": shown.title, "low": ends[0], "high": ends[1], "places": places}
+    ends = [f"{value * shown.factor:.4g}" for value in (low, high)]
+    return {"label": f"{shown.title}<br>[{shown.unit}]", "low": ends[0], "high": ends[1], "places": places}
 
 
 def designs(exploration: Exploration) -> str:

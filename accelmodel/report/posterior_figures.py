@@ -1,10 +1,10 @@
-"""How sure the optimum is: where it lies over all draws, and what decides it.  Draws a verdict, and computes nothing."""
+"""How sure the optimum is, and what decides it.  Draws a verdict, and computes nothing."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from accelmodel.dse.terms import words
+from accelmodel.dse.terms import axis_words, words
 from accelmodel.report import style
 from accelmodel.report.exploration_figures import HIGH, LOW, colour, spoken
 from accelmodel.report.quantities import Shown
@@ -74,7 +74,7 @@ def figure_influence(verdict: dict[str, Any]) -> go.Figure | None:
     numbers = [name for name in ("best", "gain") if any(row["of"] == name for row in verdict["sobol"])]
     if not numbers:
         return None
-    titles = {"best": f"of the best {verdict['axis'].replace('_', ' ')}", "gain": "of the gain"}
+    titles = {"best": f"of the best {axis_words(verdict['axis'])}", "gain": "of the gain"}
     chosen = {name: [row for row in verdict["sobol"] if row["of"] == name][:_MOST][::-1] for name in numbers}
     rows = max(len(each) for each in chosen.values())
     wide = [[0.0, 1.0]] if len(numbers) == 1 else [[0.0, 0.36], [0.64, 1.0]]

@@ -44,6 +44,9 @@ _OBJECTIVES = {
     "power": ("Power", "W", 1.0),
     "price": ("Price of a chip", "USD", 1.0),
     "carbon": ("Embodied carbon", "kg CO₂e", 1.0),
+    "shoreline": ("Edge of the dies that interfaces take", "%", 100.0),
+    "reticle": ("Largest die, of the reticle", "%", 100.0),
+    "memory": ("Memory taken", "%", 100.0),
 }
 #: axis → what it is called, where its name alone does not say
 _AXES = {
@@ -93,10 +96,10 @@ def limit_title(name: str) -> str:
     Examples
     --------
     >>> limit_title("tpot.llama-3-70b"), limit_title("memory")
-    ('time per output token of llama-3-70b', 'memory')
+    ('time per output token of llama-3-70b', 'memory taken')
     """
     figure, _, of = name.partition(".")
-    title = objective(figure).title.lower() if figure in OBJECTIVES else figure
+    title = objective(figure).title.lower()
     return f"{title} of {of}" if of else title
 
 
