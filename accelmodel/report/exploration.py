@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from accelmodel import __version__, output
 from accelmodel.dse.explore import Exploration, gains
 from accelmodel.dse.objectives import regret
-from accelmodel.dse.terms import words
+from accelmodel.dse.terms import technique_words, words
 from accelmodel.errors import Infeasible
 from accelmodel.inference.request import BASELINE
 from accelmodel.report import (
@@ -30,7 +30,7 @@ from accelmodel.report import (
     timeline_figures,
     timeline_points,
 )
-from accelmodel.report.exploration_figures import ALONE, spoken
+from accelmodel.report.exploration_figures import ALONE
 from accelmodel.specs import facts
 from accelmodel.specs.load import load, provenance
 from accelmodel.validation import claims
@@ -172,7 +172,7 @@ def about(exploration: Exploration) -> dict[str, Any]:
 
     single = exploration.alone
     alone = [] if single is None or len(study.space) == 1 else [
-        f"{exploration_points.value_words(study, str(study.axis), row[study.axis])} {spoken(technique)}, "
+        f"{exploration_points.value_words(study, str(study.axis), row[study.axis])} {technique_words(technique)}, "
         f"{shown.words(row[study.objective])}"
         for technique, row in single.best.items()
     ]  # fmt: skip
@@ -188,14 +188,14 @@ def about(exploration: Exploration) -> dict[str, Any]:
         "objective": shown.title,
         "candidate": study.candidate,
         "best": {technique: chip(technique, row) for technique, row in every.best.items()},
-        "spoken": spoken,
+        "technique_words": technique_words,
         "axis": quantities.axis(study, str(study.axis)).title if study.axis else "",
         "edges": [],
         "limits": _limits(exploration),
         "excluded": _excluded(exploration),
         "alone": alone,
         "looked": _looked(exploration),
-        "searched": [f"{_missed(share)} {spoken(name)}" for name, share in missed.items()],
+        "searched": [f"{_missed(share)} {technique_words(name)}" for name, share in missed.items()],
         "trials": max((found.trials for found in exploration.found.values()), default=0),
         "missing": exploration.missing,
         "price_kind": "",
@@ -243,11 +243,12 @@ def chip_table(exploration: Exploration) -> str:
     rows = []
     chips = exploration_points.chip_points(exploration)
     rows += [
-        (f"{ALONE if chip['space'] == 'alone' else chip['space']}, {spoken(chip['technique'])}", chip)
+        (f"{ALONE if chip['space'] == 'alone' else chip['space']}, {technique_words(chip['technique'])}", chip)
         for chip in chips
     ]  # fmt: skip
     rows += [
-        (f"Optuna, {spoken(name)}", {"technique": name, **found.best}) for name, found in exploration.found.items()
+        (f"Optuna, {technique_words(name)}", {"technique": name, **found.best})
+        for name, found in exploration.found.items()
     ]
 
     def cells(title: str, chip: dict[str, Any]) -> list[str]:

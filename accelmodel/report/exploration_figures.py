@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from accelmodel.dse.terms import technique_words
 from accelmodel.inference.policies import TECHNIQUES
 from accelmodel.report import style
 from accelmodel.report.style import INK, ON_LIGHT, PAPER
@@ -14,9 +15,8 @@ from accelmodel.report.style import INK, ON_LIGHT, PAPER
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-#: technique → its colour, and how one speaks of it; others take what is left of the palette, and their own name
+#: technique → its colour; others take what is left of the palette
 COLOURS = {"none": "#6b6b6b", "fused": "#009e73", "preserve": "#0072b2"}
-NAMES = {"none": "without prefetch", "fused": "with fused kernels", "preserve": "with prefetch"}
 _SPARE = ("#cc79a7", "#e69f00", "#56b4e9", "#d55e00", "#b8a900")
 DASHES = {"whole space": "solid", "alone": "dash"}
 ALONE = "nothing else changed"
@@ -43,17 +43,6 @@ def colour(technique: str) -> str:
     """Return a technique's colour, the same in every figure."""
     others = [name for name in TECHNIQUES if name not in COLOURS]
     return COLOURS[technique] if technique in COLOURS else _SPARE[others.index(technique) % len(_SPARE)]
-
-
-def spoken(technique: str) -> str:
-    """Return how one speaks of what runs under a technique.
-
-    Examples
-    --------
-    >>> spoken("preserve"), spoken("overlap")
-    ('with prefetch', 'with overlap')
-    """
-    return NAMES.get(technique, f"with {technique}")
 
 
 def _panels(count: int) -> list[dict[str, Any]]:
@@ -97,7 +86,7 @@ def figure_curve(points: dict[str, Any]) -> go.Figure:
         figure.layout[f"xaxis{number}"] = style.axis(panel["label"], domain=place["x"], anchor=f"y{number}", **kind)
         figure.layout[f"yaxis{number}"] = style.axis(title, domain=place["y"], anchor=f"x{number}")
         for line in panel["lines"]:
-            name = spoken(line["technique"]) + (f", {ALONE}" if line["space"] == "alone" else "")
+            name = technique_words(line["technique"]) + (f", {ALONE}" if line["space"] == "alone" else "")
             _curve(figure, line, name, {"x": f"x{number}", "y": f"y{number}", "unit": points["unit"],
                                         "key": name not in seen, "mark": panel["word"]})  # fmt: skip
             seen.add(name)
@@ -205,7 +194,7 @@ def _stack(figure: go.Figure, chips: list[str], parts: dict[str, list[float]], p
 def figure_cost(points: dict[str, Any]) -> go.Figure:
     """Draw area and price of the best chips by part, one above the other."""
     chips = [
-        f"{spoken(technique)},<br>{ALONE if space == 'alone' else space}, {lead}"
+        f"{technique_words(technique)},<br>{ALONE if space == 'alone' else space}, {lead}"
         for space, technique, lead in points["chips"]
     ]
     key = {"orientation": "h", "xanchor": "left", "x": 0.0, "yanchor": "bottom", "traceorder": "normal"}

@@ -60,7 +60,7 @@ def value_words(study: Study, name: str, value: Any) -> str:
     return f"{value:g}" if unit == "1" else worded(value, unit)
 
 
-#: axis → how a chip with a value of it is spoken of
+#: axis → how a chip with a value of it is technique_words of
 _HAS = {
     "l2_capacity": "{} of L2",
     "hbm_stacks": "{} HBM stacks",

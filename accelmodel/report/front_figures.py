@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from accelmodel.dse.terms import technique_words
 from accelmodel.report import style
-from accelmodel.report.exploration_figures import colour, spoken
+from accelmodel.report.exploration_figures import colour
 from accelmodel.report.style import FAINT, GRID, INK, PAPER
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def figure_front(points: dict[str, Any]) -> go.Figure:
         **({"coloraxis": _third(points)} if three else {}),
     )
     for i, (technique, spots) in enumerate(points["fronts"].items()):
-        shade, name = colour(technique), spoken(technique)
+        shade, name = colour(technique), technique_words(technique)
         third = [spot["at"][2] for spot in spots] if three else None
         marker = {"size": 8, "symbol": _SYMBOLS[i % len(_SYMBOLS)], "line": {"color": shade, "width": 1.5}}
         marker |= {"color": third, "coloraxis": "coloraxis"} if three else {"color": shade, "size": 5}
@@ -45,9 +46,9 @@ def figure_front(points: dict[str, Any]) -> go.Figure:
             x=[best["at"][0]],
             y=[best["at"][1]],
             mode="markers",
-            name=f"best {spoken(technique)}",
+            name=f"best {technique_words(technique)}",
             marker={"color": colour(technique), "size": 17, "symbol": "star", "line": {"color": PAPER, "width": 1}},
-            hovertemplate=f"best {spoken(technique)}<br>{best['chip']}<extra></extra>",
+            hovertemplate=f"best {technique_words(technique)}<br>{best['chip']}<extra></extra>",
         )
     dotted = {"color": INK, "width": 1.5, "dash": "dot"}
     if points["limits"][0] is not None:
@@ -85,7 +86,7 @@ def figure_parallel(points: dict[str, Any]) -> go.Figure:
     )  # fmt: skip
     seen: set[str] = set()
     for line in sorted(points["lines"], key=lambda each: bool(each["best"])):
-        name = f"{'best' if line['best'] else 'front'} {spoken(line['technique'])}"
+        name = f"{'best' if line['best'] else 'front'} {technique_words(line['technique'])}"
         shade = colour(line["technique"])
         figure.add_scatter(
             x=places,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from accelmodel.dse.terms import axis_words, words
+from accelmodel.dse.terms import axis_words, technique_words, words
 from accelmodel.report import style
-from accelmodel.report.exploration_figures import HIGH, LOW, colour, spoken
+from accelmodel.report.exploration_figures import HIGH, LOW, colour
 from accelmodel.report.quantities import Shown
 from accelmodel.report.style import FAINT, INK, PAPER
 
@@ -37,10 +37,10 @@ def figure_posterior(verdict: dict[str, Any], along: Shown) -> go.Figure:
             x=[row["value"] * along.factor for row in rows],
             y=[row["probability"] for row in rows],
             customdata=[row["at_least"] for row in rows],
-            name=spoken(technique),
+            name=technique_words(technique),
             marker={"color": colour(technique)},
             hovertemplate="%{x:.4g} " + along.unit + ": %{y:.1%}<br>so much or more: %{customdata:.1%}<extra>"
-            + spoken(technique) + "</extra>",
+            + technique_words(technique) + "</extra>",
         )  # fmt: skip
         if best["as_given"] is not None:
             _mark(figure, "x", "y", best["as_given"] * along.factor, colour(technique))
