@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from accelmodel.dse.chip import Parts
 from accelmodel.dse.chips import Source
 from accelmodel.dse.evaluate import evaluate
 from accelmodel.dse.harvest import Wanted, reap
+from accelmodel.dse.parts import Parts
 from accelmodel.dse.study import Study
 from accelmodel.errors import SpecError
 from accelmodel.laws.jit import running

@@ -11,7 +11,8 @@ from typing import Any
 from accelmodel import __version__
 from accelmodel.dse.axes import axis_name
 from accelmodel.dse.chip import parts_of_study
-from accelmodel.dse.enumeration import Enumeration, enumerate_space
+from accelmodel.dse.enumerated import Enumeration
+from accelmodel.dse.enumeration import enumerate_space
 from accelmodel.dse.journal import ALIKE, check
 from accelmodel.dse.objectives import better, gain, regret
 from accelmodel.dse.optuna_search import Found, optimise

@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 from accelmodel.dse.chips import Source
 from accelmodel.dse.front import Points, front, front_of_many
+from accelmodel.dse.objectives import sign
+from accelmodel.dse.study import Study
 from accelmodel.sweeps.grid import Arrays
 
 #: points of a front that wait until they are put together
@@ -49,6 +51,22 @@ class Wanted:
         """Variables of an evaluation that are looked at."""
         excess = [f"excess_{name}" for name in self.limits]
         return tuple(dict.fromkeys([self.headline, *self.front, *excess, "feasible"]))
+
+
+def wanted(study: Study) -> Wanted:
+    """Return what an enumeration of a study is after."""
+    front = front_of(study)
+    signs = {name: sign(name) for name in (study.objective, *front)}
+    return Wanted(tuple(study.techniques), study.objective, signs, front, (*study.limits(), "memory"))
+
+
+def front_of(study: Study) -> tuple[str, ...]:
+    """Return the objectives of a study's front; of a single one it and the die area, of a rate by area its parts."""
+    if len(study.objectives) > 1:
+        return tuple(study.objectives)
+    if study.objective == "die_area":
+        return ("die_area", "throughput")
+    return ("die_area", "throughput" if study.objective == "throughput_per_area" else study.objective)
 
 
 def _each(values: npt.NDArray[Any], techniques: int, shape: tuple[int, ...]) -> npt.NDArray[Any]:

@@ -23,10 +23,10 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from accelmodel import __version__
-from accelmodel.dse.enumeration import CHUNK
 from accelmodel.dse.evaluate import evaluate
 from accelmodel.dse.objectives import sign
 from accelmodel.dse.parts import Parts
+from accelmodel.dse.rows import CHUNK
 from accelmodel.dse.study import Study
 from accelmodel.errors import SpecError
 from accelmodel.output import failed, keep, writable

@@ -23,6 +23,7 @@ from accelmodel import __version__
 from accelmodel.dse.blocks import Blocks, arrays_of, reaped
 from accelmodel.dse.chips import Whole
 from accelmodel.dse.harvest import reap
+from accelmodel.errors import SpecError, unknown
 from accelmodel.inference.run import cores
 from accelmodel.specs.load import load
 from accelmodel.specs.quantities import Quantity
@@ -152,26 +153,26 @@ def is_front(path: Path) -> bool:
     return Path(path.stem).suffix == ".front"
 
 
+@contextlib.contextmanager
 def kept_front(
-    blocks: Blocks, path: Path, scheduler: str | None, progress: Callable[[int], None], write: Callable[[Path], None]
-) -> Iterator[tuple[int, Arrays]]:
-    """Yield what is kept of each block, in order; each is kept until ``write`` has put the whole in a file beside it.
+    blocks: Blocks, path: Path, scheduler: str | None, progress: Callable[[int], None]
+) -> Iterator[tuple[Path, Iterator[tuple[int, Arrays]]]]:
+    """Give a folder beside a file, and what is kept of each block, in order; it stays until the caller is done.
 
     Raises
     ------
     SpecError
         If the file cannot be written, or another process writes it.
     """
+    if path.suffix not in (".nc", ".zarr"):
+        raise SpecError(f"{path}: {unknown('ending of a front', path.suffix, ('.nc', '.zarr'))}")
     formats.writable(path)
-    first = reaped(blocks, 0)
-    cut = Reaped(blocks.source.chunks, frozenset(first))
+    cut = Reaped(blocks.source.chunks, frozenset(reaped(blocks, 0)))
     digest = digest_of(blocks, grid_of(blocks, arrays_of(blocks, 0)))
     with _told(cut, digest, path), opened(cut, digest, path) as store:
         _fill(store, blocks, partial(reaped, blocks), dict, scheduler, progress)
-        for number in range(cut.chunks):
-            found = store.read(number)
-            yield number, reaped(blocks, number) if found is None else found[0]
-        write(store.folder)
+        found = ((number, store.read(number)) for number in range(cut.chunks))
+        yield store.folder, ((number, reaped(blocks, number) if each is None else each[0]) for number, each in found)
         store.drop()
 
 

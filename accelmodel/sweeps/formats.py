@@ -131,9 +131,27 @@ def write(grid: Grid, parts: Parts, attrs: dict[str, str], path: Path, folder: P
 
     A folder cannot be replaced in one step: the old one steps aside, into the folder that goes when all is done.
     """
+    place(lambda made: FORMATS[path.suffix](grid, parts, attrs, made), path, folder)
+
+
+def write_dataset(dataset: xr.Dataset, path: Path, folder: Path) -> None:
+    """Write a dataset to NetCDF or Zarr by the ending of the file, as ``write`` does an answer."""
+
+    def make(made: Path) -> None:
+        if path.suffix == ".zarr":
+            dataset.to_zarr(made, mode="w", zarr_format=2, consolidated=True)
+        else:
+            dataset.to_netcdf(made, engine="scipy", format="NETCDF3_64BIT")
+            _flush(made)
+
+    place(make, path, folder)
+
+
+def place(make: Callable[[Path], None], path: Path, folder: Path) -> None:
+    """Put what ``make`` makes in a folder in its place, whole or not at all."""
     made = folder / f".{uuid.uuid4().hex}{path.suffix}"
     try:
-        FORMATS[path.suffix](grid, parts, attrs, made)
+        make(made)
         if path.is_dir():
             os.replace(path, folder / f".{uuid.uuid4().hex}.old")
         os.replace(made, path)

@@ -10,9 +10,10 @@ import xarray as xr
 
 import accelmodel as am
 from accelmodel.dse import enumeration, sensitivity
-from accelmodel.dse.chip import Parts, design, parts_of, parts_of_study
+from accelmodel.dse.chip import design, parts_of_study
 from accelmodel.dse.evaluate import evaluate, throughput
 from accelmodel.dse.objectives import regret
+from accelmodel.dse.parts import Parts, parts_of
 from accelmodel.dse.space import points, size
 from accelmodel.dse.study import Study, load_study
 from accelmodel.errors import Infeasible, SpecError
@@ -283,7 +284,7 @@ def test_constraints_bind_and_are_kept(warm, tmp_path, parts):
         study = study_of(tmp_path, TINY, ('die_area = "640mm2"', line))
         result = evaluate(study, parts, **points(study, 0, 12))
         assert (result.feasible == (result[figure] <= limit)).all(), figure
-        assert 0 < int(result.feasible.sum()) < 12, figure
+        assert 0 < int(result.feasible.any("technique").sum()) < 12, figure
         found = enumeration.enumerate_space(study, parts)
         rows = [*found.best.values(), *(row for front in found.front.values() for row in front)]
         assert all(row[figure] <= limit for row in rows), figure
@@ -292,7 +293,7 @@ def test_constraints_bind_and_are_kept(warm, tmp_path, parts):
 @pytest.mark.parametrize("change", [('"640mm2"', '"10mm2"'), ('"llama-3-8b"', '"deepseek-v3"')])
 def test_no_feasible_chip_is_told_with_a_remedy(warm, tmp_path, parts, change):
     study = study_of(tmp_path, TINY, change)
-    with pytest.raises(Infeasible, match=r"none of its 12 chips .* loosen \[constraints\]"):
+    with pytest.raises(Infeasible, match=r"none of its 12 chips .* excludes all"):
         enumeration.enumerate_space(study, parts)
 
 
