@@ -12,6 +12,7 @@ from accelmodel.benchmarks import speed
 from accelmodel.benchmarks.peers import checked_out
 from accelmodel.cli.completion import name_of, one_of
 from accelmodel.cli.options import Json, answer, answered
+from accelmodel.cli.posterior_options import Draws, Prior, print_posterior
 from accelmodel.cli.progress import in_turn, progress_bars, working
 from accelmodel.cli.streams import complain
 from accelmodel.cli.terminal import print_table, say
@@ -51,6 +52,7 @@ def print_exploration(data: dict[str, Any]) -> None:
     say(f"over {data['exhaustive']['chips']} chips: {_gains(data['gains'])}")
     say(f"with L2 as the only axis: {sizes}, {_gains(alone['gains'])}")
     say(f"Optuna's regret {data['regret']:.2%}; report: {data['report'] or 'not written'}; study: {data['storage']}")
+    print_posterior(data["posterior"])
     _say_models(data)
 
 
@@ -132,6 +134,8 @@ def explore(
     report: Annotated[Path, typer.Option("--output", help="HTML report to write, such as report.html.")] = Path(
         "accelmodel-report.html"
     ),
+    draws: Draws = exploration.DRAWS,
+    prior: Prior = "uniform",
     as_json: Json = False,
 ) -> None:
     """The design-space search: which chip gives the most performance per cost, with each technique of the study."""
@@ -142,7 +146,7 @@ def explore(
     output.writable(report, "--output")
     try:
         with progress_bars() as advance:
-            result = exploration.explore(asked, journal, trials, advance)
+            result = exploration.explore(asked, journal, trials, advance, draws, prior)
     except KeyboardInterrupt:
         complain([f"stopped; {journal} keeps every finished batch, run the same command again to go on"])
         raise typer.Exit(130) from None

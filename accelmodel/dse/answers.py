@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from accelmodel.dse.chip import Parts
 from accelmodel.dse.decision import best_design
 from accelmodel.dse.draws import DRAW, Draws
 from accelmodel.dse.evaluate import evaluate
 from accelmodel.dse.objectives import sign
+from accelmodel.dse.parts import Parts
 from accelmodel.dse.study import Study
 from accelmodel.inference.request import BASELINE
 from accelmodel.laws.numeric import Array

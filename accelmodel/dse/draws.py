@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accelmodel.dse.chip import Parts
+from accelmodel.dse.parts import Parts
 from accelmodel.dse.priors import TIME, TOGETHER, Prior
 from accelmodel.errors import SpecError
 from accelmodel.inference.intervals import KINDS
 from accelmodel.laws.numeric import Array
-from accelmodel.specs.base import with_values
+from accelmodel.specs.base import Spec, with_values
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -52,7 +52,7 @@ class Draws:
             if prior.part != TIME:
                 changed.setdefault(prior.part, {})[prior.field] = _over_draws(values)
         specs = {part: with_values(getattr(nominal, part), values) for part, values in changed.items()}
-        return replace(nominal, **specs)
+        return replace(nominal, **{**_alike(nominal, specs), **specs})
 
     def errors(self) -> dict[str, xr.DataArray]:
         """Return kind of operator → what its times are multiplied by, along ``draw``."""
@@ -61,6 +61,16 @@ class Draws:
             for prior, values in zip(self.priors, self.values.T, strict=True)
             if prior.part == TIME
         }
+
+
+def _alike(nominal: Parts, specs: Mapping[str, Spec]) -> dict[str, Spec]:
+    """Return the parts that are made of the same as one that changed, as it is then."""
+    return {
+        each.name: changed
+        for each in fields(nominal)
+        for part, changed in specs.items()
+        if isinstance(spec := getattr(nominal, each.name), type(changed)) and spec.name == getattr(nominal, part).name
+    }
 
 
 def _over_draws(values: Array) -> xr.DataArray:

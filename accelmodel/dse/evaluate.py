@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accelmodel.dse.chip import Parts, design
+from accelmodel.dse.chip import design
 from accelmodel.dse.choice import Used, best
 from accelmodel.dse.mix import Kind
 from accelmodel.dse.objectives import OBJECTIVES, sign
+from accelmodel.dse.parts import Parts
 from accelmodel.dse.software import DEGREES, degrees
 from accelmodel.dse.study import PER_MODEL, Study
 from accelmodel.dse.use import ask, prepare

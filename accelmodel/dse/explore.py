@@ -14,12 +14,15 @@ from accelmodel.dse.chip import parts_of_study
 from accelmodel.dse.enumerated import Enumeration
 from accelmodel.dse.enumeration import enumerate_space
 from accelmodel.dse.journal import ALIKE, check
+from accelmodel.dse.likely import likely, published
 from accelmodel.dse.objectives import better, gain, regret
 from accelmodel.dse.optuna_search import Found, optimise
 from accelmodel.dse.parts import Parts
+from accelmodel.dse.posterior import Posterior
 from accelmodel.dse.sensitivity import sensitivity
 from accelmodel.dse.space import size
 from accelmodel.dse.study import Study, load_study
+from accelmodel.dse.verdict import verdict
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.estimates import need_affordable
 from accelmodel.inference.attributes import BITS
@@ -36,6 +39,8 @@ from accelmodel.specs.workload import Workload
 
 #: least time of a step, and of a trial of Optuna [s]
 _STEP_SECONDS, _TRIAL_SECONDS = 5e-7, 2e-2
+#: joint draws of all uncertain constants, unless a caller says otherwise
+DRAWS = 1500
 #: called with a stage's name, its total, and how many more are done
 Progress = Callable[[str, int, int], None]
 
@@ -64,6 +69,9 @@ class Exploration:
         there is none ``alone``.
     missing : list of str
         What could not be answered, and why.
+    likely, likely_space : Posterior or None
+        How likely the optimum is along that axis, and among the best chips of the space; None where nothing was drawn,
+        or the space has no other axis.
     """
 
     study: Study
@@ -73,6 +81,8 @@ class Exploration:
     found: dict[str, Found]
     moves: list[dict[str, Any]]
     missing: tuple[str, ...] = ()
+    likely: Posterior | None = None
+    likely_space: Posterior | None = None
 
     @property
     def faults(self) -> list[str]:
@@ -164,6 +174,8 @@ def explore(
     storage: str | Path = "accelmodel.journal",
     trials: int | None = None,
     progress: Progress = no_progress,
+    draws: int = DRAWS,
+    prior: str = "uniform",
 ) -> Exploration:
     """Answer a study: enumerate its space, search it with Optuna, and tell how firm the optimum is.
 
@@ -177,12 +189,17 @@ def explore(
         Chips that Optuna may try for each technique; the study's own number by default.
     progress : callable
         Called with a stage's name, its total, and how many more are done.
+    draws : int
+        Joint draws of all uncertain constants; 0 for none.
+    prior : {"uniform", "triangular"}
+        How a constant lies in its range.
 
     Returns
     -------
     Exploration
         ``every`` chip of the space and the ``best`` of each technique, the same with L2 ``alone`` as axis, what Optuna
-        ``found``, and how the optimum ``moves`` over the range of each uncertain constant; in SI.
+        ``found``, how the optimum ``moves`` over the range of each uncertain constant, and how ``likely`` it is where
+        all are drawn at once; in SI.
 
     Raises
     ------
@@ -212,7 +229,13 @@ def explore(
     progress("sensitivities", 1, 0)
     single, moves, unanswered = _alone(study, parts, every)
     progress("sensitivities", 1, 1)
-    return Exploration(study, parts, every, single, found, moves, (*missing, *unanswered))
+    told: tuple[Posterior | None, Posterior | None] = (None, None)
+    if draws:
+        around = {} if single else every.best.get(study.candidate) or next(iter(every.best.values()))
+        progress("joint draws", 1, 0)
+        told = likely(study, parts, every, around, draws, prior)
+        progress("joint draws", 1, 1)
+    return Exploration(study, parts, every, single, found, moves, (*missing, *unanswered), *told)
 
 
 def _chip(row: dict[str, Any]) -> dict[str, Any]:
@@ -302,6 +325,8 @@ def summary(result: Exploration, report: str | None) -> dict[str, Any]:
             for name, curve in result.every.curve.items()
         },
         "sensitivity": result.moves,
+        "posterior": None if result.likely is None else verdict(result.likely, published(study)),
+        "posterior_space": None if result.likely_space is None else verdict(result.likely_space, published(study)),
         "missing": list(result.missing),
         "read": readings(models, [{name: getattr(study.workload, name) for name in OWN}] * len(models)),
         "report": report,

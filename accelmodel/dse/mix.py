@@ -3,12 +3,62 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Annotated, Any, Literal
 
-from accelmodel.errors import SpecError
+from pydantic import Field, PlainValidator
 
-if TYPE_CHECKING:
-    from accelmodel.dse.study import Part, Serving
+from accelmodel.dse.ranges import Table
+from accelmodel.errors import SpecError, brief
+from accelmodel.specs.formats import bits_of
+from accelmodel.specs.quantities import Quantity
+
+Positive = Annotated[int, Field(ge=1, le=10**9)]
+#: a limit: text with a unit, or a number in SI
+Limit = str | int | float
+
+
+def _bits(given: Any) -> float:
+    """Return bits that are given as a number or as the name of a format, which they keep."""
+    if isinstance(given, list):
+        raise ValueError(f"{brief(given)} is a list; a study has one precision: write a study for each")
+    found: float = bits_of(given)
+    Quantity(ge=0.0, le=64.0).check(found)
+    return found
+
+
+#: bits of a number, or a format; 0 is what a model's file states
+_Bits = Annotated[float, PlainValidator(_bits)]
+Weight = Annotated[float, Field(gt=0.0, le=1e12)]
+
+
+class Serving(Table):
+    """What every chip must serve: each model with each batch and length, all alike or by ``weights`` of the models.
+
+    ``mean`` is ``geometric`` (ratios count alike, whatever model is quick) or ``traffic`` (weights are shares of the
+    tokens: what a token costs is averaged, in money, time and energy).
+    """
+
+    models: list[str] = Field(default_factory=list)
+    weights: list[Weight] | None = None
+    batch: list[Positive] | None = Field(default=None, min_length=1)
+    context: list[Positive] | None = Field(default=None, min_length=1)
+    phase: str = "end-to-end"
+    mean: Literal["geometric", "traffic"] | None = None
+    weight_bits: _Bits = 0
+    activation_bits: _Bits = 0
+    kv_bits: _Bits = 0
+
+
+class Part(Table):
+    """One kind of request of a mix: what is left out is as in ``[workload]``; latencies that it must keep to."""
+
+    model: str
+    weight: Weight = 1.0
+    batch: list[Positive] | Positive | None = None
+    context: list[Positive] | Positive | None = None
+    phase: str | None = None
+    tpot: Limit | None = None
+    ttft: Limit | None = None
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from accelmodel.dse.answers import Chips, Progress, along, lead_axis, no_progress, numbers_of, scored
-from accelmodel.dse.chip import Parts, parts_of_study
+from accelmodel.dse.chip import parts_of_study
 from accelmodel.dse.decision import Choice, best_design, choice, expected, interval, robust, worth
 from accelmodel.dse.draws import DRAW, Draws, draw
 from accelmodel.dse.influence import Index, first_order, leading, saltelli
-from accelmodel.dse.priors import Prior, named, priors
+from accelmodel.dse.parts import Parts
+from accelmodel.dse.priors import Prior, named, priors, replaced
 from accelmodel.dse.study import Study, load_study
 from accelmodel.errors import SpecError
 from accelmodel.inference.attributes import behind
@@ -241,8 +242,7 @@ def posterior(
     known = priors(study, parts, prior) if isinstance(prior, str) else list(prior)
     axis = study.axes()[lead_axis(study)]
     compared = {name: _values(values) for name, values in (chips or along(study, axis.name, {})).items()}
-    # what a word on an axis names is taken as it is given
-    known = [each for each in known if not _named_by_words(each, compared)]
+    known = [each for each in known if not replaced(each, compared)]
     drawn = draw(known, draws, seed)
     score = scored(study, parts, compared, drawn, progress)
     nominal = scored(study, parts, compared, Draws((), np.empty((1, 0))))
@@ -268,11 +268,6 @@ def _values(given: Any) -> Chips:
     """Return values of an axis as floats, words as they are."""
     values = np.asarray(given)
     return values.astype(float) if values.dtype.kind in "iuf" else values.astype(str)
-
-
-def _named_by_words(prior: Prior, chips: Mapping[str, Chips]) -> bool:
-    """Whether a constant stands in a part that words on an axis of the same name replace."""
-    return prior.part in chips and chips[prior.part].dtype.kind == "U"
 
 
 def _decided(found: Posterior, parts: Parts, draws: int, progress: Progress) -> dict[str, list[Index]]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
-from accelmodel.dse.chip import Parts
+from accelmodel.dse.axes import AXES, role_of
+from accelmodel.dse.parts import Parts
 from accelmodel.dse.study import Study
 from accelmodel.errors import unknown
 from accelmodel.inference.intervals import KINDS, factors
@@ -33,7 +34,7 @@ DECADE = 10.0
 #: rank correlation of constants of one kind: assumed, half of what they would have if one cause stood behind them all
 TOGETHER = 0.5
 #: unit → what constants of one part that have it are, which are large or small together
-GROUPS = {"s": "fixed times", "m2": "areas", "W": "powers", "USD": "prices"}
+GROUPS = {"s": "fixed times", "m2": "areas", "W": "powers", "USD": "prices", "J/FLOP": "energies", "J/B": "energies"}
 #: constants that are no times and are large where those are: what a kernel loses beside its operations
 LOST = ("matmul.slice_clocks", "matmul.exposed", "attention.fill")
 #: part of a constant that is the time of a kind of operator
@@ -164,12 +165,17 @@ def _place(name: str) -> int:
 
 
 def uncertain(parts: Parts) -> list[tuple[str, str, Fact]]:
-    """Return (part, dotted field, fact) of every number behind a chip that has a range, of whatever it is made of."""
+    """Return (part, dotted field, fact) of every number behind a chip that has a range, of whatever it is made of.
+
+    What two parts are made of alike (a process for two kinds of dies) stands once.
+    """
     found = []
+    seen: list[tuple[type, str]] = []
     for each in fields(parts):
         spec = getattr(parts, each.name)
-        if not isinstance(spec, Spec):
+        if not isinstance(spec, Spec) or (type(spec), spec.name) in seen:
             continue
+        seen.append((type(spec), spec.name))
         known = field_types(type(spec))
         for name in sorted(spec.facts, key=lambda name: _place(name) if isinstance(spec, Device) else 0):
             fact = spec.facts[name]
@@ -247,6 +253,23 @@ def residuals(study: Study, parts: Parts) -> dict[str, tuple[float, float]]:
     cluster = Cluster(parts.device, parts.link, parts.link, 1.0)
     ends = factors(cluster, bits=bits["weight_bits"], kv_bits=bits["kv_bits"])
     return {kind: (float(low), float(high)) for kind, (low, high) in zip(KINDS, ends, strict=True)}
+
+
+#: axis of words → parts of a chip that its words name anew
+_NAMED = {"process": ("process",), "site": ("site",), "link": ("link", "phy"), "hbm_generation": ("memory",)}
+
+
+def replaced(prior: Prior, axes: Collection[str]) -> bool:
+    """Whether an axis of the chips says what a constant is: it is the axis itself, or of a part that its words name.
+
+    What a word names is taken as its file gives it.
+    """
+    for name in axes:
+        if prior.part in _NAMED.get(name, ()):
+            return True
+        if name not in AXES and role_of(name).full in (prior.name, prior.name.removeprefix("device.")):
+            return True
+    return False
 
 
 def named(prior: Prior, parts: Parts) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from accelmodel.dse.answers import along, lead_axis, numbers_of, scored
-from accelmodel.dse.chip import Parts
 from accelmodel.dse.draws import Draws
+from accelmodel.dse.parts import Parts
 from accelmodel.dse.priors import named, residuals, uncertain
 from accelmodel.dse.priors import priors as known_of
 from accelmodel.dse.study import Study

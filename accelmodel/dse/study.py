@@ -11,26 +11,21 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import Field, PlainValidator
+from pydantic import Field
 
 from accelmodel.dse.axes import Axis, axis_name
-from accelmodel.dse.mix import Kind, kinds
+from accelmodel.dse.mix import Kind, Limit, Part, Positive, Serving, kinds
 from accelmodel.dse.objectives import LIMITED, OBJECTIVES, OF_TRAFFIC
 from accelmodel.dse.ranges import Range, Table, flattened
-from accelmodel.errors import SpecError, brief, inside, listed, unknown
+from accelmodel.errors import SpecError, inside, listed, unknown
 from accelmodel.inference.policies import TECHNIQUES
 from accelmodel.inference.request import BASELINE, PHASES
 from accelmodel.laws.prefetch import RULES
 from accelmodel.specs import facts
 from accelmodel.specs.find import path_of, seen_from
-from accelmodel.specs.formats import bits_of
 from accelmodel.specs.load import load
-from accelmodel.specs.quantities import Quantity
 from accelmodel.units import parse
 
-Positive = Annotated[int, Field(ge=1, le=10**9)]
-#: a limit: text with a unit, or a number in SI
-Limit = str | int | float
 #: objectives whose limit may be another for each model
 PER_MODEL = ("ttft", "tpot")
 _USUAL = "throughput_per_area"
@@ -45,52 +40,9 @@ class Head(Table):
     objective: str | None = None
     objectives: list[str] | None = None
     axis: str | None = None
+    claims: str = ""
     trials: Positive = 512
     seed: Annotated[int, Field(ge=0, le=2**31)] = 0
-
-
-def _bits(given: Any) -> float:
-    """Return bits that are given as a number or as the name of a format, which they keep."""
-    if isinstance(given, list):
-        raise ValueError(f"{brief(given)} is a list; a study has one precision: write a study for each")
-    found: float = bits_of(given)
-    Quantity(ge=0.0, le=64.0).check(found)
-    return found
-
-
-#: bits of a number, or a format; 0 is what a model's file states
-_Bits = Annotated[float, PlainValidator(_bits)]
-Weight = Annotated[float, Field(gt=0.0, le=1e12)]
-
-
-class Serving(Table):
-    """What every chip must serve: each model with each batch and length, all alike or by ``weights`` of the models.
-
-    ``mean`` is ``geometric`` (ratios count alike, whatever model is quick) or ``traffic`` (weights are shares of the
-    tokens: what a token costs is averaged, in money, time and energy).
-    """
-
-    models: list[str] = Field(default_factory=list)
-    weights: list[Weight] | None = None
-    batch: list[Positive] | None = Field(default=None, min_length=1)
-    context: list[Positive] | None = Field(default=None, min_length=1)
-    phase: str = "end-to-end"
-    mean: Literal["geometric", "traffic"] | None = None
-    weight_bits: _Bits = 0
-    activation_bits: _Bits = 0
-    kv_bits: _Bits = 0
-
-
-class Part(Table):
-    """One kind of request of a mix: what is left out is as in ``[workload]``; latencies that it must keep to."""
-
-    model: str
-    weight: Weight = 1.0
-    batch: list[Positive] | Positive | None = None
-    context: list[Positive] | Positive | None = None
-    phase: str | None = None
-    tpot: Limit | None = None
-    ttft: Limit | None = None
 
 
 class Software(Table):

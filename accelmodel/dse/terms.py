@@ -13,10 +13,7 @@ WORDS = {
     "link.share": "reachable share of link bandwidth", "process.sram_area": "area of L2 per MB",
     "process.wafer_price": "price of a wafer", "bill.uncore_area": "area of the rest of the die",
     "bill.uncore_power": "power of the rest of the die", "bill.core_area": "area of a core",
-    "bill.core_power": "power of a core", "bill.link_area": "area of a link",
-    "bill.hbm_stack_area": "area of an HBM interface", "bill.sram_power": "power of L2 per MB",
-    "bill.hbm_price": "HBM price", "bill.hbm_stack_power": "power of an HBM stack",
-    "bill.hbm_stack_capacity": "capacity of an HBM stack", "bill.hbm_stack_bandwidth": "bandwidth of an HBM stack",
+    "bill.core_power": "power of a core", "bill.sram_power": "power of L2 per MB",
     "device.die_area": "published die area", "device.power": "published power",
     "device.launch_time": "launch of an operator", "device.hbm_share": "reachable share of HBM bandwidth",
     "device.hbm_bandwidth": "HBM bandwidth", "device.hbm_stacks": "HBM stacks", "device.l2_bandwidth": "L2 bandwidth",
@@ -33,8 +30,16 @@ WORDS = {
     "device.attention_tile_time": "time of an attention tile beside its operations",
     "device.combine_time": "time to combine split attention", "device.attention_fill": "fill of attention's pipeline",
     "device.hbm_reserved": "memory that driver and libraries keep", "device.vector_rate": "vector peak",
-    "process.defect_density": "defect density of the process", "bill.package_price": "price of the package",
-    "bill.test_price": "price of testing", "bill.link_price": "price of a link", "bill.link_power": "power of a link",
+    "process.defect_density": "defect density of the process",
+    "memory.area": "area of an HBM interface", "memory.price": "HBM price", "memory.power": "power of an HBM stack",
+    "memory.edge": "die edge of an HBM interface", "memory.footprint": "footprint of an HBM stack",
+    "phy.area": "area of a link", "phy.price": "price of a link", "phy.power": "power of a link",
+    "phy.edge": "die edge of a link", "package.test_price": "price of testing",
+    "package.interposer_price": "price of the interposer", "package.stack_yield": "yield of bonding an HBM stack",
+    "package.die_yield": "yield of bonding a die", "site.host_price": "price of the host",
+    "site.utilisation": "utilisation", "site.lifetime": "lifetime", "site.electricity_price": "price of electricity",
+    "process.sram_fatal": "share of defects in SRAM that are fatal", "device.flop_16bit": "energy of a 16-bit FLOP",
+    "device.flop_8bit": "energy of an 8-bit FLOP",
     "device.tile_m": "tile height", "device.tile_n": "tile width", "device.tile_k": "tile depth",
 }  # fmt: skip
 
@@ -44,8 +49,8 @@ def words(constant: str) -> str:
 
     Examples
     --------
-    >>> words("link.start_up"), words("bill.test_price")
-    ('start-up of a collective', 'test price')
+    >>> words("link.start_up"), words("site.host_power")
+    ('start-up of a collective', 'host power')
     """
     return WORDS.get(constant, constant.partition(".")[2].replace("_", " "))
 

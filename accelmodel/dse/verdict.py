@@ -327,18 +327,16 @@ def _safest(told: Mapping[str, Any]) -> list[str]:
     given = chosen["as_given"]
 
     def costs(each: Mapping[str, Any]) -> str:
-        return f"{_share(each['expected_regret'])} of the best on average and up to {_share(each['high_regret'])}"
+        broken = f", all where it breaks a limit ({_share(1.0 - each['feasible'])})" if each["feasible"] < 1.0 else ""
+        return f"{_share(each['expected_regret'])} of the best on average{broken}"
 
     name, candidate = axis_words(told["axis"]), technique_words(told["candidate"])
     safest = f"Safest {name} to build {candidate}: {_shown(told, chosen['value'])}, which misses {costs(chosen)}"
     if given is None:
-        return [f"{safest} in 19 of 20 draws; with every constant as given no chip keeps to the limits."]
+        return [f"{safest}; with every constant as given no chip keeps to the limits."]
     if given["chip"] == chosen["chip"]:
-        return [f"{safest} in 19 of 20 draws; it is the best with every constant as given as well."]
-    return [
-        f"{safest} in 19 of 20 draws; {_shown(told, given['value'])}, the best with every constant as given, misses "
-        f"{costs(given)}."
-    ]
+        return [f"{safest}; it is the best with every constant as given as well."]
+    return [f"{safest}; {_shown(told, given['value'])}, the best with every constant as given, misses {costs(given)}."]
 
 
 def _to_measure(told: Mapping[str, Any]) -> list[str]:

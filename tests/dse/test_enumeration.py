@@ -386,7 +386,7 @@ def test_a_range_of_joined_devices_or_of_stacks_is_one_constant_among_others(war
     device = am.load("device", "l4")
     unsure = dataclasses.replace(device.facts["hbm.stacks"], range=(0.0, 8.0), kind="assumed")
     device = dataclasses.replace(device, facts={**device.facts, "hbm.stacks": unsure})
-    base = parts_of("l4", "a100")
+    base = parts_of("l4")
     study = study_of(
         tmp_path, TINY, ('hbm_stacks = { values = ["2", "4"] }\n', ""), ("batch = [4, 16]", "batch = [4]"),
         ("tp = [4, 8]", "tp = [8]"),
@@ -405,11 +405,11 @@ def test_chips_of_sram_alone_are_found_along_their_l2(warm, tmp_path):
         tmp_path, TINY, ('hbm_stacks = { values = ["2", "4"] }\n', ""),
         ('"8MB", "104MB", "192MB"', '"1MB", "4GB", "8GB"'), ('"640mm2"', '"64000mm2"'),
     )  # fmt: skip
-    found = enumeration.enumerate_space(study, parts_of("wse-3", "a100"))
+    found = enumeration.enumerate_space(study, parts_of("wse-3"))
     assert (found.evaluated, found.feasible) == (6, 4)
     assert all(best["l2_capacity"] >= 4e9 for best in found.best.values())
     small = study_of(
         tmp_path, TINY, ('"8MB", "104MB", "192MB"', '"1MB", "2MB"'), ('hbm_stacks = { values = ["2", "4"] }\n', "")
     )
     with pytest.raises(Infeasible, match="none of its 4 chips"):
-        enumeration.enumerate_space(small, parts_of("wse-3", "a100"))
+        enumeration.enumerate_space(small, parts_of("wse-3"))

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accelmodel.dse.chip import parts_of_study
-from accelmodel.dse.priors import PRIORS, Prior, named, priors, residuals, uncertain
+from accelmodel.dse.draws import draw
+from accelmodel.dse.priors import PRIORS, Prior, named, priors, replaced, residuals, uncertain
 from accelmodel.dse.study import load_study
 from accelmodel.errors import SpecError
 from accelmodel.inference.intervals import KINDS, uncalibrated
@@ -108,7 +109,7 @@ def test_what_constants_are_drawn_in(study, parts):
     assert known["process.sram_area"].words == "uniform in the logarithm"  # 0.26 to 2.6 mm² a MiB
     assert known["device.hbm_share"].words == "uniform"
     assert known["time.collective"].words == "lognormal"
-    assert known["bill.link_price"].least == 0.01
+    assert known["phy.price"].least == 0.01
     assert all(each.low <= each.nominal <= each.high for each in known.values())
 
 
@@ -116,9 +117,9 @@ def test_what_goes_together(study, parts):
     known = {named(each, parts): each.group for each in priors(study, parts)}
     assert known["device.launch_time"] == known["device.split_time"] == known["device.exposed"]
     assert known["link.start_up"] == known["link.hop_latency"] != known["device.launch_time"]
-    assert known["bill.core_area"] == known["bill.link_area"] != known["bill.core_power"]
+    assert known["bill.core_area"] == known["bill.uncore_area"] != known["bill.core_power"]
     # alone of its kind, or of none
-    assert {known["bill.lifetime"], known["process.sram_area"], known["time.matmul"]} == {""}
+    assert {known["site.lifetime"], known["process.sram_area"], known["time.matmul"]} == {""}
 
 
 def test_a_fact_of_any_part_counts(study, parts):
@@ -127,6 +128,27 @@ def test_a_fact_of_any_part_counts(study, parts):
     process = replace(parts.process, facts={**parts.process.facts, "wafer_diameter": fact})
     more = priors(study, replace(parts, process=process))
     assert {each.name for each in more} - {each.name for each in priors(study, parts)} == {"process.wafer_diameter"}
+
+
+def test_what_two_parts_are_made_of_alike_is_drawn_once(study, parts):
+    """Base dies of the process of the compute dies have its defects, not others."""
+    assert parts.base.name == parts.process.name
+    known = priors(study, parts)
+    assert not [each for each in known if each.part == "base"]
+    moved = draw(known, 3).parts(parts)
+    assert moved.base is moved.process
+    assert moved.base.defect_density.dims == ("draw",)
+
+
+def test_what_an_axis_says_is_not_drawn(study, parts):
+    known = {each.name: each for each in priors(study, parts)}
+    assert replaced(known["device.hbm.share"], ["hbm_share"])
+    assert replaced(known["process.sram_area"], ["process"])
+    assert replaced(known["phy.area"], ["link"])
+    assert replaced(known["process.defect_density"], ["process_defect_density"])
+    for name in ("device.hbm.share", "process.sram_area", "device.hbm.stacks"):
+        # what stacks of the reference bring is still not known where there may be more of them
+        assert not replaced(known[name], ["l2_capacity", "hbm_stacks", "links", "site"])
 
 
 def test_a_prior_that_is_not_known_is_refused(study, parts):
