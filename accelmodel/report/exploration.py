@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from accelmodel import __version__, output
+from accelmodel.dse.likely import published
 from accelmodel.dse.explore import Exploration, gains
 from accelmodel.dse.objectives import regret
 from accelmodel.dse.terms import technique_words, words
+from accelmodel.dse.verdict import verdict
 from accelmodel.errors import Infeasible
 from accelmodel.inference.request import BASELINE
 from accelmodel.report import (
@@ -99,13 +101,18 @@ def _tornado(found: dict[str, Any]) -> Any:
 
 
 def _posterior(exploration: Exploration) -> Any:
-    return exploration.verdict and {
-        **exploration.verdict, "shown": quantities.axis(exploration.study, exploration.verdict["axis"])
-    }  # fmt: skip
+    found = _verdict(exploration)
+    return found and {**found, "shown": quantities.axis(exploration.study, found["axis"])}
 
 
 def _influence(exploration: Exploration) -> Any:
-    return exploration.verdict if exploration.verdict and exploration.verdict["sobol"] else None
+    found = _verdict(exploration)
+    return found if found and found["sobol"] else None
+
+
+def _verdict(exploration: Exploration) -> dict[str, Any] | None:
+    """Return what the draws say of the axis that is decided on; None where none were made."""
+    return None if exploration.likely is None else verdict(exploration.likely, published(exploration.study))
 
 
 DRAWINGS: tuple[Drawing, ...] = (
@@ -172,7 +179,7 @@ def about(exploration: Exploration) -> dict[str, Any]:
 
     single = exploration.alone
     alone = [] if single is None or len(study.space) == 1 else [
-        f"{exploration_points.value_words(study, str(study.axis), row[study.axis])} {technique_words(technique)}, "
+        f"{exploration_points.value_words(study, single.axis, row[single.axis])} {technique_words(technique)}, "
         f"{shown.words(row[study.objective])}"
         for technique, row in single.best.items()
     ]  # fmt: skip
@@ -221,7 +228,7 @@ def _excluded(exploration: Exploration) -> list[str]:
 def _looked(exploration: Exploration) -> str:
     """Return how many chips were looked at, and what that proves."""
     every = exploration.every
-    if every.way == "none":
+    if every.plan.way == "none":
         return f"The space has {every.chips:,} chips, which were not enumerated."
     kept = "all" if every.feasible == every.evaluated else f"{every.feasible:,}"
     if every.certificate is None:

@@ -10,8 +10,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from accelmodel.dse.chip import design, parts_of
-from accelmodel.dse.enumeration import Enumeration
+from accelmodel.dse.chip import design, parts_of_study
+from accelmodel.dse.enumerated import Enumeration
 from accelmodel.dse.explore import Exploration
 from accelmodel.dse.objectives import sign
 from accelmodel.dse.study import Study, load_study
@@ -260,8 +260,7 @@ def region_points(exploration: Exploration) -> dict[str, Any] | None:
         return None
     result = claims.region()
     counts = result.holds.sum("sram_area").transpose("l2_usable", "start_up")
-    head = load_study().study
-    parts = parts_of(head.device, head.bill)
+    parts = parts_of_study(load_study())
     return {
         "start_up": (result.start_up.values * 1e6).round(6).tolist(),
         "usable": (result.l2_usable.values * 100.0).round(6).tolist(),
