@@ -36,7 +36,7 @@ def test_letters_of_the_script_are_those_of_the_packing():
 def test_a_section_says_what_its_figure_shows_and_holds_it():
     drawn = style.figure(300, narrow={"margin.l": 12}).add_scatter(x=[1, 2], y=[3, 4], name="</script>")
     made = section("size", "Which <L2>", 'The "best" & more', drawn)
-    assert 'role="img" aria-label="Which &lt;L2&gt;. The &quot;best&quot; &amp; more"' in made
+    assert 'role="img" aria-label="Which &lt;L2&gt;. The &#34;best&#34; &amp; more"' in made
     held = json.loads(unpacked(re.search(r'data-figure="figure-size">(.*?)</script>', made).group(1)))
     assert held["data"][0]["name"] == "</script>"
     assert held["layout"]["meta"]["narrow"]["margin.l"] == 12
