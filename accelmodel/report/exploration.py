@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from accelmodel import __version__, output
-from accelmodel.dse.likely import published
 from accelmodel.dse.explore import Exploration, gains
+from accelmodel.dse.likely import published
 from accelmodel.dse.objectives import regret
 from accelmodel.dse.terms import technique_words, words
 from accelmodel.dse.verdict import verdict
