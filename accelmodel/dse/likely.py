@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from accelmodel.dse.answers import Chips, along, lead_axis
-from accelmodel.dse.enumeration import Enumeration
+from accelmodel.dse.enumerated import Enumeration
 from accelmodel.dse.parts import Parts
 from accelmodel.dse.posterior import Posterior, posterior
 from accelmodel.dse.study import Study

@@ -22,7 +22,7 @@ from accelmodel.kvcache.evaluate import (
 )
 from accelmodel.kvcache.traces import Array
 from accelmodel.report import style
-from accelmodel.report.style import FAINT, GRID, INK
+from accelmodel.report.style import FAINT, GRID, INK, ON_LIGHT
 from accelmodel.units import show
 
 if TYPE_CHECKING:
@@ -172,11 +172,17 @@ def figure_surface(points: dict[str, Any]) -> go.Figure:
     figure.add_contour(
         x=points["bandwidth"], y=points["share"], z=height, showscale=False, hoverinfo="skip", showlegend=False,
         contours={"coloring": "none", "start": levels[0], "end": levels[-1], "size": 1.0},
-        line={"color": INK, "width": 1},
+        line={"color": ON_LIGHT, "width": 1},
     )  # fmt: skip
     for x, y, text in _labels(points, height, levels):
         figure.add_annotation(
-            x=x, y=y, text=text, showarrow=False, font={"size": 12}, bgcolor="rgba(255,255,255,0.8)", borderpad=1
+            x=x,
+            y=y,
+            text=text,
+            showarrow=False,
+            font={"size": 12, "color": ON_LIGHT},
+            bgcolor="rgba(255,255,255,0.8)",
+            borderpad=1,
         )
     for _, name, colour in REGIMES.values():
         figure.add_scatter(
@@ -185,12 +191,12 @@ def figure_surface(points: dict[str, Any]) -> go.Figure:
         )  # fmt: skip
     figure.add_scatter(
         x=points["crossover"], y=points["share"], mode="lines", name="loading as fast as computing",
-        line={"color": INK, "width": 2.5, "dash": "dash"},
+        line={"color": style.MIDDLE, "width": 2.5, "dash": "dash"},
         hovertemplate="crossover at %{x:.3g} Gibit/s, share %{y:.0%}<extra></extra>",
     )  # fmt: skip
     figure.add_scatter(
         x=[x for x, _ in points["asked"]], y=[y for _, y in points["asked"]], mode="markers", name="asked for",
-        marker={"color": INK, "size": 9, "symbol": "circle-open", "line": {"width": 2}}, cliponaxis=False,
+        marker={"color": style.MIDDLE, "size": 9, "symbol": "circle-open", "line": {"width": 2}}, cliponaxis=False,
         hoverinfo="skip",
     )  # fmt: skip
     return figure

@@ -1,128 +1,277 @@
 """The report of an exploration: one HTML file that opens offline.
 
-Sentences and tables are made here, what stands below the figures in ``exploration_captions``, the numbers of
-the figures in ``exploration_points``, the drawings in ``exploration_figures``; the body stands in ``report.html``.
-The same exploration gives the same bytes.
+The words stand in ``exploration.html``, the numbers of the figures in ``…_points``, the drawings in ``…_figures``;
+here they are put together.  A figure that this study has nothing for is left out.  The same exploration gives the same
+bytes.
 """
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
-from string import Template
-from typing import Any
+from typing import Any, NamedTuple
 
 from accelmodel import __version__, output
 from accelmodel.dse.explore import Exploration, gains
+from accelmodel.dse.likely import published
 from accelmodel.dse.objectives import regret
-from accelmodel.dse.terms import words
+from accelmodel.dse.terms import technique_words, words
+from accelmodel.dse.verdict import verdict
 from accelmodel.errors import Infeasible
 from accelmodel.inference.request import BASELINE
 from accelmodel.report import (
-    exploration_captions,
     exploration_figures,
     exploration_points,
+    front_figures,
+    front_points,
     html,
+    posterior_figures,
+    quantities,
     timeline_figures,
     timeline_points,
 )
-from accelmodel.report.exploration_captions import listed
-from accelmodel.report.exploration_figures import spoken
+from accelmodel.report.exploration_figures import ALONE
 from accelmodel.specs import facts
 from accelmodel.specs.load import load, provenance
-from accelmodel.units import show
 from accelmodel.validation import claims
 
-TEMPLATE = "report.html"
 _NOT_NUMBERS = (str, list, bool)
+#: technique → sources of the claims on it
+_CLAIMED = {"preserve": ("preserve", "vllm-ascend-1509")}
+Points = Callable[[Exploration], Any]
 
 
-def _rate(exploration: Exploration) -> str:
-    """The objective in words, after a factor."""
-    _, unit, _ = exploration_points.objective_words(exploration.study)
-    return unit.replace("tokens/s per", "tokens per second and").replace("million tokens per", "tokens per")
+class Drawing(NamedTuple):
+    """A figure of the report: its name (and that of its words), title, numbers, and what draws them."""
+
+    name: str
+    title: str
+    points: Points
+    draw: Callable[[Any], Any]
 
 
-def headline(exploration: Exploration) -> str:
-    """Return the answer in one sentence."""
-    sizes = {name: show(row["l2_capacity"], "B") for name, row in exploration.every.best.items()}
-    others = [
-        f"{spoken(name)} it has {sizes[name]}, and gives {gain:.2f}× the {_rate(exploration)}"
-        for name, gain in gains(exploration.study, exploration.every).items()
-        if name != BASELINE
-    ]
-    first = f"{spoken(BASELINE).capitalize()} the best chip has {sizes[BASELINE]} of L2"
-    return "; ".join([first, *others]) + "."
+def _curve(exploration: Exploration) -> Any:
+    found = exploration_points.curve_points(exploration)
+    return found and {**found, "alone": any(line["space"] == "alone" for p in found["panels"] for line in p["lines"])}
 
 
-def _found(missed: float) -> str:
-    return "the very best" if missed < 5e-5 else f"one within {max(missed, 0.0005):.1%} of the best"
+def _speedup(exploration: Exploration) -> Any:
+    if not exploration_points.prefetches(exploration):
+        return None
+    found = exploration_points.speedup_points(exploration)
+    grid = next(iter(found["grids"].values()))
+    cells = zip(found["batch"], grid, strict=True)
+    top = max((x or 0.0, batch, n) for batch, row in cells for x, n in zip(row, found["context"], strict=True))
+    return {**found, "top": top}
 
 
-def lead(exploration: Exploration) -> list[str]:
-    """Return the paragraphs below the headline: L2 alone, and how the space was searched."""
+def _timeline(exploration: Exploration) -> Any:
+    if not exploration_points.prefetches(exploration):
+        return None
+    found = timeline_points.timeline_points(exploration)
+    return {**found, "size": quantities.worded(found["l2"], "B", 4)}
+
+
+def _occupancy(exploration: Exploration) -> Any:
+    if not exploration_points.prefetches(exploration):
+        return None
+    found = timeline_points.occupancy_points(exploration)
+    if not found["lines"]:
+        return None
+    return {**found, "most": max(max(line["waiting"]) for line in found["lines"].values())}
+
+
+def _cost(exploration: Exploration) -> Any:
+    found = exploration_points.cost_points(exploration)
+    # of each technique the chip of the whole space stands behind that of one axis alone
+    place = {technique: at for at, (_, technique, _) in enumerate(found["chips"])}
+    return {**found, "order": [place[name] for name in sorted(place, key=lambda name: name != BASELINE)]}
+
+
+def _front(exploration: Exploration) -> Any:
+    found = front_points.front_points(exploration)
+    return found and {**found, "limited": any(limit is not None for limit in found["limits"][:2])}
+
+
+def _tornado(found: dict[str, Any]) -> Any:
+    names = {bar["constant"]: words(bar["constant"]) for bar in found["bars"]}
+    return exploration_figures.figure_sensitivity(found, names)
+
+
+def _posterior(exploration: Exploration) -> Any:
+    found = _verdict(exploration)
+    return found and {**found, "shown": quantities.axis(exploration.study, found["axis"])}
+
+
+def _influence(exploration: Exploration) -> Any:
+    found = _verdict(exploration)
+    return found if found and found["sobol"] else None
+
+
+def _verdict(exploration: Exploration) -> dict[str, Any] | None:
+    """Return what the draws say of the axis that is decided on; None where none were made."""
+    return None if exploration.likely is None else verdict(exploration.likely, published(exploration.study))
+
+
+DRAWINGS: tuple[Drawing, ...] = (
+    Drawing("curve", "What each axis is worth", _curve, exploration_figures.figure_curve),
+    Drawing("front", "What no other chip beats", _front, front_figures.figure_front),
+    Drawing("parallel", "What these chips are made of", front_points.parallel_points, front_figures.figure_parallel),
+    Drawing(
+        "posterior",
+        "How sure the optimum is",
+        _posterior,
+        lambda found: posterior_figures.figure_posterior(found, found["shown"]),
+    ),
+    Drawing("influence", "What decides it", _influence, posterior_figures.figure_influence),
+    Drawing("sensitivity", "One constant at a time", exploration_points.sensitivity_points, _tornado),
+    Drawing("speedup", "Speed-up over batch and length", _speedup, exploration_figures.figure_speedup),
+    Drawing("timeline", "What overlaps with what", _timeline, timeline_figures.figure_timeline),
+    Drawing("occupancy", "What waits in L2", _occupancy, timeline_figures.figure_occupancy),
+    Drawing("cost", "What the best chips are made of", _cost, exploration_figures.figure_cost),
+    Drawing(
+        "region",
+        "Where all published claims hold at once",
+        exploration_points.region_points,
+        exploration_figures.figure_region,
+    ),
+)
+
+
+def _template() -> Any:
+    made = html.environment()
+    made.filters["constant"] = words
+    return made.get_template("exploration.html").module
+
+
+def _section(exploration: Exploration, said: Any, about: dict[str, Any], drawing: Drawing) -> str:
+    try:
+        found = drawing.points(exploration)
+    except Infeasible as error:  # on the reference chip, which need not hold what the best chips do
+        return html.undrawn(drawing.title, str(error))
+    if found is None:
+        return ""
+    text = getattr(said, drawing.name)(about, found)
+    points = found["words"] if drawing.name == "posterior" else ()
+    return html.section(drawing.name, drawing.title, text, drawing.draw(found), points)
+
+
+def _missed(share: float) -> str:
+    return "the very best" if share < 5e-5 else f"one within {max(share, 0.0005):.1%} of the best"
+
+
+def about(exploration: Exploration) -> dict[str, Any]:
+    """Return what the words of a report are made of."""
     study, every = exploration.study, exploration.every
+    shown = quantities.objective(study.objective)
+    gained = gains(study, every)
+
+    def chip(technique: str, row: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "technique": technique,
+            "value": shown.words(row[study.objective]),
+            "gain": gained.get(technique),
+            "chip": exploration_points.chip_words(study, row),
+            "lead": exploration_points.lead_words(study, every.axis, row),
+        }
+
+    single = exploration.alone
+    alone = [] if single is None or len(study.space) == 1 else [
+        f"{exploration_points.value_words(study, single.axis, row[single.axis])} {technique_words(technique)}, "
+        f"{shown.words(row[study.objective])}"
+        for technique, row in single.best.items()
+    ]  # fmt: skip
     missed = {
         name: regret(study.objective, found.best[study.objective], every.best[name][study.objective])
         for name, found in exploration.found.items()
+        if name in every.best
     }
-    paragraphs = []
-    if len(study.space) > 1 and exploration.alone is not None and study.axis == "l2_capacity":
-        sizes = [f"{show(row['l2_capacity'], 'B')} {spoken(name)}" for name, row in exploration.alone.best.items()]
-        alone = gains(study, exploration.alone)
-        gained = [f"{gain:.2f}× {spoken(name)}" for name, gain in alone.items() if name != BASELINE]
-        paragraphs.append(
-            f"With L2 as the only thing that may change, all else as in {exploration.parts.device.name}, the best "
-            f"sizes are {listed(sizes)}, and the gain is {listed(gained)}."
-        )
-    trials = exploration.found[study.candidate].trials
+    return {
+        "study": study.name,
+        "title": study.study.title,
+        "device": exploration.parts.device.name,
+        "objective": shown.title,
+        "candidate": study.candidate,
+        "best": {technique: chip(technique, row) for technique, row in every.best.items()},
+        "technique_words": technique_words,
+        "axis": quantities.axis(study, str(study.axis)).title if study.axis else "",
+        "edges": [],
+        "limits": _limits(exploration),
+        "excluded": _excluded(exploration),
+        "alone": alone,
+        "looked": _looked(exploration),
+        "searched": [f"{_missed(share)} {technique_words(name)}" for name, share in missed.items()],
+        "trials": max((found.trials for found in exploration.found.values()), default=0),
+        "missing": exploration.missing,
+        "price_kind": "",
+    }
+
+
+def _limit_words(name: str, limit: float) -> str:
+    figure, _, of = name.partition(".")
+    shown = quantities.objective(figure)
+    return f"{shown.title.lower()}{f' of {of}' if of else ''} {shown.words(limit)}"
+
+
+def _limits(exploration: Exploration) -> list[str]:
+    return [_limit_words(name, limit) for name, limit in exploration.study.limits().items()]
+
+
+def _excluded(exploration: Exploration) -> list[str]:
+    """Return how many chips each limit excludes, the strictest first."""
+    counts = sorted(exploration.every.misses.excluded.items(), key=lambda each: -each[1])
+    return [f"{count:,} by {quantities.limit_title(name)}" for name, count in counts if count]
+
+
+def _looked(exploration: Exploration) -> str:
+    """Return how many chips were looked at, and what that proves."""
+    every = exploration.every
+    if every.plan.way == "none":
+        return f"The space has {every.chips:,} chips, which were not enumerated."
     kept = "all" if every.feasible == every.evaluated else f"{every.feasible:,}"
-    paragraphs.append(
-        f"All {every.evaluated:,} chips of the space were evaluated, and {kept} keep to the constraints. "
-        f"Optuna, which tried {trials:,} for each technique, found "
-        f"{listed([f'{_found(share)} {spoken(name)}' for name, share in missed.items()])}."
+    if every.certificate is None:
+        return f"All {every.evaluated:,} chips of the space were evaluated, and {kept} keep to the limits."
+    return (
+        f"{every.evaluated:,} of {every.chips:,} chips, drawn at random, were evaluated, {kept} keep to the limits. "
+        f"{every.certificate.words()}"
     )
-    return paragraphs
-
-
-def _chip_row(exploration: Exploration, name: str, technique: str, chip: dict[str, float]) -> list[str]:
-    _, _, factor = exploration_points.objective_words(exploration.study)
-    shade = exploration_figures.colour(technique)
-    return [
-        f'<span class="technique" style="color: {shade}">{escape(name)}, {escape(spoken(technique))}</span>',
-        show(chip["l2_capacity"], "B"),
-        f"{chip['cores']:g}",
-        f"{chip['hbm_stacks']:g}",
-        f"{chip['links']:g} × {show(chip['link_bandwidth'], 'B/s')}",
-        f"{chip['die_area'] * 1e6:.0f}",
-        f"{chip['power']:.0f}",
-        f"{chip['price']:,.0f}",
-        f"{chip['throughput']:.1f}",
-        f"{chip[exploration.study.objective] * factor:.4f}",
-    ]
 
 
 def chip_table(exploration: Exploration) -> str:
     """Return the best chips, and those that Optuna found, as an HTML table."""
-    _, unit, _ = exploration_points.objective_words(exploration.study)
-    columns = ["Chip", "L2", "Cores", "HBM stacks", "Links", "Die [mm²]", "Power [W]", "Price [USD]"]
-    columns += ["Tokens/s per device", escape(f"{unit[0].upper()}{unit[1:]}")]
+    study = exploration.study
+    axes = list(study.axes())
+    figures = list(dict.fromkeys([study.objective, *study.objectives, "throughput", "die_area", "power", "price"]))
+    shown = {name: quantities.objective(name) for name in figures}
+    columns = ["Chip", *(escape(quantities.axis(study, name).title) for name in axes)]
+    columns += [escape(each.label).replace(" per ", "/") for each in shown.values()]
+    rows = []
     chips = exploration_points.chip_points(exploration)
-    rows = [_chip_row(exploration, chip["space"].capitalize(), chip["technique"], chip) for chip in chips]
-    rows = [[cells[0].replace("L2 alone".capitalize(), "L2 alone"), *cells[1:]] for cells in rows]
-    # of each technique the chip of the whole space stands behind that of L2 alone, and has every axis
-    widest = {chip["technique"]: chip for chip in chips}
     rows += [
-        _chip_row(exploration, "Optuna", technique, {**widest[technique], **found.best})
-        for technique, found in exploration.found.items()
+        (f"{ALONE if chip['space'] == 'alone' else chip['space']}, {technique_words(chip['technique'])}", chip)
+        for chip in chips
+    ]  # fmt: skip
+    rows += [
+        (f"Optuna, {technique_words(name)}", {"technique": name, **found.best})
+        for name, found in exploration.found.items()
     ]
-    return html.table(columns, rows, range(1, len(columns)))
+
+    def cells(title: str, chip: dict[str, Any]) -> list[str]:
+        shade = exploration_figures.colour(chip["technique"])
+        first = f'<span class="technique" style="--shade: {shade}">{escape(title[0].upper() + title[1:])}</span>'
+        values = [
+            exploration_points.value_words(study, name, chip[name]) if name in chip else "as it is" for name in axes
+        ]
+        numbers = [f"{chip[name] * each.factor:,.5g}" if name in chip else "" for name, each in shown.items()]
+        return [first, *map(escape, values), *numbers]
+
+    return html.table(columns, [cells(title, chip) for title, chip in rows], range(1, len(columns)))
 
 
 def _parts(exploration: Exploration) -> dict[str, Any]:
-    parts = exploration.parts
-    return parts.specs
+    return exploration.parts.specs()
 
 
 def constant_table(exploration: Exploration) -> str:
@@ -134,85 +283,12 @@ def constant_table(exploration: Exploration) -> str:
                 continue
             span = fact["range"]
             name = f"{escape(words(part + '.' + fact['field']))}<br><code>{escape(part)}.{escape(fact['field'])}</code>"
-            between = exploration_points.spanned(span[0], span[1], fact["unit"]) if span else ""
-            value = exploration_points.worded(fact["value"], fact["unit"])
+            between = quantities.spanned(span[0], span[1], fact["unit"]) if span else ""
+            value = quantities.worded(fact["value"], fact["unit"])
             cells = [value, between, fact["kind"], fact["source"], fact["locator"]]
             rows.append([name, *(escape(cell) for cell in cells)])
     rows.sort(key=lambda row: row[3] != "calibrated")
     return html.table(["Constant", "Value", "Range", "Kind", "Source", "Where it comes from"], rows, range(1, 3))
-
-
-Drawing = tuple[str, str, Callable[..., Any], Callable[..., Any], Callable[..., str]]
-#: id, title, exploration_points, figure, caption
-DRAWINGS: tuple[Drawing, ...] = (
-    (
-        "l2-size",
-        "Which L2 size pays",
-        exploration_points.curve_points,
-        exploration_figures.figure_curve,
-        exploration_captions.caption_curve,
-    ),
-    (
-        "speed-up",
-        "Speed-up over batch and length",
-        exploration_points.speedup_points,
-        exploration_figures.figure_speedup,
-        exploration_captions.caption_speedup,
-    ),
-    (
-        "timeline",
-        "What overlaps with what",
-        timeline_points.timeline_points,
-        timeline_figures.figure_timeline,
-        exploration_captions.caption_timeline,
-    ),
-    (
-        "occupancy",
-        "What waits in L2",
-        timeline_points.occupancy_points,
-        timeline_figures.figure_occupancy,
-        exploration_captions.caption_occupancy,
-    ),
-    (
-        "cost",
-        "What the best chips are made of",
-        exploration_points.cost_points,
-        exploration_figures.figure_cost,
-        exploration_captions.caption_cost,
-    ),
-    (
-        "pareto",
-        "Throughput for area",
-        exploration_points.pareto_points,
-        exploration_figures.figure_pareto,
-        exploration_captions.caption_pareto,
-    ),
-    (
-        "sensitivity",
-        "How firm the optimum is",
-        exploration_points.sensitivity_points,
-        lambda found: exploration_figures.figure_sensitivity(
-            found, {bar["constant"]: words(bar["constant"]) for bar in found["bars"]}
-        ),
-        exploration_captions.caption_sensitivity,
-    ),
-    (
-        "region",
-        "Where all published claims hold at once",
-        lambda exploration: exploration_points.region_points(),
-        exploration_figures.figure_region,
-        exploration_captions.caption_region,
-    ),
-)
-
-
-def _section(exploration: Exploration, drawing: Drawing) -> str:
-    name, title, compute, draw, caption = drawing
-    try:
-        found = compute(exploration)
-    except Infeasible as error:  # on the reference chip, which need not hold what the best chips do
-        return html.undrawn(title, str(error))
-    return html.section(name, title, caption(exploration, found), draw(found))
 
 
 def _sources(exploration: Exploration, models: list[Any], rows: list[dict[str, Any]]) -> str:
@@ -231,39 +307,42 @@ def _made(exploration: Exploration, models: list[Any]) -> str:
     specs = [*_parts(exploration).values(), *models]
     digests = ", ".join(f"{spec.name} {spec.digest}" for spec in specs)
     study = exploration.study
-    return escape(
+    return (
         f"accelmodel {__version__}; study {study.name}, digest {study.digest}. Every answer is as firm as the weakest "
         f"fact behind it: {facts.weakest(fact.standing for spec in specs for fact in spec.facts.values())}. "
         f"Digests of the specifications: {digests}."
     )
 
 
+def of_sources(techniques: list[str]) -> tuple[str, ...]:
+    """Return the sources of the claims on some techniques."""
+    return tuple(source for technique in techniques for source in _CLAIMED.get(technique, ()))
+
+
 def page(exploration: Exploration) -> str:
     """Return the report as HTML."""
-    rows = claims.validate()
+    from markupsafe import Markup
+
+    rows = claims.validate(of_sources(exploration.study.techniques))
     models = [load("model", name) for name in exploration.study.models]
-    calibrated = sum(row["calibrated_on_it"] for row in rows)
-    within = sum(row["within"] for row in rows)
-    template = Template((Path(__file__).parent / TEMPLATE).read_text(encoding="utf-8"))
-    title = escape(exploration.study.study.title)
-    body = template.substitute(
-        title=title,
-        headline=escape(headline(exploration)),
-        lead="\n".join(f'<p class="lead">{escape(text)}</p>' for text in lead(exploration)),
-        chips=chip_table(exploration),
-        chips_note="Best by the study’s objective, the last column. Each chip is judged by its best use: software "
-        "chooses tensor parallelism and the parameters of the technique anew for each.",
-        figures="\n".join(_section(exploration, drawing) for drawing in DRAWINGS),
-        claims=html.claim_table(rows),
-        claims_note=f"{within} of {len(rows)} claims are met within their tolerance. “Calibration” says that a "
-        f"constant was fitted to that very figure ({calibrated} of them): it checks the fit and validates nothing.",
-        constants=constant_table(exploration),
-        constants_note="No public source states these for this chip. The sensitivity above goes through the ranges; "
-        "those that are calibrated were fitted to the claims so marked.",
+    said, words_of = _template(), about(exploration)
+    file = base64.b64encode(front_points.designs(exploration).encode()).decode()
+    body = said.page(
+        words_of,
+        chips=Markup(chip_table(exploration)),
+        figures=Markup("\n".join(_section(exploration, said, words_of, drawing) for drawing in DRAWINGS)),
+        claims={
+            "within": sum(row["within"] for row in rows),
+            "rows": len(rows),
+            "calibrated": sum(row["calibrated_on_it"] for row in rows),
+            "table": Markup(html.claim_table(rows)),
+        },
+        constants=Markup(constant_table(exploration)),
         made=_made(exploration, models),
-        sources=_sources(exploration, models, rows),
+        sources=Markup(_sources(exploration, models, rows)),
+        file=f"data:text/csv;base64,{file}",
     )
-    return html.page(title, body)
+    return html.page(escape(exploration.study.study.title), str(body))
 
 
 def write_report(exploration: Exploration, path: Path) -> Path:

@@ -7,20 +7,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from accelmodel.dse.terms import technique_words
 from accelmodel.inference.policies import TECHNIQUES
 from accelmodel.report import style
-from accelmodel.report.style import INK
+from accelmodel.report.style import INK, ON_LIGHT, PAPER
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-#: technique → its colour, and how one speaks of it; others take what is left of the palette, and their own name
+#: technique → its colour; others take what is left of the palette
 COLOURS = {"none": "#6b6b6b", "fused": "#009e73", "preserve": "#0072b2"}
-NAMES = {"none": "without prefetch", "fused": "with fused kernels", "preserve": "with prefetch"}
 _SPARE = ("#cc79a7", "#e69f00", "#56b4e9", "#d55e00", "#b8a900")
-#: technique → where the name of its best chip stands, from its star [px]
-_CALLOUTS = {"none": (64, 64), "preserve": (-70, -48)}
-DASHES = {"whole space": "solid", "L2 alone": "dash"}
+DASHES = {"whole space": "solid", "alone": "dash"}
+ALONE = "nothing else changed"
 PARTS = {
     "Cores": "#009e73",
     "L2": "#e69f00",
@@ -46,43 +45,87 @@ def colour(technique: str) -> str:
     return COLOURS[technique] if technique in COLOURS else _SPARE[others.index(technique) % len(_SPARE)]
 
 
-def spoken(technique: str) -> str:
-    """Return how one speaks of what runs under a technique.
+def _panels(count: int) -> list[dict[str, Any]]:
+    """Return where so many panels lie, two in a row, the first as wide as both."""
+    if count == 1:
+        return [{"x": [0.0, 1.0], "y": [0.0, 1.0]}]
+    rows = 1 + -(-(count - 1) // 2)
+    gap = 0.36 / rows
+    height = (1.0 + gap) / rows
+    places = [{"x": [0.0, 1.0], "y": [1.0 - height + gap, 1.0]}]
+    for i in range(count - 1):
+        low = 1.0 - (2 + i // 2) * height + gap
+        alone = i == count - 2 and i % 2 == 0
+        across = [0.0, 1.0] if alone else [0.0, 0.44] if i % 2 == 0 else [0.56, 1.0]
+        places.append({"x": across, "y": [max(low, 0.0), low + height - gap]})
+    return places
 
-    Examples
-    --------
-    >>> spoken("preserve"), spoken("overlap")
-    ('with prefetch', 'with overlap')
-    """
-    return NAMES.get(technique, f"with {technique}")
+
+def _narrow_panels(count: int) -> dict[str, Any]:
+    """Return where panels lie one below the other."""
+    gap = 0.3 / count
+    height = (1.0 + gap) / count
+    found: dict[str, Any] = {"height": 120 + 300 * count}
+    for i in range(count):
+        number = "" if i == 0 else str(i + 1)
+        top = 1.0 - i * height
+        found |= {f"xaxis{number}.domain": [0.0, 1.0], f"yaxis{number}.domain": [max(top - height + gap, 0.0), top]}
+    return found
 
 
 def figure_curve(points: dict[str, Any]) -> go.Figure:
-    """Draw the objective over L2 size; whole space solid, L2 alone dashed; optima marked."""
-    figure = style.figure(
-        460,
-        xaxis=style.axis("L2 capacity [MB]", rangemode="tozero"),
-        yaxis=style.axis(f"{points['title']} [{points['unit']}]"),
-    )
-    for line in points["lines"]:
-        shade, name = colour(line["technique"]), f"{spoken(line['technique'])}, {line['space']}"
-        stroke = {"color": shade, "width": 2.5, "dash": DASHES[line["space"]]}
-        hover = "%{x:.0f} MB: %{y:.4g}<extra>" + name + "</extra>"
-        figure.add_scatter(x=line["l2"], y=line["value"], mode="lines", name=name, line=stroke, hovertemplate=hover)
-        best = line["best"]
-        figure.add_scatter(
-            x=[best["l2"]],
-            y=[best["value"]],
-            mode="markers",
-            marker={"color": shade, "size": 11, "line": {"color": "white", "width": 1.5}},
-            showlegend=False,
-            hovertemplate=f"best {name}: {best['label']}, %{{y:.4g}} {points['unit']}<extra></extra>",
-        )
-        figure.add_annotation(
-            x=best["l2"], y=best["value"], text=f"<b>{best['label']}</b>", font={"color": shade, "size": 15},
-            ax=34, ay=48 if name == "with prefetch, L2 alone" else -20, arrowhead=0, arrowcolor=shade,
-        )  # fmt: skip
+    """Draw the objective over each axis; the whole space solid, one axis alone dashed; optima marked."""
+    panels = points["panels"]
+    rows = 1 if len(panels) == 1 else 1 + len(panels) // 2
+    figure = style.figure(130 + 290 * rows, narrow=_narrow_panels(len(panels)))
+    seen: set[str] = set()
+    for i, (panel, place) in enumerate(zip(panels, _panels(len(panels)), strict=True)):
+        number = "" if i == 0 else str(i + 1)
+        kind = {"type": "category"} if panel["word"] else {}
+        title = f"{points['title']}<br>[{points['unit']}]"
+        figure.layout[f"xaxis{number}"] = style.axis(panel["label"], domain=place["x"], anchor=f"y{number}", **kind)
+        figure.layout[f"yaxis{number}"] = style.axis(title, domain=place["y"], anchor=f"x{number}")
+        for line in panel["lines"]:
+            name = technique_words(line["technique"]) + (f", {ALONE}" if line["space"] == "alone" else "")
+            _curve(figure, line, name, {"x": f"x{number}", "y": f"y{number}", "unit": points["unit"],
+                                        "key": name not in seen, "mark": panel["word"]})  # fmt: skip
+            seen.add(name)
     return figure
+
+
+def _curve(figure: go.Figure, line: dict[str, Any], name: str, place: dict[str, Any]) -> None:
+    """Add a line to its panel, and its optimum."""
+    shade = colour(line["technique"])
+    figure.add_scatter(
+        x=line["x"],
+        y=line["y"],
+        mode="lines+markers" if place["mark"] or len(line["x"]) < 6 else "lines",
+        name=name,
+        legendgroup=name,
+        showlegend=place["key"],
+        line={"color": shade, "width": 2.5, "dash": DASHES[line["space"]]},
+        hovertemplate="%{x}: %{y:.4g} " + place["unit"] + "<extra>" + name + "</extra>",
+        xaxis=place["x"],
+        yaxis=place["y"],
+    )
+    best = line["best"]
+    if best is None:
+        return
+    figure.add_scatter(
+        x=[best["x"]],
+        y=[best["y"]],
+        mode="markers",
+        marker={"color": shade, "size": 11, "line": {"color": PAPER, "width": 1.5}},
+        showlegend=False,
+        hovertemplate=f"best {name}: {best['label']}, %{{y:.4g}} {place['unit']}<extra></extra>",
+        xaxis=place["x"],
+        yaxis=place["y"],
+    )
+    if place["x"] == "x":
+        figure.add_annotation(
+            x=best["x"], y=best["y"], text=f"<b>{best['label']}</b>", font={"color": shade, "size": 15},
+            ax=34, ay=40 if line["space"] == "alone" else -22, arrowhead=0, arrowcolor=shade,
+        )  # fmt: skip
 
 
 def figure_speedup(points: dict[str, Any]) -> go.Figure:
@@ -102,7 +145,7 @@ def figure_speedup(points: dict[str, Any]) -> go.Figure:
             z=grid,
             text=[["" if x is None else f"{x:.2f}" for x in row] for row in grid],
             texttemplate="%{text}",
-            textfont={"color": INK},
+            textfont={"color": ON_LIGHT},
             colorscale=[[0.0, "#f7fafc"], [1.0, "#4da3d4"]],
             zmin=1.0,
             zmax=max(known, default=2.0),
@@ -116,7 +159,7 @@ def figure_speedup(points: dict[str, Any]) -> go.Figure:
     buttons = [
         {"label": name, "method": "update", "args": [{"visible": [other == name for other in grids]}]} for name in grids
     ]
-    menu = {"buttons": buttons, "x": 0, "xanchor": "left", "y": 1.03, "yanchor": "bottom", "bgcolor": "white"}
+    menu = {"buttons": buttons, "x": 0, "xanchor": "left", "y": 1.03, "yanchor": "bottom", "bgcolor": PAPER}
     figure.update_layout(updatemenus=[menu])
     return figure
 
@@ -133,8 +176,8 @@ def _stack(figure: go.Figure, chips: list[str], parts: dict[str, list[float]], p
             textposition="inside",
             insidetextanchor="middle",
             textangle=0,
-            textfont={"color": INK},
-            marker={"color": PARTS[name], "line": {"color": "white", "width": 1}},
+            textfont={"color": ON_LIGHT},
+            marker={"color": PARTS[name], "line": {"color": PAPER, "width": 1}},
             width=0.7,
             hovertemplate=f"{name}: %{{x:,.1f}} {place['unit']}<extra></extra>",
             xaxis=place["x"],
@@ -150,11 +193,15 @@ def _stack(figure: go.Figure, chips: list[str], parts: dict[str, list[float]], p
 
 def figure_cost(points: dict[str, Any]) -> go.Figure:
     """Draw area and price of the best chips by part, one above the other."""
-    chips = [f"{spoken(technique)},<br>{space}, {l2}" for space, technique, l2 in points["chips"]]
+    chips = [
+        f"{technique_words(technique)},<br>{ALONE if space == 'alone' else space}, {lead}"
+        for space, technique, lead in points["chips"]
+    ]
     key = {"orientation": "h", "xanchor": "left", "x": 0.0, "yanchor": "bottom", "traceorder": "normal"}
     rows = {"showgrid": False, "ticks": "", "autorange": "reversed"}
     figure = style.figure(
         230 + 100 * len(chips),
+        narrow={"font.size": 11},
         barmode="stack",
         uniformtext={"mode": "hide", "minsize": 11},
         margin={"l": 170, "r": 24, "t": 48, "b": 64},
@@ -174,47 +221,8 @@ def figure_cost(points: dict[str, Any]) -> go.Figure:
     return figure
 
 
-def figure_pareto(points: dict[str, Any]) -> go.Figure:
-    """Draw throughput per device against die area for the chips that no other beats on both."""
-    figure = style.figure(460, xaxis=style.axis("Die area [mm²]"), yaxis=style.axis("Throughput per device [tokens/s]"))
-    for technique, spots in points["fronts"].items():
-        shade, name = colour(technique), spoken(technique)
-        figure.add_scatter(
-            x=[spot["area"] for spot in spots],
-            y=[spot["throughput"] for spot in spots],
-            text=[spot["chip"] for spot in spots],
-            mode="lines+markers",
-            name=f"front {name}",
-            line={"color": shade, "width": 1.5, "shape": "hv"},
-            marker={"color": shade, "size": 5},
-            hovertemplate="%{x:.1f} mm², %{y:.1f} tokens/s<br>%{text}<extra>" + name + "</extra>",
-        )
-    for technique, best in points["best"].items():
-        right, down = _CALLOUTS.get(technique, (96, 8))
-        figure.add_scatter(
-            x=[best["area"]],
-            y=[best["throughput"]],
-            mode="markers",
-            showlegend=False,
-            marker={"color": colour(technique), "size": 17, "symbol": "star", "line": {"color": "white", "width": 1}},
-            hovertemplate=f"best {spoken(technique)}: {best['label']} of L2<br>{best['chip']}<extra></extra>",
-        )
-        figure.add_annotation(
-            x=best["area"], y=best["throughput"], text=f"<b>best {spoken(technique)}<br>{best['label']} of L2</b>",
-            font={"color": colour(technique)}, ax=right, ay=down, arrowcolor=colour(technique), arrowhead=0,
-            align="left",
-        )  # fmt: skip
-    if points["limit"] is not None:
-        figure.add_vline(x=points["limit"], line={"color": INK, "width": 1.5, "dash": "dot"})
-        figure.add_annotation(
-            x=points["limit"], y=0.02, yref="y domain", text=f"limit {points['limit']:.0f} mm²", showarrow=False,
-            xanchor="right", xshift=-6, yanchor="bottom",
-        )  # fmt: skip
-    return figure
-
-
 def figure_sensitivity(points: dict[str, Any], names: dict[str, str]) -> go.Figure:
-    """Draw a tornado: best L2 with the candidate, and its gain, when one constant goes to each end of its range.
+    """Draw a tornado: the best value of the axis and the gain, when one constant goes to each end of its range.
 
     ``names`` gives each constant in words.
     """
@@ -222,15 +230,21 @@ def figure_sensitivity(points: dict[str, Any], names: dict[str, str]) -> go.Figu
     rows = [f"{names[bar['constant']]}<br>{bar['range']}" for bar in bars]
     figure = style.figure(
         130 + 44 * max(len(bars), 1),
+        narrow={
+            "font.size": 10,
+            "yaxis.tickfont.size": 10,
+            "xaxis.domain": [0.0, 0.44],
+            "xaxis2.domain": [0.56, 1.0],
+            "xaxis.title.text": "Gain",
+            "xaxis2.title.text": "Best",
+        },
         barmode="overlay",
         margin={"l": 230, "r": 24, "t": 48, "b": 64},
-        xaxis=style.axis("Gain in the objective [×]", domain=[0.0, 0.47]),
-        xaxis2=style.axis(
-            f"Best L2 {spoken(points['technique'])} [MB]", domain=[0.53, 1.0], range=[0, 1.04 * points["axis"][1]]
-        ),
+        xaxis=style.axis("Gain [×]", domain=[0.0, 0.47]),
+        xaxis2=style.axis(f"Best {points['label']}", domain=[0.53, 1.0], range=[0, 1.04 * points["axis"][1]]),
         yaxis=style.axis("", showgrid=False, ticks="", tickfont={"size": 13}),
     )
-    for axis, key, base in (("x", "gain", points["base"]["gain"]), ("x2", "l2", points["base"]["l2"])):
+    for axis, key, base in (("x", "gain", points["base"]["gain"]), ("x2", "best", points["base"]["best"])):
         for end, shade in enumerate((LOW, HIGH)):
             name = ("lowest value", "highest value")[end]
             figure.add_bar(

@@ -10,33 +10,24 @@ from typing import Any, cast
 
 import numpy as np
 
-from accelmodel.dse.chip import design
+from accelmodel.dse.chip import design, parts_of_study
+from accelmodel.dse.enumerated import Enumeration
 from accelmodel.dse.explore import Exploration
-from accelmodel.dse.objectives import OBJECTIVES, sign
-from accelmodel.dse.parts import parts_of
+from accelmodel.dse.objectives import sign
 from accelmodel.dse.study import Study, load_study
-from accelmodel.dse.told import SHOWN
 from accelmodel.inference.policies import policy
-from accelmodel.inference.request import RequestPhase, speedups
+from accelmodel.inference.request import BASELINE, RequestPhase, speedups
+from accelmodel.report.quantities import axis, objective, spanned, worded
 from accelmodel.report.timeline_points import bits_of
 from accelmodel.specs.load import load
 from accelmodel.units import show
 from accelmodel.validation import claims
 
-#: SI unit → (unit it is shown in, factor from SI), where a decimal prefix does not read well
-_READABLE = {
-    "m2/B": ("mm²/MB", 1e12),
-    "USD/B": ("USD/GB", 1e9),
-    "W/B": ("W/MB", 1e6),
-    "USD/J": ("USD/kWh", 3.6e6),
-    "1/m2": ("per cm²", 1e-4),
-    "1/s": ("GHz", 1e-9),
-}
-_YEAR = 365.25 * 86400.0
 #: a gain that moves by less than this counts as none [1]
 STILL = 0.005
 #: constants that the tornado shows at most
 MOST = 15
+#: part of an area or a price → what it is called
 AREAS = {
     "area_cores": "Cores",
     "area_l2": "L2",
@@ -55,70 +46,95 @@ PRICES = {
     "price_test": "Test",
     "price_loss": "Lost in assembly",
 }
+#: the study whose constants that are not public are held against its claims
+_PUBLISHED = "preserve-l2"
+_WHOLE, _ALONE = "whole space", "alone"
 
 
-def worded(value: float | str, unit: str, digits: int = 3) -> str:
-    """Return a quantity in SI as people write it.
-
-    Examples
-    --------
-    >>> worded(5.722e-13, "m2/B")
-    '0.572 mm²/MB'
-    >>> worded(126230400.0, "s")
-    '4 years'
-    >>> worded(1.8e-5, "s")
-    '18 µs'
-    """
+def value_words(study: Study, name: str, value: Any) -> str:
+    """Return a value of an axis with its unit; a word as it is."""
     if isinstance(value, str):
         return value
-    if unit in _READABLE:
-        shown, factor = _READABLE[unit]
-        return f"{value * factor:.{digits}g} {shown}"
-    if unit == "s" and value >= _YEAR:
-        return f"{value / _YEAR:.{digits}g} years"
-    if unit == "USD" and abs(value) >= 1000.0:
-        return f"{value:,.0f} USD"
-    return show(value, unit, digits)
+    known = study.axes()
+    unit = known[name].unit if name in known else "B/s" if name == "link_budget" else "1"
+    return f"{value:g}" if unit == "1" else worded(value, unit)
 
 
-def spanned(low: float, high: float, unit: str) -> str:
-    """Return a range as people write it, its unit once where both ends have the same.
+#: axis → how a chip with a value of it is technique_words of
+_HAS = {
+    "l2_capacity": "{} of L2",
+    "hbm_stacks": "{} HBM stacks",
+    "links": "{} links",
+    "link_bandwidth": "{} a link",
+    "cores": "{} cores",
+    "dies": "{} dies",
+    "hbm_generation": "{}",
+    "process": "{}",
+    "link": "{}",
+    "stacked_sram": "{} of stacked SRAM",
+    "clock": "{}",
+    "hbm_bandwidth": "{} of HBM bandwidth",
+}
 
-    Examples
-    --------
-    >>> spanned(1e-5, 1.5e-4, "s"), spanned(5e-7, 5e-6, "s")
-    ('10 – 150 µs', '500 ns – 5 µs')
+
+def lead_words(study: Study, name: str, row: dict[str, Any]) -> str:
+    """Return what a chip has of one axis."""
+    return _HAS.get(name, f"{axis(study, name).title.lower()} {{}}").format(value_words(study, name, row[name]))
+
+
+def chip_words(study: Study, row: dict[str, Any]) -> str:
+    """Return the axes of a chip in a line."""
+    return ", ".join(lead_words(study, name, row) for name in study.axes())
+
+
+def _spaces(exploration: Exploration) -> dict[str, Enumeration]:
+    found = {_WHOLE: exploration.every}
+    if exploration.alone is not None and len(exploration.study.space) > 1:
+        found[_ALONE] = exploration.alone
+    return found
+
+
+def curve_points(exploration: Exploration) -> dict[str, Any] | None:
+    """Return the best objective at each value of each axis, with the optima; of the axis looked at alone that as well.
+
+    None where no axis has two values.
     """
-    first, last = worded(low, unit), worded(high, unit)
-    same = first.partition(" ")[2] == last.partition(" ")[2]
-    return f"{first.partition(' ')[0] if same else first} – {last}"
+    study = exploration.study
+    shown = objective(study.objective)
+    panels = []
+    for name, (values, _) in exploration.every.curves.items():
+        if len(values) < 2:
+            continue
+        along = axis(study, name)
+        lines = []
+        for space, found in _spaces(exploration).items():
+            if name not in found.curves or (space == _ALONE and name != found.axis):
+                continue
+            own, best = found.curves[name]
+            lines += [
+                _line(study, name, own, each, technique=technique, space=space) for technique, each in best.items()
+            ]
+        panels.append({"axis": name, "label": along.label, "word": isinstance(values[0], str), "lines": lines})
+    if not panels:
+        return None
+    lead = exploration.every.axis
+    panels.sort(key=lambda panel: panel["axis"] != lead)
+    return {"title": shown.title, "unit": shown.unit, "panels": panels, "less": sign(study.objective) < 0.0}
 
 
-def objective_words(study: Study) -> tuple[str, str, float]:
-    """Return the objective's name, the unit it is shown in, and the factor from SI."""
-    unit, factor = SHOWN[study.objective]
-    return OBJECTIVES[study.objective].words.capitalize(), unit, factor
-
-
-def curve_points(exploration: Exploration) -> dict[str, Any]:
-    """Return the best objective at each L2 size, for the whole space and for L2 alone, with their optima."""
-    title, unit, factor = objective_words(exploration.study)
-    spaces = {"whole space": exploration.every}
-    if exploration.alone is not None:
-        spaces["L2 alone"] = exploration.alone
-    if next(iter(exploration.study.axes())) != "l2_capacity" or len(exploration.study.space) == 1:
-        del spaces["whole space"]
-    lines = []
-    for space, found in spaces.items():
-        for technique in exploration.study.techniques:
-            sizes, values = found.curve[technique]
-            shown = [value * factor if value > 0.0 else None for value in values]
-            way = sign(exploration.study.objective)
-            top = max(range(len(values)), key=[way * each if each > 0.0 else -math.inf for each in values].__getitem__)
-            best = {"l2": sizes[top] / 1e6, "value": values[top] * factor, "label": show(sizes[top], "B")}
-            sizes = [size / 1e6 for size in sizes]
-            lines.append({"space": space, "technique": technique, "l2": sizes, "value": shown, "best": best})
-    return {"title": title, "unit": unit, "lines": lines}
+def _line(
+    study: Study, name: str, values: list[Any], best: list[float], *, technique: str, space: str
+) -> dict[str, Any]:
+    """Return one line of a panel, nothing where no chip keeps to the limits."""
+    along, shown = axis(study, name), objective(study.objective)
+    known = [place for place, value in enumerate(best) if math.isfinite(value) and value > 0.0]
+    x = [value if isinstance(value, str) else value * along.factor for value in values]
+    y = [best[place] * shown.factor if place in set(known) else None for place in range(len(best))]
+    if not known:
+        return {"space": space, "technique": technique, "x": x, "y": y, "best": None}
+    top = max(known, key=lambda place: sign(study.objective) * best[place])
+    at = {"x": x[top], "y": y[top], "label": value_words(study, name, values[top])}
+    return {"space": space, "technique": technique, "x": x, "y": y, "best": at}
 
 
 def speedup_points(exploration: Exploration) -> dict[str, Any]:
@@ -163,101 +179,88 @@ def _or_none(value: float) -> float | None:
 
 
 def chip_points(exploration: Exploration) -> list[dict[str, Any]]:
-    """Return the best chips: L2 alone, then whole space, with each technique; every axis and figure in SI."""
-    parts = exploration.parts
-    base = {
-        "l2_capacity": float(parts.device.l2.capacity),
-        "cores": float(parts.device.compute.cores),
-        "hbm_stacks": float(parts.device.hbm.stacks),
-        "links": float(parts.link.links),
-        "link_bandwidth": float(parts.link.bandwidth) / float(parts.link.links),
-    }
-    spaces = {"whole space": exploration.every.best}
-    if exploration.alone is not None:
-        spaces = {"L2 alone": exploration.alone.best, **spaces}
-    if len(exploration.study.space) == 1:
-        del spaces["whole space"]
+    """Return the best chips: one axis alone, whole space, with each technique that has one; in SI."""
+    study = exploration.study
     return [
-        {"space": space, "technique": technique, **base, **best[technique]}
-        for space, best in spaces.items()
-        for technique in exploration.study.techniques
+        {"space": space, "technique": technique, **found.best[technique]}
+        for space, found in reversed(_spaces(exploration).items())
+        for technique in study.techniques
+        if technique in found.best
     ]
 
 
 def cost_points(exploration: Exploration) -> dict[str, Any]:
     """Return area [mm²] and price [USD] of the best chips by part."""
     chips = chip_points(exploration)
+    lead = exploration.every.axis
+
+    def parts(names: dict[str, str], factor: float) -> dict[str, list[float]]:
+        found = {label: [chip.get(name, 0.0) * factor for chip in chips] for name, label in names.items()}
+        return {label: values for label, values in found.items() if any(values)}
+
     return {
-        "chips": [(chip["space"], chip["technique"], show(chip["l2_capacity"], "B")) for chip in chips],
-        "area": {label: [chip[name] * 1e6 for chip in chips] for name, label in AREAS.items()},
-        "price": {label: [chip[name] for chip in chips] for name, label in PRICES.items()},
+        "chips": [
+            (chip["space"], chip["technique"], value_words(exploration.study, lead, chip[lead]) if lead in chip else "")
+            for chip in chips
+        ],
+        "area": parts(AREAS, 1e6),
+        "price": parts(PRICES, 1.0),
         "die_area": [chip["die_area"] * 1e6 for chip in chips],
         "total_price": [chip["price"] for chip in chips],
     }
 
 
-def pareto_points(exploration: Exploration) -> dict[str, Any]:
-    """Return the Pareto front of each technique: die area [mm²], throughput per device [token/s], and the best."""
+def sensitivity_points(exploration: Exploration) -> dict[str, Any] | None:
+    """Return how the best value of the axis and the gain move with each uncertain constant, the strongest first.
 
-    def spot(row: dict[str, float]) -> dict[str, Any]:
-        axes = exploration.study.axes()
-        chip = {name: row[name] for name in axes}
-        words = ", ".join(f"{name.replace('_', ' ')} {worded(value, axes[name].unit)}" for name, value in chip.items())
-        return {"area": row["die_area"] * 1e6, "throughput": row["throughput"], "chip": words}
-
-    found = exploration.every
-    limit = exploration.study.limits().get("die_area")
-    return {
-        "fronts": {technique: [spot(row) for row in rows] for technique, rows in found.front.items()},
-        "best": {
-            technique: {**spot(row), "label": show(row["l2_capacity"], "B")} for technique, row in found.best.items()
-        },
-        "limit": None if limit is None else limit * 1e6,
-    }
-
-
-def sensitivity_points(exploration: Exploration) -> dict[str, Any]:
-    """Return how best L2 [MB] and gain move with each uncertain constant, the strongest first.
-
-    ``still`` names the constants that move neither; ``left_out`` those beyond the first ``MOST``; ``closed`` those at
-    an end of which no chip keeps to the limits.
+    ``still`` names the constants that move neither; ``left_out`` those beyond the first ``MOST``.  None where nothing
+    was varied.
     """
+    study = exploration.study
+    if not exploration.moves:
+        return None
+    lead = str(study.axis)
+    along = axis(study, lead)
     base, ends = exploration.moves[0], exploration.moves[1:]
-    size = f"l2_{exploration.study.candidate}"
-    bars, still, closed = [], [], []
+    size = f"{'l2' if lead == 'l2_capacity' else lead}_{study.candidate}"
+    bars, still = [], []
     for low, high in zip(ends[::2], ends[1::2], strict=True):
-        if None in (low[size], high[size], low["gain"], high["gain"]):
-            closed.append(low["constant"])
-            continue
-        l2 = [low[size] / 1e6, high[size] / 1e6]
+        best = [low[size] * along.factor, high[size] * along.factor]
         gains = [low["gain"], high["gain"]]
-        moves = max(abs(best - base[size] / 1e6) for best in l2)
+        moves = max(abs(each - base[size] * along.factor) for each in best)
         shifts = max(abs(gain - base["gain"]) for gain in gains)
         if moves == 0.0 and shifts < STILL:
             still.append(low["constant"])
             continue
         span = spanned(low["value"], high["value"], low["unit"])
-        bars.append({"constant": low["constant"], "kind": low["kind"], "range": span, "l2": l2, "gain": gains})
+        bars.append({"constant": low["constant"], "kind": low["kind"], "range": span, "best": best, "gain": gains})
     bars.sort(key=lambda bar: max(abs(gain - base["gain"]) for gain in bar["gain"]), reverse=True)
-    left_out = [bar["constant"] for bar in bars[MOST:]]
-    sizes = exploration.study.axes()["l2_capacity"].grid / 1e6
+    values = np.asarray(study.axes()[lead].grid, dtype=float) * along.factor
     return {
-        "technique": exploration.study.candidate,
-        "base": {"l2": base[size] / 1e6, "gain": base["gain"]},
-        "axis": [float(sizes[0]), float(sizes[-1])],
+        "technique": study.candidate,
+        "label": along.label,
+        "base": {
+            "best": base[size] * along.factor,
+            "gain": base["gain"],
+            "words": value_words(study, lead, base[size]),
+        },
+        "axis": [float(values[0]), float(values[-1])],
         "bars": bars[:MOST],
         "still": still,
-        "left_out": left_out,
-        "closed": closed,
+        "left_out": [bar["constant"] for bar in bars[MOST:]],
     }
 
 
-def region_points() -> dict[str, Any]:
-    """Return how many SRAM densities satisfy all claims of PRESERVE, over start-up [µs] and usable L2 [%]."""
+def region_points(exploration: Exploration) -> dict[str, Any] | None:
+    """Return how many SRAM densities satisfy all claims of PRESERVE, over start-up [µs] and usable L2 [%].
+
+    None of a study whose claims are not PRESERVE's.
+    """
+    if exploration.study.name != _PUBLISHED:
+        return None
     result = claims.region()
     counts = result.holds.sum("sram_area").transpose("l2_usable", "start_up")
-    head = load_study().study
-    parts = parts_of(head.device, head.bill or "")
+    parts = parts_of_study(load_study())
     return {
         "start_up": (result.start_up.values * 1e6).round(6).tolist(),
         "usable": (result.l2_usable.values * 100.0).round(6).tolist(),
@@ -265,9 +268,16 @@ def region_points() -> dict[str, Any]:
         "densities": int(result.sizes["sram_area"]),
         "points": int(result.holds.size),
         "holding": int(counts.sum()),
+        "claims": sum(each.quantity in result for each in claims.claims()),
         "calibrated": {
             "start_up": float(parts.link.start_up) * 1e6,
             "usable": float(parts.device.l2.usable) * 100.0,
             "sram_area": worded(float(parts.process.sram_area), "m2/B"),
         },
     }
+
+
+def prefetches(exploration: Exploration) -> bool:
+    """Tell whether a technique is explored beside the baseline, on more than one device."""
+    study = exploration.study
+    return study.candidate != BASELINE and max(study.software.tp or [2]) > 1

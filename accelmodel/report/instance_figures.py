@@ -11,7 +11,7 @@ from accelmodel.cloud.infersave import HOUR, Task
 from accelmodel.cloud.offers import Offers
 from accelmodel.cloud.ranking import Inputs
 from accelmodel.cloud.steps import DeviceStep, sequences, steps_of
-from accelmodel.report.style import FAINT, INK, axis, log_axis
+from accelmodel.report.style import FAINT, ON_LIGHT, axis, log_axis
 from accelmodel.report.style import figure as blank
 from accelmodel.specs.cloud import Instance
 
@@ -65,7 +65,7 @@ def figure_cost(points: dict[str, Any]) -> go.Figure:
             x=[spot["reached"] for spot in spots], y=[spot["price"] for spot in spots], mode="markers+text", name=name,
             marker={"color": colour, "size": [15 if spot["choice"] else 9 for spot in spots]},
             text=[spot["label"] for spot in spots], textposition="top right" if points["by_time"] else "top left",
-            textfont={"size": 12, "color": INK},
+            textfont={"size": 12, "color": ON_LIGHT},
             customdata=[[spot["instance"], spot["gpu"], spot["bits"]] for spot in spots],
             hovertemplate="%{customdata[0]} (%{customdata[1]}, %{customdata[2]} bit): %{x:.4g}, "
             "%{y:.4g} USD/h<extra></extra>",

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from accelmodel.dse.terms import technique_words
 from accelmodel.report import style
-from accelmodel.report.exploration_figures import COLLECTIVE, OPERATOR, colour, spoken
-from accelmodel.report.style import INK
+from accelmodel.report.exploration_figures import COLLECTIVE, OPERATOR, colour
+from accelmodel.report.style import INK, ON_LIGHT, ON_STRONG
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -70,8 +71,8 @@ def figure_timeline(points: dict[str, Any]) -> go.Figure:
     """Draw the main lane of one layer under each technique, and the prefetch lane of those that prefetch."""
     span = max(points["total"].values())
     fetching = points["prefetches"]
-    lanes = {technique: f"{spoken(technique)}:<br>main lane" for technique in points["lanes"]}
-    prefetch_lanes = {technique: f"{spoken(technique)}:<br>prefetch lane" for technique in fetching}
+    lanes = {technique: f"{technique_words(technique)}:<br>main lane" for technique in points["lanes"]}
+    prefetch_lanes = {technique: f"{technique_words(technique)}:<br>prefetch lane" for technique in fetching}
     rows = [each[technique] for technique in lanes for each in (lanes, prefetch_lanes) if technique in each]
     figure = style.figure(
         160 + 80 * len(rows),
@@ -84,16 +85,19 @@ def figure_timeline(points: dict[str, Any]) -> go.Figure:
     )
     for technique, lane in lanes.items():
         bars = points["lanes"][technique]
-        _bars(figure, lane, [b for b in bars if b["collective"]], span, {"colour": COLLECTIVE, "ink": "white"})
-        _bars(figure, lane, [b for b in bars if not b["collective"]], span, {"colour": OPERATOR, "ink": INK})
+        _bars(figure, lane, [b for b in bars if b["collective"]], span, {"colour": COLLECTIVE, "ink": ON_STRONG})
+        _bars(figure, lane, [b for b in bars if not b["collective"]], span, {"colour": OPERATOR, "ink": ON_LIGHT})
         total = points["total"][technique]
         figure.add_annotation(
             x=total, y=lane, text=f"<b>{total:.0f} µs</b>", showarrow=False, xanchor="left", xshift=6,
             font={"color": colour(technique), "size": 15},
         )  # fmt: skip
     for technique, pieces in fetching.items():
-        _bars(figure, prefetch_lanes[technique], pieces, span, {"colour": colour(technique), "ink": "white"})
-    named = {technique: "prefetch" if len(fetching) == 1 else f"prefetch {spoken(technique)}" for technique in fetching}
+        _bars(figure, prefetch_lanes[technique], pieces, span, {"colour": colour(technique), "ink": ON_STRONG})
+    named = {
+        technique: "prefetch" if len(fetching) == 1 else f"prefetch {technique_words(technique)}"
+        for technique in fetching
+    }
     key = {"collective": COLLECTIVE, "operator": OPERATOR}
     key |= {name: colour(technique) for technique, name in named.items()}
     for name, shade in key.items():
@@ -120,7 +124,7 @@ def figure_occupancy(points: dict[str, Any]) -> go.Figure:
             x=line["time"],
             y=line["waiting"],
             mode="lines",
-            name=spoken(technique),
+            name=technique_words(technique),
             fill="tozeroy",
             fillcolor=f"rgba({red},{green},{blue},0.18)",
             line={"color": colour(technique), "width": 2.5},

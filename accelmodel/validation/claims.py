@@ -7,7 +7,7 @@ of PRESERVE hold at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
@@ -263,9 +263,9 @@ def evaluate(given: list[Claim], quantities: Mapping[str, Callable[[str], float]
     return rows
 
 
-def validate() -> list[dict[str, Any]]:
-    """Return the accuracy table, as ``answer``, of all ``[[claim]]``."""
-    return evaluate(claims(), QUANTITIES)
+def validate(sources: Collection[str] | None = None) -> list[dict[str, Any]]:
+    """Return the accuracy table, as ``answer``, of all ``[[claim]]``, or of those of some sources."""
+    return evaluate([each for each in claims() if sources is None or each.source in sources], QUANTITIES)
 
 
 #: grid of the constants that are not public: start-up of a collective [s], usable share of L2, SRAM area [mm²/MiB]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import math
+import csv
+import io
 import re
 import subprocess
 import sys
@@ -15,13 +16,15 @@ import xarray as xr
 from accelmodel.dse.evaluate import evaluate
 from accelmodel.dse.explore import explore
 from accelmodel.dse.study import load_study
+from accelmodel.dse.terms import technique_words
 from accelmodel.errors import SpecError
 from accelmodel.inference.policies import TECHNIQUES
 from accelmodel.report import exploration as report
 from accelmodel.report import (
-    exploration_captions,
     exploration_figures,
     exploration_points,
+    front_figures,
+    front_points,
     timeline_figures,
     timeline_points,
 )
@@ -77,28 +80,30 @@ def quick(monkeypatch):
         "relative_error": -0.1, "tolerance": 0.05, "within": False, "calibrated_on_it": False,
     }  # fmt: skip
     monkeypatch.setattr(claims, "region", lambda: grid)
-    monkeypatch.setattr(claims, "validate", lambda: [claim])
+    monkeypatch.setattr(claims, "validate", lambda _: [claim])
 
 
-def test_curve_is_the_best_of_each_size(exploration):
+def test_curves_are_the_best_at_each_value_of_each_axis(exploration):
     found = exploration_points.curve_points(exploration)
     assert found["unit"] == "tokens/s per mm²"
-    assert [(line["space"], line["technique"]) for line in found["lines"]] == [
-        (space, technique) for space in ("whole space", "L2 alone") for technique in ("none", "preserve")
+    assert [panel["label"] for panel in found["panels"]] == ["L2 capacity [MB]", "HBM stacks"]
+    lead, stacks = found["panels"]
+    assert [(line["space"], line["technique"]) for line in lead["lines"]] == [
+        (space, technique) for space in ("whole space", "alone") for technique in ("none", "preserve")
     ]
-    sizes, stacks = (xr.DataArray(v, dims=d) for v, d in (([8e6, 64e6, 104e6], "l2"), ([4.0, 5.0], "stacks")))
-    every = evaluate(exploration.study, exploration.parts, l2_capacity=sizes, hbm_stacks=stacks)
-    best = every.throughput_per_area.max("stacks").sel(technique="preserve").values * 1e-6
-    line = found["lines"][1]
-    assert line["l2"] == [8.0, 64.0, 104.0]
-    assert line["value"] == pytest.approx(best.tolist(), rel=1e-12)
-    top = int(best.argmax())
-    assert (line["best"]["l2"], line["best"]["label"]) == (line["l2"][top], f"{line['l2'][top]:g} MB")
+    assert [line["space"] for line in stacks["lines"]] == ["whole space"] * 2
+    sizes, number = (xr.DataArray(v, dims=d) for v, d in (([8e6, 64e6, 104e6], "l2"), ([4.0, 5.0], "stacks")))
+    every = evaluate(exploration.study, exploration.parts, l2_capacity=sizes, hbm_stacks=number)
+    value = every.throughput_per_area.sel(technique="preserve") * 1e-6
+    for line, best in ((lead["lines"][1], value.max("stacks")), (stacks["lines"][1], value.max("l2"))):
+        assert line["y"] == pytest.approx(best.values.tolist(), rel=1e-12)
+        assert line["best"]["x"] == line["x"][int(best.values.argmax())]
+    assert lead["lines"][1]["x"] == [8.0, 64.0, 104.0]
 
 
 def test_chips_and_their_costs_add_up(exploration):
     chips = exploration_points.chip_points(exploration)
-    assert [(chip["space"], chip["cores"]) for chip in chips] == [("L2 alone", 24.0)] * 2 + [("whole space", 24.0)] * 2
+    assert [chip["space"] for chip in chips] == ["alone"] * 2 + ["whole space"] * 2
     costs = exploration_points.cost_points(exploration)
     for i, chip in enumerate(chips):
         assert sum(values[i] for values in costs["area"].values()) == pytest.approx(chip["die_area"] * 1e6)
@@ -169,15 +174,33 @@ def test_speedups_blank_where_a_model_does_not_fit(exploration):
     found = exploration_points.speedup_points(replace(exploration, parts=replace(exploration.parts, device=small)))
     blanks = [x for row in found["grids"]["llama-3-70b"] for x in row if x is None]
     assert len(blanks) == found["blank"] > 0
-    assert "do not fit" in exploration_captions.caption_speedup(exploration, found)
 
 
-def test_front_climbs_and_holds_the_best(exploration):
-    found = exploration_points.pareto_points(exploration)
+def test_front_holds_the_best(exploration):
+    found = front_points.front_points(exploration)
+    assert found["labels"] == ["Die area [mm²]", "Throughput [tokens/s per device]"]
+    assert found["limits"] == pytest.approx([858.0, None])
     for technique, spots in found["fronts"].items():
-        assert [spot["throughput"] for spot in spots] == sorted(spot["throughput"] for spot in spots)
-        assert any(math.isclose(spot["area"], found["best"][technique]["area"]) for spot in spots)
-    assert found["limit"] == pytest.approx(858.0)
+        assert any(spot["at"] == pytest.approx(found["best"][technique]["at"]) for spot in spots)
+        for area, rate in (spot["at"] for spot in spots):
+            assert not any(other["at"][0] < area and other["at"][1] > rate for other in spots)
+
+
+def test_parallel_lines_lie_between_the_ends_that_are_written(exploration):
+    found = front_points.parallel_points(exploration)
+    assert sum(line["best"] for line in found["lines"]) == 2
+    for line in found["lines"]:
+        assert len(line["y"]) == len(found["columns"])
+        assert all(0.0 <= y <= 1.0 for y in line["y"])
+
+
+def test_designs_are_a_table_with_units(exploration):
+    head, *rows = csv.reader(io.StringIO(front_points.designs(exploration)))
+    assert head[:3] == ["design", "technique", "l2_capacity [B]"]
+    place = head.index("throughput_per_area [token/(s m2)]")
+    best = {row[1]: float(row[place]) for row in rows if row[0] == "best"}
+    assert best == {name: row["throughput_per_area"] for name, row in exploration.every.best.items()}
+    assert len(rows) == 2 + sum(map(len, exploration.every.front.values()))
 
 
 def test_sensitivity_sorts_and_names_what_stays(exploration):
@@ -189,40 +212,57 @@ def test_sensitivity_sorts_and_names_what_stays(exploration):
     assert len(found["bars"]) + len(found["still"]) + len(found["left_out"]) == (len(exploration.moves) - 1) // 2
 
 
-def test_region_counts_densities(quick):
-    found = exploration_points.region_points()
+def test_region_counts_densities_of_its_own_study_only(exploration, quick):
+    assert exploration_points.region_points(exploration) is None
+    own = exploration.study.model_copy(update={"name": "preserve-l2"})
+    found = exploration_points.region_points(replace(exploration, study=own))
     assert found["counts"] == [[0, 2], [0, 0]]
     assert (found["holding"], found["points"], found["densities"]) == (2, 12, 3)
     assert found["calibrated"]["start_up"] > 0.0
 
 
 def test_every_axis_has_a_title_with_its_unit(exploration, quick):
-    for name, _, compute, draw, _ in report.DRAWINGS:
-        drawn = draw(compute(exploration)).to_dict()
+    for name, _, compute, draw in report.DRAWINGS:
+        found = compute(exploration)
+        if found is None:
+            continue
+        drawn = draw(found).to_dict()
         assert drawn["data"], name
         titles = {
-            key: axis["title"]["text"] for key, axis in drawn["layout"].items() if re.fullmatch(r"[xy]axis\d*", key)
+            key: axis["title"]["text"]
+            for key, axis in drawn["layout"].items()
+            if re.fullmatch(r"[xy]axis\d*", key) and axis.get("visible", True)
         }
         for key, title in titles.items():
-            names_rows = key.startswith("y") and title == ""
-            assert names_rows or re.search(r"\[.+\]$", title), (name, key, title)
-        assert any(key.startswith("x") for key in titles)
+            counts = title in ("", "HBM stacks") or "hare of" in title
+            assert counts or re.search(r"\[.+\]$", title), (name, key, title)
+
+
+def test_what_a_study_has_nothing_for_is_left_out(exploration, quick):
+    own = exploration.study.model_copy(
+        update={"software": exploration.study.software.model_copy(update={"techniques": ["none"]})}
+    )
+    plain = replace(exploration, study=own)
+    drawn = [name for name, _, compute, _ in report.DRAWINGS if compute(plain) is not None]
+    assert "curve" in drawn
+    assert not {"speedup", "timeline", "occupancy", "region"} & set(drawn)
 
 
 def test_one_file_that_stands_alone(exploration, quick, tmp_path):
     first = report.write_report(exploration, tmp_path / "first.html")
     second = report.write_report(exploration, tmp_path / "second.html")
     assert first.read_bytes() == second.read_bytes()
-    assert first.stat().st_size < 6e6
+    assert first.stat().st_size < 2e6
     text = first.read_text(encoding="utf-8")
     own = re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
     assert not re.search(r"""(src|<link[^>]*href)\s*=\s*["']?https?:""", own)
     assert not re.search(r"<script[^>]*\bsrc=", text)
     assert "$" not in re.sub(r"<style>.*?</style>", "", own, flags=re.DOTALL)
-    for part in (report.headline(exploration), f"{exploration.gain:.2f}×", "A &lt;b&gt;claim&lt;/b&gt;", "missed"):
+    for part in ("Performance per area: ", f"{exploration.gain:.2f}×", "A &lt;b&gt;claim&lt;/b&gt;", "missed"):
         assert part in own
-    for name, *_ in report.DRAWINGS:
+    for name in ("curve", "front", "parallel", "sensitivity", "speedup", "timeline", "occupancy", "cost"):
         assert f'id="figure-{name}"' in own
+    assert "&amp;#39;" not in own
 
 
 def test_hostile_title_is_text(exploration, quick, tmp_path):
@@ -249,13 +289,14 @@ def three(tmp_path_factory):
 def test_legends_name_every_technique(three, quick, tmp_path):
     for compute, draw in (
         (exploration_points.curve_points, exploration_figures.figure_curve),
-        (exploration_points.pareto_points, exploration_figures.figure_pareto),
+        (front_points.front_points, front_figures.figure_front),
     ):
         lines = [line for line in draw(compute(three)).data if line.showlegend is not False]
         for technique in three.study.techniques:
-            named = [line for line in lines if exploration_figures.spoken(technique) in line.name]
+            named = [line for line in lines if technique_words(technique) in line.name]
             assert named, technique
-            assert {line.line.color for line in named} == {exploration_figures.colour(technique)}
+            shades = {line.line.color or line.marker.color for line in named}
+            assert shades == {exploration_figures.colour(technique)}
     drawn = timeline_figures.figure_timeline(timeline_points.timeline_points(three))
     lanes = {row for bar in drawn.data if bar.type == "bar" for row in bar.y}
     assert lanes == {
@@ -264,20 +305,19 @@ def test_legends_name_every_technique(three, quick, tmp_path):
     }  # fmt: skip
     text = report.write_report(three, tmp_path / "report.html").read_text(encoding="utf-8")
     for technique in three.study.techniques:
-        assert text.count(f"Optuna, {exploration_figures.spoken(technique)}") == 1
-        assert f"{exploration_figures.spoken(technique)} it has" in text or technique == "none"
+        assert text.count(f"Optuna, {technique_words(technique)}") == 1
 
 
 def test_what_optuna_found_stands_in_the_row_of_its_technique(three):
     rows = re.findall(r"<tr><td[^>]*>(.*?)</tr>", report.chip_table(three))
     for technique, found in three.found.items():
-        row = next(each for each in rows if f"Optuna, {exploration_figures.spoken(technique)}" in each)
-        assert f">{found.best['throughput']:.1f}<" in row
+        row = next(each for each in rows if f"Optuna, {technique_words(technique)}" in each)
+        assert f">{found.best['throughput_per_area'] * 1e-6:,.5g}<" in row
 
 
 def test_a_technique_that_nobody_drew_before_has_a_name_and_a_colour_of_its_own(monkeypatch):
     monkeypatch.setitem(TECHNIQUES, "overlap", TECHNIQUES["none"])
-    assert exploration_figures.spoken("overlap") == "with overlap"
+    assert technique_words("overlap") == "with overlap"
     assert exploration_figures.colour("overlap") not in exploration_figures.COLOURS.values()
 
 
