@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from accelmodel.errors import SpecError
@@ -68,10 +68,6 @@ class Parts:
         """All that it has, by the part it plays."""
         found = {name: getattr(self, name) for name in PLAYED}
         return {name: spec for name, spec in found.items() if spec is not None}
-
-    def specs(self) -> dict[str, Spec]:
-        """Return what there is of it by name: everything that a number of the chip may rest on."""
-        return {each.name: spec for each in fields(self) if isinstance(spec := getattr(self, each.name), Spec)}
 
 
 #: parts of a chip, in the order in which they are told

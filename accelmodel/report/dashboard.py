@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from accelmodel.dse.explore import Exploration
 from accelmodel.dse.objectives import OBJECTIVES
 from accelmodel.dse.parameters import labelled, shown
+from accelmodel.dse.terms import technique_words
 from accelmodel.report import style
-from accelmodel.report.exploration_figures import colour, spoken
+from accelmodel.report.exploration_figures import colour
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -44,7 +45,7 @@ def figure_best(exploration: Exploration) -> go.Figure:
             x=[shown(value, axis.unit) for value in values],
             y=[shown(value, unit) if value > 0.0 else None for value in best],
             mode="lines+markers",
-            name=spoken(technique),
+            name=technique_words(technique),
             line={"color": colour(technique), "width": 2.5},
         )
     return _titled(figure, "Best chip at each value")
@@ -66,9 +67,9 @@ def figure_front(exploration: Exploration) -> go.Figure:
             y=[shown(row["throughput"], "token/s") for row in rows],
             text=chips,
             mode="lines+markers",
-            name=spoken(technique),
+            name=technique_words(technique),
             line={"color": colour(technique), "width": 1.5, "shape": "hv"},
-            hovertemplate="%{x:.1f} mm², %{y:.1f} tokens/s<br>%{text}<extra>" + spoken(technique) + "</extra>",
+            hovertemplate="%{x:.1f} mm², %{y:.1f} tokens/s<br>%{text}<extra>" + technique_words(technique) + "</extra>",
         )
     return _titled(figure, "Throughput for die area")
 

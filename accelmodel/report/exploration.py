@@ -271,7 +271,7 @@ def chip_table(exploration: Exploration) -> str:
 
 
 def _parts(exploration: Exploration) -> dict[str, Any]:
-    return exploration.parts.specs()
+    return exploration.parts.specs
 
 
 def constant_table(exploration: Exploration) -> str:
