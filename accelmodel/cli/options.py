@@ -15,6 +15,7 @@ from accelmodel import __version__
 from accelmodel.cli.completion import name_of
 from accelmodel.cli.spelling import spelling
 from accelmodel.errors import SpecError, brief, unknown
+from accelmodel.nomenclature import need_finite
 from accelmodel.specs.base import Spec, sections, value_of
 from accelmodel.specs.cores import with_cores
 from accelmodel.specs.formats import FORMATS, bits_of
@@ -23,7 +24,7 @@ from accelmodel.specs.hardware import FLAT, Cluster, Device
 from accelmodel.specs.link import Link
 from accelmodel.specs.load import field_units, load
 from accelmodel.specs.names import canonical, dotted
-from accelmodel.units import need_finite, parse
+from accelmodel.units import parse
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")]
 DeviceName = Annotated[

@@ -23,6 +23,7 @@ from accelmodel.inference.memory import draft_bytes, memory_per_device, usable_m
 from accelmodel.inference.precisions import in_words, precisions
 from accelmodel.inference.speculation import draft_notes, draft_of, drafter, drafts_of
 from accelmodel.laws.kernels.batching import step_time
+from accelmodel.nomenclature import label
 from accelmodel.serving.simulate import Drafts, layers_run, rules_of, yielded
 from accelmodel.serving.step_times import axis, device_times, split_times
 from accelmodel.specs.base import Spec, value_of
@@ -35,7 +36,6 @@ from accelmodel.specs.load import load
 from accelmodel.specs.memories import none
 from accelmodel.specs.parameters import parameters
 from accelmodel.specs.workload import Workload
-from accelmodel.units import label
 
 if TYPE_CHECKING:
     import xarray as xr

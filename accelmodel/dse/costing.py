@@ -14,6 +14,7 @@ from accelmodel.errors import Infeasible
 from accelmodel.inference.attributes import behind
 from accelmodel.laws import cost as law
 from accelmodel.laws.numeric import Number, most
+from accelmodel.nomenclature import label
 from accelmodel.specs.base import Spec, field_types, value_of, with_values
 from accelmodel.specs.facts import GIVEN, Fact
 from accelmodel.specs.hardware import Device
@@ -22,7 +23,7 @@ from accelmodel.specs.load import load
 from accelmodel.specs.memories import none
 from accelmodel.specs.quantities import Quantity, one
 from accelmodel.specs.silicon import Process
-from accelmodel.units import label, show
+from accelmodel.units import show
 
 if TYPE_CHECKING:
     import xarray as xr

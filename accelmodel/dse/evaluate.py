@@ -19,10 +19,10 @@ from accelmodel.dse.use import ask, prepare
 from accelmodel.dse.words import apart, by_word
 from accelmodel.errors import SpecError
 from accelmodel.laws.numeric import Number
+from accelmodel.nomenclature import NOMENCLATURE, label, need_finite
 from accelmodel.specs.base import with_values
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.memories import none
-from accelmodel.units import NOMENCLATURE, label, need_finite
 
 if TYPE_CHECKING:
     import xarray as xr

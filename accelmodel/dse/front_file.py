@@ -12,7 +12,7 @@ from accelmodel import __version__
 from accelmodel.dse.enumerated import Enumeration
 from accelmodel.dse.rows import Row
 from accelmodel.dse.study import Study
-from accelmodel.units import FAMILIES, NOMENCLATURE, described
+from accelmodel.nomenclature import FAMILIES, NOMENCLATURE, described
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from accelmodel.dse.digest import digest, name_of
-from accelmodel.dse.enumeration import CHUNK
 from accelmodel.dse.evaluate import evaluate
 from accelmodel.dse.parameters import TECHNIQUE, Space, space_of
 from accelmodel.dse.parts import Parts
+from accelmodel.dse.rows import CHUNK
 from accelmodel.dse.storage import Place, lost, opened, unreadable, worded
 from accelmodel.dse.study import Study
 from accelmodel.dse.trials import WHY, directions, metrics, outcomes, pairs, stray

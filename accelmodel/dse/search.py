@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from accelmodel.dse.dashboard import facts_of, note_of, publish
-from accelmodel.dse.enumeration import Enumeration
+from accelmodel.dse.enumerated import Enumeration
 from accelmodel.dse.optuna_search import Found, How
 from accelmodel.dse.parts import Parts
 from accelmodel.dse.samplers import check_pruner, check_sampler

@@ -164,7 +164,7 @@ def _add_rows(connection: Connection, study_id: int, trials: list[FrozenTrial]) 
     ):
         if found:
             connection.execute(insert(model.__table__), found)
-    return [row["number"] for row in rows]
+    return [int(row["number"]) for row in rows]
 
 
 def _attributes(key: int, attributes: dict[str, Any]) -> list[dict[str, Any]]:

@@ -22,12 +22,13 @@ from accelmodel.inference.operator_time import time_columns
 from accelmodel.inference.routing import kernels, places
 from accelmodel.inference.step import figures, prepare
 from accelmodel.laws.types import EXCHANGE
+from accelmodel.nomenclature import label
 from accelmodel.specs.given import override
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel, perceptrons
 from accelmodel.specs.layer_kinds import Experts
 from accelmodel.specs.workload import Workload
-from accelmodel.units import label, show
+from accelmodel.units import show
 
 if TYPE_CHECKING:
     import xarray as xr

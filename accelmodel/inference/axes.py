@@ -19,9 +19,9 @@ from accelmodel.inference.routes import router
 from accelmodel.inference.run import Machines
 from accelmodel.laws.numeric import Array, Floats, Number, has_axes
 from accelmodel.laws.types import GIVEN, Operator
+from accelmodel.nomenclature import NOMENCLATURE, label
 from accelmodel.specs.base import field_units, value_of
 from accelmodel.specs.hardware import Cluster
-from accelmodel.units import NOMENCLATURE, label
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -261,7 +261,7 @@ def step_energy(inputs: Inputs, policy: str | Technique, time: xr.Dataset) -> xr
     """
     import xarray as xr
 
-    from accelmodel.units import label
+    from accelmodel.nomenclature import label
 
     shape, dims = inputs.axes.shape, inputs.axes.names
 

@@ -21,8 +21,8 @@ from accelmodel.kvcache.policies import bandwidth_rate, loader
 from accelmodel.kvcache.prompt import Prompt, attributes, check_above_zero
 from accelmodel.kvcache.traces import Array
 from accelmodel.laws.kernels import two_fronts
+from accelmodel.nomenclature import label
 from accelmodel.specs.given import workload
-from accelmodel.units import label
 
 if TYPE_CHECKING:
     import xarray as xr

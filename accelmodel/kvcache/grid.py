@@ -14,8 +14,8 @@ from accelmodel.kvcache.prompt import SHARE, Loading, attributes, check_above_ze
 from accelmodel.kvcache.traces import Array
 from accelmodel.laws.kernels import two_front_policies
 from accelmodel.laws.kernels.two_fronts import MEETING
+from accelmodel.nomenclature import label
 from accelmodel.specs.quantities import Quantity, one, several
-from accelmodel.units import label
 
 if TYPE_CHECKING:
     import xarray as xr

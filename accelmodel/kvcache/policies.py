@@ -17,7 +17,7 @@ from accelmodel.kvcache.prompt import Prompt, attributes
 from accelmodel.kvcache.traces import Array, Trace
 from accelmodel.laws.kernels import two_front_policies, two_fronts
 from accelmodel.laws.kernels.two_fronts import MEETING, Engine, Loader, Rate
-from accelmodel.units import label
+from accelmodel.nomenclature import label
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -110,7 +110,7 @@ def designs(exploration: Exploration) -> str:
 
 
 def _head(name: str, units: dict[str, str]) -> str:
-    from accelmodel.units import NOMENCLATURE, described
+    from accelmodel.nomenclature import NOMENCLATURE, described
 
     unit = units.get(name) or (described(name)["units"] if name in NOMENCLATURE else "")
     return f"{name} [{unit}]" if unit and unit != "1" else name

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-INK, FAINT, GRID, PAPER = "#222222", "#555555", "#e6e6e6", "white"
+INK, FAINT = "#222222", "#555555"
+GRID, PAPER = "#e6e6e6", "white"
 #: what is written on a light and on a strong colour, in the dark as well
 ON_LIGHT, ON_STRONG = "#1f1f1f", "#fefefe"
 #: a line that is seen on a light colour and on paper of either kind

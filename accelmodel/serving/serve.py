@@ -20,6 +20,7 @@ from accelmodel.inference.reading import reading
 from accelmodel.inference.speculation import DRAFTING, drafts_of, speculation
 from accelmodel.laws.kernels.batching import Rules, Times
 from accelmodel.laws.numeric import has_axes
+from accelmodel.nomenclature import label
 from accelmodel.serving.simulate import (
     Drafts,
     closed_loop,
@@ -40,7 +41,6 @@ from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import load
 from accelmodel.specs.quantities import Quantity, Values, checked, one
 from accelmodel.specs.workload import Drafted, Workload
-from accelmodel.units import label
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from accelmodel.inference.attributes import behind
+from accelmodel.nomenclature import ABSENT, NOMENCLATURE, described, label
 from accelmodel.sweeps.grid import Arrays, Grid, Place
 from accelmodel.sweeps.names import PLAIN
-from accelmodel.units import ABSENT, NOMENCLATURE, described, label
 
 if TYPE_CHECKING:
     import xarray as xr

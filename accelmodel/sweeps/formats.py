@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from accelmodel import output
 from accelmodel.errors import SpecError, unknown
+from accelmodel.nomenclature import described, label
 from accelmodel.sweeps.dataset import coordinates, part, whole
 from accelmodel.sweeps.grid import Arrays, Grid, Place
-from accelmodel.units import described, label, show
+from accelmodel.units import show
 
 if TYPE_CHECKING:
     import xarray as xr

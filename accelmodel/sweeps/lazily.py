@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from accelmodel.nomenclature import label
 from accelmodel.sweeps.dataset import attributes, coordinates
 from accelmodel.sweeps.digest import digest_of
 from accelmodel.sweeps.grid import Arrays, Grid, Place, evaluate
-from accelmodel.units import label
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from accelmodel.dse.chip import PER_CORE
 from accelmodel.specs.base import field_types, value_of
+from accelmodel.specs.cores import PER_CORE
 from accelmodel.specs.hardware import Cluster, Device
 from accelmodel.specs.link import Link
 from accelmodel.specs.quantities import Quantity

@@ -14,13 +14,13 @@ from accelmodel.inference.machine import with_numbers
 from accelmodel.inference.policies import policy
 from accelmodel.inference.step import figures, prepare, totals
 from accelmodel.laws.types import MATMUL
+from accelmodel.nomenclature import NOMENCLATURE
 from accelmodel.specs.base import value_of
 from accelmodel.specs.given import workload
 from accelmodel.specs.hardware import Device
 from accelmodel.specs.memories import none
 from accelmodel.testing.case import Case
 from accelmodel.testing.resources import more, resources
-from accelmodel.units import NOMENCLATURE
 
 #: relative rounding of sums in another order
 ROUNDING = 1e-9

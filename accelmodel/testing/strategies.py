@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from accelmodel.dse.chip import with_cores
 from accelmodel.inference.policies import Technique, policy
 from accelmodel.laws.prefetch import RULES
 from accelmodel.specs import given
 from accelmodel.specs.base import value_of
+from accelmodel.specs.cores import with_cores
 from accelmodel.specs.hardware import Cluster, Device, Storage
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.link import Link

@@ -147,7 +147,7 @@ def with_kernels_of(device: Device, other: str) -> Device:
 @cache
 def _preserve_elsewhere(where: str) -> dict[str, float]:
     """Return the claims of PRESERVE with other constants: kernels of a GPU, or the fixed cost of vllm-ascend."""
-    parts = enumeration.parts_of_study(load_study())
+    parts = parts_of_study(load_study())
     if where == "gpu_like":
         device = with_kernels_of(parts.device, GPU)
     else:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accelmodel.dse import enumeration
-from accelmodel.dse.chip import Parts
+from accelmodel.dse.chip import parts_of_study
+from accelmodel.dse.parts import Parts
 from accelmodel.dse.study import load_study
 from accelmodel.errors import SpecError, unknown
 from accelmodel.specs.given import override
@@ -104,7 +104,7 @@ def volume(draws: int = DRAWS, seed: int = 0, prior: str = "uniform", kernels: b
     >>> sorted(volume(draws=2))
     ['all', 'best_l2_none', 'best_l2_preserve', 'gain', 'max_speedup', 'min_speedup']
     """
-    result = held(drawn(enumeration.parts_of_study(load_study()), draws, seed, prior, kernels))
+    result = held(drawn(parts_of_study(load_study()), draws, seed, prior, kernels))
     shares = {"all": float(result.holds.mean())}
     for claim in claims():
         if claim.quantity in CLAIMED:

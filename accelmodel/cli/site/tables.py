@@ -13,9 +13,9 @@ from typing import Any
 
 from accelmodel.cli.site.markdown import cell, table, tables, words
 from accelmodel.errors import SpecError
+from accelmodel.nomenclature import NOMENCLATURE
 from accelmodel.specs import facts
 from accelmodel.specs.load import TYPES, available, field_units
-from accelmodel.units import NOMENCLATURE
 
 PACKAGE = Path(__file__).resolve().parents[2]
 #: kind of a specification → its section in the README of ``hwspecs``, in small letters without blanks

@@ -15,9 +15,9 @@ from accelmodel.cli.site.markdown import tables as tables_of
 from accelmodel.cli.site.markdown import words
 from accelmodel.dse import study
 from accelmodel.errors import SpecError
+from accelmodel.nomenclature import NOMENCLATURE
 from accelmodel.specs import prices
 from accelmodel.specs.load import TYPES, field_units
-from accelmodel.units import NOMENCLATURE
 
 TEXTS = pages.texts()
 #: kinds of files that are no table of facts
