@@ -39,7 +39,7 @@ def cost_command(
     site: Annotated[
         str,
         typer.Option(
-            "--site", help="Where it runs, name such as data-centre, or a TOML file.", autocompletion=name_of("site")
+            "--at-site", help="Where it runs, name such as data-centre, or a TOML file.", autocompletion=name_of("site")
         ),
     ] = SITE,
     volume: Annotated[
