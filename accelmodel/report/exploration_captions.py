@@ -19,7 +19,7 @@ def listed(names: list[str]) -> str:
 
 def caption_cost(exploration: Exploration, found: dict[str, Any]) -> str:
     """Return in words what L2 takes, and what the best chips cost."""
-    areas, prices, dies = found["area"]["L2"], found["total_price"], found["price"]["Die"]
+    areas, prices, dies = found["area"]["L2"], found["total_price"], found["price"]["Dies"]
     # of each technique the chip of the whole space stands behind that of L2 alone
     place = {technique: at for at, (_, technique, _) in enumerate(found["chips"])}
     plain, best = place[BASELINE], place[exploration.study.candidate]
