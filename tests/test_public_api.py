@@ -23,7 +23,7 @@ from accelmodel.errors import Infeasible, SpecError
 from accelmodel.inference import operator_time, request, single
 from accelmodel.inference.attributes import BITS
 from accelmodel.inference.step import prepare
-from accelmodel.nomenclature import NOMENCLATURE, described
+from accelmodel.nomenclature import NOMENCLATURE
 from accelmodel.specs.load import field_units
 from accelmodel.specs.names import flat
 from accelmodel.specs.workload import Cut, Fields, Phase, Workload
