@@ -31,7 +31,7 @@ Sampler = Annotated[
     str,
     typer.Option(
         "--sampler",
-        help=f"What chooses the chips that Optuna tries: {', '.join(_SAMPLERS)}.",
+        help=f"What chooses the chips that Optuna tries: {', '.join(_SAMPLERS[:-1])} or {_SAMPLERS[-1]}.",
         autocompletion=one_of(*_SAMPLERS),
     ),
 ]
@@ -39,7 +39,7 @@ Pruner = Annotated[
     str,
     typer.Option(
         "--pruner",
-        help=f"What ends a trial after some of its models: {', '.join(_PRUNERS)}; of studies with one objective.",
+        help=f"What ends a trial after some of its models: {', '.join(_PRUNERS[:-1])} or {_PRUNERS[-1]}; one objective.",
         autocompletion=one_of(*_PRUNERS),
     ),
 ]

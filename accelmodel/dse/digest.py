@@ -24,8 +24,16 @@ def specs_of(study: Study, parts: Parts) -> dict[str, Spec]:
     specs["scale_out"] = load("link", parts.device.scale_out)
     for axis in study.axes().values():
         if axis.kind == "word":
-            specs |= {f"{axis.name} {name}": load(role_of(axis.name).words, name) for name in axis.values}
+            named = {f"{axis.name} {name}": load(role_of(axis.name).words, name) for name in axis.values}
+            specs |= {
+                **named,
+                **{f"phy of {name}": load("phy", each.phy) for name, each in named.items() if _phy(each)},
+            }
     return specs | {f"model {name}": load("model", name) for name in study.models}
+
+
+def _phy(spec: Spec) -> str:
+    return str(getattr(spec, "phy", ""))
 
 
 def digest(study: Study, parts: Parts) -> str:
@@ -42,7 +50,12 @@ def digest(study: Study, parts: Parts) -> str:
     for part in asked["mix"]:
         part["model"] = load("model", part["model"]).name
     asked["space"] = {name: _axis(axis) for name, axis in study.axes().items()}
-    content = [__version__, json.dumps(asked, sort_keys=True), *(_content(spec) for spec in specs.values())]
+    content = [
+        __version__,
+        json.dumps(asked, sort_keys=True),
+        repr(parts.markup),
+        *(_content(spec) for spec in specs.values()),
+    ]
     return hashlib.sha256("\n".join(content).encode("utf-8", "backslashreplace")).hexdigest()[:16]
 
 

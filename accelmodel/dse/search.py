@@ -30,6 +30,11 @@ class Search:
         ``"front"``, the name of an earlier study in the storage, or another storage.
     command : str
         What is told of where the study comes from.
+
+    Examples
+    --------
+    >>> Search(sampler="nsga2", workers=2).pruner
+    'none'
     """
 
     sampler: str = "tpe"

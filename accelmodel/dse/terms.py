@@ -92,7 +92,7 @@ def words(constant: str) -> str:
 #: axis of a chip → what it is called, where its name alone does not say
 _AXES = {"l2_capacity": "L2", "hbm_stacks": "number of HBM stacks", "link_bandwidth": "bandwidth of a link"}
 #: technique → how one speaks of what runs under it
-_TECHNIQUES = {"none": "without prefetch", "preserve": "with prefetch"}
+_TECHNIQUES = {"none": "without prefetch", "preserve": "with prefetch", "fused": "with fused kernels"}
 
 
 def axis_words(axis: str) -> str:
@@ -111,7 +111,7 @@ def technique_words(technique: str) -> str:
 
     Examples
     --------
-    >>> technique_words("preserve"), technique_words("fused")
-    ('with prefetch', 'with fused')
+    >>> technique_words("preserve"), technique_words("overlap")
+    ('with prefetch', 'with overlap')
     """
     return _TECHNIQUES.get(technique, f"with {technique}")

@@ -140,31 +140,36 @@ def _add_rows(connection: Connection, study_id: int, trials: list[FrozenTrial]) 
     ]
     connection.execute(insert(table), rows)
     numbers = select(table.c.trial_id).where(own, table.c.number >= first).order_by(table.c.number)
-    params, values, users, systems, steps = [], [], [], [], []
+    rows_of: dict[Any, list[dict[str, Any]]] = {
+        kind: []
+        for kind in (
+            models.TrialParamModel,
+            models.TrialValueModel,
+            models.TrialUserAttributeModel,
+            models.TrialSystemAttributeModel,
+            models.TrialIntermediateValueModel,
+        )
+    }
     for key, trial in zip(connection.execute(numbers).scalars().all(), trials, strict=True):
         for name, value in trial.params.items():
             kind = trial.distributions[name]
             told = {"param_value": kind.to_internal_repr(value), "distribution_json": distribution_to_json(kind)}
-            params.append({"trial_id": key, "param_name": name, **told})
+            rows_of[models.TrialParamModel].append({"trial_id": key, "param_name": name, **told})
         for place, value in enumerate(trial.values or ()):
             number, kind_of_value = models.TrialValueModel.value_to_stored_repr(value)
-            values.append({"trial_id": key, "objective": place, "value": number, "value_type": kind_of_value})
+            rows_of[models.TrialValueModel].append(
+                {"trial_id": key, "objective": place, "value": number, "value_type": kind_of_value}
+            )
         for step, value in trial.intermediate_values.items():
             number, kind_of_value = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(value)
             told = {"intermediate_value": number, "intermediate_value_type": kind_of_value}
-            steps.append({"trial_id": key, "step": step, **told})
-        users += _attributes(key, trial.user_attrs)
-        systems += _attributes(key, trial.system_attrs)
-    for model, found in (
-        (models.TrialParamModel, params),
-        (models.TrialValueModel, values),
-        (models.TrialUserAttributeModel, users),
-        (models.TrialSystemAttributeModel, systems),
-        (models.TrialIntermediateValueModel, steps),
-    ):
+            rows_of[models.TrialIntermediateValueModel].append({"trial_id": key, "step": step, **told})
+        rows_of[models.TrialUserAttributeModel] += _attributes(key, trial.user_attrs)
+        rows_of[models.TrialSystemAttributeModel] += _attributes(key, trial.system_attrs)
+    for model, found in rows_of.items():
         if found:
             connection.execute(insert(model.__table__), found)
-    return [int(row["number"]) for row in rows]
+    return list(range(first, first + len(trials)))
 
 
 def _attributes(key: int, attributes: dict[str, Any]) -> list[dict[str, Any]]:

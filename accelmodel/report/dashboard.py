@@ -20,7 +20,7 @@ _BELOW = {"orientation": "h", "x": 0.0, "y": -0.3, "yanchor": "top"}
 
 
 def _titled(figure: go.Figure, title: str) -> go.Figure:
-    heading = {"text": title, "x": 0.02, "xanchor": "left", "font": {"size": 14}}
+    heading = {"text": title, "x": 0.12, "xanchor": "left", "font": {"size": 14}}
     return figure.update_layout(title=heading, legend=_BELOW, margin={"b": 110})
 
 

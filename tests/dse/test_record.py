@@ -255,9 +255,13 @@ def started(folder, *more):
     return subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
+#: a database for tests, such as postgresql://me@localhost/trials: emptied of the study by whoever gives it
+SERVER = os.environ.get("ACCELMODEL_TEST_STORAGE")
+
+
 @pytest.mark.nightly
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
-@pytest.mark.parametrize("name", PLACES)
+@pytest.mark.parametrize("name", [*PLACES, *([SERVER] if SERVER else [])])
 def test_two_processes_on_one_study_store_as_many_as_asked(tmp_path, name):
     asked = small(tmp_path)
     both = [started(tmp_path, "--trials", "48", "--storage", name) for _ in range(2)]
@@ -265,7 +269,7 @@ def test_two_processes_on_one_study_store_as_many_as_asked(tmp_path, name):
     assert [each.returncode for each in both] == [0, 0]
     for technique in ("none", "preserve"):
         assert answers[0]["optuna"][technique]["trials"] == 48
-        stored = trials(tmp_path / name, name_of(*asked), technique)
+        stored = trials(name if "://" in name else tmp_path / name, name_of(*asked), technique)
         assert len(stored) == len({json.dumps(params, sort_keys=True) for params, _ in stored}) == 48
 
 
