@@ -47,10 +47,8 @@ class Certificate:
         if self.drawn == self.chips:
             return "all chips were drawn: none is better than the best found"
         few = "no chip is" if self.fewer_than <= 1.0 else f"fewer than {100.0 * self.share:.3g} % of all chips are"
-        return (
-            f"of {self.drawn:,} chips drawn at random: with {100.0 * self.confidence:.6g} % confidence {few} better than the best "
-            "found"
-        )
+        sure = f"with {100.0 * self.confidence:.6g} % confidence"
+        return f"of {self.drawn:,} chips drawn at random: {sure} {few} better than the best found"
 
 
 def missed(chips: int, drawn: int, better: int) -> float:

@@ -27,7 +27,7 @@ from accelmodel.dse.plan import Plan, planned
 from accelmodel.dse.rows import Row, rows_of
 from accelmodel.dse.space import size
 from accelmodel.dse.study import Study
-from accelmodel.errors import SpecError
+from accelmodel.errors import Infeasible, SpecError
 from accelmodel.inference.run import cores
 from accelmodel.sweeps.formats import write_dataset
 from accelmodel.sweeps.grid import Arrays
@@ -130,7 +130,10 @@ def _together(blocks: Blocks, found: Iterable[tuple[int, Arrays]], plan: Plan) -
         harvest.add(number, each)
     misses = _misses(blocks, harvest)
     if not np.isfinite(harvest.best).any():
-        raise misses.error(blocks.study)
+        error = misses.error(blocks.study)
+        if plan.way == "sample":
+            raise Infeasible(f"{error}; these were drawn at random: draw more, or look at all with --enumerate all")
+        raise error
     return _gathered(blocks, harvest, misses, plan)
 
 
