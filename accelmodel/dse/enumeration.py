@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from accelmodel.dse.blocks import Blocks, blocks_of, reaped
+from accelmodel.dse.blocksize import block_of
 from accelmodel.dse.certificate import CONFIDENCE, certify
-from accelmodel.dse.chips import BLOCK, Source, continuous, plain, sample, whole
+from accelmodel.dse.chips import Source, continuous, plain, sample, whole
 from accelmodel.dse.enumerated import Enumeration
 from accelmodel.dse.front_file import dataset
 from accelmodel.dse.harvest import Harvest, wanted
@@ -94,9 +95,9 @@ def enumerate_space(
     after = wanted(study)
     if plan.way == "none":
         return Enumeration(plan, size(study), 0, 0, {}, {}, {}, after.front, Misses(), _lead(study))
-    source: Source = whole(study, block or BLOCK)
+    source: Source = whole(study, block)
     if plan.way == "sample":
-        source = sample(study, plan.count, study.study.seed, block or SAMPLED)
+        source = sample(study, plan.count, study.study.seed, block or min(SAMPLED, block_of(study)))
     blocks = blocks_of(study, parts, after, source)
     progress(0)
     if keep is None:
