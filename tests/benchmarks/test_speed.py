@@ -8,7 +8,7 @@ from collections import namedtuple
 import numpy as np
 import pytest
 
-from accelmodel.benchmarks import c_twin, cake_fronts, numpy_twin, peers, python_twin, speed, studies
+from accelmodel.benchmarks import c_twin, cake_fronts, numpy_twin, peers, python_twin, speed
 from accelmodel.benchmarks.growth import growth
 from accelmodel.dse import blocksize
 from accelmodel.errors import SpecError
