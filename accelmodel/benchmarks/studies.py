@@ -13,7 +13,7 @@ import numpy as np
 
 from accelmodel.dse.blocks import blocks_of, reaped
 from accelmodel.dse.chip import parts_of_study
-from accelmodel.dse.chips import BLOCK, whole
+from accelmodel.dse.chips import whole
 from accelmodel.dse.harvest import Harvest, wanted
 from accelmodel.dse.ranges import Range
 from accelmodel.dse.study import Study, load_study
@@ -59,7 +59,7 @@ def measure(seconds: float, *, full: bool = False, study: Study | None = None) -
         ``cpu_s_per_million``: time on one core for 10⁶ chips, ``cores``.
     """
     study = study or large()
-    source = whole(study, BLOCK)
+    source = whole(study)
     blocks = blocks_of(study, parts_of_study(study), wanted(study), source)
     harvest = Harvest(blocks.wanted, source)
     task = partial(reaped, blocks)

@@ -44,12 +44,11 @@ class Certificate:
 
     def words(self) -> str:
         """Return it in words."""
-        if self.share <= 0.0 or self.fewer_than <= 1.0:
-            return "all chips were drawn: none is better"
-        return (
-            f"of {self.drawn:,} chips drawn at random: with {self.confidence:.2%} confidence fewer than "
-            f"{self.share:.3%} of all chips are better than the best found"
-        )
+        if self.drawn == self.chips:
+            return "all chips were drawn: none is better than the best found"
+        few = "no chip is" if self.fewer_than <= 1.0 else f"fewer than {100.0 * self.share:.3g} % of all chips are"
+        sure = f"with {100.0 * self.confidence:.6g} % confidence"
+        return f"of {self.drawn:,} chips drawn at random: {sure} {few} better than the best found"
 
 
 def missed(chips: int, drawn: int, better: int) -> float:

@@ -13,13 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from accelmodel.dse.axes import Axis
+from accelmodel.dse.blocksize import block_of
 from accelmodel.dse.certificate import draw
 from accelmodel.dse.space import groups
 from accelmodel.dse.study import Study
 from accelmodel.sweeps.grid import Place
 
-#: chips of a block: so many that labels cost less than numbers, some hundred bytes of memory each
-BLOCK = 2**20
 #: parts of an axis without steps in which the best of a sample is told
 PARTS = 32
 Numbers: TypeAlias = npt.NDArray[np.int64]
@@ -231,16 +230,17 @@ def _sides(study: Study) -> tuple[dict[str, Values], ...]:
     )
 
 
-def whole(study: Study, block: int = BLOCK) -> Whole:
+def whole(study: Study, block: int | None = None) -> Whole:
     """Return all chips of a study, of an axis without steps at as many values as the study says.
 
-    Sides are cut in their order, so that a block has about ``block`` chips at most; words are cut one by one, since
-    another link is more than another number.
+    Sides are cut in their order, so that a block has ``block`` chips at most, by default as many as suit; words are
+    cut one by one, since another link is more than another number.
     """
     sides = _sides(study)
+    most = block or block_of(study)
     lengths = [1 if _of_words(side) else len(next(iter(side.values()))) for side in sides]
     for i in range(len(lengths)):
-        lengths[i] = max(1, min(lengths[i], block // math.prod(lengths[i + 1 :])))
+        lengths[i] = max(1, min(lengths[i], most // math.prod(lengths[i + 1 :])))
     return Whole(sides, tuple(lengths))
 
 

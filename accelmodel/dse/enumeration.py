@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from accelmodel.dse.blocks import Blocks, blocks_of, reaped
+from accelmodel.dse.blocksize import block_of
 from accelmodel.dse.certificate import CONFIDENCE, certify
-from accelmodel.dse.chips import BLOCK, Source, continuous, plain, sample, whole
+from accelmodel.dse.chips import Source, continuous, plain, sample, whole
 from accelmodel.dse.enumerated import Enumeration
 from accelmodel.dse.front_file import dataset
 from accelmodel.dse.harvest import Harvest, wanted
@@ -27,7 +28,7 @@ from accelmodel.dse.plan import Plan, planned
 from accelmodel.dse.rows import Row, rows_of
 from accelmodel.dse.space import size
 from accelmodel.dse.study import Study
-from accelmodel.errors import SpecError
+from accelmodel.errors import Infeasible, SpecError
 from accelmodel.inference.run import cores
 from accelmodel.sweeps.formats import write_dataset
 from accelmodel.sweeps.grid import Arrays
@@ -94,9 +95,9 @@ def enumerate_space(
     after = wanted(study)
     if plan.way == "none":
         return Enumeration(plan, size(study), 0, 0, {}, {}, {}, after.front, Misses(), _lead(study))
-    source: Source = whole(study, block or BLOCK)
+    source: Source = whole(study, block)
     if plan.way == "sample":
-        source = sample(study, plan.count, study.study.seed, block or SAMPLED)
+        source = sample(study, plan.count, study.study.seed, block or min(SAMPLED, block_of(study)))
     blocks = blocks_of(study, parts, after, source)
     progress(0)
     if keep is None:
@@ -130,7 +131,10 @@ def _together(blocks: Blocks, found: Iterable[tuple[int, Arrays]], plan: Plan) -
         harvest.add(number, each)
     misses = _misses(blocks, harvest)
     if not np.isfinite(harvest.best).any():
-        raise misses.error(blocks.study)
+        error = misses.error(blocks.study)
+        if plan.way == "sample":
+            raise Infeasible(f"{error}; these were drawn at random: draw more, or look at all with --enumerate all")
+        raise error
     return _gathered(blocks, harvest, misses, plan)
 
 

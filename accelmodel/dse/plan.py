@@ -7,15 +7,14 @@ import time
 from dataclasses import dataclass
 
 from accelmodel.dse.blocks import arrays_of, blocks_of
+from accelmodel.dse.blocksize import bytes_of, steps_of
 from accelmodel.dse.chips import continuous, sample, whole
 from accelmodel.dse.harvest import wanted
 from accelmodel.dse.parts import Parts
-from accelmodel.dse.software import policies
 from accelmodel.dse.space import size
 from accelmodel.dse.study import Study
 from accelmodel.errors import SpecError
 from accelmodel.estimates import MOST_SECONDS, duration, memory
-from accelmodel.inference.request import NODES
 from accelmodel.inference.run import cores
 from accelmodel.units import show
 
@@ -89,21 +88,11 @@ def estimate(study: Study, parts: Parts, chips: int | None = None) -> Estimate:
     total = size(study) if chips is None else chips
     source = whole(study)
     at_once = min(total, math.prod(source.lengths)) * (1 if source.chunks == 1 else cores())
-    room = at_once * _bytes_a_chip(study)
+    room = at_once * bytes_of(study)
     if total <= _COUNTED:
-        return Estimate(total, total * _steps(study) * _STEP, room)
+        return Estimate(total, total * steps_of(study) * _STEP, room)
     few, many = _timed(study, parts, _FEW), _timed(study, parts, _MANY)
     return Estimate(total, few + max(many - few, 0.1 * many) / (_MANY - _FEW) * total, room)
-
-
-def _steps(study: Study) -> int:
-    """Return how many steps are timed for a chip [1]."""
-    software = study.software
-    ways = len(software.tp or [1, 2, 4, 8]) * len(software.pp) * len(software.ep) * len(software.dp)
-    requests = sum(
-        len(kind.batch) * len(kind.context) * (1 + NODES if kind.phase == "end-to-end" else 1) for kind in study.kinds()
-    )
-    return ways * requests * sum(len(policies(study, technique)) for technique in study.techniques)
 
 
 def _timed(study: Study, parts: Parts, count: int) -> float:
@@ -117,11 +106,6 @@ def _timed(study: Study, parts: Parts, count: int) -> float:
             arrays_of(blocks, number)
         taken.append(time.perf_counter() - begun)
     return min(taken)
-
-
-def _bytes_a_chip(study: Study) -> float:
-    """Return what a chip takes while its block is evaluated [B]: numbers of figures, and of each choice of software."""
-    return 8.0 * (46 + 16 * len(study.techniques))
 
 
 def planned(study: Study, parts: Parts, way: str, *, kept: bool = False, scheduler: bool = False) -> Plan:

@@ -8,8 +8,9 @@ from collections import namedtuple
 import numpy as np
 import pytest
 
-from accelmodel.benchmarks import c_twin, cake_fronts, numpy_twin, peers, python_twin, speed, studies
+from accelmodel.benchmarks import c_twin, cake_fronts, numpy_twin, peers, python_twin, speed
 from accelmodel.benchmarks.growth import growth
+from accelmodel.dse import blocksize
 from accelmodel.errors import SpecError
 from accelmodel.inference.policies import policy
 from accelmodel.inference.run import part, run_kernel
@@ -248,7 +249,7 @@ def test_growth_counts_what_it_grows_with(warm):
 
 def test_benchmark_returns_the_documented_keys(warm, monkeypatch):
     stages = []
-    monkeypatch.setattr(studies, "BLOCK", 2**12)
+    monkeypatch.setattr(blocksize, "BLOCK", 2**12)
     data = speed.benchmark(seconds=0.02, cold=False, progress=stages.append)
     keys = {"machine", "rates", "ratios", "peers", "cake", "startup_s", "growth", "exhaustive", "studies", "notes"}
     assert set(data) == keys

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from accelmodel.benchmarks import studies
-from accelmodel.dse import chips, space
+from accelmodel.dse import blocksize, chips, space
 from accelmodel.dse.harvest import wanted
 
 SMALL = {
@@ -23,7 +23,7 @@ def test_the_space_is_as_large_as_it_says():
     assert wanted(study).techniques == ("none", "preserve")
     # blocks of about a million, so that labels cost less than numbers
     source = chips.whole(study)
-    assert chips.BLOCK / 2 < 10**8 / source.chunks <= chips.BLOCK
+    assert blocksize.BLOCK / 2 < 10**8 / source.chunks <= blocksize.BLOCK
 
 
 @pytest.mark.parametrize("full", [False, True])
@@ -37,7 +37,7 @@ def test_all_of_a_small_space_is_measured(warm, full):
 
 def test_a_part_is_told_as_a_part(warm, monkeypatch):
     monkeypatch.setattr(studies, "cores", lambda: 1)
-    monkeypatch.setattr(studies, "whole", lambda study, _: chips.whole(study, 6))
+    monkeypatch.setattr(studies, "whole", lambda study: chips.whole(study, 6))
     found = studies.measure(0.0, study=studies.large(SMALL))
     assert found["kind"] == "extrapolated"
     assert found["chips_evaluated"] == 6

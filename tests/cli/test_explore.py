@@ -163,3 +163,25 @@ def test_output_and_storage_are_looked_at_before_the_work(refused, tmp_path, mon
     monkeypatch.setattr(explore, "enumerate_space", worked)
     assert "choose another place with --output" in refused("explore --study small.toml --output no/a.html")
     assert "choose another place with --storage" in refused("explore --study small.toml --storage no/a.journal")
+
+
+def test_how_many_chips_are_looked_at_is_a_choice(run, refused, tmp_path):
+    (tmp_path / "small.toml").write_text(STUDY, encoding="utf-8")
+    common = "explore --study small.toml --trials 4 --json"
+    code, out, err = run(f"{common} --enumerate sample=2 --confidence 0.6")
+    assert code == 0, err
+    data = json.loads(out)
+    looked = data["enumeration"]
+    assert (looked["way"], looked["chips"], looked["evaluated"]) == ("sample", 3, 2)
+    # if both others were better, two different chips cannot have missed both; one is missed with 1/3 < 0.4
+    assert looked["certificate"]["better_fewer_than"] == 1.0
+    assert looked["certificate"]["confidence"] == 0.6
+    assert data["regret"] is None
+    code, out, err = run(f"{common} --keep chips.nc")
+    assert code == 0, err
+    assert json.loads(out)["enumeration"]["kept"] == "chips.nc"
+    assert (tmp_path / "chips.nc").is_file()
+    assert "none of auto, all, sample, none" in refused("explore --study small.toml --enumerate some")
+    assert "all chips are kept, or none" in refused("explore --study small.toml --enumerate none --keep a.nc")
+    assert "ending" in refused("explore --study small.toml --keep chips.txt")
+    assert "cannot be reached" in refused("explore --study small.toml --scheduler nonsense://x")

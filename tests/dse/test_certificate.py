@@ -44,7 +44,10 @@ def test_by_hand():
     # 0.99^459 is the first power under 1/100
     assert certify(math.inf, 459).share < 0.01 < certify(math.inf, 458).share
     assert certify(10**15, 459).share == pytest.approx(certify(math.inf, 459).share, rel=1e-6)
-    assert "with 99.00% confidence fewer than 0.998% of all chips" in certify(math.inf, 459).words()
+    assert "with 99 % confidence fewer than 0.998 % of all chips" in certify(math.inf, 459).words()
+    # of three, one better than two is missed by one of three pairs
+    assert certify(3, 2, 0.6).fewer_than == 1.0
+    assert "of 2 chips drawn at random: with 60 % confidence no chip is better" in certify(3, 2, 0.6).words()
 
 
 @pytest.mark.parametrize(("chips", "drawn", "confidence"), [(10, 0, 0.9), (10, 11, 0.9), (10, 1, 1.0), (10, 1, 0.0)])

@@ -6,6 +6,9 @@ import dataclasses
 import errno
 import os
 import pickle
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -92,6 +95,36 @@ def test_what_is_kept_changes_nothing_and_goes_on_after_a_full_disk(study, parts
     assert len(set(computed) - {0}) == 1, "two of three were there; the first is computed to see what is kept of it"
     assert found.kept == str(path)
     assert sorted(os.listdir()) == [name, "small.toml"]
+
+
+KILLED = """
+import os, signal
+from accelmodel.dse.chip import parts_of_study
+from accelmodel.dse.enumeration import enumerate_space
+from accelmodel.dse.study import load_study
+
+study, done = load_study("./small.toml"), []
+def progress(chips):
+    done.append(chips)
+    if sum(done) >= 12:
+        os.kill(os.getpid(), signal.SIGKILL)
+enumerate_space(study, parts_of_study(study), progress, block=12, keep="a.nc")
+"""
+
+
+def test_a_kill_changes_no_byte(study, parts, tmp_path):
+    ended = subprocess.run([sys.executable, "-c", KILLED], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    assert ended.returncode == -signal.SIGKILL
+    (folder,) = tmp_path.glob("a.nc.*.parts")
+    assert len(list(folder.glob("*.npz"))) >= 1
+    steps = []
+    found = looked(study, parts, progress=steps.append, keep=tmp_path / "a.nc")
+    assert steps[1] >= 12, "what was kept is told at once"
+    assert sum(steps) == 36
+    assert told(found) == told(looked(study, parts))
+    before = (tmp_path / "a.nc").read_bytes()
+    looked(study, parts, keep=tmp_path / "a.nc")
+    assert (tmp_path / "a.nc").read_bytes() == before
 
 
 @pytest.mark.parametrize("name", ["a.nc", "a.zarr"])

@@ -70,7 +70,7 @@ def test_better_chips_of_a_search_count_where_not_all_were_seen(study, tmp_path,
     if way == "sample=12":
         assert told["certificate"]["drawn"] == 12
         assert told["certificate"]["better_share_below"] == told["certificate"]["better_fewer_than"] / 48
-        assert "of 12 chips drawn at random: with 99.00% confidence" in told["certificate"]["words"]
+        assert "of 12 chips drawn at random: with 99 % confidence" in told["certificate"]["words"]
     else:
         assert told["certificate"] is None
     if way != "none":
