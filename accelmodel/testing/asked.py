@@ -46,7 +46,7 @@ def _fitting(case: Case) -> Case:
         except (SpecError, Infeasible):  # it does not fit, or cannot be cut so
             continue
         return cut
-    reject()
+    return reject()
 
 
 @st.composite
