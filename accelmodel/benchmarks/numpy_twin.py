@@ -263,7 +263,8 @@ def run_window(
     lane = lane._replace(fetched=fetched)
     for row in window.members:
         if operators[row].kind < COLLECTIVE:
-            *found[row], lane = run_operator(row, operators[row], asks[row], machine, lane)
+            duration, served, cold, lane = run_operator(row, operators[row], asks[row], machine, lane)
+            found[row] = (duration, served, cold)
     return found
 
 

@@ -108,23 +108,3 @@ def kept_of_three(one: float, other: float, third: float, machine: Machine) -> t
     last = 1.0 - last if z >= 0.0 else last
     holds = machine.l2_bytes > 0.0
     return (first if holds else 0.0), (second if holds else 0.0), (last if holds else 0.0)
-
-
-@law
-def mean_kept(first: float, middle: float, last: float, machine: Machine) -> float:
-    """Share of lines still in L2 when their stack distances run from ``first`` over ``middle`` to ``last`` [B].
-
-    They run evenly in each half.  An even spread adds its variance, (last - first)² / 12, to that of the Poisson law.
-    Exact for no spread; within 0.06 for any.
-    """
-    lines = machine.l2_ways * machine.l2_byte
-    early, late = 0.5 * lines * (first + middle), 0.5 * lines * (middle + last)
-    rise, fall = lines * (middle - first), lines * (last - middle)
-    own, other = 12.0 * max(early, 1.0), 12.0 * max(late, 1.0)
-    wide, wider = own + rise * rise, other + fall * fall
-    # one division for both: the part of the Poisson law in the variance
-    both = 1.0 / (wide * wider)
-    near = deviations(early, machine.l2_full) * math.sqrt(own * wider * both)
-    far = deviations(late, machine.l2_full) * math.sqrt(other * wide * both)
-    one, two = normal_cdfs(near, far)
-    return 0.5 * (one + two) if machine.l2_bytes > 0.0 else 0.0
