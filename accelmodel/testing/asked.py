@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hypothesis import assume
+from hypothesis import assume, reject
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
+from accelmodel.errors import Infeasible, SpecError
 from accelmodel.inference.degree import holds
 from accelmodel.inference.policies import Technique
 from accelmodel.specs.cloud import Engine, Instance
@@ -41,12 +42,11 @@ def _fitting(case: Case) -> Case:
             break
         cut = case.asking(pp=stages) if stages > 1 else case
         try:
-            if holds(cut.model, cut.cluster, **cut.work):
-                return cut
-        except ValueError:
+            cut.inputs()
+        except (SpecError, Infeasible):  # it does not fit, or cannot be cut so
             continue
-    assume(False)
-    raise AssertionError("not reached")
+        return cut
+    return reject()
 
 
 @st.composite

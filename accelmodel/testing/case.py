@@ -68,6 +68,10 @@ class Case:
     def __repr__(self) -> str:
         return f"<{self.command}>"
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Show an example as its command, in what Hypothesis prints too."""
+        printer.text(repr(self))
+
     @property
     def command(self) -> str:
         """The command line that asks the same."""
@@ -109,6 +113,10 @@ class Stored:
 
     def __repr__(self) -> str:
         return f"<{self.command}>"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Show an example as its command, in what Hypothesis prints too."""
+        printer.text(repr(self))
 
     @property
     def command(self) -> str:

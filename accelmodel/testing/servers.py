@@ -46,6 +46,10 @@ class Rented:
     def __repr__(self) -> str:
         return f"<{self.command}>"
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Show an example as its command, in what Hypothesis prints too."""
+        printer.text(repr(self))
+
     @property
     def command(self) -> str:
         """The command line that asks the same; an instance needs a price, in its file or with ``--prices``."""

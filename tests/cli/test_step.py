@@ -167,7 +167,7 @@ def test_preserve_for_people(run):
         ("--link-bandwidth 50GB/s", "--set link.bandwidth=400Gbps"),
         ("--cores 24", ""),
         ("--link hccs-mesh-8", ""),
-        ("--threshold 1.0 --rule paper", ""),
+        ("--threshold 1.0 --rule partial", ""),
         ("--set scale_out.bandwidth=1GB/s", ""),
     ],
 )

@@ -398,7 +398,7 @@ def test_a_range_of_joined_devices_or_of_stacks_is_one_constant_among_others(war
     )
     by_name = {(row["constant"], row["end"]): row["gain"] for row in rows}
     assert base.link.facts["devices"].range[0] < base.link.devices
-    assert by_name["device.hbm_stacks", "high"] == by_name["all", "as given"]
+    assert by_name["device.hbm_stacks", "high"] == pytest.approx(by_name["all", "as given"], rel=1e-12)  # rounding only
     assert all(np.isfinite(gain) for gain in by_name.values())
 
 

@@ -159,7 +159,8 @@ def test_times_stand_under_the_name_of_their_technique(warm, technique, variable
 def test_no_threshold_no_gain(warm):
     shut = policy("preserve", threshold=0.0)
     result = am.speedups([am.load("model", MODEL)], on_ascend(), [8], [4], [4096], prefetch=shut, precision=BITS)
-    assert (result.speedup == 1.0).all()
+    # a window is summed up before it is added: rounding only
+    assert result.speedup.item() == pytest.approx(1.0, rel=1e-12)
 
 
 def test_a_model_that_does_not_fit_is_told_and_skipped(warm):
