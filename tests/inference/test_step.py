@@ -214,12 +214,18 @@ def over_batch_and_context(model, phase, tp):
 TRIED = [policy("none"), policy("fused"), *(policy("preserve", rule=rule) for rule in ("partial", "paper", "best-fit"))]
 
 
-@pytest.mark.parametrize("model", ["deepseek-v3", "gpt-oss-120b", "llama-3-8b", "qwen2-72b"])
+EVERY_MODEL = [pytest.param(name, (2, 4, 16), marks=pytest.mark.nightly) for name in available("model")]
+
+
+@pytest.mark.parametrize(
+    ("model", "degrees"),
+    [*((name, (1, 8)) for name in ("deepseek-v3", "gpt-oss-120b", "llama-3-8b", "qwen2-72b")), *EVERY_MODEL],
+)
 @pytest.mark.parametrize("phase", ["decode", "prefill"])
-def test_no_shipped_device_is_slower_with_more_of_anything(warm, model, phase):
+def test_no_shipped_device_is_slower_with_more_of_anything(warm, model, degrees, phase):
     resources = [*BETTER, "clock"]
     machines = [better(each, name, f) for each in of_every_device() for name in resources for f in (0.8, 1.0, 1.25)]
-    for tp in (1, 8):
+    for tp in degrees:
         table = over_batch_and_context(model, phase, tp)
         without = None
         for what in TRIED:
