@@ -45,7 +45,9 @@ def _rate(exploration: Exploration) -> str:
 
 def headline(exploration: Exploration) -> str:
     """Return the answer in one sentence."""
-    sizes = {name: show(row["l2_capacity"], "B") for name, row in exploration.every.best.items()}
+    sizes = {
+        name: show(exploration_points.size_of(exploration, row), "B") for name, row in exploration.every.best.items()
+    }
     others = [
         f"{spoken(name)} it has {sizes[name]}, and gives {gain:.2f}× the {_rate(exploration)}"
         for name, gain in gains(exploration.study, exploration.every).items()

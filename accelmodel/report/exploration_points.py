@@ -16,6 +16,7 @@ from accelmodel.dse.objectives import OBJECTIVES, sign
 from accelmodel.dse.parts import parts_of
 from accelmodel.dse.study import Study, load_study
 from accelmodel.dse.told import SHOWN
+from accelmodel.errors import Infeasible
 from accelmodel.inference.policies import policy
 from accelmodel.inference.request import RequestPhase, speedups
 from accelmodel.report.timeline_points import bits_of
@@ -100,8 +101,20 @@ def objective_words(study: Study) -> tuple[str, str, float]:
     return OBJECTIVES[study.objective].words.capitalize(), unit, factor
 
 
+def size_of(exploration: Exploration, row: dict[str, Any]) -> float:
+    """Return the L2 of a chip, that of the reference where it is no axis [B]."""
+    return float(row.get("l2_capacity", exploration.parts.device.l2.capacity))
+
+
+def _need_l2(exploration: Exploration) -> None:
+    """Raise Infeasible where another axis than L2 is looked at alone."""
+    if exploration.study.axis != "l2_capacity":
+        raise Infeasible(f"this figure is of L2, and the study looks at {exploration.study.axis or 'words'} alone")
+
+
 def curve_points(exploration: Exploration) -> dict[str, Any]:
     """Return the best objective at each L2 size, for the whole space and for L2 alone, with their optima."""
+    _need_l2(exploration)
     title, unit, factor = objective_words(exploration.study)
     spaces = {"whole space": exploration.every}
     if exploration.alone is not None:
@@ -175,7 +188,7 @@ def chip_points(exploration: Exploration) -> list[dict[str, Any]]:
     spaces = {"whole space": exploration.every.best}
     if exploration.alone is not None:
         spaces = {"L2 alone": exploration.alone.best, **spaces}
-    if len(exploration.study.space) == 1:
+    if len(exploration.study.space) == 1 and exploration.alone is not None:
         del spaces["whole space"]
     return [
         {"space": space, "technique": technique, **base, **best[technique]}
@@ -210,7 +223,8 @@ def pareto_points(exploration: Exploration) -> dict[str, Any]:
     return {
         "fronts": {technique: [spot(row) for row in rows] for technique, rows in found.front.items()},
         "best": {
-            technique: {**spot(row), "label": show(row["l2_capacity"], "B")} for technique, row in found.best.items()
+            technique: {**spot(row), "label": show(size_of(exploration, row), "B")}
+            for technique, row in found.best.items()
         },
         "limit": None if limit is None else limit * 1e6,
     }
@@ -221,6 +235,7 @@ def sensitivity_points(exploration: Exploration) -> dict[str, Any]:
 
     ``still`` names the constants that move neither; ``left_out`` those beyond the first ``MOST``.
     """
+    _need_l2(exploration)
     base, ends = exploration.moves[0], exploration.moves[1:]
     size = f"l2_{exploration.study.candidate}"
     bars, still = [], []
