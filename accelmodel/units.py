@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from accelmodel.errors import Infeasible, SpecError, brief
-from accelmodel.nomenclature import COSTS, Term
+from accelmodel.nomenclature import CHIPS, COSTS, Term
 from accelmodel.symbols import UNITS, meant, unit_factor, written
 
 _QUANTITY = re.compile(r"^\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*$")
@@ -84,45 +84,7 @@ NOMENCLATURE: dict[str, Term] = {
     "best_l2_preserve": Term("B", "L2 of the best chip with prefetch"),
     "holds": Term("1", "whether all claims hold at once"),
     # chips
-    "throughput": Term("token/s", "tokens per second: of one device in a study, of all requests in a schedule"),
-    "throughput_per_area": Term("token/(s m2)", "tokens per second and die area"),
-    "tokens_per_dollar": Term("token/USD", "tokens for what chip and electricity cost"),
-    "dollars_per_million_tokens": Term("USD/Mtoken", "what owning costs for a million tokens"),
-    "tokens_per_joule": Term("token/J", "tokens for the energy of a joule"),
-    "dollars_per_s": Term(
-        "USD/s", "what owning costs: device, host and network over lifetime and use, with electricity"
-    ),
-    "die_area": Term("m2", "area of the die"),
-    "area_cores": Term("m2", "area of the cores"),
-    "area_l2": Term("m2", "area of L2"),
-    "area_hbm": Term("m2", "area of the HBM interfaces"),
-    "area_links": Term("m2", "area of the link interfaces"),
-    "area_joints": Term("m2", "area of the interfaces between dies"),
-    "area_uncore": Term("m2", "area of all else"),
-    "area_base": Term("m2", "area of the base dies"),
-    "area_stacked": Term("m2", "area of SRAM stacked on dies"),
-    "silicon_area": Term("m2", "area of all dies of a chip"),
-    "shoreline": Term("1", "edge that interfaces need over the edge that dies have; above 1 they do not fit"),
-    "reticle": Term("1", "largest die over the reticle"),
-    "die_yield": Term("1", "share of dies that can be sold"),
-    "power": Term("W", "power of the chip with its memory and links, mean over a step where there is one"),
-    "price": Term("USD", "price of the chip with its memory, links and package"),
-    "price_die": Term("USD", "price of the good compute dies"),
-    "price_base": Term("USD", "price of the good base dies"),
-    "price_stacked": Term("USD", "price of SRAM stacked on dies, bonds included"),
-    "price_hbm": Term("USD", "price of the HBM stacks"),
-    "price_links": Term("USD", "price of the links"),
-    "price_package": Term("USD", "price of substrate, interposer and bumps"),
-    "price_test": Term("USD", "price of assembly and test"),
-    "price_loss": Term("USD", "price of what is lost with bonds that fail"),
-    "switches": Term("USD", "a device's share of the switches that its links need"),
-    "carbon": Term("kg", "carbon embodied in a chip with its memory and package"),
-    "carbon_die": Term("kg", "carbon embodied in the compute dies"),
-    "carbon_base": Term("kg", "carbon embodied in the base dies"),
-    "carbon_stacked": Term("kg", "carbon embodied in stacked SRAM"),
-    "carbon_hbm": Term("kg", "carbon embodied in the memory"),
-    "carbon_package": Term("kg", "carbon embodied in the package"),
-    "carbon_per_s": Term("kg/s", "embodied carbon over lifetime and use, with that of electricity"),
+    **CHIPS,
     **COSTS,
     # a stored KV cache
     "meet_time": Term("s", "time at which the fronts of computing and loading meet"),
