@@ -16,6 +16,7 @@ class Term(NamedTuple):
 COSTS: dict[str, Term] = {
     "price_lower": Term("USD", "end below which one twentieth of joint draws of the price lie"),
     "price_upper": Term("USD", "end above which one twentieth of joint draws of the price lie"),
+    "part": Term("1", "part of a device that has a price of its own"),
     "part_area": Term("m2", "area of a part of a device; 0 for what is no die"),
     "part_price": Term("USD", "price of a part of a device"),
     "part_price_lower": Term("USD", "end below which one twentieth of joint draws of a part's price lie"),

@@ -11,6 +11,8 @@ from accelmodel.cli.options import Json, LinkName, answer, hardware
 from accelmodel.cli.step_options import Settings
 from accelmodel.cli.terminal import print_table, say
 from accelmodel.dse.parts import SITE
+from accelmodel.specs.hardware import Device
+from accelmodel.specs.names import canonical
 from accelmodel.units import parse, show
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ def cost_command(
     site: Annotated[
         str,
         typer.Option(
-            "--site", help="Where it runs, name such as data-centre, or a TOML file.", autocompletion=name_of("site")
+            "--at-site", help="Where it runs, name such as data-centre, or a TOML file.", autocompletion=name_of("site")
         ),
     ] = SITE,
     volume: Annotated[
@@ -48,12 +50,20 @@ def cost_command(
     as_json: Json = False,
 ) -> None:
     """What a device costs: its bill part by part with ranges, its design, and owning it."""
-    from accelmodel.dse.costing import cost
+    from accelmodel.dse.costing import OF_CHIP, cost
 
-    asked = hardware(device, None, link=link, settings=settings)
+    given = settings or []
+    asked = hardware(device, None, link=link, settings=given)
+    # its own die closes the bill; what stands on it is changed after
+    stays = [each for each in given if canonical(Device, _name(each)) not in OF_CHIP and not each.startswith("link.")]
+    reference = hardware(device, None, settings=stays).device if link or stays != given else None
     number = None if volume is None else parse(volume, "1", what="--volume")
-    found = cost(asked.device, bill=bill, site=site, volume=number, link=asked.link)
+    found = cost(asked.device, bill=bill, site=site, volume=number, link=asked.link, reference=reference)
     answer(cost_data(found), as_json, print_cost)
+
+
+def _name(setting: str) -> str:
+    return setting.partition("=")[0].strip().removeprefix("device.")
 
 
 def cost_data(found: xr.Dataset) -> dict[str, Any]:
@@ -128,9 +138,7 @@ def print_cost(data: dict[str, Any]) -> None:
             f"for each of {data['volume']:,.0f}"
         )
     if data["price_usd"] is not None:
-        say(
-            f"it sells at {data['price_usd']:,.0f} USD: {data['margin']:.0%} above the bill is design, board and margin"
-        )
+        say(f"it sells at {data['price_usd']:,.0f} USD, of which {data['margin']:.0%} is design, board and margin")
     if data["tco_usd_per_hour"] is not None:
         say(
             f"owning it at its {data['owned_at']} costs {data['tco_usd_per_hour']:.2f} USD and "

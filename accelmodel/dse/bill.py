@@ -129,7 +129,7 @@ def _other_dies(parts: Parts, l2: Number, stacks: Number, lanes: Number, stacked
     bill, device = parts.bill, parts.device
     memory, phy = parts.memory, parts.phy
     below = (bill.base_dies > 0.0) * 1.0
-    more = (l2 - device.l2.capacity) * bill.base_l2 * density(parts, parts.base)
+    more = (l2 - device.l2.capacity) * bill.base_l2 * density(parts, parts.below)
     if memory is not None:
         more = more + (_read(parts, stacks) - _read(parts, device.hbm.stacks)) * memory.area
     if phy is not None:
@@ -138,7 +138,7 @@ def _other_dies(parts: Parts, l2: Number, stacks: Number, lanes: Number, stacked
         raise SpecError(f"package {parts.package.name}: hybrid_price is 0, so nothing stands on a die; name another")
     return {
         "area_base": bill.base_area + below * more,
-        "area_stacked": packaging.stacked_area(stacked, _alone(parts.base), parts.package.through_share),
+        "area_stacked": packaging.stacked_area(stacked, _alone(parts.below), parts.package.through_share),
     }
 
 
@@ -158,7 +158,7 @@ def _dies(parts: Parts, cores: Number, l2: Number, found: Mapping[str, Number], 
         fatal - own, own, (made - cores) / dies, process.defect_density, process.defect_clustering
     )
     base_dies = bill.base_dies + (bill.base_dies == 0.0) * 1.0
-    base_sram = l2 * bill.base_l2 * density(parts, parts.base) / base_dies
+    base_sram = l2 * bill.base_l2 * density(parts, parts.below) / base_dies
     return {
         "die_yield": good,
         "reticle": one / process.reticle_area,
@@ -182,7 +182,7 @@ def _one_die(area: Number, process: Process, good: Number, test: Number) -> Numb
 
 def _below(parts: Parts, area: Number, sram: Number) -> dict[str, Number]:
     """Return price and carbon of the base dies, each of an area with so much SRAM on it; zeros where there are none."""
-    bill, process = parts.bill, parts.base
+    bill, process = parts.bill, parts.below
     if none(bill.base_dies):
         return {"price_base": 0.0, "carbon_base": 0.0}
     fatal = cost.fatal_area(area, sram, process.sram_fatal)
@@ -199,7 +199,7 @@ def _above(parts: Parts, area: Number, tiers: Number) -> dict[str, Number]:
     """Return price and carbon of dies of stacked SRAM of an area together, bonds included; zeros for none."""
     if none(tiers):
         return {"price_stacked": 0.0, "carbon_stacked": 0.0}
-    process, package = parts.base, parts.package
+    process, package = parts.below, parts.package
     without = (tiers == 0.0) * 1.0
     some = (area + without * 1e-6) / (tiers + without)  # where none stands its price is counted no times
     fatal = cost.fatal_area(some, some, process.sram_fatal)

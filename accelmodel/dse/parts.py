@@ -36,8 +36,8 @@ class Parts:
         One stack or chip of its memory, and one of its links; None where it has none.
     package, joint : Package, Phy
         How dies and stacks are put together, and what joins dies.
-    base : Process
-        Of base dies and of SRAM stacked on a die.
+    base : Process or None
+        Of base dies and of SRAM stacked on a die, where it is another than that of the compute dies.
     site : Site
         Where it runs.
     markup : float or DataArray
@@ -52,13 +52,18 @@ class Parts:
     phy: Phy | None
     package: Package
     joint: Phy
-    base: Process
+    base: Process | None
     site: Site
     markup: Number = 1.0
 
     @property
+    def below(self) -> Process:
+        """The process of base dies and of stacked SRAM."""
+        return self.process if self.base is None else self.base
+
+    @property
     def specs(self) -> dict[str, Spec]:
-        """All that it has, by the part it plays; what one file says of two parts stands twice."""
+        """All that it has, by the part it plays."""
         found = {name: getattr(self, name) for name in PLAYED}
         return {name: spec for name, spec in found.items() if spec is not None}
 
@@ -97,18 +102,17 @@ def gathered(device: str | Device, bill: str = "", *, link: Link | None = None, 
         raise SpecError(f"device {base.name}: bill is missing; name a file of bills, such as any-chip")
     found = load("bill", named)
     package = load("package", found.package)
-    process = load("process", base.process)
     joined = load("link", base.link) if link is None else link
     return Parts(
         device=base,
         link=joined,
         bill=found,
-        process=process,
+        process=load("process", base.process),
         memory=_memory(base),
         phy=_phy(joined),
         package=package,
         joint=load("phy", package.die_to_die),
-        base=load("process", found.base_process) if found.base_process else process,
+        base=load("process", found.base_process) if found.base_process else None,
         site=load("site", site),
     )
 

@@ -91,8 +91,8 @@ def harvested_yield(rest: Number, cores: Number, spares: Number, defects: Number
     --------
     Without spares it is the yield of the whole die:
 
-    >>> round(float(harvested_yield(4e-4, 4e-4, 0.0, 1e3, 3.0)), 6), round(die_yield(8e-4, 1e3, 3.0), 6)
-    (0.492516, 0.492516)
+    >>> bool(abs(harvested_yield(4e-4, 4e-4, 0.0, 1e3, 3.0) - die_yield(8e-4, 1e3, 3.0)) < 1e-12)
+    True
     """
     from scipy.special import betainc
 
@@ -121,7 +121,7 @@ def known_good_die(price: Number, test: Number, good: Number) -> Number:
 
     Examples
     --------
-    >>> known_good_die(100.0, 5.0, 0.5)
+    >>> float(known_good_die(100.0, 5.0, 0.5))
     110.0
     """
     return price + test / most(good, 1e-12)

@@ -88,7 +88,7 @@ def shoreline(needed: Number, area: Number, dies: Number, usable: Number) -> Num
     --------
     Two dies of 100 mm² have 80 mm:
 
-    >>> round(shoreline(0.04, 200e-6, 2.0, 1.0), 12)
+    >>> round(float(shoreline(0.04, 200e-6, 2.0, 1.0)), 12)
     0.5
     """
     return needed / most(dies * 4.0 * sqrt(area / dies) * usable, 1e-12)

@@ -36,6 +36,9 @@ def test_options_change_what_they_name(answer, run):
     usual = answer("cost h100-sxm")
     assert answer("cost h100-sxm --set die_area=600mm2")["area_m2"] == pytest.approx(600e-6)
     assert answer("cost h100-sxm --link pcie5-x16")["switches_usd"] == 0.0
+    larger = answer("cost h100-sxm --set l2.capacity=104MB --set device.compute.cores=120")
+    assert larger["area_m2"] != pytest.approx(usual["area_m2"], rel=1e-3)
+    assert larger["price_usd"] is None
     assert answer("cost h100-sxm --bill gb100")["parts"] != usual["parts"]
     assert answer("cost h100-sxm --volume 1000")["design_usd_per_device"] == usual["design_usd"] / 1000
     code, out, err = run("cost h100-sxm --set die_area=0mm2")

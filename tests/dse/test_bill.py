@@ -128,7 +128,7 @@ def test_base_dies_carry_what_is_not_compute():
     assert found["area_base"] == pytest.approx(1480e-6, rel=1e-9)
     assert found["area_l2"] == found["area_hbm"] == found["area_links"] == 0.0
     more = of(MI300, l2=512e6)
-    grown = 256e6 * MI300.base.sram_area
+    grown = 256e6 * MI300.below.sram_area
     assert more["area_base"] == pytest.approx(1480e-6 + grown, rel=1e-9)
     assert more["die_area"] == found["die_area"]
 

@@ -88,3 +88,50 @@ def test_a_price_that_is_a_bill_is_no_selling_price(tmp_path):
     (tmp_path / "own.toml").write_text(text.replace('"bill"', '"list"'), encoding="utf-8")
     with pytest.raises(SpecError, match="unknown price_kind 'list'"):
         am.cost(str(tmp_path / "own.toml"))
+
+
+def test_a_changed_chip_grows_from_the_die_of_its_reference():
+    """104 MB on a GH100: the die is larger by the SRAM; without a reference the die stays, and that is told."""
+    chip = am.load("device", "h100-sxm")
+    larger = am.override(chip, l2_capacity="104MB")
+    found = am.cost(larger, reference="h100-sxm")
+    process = am.load("process", "n4")
+    assert float(found.die_area) == pytest.approx(814e-6 + 54e6 * process.sram_area, rel=1e-9)
+    assert float(found.price) > float(am.cost(chip).price)
+    assert float(found.selling_price) == 0.0
+    assert "is no h100-sxm as that is sold" in found.attrs["notes"]
+    stays = am.cost(larger)
+    assert float(stays.die_area) == pytest.approx(814e-6, rel=1e-9)
+    assert "l2.capacity was changed and the die is as stated" in stays.attrs["notes"]
+    smaller = am.override(larger, die_area="900mm2")
+    assert "was changed and the die" not in am.cost(smaller).attrs["notes"]
+
+
+def test_other_memory_and_links_on_the_same_chip():
+    """HBM4 takes the edge and area of its PHY; a link of another kind its own, and its switches."""
+    chip = am.load("device", "h100-sxm")
+    newer = am.override(chip, {"hbm.generation": "hbm4"})
+    found = am.cost(newer, reference=chip)
+    old, new = am.load("memory", "hbm3"), am.load("memory", "hbm4")
+    assert float(found.die_area) == pytest.approx(814e-6 + 5 * (new.area - old.area), rel=1e-9)
+    assert float(found.part_price.sel(part="memory")) == pytest.approx(chip.hbm_capacity * new.price, rel=1e-9)
+    assert float(found.part_price_upper.sel(part="memory")) > float(found.part_price.sel(part="memory"))
+    link = am.load("link", "pcie5-x16")
+    wired = am.cost(chip, link=link, reference=chip)
+    lost = 18 * am.load("phy", "phy-nvlink4").area - am.load("phy", "phy-pcie5").area
+    assert float(wired.die_area) == pytest.approx(814e-6 - lost, rel=1e-9)
+    assert float(wired.switches) == 0.0
+
+
+def test_stacks_of_a_changed_chip_are_those_it_has():
+    chip = am.load("device", "mi300x")
+    twelve = am.override(chip, {"hbm.stacks": 12, "hbm.capacity": chip.hbm_capacity * 1.5})
+    found, usual = am.cost(twelve, reference=chip), am.cost(chip)
+    grown = 4 * am.load("memory", "hbm3").area
+    base = {"part": "base dies"}
+    assert float(found.part_area.sel(base) - usual.part_area.sel(base)) == pytest.approx(grown, rel=1e-9)
+
+
+def test_a_die_that_fits_on_no_wafer_is_refused():
+    with pytest.raises(am.Infeasible, match=r"a die of 1e\+05 mm² fits on no wafer"):
+        am.cost(am.override(am.load("device", "h100-sxm"), die_area="100000mm2"))

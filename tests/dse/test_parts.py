@@ -65,3 +65,11 @@ def test_what_a_bill_states_stays():
     assert (bill.core_area, bill.core_power) == (parts.bill.core_area, parts.bill.core_power)
     again = closed(dataclasses.replace(parts, bill=bill))
     assert (again.uncore_area, again.uncore_power) == (bill.uncore_area, bill.uncore_power)
+
+
+def test_stacked_sram_follows_the_process_where_a_bill_names_no_other():
+    parts = parts_of("h100-sxm")
+    moved = dataclasses.replace(parts, process=am.load("process", "n7"))
+    assert (parts.base, parts.below.name, moved.below.name) == (None, "n4", "n7")
+    assert parts_of("mi300x").below.name == "n6"
+    assert list(parts.specs) == ["device", "link", "bill", "process", "memory", "phy", "package", "joint", "site"]
