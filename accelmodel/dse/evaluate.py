@@ -258,9 +258,15 @@ def described(result: xr.Dataset) -> xr.Dataset:
     in_use = [str(name) for name, variable in result.data_vars.items() if "technique" in variable.dims]
     known = label(result.drop_vars(own), absent=in_use)
     for name in own:
-        what, _, of = str(name).partition("_")
-        said = {"excess": f"how far beyond its limit, as a share of it: {of}", "chosen": f"what software chose: {of}"}
-        known[name] = result[name].assign_attrs(
-            units="1", long_name=str(name).replace("_", " "), description=said[what]
-        )
+        known[name] = result[name].assign_attrs(_attributes(str(name)))
     return known
+
+
+def _attributes(name: str) -> dict[str, str]:
+    """Return what is said of a variable whose name or unit is of studies alone."""
+    words = {"long_name": name.replace("_", " ")}
+    if name in OBJECTIVES:  # money of a million tokens, which is no SI unit
+        return {"units": OBJECTIVES[name].unit, **words, "description": OBJECTIVES[name].words}
+    what, _, of = name.partition("_")
+    said = {"excess": "how far beyond its limit, as a share of it", "chosen": "what software chose"}
+    return {"units": "1", **words, "description": f"{said[what]}: {of}"}

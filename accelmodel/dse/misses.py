@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _PREFIX = "excess_"
 _REMEDIES = {
     "memory": "add devices, tp, pp or hbm_stacks, narrower bits, or drop a model",
-    "tpot": "loosen it, lower software.batch, or raise tp",
-    "ttft": "loosen it, shorten context, or raise tp",
+    "tpot": "loosen constraints.{}, lower the batch, or raise tp",
+    "ttft": "loosen constraints.{}, shorten context, or raise tp",
 }
 
 
@@ -78,11 +78,14 @@ class Misses:
             if count
         ]
         worst = max(self.excluded, key=lambda name: (self.excluded[name], self.least[name]))
-        remedy = _REMEDIES.get(worst.partition(".")[0], f"loosen constraints.{worst}, or widen [space]")
+        usual = (
+            "loosen rules.{}, or widen [space]" if worst in study.rules else "loosen constraints.{}, or widen [space]"
+        )
+        remedy = _REMEDIES.get(worst.partition(".")[0], usual).format(worst)
         return Infeasible(
             f"study {study.name}: none of its {self.chips} chips serves every model within the constraints: "
             f"{'; '.join(said)}; the chip nearest to all, {_chip(study, self.nearest)}, "
-            f"is {self.distance:.2%} beyond; {remedy}"
+            f"is {_share(self.distance)} beyond; {remedy}"
         )
 
 
@@ -104,14 +107,25 @@ def _shown(name: str, value: float) -> str:
     return show(value, LIMITED[name.partition(".")[0]].unit)
 
 
+def _share(excess: float) -> str:
+    """Return an excess as people say it.
+
+    Examples
+    --------
+    >>> _share(0.246), _share(4700.6)
+    ('24.60%', '4,701 times')
+    """
+    return f"{excess:.2%}" if excess < 10.0 else f"{excess:,.0f} times"
+
+
 def _distance(name: str, excess: float, limits: Mapping[str, float]) -> str:
     """Return how near the nearest chip comes, as a value where its limit has one."""
     figure = name.partition(".")[0]
     if excess <= 0.0:
         return "keeps to it"
     if name in limits and figure in LIMITED:
-        return f"has {_shown(name, limits[name] * (1.0 + sign(figure) * -1.0 * excess))}, {excess:.2%} beyond"
-    return f"is {excess:.2%} beyond"
+        return f"has {_shown(name, limits[name] * (1.0 + sign(figure) * -1.0 * excess))}, {_share(excess)} beyond"
+    return f"is {_share(excess)} beyond"
 
 
 def _chip(study: Study, chip: Mapping[str, Any]) -> str:
