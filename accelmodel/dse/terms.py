@@ -39,8 +39,11 @@ WORDS = {
     "package.interposer_price": "price of the interposer", "package.stack_yield": "yield of bonding an HBM stack",
     "package.die_yield": "yield of bonding a die", "site.host_price": "price of the host",
     "site.utilisation": "utilisation", "site.lifetime": "lifetime", "site.electricity_price": "price of electricity",
-    "process.sram_fatal": "share of defects in SRAM that are fatal", "device.flop_16bit": "energy of a 16-bit FLOP",
-    "device.flop_8bit": "energy of an 8-bit FLOP",
+    "process.sram_fatal": "share of defects in SRAM that are fatal",
+    "device.energy_flop_16bit": "energy of a 16-bit FLOP",
+    "device.energy_flop_8bit": "energy of an 8-bit FLOP", "device.energy_l2": "energy of a byte of L2",
+    "device.energy_hbm": "energy of a byte of HBM", "device.energy_link": "energy of a byte on the links",
+    "device.energy_static": "power at rest",
     "device.tile_m": "tile height", "device.tile_n": "tile width", "device.tile_k": "tile depth",
 }  # fmt: skip
 
