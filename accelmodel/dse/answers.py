@@ -50,7 +50,7 @@ def along(study: Study, axis: str, chip: Mapping[str, Any]) -> dict[str, Chips]:
     return {**fixed, axis: values}
 
 
-def _tables(study: Study) -> int:
+def tables(study: Study) -> int:
     """Return how many tables of operators a case has at most, where times of operators vary with it."""
     software = study.software
     ways = math.prod(len(each or _USUAL_TP) for each in (software.tp, software.pp, software.ep, software.dp))
@@ -71,7 +71,7 @@ def scored(
 
     axes = {name: xr.DataArray(values, dims="design") for name, values in chips.items()}
     designs = len(next(iter(chips.values())))
-    step = max(min(_POINTS // designs, _TABLES // _tables(study)), 1)
+    step = max(min(_POINTS // designs, _TABLES // tables(study)), 1)
     found: dict[str, list[Array]] = {technique: [] for technique in study.techniques}
     for begin in range(0, len(cases), step):
         part = cases.part(begin, min(begin + step, len(cases)))

@@ -25,7 +25,7 @@ TOLD_APART = 5
 _RESAMPLES = 100
 #: harmonics of an outcome by which a constant is told, and the draws below which they tell nothing
 _HARMONICS = 10
-_LEAST_DRAWS = 4 * _HARMONICS
+_LEAST_DRAWS = 10 * _HARMONICS
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from accelmodel.dse.answers import Chips, along, lead_axis
+from accelmodel.dse.answers import Chips, along, lead_axis, tables
 from accelmodel.dse.enumerated import Enumeration
 from accelmodel.dse.parts import Parts
 from accelmodel.dse.posterior import Posterior, posterior
@@ -17,6 +17,8 @@ from accelmodel.specs import facts
 
 #: chips of the front that are compared at most, beside those along the axis
 _MOST = 32
+#: draws times chips times tables of operators of each at most, and the fewest draws, of the chips of a space
+_STEPS, _LEAST = 2**22, 256
 #: axis → what published claims call the best value along it
 _CLAIMED = {"l2_capacity": "best_l2"}
 
@@ -95,4 +97,6 @@ def likely(
     if len(study.axes()) == 1:
         return alone, None
     chips = candidates(study, every)
-    return alone, posterior(study, parts, draws, study.study.seed, prior, chips=chips)
+    designs = len(next(iter(chips.values())))
+    fewer = min(draws, max(_STEPS // (designs * tables(study)), _LEAST))
+    return alone, posterior(study, parts, fewer, study.study.seed, prior, chips=chips)

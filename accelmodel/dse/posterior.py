@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accelmodel.dse.answers import Chips, Progress, along, lead_axis, no_progress, numbers_of, scored
+from accelmodel.dse.answers import Chips, Progress, along, lead_axis, no_progress, numbers_of, scored, tables
 from accelmodel.dse.chip import parts_of_study
 from accelmodel.dse.decision import Choice, best_design, choice, expected, interval, robust, worth
 from accelmodel.dse.draws import DRAW, Draws, draw
@@ -29,8 +29,8 @@ from accelmodel.specs.base import Spec
 if TYPE_CHECKING:
     import xarray as xr
 
-#: points of Saltelli's base sample times designs at most: its design then takes about three times as long as the draws
-_BASE = 2**14
+#: points of Saltelli's base sample, times designs and tables of operators of each, at most; fewer points tell nothing
+_BASE, _LEAST_BASE = 2**16, 32
 
 
 @dataclass(frozen=True)
@@ -289,6 +289,9 @@ def _decided(found: Posterior, parts: Parts, draws: int, progress: Progress) -> 
         score = scored(found.study, parts, found.chips, design, progress)
         return np.array(list(numbers_of(found.study, score, found.values).values()))
 
-    base = 2 ** max(int(np.log2(min(0.5 * draws, _BASE / len(found.values)))), 3)
+    affordable = _BASE / (len(found.values) * tables(found.study))
+    if min(0.5 * draws, affordable) < _LEAST_BASE:
+        return {}
+    base = 2 ** int(np.log2(min(0.5 * draws, affordable)))
     told = saltelli(found.draws.priors, lead, outcomes, base, found.seed)
     return dict(zip(found.numbers, told, strict=True)) if told else {}
