@@ -39,7 +39,7 @@ Pruner = Annotated[
     str,
     typer.Option(
         "--pruner",
-        help=f"What ends a trial after some of its models: {', '.join(_PRUNERS[:-1])} or {_PRUNERS[-1]}; one objective.",
+        help=f"What ends a trial after some models: {', '.join(_PRUNERS[:-1])} or {_PRUNERS[-1]}; one objective.",
         autocompletion=one_of(*_PRUNERS),
     ),
 ]

@@ -213,9 +213,9 @@ def _search(record: Record, technique: str, trials: int, progress: Count, how: H
 
 
 def _first(space: Space, how: How) -> list[dict[str, Any]]:
-    """Return the chips to begin with that are in the space."""
-    found = [space.params_of(row) for row in how.start]
-    return [params for params in found if params is not None]
+    """Return the chips to begin with that are in the space, each once."""
+    found = [params for row in how.start if (params := space.params_of(row)) is not None]
+    return list({space.key(params): params for params in found}.values())
 
 
 @dataclass

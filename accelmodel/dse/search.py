@@ -8,6 +8,7 @@ from typing import Any
 
 from accelmodel.dse.dashboard import facts_of, note_of, publish
 from accelmodel.dse.enumerated import Enumeration
+from accelmodel.dse.objectives import sign
 from accelmodel.dse.optuna_search import Found, How
 from accelmodel.dse.parts import Parts
 from accelmodel.dse.samplers import check_pruner, check_sampler
@@ -53,7 +54,8 @@ def how_of(asked: Search, study: Study, parts: Parts, place: Place, every: Enume
     """Return how to search, with the chips to begin with."""
     start: list[dict[str, Any]] = []
     if asked.warm_start == FRONT:
-        start = [row for rows in every.front.values() for row in rows]
+        rows = [*every.best.values(), *(row for front in every.front.values() for row in front)]
+        start = sorted(rows, key=lambda row: -sign(study.objective) * row[study.objective])
     elif asked.warm_start:
         start = from_study(study, place, asked.warm_start)
     facts = facts_of(study, parts, asked.command)
