@@ -239,7 +239,6 @@ _KEYS = {
     "throughput_per_area": "tokens_per_s_per_m2",
     "ttft": "ttft_s",
     "tpot": "tpot_s",
-    "carbon": "carbon_kg",
 }
 
 
@@ -263,7 +262,7 @@ def _chip(row: dict[str, Any]) -> dict[str, Any]:
             found.setdefault("chosen", {}).setdefault(model, {})[knob] = value
         elif word == "excess":
             found.setdefault("excess", {})[rest] = value
-        elif not key.startswith(("area_", "price_", "carbon_")):
+        elif not key.startswith(("area_", "price_")):
             found[key_of(key)] = value
     return found
 

@@ -10,6 +10,7 @@ from pydantic import Field, PlainValidator
 from accelmodel.dse.ranges import Table
 from accelmodel.errors import SpecError, brief
 from accelmodel.specs.formats import bits_of
+from accelmodel.specs.load import load
 from accelmodel.specs.quantities import Quantity
 
 Positive = Annotated[int, Field(ge=1, le=10**9)]
@@ -92,6 +93,14 @@ def _several(given: list[int] | int | None, usual: list[int] | None, where: str)
     return tuple(found)
 
 
+def _called(model: str) -> str:
+    """Return what a model is called, which may be named by a path; what is none is told where names are checked."""
+    try:
+        return str(load("model", model).name)
+    except SpecError:
+        return model
+
+
 def kinds(serving: Serving, mix: list[Part], chosen: list[int] | None) -> list[Kind]:
     """Return the kinds of requests of a study, in the order of its file.
 
@@ -122,7 +131,7 @@ def kinds(serving: Serving, mix: list[Part], chosen: list[int] | None) -> list[K
         batch = _several(None, usual, "workload.batch")
         context = _several(None, serving.context, "workload.context")
         return [
-            Kind(model, model, weight, batch, context, serving.phase)
+            Kind(_called(model), model, weight, batch, context, serving.phase)
             for model, weight in zip(serving.models, weights, strict=True)
         ]
     if serving.models or serving.weights:
@@ -131,7 +140,7 @@ def kinds(serving: Serving, mix: list[Part], chosen: list[int] | None) -> list[K
     found = []
     for place, part in enumerate(mix):
         many = names.count(part.model) > 1
-        label = f"{part.model} {names[: place + 1].count(part.model)}" if many else part.model
+        label = f"{_called(part.model)} {names[: place + 1].count(part.model)}" if many else _called(part.model)
         batch = _several(part.batch, usual, f"mix.{place}.batch")
         context = _several(part.context, serving.context, f"mix.{place}.context")
         found.append(Kind(label, part.model, part.weight, batch, context, part.phase or serving.phase))

@@ -14,6 +14,7 @@ from accelmodel.dse.parts import Parts
 from accelmodel.dse.space import groups
 from accelmodel.dse.study import Study
 from accelmodel.inference.request import BASELINE
+from accelmodel.specs.load import load
 from accelmodel.units import show
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def mean_told(study: Study) -> dict[str, Any]:
     kinds = [
         {
             "label": kind.label,
-            "model": kind.model,
+            "model": load("model", kind.model).name,
             "weight": kind.weight,
             "batch": list(kind.batch),
             "context": list(kind.context),
@@ -199,8 +200,8 @@ def _value(axis: Axis, value: Any) -> str:
 #: objective → unit that people read, and factor from SI
 SHOWN = {
     "throughput": ("tokens/s", 1.0),
-    "throughput_per_area": ("tokens/s/mm²", 1e-6),
-    "tokens_per_dollar": ("million tokens/USD", 1e-6),
+    "throughput_per_area": ("tokens/s per mm²", 1e-6),
+    "tokens_per_dollar": ("million tokens per USD", 1e-6),
     "dollars_per_million_tokens": ("USD/Mtoken", 1.0),
     "tokens_per_joule": ("tokens/J", 1.0),
     "joules_per_token": ("J/token", 1.0),
@@ -219,7 +220,7 @@ def worth(objective: str, value: float) -> str:
     Examples
     --------
     >>> worth("tpot", 0.02), worth("throughput_per_area", 211600.0)
-    ('20 ms', '0.2116 tokens/s/mm²')
+    ('20 ms', '0.2116 tokens/s per mm²')
     """
     unit, factor = SHOWN[objective]
     number = value * factor

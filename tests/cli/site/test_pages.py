@@ -13,7 +13,7 @@ from accelmodel.cli.app import COMMANDS
 from accelmodel.cli.site import pages, tables
 from accelmodel.cli.site.markdown import tables as tables_of
 from accelmodel.cli.site.markdown import words
-from accelmodel.dse import study
+from accelmodel.dse import axes, mix, study
 from accelmodel.errors import SpecError
 from accelmodel.specs import prices
 from accelmodel.specs.load import TYPES, field_units
@@ -66,9 +66,9 @@ def test_each_field_is_named_and_described(kind):
 def test_each_field_of_a_study_and_column_of_a_price_list_is_named():
     text = TEXTS["schemas/study"].partition("## Fields")[2]
     named = {word.rpartition(".")[2] for word in words(text)}
-    models = (study.Head, study.Serving, study.Software, study.Constraints)
+    models = (study.Head, study.Serving, study.Software, study.Constraints, mix.Part)
     assert {field for model in models for field in model.model_fields} <= named
-    assert set(study.AXES) <= named
+    assert set(axes.AXES) <= named
     assert {*prices.NEEDED, *prices.OPTIONAL} <= set(words(TEXTS["schemas/prices"]))
 
 
