@@ -12,19 +12,25 @@ BLOCK, LEAST = 2**20, 2**12
 ROOM = 8e8
 
 
-def steps_of(study: Study) -> int:
-    """Return how many steps are timed for a chip [1]; of degrees left to software about as many as there are."""
+def _steps_of_kinds(study: Study) -> list[int]:
+    """Return how many steps are timed for a chip, of each kind of requests [1]."""
     software = study.software
     ways = len(software.tp or [1, 2, 4, 8]) * len(software.pp) * len(software.ep) * len(software.dp)
-    requests = sum(
-        len(kind.batch) * len(kind.context) * (1 + NODES if kind.phase == "end-to-end" else 1) for kind in study.kinds()
-    )
-    return ways * requests * sum(len(policies(study, technique)) for technique in study.techniques)
+    techniques = sum(len(policies(study, technique)) for technique in study.techniques)
+    return [
+        ways * len(kind.batch) * len(kind.context) * (1 + NODES if kind.phase == "end-to-end" else 1) * techniques
+        for kind in study.kinds()
+    ]
+
+
+def steps_of(study: Study) -> int:
+    """Return how many steps are timed for a chip [1]; of degrees left to software about as many as there are."""
+    return sum(_steps_of_kinds(study))
 
 
 def bytes_of(study: Study) -> float:
-    """Return what a chip takes while its block is evaluated [B]: numbers of its figures, and of each step."""
-    return 8.0 * (40 + 12 * len(study.techniques) + 6 * steps_of(study))
+    """Return what a chip takes while its block is evaluated [B]: numbers of its figures, and of each step of a kind."""
+    return 8.0 * (40 + 12 * len(study.techniques) + 6 * max(_steps_of_kinds(study)))
 
 
 def block_of(study: Study) -> int:
