@@ -6,13 +6,15 @@ import numpy as np
 import optuna
 import xarray as xr
 
-from accelmodel.dse import enumeration, judging, optuna_search, record
-from accelmodel.dse.chip import parts_of_study
-from accelmodel.dse.choice import Used
-from accelmodel.dse.objectives import OBJECTIVES
-from accelmodel.dse.storage import opened as storage_at
-from accelmodel.dse.storage import place_of
-from accelmodel.dse.study import load_study
+from accelmodel.dse.enumeration.enumerate import enumerate as enumeration
+from accelmodel.dse.evaluation.chip import parts_of_study
+from accelmodel.dse.evaluation.choice import Used
+from accelmodel.dse.search.options import judging, record
+from accelmodel.dse.search.options import optimise as optuna_search
+from accelmodel.dse.search.storage import opened as storage_at
+from accelmodel.dse.search.storage import place_of
+from accelmodel.dse.studies.objectives import OBJECTIVES
+from accelmodel.dse.studies.study import load_study
 
 STUDY = """
 [study]
@@ -63,7 +65,7 @@ def trials(storage, name, technique="preserve"):
 
 
 def any_use(study, cluster, errors=None):
-    """Any numbers for each chip, at once, in place of ``dse.evaluate.use``."""
+    """Any numbers for each chip, at once, in place of ``dse.evaluation.evaluate.use``."""
     device = cluster.device
     rate = (np.sqrt(xr.DataArray(device.l2.capacity)) * device.hbm.stacks).expand_dims("point")
     used = Used(rate, None, None, None, rate * 0.0, {})

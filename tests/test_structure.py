@@ -23,7 +23,7 @@ FLOORS = (
     ("laws",),
     ("specs",),
     ("inference",),
-    ("kvcache", "measured", "serving"),
+    ("costs", "kvcache", "measured", "serving"),
     ("calibration", "cloud"),
     ("sweeps",),
     ("dse",),

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from accelmodel.dse.blocks import blocks_of, reaped
-from accelmodel.dse.chip import parts_of_study
-from accelmodel.dse.chips import whole
-from accelmodel.dse.harvest import Harvest, wanted
-from accelmodel.dse.ranges import Range
-from accelmodel.dse.study import Study, load_study
+from accelmodel.dse.enumeration.blocks import blocks_of, reaped
+from accelmodel.dse.enumeration.chips import whole
+from accelmodel.dse.enumeration.harvest import Harvest, wanted
+from accelmodel.dse.evaluation.chip import parts_of_study
+from accelmodel.dse.studies.ranges import Range
+from accelmodel.dse.studies.study import Study, load_study
 from accelmodel.inference.run import cores
 from accelmodel.sweeps.spread import computed
 

@@ -10,7 +10,7 @@ from accelmodel.cli.completion import name_of
 from accelmodel.cli.options import Json, LinkName, answer, hardware
 from accelmodel.cli.step_options import Settings
 from accelmodel.cli.terminal import print_table, say
-from accelmodel.dse.parts import SITE
+from accelmodel.costs.parts import SITE
 from accelmodel.specs.hardware import Device
 from accelmodel.specs.names import canonical
 from accelmodel.units import parse, show
@@ -50,7 +50,7 @@ def cost_command(
     as_json: Json = False,
 ) -> None:
     """What a device costs: its bill part by part with ranges, its design, and owning it."""
-    from accelmodel.dse.costing import OF_CHIP, cost
+    from accelmodel.costs.costing import OF_CHIP, cost
 
     given = settings or []
     asked = hardware(device, None, link=link, settings=given)
@@ -67,7 +67,7 @@ def _name(setting: str) -> str:
 
 
 def cost_data(found: xr.Dataset) -> dict[str, Any]:
-    """Return what ``dse.costing.cost`` found as JSON-ready data; None for what is not known."""
+    """Return what ``costs.costing.cost`` found as JSON-ready data; None for what is not known."""
     one = {str(name): float(value) for name, value in found.data_vars.items() if not value.dims}
     parts = [
         {

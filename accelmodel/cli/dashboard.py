@@ -13,8 +13,8 @@ import typer
 from accelmodel.cli.completion import name_of
 from accelmodel.cli.options import Json, answer
 from accelmodel.cli.terminal import has_display, say
-from accelmodel.dse.dashboard import artifacts
-from accelmodel.dse.storage import Place, check, opened, place_of
+from accelmodel.dse.search.dashboard import artifacts
+from accelmodel.dse.search.storage import Place, check, opened, place_of
 from accelmodel.errors import SpecError
 
 app = typer.Typer(add_completion=False)

@@ -9,7 +9,7 @@ import typer
 
 from accelmodel.cli.completion import one_of
 from accelmodel.cli.terminal import say
-from accelmodel.dse.plan import WAYS
+from accelmodel.dse.enumeration.plan import WAYS
 
 Enumerate = Annotated[
     str,

@@ -19,13 +19,13 @@ from accelmodel.cli.search_options import Pruner, Sampler, Storage, WarmStart, W
 from accelmodel.cli.streams import complain
 from accelmodel.cli.terminal import print_table, say
 from accelmodel.dse import explore as exploration
-from accelmodel.dse.certificate import CONFIDENCE
+from accelmodel.dse.enumeration.certificate import CONFIDENCE
+from accelmodel.dse.enumeration.looking import Looking
 from accelmodel.dse.explore import key_of, summary
-from accelmodel.dse.looking import Looking
-from accelmodel.dse.objectives import OBJECTIVES
-from accelmodel.dse.search import Search
-from accelmodel.dse.storage import place_of
-from accelmodel.dse.study import DEFAULT, load_study
+from accelmodel.dse.search.options import Search
+from accelmodel.dse.search.storage import place_of
+from accelmodel.dse.studies.objectives import OBJECTIVES
+from accelmodel.dse.studies.study import DEFAULT, load_study
 from accelmodel.dse.told import worth
 from accelmodel.errors import SpecError
 from accelmodel.inference.precisions import rows_in_words

@@ -73,7 +73,7 @@ def schema_command(
 def schema_of(kind: str) -> dict[str, Any]:
     """Return the JSON schema of any kind of file."""
     if kind == "study":
-        from accelmodel.dse.schema import study_schema
+        from accelmodel.dse.studies.schema import study_schema
 
         return study_schema()
     if kind == "sweep":

@@ -9,7 +9,7 @@ import typer
 from accelmodel.cli.completion import one_of
 from accelmodel.cli.terminal import say
 
-#: as ``dse.priors.PRIORS``, which is not loaded for help and completion (tests hold the two together)
+#: as ``dse.posterior.priors.PRIORS``, which is not loaded for help and completion (tests hold the two together)
 PRIORS = ("uniform", "triangular")
 
 Draws = Annotated[

@@ -12,8 +12,8 @@ from typing import Annotated
 import typer
 
 from accelmodel.cli.completion import one_of
-from accelmodel.dse.dashboard import publish
 from accelmodel.dse.explore import Exploration
+from accelmodel.dse.search.dashboard import publish
 from accelmodel.errors import SpecError
 
 _SAMPLERS = ("tpe", "gp", "nsga2", "nsga3", "cma", "qmc", "random", "auto")

@@ -9,26 +9,26 @@ from pathlib import Path
 from typing import Any
 
 from accelmodel import __version__
+from accelmodel.costs.parts import Parts
 from accelmodel.dse import told
-from accelmodel.dse.axes import axis_name
-from accelmodel.dse.chip import parts_of_study
-from accelmodel.dse.enumerated import Enumeration
-from accelmodel.dse.enumeration import enumerate_space
-from accelmodel.dse.idle import idle
-from accelmodel.dse.likely import likely, published
-from accelmodel.dse.looking import USUAL, Looking, look, summarised, with_found
-from accelmodel.dse.objectives import better, gain, regret
-from accelmodel.dse.optuna_search import Found, optimise_each
-from accelmodel.dse.parts import Parts
-from accelmodel.dse.posterior import Posterior
-from accelmodel.dse.priors import need_prior
-from accelmodel.dse.record import ALIKE
-from accelmodel.dse.search import Search, how_of, publish_answer
-from accelmodel.dse.sensitivity import sensitivity
-from accelmodel.dse.storage import Place, check, place_of
-from accelmodel.dse.study import DEFAULT, Study, load_study
+from accelmodel.dse.enumeration.enumerate import enumerate_space
+from accelmodel.dse.enumeration.enumerated import Enumeration
+from accelmodel.dse.enumeration.looking import USUAL, Looking, look, summarised, with_found
+from accelmodel.dse.evaluation.chip import parts_of_study
+from accelmodel.dse.evaluation.idle import idle
+from accelmodel.dse.posterior.joint import Posterior
+from accelmodel.dse.posterior.likely import likely, published
+from accelmodel.dse.posterior.priors import need_prior
+from accelmodel.dse.posterior.sensitivity import sensitivity
+from accelmodel.dse.posterior.verdict import verdict
+from accelmodel.dse.search.optimise import Found, optimise_each
+from accelmodel.dse.search.options import Search, how_of, publish_answer
+from accelmodel.dse.search.record import ALIKE
+from accelmodel.dse.search.storage import Place, check, place_of
+from accelmodel.dse.studies.axes import axis_name
+from accelmodel.dse.studies.objectives import better, gain, regret
+from accelmodel.dse.studies.study import DEFAULT, Study, load_study
 from accelmodel.dse.told import winner
-from accelmodel.dse.verdict import verdict
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.estimates import need_affordable
 from accelmodel.inference.attributes import BITS

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accelmodel.dse.misses import Misses
-from accelmodel.dse.objectives import LIMITED, OBJECTIVES, sign
-from accelmodel.dse.parts import Parts
-from accelmodel.dse.space import groups
-from accelmodel.dse.study import Study
+from accelmodel.costs.parts import Parts
+from accelmodel.dse.evaluation.misses import Misses
+from accelmodel.dse.studies.objectives import LIMITED, OBJECTIVES, sign
+from accelmodel.dse.studies.space import groups
+from accelmodel.dse.studies.study import Study
 from accelmodel.inference.request import BASELINE
 from accelmodel.specs.load import load
 from accelmodel.units import show
 
 if TYPE_CHECKING:
-    from accelmodel.dse.axes import Axis
+    from accelmodel.dse.studies.axes import Axis
 
 #: fields that the bill does not price: more of them is free
 _UNPRICED = ("compute.", "hbm.bandwidth", "hbm.capacity", "hbm.share", "l2.bandwidth", "l2.usable", "matmul.")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from accelmodel.dse.explore import Exploration
-from accelmodel.dse.objectives import OBJECTIVES
-from accelmodel.dse.parameters import labelled, shown
-from accelmodel.dse.terms import technique_words
+from accelmodel.dse.search.parameters import labelled, shown
+from accelmodel.dse.studies.objectives import OBJECTIVES
+from accelmodel.dse.studies.terms import technique_words
 from accelmodel.report import style
 from accelmodel.report.exploration_figures import colour
 

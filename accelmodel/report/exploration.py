@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 from accelmodel import __version__, output
 from accelmodel.dse.explore import Exploration, gains
-from accelmodel.dse.likely import published
-from accelmodel.dse.objectives import regret
-from accelmodel.dse.terms import technique_words, words
-from accelmodel.dse.verdict import verdict
+from accelmodel.dse.posterior.likely import published
+from accelmodel.dse.posterior.verdict import verdict
+from accelmodel.dse.studies.objectives import regret
+from accelmodel.dse.studies.terms import technique_words, words
 from accelmodel.errors import Infeasible
 from accelmodel.inference.request import BASELINE
 from accelmodel.report import (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from accelmodel.dse.terms import technique_words
+from accelmodel.dse.studies.terms import technique_words
 from accelmodel.inference.policies import TECHNIQUES
 from accelmodel.report import style
 from accelmodel.report.style import INK, ON_LIGHT, PAPER

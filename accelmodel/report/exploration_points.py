@@ -10,11 +10,11 @@ from typing import Any, cast
 
 import numpy as np
 
-from accelmodel.dse.chip import design, parts_of_study
-from accelmodel.dse.enumerated import Enumeration
+from accelmodel.dse.enumeration.enumerated import Enumeration
+from accelmodel.dse.evaluation.chip import design, parts_of_study
 from accelmodel.dse.explore import Exploration
-from accelmodel.dse.objectives import sign
-from accelmodel.dse.study import Study, load_study
+from accelmodel.dse.studies.objectives import sign
+from accelmodel.dse.studies.study import Study, load_study
 from accelmodel.inference.policies import policy
 from accelmodel.inference.request import BASELINE, RequestPhase, speedups
 from accelmodel.report.quantities import axis, objective, spanned, worded

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from accelmodel.dse.terms import technique_words
+from accelmodel.dse.studies.terms import technique_words
 from accelmodel.report import style
 from accelmodel.report.exploration_figures import colour
 from accelmodel.report.style import FAINT, GRID, INK, PAPER

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from accelmodel.dse.explore import Exploration
-from accelmodel.dse.study import Study
+from accelmodel.dse.studies.study import Study
 from accelmodel.report.exploration_points import chip_words, value_words
 from accelmodel.report.quantities import axis, objective
 

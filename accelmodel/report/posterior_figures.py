@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from accelmodel.dse.terms import axis_words, technique_words, words
+from accelmodel.dse.studies.terms import axis_words, technique_words, words
 from accelmodel.report import style
 from accelmodel.report.exploration_figures import HIGH, LOW, colour
 from accelmodel.report.quantities import Shown

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from accelmodel.dse.objectives import OBJECTIVES
-from accelmodel.dse.study import Study
+from accelmodel.dse.studies.objectives import OBJECTIVES
+from accelmodel.dse.studies.study import Study
 from accelmodel.units import show
 
 #: SI unit → (unit it is shown in, factor from SI), where a decimal prefix does not read well
@@ -108,7 +108,7 @@ def axis(study: Study, name: str) -> Shown:
 
     Examples
     --------
-    >>> from accelmodel.dse.study import load_study
+    >>> from accelmodel.dse.studies.study import load_study
     >>> axis(load_study("preserve-l2"), "l2_capacity").label
     'L2 capacity [MB]'
     """

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from accelmodel.dse.chip import design
+from accelmodel.dse.evaluation.chip import design
 from accelmodel.dse.explore import Exploration
-from accelmodel.dse.software import variants
-from accelmodel.dse.study import Study
+from accelmodel.dse.studies.software import variants
+from accelmodel.dse.studies.study import Study
 from accelmodel.inference.policies import Technique
 from accelmodel.inference.request import BASELINE
 from accelmodel.inference.step import time_step

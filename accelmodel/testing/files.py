@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis.strategies import SearchStrategy
 
-from accelmodel.dse.study import load_study
+from accelmodel.dse.studies.study import load_study
 from accelmodel.errors import SpecError, unknown
 from accelmodel.specs import facts
 from accelmodel.specs.find import FOLDERS, available, is_known, is_path, kind_of, need_local, path_of

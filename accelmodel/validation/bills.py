@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from accelmodel.dse.costing import cost
+from accelmodel.costs.costing import cost
 
 #: part of an estimate → parts of a bill that it holds
 PARTS = {

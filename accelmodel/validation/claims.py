@@ -17,10 +17,10 @@ import numpy.typing as npt
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
-from accelmodel.dse.chip import parts_of_study
-from accelmodel.dse.evaluate import evaluate as evaluated
-from accelmodel.dse.parts import Parts, on_die
-from accelmodel.dse.study import Study, load_study
+from accelmodel.costs.parts import Parts, on_die
+from accelmodel.dse.evaluation.chip import parts_of_study
+from accelmodel.dse.evaluation.evaluate import evaluate as evaluated
+from accelmodel.dse.studies.study import Study, load_study
 from accelmodel.errors import SpecError, unknown
 from accelmodel.inference.axes import axes_of, carried, table_array, with_coordinates
 from accelmodel.inference.machine import machine

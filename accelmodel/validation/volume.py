@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accelmodel.dse.chip import parts_of_study
-from accelmodel.dse.parts import Parts
-from accelmodel.dse.study import load_study
+from accelmodel.costs.parts import Parts
+from accelmodel.dse.evaluation.chip import parts_of_study
+from accelmodel.dse.studies.study import load_study
 from accelmodel.errors import SpecError, unknown
 from accelmodel.specs.given import override
 from accelmodel.validation.claims import CLAIMED, KERNELS, claims, closed, held

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from accelmodel.benchmarks import studies
-from accelmodel.dse import blocksize, chips, space
-from accelmodel.dse.harvest import wanted
+from accelmodel.dse.enumeration.enumerate import blocksize, chips
+from accelmodel.dse.enumeration.harvest import wanted
+from accelmodel.dse.studies import space
 
 SMALL = {
     "l2_capacity": ("8MB", "200MB", "64MB"),

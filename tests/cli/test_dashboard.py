@@ -12,7 +12,7 @@ import urllib.request
 import pytest
 
 from accelmodel.cli import dashboard
-from accelmodel.dse.storage import place_of
+from accelmodel.dse.search.storage import place_of
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ def test_a_wrong_prior_is_refused_before_anything_is_searched(run, tmp_path):
 
 def test_priors_that_are_offered_are_those_that_are_taken():
     from accelmodel.cli.posterior_options import PRIORS as OFFERED
-    from accelmodel.dse.priors import PRIORS
+    from accelmodel.dse.posterior.priors import PRIORS
 
     assert tuple(PRIORS) == OFFERED
 
@@ -103,7 +103,10 @@ def whole(path: Path, ends: str, old: str = "old") -> None:
 
 @pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.nightly)])
 def test_whatever_fails_no_told_trial_is_lost_and_no_report_is_half(run, tmp_path, monkeypatch, every):
-    from accelmodel.dse import evaluate, explore, optuna_search, storage
+    from accelmodel.dse import explore
+    from accelmodel.dse.evaluation.by_study import evaluate
+    from accelmodel.dse.search.options import optimise as optuna_search
+    from accelmodel.dse.search.options import storage
     from accelmodel.report import exploration
 
     monkeypatch.setattr(evaluate, "use", any_use)

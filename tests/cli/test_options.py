@@ -11,7 +11,7 @@ import pytest
 from answers import differences
 
 from accelmodel.cli import app, options
-from accelmodel.dse.study import load_study
+from accelmodel.dse.studies.study import load_study
 from accelmodel.errors import SpecError
 from accelmodel.report import exploration
 from accelmodel.specs import facts

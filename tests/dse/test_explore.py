@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from accelmodel.dse.explore import explore, gains, summary
-from accelmodel.dse.software import variants
-from accelmodel.dse.study import load_study
+from accelmodel.dse.studies.software import variants
+from accelmodel.dse.studies.study import load_study
 from accelmodel.inference.policies import TECHNIQUES
 from accelmodel.laws.prefetch import NO_PREFETCH, RULES
 from accelmodel.laws.types import Policy

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from accelmodel.dse import told
-from accelmodel.dse.chip import parts_of_study
-from accelmodel.dse.enumeration import enumerate_space
-from accelmodel.dse.idle import idle
-from accelmodel.dse.objectives import OBJECTIVES, better, gain, regret, sign
-from accelmodel.dse.study import Constraints, load_study
+from accelmodel.dse.enumeration.enumerate import enumerate_space
+from accelmodel.dse.evaluation.chip import parts_of_study
+from accelmodel.dse.evaluation.idle import idle
+from accelmodel.dse.studies.objectives import OBJECTIVES, better, gain, regret, sign
+from accelmodel.dse.studies.study import Constraints, load_study
 from accelmodel.errors import Infeasible, SpecError
 
 TEXT = """

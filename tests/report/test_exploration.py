@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from accelmodel.dse.evaluate import evaluate
+from accelmodel.dse.evaluation.evaluate import evaluate
 from accelmodel.dse.explore import explore
-from accelmodel.dse.study import load_study
-from accelmodel.dse.terms import technique_words
+from accelmodel.dse.studies.study import load_study
+from accelmodel.dse.studies.terms import technique_words
 from accelmodel.errors import SpecError
 from accelmodel.inference.policies import TECHNIQUES
 from accelmodel.report import exploration as report

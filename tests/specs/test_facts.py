@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import accelmodel as am
-from accelmodel.dse import enumeration
-from accelmodel.dse.chip import design
-from accelmodel.dse.parts import closed, parts_of
+from accelmodel.costs.parts import closed, parts_of
+from accelmodel.dse.enumeration.enumerate import enumerate as enumeration
+from accelmodel.dse.evaluation.chip import design
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.specs import facts
 from accelmodel.sweeps.question import load_sweep

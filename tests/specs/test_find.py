@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import accelmodel as am
-from accelmodel.dse.study import load_study
+from accelmodel.dse.studies.study import load_study
 from accelmodel.errors import SpecError
 from accelmodel.specs import find
 from accelmodel.specs.template import new_file

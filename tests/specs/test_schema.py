@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import accelmodel as am
-from accelmodel.dse.schema import study_schema
+from accelmodel.dse.studies.schema import study_schema
 from accelmodel.errors import SpecError
 from accelmodel.specs import find, schema
 from accelmodel.specs.base import field_types

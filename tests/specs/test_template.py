@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import accelmodel as am
-from accelmodel.dse.study import load_study
+from accelmodel.dse.studies.study import load_study
 from accelmodel.errors import SpecError
 from accelmodel.specs import find
 from accelmodel.specs.base import field_types, value_of

@@ -10,8 +10,8 @@ import pytest
 import xarray as xr
 
 import accelmodel as am
-from accelmodel.dse.chip import parts_of_study
-from accelmodel.dse.study import load_study
+from accelmodel.dse.evaluation.chip import parts_of_study
+from accelmodel.dse.studies.study import load_study
 from accelmodel.errors import SpecError
 from accelmodel.specs import facts
 from accelmodel.validation import claims

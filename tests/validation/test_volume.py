@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import accelmodel as am
-from accelmodel.dse import enumeration
-from accelmodel.dse.study import load_study
+from accelmodel.dse.enumeration.enumerate import enumerate as enumeration
+from accelmodel.dse.studies.study import load_study
 from accelmodel.errors import SpecError
 from accelmodel.validation import claims
 from accelmodel.validation.volume import DRAWN, PRIORS, drawn, quantile, volume

@@ -13,7 +13,7 @@ from accelmodel.cli.app import COMMANDS
 from accelmodel.cli.site import pages, tables
 from accelmodel.cli.site.markdown import tables as tables_of
 from accelmodel.cli.site.markdown import words
-from accelmodel.dse import axes, mix, study
+from accelmodel.dse.studies import axes, mix, study
 from accelmodel.errors import SpecError
 from accelmodel.nomenclature import NOMENCLATURE
 from accelmodel.specs import prices

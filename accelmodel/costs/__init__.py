@@ -1,0 +1,1 @@
+"""What a chip costs: parts, bill, design, ownership."""

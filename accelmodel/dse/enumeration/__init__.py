@@ -1,0 +1,1 @@
+"""All chips of a space, or a sample of them."""

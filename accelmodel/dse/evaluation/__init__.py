@@ -1,0 +1,1 @@
+"""Chips of a study, each judged by its best use."""

@@ -1,0 +1,1 @@
+"""Studies in Optuna: samplers, storages, several processes, dashboards."""

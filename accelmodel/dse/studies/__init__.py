@@ -1,0 +1,1 @@
+"""What a study asks: its axes, rules, mix, objectives, and the chips of its space."""
