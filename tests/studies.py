@@ -6,11 +6,11 @@ import numpy as np
 import optuna
 import xarray as xr
 
-from accelmodel.dse.enumeration.enumerate import enumerate as enumeration
+from accelmodel.dse.enumeration import enumerate as enumeration
 from accelmodel.dse.evaluation.chip import parts_of_study
 from accelmodel.dse.evaluation.choice import Used
-from accelmodel.dse.search.options import judging, record
-from accelmodel.dse.search.options import optimise as optuna_search
+from accelmodel.dse.search import judging, record
+from accelmodel.dse.search import optimise as optuna_search
 from accelmodel.dse.search.storage import opened as storage_at
 from accelmodel.dse.search.storage import place_of
 from accelmodel.dse.studies.objectives import OBJECTIVES
