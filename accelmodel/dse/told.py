@@ -168,13 +168,13 @@ def doubts(study: Study, parts: Parts, best: Mapping[str, Mapping[str, Any]]) ->
 
 def winner(study: Study, rows: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the technique whose best chip is the best of all; of equal ones the first of the study."""
-    way = sign(study.objective)
-    return max((name for name in study.techniques if name in rows), key=lambda name: way * rows[name][study.objective])
+    way = sign(study.headline)
+    return max((name for name in study.techniques if name in rows), key=lambda name: way * rows[name][study.headline])
 
 
 def headline(study: Study, rows: Mapping[str, Mapping[str, Any]], gains: Mapping[str, float]) -> str:
     """Return the answer in one sentence: the best chip, with the technique that it is best with."""
-    name, axes, technique = study.objective, study.axes(), winner(study, rows)
+    name, axes, technique = study.headline, study.axes(), winner(study, rows)
     best = rows[technique]
     chip = ", ".join(f"{axis.full} {_value(axis, best[axis.name])}" for axis in axes.values())
     gain = gains.get(technique)

@@ -35,10 +35,10 @@ def figures_of(exploration: Exploration) -> dict[str, go.Figure]:
 def figure_best(exploration: Exploration) -> go.Figure:
     """Draw the best headline objective at each value of the study's axis, of all chips that keep to the limits."""
     study = exploration.study
-    unit = OBJECTIVES[study.objective].unit
+    unit = OBJECTIVES[study.headline].unit
     axis = study.axes()[str(study.axis)]
     figure = style.figure(
-        420, xaxis=style.axis(labelled(axis.name, axis.unit)), yaxis=style.axis(labelled(study.objective, unit))
+        420, xaxis=style.axis(labelled(axis.name, axis.unit)), yaxis=style.axis(labelled(study.headline, unit))
     )
     for technique, (values, best) in exploration.every.curve.items():
         figure.add_scatter(

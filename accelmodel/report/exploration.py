@@ -165,13 +165,13 @@ def _missed(share: float) -> str:
 def about(exploration: Exploration) -> dict[str, Any]:
     """Return what the words of a report are made of."""
     study, every = exploration.study, exploration.every
-    shown = quantities.objective(study.objective)
+    shown = quantities.objective(study.headline)
     gained = gains(study, every)
 
     def chip(technique: str, row: dict[str, Any]) -> dict[str, Any]:
         return {
             "technique": technique,
-            "value": shown.words(row[study.objective]),
+            "value": shown.words(row[study.headline]),
             "gain": gained.get(technique),
             "chip": exploration_points.chip_words(study, row),
             "lead": exploration_points.lead_words(study, every.axis, row),
@@ -180,11 +180,11 @@ def about(exploration: Exploration) -> dict[str, Any]:
     single = exploration.alone
     alone = [] if single is None or len(study.space) == 1 else [
         f"{exploration_points.value_words(study, single.axis, row[single.axis])} {technique_words(technique)}, "
-        f"{shown.words(row[study.objective])}"
+        f"{shown.words(row[study.headline])}"
         for technique, row in single.best.items()
     ]  # fmt: skip
     missed = {
-        name: regret(study.objective, found.best[study.objective], every.best[name][study.objective])
+        name: regret(study.headline, found.best[study.headline], every.best[name][study.headline])
         for name, found in exploration.found.items()
         if name in every.best
     }
@@ -203,7 +203,7 @@ def about(exploration: Exploration) -> dict[str, Any]:
         "alone": alone,
         "looked": _looked(exploration),
         "searched": [f"{_missed(share)} {technique_words(name)}" for name, share in missed.items()],
-        "trials": max((found.trials for found in exploration.found.values()), default=0),
+        "trials": sum(found.trials for found in exploration.found.values()),
         "missing": exploration.missing,
         "price_kind": "",
     }
@@ -243,7 +243,7 @@ def chip_table(exploration: Exploration) -> str:
     """Return the best chips, and those that Optuna found, as an HTML table."""
     study = exploration.study
     axes = list(study.axes())
-    figures = list(dict.fromkeys([study.objective, *study.objectives, "throughput", "die_area", "power", "price"]))
+    figures = list(dict.fromkeys([study.headline, *study.objectives, "throughput", "die_area", "power", "price"]))
     shown = {name: quantities.objective(name) for name in figures}
     columns = ["Chip", *(escape(quantities.axis(study, name).title) for name in axes)]
     columns += [escape(each.label).replace(" per ", "/") for each in shown.values()]

@@ -70,7 +70,7 @@ def best(question: Question, steps: list[tuple[Inputs, Any]], study: Study) -> d
             if each not in timed:
                 timed[each] = times(question, steps, held, each, wanted) if steps else _nothing(held, phase, wanted)
         options = Options(question, study.software.batch is not None, ways)
-        found[technique] = _chosen(options, study.objective, [timed[each] for each in ways], share, limits)
+        found[technique] = _chosen(options, study.headline, [timed[each] for each in ways], share, limits)
     return found
 
 

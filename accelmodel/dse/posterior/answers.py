@@ -80,10 +80,10 @@ def scored(
         for technique in study.techniques:
             value, allowed = (
                 _of(result[name], technique).broadcast_like(whole).transpose(*whole.dims).values
-                for name in (study.objective, "feasible")
+                for name in (study.headline, "feasible")
             )
             with np.errstate(divide="ignore"):
-                found[technique].append(np.where(allowed, value ** sign(study.objective), 0.0))
+                found[technique].append(np.where(allowed, value ** sign(study.headline), 0.0))
         progress(len(part))
     return {technique: np.concatenate(each) for technique, each in found.items()}
 

@@ -188,7 +188,7 @@ class Posterior:
             **{name: ("design", values) for name, values in self.chips.items()},
         }
         asked = {"study": self.study.name, "study_digest": self.study.digest, "axis": self.axis}
-        drawn = {"prior": self.prior, "seed": self.seed, "objective": self.study.objective}
+        drawn = {"prior": self.prior, "seed": self.seed, "objective": self.study.headline}
         return xr.Dataset(data, coords=coords, attrs={**self.about, **asked, **drawn})
 
 

@@ -215,7 +215,7 @@ def verdict(found: Posterior, claim: Mapping[str, float] | None = None) -> dict[
     told: dict[str, Any] = {
         "axis": found.axis,
         "unit": found.unit,
-        "objective": found.study.objective,
+        "objective": found.study.headline,
         "prior": found.prior,
         "draws": len(found.draws),
         "seed": found.seed,

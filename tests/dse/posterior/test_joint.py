@@ -86,7 +86,7 @@ def one_by_one(study, parts, draws: Draws, sizes) -> dict[str, np.ndarray]:
                     single = replace(single, base=spec)  # of the same file
         result = evaluate(study, with_what_is_left(single), errors, l2_capacity=xr.DataArray(sizes, dims="design"))
         for technique in study.techniques:
-            score = result[study.objective].sel(technique=technique)
+            score = result[study.headline].sel(technique=technique)
             found[technique].append(np.where(result.feasible.sel(technique=technique), score, 0.0))
     return {technique: np.array(each) for technique, each in found.items()}
 
