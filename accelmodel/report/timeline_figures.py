@@ -76,6 +76,7 @@ def figure_timeline(points: dict[str, Any]) -> go.Figure:
     rows = [each[technique] for technique in lanes for each in (lanes, prefetch_lanes) if technique in each]
     figure = style.figure(
         160 + 80 * len(rows),
+        narrow={"margin.l": 104, "yaxis.tickfont.size": 10, "xaxis.range": [0, span * 1.2], "font.size": 11},
         barmode="overlay",
         margin={"l": 150, "r": 24, "t": 48, "b": 64},
         xaxis=style.axis("Time since the layer began [µs]", range=[0, span * 1.09]),
