@@ -81,7 +81,7 @@ def _bounds(exploration: Exploration, technique: str, kind: Kind, chosen: dict[s
 
 def table(exploration: Exploration) -> str:
     """Return the choices as an HTML table; degrees that are 1 everywhere are left out.  Empty where there are none."""
-    rows = chosen_points(exploration)
+    rows = _alike(chosen_points(exploration))
     if not rows:
         return ""
     degrees = [name for name in _DEGREES if any(row.get(name, 1.0) != 1.0 for row in rows)]
@@ -94,13 +94,31 @@ def table(exploration: Exploration) -> str:
         first = (
             f'<span class="technique" style="--shade: {colour(row["technique"])}">{escape(said.capitalize())}</span>'
         )
-        serves = f"{row['of'].partition(' [')[0]}, {row['context']:,.0f} tokens, {row['phase']}"
-        bound = ", ".join(f"{_BOUNDS[name]} {share:.0%}" for name, share in row["bounds"].items())
+        serves = f"{', '.join(row['models'])}: {row['context']:,.0f} tokens, {row['phase']}"
+        bound = ", ".join(f"{_BOUNDS[name]} {_span(*share)}" for name, share in row["bounds"].items())
         policy = [_prefetch(row)] if prefetching else []
         return [first, escape(serves), *(f"{row[name]:g}" for name in degrees), f"{row['batch']:g}", *policy, bound]
 
     numeric = range(2, 3 + len(degrees))
     return html.table(columns, [cells(row) for row in rows], numeric)
+
+
+def _alike(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows with the models that are served alike in one; of shares the least and the most."""
+    alike: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        alike.setdefault(tuple(value for key, value in row.items() if key not in ("of", "bounds")), []).append(row)
+    found = []
+    for own in alike.values():
+        shares = {name: [row["bounds"].get(name, 0.0) for row in own] for row in own for name in row["bounds"]}
+        bounds = {name: (min(each), max(each)) for name, each in sorted(shares.items(), key=lambda one: -sum(one[1]))}
+        models = list(dict.fromkeys(row["of"].partition(" [")[0] for row in own))
+        found.append({**own[0], "models": models, "bounds": bounds})
+    return found
+
+
+def _span(low: float, high: float) -> str:
+    return f"{high:.0%}" if f"{low:.0%}" == f"{high:.0%}" else f"{100.0 * low:.0f} – {high:.0%}"
 
 
 def _prefetch(row: dict[str, Any]) -> str:

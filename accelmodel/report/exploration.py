@@ -37,6 +37,7 @@ from accelmodel.report import (
 from accelmodel.report.exploration_figures import ALONE
 from accelmodel.specs import facts
 from accelmodel.specs.load import load, provenance
+from accelmodel.specs.names import flat
 from accelmodel.validation import claims
 
 _NOT_NUMBERS = (str, list, bool)
@@ -319,7 +320,8 @@ def constant_table(exploration: Exploration) -> str:
             if fact["kind"] not in ("calibrated", "assumed") or isinstance(fact["value"], _NOT_NUMBERS):
                 continue
             span = fact["range"]
-            name = f"{escape(words(part + '.' + fact['field']))}<br><code>{escape(part)}.{escape(fact['field'])}</code>"
+            said = words(f"{part}.{flat(type(spec), fact['field'])}")
+            name = f"{escape(said)}<br><code>{escape(part)}.{escape(fact['field'])}</code>"
             between = quantities.spanned(span[0], span[1], fact["unit"]) if span else ""
             value = quantities.worded(fact["value"], fact["unit"])
             cells = [value, between, fact["kind"], fact["source"], fact["locator"]]

@@ -214,7 +214,7 @@ def figure_cost(points: dict[str, Any]) -> go.Figure:
         230 + 100 * len(chips),
         narrow={
             "font.size": 11,
-            "height": 300 + 110 * len(chips),
+            "height": 400 + 110 * len(chips),
             "margin.l": 10,
             "yaxis.tickfont.size": 10,
             "yaxis2.tickfont.size": 10,
@@ -222,7 +222,8 @@ def figure_cost(points: dict[str, Any]) -> go.Figure:
             "xaxis2.range": [0, 1.3 * max(points["total_price"])],
             "yaxis.domain": [0.6, 0.96],
             "legend.y": 0.97,
-            "legend2.y": 0.41,
+            "yaxis2.domain": [0.0, 0.34],
+            "legend2.y": 0.35,
         },
         barmode="stack",
         uniformtext={"mode": "hide", "minsize": 11},

@@ -129,7 +129,7 @@ def figure_influence(verdict: dict[str, Any]) -> go.Figure | None:
     numbers = decided(verdict)
     if not numbers:
         return None
-    titles = {"best": f"of the best {axis_words(verdict['axis'])}", "gain": "of the gain"}
+    titles = {"best": f"Best {axis_words(verdict['axis'])}", "gain": "Gain"}
     chosen = {name: [row for row in verdict["sobol"] if row["of"] == name][:_MOST][::-1] for name in numbers}
     rows = max(len(each) for each in chosen.values())
     wide = [[0.0, 1.0]] if len(numbers) == 1 else [[0.0, 0.36], [0.64, 1.0]]
@@ -145,7 +145,7 @@ def figure_influence(verdict: dict[str, Any]) -> go.Figure | None:
     for i, (name, domain) in enumerate(zip(numbers, wide, strict=True)):
         number = "" if i == 0 else "2"
         figure.layout[f"xaxis{number}"] = style.axis(
-            f"Share of the variance {titles[name]}", domain=domain, range=[0, 1.05], tickformat=".0%",
+            f"{titles[name]}: share of variance", domain=domain, range=[0, 1.05], tickformat=".0%",
             anchor=f"y{number}",
         )  # fmt: skip
         figure.layout[f"yaxis{number}"] = style.axis("", showgrid=False, ticks="", anchor=f"x{number}")
