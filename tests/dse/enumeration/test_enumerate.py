@@ -10,10 +10,10 @@ import xarray as xr
 
 import accelmodel as am
 from accelmodel.costs.parts import Parts, closed_anew, parts_of
-from accelmodel.dse.enumeration.enumerate import enumerate as enumeration
+from accelmodel.dse.enumeration import enumerate as enumeration
 from accelmodel.dse.evaluation.chip import design, parts_of_study
 from accelmodel.dse.evaluation.evaluate import evaluate, throughput
-from accelmodel.dse.posterior.joint import sensitivity
+from accelmodel.dse.posterior import sensitivity
 from accelmodel.dse.studies.objectives import regret
 from accelmodel.dse.studies.space import points, size
 from accelmodel.dse.studies.study import Study, load_study

@@ -10,8 +10,9 @@ import xarray as xr
 
 from accelmodel.dse.evaluation.chip import parts_of_study
 from accelmodel.dse.evaluation.evaluate import evaluate
+from accelmodel.dse.posterior import answers
 from accelmodel.dse.posterior.draws import Draws, draw
-from accelmodel.dse.posterior.joint import answers, posterior
+from accelmodel.dse.posterior.joint import posterior
 from accelmodel.dse.posterior.priors import Prior, priors
 from accelmodel.dse.studies.study import Study, load_study
 from accelmodel.errors import SpecError

@@ -10,9 +10,9 @@ import pytest
 from studies import STUDY, at_once, opened, quick, small, trials
 
 from accelmodel.dse.enumeration.enumerate import enumerate_space
+from accelmodel.dse.search import judging, record
+from accelmodel.dse.search import optimise as optuna_search
 from accelmodel.dse.search.optimise import How, optimise, optimise_each
-from accelmodel.dse.search.options import judging, record
-from accelmodel.dse.search.options import optimise as optuna_search
 from accelmodel.dse.studies.objectives import sign
 from accelmodel.dse.studies.study import load_study
 from accelmodel.errors import Infeasible, SpecError

@@ -18,10 +18,10 @@ import pytest
 from mutations import mutated
 from studies import STUDY, opened, quick, small, trials
 
+from accelmodel.dse.search import optimise as optuna_search
+from accelmodel.dse.search import record, storage
 from accelmodel.dse.search.digest import name_of
 from accelmodel.dse.search.optimise import optimise
-from accelmodel.dse.search.options import optimise as optuna_search
-from accelmodel.dse.search.options import record, storage
 from accelmodel.errors import SpecError
 
 PLACES = ["a.db", "a.journal"]

@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 
-from accelmodel.dse.search.options import storage
+from accelmodel.dse.search import storage
 from accelmodel.dse.search.storage import check, place_of
 from accelmodel.errors import SpecError
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from accelmodel.dse.search.options import storage, turns
+from accelmodel.dse.search import storage, turns
 from accelmodel.dse.search.storage import opened, place_of
 from accelmodel.dse.search.turns import turn
 from accelmodel.errors import SpecError
