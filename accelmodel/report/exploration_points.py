@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from accelmodel.dse.enumeration.chips import BUDGET
 from accelmodel.dse.enumeration.enumerated import Enumeration
 from accelmodel.dse.evaluation.chip import design, parts_of_study
 from accelmodel.dse.explore import Exploration
@@ -58,7 +59,7 @@ def value_words(study: Study, name: str, value: Any) -> str:
     if isinstance(value, str):
         return value
     known = study.axes()
-    unit = known[name].unit if name in known else "B/s" if name == "link_budget" else "1"
+    unit = known[name].unit if name in known else "B/s" if name == BUDGET else "1"
     return f"{value:g}" if unit == "1" else worded(value, unit)
 
 
@@ -122,7 +123,7 @@ def curve_points(exploration: Exploration) -> dict[str, Any] | None:
     if not panels:
         return None
     lead = exploration.every.axis
-    panels.sort(key=lambda panel: panel["axis"] != lead)
+    panels.sort(key=lambda panel: (panel["axis"] != lead, panel["axis"] != BUDGET))
     return {"title": shown.title, "unit": shown.unit, "panels": panels, "less": sign(study.objective) < 0.0}
 
 

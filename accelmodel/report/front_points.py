@@ -37,18 +37,24 @@ def front_points(exploration: Exploration) -> dict[str, Any] | None:
                 "chip": chip_words(study, row)}  # fmt: skip
 
     limits = study.limits()
-    different = {tuple(row[name] for name in names) for rows in found.front.values() for row in rows}
-    if len(different) < 2:
+    rows = [row for own in found.front.values() for row in own]
+    if len({tuple(row[name] for name in names) for row in rows}) < 2:
         return None
     return {
         "labels": [each.label for each in shown],
         "objectives": [each.title.lower() for each in shown],
-        "fronts": {technique: [spot(row) for row in _few(rows, SPOTS)]
-                   for technique, rows in found.front.items() if rows},
+        "fronts": {technique: [spot(row) for row in _few(own, SPOTS)]
+                   for technique, own in found.front.items() if own},
         "best": {technique: spot(row) for technique, row in found.best.items()},
-        "limits": [limits[name] * each.factor if name in limits else None
+        "limits": [_near(limits[name], [row[name] for row in rows], each.factor) if name in limits else None
                    for name, each in zip(names, shown, strict=True)],
     }  # fmt: skip
+
+
+def _near(limit: float, values: list[float], factor: float) -> float | None:
+    """Return where a limit is drawn; None where it lies so far off that nothing else could be told apart."""
+    low, high = min(values), max(values)
+    return limit * factor if low - (high - low) <= limit <= high + (high - low) else None
 
 
 def _few(rows: list[dict[str, Any]], most: int = DRAWN) -> list[dict[str, Any]]:

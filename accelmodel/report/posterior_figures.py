@@ -72,8 +72,9 @@ def figure_posterior(verdict: dict[str, Any], along: Shown) -> go.Figure:
 
 def _mark(figure: go.Figure, x: str, y: str, at: float, shade: str) -> None:
     """Draw where the answer lies with every constant as it is given."""
-    line = {"color": shade, "width": 1.5, "dash": "dash"}
-    figure.add_shape(type="line", xref=x, yref=f"{y} domain", x0=at, x1=at, y0=0, y1=1, line=line)
+    # on paper, so that it is seen before a bar of its own colour
+    for line in ({"color": PAPER, "width": 4}, {"color": shade, "width": 1.5, "dash": "dash"}):
+        figure.add_shape(type="line", xref=x, yref=f"{y} domain", x0=at, x1=at, y0=0, y1=1, line=line)
 
 
 def decided(verdict: dict[str, Any]) -> list[str]:

@@ -92,7 +92,7 @@ def figure_timeline(points: dict[str, Any]) -> go.Figure:
         _bars(figure, lane, [b for b in bars if not b["collective"]], span, {"colour": OPERATOR, "ink": ON_LIGHT})
         total = points["total"][technique]
         figure.add_annotation(
-            x=total, y=lane, text=f"<b>{total:.0f} µs</b>", showarrow=False, xanchor="left", xshift=6,
+            x=total, y=lane, text=f"<b>{total:,.0f} µs</b>", showarrow=False, xanchor="left", xshift=6,
             font={"color": colour(technique), "size": 15},
         )  # fmt: skip
     for technique, pieces in fetching.items():
