@@ -19,6 +19,7 @@ from pathlib import Path
 from accelmodel.errors import SpecError, listed
 from accelmodel.specs import facts, files, find
 from accelmodel.specs.base import field_types
+from accelmodel.specs.build import checked
 from accelmodel.specs.derive import DERIVE, derived
 from accelmodel.specs.facts import Fact, FactFile
 from accelmodel.specs.hardware import Device
@@ -337,12 +338,18 @@ def _of_memory(stated: Mapping[str, Fact]) -> FactFile | None:
 
 
 def _memory(path: Path) -> FactFile:
-    return _shipped_memory(path) if find.is_shipped(path) else read("memory", Memory, path)
+    return _shipped_memory(path) if find.is_shipped(path) else _read_memory(path)
+
+
+def _read_memory(path: Path) -> FactFile:
+    file = read("memory", Memory, path)
+    wrong = checked(Memory, {"name": file.name, **{name: fact.value for name, fact in file.facts.items()}})[1]
+    return _sound(replace(file, faults={**wrong, **file.faults}))
 
 
 @cache
 def _shipped_memory(path: Path) -> FactFile:
-    return read("memory", Memory, path)
+    return _read_memory(path)
 
 
 def no_memory(stated: Mapping[str, Fact]) -> bool:
