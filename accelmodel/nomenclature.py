@@ -92,6 +92,7 @@ NOMENCLATURE: dict[str, Term] = {
     "shoreline": Term("1", "edge that interfaces need over the edge that dies have; above 1 they do not fit"),
     "reticle": Term("1", "largest die over the reticle"),
     "die_yield": Term("1", "share of dies that can be sold"),
+    "host_time": Term("s", "time that the devices of a step wait for the host of its engine"),
     "power": Term("W", "power of the chip with its memory and links, mean over a step where there is one"),
     "price": Term("USD", "price of the chip with its memory, links and package"),
     "price_die": Term("USD", "price of the good compute dies"),
