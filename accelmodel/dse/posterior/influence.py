@@ -69,11 +69,11 @@ def first_order(draws: Draws, outcome: Array) -> Array:
 def by_chance(draws: int) -> float:
     """Return the first-order index that a constant which does nothing seldom passes in so many draws [1].
 
-    Each harmonic of noise holds 2 / draws of the variance on average and spreads as much.
+    Each harmonic of noise holds 2 / draws of the variance on average and spreads as much; told are four such spreads.
     """
     if draws < _LEAST_DRAWS:
         return 1.0
-    return 3.0 * 2.0 * float(np.sqrt(_HARMONICS)) / (draws - 2.0 * _HARMONICS)
+    return 4.0 * 2.0 * float(np.sqrt(_HARMONICS)) / (draws - 2.0 * _HARMONICS)
 
 
 def leading(draws: Draws, first: Array, most: int = TOLD_APART) -> list[str]:
