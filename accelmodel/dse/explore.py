@@ -17,6 +17,7 @@ from accelmodel.dse.enumeration.enumerated import Enumeration
 from accelmodel.dse.enumeration.looking import USUAL, Looking, look, summarised, with_found
 from accelmodel.dse.evaluation.chip import parts_of_study
 from accelmodel.dse.evaluation.idle import idle
+from accelmodel.dse.posterior.answers import need_draws
 from accelmodel.dse.posterior.joint import Posterior
 from accelmodel.dse.posterior.likely import likely, published
 from accelmodel.dse.posterior.priors import need_prior
@@ -226,6 +227,7 @@ def explore(
     study = load_study(study) if isinstance(study, str) else study
     place = storage if isinstance(storage, Place) else place_of(storage or f"accelmodel-{study.name}.db")
     need_prior(prior)
+    need_draws(study, draws)
     check(place)
     search.check(study)
     parts = parts_of_study(study)
