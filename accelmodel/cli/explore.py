@@ -77,7 +77,7 @@ def _say_answer(data: dict[str, Any]) -> None:
         sizes = " → ".join(f"{name} {_of_axis(data['alone'][name][key_of(data['axis'])], axis)}" for name in names)
         gained = _gains(data["alone"]["gains"])
         say(f"with {axis['full']} as the only axis: {sizes}{f', {gained}' if gained else ''}")
-    for line in (*data["edge_words"], *data["missing"], data["price_words"]):
+    for line in (*data["bound_words"], *data["edge_words"], *data["missing"], data["price_words"]):
         say(line)
     if len(data["mix"]) > 1:
         say(f"mean over the mix: {data['mean']}: {data['mean_words']}")

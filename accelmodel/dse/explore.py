@@ -376,6 +376,7 @@ def summary(result: Exploration, report: str | None) -> dict[str, Any]:
         "posterior": _posterior(result),
         "missing": list(result.missing),
         "answer": told.headline(study, best, gains(study, result.every)),
+        **told.held_back(study, result.parts, best),
         "edges": (edges := told.edges(study, best)),
         "edge_words": told.edge_words(study, edges),
         "objectives": told.objectives_told(study),

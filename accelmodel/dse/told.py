@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from accelmodel.costs.parts import Parts
+from accelmodel.dse.evaluation.bound import bounds
 from accelmodel.dse.evaluation.misses import Misses
 from accelmodel.dse.studies.objectives import LIMITED, OBJECTIVES, sign
 from accelmodel.dse.studies.space import groups
 from accelmodel.dse.studies.study import Study
+from accelmodel.errors import Infeasible, SpecError
 from accelmodel.inference.request import BASELINE
 from accelmodel.specs.load import load
 from accelmodel.units import show
@@ -168,6 +170,32 @@ def doubts(study: Study, parts: Parts, best: Mapping[str, Mapping[str, Any]]) ->
         said = ", ".join(f"{name} {value:.3g}" for name, value in large.items())
         found.append(f"largest die over the reticle: {said}; none is made in one piece: limit reticle, or add dies")
     return found
+
+
+#: share of the time from which a bound is told [1], and what a step may be longer by before that is [1]
+_TOLD, _LONGER = 0.1, 1.005
+
+
+def held_back(study: Study, parts: Parts, best: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what the steps of the best chips are bound by, and of the best of all in words."""
+    try:
+        found = {technique: bounds(study, parts, technique, row) for technique, row in best.items()}
+    except (SpecError, Infeasible) as error:  # the answer stands without it
+        return {"bounds": {}, "bound_words": [f"bounds of the best chip: {error}"]}
+    technique = winner(study, best)
+    told = [
+        f"{each['request']} {', '.join(f'{name} {share:.0%}' for name, share in each['shares'].items() if share > _TOLD)}"
+        for each in found[technique]
+    ]
+    words = [f"time of the best chip is bound by: {'; '.join(told)}"]
+    longer = [each for each in found[technique] if each["stretch"] is not None and each["stretch"] > _LONGER]
+    if longer:
+        each = ", ".join(f"{each['request']} {each['stretch']:.3g}" for each in longer)
+        words.append(
+            f"its power limit, {show(best[technique]['power'], 'W')}, holds down its clock: steps last longer than "
+            f"told, which is at full clock, by a factor of {each}"
+        )
+    return {"bounds": found, "bound_words": words}
 
 
 def winner(study: Study, rows: Mapping[str, Mapping[str, Any]]) -> str:
