@@ -251,7 +251,7 @@ def sentences(told: Mapping[str, Any]) -> list[str]:
         found.append(f"So few draws leave each share uncertain by up to {_share(min(1.0, told['draws'] ** -0.5))}.")
     if told["impossible"] > 0.0:
         found.append(
-            f"{_share(told['impossible'])} of all draws were left out: by them the reference chip, which exists, could "
+            f"Left out were {_share(told['impossible'])} of all draws: by them the reference chip, which exists, could "
             "not be, since its PHYs would need more edge than it has."
         )
     if told["answered"] < 1.0:
