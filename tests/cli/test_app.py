@@ -198,7 +198,7 @@ _RATES = ",".join(f"{rate}MB/s" for rate in range(1, 2001))
         ("cake --tokens {many} --bandwidth {rates}", "cake: tokens 2,000 x bandwidth 2,000 are 4e+06 rows"),
         (
             "explore --study preserve-l2 --trials 1000000000",
-            "explore: trials 1,000,000,000 x techniques 2 are 2e+09 rows, about 463 d",
+            "explore: trials 1,000,000,000 are 1e+09 rows, about 231 d",
         ),
         ("show " + "x" * 10_000, "unknown specification"),
         ("show " + "x/" * 5_000, "cannot be read"),

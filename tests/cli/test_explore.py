@@ -33,7 +33,7 @@ rule = ["partial"]
 
 def test_explore(run, tmp_path):
     (tmp_path / "small.toml").write_text(STUDY, encoding="utf-8")
-    code, out, err = run("explore --study small.toml --json --trials 8 --draws 48 --prior triangular")
+    code, out, err = run("explore --study small.toml --json --trials 16 --draws 48 --prior triangular")
     assert code == 0, err
     data = json.loads(out)
     for technique in ("none", "preserve"):
@@ -132,7 +132,7 @@ def test_whatever_fails_no_told_trial_is_lost_and_no_report_is_half(run, tmp_pat
             assert len(now) <= 12
             kept[name] = now
 
-    command = "explore --study small.toml --storage a.journal --output a.html --trials 6 --draws 0 --json"
+    command = "explore --study small.toml --storage a.journal --output a.html --trials 12 --draws 0 --json"
     each_fault(run, tmp_path, command, fill, look, every)
     assert [len(found) for found in kept.values()] == [12]
 

@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 
 #: user attribute: why a trial has no objective
 WHY = "why it failed"
-_EXCESS, _PARTS = "excess_", ("area_", "price_", "carbon_", "power_")
+_EXCESS, _CHOSEN = "excess_", "chosen"
+#: start of a figure's name → the attribute that holds them all: a row each is slow to store and long to read
+_TOGETHER = {
+    "area": "area of parts",
+    "price": "price of parts",
+    "carbon": "carbon of parts",
+    "power": "power of parts",
+    _CHOSEN: _CHOSEN,
+}
 #: the limit that every study has: models must fit
 _MEMORY = "memory"
 #: digits that objectives keep: a hundredth of what a stored number may differ from the model's
@@ -86,24 +94,35 @@ def _column(variable: Any, count: int) -> Any:
 
 
 def _attributes(study: Study, chosen: xr.Dataset, count: int) -> dict[str, list[Any]]:
-    """Return what is shown beside parameters and objectives: figures with units, and what software chose by model."""
+    """Return what is shown beside parameters and objectives: figures with units, parts, and what software chose."""
     found: dict[str, list[Any]] = {}
+    together: dict[str, dict[str, list[Any]]] = {}
     for name, variable in chosen.data_vars.items():
         told = str(name)
         if told == "feasible" or told in study.objectives or told in study.axes() or told.startswith(_EXCESS):
             continue
         unit = str(variable.attrs.get("units", "1"))
-        if set(variable.dims) <= {"design"}:
-            values = _column(variable, count)
-            if told.startswith(_PARTS) and not np.any(values):
-                continue  # a part that no chip has
-            found[labelled(told, unit)] = [_plain(value, unit) for value in values]
-        elif set(variable.dims) <= {"design", "model"}:
-            rows = {str(row.model.values): _column(row, count) for row in variable.transpose("model", ...)}
-            found[labelled(told, unit)] = [
-                _by_model({model: _plain(row[i], unit) for model, row in rows.items()}) for i in range(count)
-            ]
+        if not set(variable.dims) <= {"design", "model"}:
+            continue
+        values = _by_chip(variable, unit, count)
+        family, _, part = told.partition("_")
+        if family not in _TOGETHER or not part or part.startswith("per_"):
+            found[labelled(told, unit)] = values
+        elif family == _CHOSEN or any(values):  # a part that no chip has is none
+            title = labelled(_TOGETHER[family], unit if family != _CHOSEN else "1")
+            together.setdefault(title, {})[words_of(part)] = values
+    for title, parts in together.items():
+        found[title] = [
+            {name: values[i] for name, values in parts.items() if values[i] is not None} for i in range(count)
+        ]
     return found
+
+
+def _by_chip(variable: xr.DataArray, unit: str, count: int) -> list[Any]:
+    if "model" not in variable.dims:
+        return [_plain(value, unit) for value in _column(variable, count)]
+    rows = {str(row.model.values): _column(row, count) for row in variable.transpose("model", ...)}
+    return [_by_model({model: _plain(row[i], unit) for model, row in rows.items()}) for i in range(count)]
 
 
 def _plain(value: Any, unit: str) -> Any:

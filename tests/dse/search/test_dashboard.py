@@ -40,10 +40,11 @@ def test_a_study_tells_itself_through_optuna_alone(tmp_path, warm, name):
         assert set(trial.constraints) == {"shoreline", "die area", "memory"}
         area = trial.user_attrs["die area [mm²]"]
         assert trial.constraints["die area"] == pytest.approx(area / 700.0 - 1.0, abs=1e-5)
-        assert trial.user_attrs["chosen TP"] == 8
-        assert sum(trial.user_attrs[f"area {part} [mm²]"] for part in ("cores", "L2", "HBM", "links", "uncore")) <= (
-            area * 1.001
-        )
+        assert trial.user_attrs["chosen"]["TP"] == 8
+        parts = trial.user_attrs["area of parts [mm²]"]
+        assert {"cores", "L2", "HBM", "links", "uncore"} <= parts.keys()
+        assert sum(parts.values()) <= area * 1.001
+        assert trial.user_attrs["price of parts [USD]"]["HBM"] > 0.0
         rate = trial.user_attrs["throughput [tokens/s]"]
         assert trial.values[0] == pytest.approx(rate / area, rel=1e-5)
     best = {name: each.best for name, each in found.items()}

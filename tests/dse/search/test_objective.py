@@ -30,8 +30,8 @@ def test_plain_optuna_finds_what_the_search_stores(tmp_path, warm):
         assert one.values == pytest.approx(other.values)
         assert one.constraints == pytest.approx(other.constraints)
         assert one.user_attrs == other.user_attrs
-        assert one.user_attrs["chosen TP"] == 8
-        assert one.user_attrs["area cores [mm²]"] > 1.0
+        assert one.user_attrs["chosen"]["TP"] == 8
+        assert one.user_attrs["area of parts [mm²]"]["cores"] > 1.0
 
 
 def test_values_are_those_of_the_model_in_the_units_of_their_names(tmp_path, warm):
