@@ -87,8 +87,9 @@ def _timeline(exploration: Exploration) -> Any:
 def _occupancy(exploration: Exploration) -> Any:
     if not exploration_points.prefetches(exploration):
         return None
-    found = timeline_points.occupancy_points(exploration)
-    if not found["lines"]:
+    try:
+        found = timeline_points.occupancy_points(exploration)
+    except Infeasible:  # the timeline says why
         return None
     most = max(max(line["waiting"]) for line in found["lines"].values())
     return {**found, "most": most} if most > _SEEN else None
