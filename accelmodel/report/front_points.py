@@ -54,7 +54,8 @@ def front_points(exploration: Exploration) -> dict[str, Any] | None:
 def _near(limit: float, values: list[float], factor: float) -> float | None:
     """Return where a limit is drawn; None where it lies so far off that nothing else could be told apart."""
     low, high = min(values), max(values)
-    return limit * factor if low - (high - low) <= limit <= high + (high - low) else None
+    room = max(high - low, 0.5 * abs(high))
+    return limit * factor if low - room <= limit <= high + room else None
 
 
 def _few(rows: list[dict[str, Any]], most: int = DRAWN) -> list[dict[str, Any]]:

@@ -53,7 +53,7 @@ def _one_layer(result: Any) -> list[dict[str, Any]]:
     openers = [i for i, name in enumerate(names) if "_into_" in name or name == "stage_transfer"]
     found = [[i for i in openers if word in names[i]][:1] for word in ("_into_attention", "_into_mlp")]
     if not all(found):
-        raise Infeasible("no collective stands before both attention and MLP, as software cuts this model")
+        raise Infeasible("no collective stands before attention or MLP, as software cuts this model")
     starts = [first for (first,) in found]
     rows: list[dict[str, Any]] = []
     clock, window = 0.0, -1
@@ -70,6 +70,8 @@ def _one_layer(result: Any) -> list[dict[str, Any]]:
             row |= {"bound": str(result.bound.values[i]), "waiting": float(result.l2_resident_bytes[i])}
             rows.append(row)
             clock += rows[-1]["time"]
+    if not any(row["collective"] for row in rows):
+        raise Infeasible("no collective stands before attention or MLP, as software cuts this model")
     return rows
 
 
