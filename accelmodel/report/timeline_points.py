@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from accelmodel.dse.evaluation.chip import design
 from accelmodel.dse.explore import Exploration
@@ -131,7 +131,8 @@ def step_points(exploration: Exploration) -> dict[str, Any]:
     capacity = float(chip.device.l2.capacity)
     kind, model = _largest(study)
     batch, degrees = _used(study, kind, best[study.candidate])
-    context, phase = kind.context[-1], "prefill" if kind.phase == "prefill" else "decode"
+    context = kind.context[-1]
+    phase: Literal["prefill", "decode"] = "prefill" if kind.phase == "prefill" else "decode"
     work = workload(phase=phase, batch=batch, context=context, **degrees, **bits_of(study))
     device = chip.device
     rate = float(device.memory.bandwidth) * float(device.memory.share)
