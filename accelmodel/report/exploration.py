@@ -187,7 +187,7 @@ def chip_table(exploration: Exploration) -> str:
     """Return the best chips, and those that Optuna found, as an HTML table."""
     study = exploration.study
     axes = list(study.axes())
-    figures = list(dict.fromkeys([study.objective, *study.objectives, "throughput", "die_area", "power", "price"]))
+    figures = list(dict.fromkeys([study.headline, *study.objectives, "throughput", "die_area", "power", "price"]))
     shown = {name: quantities.objective(name) for name in figures}
     columns = ["Chip", *(escape(quantities.axis(study, name).title) for name in axes)]
     columns += [escape(each.label).replace(" per ", "/") for each in shown.values()]

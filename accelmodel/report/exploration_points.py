@@ -103,7 +103,7 @@ def curve_points(exploration: Exploration) -> dict[str, Any] | None:
     None where no axis has two values.
     """
     study = exploration.study
-    shown = objective(study.objective)
+    shown = objective(study.headline)
     panels = []
     together = {name for group in groups(study) if len(group.values) > 1 for name in group.values}
     for name, (values, _) in exploration.every.curves.items():
@@ -124,20 +124,20 @@ def curve_points(exploration: Exploration) -> dict[str, Any] | None:
         return None
     lead = exploration.every.axis
     panels.sort(key=lambda panel: (panel["axis"] != lead, panel["axis"] != BUDGET))
-    return {"title": shown.title, "unit": shown.unit, "panels": panels, "less": sign(study.objective) < 0.0}
+    return {"title": shown.title, "unit": shown.unit, "panels": panels, "less": sign(study.headline) < 0.0}
 
 
 def _line(
     study: Study, name: str, values: list[Any], best: list[float], *, technique: str, space: str
 ) -> dict[str, Any]:
     """Return one line of a panel, nothing where no chip keeps to the limits."""
-    along, shown = axis(study, name), objective(study.objective)
+    along, shown = axis(study, name), objective(study.headline)
     known = [place for place, value in enumerate(best) if math.isfinite(value) and value > 0.0]
     x = [value if isinstance(value, str) else value * along.factor for value in values]
     y = [best[place] * shown.factor if place in set(known) else None for place in range(len(best))]
     if not known:
         return {"space": space, "technique": technique, "x": x, "y": y, "best": None}
-    top = max(known, key=lambda place: sign(study.objective) * best[place])
+    top = max(known, key=lambda place: sign(study.headline) * best[place])
     at = {"x": x[top], "y": y[top], "label": value_words(study, name, values[top])}
     return {"space": space, "technique": technique, "x": x, "y": y, "best": at}
 

@@ -18,21 +18,21 @@ def _missed(share: float) -> str:
 def about(exploration: Exploration) -> dict[str, Any]:
     """Return what the words of a report are made of."""
     study, every = exploration.study, exploration.every
-    shown = quantities.objective(study.objective)
+    shown = quantities.objective(study.headline)
     single = exploration.alone
     alone = [] if single is None or len(study.space) == 1 else [
         f"{exploration_points.value_words(study, single.axis, row[single.axis])} {technique_words(technique)}, "
-        f"{shown.words(row[study.objective])}"
+        f"{shown.words(row[study.headline])}"
         for technique, row in single.best.items()
     ]  # fmt: skip
     missed = {
-        name: regret(study.objective, found.best[study.objective], every.best[name][study.objective])
+        name: regret(study.headline, found.best[study.headline], every.best[name][study.headline])
         for name, found in exploration.found.items()
         if name in every.best
     }
     same: dict[str, list[str]] = {}
     for technique, row in every.best.items():
-        chip = f"{exploration_points.chip_words(study, row)} ({shown.words(row[study.objective])})"
+        chip = f"{exploration_points.chip_words(study, row)} ({shown.words(row[study.headline])})"
         same.setdefault(chip, []).append(technique_words(technique))
     answer = told.result(study, every.best, gains(study, every))
     return {
@@ -52,7 +52,7 @@ def about(exploration: Exploration) -> dict[str, Any]:
         "alone": alone,
         "looked": _looked(exploration),
         "searched": [f"{_missed(share)} {technique_words(name)}" for name, share in missed.items()],
-        "trials": max((found.trials for found in exploration.found.values()), default=0),
+        "trials": sum(found.trials for found in exploration.found.values()),
         "missing": exploration.missing,
         "price": told.price_told(study, exploration.parts)["price_words"],
         "mean": f"{mean['mean']}: {mean['mean_words']}" if len((mean := told.mean_told(study))["mix"]) > 1 else "",

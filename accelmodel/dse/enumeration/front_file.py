@@ -35,7 +35,7 @@ def dataset(study: Study, found: Enumeration) -> xr.Dataset:
     for name, values in _columns([found.best[each] for each in techniques]).items():
         data[f"best_{name}"] = ("technique", values, _about(study, name))
     for axis, (_, best) in found.curves.items():
-        about = _about(study, study.objective)
+        about = _about(study, study.headline)
         data[f"curve_{axis}"] = (("technique", axis), np.array([best[each] for each in techniques]), about)
     points = [(name, row) for name, rows in found.front.items() for row in rows]
     for name, values in _columns([row for _, row in points]).items():

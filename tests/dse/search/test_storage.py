@@ -8,7 +8,8 @@ import sqlite3
 import pytest
 
 from accelmodel.dse.search import storage
-from accelmodel.dse.search.storage import check, place_of
+from accelmodel.dse.search.storage import place_of
+from accelmodel.dse.search.turns import check
 from accelmodel.errors import SpecError
 
 
