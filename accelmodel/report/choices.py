@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from html import escape
-from typing import Any
+from typing import Any, Literal
 
 from accelmodel.dse.evaluation.chip import design
 from accelmodel.dse.explore import Exploration
@@ -59,7 +59,7 @@ def _asked(study: Study) -> list[tuple[str, Kind, float, float]]:
 def _bounds(exploration: Exploration, technique: str, kind: Kind, chosen: dict[str, Any]) -> dict[str, float]:
     """Return what bounds how much of a step of the best chip, the largest first; nothing where it does not fit."""
     study, row = exploration.study, exploration.every.best[technique]
-    phase = "prefill" if kind.phase == "prefill" else "decode"
+    phase: Literal["prefill", "decode"] = "prefill" if kind.phase == "prefill" else "decode"
     degrees = {name: chosen[name] for name in _DEGREES if name in chosen}
     try:
         chip, _ = design(exploration.parts, **{name: row[name] for name in study.axes()})

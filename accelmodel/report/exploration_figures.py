@@ -5,6 +5,7 @@ Colours are those of Okabe and Ito, which colour-blind readers can tell apart; o
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 from accelmodel.dse.studies.terms import technique_words
@@ -100,11 +101,12 @@ def _best_named(figure: go.Figure, lines: list[dict[str, Any]]) -> None:
     for line in lines:
         if line["best"] is not None:
             named.setdefault((line["space"], line["best"]["label"]), []).append(line)
+    places = {"alone": itertools.count(40, 24), "whole space": itertools.count(-22, -24)}
     for (space, label), own in named.items():
         shade = colour(own[0]["technique"]) if len(own) == 1 else INK
         figure.add_annotation(
             x=own[-1]["best"]["x"], y=own[-1]["best"]["y"], text=f"<b>{label}</b>", font={"color": shade, "size": 15},
-            ax=34, ay=40 if space == "alone" else -22, arrowhead=0, arrowcolor=shade,
+            ax=34, ay=next(places[space]), arrowhead=0, arrowcolor=shade,
         )  # fmt: skip
 
 

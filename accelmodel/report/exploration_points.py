@@ -267,7 +267,7 @@ def region_points(exploration: Exploration) -> dict[str, Any] | None:
         return None
     result = claims.region()
     counts = result.holds.sum("sram_area").transpose("l2_usable", "start_up")
-    volumes = [
+    volumes: list[dict[str, Any]] = [
         {
             "prior": prior,
             "kernels": kernels,

@@ -12,7 +12,7 @@ import numpy as np
 from accelmodel.dse.explore import Exploration
 from accelmodel.dse.studies.study import Study
 from accelmodel.report.exploration_points import chip_words, value_words
-from accelmodel.report.quantities import axis, objective
+from accelmodel.report.quantities import axis, objective, short
 
 #: designs of a technique that are drawn at most: more lines than that hide each other
 DRAWN = 150
@@ -54,7 +54,8 @@ def front_points(exploration: Exploration) -> dict[str, Any] | None:
 def _near(limit: float, values: list[float], factor: float) -> float | None:
     """Return where a limit is drawn; None where it lies so far off that nothing else could be told apart."""
     low, high = min(values), max(values)
-    return limit * factor if low - (high - low) <= limit <= high + (high - low) else None
+    room = max(high - low, 0.5 * abs(high))
+    return limit * factor if low - room <= limit <= high + room else None
 
 
 def _few(rows: list[dict[str, Any]], most: int = DRAWN) -> list[dict[str, Any]]:
@@ -84,17 +85,6 @@ def parallel_points(exploration: Exploration) -> dict[str, Any] | None:
             for i, (technique, row, best) in enumerate(rows)
         ],
     }  # fmt: skip
-
-
-def short(value: float) -> str:
-    """Return a number in four digits, never as a power of ten where people write it out.
-
-    Examples
-    --------
-    >>> short(10947.2), short(0.028534)
-    ('10,947', '0.02853')
-    """
-    return f"{value:,.0f}" if 1e3 <= abs(value) < 1e9 else f"{value:.4g}"
 
 
 def _column(study: Study, name: str, values: list[Any]) -> dict[str, Any]:

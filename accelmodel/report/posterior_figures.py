@@ -99,10 +99,10 @@ class _Places:
     """Where values of an axis stand: few of them side by side, whatever lies between; many on a scale."""
 
     def __init__(self, verdict: dict[str, Any], along: Shown) -> None:
-        rows = [row["value"] for best in verdict["best"].values() for row in best["along"]]
+        rows: list[Any] = [row["value"] for best in verdict["best"].values() for row in best["along"]]
         words = [value for value in rows if isinstance(value, str)]
         self.along = along
-        self.values = list(dict.fromkeys(words)) if words else sorted(set(rows))
+        self.values: list[Any] = list(dict.fromkeys(words)) if words else sorted(set(rows))
         self.apart = bool(words) or len(self.values) <= _FEW
 
     @property

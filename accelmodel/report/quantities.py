@@ -60,6 +60,17 @@ _AXES = {
 }
 
 
+def short(value: float) -> str:
+    """Return a number in four digits, never as a power of ten where people write it out.
+
+    Examples
+    --------
+    >>> short(10947.2), short(0.028534)
+    ('10,947', '0.02853')
+    """
+    return f"{value:,.0f}" if 1e3 <= abs(value) < 1e9 else f"{value:.4g}"
+
+
 class Shown(NamedTuple):
     """How a number is shown: what it is called, the unit that people use, and the factor to it from SI."""
 
@@ -74,7 +85,7 @@ class Shown(NamedTuple):
 
     def words(self, value: float) -> str:
         """Return a value in SI as it is shown, with its unit."""
-        return f"{value * self.factor:.4g} {self.unit}".strip()
+        return f"{short(value * self.factor)} {self.unit}".strip()
 
 
 def objective(name: str) -> Shown:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from accelmodel.dse.evaluation.chip import design
 from accelmodel.dse.explore import Exploration
 from accelmodel.dse.studies.mix import Kind
-from accelmodel.dse.studies.software import variants
+from accelmodel.dse.studies.software import DEGREES, variants
 from accelmodel.dse.studies.study import Study
+from accelmodel.errors import Infeasible
 from accelmodel.inference.policies import Technique
 from accelmodel.inference.request import BASELINE
 from accelmodel.inference.step import time_step
@@ -32,12 +33,15 @@ def _largest(study: Study) -> tuple[Kind, LanguageModel]:
     return max(models, key=lambda each: float(each[1].layers) * float(each[1].hidden) ** 2)
 
 
-def _used(study: Study, kind: Kind, row: Mapping[str, Any]) -> tuple[int, int]:
-    """Return batch and tensor-parallel degree that software chose; of a single device the largest group asked for."""
+def _used(study: Study, kind: Kind, row: Mapping[str, Any]) -> tuple[int, dict[str, int]]:
+    """Return batch and degrees that software chose; of a single device the largest tensor-parallel one asked for."""
     points = (1 if study.software.batch is not None else len(kind.batch)) * len(kind.context)
     label = kind.label if points == 1 else f"{kind.label} [{points - 1}]"
-    batch, tp = row.get(f"chosen_batch.{label}", kind.batch[-1]), row.get(f"chosen_tp.{label}", 1.0)
-    return int(batch), int(tp) if tp > 1.0 else max(study.software.tp or [1])
+    batch = int(row.get(f"chosen_batch.{label}", kind.batch[-1]))
+    chosen = {name: int(row.get(f"chosen_{name}.{label}", 1.0)) for name in DEGREES}
+    if all(degree == 1 for degree in chosen.values()):
+        chosen["tp"] = max(study.software.tp or [1])
+    return batch, chosen
 
 
 _FIGURES = ("time", "hbm_bytes", "l2_hit_bytes", "admitted_bytes", "fetched_bytes")
@@ -47,7 +51,10 @@ def _one_layer(result: Any) -> list[dict[str, Any]]:
     """Rows of one attention window and one mlp window, with the times of one invocation."""
     names = [str(name) for name in result.operator.values]
     openers = [i for i, name in enumerate(names) if "_into_" in name or name == "stage_transfer"]
-    starts = [next(i for i in openers if word in names[i]) for word in ("_into_attention", "_into_mlp")]
+    found = [[i for i in openers if word in names[i]][:1] for word in ("_into_attention", "_into_mlp")]
+    if not all(found):
+        raise Infeasible("no collective stands before attention or MLP, as software cuts this model")
+    starts = [first for (first,) in found]
     rows: list[dict[str, Any]] = []
     clock, window = 0.0, -1
     for start in starts:
@@ -63,6 +70,8 @@ def _one_layer(result: Any) -> list[dict[str, Any]]:
             row |= {"bound": str(result.bound.values[i]), "waiting": float(result.l2_resident_bytes[i])}
             rows.append(row)
             clock += rows[-1]["time"]
+    if not any(row["collective"] for row in rows):
+        raise Infeasible("no collective stands before attention or MLP, as software cuts this model")
     return rows
 
 
@@ -121,9 +130,10 @@ def step_points(exploration: Exploration) -> dict[str, Any]:
     chip, _ = design(parts, **{name: value for name, value in best[study.candidate].items() if name in study.axes()})
     capacity = float(chip.device.l2.capacity)
     kind, model = _largest(study)
-    batch, tp = _used(study, kind, best[study.candidate])
-    context, phase = kind.context[-1], "prefill" if kind.phase == "prefill" else "decode"
-    work = workload(phase=phase, batch=batch, context=context, tp=tp, **bits_of(study))
+    batch, degrees = _used(study, kind, best[study.candidate])
+    context = kind.context[-1]
+    phase: Literal["prefill", "decode"] = "prefill" if kind.phase == "prefill" else "decode"
+    work = workload(phase=phase, batch=batch, context=context, **degrees, **bits_of(study))
     device = chip.device
     rate = float(device.memory.bandwidth) * float(device.memory.share)
     usable = capacity * float(device.l2.usable)
@@ -135,7 +145,7 @@ def step_points(exploration: Exploration) -> dict[str, Any]:
         "phase": phase,
         "batch": batch,
         "context": context,
-        "tp": tp,
+        "devices": degrees["tp"] * degrees["pp"] * degrees["dp"],
         "l2": capacity,
         "usable": usable,
         "caps": {name: chosen[name].numbers.threshold * usable for name in fetching},
@@ -174,7 +184,7 @@ def timeline_points(exploration: Exploration) -> dict[str, Any]:
         for technique, pieces in step["prefetches"].items()
     }
     totals = {technique: sum(bar["length"] for bar in bars) for technique, bars in lanes.items()}
-    about = {name: step[name] for name in ("model", "phase", "batch", "context", "tp", "l2")}
+    about = {name: step[name] for name in ("model", "phase", "batch", "context", "devices", "l2")}
     return {**about, "lanes": lanes, "prefetches": fetches, "total": totals}
 
 

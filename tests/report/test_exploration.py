@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from accelmodel.dse.enumeration.looking import Looking
 from accelmodel.dse.evaluation.evaluate import evaluate
-from accelmodel.dse.explore import explore
+from accelmodel.dse.explore import explore, summary
 from accelmodel.dse.studies.study import load_study
 from accelmodel.dse.studies.terms import technique_words
 from accelmodel.errors import SpecError
@@ -29,7 +30,7 @@ from accelmodel.report import (
     timeline_points,
 )
 from accelmodel.specs.given import override
-from accelmodel.validation import claims
+from accelmodel.validation import claims, volume
 
 STUDY = """
 [study]
@@ -80,6 +81,8 @@ def quick(monkeypatch):
         "relative_error": -0.1, "tolerance": 0.05, "within": False, "calibrated_on_it": False,
     }  # fmt: skip
     monkeypatch.setattr(claims, "region", lambda: grid)
+    shares = {"all": 0.25, "gain": 0.5, "max_speedup": 0.375}
+    monkeypatch.setattr(volume, "volume", lambda **_: shares)
     monkeypatch.setattr(claims, "validate", lambda _: [claim])
 
 
@@ -219,6 +222,8 @@ def test_region_counts_densities_of_its_own_study_only(exploration, quick):
     assert found["counts"] == [[0, 2], [0, 0]]
     assert (found["holding"], found["points"], found["densities"]) == (2, 12, 3)
     assert found["calibrated"]["start_up"] > 0.0
+    assert [(each["kernels"], each["share"]) for each in found["volumes"]] == [(False, 0.25), (True, 0.25)] * 2
+    assert found["hardest"]["share"] == 0.375
 
 
 def test_every_axis_has_a_title_with_its_unit(exploration, quick):
@@ -258,7 +263,7 @@ def test_one_file_that_stands_alone(exploration, quick, tmp_path):
     assert not re.search(r"""(src|<link[^>]*href)\s*=\s*["']?https?:""", own)
     assert not re.search(r"<script[^>]*\bsrc=", text)
     assert "$" not in re.sub(r"<style>.*?</style>", "", own, flags=re.DOTALL)
-    for part in ("Performance per area: ", f"{exploration.gain:.2f}×", "A &lt;b&gt;claim&lt;/b&gt;", "missed"):
+    for part in (summary(exploration, None)["answer"].partition(": l2")[0][1:], "A &lt;b&gt;claim&lt;/b&gt;", "missed"):
         assert part in own
     for name in ("curve", "front", "parallel", "sensitivity", "speedup", "timeline", "occupancy", "cost"):
         assert f'id="figure-{name}"' in own
@@ -326,3 +331,77 @@ def test_importing_the_figures_does_not_import_plotly():
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "False"
     assert timeline_figures.word("mlp_down") == "MLP down"
+
+
+def test_page_and_terminal_say_the_same_of_edges_prices_and_limits(exploration):
+    said, told = report.about(exploration), summary(exploration, None)
+    assert said["edges"] == told["edge_words"]
+    assert said["edges"]
+    assert told["answer"][1:].startswith(said["answer"][1:])
+    assert said["price"] == told["price_words"]
+    for limit in told["limits"]:
+        count = f"{limit['excluded']:,}" if limit["excluded"] else "none"
+        assert sum(f"excludes {count}" in line for line in said["limits"])
+
+
+WORDS = """
+[study]
+title = "Which memory"
+device = "h100-sxm"
+objectives = ["tokens_per_dollar", "power", "carbon"]
+trials = 4
+
+[space]
+hbm.generation = { values = ["hbm3", "hbm3e", "hbm4"] }
+link.links = { values = [9, 18] }
+link.bandwidth = { values = ["25GB/s", "50GB/s"] }
+
+[workload]
+models = ["llama-3.1-8b"]
+batch = [8]
+context = [4096]
+phase = "decode"
+
+[software]
+techniques = ["none"]
+tp = [1, 2]
+"""
+
+
+@pytest.fixture(scope="module", params=["all", "none"])
+def worded(request, tmp_path_factory):
+    """The exploration of words and a link budget without a technique, enumerated and not."""
+    folder = tmp_path_factory.mktemp("words")
+    path = folder / "which-memory.toml"
+    path.write_text(WORDS, encoding="utf-8")
+    return explore(load_study(str(path)), folder / "study.journal", looking=Looking(request.param), draws=16)
+
+
+def test_a_study_of_words_and_one_technique_has_a_report(worded, quick, tmp_path):
+    text = report.write_report(worded, tmp_path / "report.html").read_text(encoding="utf-8")
+    assert 'id="figure-cost"' in text
+    assert "prefetch lane" not in text
+    assert "gain of" not in text
+    figures = re.findall(r'role="img" aria-label="([^"]*)"', text)
+    assert len(figures) == text.count("<figure>") >= 2
+    assert all(len(figure) > 40 for figure in figures)
+    assert ("were not enumerated" in text) == (worded.every.plan.way == "none")
+
+
+def test_links_and_their_bandwidth_are_one_axis_of_their_product(worded):
+    if worded.every.plan.way == "none":
+        assert exploration_points.curve_points(worded) is None
+        return
+    panels = exploration_points.curve_points(worded)["panels"]
+    lead = worded.every.axis
+    names = [panel["axis"] for panel in panels if panel["axis"] != lead]
+    assert "link_budget" in names
+    assert not {"links", "link_bandwidth"} & set(names)
+    # 9 or 18 links at 25 or 50 GB/s; 9 at 50 and 18 at 25 are one chip
+    budget = next(panel for panel in panels if panel["axis"] == "link_budget")
+    assert budget["lines"][0]["x"] == [225.0, 450.0, 900.0]
+
+
+def test_a_limit_far_off_is_not_drawn():
+    assert front_points._near(4.0, [1.0, 2.0], 10.0) is None
+    assert front_points._near(2.5, [1.0, 2.0], 10.0) == 25.0

@@ -85,6 +85,7 @@ def scores_of(source):
 def test_curves_are_the_best_at_each_value(study, source):
     source = chips.whole(study, 5) if source == "whole" else chips.sample(study, 20, 0, 6)
     values = source.values(np.arange(source.size))
+    values["link_budget"] = values["links"] * values["link_bandwidth"]
     for name, own in source.curves.items():
         found = np.max([source.along(number, scores)[name] for number, scores in scores_of(source)], axis=0)
         for place, value in enumerate(own):
