@@ -243,7 +243,7 @@ def need_finite(value: Any, where: str = "answer") -> None:
     Examples
     --------
     >>> need_finite({"rows": [{"time_s": 1.0, "ttft_s": None}]})
-    >>> need_finite({"rows": [{"time_s": math.nan}]})
+    >>> need_finite({"rows": [{"time_s": float("nan")}]})
     Traceback (most recent call last):
     ...
     accelmodel.errors.Infeasible: answer.rows.0.time_s is nan: the question has no finite answer; look for a value \

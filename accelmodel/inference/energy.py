@@ -286,7 +286,8 @@ def step_energy(inputs: Inputs, policy: str | Technique, time: xr.Dataset) -> xr
     >>> from accelmodel.inference.step import prepare, totals
     >>> from accelmodel.specs.given import cluster, workload
     >>> from accelmodel.specs.load import load
-    >>> inputs = prepare(load("model", "llama-3-8b"), cluster("h100-sxm"), workload(phase="decode", batch=8))
+    >>> work = workload(phase="decode", batch=8, context=1024)
+    >>> inputs = prepare(load("model", "llama-3-8b"), cluster("h100-sxm"), work)
     >>> found = step_energy(inputs, "none", totals(inputs))
     >>> bool(found.power < 700.0), found.joules_per_token.attrs["units"]
     (True, 'J/token')
