@@ -225,8 +225,8 @@ def closed(parts: Parts, powered: bool = True) -> BillOfMaterials:
     made, sold = bill.cores_made, device.compute.cores
     if 0.0 < made < sold:
         raise SpecError(
-            f"bill {bill.name}: cores_made {made:g} is less than the {sold:g} cores that {device.name} sells; correct it, "
-            "or give 0 where as many are made as are sold"
+            f"bill {bill.name}: cores_made {made:g} is less than the {sold:g} cores that {device.name} sells; "
+            "correct it, or give 0 where as many are made as are sold"
         )
     values: dict[str, Any] = {}
     found: dict[str, Fact] = dict(bill.facts)

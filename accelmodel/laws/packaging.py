@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from accelmodel.laws.cost import die_yield
+import numpy as np
+
+from accelmodel.laws.cost import die_yield, dies_per_wafer
 from accelmodel.laws.numeric import Number, most, sqrt
+
+#: wafers that interposers are made of [m]
+_WAFER = 0.3
 
 
 def substrate_price(standing: Number, scale: Number, price: Number) -> Number:
@@ -24,21 +29,25 @@ def interposer_price(standing: Number, scale: Number, price: Number, defects: Nu
     scale : float or DataArray
         Its area / that [1].
     price : float or DataArray
-        Of its area [USD/m²].
+        Of a wafer of them, bonding included, over its area [USD/m²].
     defects, clustering : float or DataArray
         As of a die [1/m², 1].
 
     Notes
     -----
-    Feng and Ma, DAC 2022 (Chiplet Actuary).  Edge loss of the wafer is in ``price``.
+    Feng and Ma, DAC 2022 (Chiplet Actuary).  The larger it is, the more of a wafer of 300 mm its edge takes.
 
     Examples
     --------
-    >>> interposer_price(2e-3, 1.5, 1e5, 0.0, 3.0)
-    300.0
+    Of 1500 mm² 29.9 fit on a wafer, whose area is that of 47.1:
+
+    >>> round(float(interposer_price(1e-3, 1.5, 1e5, 0.0, 3.0)), 1)
+    236.3
     """
     area = standing * scale
-    return area * price / die_yield(area, defects, clustering)
+    wafer = np.pi * _WAFER * _WAFER / 4.0
+    fit = most(dies_per_wafer(area, _WAFER), wafer * 1e-9)
+    return wafer * price / fit / die_yield(area, defects, clustering)
 
 
 def assembly_yield(die_bond: Number, dies: Number, stack_bond: Number, stacks: Number) -> Number:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -36,9 +37,11 @@ def test_the_price_of_an_h100_by_hand():
         process.wafer_price / (63.5 * found["die_yield"]) + package.die_test_price / found["die_yield"], rel=2e-3
     )
     standing = 814e-6 + 5 * 110e-6
-    interposer = 1.1 * standing * package.interposer_price * (1 + 1.1 * standing * 100 / 6) ** 6
+    # 29.9 interposers on a wafer
+    wafer = math.pi * 0.15**2 * package.interposer_price
+    interposer = wafer / 29.91 * (1 + 1.1 * standing * 100 / 6) ** 6
     substrate = 2.2 * standing * package.substrate_price
-    assert found["price_package"] == pytest.approx(interposer + substrate + 1e4 * standing, rel=1e-9)
+    assert found["price_package"] == pytest.approx(interposer + substrate + 1e4 * standing, rel=1e-3)
     bonded = found["price_die"] + found["price_hbm"] + found["price_package"]
     assert found["price_loss"] == pytest.approx(bonded * (0.99**-6 - 1.0), rel=1e-9)
     assert found["price_links"] == pytest.approx(18.0, rel=1e-9)

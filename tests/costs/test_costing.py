@@ -135,3 +135,10 @@ def test_stacks_of_a_changed_chip_are_those_it_has():
 def test_a_die_that_fits_on_no_wafer_is_refused():
     with pytest.raises(am.Infeasible, match=r"a die of 1e\+05 mm² fits on no wafer"):
         am.cost(am.override(am.load("device", "h100-sxm"), die_area="100000mm2"))
+
+
+def test_stacks_that_are_not_known_are_counted_by_bandwidth():
+    chip = am.override(am.load("device", "h100-sxm"), {"hbm.stacks": 0})
+    found, whole = am.cost(chip, reference="h100-sxm"), am.cost("h100-sxm")
+    memory = whole.part_price.sel(part="memory")
+    assert float(found.part_price.sel(part="memory")) == pytest.approx(float(memory), rel=1e-9)

@@ -73,3 +73,10 @@ def test_stacked_sram_follows_the_process_where_a_bill_names_no_other():
     assert (parts.base, parts.below.name, moved.below.name) == (None, "n4", "n7")
     assert parts_of("mi300x").below.name == "n6"
     assert list(parts.specs) == ["device", "link", "bill", "process", "memory", "phy", "package", "joint", "site"]
+
+
+def test_fewer_cores_made_than_sold_are_refused():
+    parts = gathered("h100-sxm")
+    fewer = dataclasses.replace(parts, bill=with_values(parts.bill, {"cores_made": 100.0}))
+    with pytest.raises(SpecError, match="bill gh100: cores_made 100 is less than the 132 cores that h100-sxm sells"):
+        closed(fewer)

@@ -267,3 +267,29 @@ def test_units_of_constants_are_read():
     assert chip.energy.flop_16bit == pytest.approx(0.5e-12, rel=1e-12)
     with pytest.raises(SpecError, match="energy.hbm.*has no unit: write 32pJ/B"):
         override(chip, {"energy.hbm": "32"})
+
+
+def test_a_byte_of_a_link_takes_what_both_ends_of_its_phy_do():
+    # NVLink 4: 2 W with both directions busy at 25 GB/s each; of the range 0.5 to 4 W
+    assert phy_joules(load("link", "nvlink4-switch")) == pytest.approx((80e-12, 20e-12, 160e-12), rel=1e-12)
+    work = {**DECODE, "tp": 8}
+    by_link = {
+        name: am.time_step("llama-3-70b", cluster(override(load("device", "h100-sxm"), power=0.0), 8, link=name), work)
+        for name in ("nvlink4-switch", "pcie5-x16")
+    }
+    for name, found in by_link.items():
+        taken = phy_joules(load("link", name))[0] * float(found.link_bytes.sum())
+        chip = override(load("device", "h100-sxm"), {"power": 0.0, "energy.link": 1e-15})
+        without = am.time_step("llama-3-70b", cluster(chip, 8, link=name), work)
+        assert float(found.step_energy - without.step_energy) == pytest.approx(taken, rel=1e-4)
+
+
+def test_a_byte_of_memory_takes_what_its_generation_does_and_its_way():
+    # 20 W at 460.8 GB/s, and 67 pJ on the die
+    assert load("device", "a100-sxm-80gb").energy.hbm == pytest.approx(20 / 460.8e9 + 67e-12, rel=1e-12)
+    # as fitted to the power of an H100, whose HBM3 takes 30 W at 819.2 GB/s
+    assert load("device", "h100-sxm").energy.hbm == pytest.approx(112e-12, rel=1e-3)
+    h200 = load("device", "h200-sxm").energy.hbm
+    assert h200 - load("device", "h100-sxm").energy.hbm == pytest.approx(38 / 1228.8e9 - 30 / 819.2e9, rel=1e-9)
+    # what a file states stays
+    assert load("device", "h20").energy.hbm == pytest.approx(65e-12, rel=1e-12)

@@ -16,6 +16,7 @@ from accelmodel.laws.energy import (
     step_joules,
     tiles_of,
     under_limit,
+    waited,
 )
 
 JOULES = st.floats(0.0, 1e3)
@@ -103,3 +104,10 @@ def test_arrays_are_taken_point_by_point():
     assert energy.shape == longer.shape == (2, 3)
     assert longer[0].tolist() == [1.0, 1.0, 1.0]
     assert energy[1, 2] == pytest.approx(limited(900.0, 1.0, 100.0, 1.0, 120.0)[0], rel=1e-12)
+
+
+@given(st.floats(1.0, 1e3), st.floats(0.0, 1.0), st.floats(1e-6, 1.0), st.floats(0.0, 1.0))
+def test_waiting_lowers_the_mean_to_no_less_than_power_at_rest(busy, share, time, waiting):
+    mean = waited(busy, share * busy, time, waiting)
+    assert share * busy * (1.0 - 1e-12) <= mean <= busy * (1.0 + 1e-12)
+    assert mean * (time + waiting) == pytest.approx(busy * time + share * busy * waiting, rel=1e-12)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accelmodel.laws.cost import dies_per_wafer
 from accelmodel.laws.packaging import (
     assembly_yield,
     bonding_loss,
@@ -22,8 +23,9 @@ YIELDS = st.floats(0.5, 1.0)
 def test_hand_values():
     # 1e-12: arithmetic alone
     assert substrate_price(1e-3, 4.0, 5e3) == pytest.approx(20.0, rel=1e-12)
-    # 1.1 x 1000 mm2 at 0.1 USD/mm2; 0.66 defects in six clusters
-    assert interposer_price(1e-3, 1.1, 1e5, 600.0, 6.0) == pytest.approx(110.0 * (1 + 0.66 / 6) ** 6, rel=1e-12)
+    # 70,686 mm2 at 0.1 USD/mm2, on which 64.26 - 20.09 of 1.1 x 1000 mm2 fit; 0.66 defects in six clusters
+    one = 7068.6 / (64.26 - 20.09) * (1 + 0.66 / 6) ** 6
+    assert interposer_price(1e-3, 1.1, 1e5, 600.0, 6.0) == pytest.approx(one, rel=1e-3)
     assert assembly_yield(0.99, 2.0, 0.98, 8.0) == pytest.approx(0.9801 * 0.98**8, rel=1e-12)
     assert bonding_loss(900.0, 0.9) == pytest.approx(100.0, rel=1e-12)
     # 64 MiB at 0.6 mm2/MiB, a twentieth of it vias
@@ -53,3 +55,9 @@ def test_cutting_silicon_in_dies_gives_more_edge(needed, area, dies):
     whole = shoreline(needed, area, 1.0, 0.9)
     assert shoreline(needed, area, dies, 0.9) == pytest.approx(whole / dies**0.5, rel=1e-9)
     assert shoreline(needed, area * 2.0, 1.0, 0.9) < whole
+
+
+def test_interposers_on_a_wafer_are_near_those_that_are_counted():
+    # the trade press counts 29 of an H100 and 16 of a B200; the law is the more pessimistic the larger they are
+    for standing, counted, off in ((814e-6 + 5 * 110e-6, 29.0, 0.05), (1600e-6 + 8 * 121e-6, 16.0, 0.25)):
+        assert float(dies_per_wafer(1.1 * standing, 0.3)) == pytest.approx(counted, rel=off)

@@ -8,7 +8,7 @@ import pytest
 
 import accelmodel as am
 from accelmodel.errors import SpecError
-from accelmodel.specs.find import FOLDERS
+from accelmodel.specs.find import FOLDERS, path_of
 from accelmodel.specs.load import TYPES
 
 DEVICES = [am.load("device", name) for name in am.available("device")]
@@ -102,3 +102,28 @@ def test_what_a_bill_no_longer_says_is_told_where_it_went(tmp_path, line, said):
     path.write_text(OWN + f'like = "gh100"\n{line}\n', encoding="utf-8")
     with pytest.raises(SpecError, match=said):
         am.load("bill", path)
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("base_dies = 2", "base_area is missing, or 0, and base_dies is not"),
+        ("base_l2 = 1", "base_l2 is given and base_dies is 0"),
+        ('base_area = { value = 500, unit = "mm2" }', "base_area is given and base_dies is 0"),
+    ],
+)
+def test_base_dies_have_an_area_and_what_lies_in_them_needs_them(tmp_path, lines, said):
+    path = tmp_path / "mine.toml"
+    path.write_text(f'{OWN}like = "gh100"\n{lines}\n')
+    with pytest.raises(am.SpecError, match=said):
+        am.load("bill", path)
+
+
+def test_a_wrong_memory_file_is_named_by_every_command(tmp_path):
+    shipped = path_of("memory", "hbm3").read_text()
+    memory = tmp_path / "mine.toml"
+    memory.write_text(shipped.replace("bandwidth = { value = 819.2", "bandwidth = { value = 0"))
+    head = OWN.replace("[bill]", "[device]")
+    (tmp_path / "chip.toml").write_text(f'{head}like = "h100-sxm"\n[hbm]\ngeneration = "./mine.toml"\n')
+    with pytest.raises(am.SpecError, match=r"mine.toml:5: bandwidth: 0 B/s must be at least"):
+        am.load("device", tmp_path / "chip.toml")
