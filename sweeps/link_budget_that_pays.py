@@ -46,7 +46,8 @@ def main() -> None:
     am.save(found, asked.output)
     title = "Link budget that pays"
     page = asked.output.rpartition(".")[0] + ".html"
-    print(am.draw(found.where(found.feasible), page, y=asked.objective, x="link_bandwidth", lines=["technique", "links"], title=title))
+    shown = found.where(found.feasible)
+    print(am.draw(shown, page, y=asked.objective, x="link_bandwidth", lines=["technique", "links"], title=title))
 
 
 if __name__ == "__main__":

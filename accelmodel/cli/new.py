@@ -29,7 +29,7 @@ _USE = {
     "memory": 'name it in a device\'s file, hbm.generation = "{name}"',
     "phy": 'name it in a link\'s file, phy = "{name}"',
     "package": 'name it in a bill\'s file, package = "{name}"',
-    "site": "name it with accelmodel cost --at-site {name}, or in a study's file, site = \"{name}\"",
+    "site": 'name it with accelmodel cost --at-site {name}, or in a study\'s file, site = "{name}"',
     "study": "run it with accelmodel explore --study {name}",
 }
 
