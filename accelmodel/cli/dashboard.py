@@ -32,7 +32,7 @@ def dashboard(
             help="Study such as preserve-l2, whose accelmodel-preserve-l2.db is here; or a path or URL of trials.",
             autocompletion=name_of("study"),
         ),
-    ] = "preserve-l2",
+    ] = "dollars-per-token",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port such as 8080; 0 takes a free one.")] = 0,
     show: Annotated[bool, typer.Option("--open/--no-open", help="Open it in a browser.")] = True,
     as_json: Json = False,
@@ -59,7 +59,7 @@ def storage_of(given: str) -> Place:
             return place_of(path)
     raise SpecError(
         f"{given}: no trials here, neither in a file of that name nor in {own}; run `accelmodel explore --study "
-        f"{given}` first, or give where they are"
+        f"{given}` first, or give where they are; for example: accelmodel dashboard sqlite:///chips.db"
     )
 
 

@@ -187,6 +187,8 @@ def explore(
     asked = load_study(study, objective)
     place = place_of(storage or f"accelmodel-{asked.name}.db")
     output.writable(report, "--output")
+    if not 0.0 < confidence < 1.0:
+        raise SpecError(f"--confidence {confidence:g}: must be between 0 and 1, such as {CONFIDENCE:g}")
     looking = Looking(enumerate_, keep, scheduler, confidence)
     try:
         with progress_bars() as advance:

@@ -26,6 +26,11 @@ _USE = {
     "bill": 'name it in a study\'s file, bill = "{name}"',
     "storage": "name it with --tier {name}",
     "sweep": "run it with accelmodel sweep {name}",
+    "memory": 'name it in a device\'s file, hbm.generation = "{name}"',
+    "phy": 'name it in a link\'s file, phy = "{name}"',
+    "package": 'name it in a bill\'s file, package = "{name}"',
+    "site": 'name it with accelmodel cost --at-site {name}, or in a study\'s file, site = "{name}"',
+    "study": "run it with accelmodel explore --study {name}",
 }
 
 

@@ -30,6 +30,8 @@ app = typer.Typer(add_completion=False)
 
 #: what devices inherit from; not a specification of its own, since no field of it need be there
 ARCHITECTURE = "architecture"
+#: kinds of files that ask, and what runs them
+_QUESTIONS = {"study": "explore --study", "sweep": "sweep"}
 #: name of earlier versions → folder
 FORMER_FOLDERS = {"kernels": "kernel_libraries"}
 
@@ -39,7 +41,7 @@ def known(kind: str) -> dict[str, list[str]]:
     everything = {folder: available(of) for of, folder in FOLDERS.items()}
     if not kind:
         return {**everything, **{former: everything[now] for former, now in FORMER_FOLDERS.items()}}
-    kind = FORMER_FOLDERS.get(kind, kind)
+    kind = FORMER_FOLDERS.get(kind, FOLDERS.get(kind, kind))
     if kind not in everything:
         raise unknown("kind", kind, everything)
     return {kind: everything[kind]}
@@ -112,8 +114,10 @@ def _kind_of(name: str) -> tuple[str, str]:
     for kind in (*TYPES, ARCHITECTURE):
         if is_known(kind, name):
             return kind, name
-    if name in available("study"):
-        raise SpecError(f"{name} is a study, a question and no specification; accelmodel new study NAME --like {name}")
+    for kind, run in _QUESTIONS.items():
+        if name in available(kind):
+            told = f"accelmodel {run} {name} asks it, accelmodel new {kind} NAME --like {name} writes one like it"
+            raise SpecError(f"{name} is a {kind}, a question and no specification; {told}")
     owners = {each: kind for kind in (*TYPES, ARCHITECTURE) for each in available(kind)}
     meant = begun(name, owners)
     if len(meant) != 1:
