@@ -27,6 +27,9 @@ from accelmodel.specs.load import load
 from accelmodel.specs.memories import none
 from accelmodel.specs.silicon import Memory
 
+#: power limit over power at rest with clocks on, where a file knows the latter alone: a fifth, as such files are made
+LIMIT_PER_STATIC = 5.0
+
 
 def parts_of_study(study: Study) -> Parts:
     """Return the parts of the study's reference chip.
@@ -37,13 +40,20 @@ def parts_of_study(study: Study) -> Parts:
         If a part is not known; of a study at selling prices also where nobody says what the device sells at.
     """
     head = study.study
-    parts = parts_of(head.device, head.bill or "", site=head.site)
+    parts = parts_of(_powered(load("device", head.device)), head.bill or "", site=head.site)
     if head.price != "selling":
         return parts
     device = parts.device
     if none(device.price) or device.price_kind != "selling":
         raise SpecError(f'study.price: what {device.name} sells at is not known; take "bill", or add its price')
     return replace(parts, markup=device.price / design(parts)[1]["price"])
+
+
+def _powered(device: Device) -> Device:
+    """Return the device, its power where that is not known by what it is thought to draw at rest."""
+    if not none(device.power):
+        return device
+    return with_values(device, {"power": LIMIT_PER_STATIC * device.energy.static})
 
 
 def named(kind: str, words: Any) -> Any:

@@ -18,7 +18,6 @@ from accelmodel.dse.studies.objectives import OBJECTIVES, OF_ENERGY, sign
 from accelmodel.dse.studies.software import DEGREES, degrees
 from accelmodel.dse.studies.study import PER_MODEL, Study
 from accelmodel.dse.studies.words import apart, by_word
-from accelmodel.errors import SpecError
 from accelmodel.laws.numeric import Number
 from accelmodel.nomenclature import NOMENCLATURE, label, need_finite
 from accelmodel.specs.hardware import Cluster

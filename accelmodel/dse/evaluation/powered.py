@@ -38,7 +38,7 @@ def with_part(device: Device, field: str, before: Memory | Phy | None, after: Me
     taken = getattr(device.energy, field)
     if before is None or after is None or none(taken):
         return device
-    return _with_energy(device, field, taken + of_part(after) - of_part(before))
+    return _with_energy(device, field, taken + (of_part(after) - of_part(before)))
 
 
 def with_dies(device: Device, parts: Parts, dies: Number) -> Device:

@@ -14,10 +14,10 @@ import pydantic
 from pydantic import Field
 
 from accelmodel.costs.parts import SITE
-from accelmodel.dse.studies.axes import Axis, axis_name
+from accelmodel.dse.studies.axes import Axis, axis_name, role_of
 from accelmodel.dse.studies.mix import Kind, Limit, Part, Positive, Serving, kinds
 from accelmodel.dse.studies.objectives import LIMITED, OBJECTIVES, OF_ENERGY, OF_TRAFFIC
-from accelmodel.dse.studies.ranges import Range, Table, flattened
+from accelmodel.dse.studies.ranges import Range, Table, faults, flattened
 from accelmodel.dse.studies.rules import Rule, read_rule
 from accelmodel.errors import SpecError, inside, listed, unknown
 from accelmodel.inference.policies import TECHNIQUES
@@ -215,7 +215,7 @@ def _named(content: dict[str, Any], path: Path) -> dict[str, Any]:
             except SpecError as error:
                 raise inside(facts.places(path, "study")("space"), error) from None
             if name in seen:
-                raise SpecError(f"{path}: space.{name} stands twice, also as {given}; leave one out")
+                raise SpecError(f"{path}: space.{given}: the same axis as space.{seen[name]}; leave one out")
             seen[name] = given
     for table, field, kind in (("study", "device", "device"), ("study", "bill", "bill"), ("study", "site", "site")):
         if isinstance(part := content.get(table), dict) and isinstance(part.get(field), str):
@@ -250,6 +250,9 @@ def _check_names(study: Study) -> None:
             load(kind, name)
         except SpecError as error:
             raise inside(field, error) from None
+    claims = [path.stem for path in (facts.root() / "published").glob("*.toml")]
+    if study.study.claims and study.study.claims not in claims:
+        raise SpecError(f"study.claims: {unknown('file of published claims', study.study.claims, claims)}")
     lists = {
         "study": ("objectives",),
         "workload": ("models", "batch", "context"),
@@ -281,6 +284,7 @@ def _check_rules(study: Study) -> None:
     limits, phases = study.limits(), {kind.phase for kind in study.kinds()}
     asked = {*study.objectives, *limits}
     for rule in study.rules_read():
+        _check_words(study, rule)
         if rule.name in (*limits, "memory") or "." in rule.name:
             raise SpecError(f"rules.{rule.name}: a limit is called so; choose another name")
         for name in {"ttft", "tpot", *OF_ENERGY} & set(rule.names) - asked:
@@ -289,17 +293,36 @@ def _check_rules(study: Study) -> None:
             raise SpecError(f"rules.{rule.name}: {name} is not worked out; add it to study.objectives")
 
 
+def _check_words(study: Study, rule: Rule) -> None:
+    """Raise SpecError if a rule compares a word with what has none, or with one that it cannot have."""
+    for name, word in rule.words():
+        where = f"rules.{rule.name}"
+        if name in FIGURES or not (kind := role_of(name).words):
+            raise SpecError(f"{where}: {name} is a number, not {word!r}; compare it with a number in SI")
+        axis = study.axes().get(name)
+        if axis is not None and word not in axis.values:
+            raise SpecError(f"{where}: {unknown(f'word of space.{axis.full}', word, axis.values)}")
+        try:
+            load(kind, word)
+        except SpecError as error:
+            raise inside(where, error) from None
+
+
 def _check(study: Study, path: str) -> Study:
     try:
-        checks: list[tuple[str, Any, Any]] = [
-            *(("objective", name, OBJECTIVES) for name in study.objectives),
-            *(("phase", kind.phase, PHASES) for kind in study.kinds()),
-            *(("technique", name, TECHNIQUES) for name in study.techniques),
-            *(("admission rule", rule, RULES) for rule in study.software.rule or []),
+        checks: list[tuple[str, str, Any, Any]] = [
+            *(("study.objectives: ", "objective", name, OBJECTIVES) for name in study.objectives),
+            ("workload.phase: ", "phase", study.workload.phase, PHASES),
+            *(
+                (f"mix.{place}.phase: ", "phase", part.phase or study.workload.phase, PHASES)
+                for place, part in enumerate(study.mix)
+            ),
+            *(("software.techniques: ", "technique", name, TECHNIQUES) for name in study.techniques),
+            *(("software.rule: ", "admission rule", rule, RULES) for rule in study.software.rule or []),
         ]
-        for what, given, allowed in checks:
+        for where, what, given, allowed in checks:
             if given not in allowed:
-                raise unknown(what, given, allowed)
+                raise SpecError(f"{where}{unknown(what, given, allowed)}")
         if not study.objectives:
             raise SpecError("study.objectives: needs at least one")
         if not study.space:
@@ -316,6 +339,18 @@ def _check(study: Study, path: str) -> Study:
         place = facts.places(Path(path), "study")(str(error).partition(":")[0])
         raise inside(place, error) from None
     return study
+
+
+#: table of a study → what its keys are those of
+_TABLES: dict[str, type[Table] | None] = {
+    "study": Head,
+    "space": Range,
+    "workload": Serving,
+    "mix": Part,
+    "software": Software,
+    "constraints": Constraints,
+    "rules": None,
+}
 
 
 def load_study(name: str = "preserve-l2", objective: str | None = None) -> Study:
@@ -349,8 +384,7 @@ def load_study(name: str = "preserve-l2", objective: str | None = None) -> Study
         study = Study.model_validate({**_named(content, path), "name": path.stem, "digest": digest})
     except pydantic.ValidationError as error:
         place = facts.places(path, "study")
-        faults = [(".".join(str(part) for part in item["loc"]), item["msg"]) for item in error.errors()]
-        raise listed([f"{place(name)}: {name}: {message}" for name, message in faults]) from None
+        raise listed([f"{place(name)}: {said}" for name, said in faults(error, _TABLES)]) from None
     if objective:
         head = {"objective": objective, "objectives": study.objectives}
         study = study.model_copy(update={"study": study.study.model_copy(update=head)})
