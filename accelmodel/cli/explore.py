@@ -22,7 +22,7 @@ from accelmodel.dse import explore as exploration
 from accelmodel.dse.enumeration.certificate import CONFIDENCE
 from accelmodel.dse.enumeration.looking import Looking
 from accelmodel.dse.explore import key_of, summary
-from accelmodel.dse.search.options import Search
+from accelmodel.dse.search.optimise import Search
 from accelmodel.dse.search.storage import place_of
 from accelmodel.dse.studies.objectives import OBJECTIVES
 from accelmodel.dse.studies.study import DEFAULT, load_study
@@ -151,7 +151,10 @@ def explore(
     trials: Annotated[
         int | None,
         typer.Option(
-            "--trials", min=1, help="Optuna trials for each technique, such as 500; the study's own by default."
+            "--trials",
+            min=1,
+            help="Trials that the study is to hold in all, such as 96, each technique an equal share; those of earlier "
+            "runs and of other processes count; the study's own number by default.",
         ),
     ] = None,
     storage: Storage = None,

@@ -60,10 +60,14 @@ def edge_words(study: Study, found: list[dict[str, Any]]) -> list[str]:
         said.setdefault((edge["axis"], edge["side"]), []).append(edge["technique"])
     axes = study.axes()
     return [
-        f"{' and '.join(names)}: the best {axes[axis].full} is the {_side(side)} of the space, "
+        f"{_listed(names)}: the best {axes[axis].full} is the {_side(side)} of the space, "
         f"{show(getattr(axes[axis], side), axes[axis].unit)}; widen space.{axes[axis].full}"
         for (axis, side), names in said.items()
     ]
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _side(side: str) -> str:
@@ -202,7 +206,7 @@ def held_back(study: Study, parts: Parts, best: Mapping[str, Mapping[str, Any]])
 
 def winner(study: Study, rows: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the technique whose best chip is the best of all; of those that differ by rounding the first."""
-    by = study.objective
+    by = study.headline
     named = [name for name in study.techniques if name in rows]
     best = max(named, key=lambda name: sign(by) * rows[name][by])
     return next(name for name in named if gain(by, rows[best][by], rows[name][by]) < 1.0 + _ROUNDING)
@@ -210,14 +214,20 @@ def winner(study: Study, rows: Mapping[str, Mapping[str, Any]]) -> str:
 
 def headline(study: Study, rows: Mapping[str, Mapping[str, Any]], gains: Mapping[str, float]) -> str:
     """Return the answer in one sentence: the best chip, with the technique that it is best with."""
-    name, axes, technique = study.objective, study.axes(), winner(study, rows)
-    best = rows[technique]
-    chip = ", ".join(f"{axis.full} {_value(axis, best[axis.name])}" for axis in axes.values())
-    gain = gains.get(technique)
+    best = rows[winner(study, rows)]
+    chip = ", ".join(f"{axis.full} {_value(axis, best[axis.name])}" for axis in study.axes().values())
+    return f"{result(study, rows, gains)}: {chip}"
+
+
+def result(study: Study, rows: Mapping[str, Mapping[str, Any]], gains: Mapping[str, float]) -> str:
+    """Return the answer without the chip: what the best is worth, with which technique, under which limits."""
+    name, technique = study.headline, winner(study, rows)
+    best, gain = rows[technique], gains.get(technique)
     more = f", {gain:.3f} times better than without" if technique != BASELINE and gain is not None else ""
     said = [_limited(limit, value) for limit, value in study.limits().items() if limit.partition(".")[0] in OBJECTIVES]
     under = "".join(f", {each}" for each in said)
-    return f"best by {OBJECTIVES[name].words}: {worth(name, best[name])} with {technique}{more}{under}: {chip}"
+    used = f" with {technique}" if len(study.techniques) > 1 else ""
+    return f"best by {OBJECTIVES[name].words}: {worth(name, best[name])}{used}{more}{under}"
 
 
 def _limited(limit: str, value: float) -> str:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from resources import BETTER, better
 
 from accelmodel.inference.keys import mean_keys
-from accelmodel.laws.attention import KEY_CHUNK, attention, attention_from, dealt
+from accelmodel.laws.attention import KEY_CHUNK, attention, attention_from, dealt, working_share
 from accelmodel.laws.jit import compiled
 from accelmodel.laws.roofline import body_time, stream_time
 from accelmodel.laws.types import ATTENTION
@@ -147,7 +147,7 @@ def test_causal_tiles_end_within_a_mean_tile_of_list_scheduling(heads, down, cor
 
 def total(op, machine, hot=0.0):
     """Time of attention that finds a share of its traffic in L2 [s]."""
-    cost = attention_from(op, machine, hot)
+    cost = attention_from(op, machine, hot, working_share(op, machine))
     memory = stream_time(hot * cost.hbm_bytes, (1.0 - hot) * cost.hbm_bytes, machine.l2_time, cost.hbm_time)
     return cost.start + body_time(max(cost.compute, cost.l2), memory, 0.0)
 
@@ -161,8 +161,6 @@ def test_more_of_anything_is_never_slower(op, machine, factor, hot):
 
 @given(OPERATORS, MACHINES, st.integers(1, 8), st.floats(0.0, 1.0))
 def test_more_cores_are_never_slower(op, machine, factor, hot):
-    # no cache, which more groups at work would share
-    machine = changed(machine, l2_bytes=0.0)
     assert total(op, better(machine, "cores", factor), hot) <= total(op, machine, hot) * (1.0 + 1e-9)  # rounding only
 
 
