@@ -90,7 +90,9 @@ class BillOfMaterials(Spec):
 
     def __post_init__(self) -> None:
         if some(self.base_dies) and not some(self.base_area):
-            raise ValueError("base_area is missing, or 0, and base_dies is not; give the area of all base dies together")
+            raise ValueError(
+                "base_area is missing, or 0, and base_dies is not; give the area of all base dies together"
+            )
         for name in ("base_area", "base_l2"):
             if none(self.base_dies) and not none(getattr(self, name)):
                 raise ValueError(f"{name} is given and base_dies is 0; give how many they are, or leave {name} out")
