@@ -13,11 +13,11 @@ import numpy as np
 
 from accelmodel.costs.bill import bill
 from accelmodel.costs.parts import Parts, parts_of
-from accelmodel.dse.evaluation.powered import with_dies, with_part
+from accelmodel.dse.evaluation.powered import with_dies, with_part, with_phy
 from accelmodel.dse.studies.axes import AXES, PARTS, level_of, role_of
 from accelmodel.dse.studies.study import Study
 from accelmodel.errors import SpecError
-from accelmodel.laws.numeric import Number, most
+from accelmodel.laws.numeric import Number
 from accelmodel.specs.base import field_types, value_of, with_values
 from accelmodel.specs.cores import with_clock, with_cores
 from accelmodel.specs.given import cluster, override
@@ -168,18 +168,9 @@ def _with_memory(parts: Parts, before: Memory, after: Memory) -> Parts:
     brings = {
         "hbm.bandwidth": hbm.bandwidth * (after.bandwidth / before.bandwidth),
         "hbm.capacity": hbm.capacity * (after.capacity / before.capacity),
-        "energy.hbm": _with_stacks(parts.device.energy.hbm, before, after),
     }
     device = with_part(override(parts.device, brings), "hbm", before, after)
     return replace(parts, device=device, memory=after)
-
-
-def _with_stacks(joules: Any, before: Memory, after: Memory) -> Any:
-    """Return the energy of a byte with other stacks [J/B]; its way over the die stays."""
-    if none(joules):
-        return joules
-    # more than nothing, which would say that it is not known
-    return most(joules + after.power / after.bandwidth - before.power / before.bandwidth, 1e-12)
 
 
 def _with_fields(parts: Parts, axes: dict[str, Any]) -> Parts:
@@ -193,7 +184,7 @@ def _with_fields(parts: Parts, axes: dict[str, Any]) -> Parts:
             raise SpecError(f"{part}.{next(iter(fields))}: {parts.device.name} has no {part}; leave this axis out")
         after = override(before, fields)
         if part == "phy":
-            parts = replace(parts, device=with_part(parts.device, "link", before, after))
+            parts = replace(parts, device=with_phy(parts.device, before, after))
         parts = _with_memory(parts, before, after) if part == "memory" else replace(parts, **{part: after})
     return parts
 

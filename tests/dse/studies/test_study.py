@@ -29,7 +29,7 @@ def test_an_axis_in_two_spellings_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("trials = 64", "trails = 64", r"study: unknown key 'trails', did you mean 'trials'\?"),
+        ("seed = 0", "sead = 0", r"study: unknown key 'sead', did you mean 'seed'\?"),
         ("die_area =", "dye_area =", r"constraints: unknown key 'dye_area', did you mean 'die_area'\?"),
         ("[constraints]", "[constrains]", r"unknown table 'constrains', did you mean 'constraints'\?"),
         ('phase = "end-to-end"', 'phase = "train"', "workload.phase: unknown phase 'train'"),
