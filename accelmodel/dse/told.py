@@ -10,20 +10,20 @@ import numpy as np
 
 from accelmodel.costs.parts import Parts
 from accelmodel.dse.evaluation.bound import bounds
+from accelmodel.dse.evaluation.chip import LIMIT_PER_STATIC
+from accelmodel.dse.evaluation.idle import free
 from accelmodel.dse.evaluation.misses import Misses
-from accelmodel.dse.studies.objectives import LIMITED, OBJECTIVES, sign
+from accelmodel.dse.studies.objectives import LIMITED, OBJECTIVES, gain, sign
 from accelmodel.dse.studies.space import groups
 from accelmodel.dse.studies.study import Study
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.inference.request import BASELINE
 from accelmodel.specs.load import load
+from accelmodel.specs.memories import none
 from accelmodel.units import show
 
 if TYPE_CHECKING:
     from accelmodel.dse.studies.axes import Axis
-
-#: fields that the bill does not price: more of them is free
-_UNPRICED = ("compute.", "hbm.bandwidth", "hbm.capacity", "hbm.share", "l2.bandwidth", "l2.usable", "matmul.")
 
 
 def edges(study: Study, best: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -154,10 +154,14 @@ def objectives_told(study: Study) -> list[dict[str, Any]]:
 def doubts(study: Study, parts: Parts, best: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return what a reader must know of the space and of the best chips before using the answer."""
     axes = study.axes()
-    free = [
-        axis.full for axis in axes.values() if axis.full.startswith(_UNPRICED) and axis.name not in ("cores", "clock")
-    ]
-    found = [f"{', '.join(free)}: the bill does not price it, so that more is free"] if free else []
+    unpriced = free(study, parts, best[winner(study, best)])
+    found = [f"{axes[name].full}: the bill does not price it: what is better of it costs nothing" for name in unpriced]
+    power = parts.device.power
+    if none(load("device", study.study.device).power):
+        found.append(
+            f"power of {parts.device.name} is not known: taken as {show(float(power), 'W', 3)}, {LIMIT_PER_STATIC:g} "
+            "times what it is thought to draw at rest (energy.static); give power in its file"
+        )
     if "process" in axes:
         found.append(
             "process: changes wafers, yield and the density of SRAM; area and power of cores stay those that close the "
@@ -174,6 +178,8 @@ def doubts(study: Study, parts: Parts, best: Mapping[str, Mapping[str, Any]]) ->
 
 #: share of the time from which a bound is told [1], and what a step may be longer by before that is [1]
 _TOLD, _LONGER = 0.1, 1.005
+#: how much better a value may be and still be the same [1]
+_ROUNDING = 1e-9
 
 
 def held_back(study: Study, parts: Parts, best: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -183,10 +189,10 @@ def held_back(study: Study, parts: Parts, best: Mapping[str, Mapping[str, Any]])
     except (SpecError, Infeasible) as error:  # the answer stands without it
         return {"bounds": {}, "bound_words": [f"bounds of the best chip: {error}"]}
     technique = winner(study, best)
-    told = [
-        f"{each['request']} {', '.join(f'{name} {share:.0%}' for name, share in each['shares'].items() if share > _TOLD)}"
-        for each in found[technique]
-    ]
+    told = []
+    for each in found[technique]:
+        most = [f"{name} {share:.0%}" for name, share in each["shares"].items() if share > _TOLD]
+        told.append(f"{each['request']} {', '.join(most)}")
     words = [f"time of the best chip is bound by: {'; '.join(told)}"]
     longer = [each for each in found[technique] if each["stretch"] is not None and each["stretch"] > _LONGER]
     if longer:
@@ -199,9 +205,11 @@ def held_back(study: Study, parts: Parts, best: Mapping[str, Mapping[str, Any]])
 
 
 def winner(study: Study, rows: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the technique whose best chip is the best of all; of equal ones the first of the study."""
-    way = sign(study.headline)
-    return max((name for name in study.techniques if name in rows), key=lambda name: way * rows[name][study.headline])
+    """Return the technique whose best chip is the best of all; of those that differ by rounding the first."""
+    by = study.headline
+    named = [name for name in study.techniques if name in rows]
+    best = max(named, key=lambda name: sign(by) * rows[name][by])
+    return next(name for name in named if gain(by, rows[best][by], rows[name][by]) < 1.0 + _ROUNDING)
 
 
 def headline(study: Study, rows: Mapping[str, Mapping[str, Any]], gains: Mapping[str, float]) -> str:

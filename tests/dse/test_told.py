@@ -9,7 +9,8 @@ from accelmodel.dse.enumeration.enumerate import enumerate_space
 from accelmodel.dse.evaluation.chip import parts_of_study
 from accelmodel.dse.evaluation.idle import idle
 from accelmodel.dse.studies.objectives import OBJECTIVES, better, gain, regret, sign
-from accelmodel.dse.studies.study import Constraints, load_study
+from accelmodel.dse.studies.study import load_study
+from accelmodel.dse.studies.tables import Constraints
 from accelmodel.errors import Infeasible, SpecError
 
 TEXT = """

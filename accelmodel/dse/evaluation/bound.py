@@ -86,7 +86,7 @@ def _used(study: Study, cluster: Cluster, kind: Kind, technique: str, knobs: Map
 
 def _alike(technique: Technique, knobs: Mapping[str, Any]) -> bool:
     given = technique.parameters
-    return given.get("threshold", 0.0) == knobs["threshold"] and given.get("rule", "") == knobs["rule"]
+    return (given.get("threshold", 0.0), given.get("rule", "")) == (knobs["threshold"], knobs["rule"])
 
 
 def _over(steps: list[tuple[Inputs, Any]], technique: Technique) -> tuple[float, dict[str, float], float, float]:

@@ -13,11 +13,11 @@ import numpy as np
 
 from accelmodel.costs.bill import bill
 from accelmodel.costs.parts import Parts, parts_of
-from accelmodel.dse.evaluation.powered import with_dies, with_part
+from accelmodel.dse.evaluation.powered import with_dies, with_part, with_phy
 from accelmodel.dse.studies.axes import AXES, PARTS, level_of, role_of
 from accelmodel.dse.studies.study import Study
 from accelmodel.errors import SpecError
-from accelmodel.laws.numeric import Number, most
+from accelmodel.laws.numeric import Number
 from accelmodel.specs.base import field_types, value_of, with_values
 from accelmodel.specs.cores import with_clock, with_cores
 from accelmodel.specs.given import cluster, override
@@ -26,6 +26,9 @@ from accelmodel.specs.link import Link
 from accelmodel.specs.load import load
 from accelmodel.specs.memories import none
 from accelmodel.specs.silicon import Memory
+
+#: power limit over power at rest with clocks on, where a file knows the latter alone: a fifth, as such files are made
+LIMIT_PER_STATIC = 5.0
 
 
 def parts_of_study(study: Study) -> Parts:
@@ -37,13 +40,20 @@ def parts_of_study(study: Study) -> Parts:
         If a part is not known; of a study at selling prices also where nobody says what the device sells at.
     """
     head = study.study
-    parts = parts_of(head.device, head.bill or "", site=head.site)
+    parts = parts_of(_powered(load("device", head.device)), head.bill or "", site=head.site)
     if head.price != "selling":
         return parts
     device = parts.device
     if none(device.price) or device.price_kind != "selling":
         raise SpecError(f'study.price: what {device.name} sells at is not known; take "bill", or add its price')
     return replace(parts, markup=device.price / design(parts)[1]["price"])
+
+
+def _powered(device: Device) -> Device:
+    """Return the device, its power where that is not known by what it is thought to draw at rest."""
+    if not none(device.power):
+        return device
+    return with_values(device, {"power": LIMIT_PER_STATIC * device.energy.static})
 
 
 def named(kind: str, words: Any) -> Any:
@@ -158,18 +168,9 @@ def _with_memory(parts: Parts, before: Memory, after: Memory) -> Parts:
     brings = {
         "hbm.bandwidth": hbm.bandwidth * (after.bandwidth / before.bandwidth),
         "hbm.capacity": hbm.capacity * (after.capacity / before.capacity),
-        "energy.hbm": _with_stacks(parts.device.energy.hbm, before, after),
     }
     device = with_part(override(parts.device, brings), "hbm", before, after)
     return replace(parts, device=device, memory=after)
-
-
-def _with_stacks(joules: Any, before: Memory, after: Memory) -> Any:
-    """Return the energy of a byte with other stacks [J/B]; its way over the die stays."""
-    if none(joules):
-        return joules
-    # more than nothing, which would say that it is not known
-    return most(joules + after.power / after.bandwidth - before.power / before.bandwidth, 1e-12)
 
 
 def _with_fields(parts: Parts, axes: dict[str, Any]) -> Parts:
@@ -183,7 +184,7 @@ def _with_fields(parts: Parts, axes: dict[str, Any]) -> Parts:
             raise SpecError(f"{part}.{next(iter(fields))}: {parts.device.name} has no {part}; leave this axis out")
         after = override(before, fields)
         if part == "phy":
-            parts = replace(parts, device=with_part(parts.device, "link", before, after))
+            parts = replace(parts, device=with_phy(parts.device, before, after))
         parts = _with_memory(parts, before, after) if part == "memory" else replace(parts, **{part: after})
     return parts
 

@@ -17,6 +17,9 @@ from accelmodel.specs.hardware import Cluster, Device
 from accelmodel.specs.memories import none
 from accelmodel.specs.silicon import Memory, Phy
 
+#: least energy of a byte [J/B]
+_LEAST = 1e-12
+
 
 def of_part(part: Memory | Phy) -> Number:
     """Return what a byte takes in a stack and its PHY, or in both ends of a link, at full rate [J/B].
@@ -38,7 +41,14 @@ def with_part(device: Device, field: str, before: Memory | Phy | None, after: Me
     taken = getattr(device.energy, field)
     if before is None or after is None or none(taken):
         return device
-    return _with_energy(device, field, taken + of_part(after) - of_part(before))
+    return _with_energy(device, field, taken + (of_part(after) - of_part(before)))
+
+
+def with_phy(device: Device, before: Phy, after: Phy) -> Device:
+    """Return the device with the energy of a byte on links whose PHY has other numbers than its file's."""
+    if none(device.energy.link):  # that of the PHY's file, unless something is said
+        return _with_energy(device, "link", of_part(after))
+    return with_part(device, "link", before, after)
 
 
 def with_dies(device: Device, parts: Parts, dies: Number) -> Device:
@@ -51,7 +61,8 @@ def with_dies(device: Device, parts: Parts, dies: Number) -> Device:
 
 
 def _with_energy(device: Device, field: str, value: Any) -> Device:
-    return with_values(device, {f"energy.{field}": most(value, 0.0)})
+    # more than nothing, which would say that it is not known
+    return with_values(device, {f"energy.{field}": most(value, _LEAST)})
 
 
 def limited(cluster: Cluster, reference: Parts, power: Number) -> Cluster:

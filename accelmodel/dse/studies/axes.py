@@ -158,7 +158,7 @@ _WORDS = [name for name, role in AXES.items() if role.words]
 
 
 def _no_axis(given: str) -> SpecError:
-    error = unknown("axis", given, [*AXES, *_BY_FULL])
+    error = unknown("axis", given, dict.fromkeys([*AXES, *_BY_FULL]))
     if "did you mean" in str(error):
         return error
     try:

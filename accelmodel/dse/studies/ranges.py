@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from accelmodel.dse.studies.axes import MOST, PLACES, Axis, Role, axis_name, check_values, number, role_of, spread
-from accelmodel.errors import SpecError, inside
+from accelmodel.errors import SpecError, inside, unknown
 from accelmodel.specs.load import load
 
 
@@ -17,6 +18,25 @@ class Table(BaseModel):
     """A table of a study's file: every key is known."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def faults(error: ValidationError, tables: Mapping[str, type[Table] | None]) -> list[tuple[str, str]]:
+    """Return each field that is wrong, and what is wrong with it; of a key that there is not, which there are.
+
+    ``tables`` are those of the file; one of free keys is None.
+    """
+    found = []
+    for item in error.errors():
+        *above, key = (str(part) for part in item["loc"])
+        name, said = ".".join([*above, key]), item["msg"]
+        table = tables.get(above[0]) if above else None
+        if item["type"] == "extra_forbidden" and (table or not above):
+            known = [field.alias or each for each, field in table.model_fields.items()] if table else list(tables)
+            said = str(unknown("key" if table else "table", key, known))
+            found.append((name, ": ".join([*([".".join(above)] if above else []), said])))
+        else:
+            found.append((name, f"{name}: {said}"))
+    return found
 
 
 class Range(Table):

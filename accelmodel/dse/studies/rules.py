@@ -53,6 +53,20 @@ class Rule:
     tree: ast.expr
     names: tuple[str, ...]
 
+    def words(self) -> list[tuple[str, str]]:
+        """Return the names that are compared with a word, and that word."""
+        found = []
+        for each in ast.walk(self.tree):
+            if isinstance(each, ast.Compare):
+                sides = [each.left, *each.comparators]
+                said = [side.value for side in sides if isinstance(side, ast.Constant) and isinstance(side.value, str)]
+                found += [(name, word) for name in self._of(sides) for word in said]
+        return found
+
+    def _of(self, sides: list[ast.expr]) -> list[str]:
+        texts = [ast.unparse(side) for side in sides if isinstance(side, ast.Name | ast.Attribute)]
+        return [text if text in self.names else axis_name(text) for text in texts]
+
     def excess(self, values: Mapping[str, Any]) -> Any:
         """Return how far chips are beyond the rule, as a share of what they are held against; at most 0: kept.
 

@@ -8,17 +8,17 @@ chip, costs and objectives.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pydantic
 from pydantic import Field
 
-from accelmodel.costs.parts import SITE
-from accelmodel.dse.studies.axes import Axis, axis_name
-from accelmodel.dse.studies.mix import Kind, Limit, Part, Positive, Serving, kinds
+from accelmodel.dse.studies.axes import Axis, axis_name, role_of
+from accelmodel.dse.studies.mix import Kind, Part, Serving, kinds
 from accelmodel.dse.studies.objectives import LIMITED, OBJECTIVES, OF_ENERGY, OF_TRAFFIC
-from accelmodel.dse.studies.ranges import Range, Table, flattened
+from accelmodel.dse.studies.ranges import Range, Table, faults, flattened
 from accelmodel.dse.studies.rules import Rule, read_rule
+from accelmodel.dse.studies.tables import Constraints, Head, Software, limit_of
 from accelmodel.errors import SpecError, inside, listed, unknown
 from accelmodel.inference.policies import TECHNIQUES
 from accelmodel.inference.request import BASELINE, PHASES
@@ -26,7 +26,6 @@ from accelmodel.laws.prefetch import RULES
 from accelmodel.specs import facts
 from accelmodel.specs.find import path_of, seen_from
 from accelmodel.specs.load import load
-from accelmodel.units import parse
 
 if TYPE_CHECKING:
     import accelmodel
@@ -38,95 +37,6 @@ _USUAL = "throughput_per_area"
 DEFAULT = "dollars-per-token"
 #: figures that a rule may read beside axes
 FIGURES = (*LIMITED, "area_cores", "area_l2", "area_hbm", "area_links", "silicon_area", "price_hbm", "price_die")
-
-
-class Head(Table):
-    """Chip to start from, costs, objectives, and how many chips Optuna may try."""
-
-    title: str
-    device: str
-    bill: str | None = None
-    objective: str | None = None
-    objectives: list[str] | None = None
-    axis: str | None = None
-    claims: str = ""
-    price: Literal["bill", "selling"] = "bill"
-    site: str = SITE
-    trials: Positive = 1024
-    seed: Annotated[int, Field(ge=0, le=2**31)] = 0
-
-
-class Software(Table):
-    """What software chooses for each chip and model: enumerated by the kernel, the best is taken.
-
-    ``techniques`` are explored one by one, each with the parameters of this table that it takes, else with its own.
-    ``tp`` left out is any power of two within a node, ``batch`` that of ``[workload]``.
-    """
-
-    techniques: list[str] = Field(default=[BASELINE, "preserve"], min_length=1)
-    batch: list[Positive] | None = Field(default=None, min_length=1)
-    tp: list[Positive] | None = Field(default=None, min_length=1)
-    pp: list[Positive] = Field(default=[1], min_length=1)
-    ep: list[Positive] = Field(default=[1], min_length=1)
-    dp: list[Positive] = Field(default=[1], min_length=1)
-    devices: Positive | None = None
-    threshold: list[Annotated[float, Field(ge=0.0, le=16.0)]] | None = Field(default=None, min_length=1)
-    rule: list[str] | None = Field(default=None, min_length=1)
-
-
-class Constraints(Table):
-    """What a chip must keep to, of any objective: at most, or at least where more is better; an absent line is none.
-
-    ``shoreline`` and ``reticle`` are shares of what can be built, 1 where left out.  ``ttft`` and ``tpot`` are one
-    limit, or a table of one for each model.
-    """
-
-    throughput: Limit | None = None
-    throughput_per_area: Limit | None = None
-    tokens_per_dollar: Limit | None = None
-    dollars_per_million_tokens: Limit | None = None
-    tokens_per_joule: Limit | None = None
-    joules_per_token: Limit | None = None
-    ttft: Limit | dict[str, Limit] | None = None
-    tpot: Limit | dict[str, Limit] | None = None
-    die_area: Limit | None = None
-    power: Limit | None = None
-    price: Limit | None = None
-    carbon: Limit | None = None
-    shoreline: Limit | None = None
-    reticle: Limit | None = None
-
-    def limits(self) -> dict[str, float]:
-        """Return figure → limit in SI; of a limit for one model ``tpot.MODEL``.
-
-        What cannot be built is excluded unless a study says otherwise: more edge than there is, and where the area is
-        not limited either dies beyond the reticle.
-        """
-        given: dict[str, Any] = {"shoreline": 1.0}
-        if self.die_area is None:
-            given["reticle"] = 1.0
-        for name in LIMITED:
-            value = getattr(self, name)
-            if value is not None:
-                given |= {f"{name}.{m}": v for m, v in value.items()} if isinstance(value, dict) else {name: value}
-        return {name: _limit(name, text) for name, text in given.items()}
-
-
-def _limit(name: str, text: Limit, where: str = "constraints.") -> float:
-    unit = LIMITED[name.partition(".")[0]].unit
-    found = _read(text, unit, f"{where}{name}")
-    if found <= 0.0:
-        raise SpecError(f"{where}{name}: {text!r} leaves nothing; give a limit above 0")
-    return found
-
-
-def _read(text: Limit, unit: str, where: str) -> float:
-    """Return a limit in the unit of its objective; money of a million tokens also in USD alone."""
-    if unit != "USD/Mtoken":
-        return parse(text, unit, what=where)
-    if isinstance(text, str) and "/" in text:
-        return parse(text, "USD/token", what=where) * 1e6
-    return parse(text, "USD", what=where)
 
 
 class Study(Table):
@@ -222,7 +132,7 @@ class Study(Table):
     def limits(self) -> dict[str, float]:
         """Return figure → limit in SI; ``tpot.MODEL`` where it is of one model, or of one kind of request."""
         own = {
-            f"{name}.{kind.label}": _limit(name, getattr(part, name), f"mix.{place}.")
+            f"{name}.{kind.label}": limit_of(name, getattr(part, name), f"mix.{place}.")
             for place, (part, kind) in enumerate(zip(self.mix, self.kinds() if self.mix else [], strict=True))
             for name in PER_MODEL
             if getattr(part, name) is not None
@@ -242,7 +152,7 @@ def _named(content: dict[str, Any], path: Path) -> dict[str, Any]:
             except SpecError as error:
                 raise inside(facts.places(path, "study")("space"), error) from None
             if name in seen:
-                raise SpecError(f"{path}: space.{name} stands twice, also as {given}; leave one out")
+                raise SpecError(f"{path}: space.{given}: the same axis as space.{seen[name]}; leave one out")
             seen[name] = given
     for table, field, kind in (("study", "device", "device"), ("study", "bill", "bill"), ("study", "site", "site")):
         if isinstance(part := content.get(table), dict) and isinstance(part.get(field), str):
@@ -277,6 +187,9 @@ def _check_names(study: Study) -> None:
             load(kind, name)
         except SpecError as error:
             raise inside(field, error) from None
+    claims = [path.stem for path in (facts.root() / "published").glob("*.toml")]
+    if study.study.claims and study.study.claims not in claims:
+        raise SpecError(f"study.claims: {unknown('file of published claims', study.study.claims, claims)}")
     lists = {
         "study": ("objectives",),
         "workload": ("models", "batch", "context"),
@@ -308,6 +221,7 @@ def _check_rules(study: Study) -> None:
     limits, phases = study.limits(), {kind.phase for kind in study.kinds()}
     asked = {*study.objectives, *limits}
     for rule in study.rules_read():
+        _check_words(study, rule)
         if rule.name in (*limits, "memory") or "." in rule.name:
             raise SpecError(f"rules.{rule.name}: a limit is called so; choose another name")
         for name in {"ttft", "tpot", *OF_ENERGY} & set(rule.names) - asked:
@@ -316,17 +230,36 @@ def _check_rules(study: Study) -> None:
             raise SpecError(f"rules.{rule.name}: {name} is not worked out; add it to study.objectives")
 
 
+def _check_words(study: Study, rule: Rule) -> None:
+    """Raise SpecError if a rule compares a word with what has none, or with one that it cannot have."""
+    for name, word in rule.words():
+        where = f"rules.{rule.name}"
+        if name in FIGURES or not (kind := role_of(name).words):
+            raise SpecError(f"{where}: {name} is a number, not {word!r}; compare it with a number in SI")
+        axis = study.axes().get(name)
+        if axis is not None and word not in axis.values:
+            raise SpecError(f"{where}: {unknown(f'word of space.{axis.full}', word, axis.values)}")
+        try:
+            load(kind, word)
+        except SpecError as error:
+            raise inside(where, error) from None
+
+
 def _check(study: Study, path: str) -> Study:
     try:
-        checks: list[tuple[str, Any, Any]] = [
-            *(("objective", name, OBJECTIVES) for name in study.objectives),
-            *(("phase", kind.phase, PHASES) for kind in study.kinds()),
-            *(("technique", name, TECHNIQUES) for name in study.techniques),
-            *(("admission rule", rule, RULES) for rule in study.software.rule or []),
+        checks: list[tuple[str, str, Any, Any]] = [
+            *(("study.objectives: ", "objective", name, OBJECTIVES) for name in study.objectives),
+            ("workload.phase: ", "phase", study.workload.phase, PHASES),
+            *(
+                (f"mix.{place}.phase: ", "phase", part.phase or study.workload.phase, PHASES)
+                for place, part in enumerate(study.mix)
+            ),
+            *(("software.techniques: ", "technique", name, TECHNIQUES) for name in study.techniques),
+            *(("software.rule: ", "admission rule", rule, RULES) for rule in study.software.rule or []),
         ]
-        for what, given, allowed in checks:
+        for where, what, given, allowed in checks:
             if given not in allowed:
-                raise unknown(what, given, allowed)
+                raise SpecError(f"{where}{unknown(what, given, allowed)}")
         if not study.objectives:
             raise SpecError("study.objectives: needs at least one")
         if not study.space:
@@ -343,6 +276,18 @@ def _check(study: Study, path: str) -> Study:
         place = facts.places(Path(path), "study")(str(error).partition(":")[0])
         raise inside(place, error) from None
     return study
+
+
+#: table of a study → what its keys are those of
+_TABLES: dict[str, type[Table] | None] = {
+    "study": Head,
+    "space": Range,
+    "workload": Serving,
+    "mix": Part,
+    "software": Software,
+    "constraints": Constraints,
+    "rules": None,
+}
 
 
 def load_study(name: str = "preserve-l2", objective: str | None = None) -> Study:
@@ -376,8 +321,7 @@ def load_study(name: str = "preserve-l2", objective: str | None = None) -> Study
         study = Study.model_validate({**_named(content, path), "name": path.stem, "digest": digest})
     except pydantic.ValidationError as error:
         place = facts.places(path, "study")
-        faults = [(".".join(str(part) for part in item["loc"]), item["msg"]) for item in error.errors()]
-        raise listed([f"{place(name)}: {name}: {message}" for name, message in faults]) from None
+        raise listed([f"{place(name)}: {said}" for name, said in faults(error, _TABLES)]) from None
     if objective:
         head = {"objective": objective, "objectives": study.objectives}
         study = study.model_copy(update={"study": study.study.model_copy(update=head)})

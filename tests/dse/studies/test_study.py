@@ -22,5 +22,26 @@ def test_an_axis_goes_by_either_name(tmp_path, name):
 def test_an_axis_in_two_spellings_is_refused(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(SHIPPED.replace(LINE, f'{LINE}\n"l2.capacity" = {{ values = ["16MB"] }}'), encoding="utf-8")
-    with pytest.raises(SpecError, match="space.l2_capacity stands twice"):
+    with pytest.raises(SpecError, match="the same axis as space.l2_capacity"):
+        load_study(str(path))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("seed = 0", "sead = 0", r"study: unknown key 'sead', did you mean 'seed'\?"),
+        ("die_area =", "dye_area =", r"constraints: unknown key 'dye_area', did you mean 'die_area'\?"),
+        ("[constraints]", "[constrains]", r"unknown table 'constrains', did you mean 'constraints'\?"),
+        ('phase = "end-to-end"', 'phase = "train"', "workload.phase: unknown phase 'train'"),
+        ('rule = ["partial"]', 'rule = ["part"]', "software.rule: unknown admission rule 'part'"),
+        ('claims = "preserve"', 'claims = "reserve"', "study.claims: unknown file of published claims 'reserve'"),
+        ("[constraints]", "[rules]\na = \"process == 'n77'\"\n[constraints]", "rules.a: unknown process 'n77'"),
+        ("[constraints]", "[rules]\na = \"cores == 'n7'\"\n[constraints]", "rules.a: cores is a number, not 'n7'"),
+    ],
+)
+def test_a_key_or_word_that_there_is_not_is_answered_with_what_there_is(tmp_path, old, new, said):
+    path = tmp_path / "mine.toml"
+    assert old in SHIPPED
+    path.write_text(SHIPPED.replace(old, new), encoding="utf-8")
+    with pytest.raises(SpecError, match=said):
         load_study(str(path))
