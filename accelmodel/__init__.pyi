@@ -10,8 +10,8 @@ from .dse.evaluation.by_study import evaluate_study as evaluate_study
 from .dse.explore import explore as explore
 from .dse.posterior.joint import Posterior as Posterior
 from .dse.posterior.joint import posterior as posterior
-from .dse.search.loop import objective as objective
-from .dse.search.options import Search as Search
+from .dse.search.objective import ChipObjective as ChipObjective
+from .dse.search.optimise import Search as Search
 from .dse.studies.study import load_study as load_study
 from .errors import Infeasible as Infeasible
 from .errors import SpecError as SpecError

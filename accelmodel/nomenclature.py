@@ -92,6 +92,7 @@ NOMENCLATURE: dict[str, Term] = {
     "shoreline": Term("1", "edge that interfaces need over the edge that dies have; above 1 they do not fit"),
     "reticle": Term("1", "largest die over the reticle"),
     "die_yield": Term("1", "share of dies that can be sold"),
+    "host_time": Term("s", "time that the devices of a step wait for the host of its engine"),
     "power": Term("W", "power of the chip with its memory and links, mean over a step where there is one"),
     "price": Term("USD", "price of the chip with its memory, links and package"),
     "price_die": Term("USD", "price of the good compute dies"),
@@ -242,7 +243,7 @@ def need_finite(value: Any, where: str = "answer") -> None:
     Examples
     --------
     >>> need_finite({"rows": [{"time_s": 1.0, "ttft_s": None}]})
-    >>> need_finite({"rows": [{"time_s": math.nan}]})
+    >>> need_finite({"rows": [{"time_s": float("nan")}]})
     Traceback (most recent call last):
     ...
     accelmodel.errors.Infeasible: answer.rows.0.time_s is nan: the question has no finite answer; look for a value \

@@ -26,6 +26,7 @@ UNITS: dict[str, tuple[str, float, dict[str, float]]] = {
     "Hz": ("1/s", 1.0, _LARGE),
     "W": ("W", 1.0, _DECIMAL),
     "J": ("J", 1.0, _DECIMAL),
+    "Wh": ("J", 3600.0, {"": 1.0, "k": 1e3, "M": 1e6}),
     "m2": ("m2", 1.0, {"": 1.0}),
     "cm2": ("m2", 1e-4, {"": 1.0}),
     "mm2": ("m2", 1e-6, {"": 1.0}),
@@ -56,7 +57,7 @@ _WRITTEN: dict[str, tuple[float, tuple[str, ...]]] = {
     "1/m2": (1e3, ("1/cm2",)),
     "USD/B": (1e-8, ("USD/GB",)),
     "USD/s": (1e-3, ("USD/h",)),
-    "USD/J": (1e-8, ("USD/MJ",)),
+    "USD/J": (1e-8, ("USD/kWh", "USD/MJ")),
     "W/B": (1e-7, ("W/MB",)),
     "J/FLOP": (1e-12, ("pJ/FLOP",)),
     "J/B": (1e-10, ("pJ/B",)),
@@ -64,7 +65,7 @@ _WRITTEN: dict[str, tuple[float, tuple[str, ...]]] = {
     "kg": (1.0, ("g", "kg")),
     "kg/m2": (1e4, ("kg/cm2",)),
     "kg/B": (1e-10, ("g/GB", "kg/GB")),
-    "kg/J": (1e-7, ("kg/MJ",)),
+    "kg/J": (1e-7, ("g/kWh", "kg/MJ")),
 }
 
 

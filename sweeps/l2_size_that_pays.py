@@ -26,36 +26,28 @@ def main() -> None:
         parser.error(f"--l2 {' '.join(asked.l2)}: give a size, a larger one, and a step between them")
     step = 4.0 * step if asked.quick else step
     sizes = [low + number * step for number in range(int((high - low) / step + 1.5))]
-    found = am.evaluate_study(study, l2_capacity=sizes)
-    if not bool(found.feasible.any()):
-        raise am.Infeasible(f"no such chip keeps to the limits of {asked.study}; give other values, or another --study")
-
     process = am.load("process", am.load("device", head.device).process)
     least, most = process.facts["sram_area"].range or (0.5 * process.sram_area, 2.0 * process.sram_area)
     count = 3 if asked.quick else 12
     densities = [least * (most / least) ** (number / (count - 1)) for number in range(count)]
-    area_of_sram = am.override(process, sram_area=densities).sram_area
-    die = found.die_area + found.area_l2 * (area_of_sram / process.sram_area - 1.0)
-    per_area = (found.throughput / die).assign_attrs(
+    found = am.evaluate_study(study, l2_capacity=sizes, process_sram_area=densities)
+    if not bool(found.feasible.any()):
+        raise am.Infeasible(f"no such chip keeps to the limits of {asked.study}; give other values, or another --study")
+    found["per_area"] = (found.throughput / found.die_area).assign_attrs(
         units="token/(s m2)", long_name="throughput per area", description="tokens per second and area of the die"
     )
-    found["per_area"] = per_area
-    found.sram_area.attrs["units"] = "m2/B"
-    per_area = per_area.where(found.feasible)
+    per_area = found.per_area.where(found.feasible)
     best, top = per_area.idxmax("l2_capacity"), per_area.max("l2_capacity")
     for density in densities:
-        sizes_there = ", ".join(
-            f"{name} {am.show(float(best.sel(sram_area=density, technique=name)), 'B')}" for name in study.techniques
-        )
-        gain = float(
-            top.sel(sram_area=density, technique=study.candidate) / top.sel(sram_area=density, technique="none")
-        )
-        print(f"SRAM of {am.show(density, 'm2/B')}: best L2 {sizes_there}; gain {gain:.3f}")
+        at, most_there = best.sel(process_sram_area=density), top.sel(process_sram_area=density)
+        told = ", ".join(f"{name} {am.show(float(at.sel(technique=name)), 'B')}" for name in study.techniques)
+        gain = float(most_there.sel(technique=study.candidate) / most_there.sel(technique="none"))
+        print(f"SRAM of {am.show(density, 'm2/B')}: best L2 {told}; gain {gain:.3f}")
     am.save(found, asked.output)
-    shown = found.sel(sram_area=[densities[0], densities[-1]])
+    shown = found.sel(process_sram_area=[densities[0], densities[-1]])
     title = "L2 size that pays, by the area of SRAM"
     page = asked.output.rpartition(".")[0] + ".html"
-    print(am.draw(shown, page, y="per_area", x="l2_capacity", lines=["technique", "sram_area"], title=title))
+    print(am.draw(shown, page, y="per_area", x="l2_capacity", lines=["technique", "process_sram_area"], title=title))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ parser.add_argument("--study", default="preserve-l2", help="shipped study, or pa
 parser.add_argument("--device", help="chip to start from, in place of the study's")
 parser.add_argument("--model", nargs="+", help="models to serve, in place of the study's")
 parser.add_argument("--bandwidth", nargs=2, default=["7GB/s", "224GB/s"], metavar=("FROM", "TO"), help="of one link")
-parser.add_argument("--links", nargs="+", type=int, default=[7, 14], help="links of a device")
+parser.add_argument("--links", nargs="+", type=int, help="links of a device; those of the chip and twice as many")
 parser.add_argument("--objective", default="throughput_per_area", choices=["throughput_per_area", "tokens_per_dollar"])
 parser.add_argument(
     "--output", default="link-budget-that-pays.nc", help=".nc, .zarr or .csv; the picture stands beside it"
@@ -30,12 +30,14 @@ def main() -> None:
         parser.error(f"--bandwidth {' '.join(asked.bandwidth)}: give a bandwidth of one link, and a larger one")
     count = 3 if asked.quick else 21
     bandwidth = [low * (high / low) ** (number / (count - 1)) for number in range(count)]
-    found = am.evaluate_study(study, link_bandwidth=bandwidth, links=asked.links)
+    here = int(am.load("link", am.load("device", head.device).link).links)
+    counts = asked.links or [here, 2 * here]
+    found = am.evaluate_study(study, link_bandwidth=bandwidth, links=counts)
     if not bool(found.feasible.any()):
         raise am.Infeasible(f"no such chip keeps to the limits of {asked.study}; give other values, or another --study")
     best = found[asked.objective].where(found.feasible)
     for name in study.techniques:
-        for links in asked.links:
+        for links in counts:
             pays = float(best.sel(technique=name, links=links).idxmax("link_bandwidth"))
             told = (
                 f"{am.show(pays, 'B/s')} a link, {am.show(links * pays, 'B/s')} in all" if pays == pays else "nothing"
@@ -44,7 +46,8 @@ def main() -> None:
     am.save(found, asked.output)
     title = "Link budget that pays"
     page = asked.output.rpartition(".")[0] + ".html"
-    print(am.draw(found, page, y=asked.objective, x="link_bandwidth", lines=["technique", "links"], title=title))
+    kept = found.where(found.feasible)
+    print(am.draw(kept, page, y=asked.objective, x="link_bandwidth", lines=["technique", "links"], title=title))
 
 
 if __name__ == "__main__":

@@ -17,10 +17,10 @@ from accelmodel.symbols import unit_factor
 
 
 def test_units_of_the_nomenclature_are_si():
-    """Bits and their likes count; a unit below a slash may be a product."""
+    """Bits and their likes count, and prices are those of a million tokens; below a slash may be a product."""
     for name, term in NOMENCLATURE.items():
         for symbol in re.split(r"[/ ()]+", term.unit):
-            assert symbol in ("", "bit") or unit_factor(symbol)[1] == 1.0, name
+            assert symbol in ("", "bit", "Mtoken") or unit_factor(symbol)[1] == 1.0, name
         assert term.meaning, name
 
 

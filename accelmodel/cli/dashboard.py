@@ -14,7 +14,8 @@ from accelmodel.cli.completion import name_of
 from accelmodel.cli.options import Json, answer
 from accelmodel.cli.terminal import has_display, say
 from accelmodel.dse.search.dashboard import artifacts
-from accelmodel.dse.search.storage import Place, check, opened, place_of
+from accelmodel.dse.search.storage import Place, opened, place_of
+from accelmodel.dse.search.turns import check
 from accelmodel.errors import SpecError
 
 app = typer.Typer(add_completion=False)

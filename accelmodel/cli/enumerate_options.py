@@ -15,7 +15,7 @@ Enumerate = Annotated[
     str,
     typer.Option(
         "--enumerate",
-        help="Chips to look at: all, sample or sample=10000 drawn at random, none; auto is all if that takes minutes.",
+        help="Chips to look at: all, a sample such as sample=10000, or none; auto is all if that takes minutes.",
         autocompletion=one_of(*WAYS),
     ),
 ]

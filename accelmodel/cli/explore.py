@@ -22,7 +22,7 @@ from accelmodel.dse import explore as exploration
 from accelmodel.dse.enumeration.certificate import CONFIDENCE
 from accelmodel.dse.enumeration.looking import Looking
 from accelmodel.dse.explore import key_of, summary
-from accelmodel.dse.search.options import Search
+from accelmodel.dse.search.optimise import Search
 from accelmodel.dse.search.storage import place_of
 from accelmodel.dse.studies.objectives import OBJECTIVES
 from accelmodel.dse.studies.study import DEFAULT, load_study
@@ -77,7 +77,7 @@ def _say_answer(data: dict[str, Any]) -> None:
         sizes = " → ".join(f"{name} {_of_axis(data['alone'][name][key_of(data['axis'])], axis)}" for name in names)
         gained = _gains(data["alone"]["gains"])
         say(f"with {axis['full']} as the only axis: {sizes}{f', {gained}' if gained else ''}")
-    for line in (*data["edge_words"], *data["missing"], data["price_words"]):
+    for line in (*data["bound_words"], *data["edge_words"], *data["missing"], data["price_words"]):
         say(line)
     if len(data["mix"]) > 1:
         say(f"mean over the mix: {data['mean']}: {data['mean_words']}")
@@ -151,7 +151,10 @@ def explore(
     trials: Annotated[
         int | None,
         typer.Option(
-            "--trials", min=1, help="Optuna trials for each technique, such as 500; the study's own by default."
+            "--trials",
+            min=1,
+            help="Trials that the study is to hold in all, such as 96, each technique an equal share; those of earlier "
+            "runs and of other processes count; the study's own number by default.",
         ),
     ] = None,
     storage: Storage = None,

@@ -24,7 +24,7 @@ Prior = Annotated[
     str,
     typer.Option(
         "--prior",
-        help="How a constant lies in its range: uniform, or triangular with its top at the value as given.",
+        help="How a constant lies in its range: uniform or triangular, with its top at the value as given.",
         autocompletion=one_of(*PRIORS),
     ),
 ]

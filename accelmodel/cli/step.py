@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from accelmodel.cli.completion import one_of
+from accelmodel.cli.completion import name_of, one_of
 from accelmodel.cli.memory import memory_data, memory_in_words, with_share
 from accelmodel.cli.options import hardware, is_given, of_cluster
 from accelmodel.cli.step_options import (
@@ -43,6 +43,7 @@ from accelmodel.cli.tower_options import AudioSeconds, Images, ImageSize, towers
 from accelmodel.errors import SpecError
 from accelmodel.inference.degree import holds, smallest_degree
 from accelmodel.inference.figures import Figures
+from accelmodel.inference.hosted import with_host
 from accelmodel.inference.precisions import rows_in_words
 from accelmodel.inference.reading import in_words, reading
 from accelmodel.inference.step import figures, prepare
@@ -103,7 +104,11 @@ ENERGY_KEYS = {
 
 
 #: variables that only some steps have: with a draft, or beside part of a prompt
-SOMETIMES = ("tokens_per_step", "prefill_tokens_per_s")
+SOMETIMES = {
+    "tokens_per_step": "tokens_per_step",
+    "prefill_tokens_per_s": "prefill_tokens_per_s",
+    "host_time": "host_s",
+}
 
 
 def step_data(found: Figures) -> dict[str, Any]:
@@ -122,13 +127,14 @@ def step_data(found: Figures) -> dict[str, Any]:
         **json.loads(about["bits"]),
         "precision": json.loads(about["precision"]),
         **json.loads(about.get("speculation", "{}")),
+        **({"engine": about["engine"]} if "engine" in about else {}),
         **({"experts": json.loads(about["experts"])} if "experts" in about else {}),
         "time_s": found["step_time"].item(),
         "lower_s": found["step_time_lower"].item(),
         "upper_s": found["step_time_upper"].item(),
         **totals,
         **{name: found[name].item() for name in ("tokens_per_s", "prefetched_bytes", "memory_bytes")},
-        **{name: found[name].item() for name in SOMETIMES if name in found.variables},
+        **{key: found[name].item() for name, key in SOMETIMES.items() if name in found.variables},
         **{key: found[each].item() for each, key in ENERGY_KEYS.items()},
         "operators": operators,
         "overrides": json.loads(about["overrides"]),
@@ -179,6 +185,10 @@ def said_of_step(data: dict[str, Any]) -> list[str]:
         )
     if data["prefetched_bytes"]:
         said.append(f"prefetched {show(data['prefetched_bytes'], 'B')}")
+    if "engine" in data:
+        said.append(
+            f"host of {data['engine']} beside: {show(data['host_s'], 's')}, in times of a token, rates and energy"
+        )
     said.append(_energy_in_words(data))
     said.append(memory_in_words(data["memory"]))
     asked = ", ".join(f"{name} {data[name]:g}" for name in ("batch", "context", "tp", *_shown(data)))
@@ -272,6 +282,14 @@ def step(
     ] = "none",
     threshold: Threshold = None,
     rule: Rule = None,
+    engine: Annotated[
+        str,
+        typer.Option(
+            "--engine",
+            help="Engine whose host adds its work to the step, such as in-flight, or a TOML file; none by default.",
+            autocompletion=name_of("engine"),
+        ),
+    ] = "",
     hybrid: Hybrid = None,
     library: Library = None,
     l2: L2 = None,
@@ -315,7 +333,8 @@ def step(
         from accelmodel.inference.kernel_library import on_library
 
         inputs = on_library(inputs, load("library", library))
-    data = step_data(figures(inputs, chosen))
+    step = figures(inputs, chosen)
+    data = step_data(with_host(step, inputs, load("engine", engine)) if engine else step)
     said = [] if tp or taken == 1 else [f"tp {taken} is the smallest of a node that fits; --tp takes another"]
     said = [*heard, *said]
     if named != model and model != MODELS[0]:

@@ -160,7 +160,7 @@ def _bill(parts: Parts, chip: Device, wires: Link) -> dict[str, Number]:
         each = device.hbm.stacks / hbm.stacks
         brought = {"hbm.bandwidth": hbm.bandwidth * each, "hbm.capacity": hbm.capacity * each}
     else:
-        brought = {"hbm.bandwidth": hbm.bandwidth, "hbm.capacity": hbm.capacity}
+        brought = {"hbm.bandwidth": hbm.bandwidth, "hbm.capacity": hbm.capacity, "hbm.stacks": 0.0}
     parts = replace(parts, device=with_values(device, brought))
     lanes = wires.bandwidth / (parts.link.bandwidth / parts.link.links)
     return bills.bill(parts, chip.compute.cores, chip.l2.capacity, hbm.stacks, lanes, dies=chip.dies)

@@ -219,9 +219,15 @@ def closed(parts: Parts, powered: bool = True) -> BillOfMaterials:
     Raises
     ------
     SpecError
-        If the die or the power is not known, or less than what is known of it.
+        If the die or the power is not known, or less than what is known of it; if fewer cores are made than sold.
     """
     bill, device = parts.bill, parts.device
+    made, sold = bill.cores_made, device.compute.cores
+    if 0.0 < made < sold:
+        raise SpecError(
+            f"bill {bill.name}: cores_made {made:g} is less than the {sold:g} cores that {device.name} sells; correct it, "
+            "or give 0 where as many are made as are sold"
+        )
     values: dict[str, Any] = {}
     found: dict[str, Fact] = dict(bill.facts)
     for field, value in filled(parts).items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,21 +17,24 @@ from accelmodel.dse.enumeration.enumerated import Enumeration
 from accelmodel.dse.enumeration.looking import USUAL, Looking, look, summarised, with_found
 from accelmodel.dse.evaluation.chip import parts_of_study
 from accelmodel.dse.evaluation.idle import idle
+from accelmodel.dse.posterior.answers import need_draws
 from accelmodel.dse.posterior.joint import Posterior
 from accelmodel.dse.posterior.likely import likely, published
 from accelmodel.dse.posterior.priors import need_prior
 from accelmodel.dse.posterior.sensitivity import sensitivity
 from accelmodel.dse.posterior.verdict import verdict
-from accelmodel.dse.search.optimise import Found, optimise_each
-from accelmodel.dse.search.options import Search, how_of, publish_answer
+from accelmodel.dse.search.dashboard import facts_of, looked_at, note_of, publish
+from accelmodel.dse.search.optimise import USUAL as USUAL_SEARCH
+from accelmodel.dse.search.optimise import Found, Search, optimise_each, shares
 from accelmodel.dse.search.record import ALIKE
-from accelmodel.dse.search.storage import Place, check, place_of
+from accelmodel.dse.search.storage import Place, place_of
+from accelmodel.dse.search.turns import check
+from accelmodel.dse.search.warm_start import warmed
 from accelmodel.dse.studies.axes import axis_name
 from accelmodel.dse.studies.objectives import better, gain, regret
 from accelmodel.dse.studies.study import DEFAULT, Study, load_study
 from accelmodel.dse.told import winner
 from accelmodel.errors import Infeasible, SpecError
-from accelmodel.estimates import need_affordable
 from accelmodel.inference.attributes import BITS
 from accelmodel.inference.precisions import in_words, precisions
 from accelmodel.inference.reading import readings
@@ -43,8 +47,6 @@ from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import load
 from accelmodel.specs.workload import Workload
 
-#: least time of a trial of Optuna [s]
-_TRIAL_SECONDS = 2e-2
 #: joint draws of all uncertain constants, unless a caller says otherwise
 DRAWS = 1500
 #: called with a stage's name, its total, and how many more are done
@@ -111,8 +113,8 @@ def _check_best(study: Study, found: Found, best: dict[str, Any] | None) -> None
     """Raise SpecError if the search found better than the best of all chips: one of the two is of another model."""
     if best is None or any(axis.values is None for axis in study.axes().values()):
         return
-    value, top = found.best[study.objective], best[study.objective]
-    if better(study.objective, value, top) and gain(study.objective, value, top) > 1.0 + ALIKE:
+    value, top = found.best[study.headline], best[study.headline]
+    if better(study.headline, value, top) and gain(study.headline, value, top) > 1.0 + ALIKE:
         raise SpecError(
             f"{found.storage}: {found.name} holds a chip of {value:g}, better than the best of all, {top:g}; move the "
             "file away or choose another place with --storage"
@@ -124,17 +126,10 @@ def gains(study: Study, enumeration: Enumeration) -> dict[str, float]:
 
     Empty where no chip keeps to the limits without a technique.
     """
-    best = {technique: row[study.objective] for technique, row in enumeration.best.items()}
+    best = {technique: row[study.headline] for technique, row in enumeration.best.items()}
     if BASELINE not in best:
         return {}
-    return {technique: gain(study.objective, value, best[BASELINE]) for technique, value in best.items()}
-
-
-def _check_size(study: Study, trials: int) -> None:
-    """Raise SpecError if Optuna is to try more chips than a machine can."""
-    need_affordable(
-        "explore", {"trials": trials, "techniques": len(study.techniques)}, seconds=_TRIAL_SECONDS, room=1e3
-    )
+    return {technique: gain(study.headline, value, best[BASELINE]) for technique, value in best.items()}
 
 
 def alone(study: Study) -> Study | None:
@@ -165,13 +160,23 @@ def _alone(
         return found, [], [*missing, f"sensitivities: {error}"]
 
 
+def _answered(place: Place, study: Study, every: Enumeration, found: dict[str, Found]) -> str:
+    """Return the answer in words, and store it with the trials where they are stored."""
+    note = note_of(study, every.best, looked_at(every), {name: each.trials for name, each in found.items()})
+    answer = told.headline(study, every.best, gains(study, every))
+    for name in {each.name for each in found.values() if not each.fault}:
+        with contextlib.suppress(OSError):
+            publish(place, name, note, answer=answer)
+    return note
+
+
 def explore(
     study: str | Study = DEFAULT,
     storage: str | Path | Place | None = None,
     trials: int | None = None,
     progress: Progress = no_progress,
     looking: Looking = USUAL,
-    search: Search = Search(),  # noqa: B008
+    search: Search = USUAL_SEARCH,
     draws: int = DRAWS,
     prior: str = "uniform",
 ) -> Exploration:
@@ -185,7 +190,7 @@ def explore(
         Where trials are kept, a path or a URL of Optuna's, ``accelmodel-STUDY.db`` by default; an interrupted
         exploration resumes from it, and several may work on it at once.
     trials : int, optional
-        Chips that Optuna may try for each technique; the study's own number by default.
+        Chips that Optuna may try in all, each technique an equal share; the study's own number by default.
     progress : callable
         Called with a stage's name, its total, and how many more are done.
     looking : Looking
@@ -222,22 +227,23 @@ def explore(
     study = load_study(study) if isinstance(study, str) else study
     place = storage if isinstance(storage, Place) else place_of(storage or f"accelmodel-{study.name}.db")
     need_prior(prior)
+    need_draws(study, draws)
     check(place)
     search.check(study)
     parts = parts_of_study(study)
     wanted = trials or study.study.trials
-    _check_size(study, wanted)
+    shares(wanted, study.techniques)
     every = look(study, parts, looking, progress)
-    goal = wanted * len(study.techniques)
-    how = how_of(search, study, parts, place, every)
+    search = warmed(search, study, place, every)
+    facts = facts_of(study, parts, search.command)
     found, missing = optimise_each(
-        study, parts, study.techniques, place, wanted, lambda done: progress("Optuna", goal, done), how
+        study, parts, study.techniques, place, wanted, lambda done: progress("Optuna", wanted, done), search, facts
     )
     if every.plan.way == "all":
         for technique, each in found.items():
             _check_best(study, each, every.best.get(technique))
     every = with_found(study, every, {technique: each.best for technique, each in found.items()})
-    note = publish_answer(place, study, every, found)
+    note = _answered(place, study, every, found)
     progress("sensitivities", 1, 0)
     single, moves, unanswered = _alone(study, parts, every)
     still = idle(study, parts, every.best[winner(study, every.best)])
@@ -330,7 +336,7 @@ def summary(result: Exploration, report: str | None) -> dict[str, Any]:
     ``gain``, ``regret`` and ``exhaustive`` speak of the technique that ``gain_of`` names; ``gains`` and ``regrets``
     of each.
     """
-    study, objective = result.study, result.study.objective
+    study, objective = result.study, result.study.headline
     candidate, best = study.candidate, result.every.best
     models = [load("model", name) for name in study.models]
     specs = tuple(result.parts.specs.values())
@@ -370,6 +376,7 @@ def summary(result: Exploration, report: str | None) -> dict[str, Any]:
         "posterior": _posterior(result),
         "missing": list(result.missing),
         "answer": told.headline(study, best, gains(study, result.every)),
+        **told.held_back(study, result.parts, best),
         "edges": (edges := told.edges(study, best)),
         "edge_words": told.edge_words(study, edges),
         "objectives": told.objectives_told(study),

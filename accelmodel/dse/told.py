@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from accelmodel.costs.parts import Parts
+from accelmodel.dse.evaluation.bound import bounds
 from accelmodel.dse.evaluation.misses import Misses
 from accelmodel.dse.studies.objectives import LIMITED, OBJECTIVES, sign
 from accelmodel.dse.studies.space import groups
 from accelmodel.dse.studies.study import Study
+from accelmodel.errors import Infeasible, SpecError
 from accelmodel.inference.request import BASELINE
 from accelmodel.specs.load import load
 from accelmodel.units import show
@@ -58,10 +60,14 @@ def edge_words(study: Study, found: list[dict[str, Any]]) -> list[str]:
         said.setdefault((edge["axis"], edge["side"]), []).append(edge["technique"])
     axes = study.axes()
     return [
-        f"{' and '.join(names)}: the best {axes[axis].full} is the {_side(side)} of the space, "
+        f"{_listed(names)}: the best {axes[axis].full} is the {_side(side)} of the space, "
         f"{show(getattr(axes[axis], side), axes[axis].unit)}; widen space.{axes[axis].full}"
         for (axis, side), names in said.items()
     ]
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _side(side: str) -> str:
@@ -166,22 +172,54 @@ def doubts(study: Study, parts: Parts, best: Mapping[str, Mapping[str, Any]]) ->
     return found
 
 
+#: share of the time from which a bound is told [1], and what a step may be longer by before that is [1]
+_TOLD, _LONGER = 0.1, 1.005
+
+
+def held_back(study: Study, parts: Parts, best: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what the steps of the best chips are bound by, and of the best of all in words."""
+    try:
+        found = {technique: bounds(study, parts, technique, row) for technique, row in best.items()}
+    except (SpecError, Infeasible) as error:  # the answer stands without it
+        return {"bounds": {}, "bound_words": [f"bounds of the best chip: {error}"]}
+    technique = winner(study, best)
+    told = [
+        f"{each['request']} {', '.join(f'{name} {share:.0%}' for name, share in each['shares'].items() if share > _TOLD)}"
+        for each in found[technique]
+    ]
+    words = [f"time of the best chip is bound by: {'; '.join(told)}"]
+    longer = [each for each in found[technique] if each["stretch"] is not None and each["stretch"] > _LONGER]
+    if longer:
+        each = ", ".join(f"{each['request']} {each['stretch']:.3g}" for each in longer)
+        words.append(
+            f"its power limit, {show(best[technique]['power'], 'W')}, holds down its clock: steps last longer than "
+            f"told, which is at full clock, by a factor of {each}"
+        )
+    return {"bounds": found, "bound_words": words}
+
+
 def winner(study: Study, rows: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the technique whose best chip is the best of all; of equal ones the first of the study."""
-    way = sign(study.objective)
-    return max((name for name in study.techniques if name in rows), key=lambda name: way * rows[name][study.objective])
+    way = sign(study.headline)
+    return max((name for name in study.techniques if name in rows), key=lambda name: way * rows[name][study.headline])
 
 
 def headline(study: Study, rows: Mapping[str, Mapping[str, Any]], gains: Mapping[str, float]) -> str:
     """Return the answer in one sentence: the best chip, with the technique that it is best with."""
-    name, axes, technique = study.objective, study.axes(), winner(study, rows)
-    best = rows[technique]
-    chip = ", ".join(f"{axis.full} {_value(axis, best[axis.name])}" for axis in axes.values())
-    gain = gains.get(technique)
+    best = rows[winner(study, rows)]
+    chip = ", ".join(f"{axis.full} {_value(axis, best[axis.name])}" for axis in study.axes().values())
+    return f"{result(study, rows, gains)}: {chip}"
+
+
+def result(study: Study, rows: Mapping[str, Mapping[str, Any]], gains: Mapping[str, float]) -> str:
+    """Return the answer without the chip: what the best is worth, with which technique, under which limits."""
+    name, technique = study.headline, winner(study, rows)
+    best, gain = rows[technique], gains.get(technique)
     more = f", {gain:.3f} times better than without" if technique != BASELINE and gain is not None else ""
     said = [_limited(limit, value) for limit, value in study.limits().items() if limit.partition(".")[0] in OBJECTIVES]
     under = "".join(f", {each}" for each in said)
-    return f"best by {OBJECTIVES[name].words}: {worth(name, best[name])} with {technique}{more}{under}: {chip}"
+    used = f" with {technique}" if len(study.techniques) > 1 else ""
+    return f"best by {OBJECTIVES[name].words}: {worth(name, best[name])}{used}{more}{under}"
 
 
 def _limited(limit: str, value: float) -> str:

@@ -20,7 +20,9 @@ from accelmodel.inference.speculation import tokens_yielded
 from accelmodel.laws.energy import attention_l2_bytes, matmul_l2_bytes, step_joules, tiles_of, under_limit
 from accelmodel.laws.numeric import Array, Number, has_axes
 from accelmodel.laws.types import ATTENTION, CHAIN, COLLECTIVE, DETAIL, ELEMENTWISE, MATMUL, RECURRENCE, Operator
-from accelmodel.specs.hardware import Device
+from accelmodel.specs.hardware import Cluster, Device
+from accelmodel.specs.link import Link
+from accelmodel.specs.load import load
 from accelmodel.specs.memories import none
 from accelmodel.units import show
 
@@ -120,6 +122,8 @@ def _constants(inputs: Inputs) -> dict[str, Array]:
             "draws at rest; raise power or lower energy.static"
         )
     found = {name: _with_ends(inputs, name) for name in NUMBERS}
+    if none(device.energy.link):
+        found["link"] = _of_phy(inputs)
     # what is drawn at rest leaves something of the limit, also at the upper end of its range
     own, low, high = found["static"]
     most = np.maximum(own, _MOST_STATIC * np.where(limit > 0.0, limit, np.inf))
@@ -127,6 +131,11 @@ def _constants(inputs: Inputs) -> dict[str, Array]:
     if none(device.hbm.capacity):  # what lies in SRAM is counted as bytes of L2
         found["hbm"] *= 0.0
     return {**found, "power": limit}
+
+
+def at_rest(inputs: Inputs) -> Array:
+    """Return the power of a device at rest over (what it is and both ends of its range, *axes) [W]."""
+    return np.broadcast_to(_constants(inputs)["static"], (3, *inputs.axes.shape))
 
 
 def _with_ends(inputs: Inputs, name: str) -> Array:
@@ -139,6 +148,26 @@ def _with_ends(inputs: Inputs, name: str) -> Array:
         return np.stack([along, np.minimum(along, low), np.maximum(along, high)])
     ends = np.array([value, min(value, low), max(value, high)])
     return ends.reshape(3, *(1,) * len(inputs.axes.names))
+
+
+def _of_phy(inputs: Inputs) -> Array:
+    """Return what a byte over the links takes, by their PHY, and its ends: one end sends it and the other receives."""
+    ends = phy_joules(inputs.cluster.link)
+    return np.array(ends).reshape(3, *(1,) * len(inputs.axes.names))
+
+
+def phy_joules(link: Link) -> tuple[float, float, float]:
+    """Return the energy of a byte over a link by the power of its PHY, and its range [J/B]; zeros without one.
+
+    Power of a PHY is that of both directions at full rate, so that of a byte it is what both ends take.
+    """
+    if not link.phy:
+        return 0.0, 0.0, 0.0
+    phy = load("phy", link.phy)
+    power, fact = float(phy.power), phy.facts.get("power")
+    low, high = fact.range if fact is not None and fact.range else (power, power)
+    value, least, most = (each / float(phy.bandwidth) for each in (power, low, high))
+    return value, least, most
 
 
 def _collective_bytes(inputs: Inputs, technique: Technique) -> Array:
@@ -205,11 +234,14 @@ def of_operators(inputs: Inputs, found: Mapping[str, Array], step_time: Array) -
     return {**whole, "energy": step_joules(on_chip * whole.pop("scale"), beyond, own["static"], longer)}
 
 
-def energy_notes(device: Device, longer: Array) -> list[str]:
+def energy_notes(cluster: Cluster, longer: Array) -> list[str]:
     """Return what to know of the energy of steps: what is not known of the device, and whether its limit holds it."""
+    device = cluster.device
     unknown = [f"energy.{name}" for name in NUMBERS if none(getattr(device.energy, name))]
     if none(device.hbm.capacity):
         unknown = [name for name in unknown if name != "energy.hbm"]
+    if cluster.link.phy:
+        unknown = [name for name in unknown if name != "energy.link"]
     found = []
     if unknown:
         are = "is" if len(unknown) == 1 else "are"
@@ -254,7 +286,8 @@ def step_energy(inputs: Inputs, policy: str | Technique, time: xr.Dataset) -> xr
     >>> from accelmodel.inference.step import prepare, totals
     >>> from accelmodel.specs.given import cluster, workload
     >>> from accelmodel.specs.load import load
-    >>> inputs = prepare(load("model", "llama-3-8b"), cluster("h100-sxm"), workload(phase="decode", batch=8))
+    >>> work = workload(phase="decode", batch=8, context=1024)
+    >>> inputs = prepare(load("model", "llama-3-8b"), cluster("h100-sxm"), work)
     >>> found = step_energy(inputs, "none", totals(inputs))
     >>> bool(found.power < 700.0), found.joules_per_token.attrs["units"]
     (True, 'J/token')

@@ -31,6 +31,7 @@ from accelmodel.inference.axes import (
 from accelmodel.inference.columns import shard
 from accelmodel.inference.energy import energy_notes, energy_numbers, of_operators
 from accelmodel.inference.figures import Figures, Variable
+from accelmodel.inference.hosted import with_host
 from accelmodel.inference.inputs import Inputs as Inputs
 from accelmodel.inference.intervals import factors, interval, kind_of
 from accelmodel.inference.named import ClusterLike, ModelLike, WorkLike, as_cluster, as_model, as_workload
@@ -42,8 +43,10 @@ from accelmodel.inference.speculation import draft_of, speculates, speculation, 
 from accelmodel.laws.numeric import Array, Number, has_axes
 from accelmodel.laws.types import ALGORITHMS, BOUNDS, COLLECTIVE, DETAIL
 from accelmodel.specs.bits import settled
+from accelmodel.specs.cloud import Engine
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
+from accelmodel.specs.load import load
 from accelmodel.specs.workload import Workload
 
 if TYPE_CHECKING:
@@ -161,7 +164,11 @@ def total_time(
 
 
 def time_step(
-    model: ModelLike, cluster: ClusterLike, work: WorkLike, technique: str | Technique = "none"
+    model: ModelLike,
+    cluster: ClusterLike,
+    work: WorkLike,
+    technique: str | Technique = "none",
+    engine: str | Engine = "",
 ) -> xr.Dataset:
     """Time one prefill, decode or mixed step, operator by operator.
 
@@ -177,6 +184,9 @@ def time_step(
         list or an array is an axis that has the name of its field.
     technique : str or Technique
         What runs beside the operators: a name, or ``policy(name, ...)`` with parameters.
+    engine : str or Engine
+        Name or path of an engine, or what ``load("engine", ...)`` returns, whose host adds its work to the step; none
+        where left out.
 
     Returns
     -------
@@ -193,7 +203,8 @@ def time_step(
         ``prefill_tokens_per_s`` [token/s].  ``step_energy`` [J] of one device, with all its constants at the ends of
         their ranges ``step_energy_lower`` and ``step_energy_upper``; ``power`` [W], its mean, never above its limit;
         ``power_stretch``: how many times as long the step lasts where that limit holds down the clock, which ``time``
-        and all rates leave out; ``joules_per_token`` [J/token] of all devices that the step uses, together.
+        and all rates leave out; ``joules_per_token`` [J/token] of all devices that the step uses, together.  With an
+        engine ``host_time`` [s], which ``ttft``, ``tpot``, rates and energy include and ``step_time`` does not.
 
         Attributes, all text, JSON where they have parts: ``technique`` and ``technique_parameters``; ``model``,
         ``device``, ``link``, ``scale_out``, ``devices``; ``phase``, ``sizes``, ``degrees``, ``bits``, ``precision``;
@@ -211,8 +222,8 @@ def time_step(
     Notes
     -----
     Operators follow one another, as in a captured graph of kernels; what an engine's host adds between steps is left
-    out (see ``serve``), so that steps shorter than the host's work are told too short.  Routing of experts is uniform
-    unless ``imbalance`` says otherwise: optimistic for skewed routers.
+    out unless ``engine`` names one, so that steps shorter than the host's work are told too short.  Routing of experts
+    is uniform unless ``imbalance`` says otherwise: optimistic for skewed routers.
 
     Examples
     --------
@@ -223,7 +234,11 @@ def time_step(
     >>> bool(abs(result.time.sum() / result.step_time - 1.0) < 1e-9)
     True
     """
-    return evaluate(prepare(as_model(model), as_cluster(cluster), as_workload(work)), technique)
+    inputs = prepare(as_model(model), as_cluster(cluster), as_workload(work))
+    found = figures(inputs, technique)
+    if engine:
+        found = with_host(found, inputs, load("engine", engine) if isinstance(engine, str) else engine)
+    return with_coordinates(found.dataset(), inputs.carried())
 
 
 def evaluate(inputs: Inputs, technique: str | Technique = "none") -> xr.Dataset:
@@ -275,7 +290,7 @@ def figures(inputs: Inputs, technique: str | Technique = "none") -> Figures:
     found["feasible"] = (inputs.axes.names, inputs.over_axes(inputs.fits * 1.0) > 0.5)
     labels = {"operator": list(inputs.table.names), **inputs.axes.workload, **inputs.axes.machine}
     about = attributes(inputs, beside)
-    more = energy_notes(inputs.cluster.device, taken["power_stretch"])
+    more = energy_notes(inputs.cluster, taken["power_stretch"])
     about["notes"] = "; ".join(filter(None, [about["notes"], *more]))
     return Figures(found, labels, about)
 

@@ -171,3 +171,21 @@ def step_joules(on_chip: Any, beyond: Any, static: Any, time: Any) -> Any:
     500.0
     """
     return on_chip + beyond + static * time
+
+
+def waited(busy: Any, static: Any, time: Any, waiting: Any) -> Any:
+    """Return the mean power of a device that works for a time and then waits at rest [W].
+
+    Parameters
+    ----------
+    busy, static : array_like
+        Power while it works, and at rest with clocks on [W].
+    time, waiting : array_like
+        How long it does either [s].
+
+    Examples
+    --------
+    >>> waited(400.0, 100.0, 2.0, 1.0)
+    300.0
+    """
+    return (busy * time + static * waiting) / (time + waiting)

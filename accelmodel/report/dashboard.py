@@ -1,15 +1,14 @@
-"""The figures that stand with a study's trials in a dashboard: the best along an axis, and the front over die area."""
+"""The figures of the report that stand with a study's trials in a dashboard: the best along an axis, and the front."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from accelmodel.dse.explore import Exploration
-from accelmodel.dse.search.parameters import labelled, shown
-from accelmodel.dse.studies.objectives import OBJECTIVES
-from accelmodel.dse.studies.terms import technique_words
-from accelmodel.report import style
-from accelmodel.report.exploration_figures import colour
+from accelmodel.report.exploration_figures import figure_curve
+from accelmodel.report.exploration_points import curve_points
+from accelmodel.report.front_figures import figure_front
+from accelmodel.report.front_points import front_points
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -26,53 +25,10 @@ def _titled(figure: go.Figure, title: str) -> go.Figure:
 
 def figures_of(exploration: Exploration) -> dict[str, go.Figure]:
     """Return name → figure, each small enough to be stored with the trials."""
-    found = {"front": figure_front(exploration)}
-    if exploration.study.axis is not None:
-        found = {"best": figure_best(exploration), **found}
+    found = {}
+    if curve := curve_points(exploration):
+        lead = {**curve, "panels": curve["panels"][:1]}
+        found["best"] = _titled(figure_curve(lead), "Best chip at each value")
+    if front := front_points(exploration):
+        found["front"] = _titled(figure_front(front), f"Not beaten on {' and '.join(front['objectives'])}")
     return found
-
-
-def figure_best(exploration: Exploration) -> go.Figure:
-    """Draw the best headline objective at each value of the study's axis, of all chips that keep to the limits."""
-    study = exploration.study
-    unit = OBJECTIVES[study.objective].unit
-    axis = study.axes()[str(study.axis)]
-    figure = style.figure(
-        420, xaxis=style.axis(labelled(axis.name, axis.unit)), yaxis=style.axis(labelled(study.objective, unit))
-    )
-    for technique, (values, best) in exploration.every.curve.items():
-        figure.add_scatter(
-            x=[shown(value, axis.unit) for value in values],
-            y=[shown(value, unit) if value > 0.0 else None for value in best],
-            mode="lines+markers",
-            name=technique_words(technique),
-            line={"color": colour(technique), "width": 2.5},
-        )
-    return _titled(figure, "Best chip at each value")
-
-
-def figure_front(exploration: Exploration) -> go.Figure:
-    """Draw throughput per device against die area for the chips that no other beats on both."""
-    axes = exploration.study.axes().values()
-    figure = style.figure(
-        420, xaxis=style.axis(labelled("die_area", "m2")), yaxis=style.axis(labelled("throughput", "token/s"))
-    )
-    for technique, rows in exploration.every.front.items():
-        chips = [
-            ", ".join(f"{labelled(axis.name, axis.unit)} {_cell(row[axis.name], axis.unit)}" for axis in axes)
-            for row in rows
-        ]
-        figure.add_scatter(
-            x=[shown(row["die_area"], "m2") for row in rows],
-            y=[shown(row["throughput"], "token/s") for row in rows],
-            text=chips,
-            mode="lines+markers",
-            name=technique_words(technique),
-            line={"color": colour(technique), "width": 1.5, "shape": "hv"},
-            hovertemplate="%{x:.1f} mm², %{y:.1f} tokens/s<br>%{text}<extra>" + technique_words(technique) + "</extra>",
-        )
-    return _titled(figure, "Throughput for die area")
-
-
-def _cell(value: float | str, unit: str) -> str:
-    return value if isinstance(value, str) else f"{shown(value, unit):g}"

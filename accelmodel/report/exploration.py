@@ -7,21 +7,23 @@ bytes.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from accelmodel import __version__, output
+from accelmodel.dse import told
 from accelmodel.dse.explore import Exploration, gains
+from accelmodel.dse.posterior.joint import Posterior
 from accelmodel.dse.posterior.likely import published
 from accelmodel.dse.posterior.verdict import verdict
-from accelmodel.dse.studies.objectives import regret
+from accelmodel.dse.studies.objectives import LIMITED, regret
 from accelmodel.dse.studies.terms import technique_words, words
 from accelmodel.errors import Infeasible
 from accelmodel.inference.request import BASELINE
 from accelmodel.report import (
+    choices,
     exploration_figures,
     exploration_points,
     front_figures,
@@ -35,11 +37,16 @@ from accelmodel.report import (
 from accelmodel.report.exploration_figures import ALONE
 from accelmodel.specs import facts
 from accelmodel.specs.load import load, provenance
+from accelmodel.specs.names import flat
 from accelmodel.validation import claims
 
 _NOT_NUMBERS = (str, list, bool)
 #: technique → sources of the claims on it
 _CLAIMED = {"preserve": ("preserve", "vllm-ascend-1509")}
+#: phase of a workload → what is timed
+_PHASES = {"end-to-end": "a whole request", "decode": "a decode step", "prefill": "a prefill"}
+#: prefetched bytes that a figure can show [MB]
+_SEEN = 0.05
 Points = Callable[[Exploration], Any]
 
 
@@ -64,7 +71,10 @@ def _speedup(exploration: Exploration) -> Any:
     grid = next(iter(found["grids"].values()))
     cells = zip(found["batch"], grid, strict=True)
     top = max((x or 0.0, batch, n) for batch, row in cells for x, n in zip(row, found["context"], strict=True))
-    return {**found, "top": top}
+    if top[0] < 1.0 + exploration_points.STILL:
+        said = technique_words(exploration.study.candidate)
+        raise Infeasible(f"{said} nothing gets faster by half a percent on {found['chip']}, at any batch and length")
+    return {**found, "top": top, "what": _PHASES[exploration.study.workload.phase]}
 
 
 def _timeline(exploration: Exploration) -> Any:
@@ -80,7 +90,8 @@ def _occupancy(exploration: Exploration) -> Any:
     found = timeline_points.occupancy_points(exploration)
     if not found["lines"]:
         return None
-    return {**found, "most": max(max(line["waiting"]) for line in found["lines"].values())}
+    most = max(max(line["waiting"]) for line in found["lines"].values())
+    return {**found, "most": most} if most > _SEEN else None
 
 
 def _cost(exploration: Exploration) -> Any:
@@ -96,23 +107,31 @@ def _front(exploration: Exploration) -> Any:
 
 
 def _tornado(found: dict[str, Any]) -> Any:
+    if not found["bars"]:
+        return None
     names = {bar["constant"]: words(bar["constant"]) for bar in found["bars"]}
     return exploration_figures.figure_sensitivity(found, names)
 
 
 def _posterior(exploration: Exploration) -> Any:
-    found = _verdict(exploration)
-    return found and {**found, "shown": quantities.axis(exploration.study, found["axis"])}
+    return _verdict(exploration, exploration.likely)
+
+
+def _likely_space(exploration: Exploration) -> Any:
+    return _verdict(exploration, exploration.likely_space)
 
 
 def _influence(exploration: Exploration) -> Any:
-    found = _verdict(exploration)
-    return found if found and found["sobol"] else None
+    found = _posterior(exploration)
+    return found if found and posterior_figures.decided(found) else None
 
 
-def _verdict(exploration: Exploration) -> dict[str, Any] | None:
+def _verdict(exploration: Exploration, drawn: Posterior | None) -> dict[str, Any] | None:
     """Return what the draws say of the axis that is decided on; None where none were made."""
-    return None if exploration.likely is None else verdict(exploration.likely, published(exploration.study))
+    if drawn is None:
+        return None
+    found = verdict(drawn, published(exploration.study))
+    return {**found, "shown": quantities.axis(exploration.study, found["axis"])}
 
 
 DRAWINGS: tuple[Drawing, ...] = (
@@ -123,6 +142,12 @@ DRAWINGS: tuple[Drawing, ...] = (
         "posterior",
         "How sure the optimum is",
         _posterior,
+        lambda found: posterior_figures.figure_posterior(found, found["shown"]),
+    ),
+    Drawing(
+        "likely_space",
+        "How sure the best chip of the space is",
+        _likely_space,
         lambda found: posterior_figures.figure_posterior(found, found["shown"]),
     ),
     Drawing("influence", "What decides it", _influence, posterior_figures.figure_influence),
@@ -154,7 +179,7 @@ def _section(exploration: Exploration, said: Any, about: dict[str, Any], drawing
     if found is None:
         return ""
     text = getattr(said, drawing.name)(about, found)
-    points = found["words"] if drawing.name == "posterior" else ()
+    points = found["words"] if drawing.name in ("posterior", "likely_space") else ()
     return html.section(drawing.name, drawing.title, text, drawing.draw(found), points)
 
 
@@ -165,77 +190,90 @@ def _missed(share: float) -> str:
 def about(exploration: Exploration) -> dict[str, Any]:
     """Return what the words of a report are made of."""
     study, every = exploration.study, exploration.every
-    shown = quantities.objective(study.objective)
-    gained = gains(study, every)
-
-    def chip(technique: str, row: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "technique": technique,
-            "value": shown.words(row[study.objective]),
-            "gain": gained.get(technique),
-            "chip": exploration_points.chip_words(study, row),
-            "lead": exploration_points.lead_words(study, every.axis, row),
-        }
-
+    shown = quantities.objective(study.headline)
     single = exploration.alone
     alone = [] if single is None or len(study.space) == 1 else [
         f"{exploration_points.value_words(study, single.axis, row[single.axis])} {technique_words(technique)}, "
-        f"{shown.words(row[study.objective])}"
+        f"{shown.words(row[study.headline])}"
         for technique, row in single.best.items()
     ]  # fmt: skip
     missed = {
-        name: regret(study.objective, found.best[study.objective], every.best[name][study.objective])
+        name: regret(study.headline, found.best[study.headline], every.best[name][study.headline])
         for name, found in exploration.found.items()
         if name in every.best
     }
+    same: dict[str, list[str]] = {}
+    for technique, row in every.best.items():
+        chip = f"{exploration_points.chip_words(study, row)} ({shown.words(row[study.headline])})"
+        same.setdefault(chip, []).append(technique_words(technique))
+    answer = told.result(study, every.best, gains(study, every))
     return {
         "study": study.name,
+        "answer": answer[0].upper() + answer[1:],
         "title": study.study.title,
         "device": exploration.parts.device.name,
         "objective": shown.title,
         "candidate": study.candidate,
-        "best": {technique: chip(technique, row) for technique, row in every.best.items()},
+        "best": same,
+        "several": len(study.techniques) > 1,
         "technique_words": technique_words,
         "axis": quantities.axis(study, str(study.axis)).title if study.axis else "",
-        "edges": [],
+        "edges": told.edge_words(study, told.edges(study, every.best)),
         "limits": _limits(exploration),
-        "excluded": _excluded(exploration),
+        "scope": _scope(exploration),
         "alone": alone,
         "looked": _looked(exploration),
         "searched": [f"{_missed(share)} {technique_words(name)}" for name, share in missed.items()],
-        "trials": max((found.trials for found in exploration.found.values()), default=0),
+        "trials": sum(found.trials for found in exploration.found.values()),
         "missing": exploration.missing,
-        "price_kind": "",
+        "price": told.price_told(study, exploration.parts)["price_words"],
+        "mean": f"{mean['mean']}: {mean['mean_words']}" if len((mean := told.mean_told(study))["mix"]) > 1 else "",
+        "doubts": told.doubts(study, exploration.parts, every.best),
     }
 
 
-def _limit_words(name: str, limit: float) -> str:
-    figure, _, of = name.partition(".")
-    shown = quantities.objective(figure)
-    return f"{shown.title.lower()}{f' of {of}' if of else ''} {shown.words(limit)}"
+def _scope(exploration: Exploration) -> str:
+    """Return what the other axes are where one is looked at alone; "" where there is no other."""
+    if len(exploration.study.axes()) == 1:
+        return ""
+    if exploration.alone is None:
+        return "all else as in the best chip"
+    return f"all else as in {exploration.parts.device.name}"
 
 
 def _limits(exploration: Exploration) -> list[str]:
-    return [_limit_words(name, limit) for name, limit in exploration.study.limits().items()]
-
-
-def _excluded(exploration: Exploration) -> list[str]:
-    """Return how many chips each limit excludes, the strictest first."""
-    counts = sorted(exploration.every.misses.excluded.items(), key=lambda each: -each[1])
-    return [f"{count:,} by {quantities.limit_title(name)}" for name, count in counts if count]
+    """Return each limit and rule with the chips that it excludes, the strictest first."""
+    found = []
+    every = exploration.every
+    for each in sorted(told.limits_told(exploration.study, every.misses), key=lambda each: -each["excluded"]):
+        name, count, only = each["limit"], each["excluded"], each["excluded_alone"]
+        if each["rule"]:
+            said = f"rule {name} ({each['rule']})"
+        elif each["value"] is None:
+            said = f"{quantities.limit_title(name)} at most 100 %"
+        else:
+            figure = name.partition(".")[0]
+            most = "at most" if LIMITED[figure].direction == "minimise" else "at least"
+            said = f"{quantities.limit_title(name)} {most} {quantities.objective(figure).words(each['value'])}"
+        alone = f", {only:,} of them no other does" if 0 < only < count else ""
+        found.append(f"{said} (excludes {f'{count:,}{alone}' if count else 'none'})")
+    return found
 
 
 def _looked(exploration: Exploration) -> str:
     """Return how many chips were looked at, and what that proves."""
     every = exploration.every
     if every.plan.way == "none":
-        return f"The space has {every.chips:,} chips, which were not enumerated."
+        return f"The space has {every.chips:,} chips, which were not enumerated: the best are those that Optuna found."
     kept = "all" if every.feasible == every.evaluated else f"{every.feasible:,}"
     if every.certificate is None:
-        return f"All {every.evaluated:,} chips of the space were evaluated, and {kept} keep to the limits."
+        steps = any(axis.values is None for axis in exploration.study.axes().values())
+        where = " at steps along the axes that have none of their own" if steps else ""
+        return f"All {every.evaluated:,} chips of the space{where} were evaluated, and {kept} keep to the limits."
+    proved = every.certificate.words()
     return (
         f"{every.evaluated:,} of {every.chips:,} chips, drawn at random, were evaluated, {kept} keep to the limits. "
-        f"{every.certificate.words()}"
+        f"{proved[0].upper()}{proved[1:]}."
     )
 
 
@@ -243,7 +281,7 @@ def chip_table(exploration: Exploration) -> str:
     """Return the best chips, and those that Optuna found, as an HTML table."""
     study = exploration.study
     axes = list(study.axes())
-    figures = list(dict.fromkeys([study.objective, *study.objectives, "throughput", "die_area", "power", "price"]))
+    figures = list(dict.fromkeys([study.headline, *study.objectives, "throughput", "die_area", "power", "price"]))
     shown = {name: quantities.objective(name) for name in figures}
     columns = ["Chip", *(escape(quantities.axis(study, name).title) for name in axes)]
     columns += [escape(each.label).replace(" per ", "/") for each in shown.values()]
@@ -282,7 +320,8 @@ def constant_table(exploration: Exploration) -> str:
             if fact["kind"] not in ("calibrated", "assumed") or isinstance(fact["value"], _NOT_NUMBERS):
                 continue
             span = fact["range"]
-            name = f"{escape(words(part + '.' + fact['field']))}<br><code>{escape(part)}.{escape(fact['field'])}</code>"
+            said = words(f"{part}.{flat(type(spec), fact['field'])}")
+            name = f"{escape(said)}<br><code>{escape(part)}.{escape(fact['field'])}</code>"
             between = quantities.spanned(span[0], span[1], fact["unit"]) if span else ""
             value = quantities.worded(fact["value"], fact["unit"])
             cells = [value, between, fact["kind"], fact["source"], fact["locator"]]
@@ -326,7 +365,6 @@ def page(exploration: Exploration) -> str:
     rows = claims.validate(of_sources(exploration.study.techniques))
     models = [load("model", name) for name in exploration.study.models]
     said, words_of = _template(), about(exploration)
-    file = base64.b64encode(front_points.designs(exploration).encode()).decode()
     body = said.page(
         words_of,
         chips=Markup(chip_table(exploration)),
@@ -340,7 +378,8 @@ def page(exploration: Exploration) -> str:
         constants=Markup(constant_table(exploration)),
         made=_made(exploration, models),
         sources=Markup(_sources(exploration, models, rows)),
-        file=f"data:text/csv;base64,{file}",
+        choices=Markup(choices.table(exploration)),
+        designs=Markup(html.packed(front_points.designs(exploration))),
     )
     return html.page(escape(exploration.study.study.title), str(body))
 

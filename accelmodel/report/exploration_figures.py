@@ -56,7 +56,7 @@ def _panels(count: int) -> list[dict[str, Any]]:
     for i in range(count - 1):
         low = 1.0 - (2 + i // 2) * height + gap
         alone = i == count - 2 and i % 2 == 0
-        across = [0.0, 1.0] if alone else [0.0, 0.44] if i % 2 == 0 else [0.56, 1.0]
+        across = [0.0, 1.0] if alone else [0.0, 0.42] if i % 2 == 0 else [0.58, 1.0]
         places.append({"x": across, "y": [max(low, 0.0), low + height - gap]})
     return places
 
@@ -79,6 +79,7 @@ def figure_curve(points: dict[str, Any]) -> go.Figure:
     rows = 1 if len(panels) == 1 else 1 + len(panels) // 2
     figure = style.figure(130 + 290 * rows, narrow=_narrow_panels(len(panels)))
     seen: set[str] = set()
+    _best_named(figure, panels[0]["lines"])
     for i, (panel, place) in enumerate(zip(panels, _panels(len(panels)), strict=True)):
         number = "" if i == 0 else str(i + 1)
         kind = {"type": "category"} if panel["word"] else {}
@@ -91,6 +92,20 @@ def figure_curve(points: dict[str, Any]) -> go.Figure:
                                         "key": name not in seen, "mark": panel["word"]})  # fmt: skip
             seen.add(name)
     return figure
+
+
+def _best_named(figure: go.Figure, lines: list[dict[str, Any]]) -> None:
+    """Write at the optima of the first panel what they are, once where several are the same."""
+    named: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for line in lines:
+        if line["best"] is not None:
+            named.setdefault((line["space"], line["best"]["label"]), []).append(line)
+    for (space, label), own in named.items():
+        shade = colour(own[0]["technique"]) if len(own) == 1 else INK
+        figure.add_annotation(
+            x=own[-1]["best"]["x"], y=own[-1]["best"]["y"], text=f"<b>{label}</b>", font={"color": shade, "size": 15},
+            ax=34, ay=40 if space == "alone" else -22, arrowhead=0, arrowcolor=shade,
+        )  # fmt: skip
 
 
 def _curve(figure: go.Figure, line: dict[str, Any], name: str, place: dict[str, Any]) -> None:
@@ -121,11 +136,6 @@ def _curve(figure: go.Figure, line: dict[str, Any], name: str, place: dict[str, 
         xaxis=place["x"],
         yaxis=place["y"],
     )
-    if place["x"] == "x":
-        figure.add_annotation(
-            x=best["x"], y=best["y"], text=f"<b>{best['label']}</b>", font={"color": shade, "size": 15},
-            ax=34, ay=40 if line["space"] == "alone" else -22, arrowhead=0, arrowcolor=shade,
-        )  # fmt: skip
 
 
 def figure_speedup(points: dict[str, Any]) -> go.Figure:
@@ -148,7 +158,7 @@ def figure_speedup(points: dict[str, Any]) -> go.Figure:
             textfont={"color": ON_LIGHT},
             colorscale=[[0.0, "#f7fafc"], [1.0, "#4da3d4"]],
             zmin=1.0,
-            zmax=max(known, default=2.0),
+            zmax=max([1.05, *known]),
             visible=at == 0,
             xgap=2,
             ygap=2,
@@ -160,7 +170,8 @@ def figure_speedup(points: dict[str, Any]) -> go.Figure:
         {"label": name, "method": "update", "args": [{"visible": [other == name for other in grids]}]} for name in grids
     ]
     menu = {"buttons": buttons, "x": 0, "xanchor": "left", "y": 1.03, "yanchor": "bottom", "bgcolor": PAPER}
-    figure.update_layout(updatemenus=[menu])
+    if len(grids) > 1:
+        figure.update_layout(updatemenus=[menu])
     return figure
 
 
@@ -201,7 +212,19 @@ def figure_cost(points: dict[str, Any]) -> go.Figure:
     rows = {"showgrid": False, "ticks": "", "autorange": "reversed"}
     figure = style.figure(
         230 + 100 * len(chips),
-        narrow={"font.size": 11},
+        narrow={
+            "font.size": 11,
+            "height": 400 + 110 * len(chips),
+            "margin.l": 10,
+            "yaxis.tickfont.size": 10,
+            "yaxis2.tickfont.size": 10,
+            "xaxis.range": [0, 1.25 * max(points["die_area"])],
+            "xaxis2.range": [0, 1.3 * max(points["total_price"])],
+            "yaxis.domain": [0.6, 0.96],
+            "legend.y": 0.97,
+            "yaxis2.domain": [0.0, 0.34],
+            "legend2.y": 0.35,
+        },
         barmode="stack",
         uniformtext={"mode": "hide", "minsize": 11},
         margin={"l": 170, "r": 24, "t": 48, "b": 64},
@@ -226,10 +249,10 @@ def figure_sensitivity(points: dict[str, Any], names: dict[str, str]) -> go.Figu
 
     ``names`` gives each constant in words.
     """
-    bars = points["bars"][::-1]
+    bars, gained = points["bars"][::-1], points["gained"]
     rows = [f"{names[bar['constant']]}<br>{bar['range']}" for bar in bars]
     figure = style.figure(
-        130 + 44 * max(len(bars), 1),
+        130 + 44 * len(bars),
         narrow={
             "font.size": 10,
             "yaxis.tickfont.size": 10,
@@ -237,14 +260,19 @@ def figure_sensitivity(points: dict[str, Any], names: dict[str, str]) -> go.Figu
             "xaxis2.domain": [0.56, 1.0],
             "xaxis.title.text": "Gain",
             "xaxis2.title.text": "Best",
-        },
+        } if gained else {"font.size": 10, "yaxis.tickfont.size": 10},
         barmode="overlay",
         margin={"l": 230, "r": 24, "t": 48, "b": 64},
-        xaxis=style.axis("Gain [×]", domain=[0.0, 0.47]),
-        xaxis2=style.axis(f"Best {points['label']}", domain=[0.53, 1.0], range=[0, 1.04 * points["axis"][1]]),
         yaxis=style.axis("", showgrid=False, ticks="", tickfont={"size": 13}),
-    )
-    for axis, key, base in (("x", "gain", points["base"]["gain"]), ("x2", "best", points["base"]["best"])):
+    )  # fmt: skip
+    best = style.axis(f"Best {points['label']}", domain=[0.53 if gained else 0.0, 1.0], range=_around(points["axis"]))
+    if gained:
+        figure.update_layout(xaxis=style.axis("Gain [×]", domain=[0.0, 0.47]), xaxis2=best)
+    else:
+        figure.update_layout(xaxis=best)
+    numbers = [("x2", "best"), ("x", "gain")] if gained else [("x", "best")]
+    for axis, key in numbers:
+        base = points["base"][key]
         for end, shade in enumerate((LOW, HIGH)):
             name = ("lowest value", "highest value")[end]
             figure.add_bar(
@@ -264,6 +292,12 @@ def figure_sensitivity(points: dict[str, Any], names: dict[str, str]) -> go.Figu
         ends = {"xref": axis, "yref": "y domain", "x0": base, "x1": base, "y0": 0, "y1": 1}
         figure.add_shape(type="line", line={"color": INK, "width": 1.5}, **ends)
     return figure
+
+
+def _around(ends: list[float]) -> list[float]:
+    """Return the range of a drawing around the ends of an axis."""
+    room = 0.04 * (ends[1] - ends[0]) or 0.04 * abs(ends[1])
+    return [ends[0] - room, ends[1] + room]
 
 
 def figure_region(points: dict[str, Any]) -> go.Figure:

@@ -10,18 +10,21 @@ from typing import Any, cast
 
 import numpy as np
 
+from accelmodel.dse.enumeration.chips import BUDGET
 from accelmodel.dse.enumeration.enumerated import Enumeration
 from accelmodel.dse.evaluation.chip import design, parts_of_study
 from accelmodel.dse.explore import Exploration
 from accelmodel.dse.studies.objectives import sign
+from accelmodel.dse.studies.space import groups
 from accelmodel.dse.studies.study import Study, load_study
+from accelmodel.dse.studies.terms import axis_words
 from accelmodel.inference.policies import policy
 from accelmodel.inference.request import BASELINE, RequestPhase, speedups
 from accelmodel.report.quantities import axis, objective, spanned, worded
 from accelmodel.report.timeline_points import bits_of
 from accelmodel.specs.load import load
 from accelmodel.units import show
-from accelmodel.validation import claims
+from accelmodel.validation import claims, volume
 
 #: a gain that moves by less than this counts as none [1]
 STILL = 0.005
@@ -56,11 +59,11 @@ def value_words(study: Study, name: str, value: Any) -> str:
     if isinstance(value, str):
         return value
     known = study.axes()
-    unit = known[name].unit if name in known else "B/s" if name == "link_budget" else "1"
+    unit = known[name].unit if name in known else "B/s" if name == BUDGET else "1"
     return f"{value:g}" if unit == "1" else worded(value, unit)
 
 
-#: axis → how a chip with a value of it is technique_words of
+#: axis → how a chip with a value of it is spoken of
 _HAS = {
     "l2_capacity": "{} of L2",
     "hbm_stacks": "{} HBM stacks",
@@ -79,7 +82,7 @@ _HAS = {
 
 def lead_words(study: Study, name: str, row: dict[str, Any]) -> str:
     """Return what a chip has of one axis."""
-    return _HAS.get(name, f"{axis(study, name).title.lower()} {{}}").format(value_words(study, name, row[name]))
+    return _HAS.get(name, f"{axis_words(name)} {{}}").format(value_words(study, name, row[name]))
 
 
 def chip_words(study: Study, row: dict[str, Any]) -> str:
@@ -100,10 +103,12 @@ def curve_points(exploration: Exploration) -> dict[str, Any] | None:
     None where no axis has two values.
     """
     study = exploration.study
-    shown = objective(study.objective)
+    shown = objective(study.headline)
     panels = []
+    together = {name for group in groups(study) if len(group.values) > 1 for name in group.values}
     for name, (values, _) in exploration.every.curves.items():
-        if len(values) < 2:
+        # of axes that only count by their product the product is shown
+        if len(values) < 2 or (name in together and name != exploration.every.axis):
             continue
         along = axis(study, name)
         lines = []
@@ -118,21 +123,21 @@ def curve_points(exploration: Exploration) -> dict[str, Any] | None:
     if not panels:
         return None
     lead = exploration.every.axis
-    panels.sort(key=lambda panel: panel["axis"] != lead)
-    return {"title": shown.title, "unit": shown.unit, "panels": panels, "less": sign(study.objective) < 0.0}
+    panels.sort(key=lambda panel: (panel["axis"] != lead, panel["axis"] != BUDGET))
+    return {"title": shown.title, "unit": shown.unit, "panels": panels, "less": sign(study.headline) < 0.0}
 
 
 def _line(
     study: Study, name: str, values: list[Any], best: list[float], *, technique: str, space: str
 ) -> dict[str, Any]:
     """Return one line of a panel, nothing where no chip keeps to the limits."""
-    along, shown = axis(study, name), objective(study.objective)
+    along, shown = axis(study, name), objective(study.headline)
     known = [place for place, value in enumerate(best) if math.isfinite(value) and value > 0.0]
     x = [value if isinstance(value, str) else value * along.factor for value in values]
     y = [best[place] * shown.factor if place in set(known) else None for place in range(len(best))]
     if not known:
         return {"space": space, "technique": technique, "x": x, "y": y, "best": None}
-    top = max(known, key=lambda place: sign(study.objective) * best[place])
+    top = max(known, key=lambda place: sign(study.headline) * best[place])
     at = {"x": x[top], "y": y[top], "label": value_words(study, name, values[top])}
     return {"space": space, "technique": technique, "x": x, "y": y, "best": at}
 
@@ -242,8 +247,10 @@ def sensitivity_points(exploration: Exploration) -> dict[str, Any] | None:
         "base": {
             "best": base[size] * along.factor,
             "gain": base["gain"],
-            "words": value_words(study, lead, base[size]),
+            "words": lead_words(study, lead, {lead: base[size]}),
         },
+        # whether any constant moves the gain, so that it is worth a picture
+        "gained": any(abs(gain - base["gain"]) >= STILL for bar in bars for gain in bar["gain"]),
         "axis": [float(values[0]), float(values[-1])],
         "bars": bars[:MOST],
         "still": still,
@@ -260,6 +267,19 @@ def region_points(exploration: Exploration) -> dict[str, Any] | None:
         return None
     result = claims.region()
     counts = result.holds.sum("sram_area").transpose("l2_usable", "start_up")
+    volumes = [
+        {
+            "prior": prior,
+            "kernels": kernels,
+            "draws": volume.DRAWS,
+            "shares": volume.volume(prior=prior, kernels=kernels),
+        }
+        for prior in volume.PRIORS
+        for kernels in (False, True)
+    ]
+    single = {name: share for name, share in volumes[1]["shares"].items() if name != "all"}
+    hardest = min(single, key=single.__getitem__)
+    named = {claim.quantity: claim.name for claim in claims.claims()}
     parts = parts_of_study(load_study())
     return {
         "start_up": (result.start_up.values * 1e6).round(6).tolist(),
@@ -269,6 +289,8 @@ def region_points(exploration: Exploration) -> dict[str, Any] | None:
         "points": int(result.holds.size),
         "holding": int(counts.sum()),
         "claims": sum(each.quantity in result for each in claims.claims()),
+        "volumes": [{**each, "share": each["shares"]["all"]} for each in volumes],
+        "hardest": {"claim": named[hardest], "share": single[hardest]},
         "calibrated": {
             "start_up": float(parts.link.start_up) * 1e6,
             "usable": float(parts.device.l2.usable) * 100.0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from accelmodel.dse.studies.terms import technique_words
@@ -74,13 +75,14 @@ def figure_parallel(points: dict[str, Any]) -> go.Figure:
     """Draw each chip as a line over axes and objectives; the best ones thick, in front."""
     columns = points["columns"]
     places = list(range(len(columns)))
+    wide = 96 // len(columns)
     figure = style.figure(
-        440,
-        narrow={"font.size": 10, "xaxis.tickangle": -60},
-        margin={"l": 40, "r": 40, "t": 64, "b": 100},
+        460,
+        narrow={"font.size": 10, "xaxis.tickangle": -60, "xaxis.ticktext": [column["label"] for column in columns]},
+        margin={"l": 24, "r": 24, "t": 64, "b": 110},
         xaxis=style.axis(
-            "", tickvals=places, ticktext=[column["label"] for column in columns], showgrid=True, ticks="",
-            range=[-0.25, len(columns) - 0.75], gridcolor=GRID,
+            "", tickvals=places, ticktext=[_lines(column["label"], wide) for column in columns], showgrid=True,
+            ticks="", range=[-0.5, len(columns) - 0.5], gridcolor=GRID, tickangle=0, tickfont={"size": 12},
         ),
         yaxis={"visible": False, "range": [-0.1, 1.1]},
     )  # fmt: skip
@@ -95,8 +97,8 @@ def figure_parallel(points: dict[str, Any]) -> go.Figure:
             name=name,
             legendgroup=name,
             showlegend=name not in seen,
-            opacity=1.0 if line["best"] else 0.25,
-            line={"color": shade, "width": 4 if line["best"] else 1},
+            opacity=1.0 if line["best"] else 0.45,
+            line={"color": shade, "width": 4 if line["best"] else 1.2},
             hovertemplate=f"{line['chip']}<extra>{name}</extra>",
         )
         seen.add(name)
@@ -104,3 +106,8 @@ def figure_parallel(points: dict[str, Any]) -> go.Figure:
         for y, end in ((-0.07, "low"), (1.07, "high")):
             figure.add_annotation(x=place, y=y, text=column[end], showarrow=False, font={"size": 11, "color": FAINT})
     return figure
+
+
+def _lines(label: str, wide: int) -> str:
+    """Return a label cut into lines of about so many letters."""
+    return "<br>".join(line for part in label.split("<br>") for line in textwrap.wrap(part, max(wide, 8)))

@@ -16,6 +16,8 @@ from accelmodel.report.quantities import axis, objective
 
 #: designs of a technique that are drawn at most: more lines than that hide each other
 DRAWN = 150
+#: the same of marks
+SPOTS = 1000
 
 
 def front_points(exploration: Exploration) -> dict[str, Any] | None:
@@ -35,21 +37,31 @@ def front_points(exploration: Exploration) -> dict[str, Any] | None:
                 "chip": chip_words(study, row)}  # fmt: skip
 
     limits = study.limits()
+    rows = [row for own in found.front.values() for row in own]
+    if len({tuple(row[name] for name in names) for row in rows}) < 2:
+        return None
     return {
         "labels": [each.label for each in shown],
         "objectives": [each.title.lower() for each in shown],
-        "fronts": {technique: [spot(row) for row in rows] for technique, rows in found.front.items() if rows},
+        "fronts": {technique: [spot(row) for row in _few(own, SPOTS)]
+                   for technique, own in found.front.items() if own},
         "best": {technique: spot(row) for technique, row in found.best.items()},
-        "limits": [limits[name] * each.factor if name in limits else None
+        "limits": [_near(limits[name], [row[name] for row in rows], each.factor) if name in limits else None
                    for name, each in zip(names, shown, strict=True)],
     }  # fmt: skip
 
 
-def _few(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _near(limit: float, values: list[float], factor: float) -> float | None:
+    """Return where a limit is drawn; None where it lies so far off that nothing else could be told apart."""
+    low, high = min(values), max(values)
+    return limit * factor if low - (high - low) <= limit <= high + (high - low) else None
+
+
+def _few(rows: list[dict[str, Any]], most: int = DRAWN) -> list[dict[str, Any]]:
     """Return at most as many rows as can be drawn, evenly along the front."""
-    if len(rows) <= DRAWN:
+    if len(rows) <= most:
         return rows
-    return [rows[place] for place in np.linspace(0, len(rows) - 1, DRAWN).round().astype(int)]
+    return [rows[place] for place in np.linspace(0, len(rows) - 1, most).round().astype(int)]
 
 
 def parallel_points(exploration: Exploration) -> dict[str, Any] | None:
@@ -74,6 +86,17 @@ def parallel_points(exploration: Exploration) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
+def short(value: float) -> str:
+    """Return a number in four digits, never as a power of ten where people write it out.
+
+    Examples
+    --------
+    >>> short(10947.2), short(0.028534)
+    ('10,947', '0.02853')
+    """
+    return f"{value:,.0f}" if 1e3 <= abs(value) < 1e9 else f"{value:.4g}"
+
+
 def _column(study: Study, name: str, values: list[Any]) -> dict[str, Any]:
     """Return how one axis or objective is drawn: its name, what its ends are, and where each value lies."""
     if isinstance(values[0], str):
@@ -87,7 +110,7 @@ def _column(study: Study, name: str, values: list[Any]) -> dict[str, Any]:
         ends = [value_words(study, name, value) for value in (low, high)]
         return {"label": axis(study, name).title, "low": ends[0], "high": ends[1], "places": places}
     shown = objective(name)
-    ends = [f"{value * shown.factor:.4g}" for value in (low, high)]
+    ends = [short(value * shown.factor) for value in (low, high)]
     return {"label": f"{shown.title}<br>[{shown.unit}]", "low": ends[0], "high": ends[1], "places": places}
 
 

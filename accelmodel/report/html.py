@@ -63,22 +63,24 @@ def claim_table(rows: list[dict[str, Any]]) -> str:
     return table(columns, made, range(1, 5))
 
 
-def section(name: str, title: str, text: str, figure: go.Figure, points: Sequence[str] = ()) -> str:
-    """Return a section of a page: heading, text, a list of points where there are any, figure.
+def section(name: str, title: str, text: str, figure: go.Figure | None, points: Sequence[str] = ()) -> str:
+    """Return a section of a page: heading, text, a list of points where there are any, figure where there is one.
 
     The text says to who cannot see it what the figure shows; text that is marked as HTML stays as it is.
     """
     from markupsafe import escape
 
     listed = "".join(f"<li>{escape(point)}</li>" for point in points)
+    head = f"<section>\n<h2>{escape(title)}</h2>\n<p>{escape(text)}</p>\n{listed and f'<ul>{listed}</ul>'}"
+    if figure is None:
+        return f"{head}\n</section>"
     place = f"figure-{name}"
     buttons = "".join(
         f'<button type="button" data-format="{kind}" data-of="{place}">{kind.upper()}</button>'
         for kind in ("png", "svg")
     )
     return (
-        f"<section>\n<h2>{escape(title)}</h2>\n<p>{escape(text)}</p>\n{listed and f'<ul>{listed}</ul>'}"
-        f'<figure><div id="{place}" role="img" aria-label="{escape(title)}. {escape(text)}"></div>\n'
+        f'{head}<figure><div id="{place}" role="img" aria-label="{escape(title)}. {escape(text)}"></div>\n'
         f'<script type="text/plain" data-figure="{place}">{packed(figure.to_json())}</script>\n'
         f"<figcaption>{buttons}</figcaption></figure>\n</section>"
     )

@@ -75,4 +75,15 @@ async function begin() {
   document.documentElement.classList.add("drawn");
 }
 
+for (const button of document.querySelectorAll("button[data-file]")) {
+  button.addEventListener("click", async () => {
+    const link = document.createElement("a");
+    const text = await unpacked(document.getElementById(button.dataset.file));
+    link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+    link.download = button.dataset.name;
+    link.click();
+    URL.revokeObjectURL(link.href);
+  });
+}
+
 if (document.querySelector("script[data-figure]")) begin();

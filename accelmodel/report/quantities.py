@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from accelmodel.dse.studies.objectives import OBJECTIVES
 from accelmodel.dse.studies.study import Study
+from accelmodel.dse.studies.terms import spelled
 from accelmodel.units import show
 
 #: SI unit → (unit it is shown in, factor from SI), where a decimal prefix does not read well
@@ -115,7 +116,8 @@ def axis(study: Study, name: str) -> Shown:
     known = study.axes()
     plain = known[name].unit if name in known else "B/s" if name == "link_budget" else "1"
     unit, factor = _ALONG.get(plain, (plain, 1.0))
-    title = _AXES.get(name, name.replace("_", " ").capitalize())
+    title = _AXES.get(name, spelled(name))
+    title = title[:1].upper() + title[1:]
     return Shown(title, unit, factor)
 
 

@@ -57,7 +57,7 @@ def _bars(figure: go.Figure, lane: str, bars: list[dict[str, Any]], span: float,
                 textangle=0 if wide else -90,
                 textposition="inside",
                 insidetextanchor="middle",
-                constraintext="none",
+                constraintext="inside",
                 textfont={"size": 13 if wide else 12, "color": look["ink"]},
                 marker={"color": look["colour"], "line": {"color": "white", "width": 1}},
                 width=0.78,
@@ -76,7 +76,10 @@ def figure_timeline(points: dict[str, Any]) -> go.Figure:
     rows = [each[technique] for technique in lanes for each in (lanes, prefetch_lanes) if technique in each]
     figure = style.figure(
         160 + 80 * len(rows),
+        narrow={"margin.l": 104, "yaxis.tickfont.size": 10, "xaxis.range": [0, span * 1.2], "font.size": 11},
         barmode="overlay",
+        # a name that has no room in its bar is left out
+        uniformtext={"mode": "hide", "minsize": 10},
         margin={"l": 150, "r": 24, "t": 48, "b": 64},
         xaxis=style.axis("Time since the layer began [µs]", range=[0, span * 1.09]),
         yaxis=style.axis(
@@ -89,7 +92,7 @@ def figure_timeline(points: dict[str, Any]) -> go.Figure:
         _bars(figure, lane, [b for b in bars if not b["collective"]], span, {"colour": OPERATOR, "ink": ON_LIGHT})
         total = points["total"][technique]
         figure.add_annotation(
-            x=total, y=lane, text=f"<b>{total:.0f} µs</b>", showarrow=False, xanchor="left", xshift=6,
+            x=total, y=lane, text=f"<b>{total:,.0f} µs</b>", showarrow=False, xanchor="left", xshift=6,
             font={"color": colour(technique), "size": 15},
         )  # fmt: skip
     for technique, pieces in fetching.items():

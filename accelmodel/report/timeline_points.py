@@ -1,11 +1,13 @@
-"""The numbers behind the timeline and the L2 occupancy: one decode step of the best chip, operator by operator."""
+"""The numbers behind the timeline and the L2 occupancy: one step of the best chip, operator by operator."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from accelmodel.dse.evaluation.chip import design
 from accelmodel.dse.explore import Exploration
+from accelmodel.dse.studies.mix import Kind
 from accelmodel.dse.studies.software import variants
 from accelmodel.dse.studies.study import Study
 from accelmodel.inference.policies import Technique
@@ -24,10 +26,18 @@ def bits_of(study: Study) -> dict[str, float]:
     return {name: getattr(study.workload, name) for name in ("weight_bits", "activation_bits", "kv_bits")}
 
 
-def _largest(study: Study) -> LanguageModel:
-    """The study's largest model, by layers and width: its windows are the longest."""
-    models: list[LanguageModel] = [load("model", name) for name in study.models]
-    return max(models, key=lambda model: float(model.layers) * float(model.hidden) ** 2)
+def _largest(study: Study) -> tuple[Kind, LanguageModel]:
+    """The kind of request on the study's largest model, by layers and width: its windows are the longest."""
+    models: list[tuple[Kind, LanguageModel]] = [(kind, load("model", kind.model)) for kind in study.kinds()]
+    return max(models, key=lambda each: float(each[1].layers) * float(each[1].hidden) ** 2)
+
+
+def _used(study: Study, kind: Kind, row: Mapping[str, Any]) -> tuple[int, int]:
+    """Return batch and tensor-parallel degree that software chose; of a single device the largest group asked for."""
+    points = (1 if study.software.batch is not None else len(kind.batch)) * len(kind.context)
+    label = kind.label if points == 1 else f"{kind.label} [{points - 1}]"
+    batch, tp = row.get(f"chosen_batch.{label}", kind.batch[-1]), row.get(f"chosen_tp.{label}", 1.0)
+    return int(batch), int(tp) if tp > 1.0 else max(study.software.tp or [1])
 
 
 _FIGURES = ("time", "hbm_bytes", "l2_hit_bytes", "admitted_bytes", "fetched_bytes")
@@ -100,18 +110,20 @@ def _best_variant(study: Study, technique: str, model: LanguageModel, chip: Clus
 
 
 def step_points(exploration: Exploration) -> dict[str, Any]:
-    """Return one attention window and one mlp window of a decode step, under each technique.
+    """Return one attention window and one mlp window of a step, under each technique.
 
-    On the candidate's best chip with L2 alone free, for the study's largest model and its last batch and length;
+    On the candidate's best chip with one axis alone free, for the study's largest model, its last length and the batch
+    that software chose; of an answer with its prompt a decode step;
     seconds and bytes of one invocation.  ``prefetches`` and ``caps`` [B] are of the techniques that prefetch.
     """
     study, parts = exploration.study, exploration.parts
     best = exploration.every.best if exploration.alone is None else exploration.alone.best
     chip, _ = design(parts, **{name: value for name, value in best[study.candidate].items() if name in study.axes()})
     capacity = float(chip.device.l2.capacity)
-    model, tp = _largest(study), max(study.software.tp or [1])
-    batch, context = study.kinds()[-1].batch[-1], study.kinds()[-1].context[-1]
-    work = workload(phase="decode", batch=batch, context=context, tp=tp, **bits_of(study))
+    kind, model = _largest(study)
+    batch, tp = _used(study, kind, best[study.candidate])
+    context, phase = kind.context[-1], "prefill" if kind.phase == "prefill" else "decode"
+    work = workload(phase=phase, batch=batch, context=context, tp=tp, **bits_of(study))
     device = chip.device
     rate = float(device.memory.bandwidth) * float(device.memory.share)
     usable = capacity * float(device.l2.usable)
@@ -120,6 +132,7 @@ def step_points(exploration: Exploration) -> dict[str, Any]:
     fetching = [name for name in rows if any(row["fetched_bytes"] > 0.0 for row in rows[name])]
     return {
         "model": model.name,
+        "phase": phase,
         "batch": batch,
         "context": context,
         "tp": tp,
@@ -161,7 +174,7 @@ def timeline_points(exploration: Exploration) -> dict[str, Any]:
         for technique, pieces in step["prefetches"].items()
     }
     totals = {technique: sum(bar["length"] for bar in bars) for technique, bars in lanes.items()}
-    about = {name: step[name] for name in ("model", "batch", "context", "tp", "l2")}
+    about = {name: step[name] for name in ("model", "phase", "batch", "context", "tp", "l2")}
     return {**about, "lanes": lanes, "prefetches": fetches, "total": totals}
 
 

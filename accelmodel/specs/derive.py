@@ -21,6 +21,9 @@ DERIVE: dict[str, tuple[str, str, str, tuple[str, ...], Callable[..., float]]] =
     "l2_per_clock": ("B", "l2.bandwidth", "B/s", ("compute.cores", "compute.clock"), lambda one, n, f: one * n * f),
     "l2_per_hbm": ("1", "l2.bandwidth", "B/s", ("hbm.bandwidth",), lambda ratio, rate: ratio * rate),
     "static_per_power": ("1", "energy.static", "W", ("power",), lambda share, power: share * power),
+    "hbm_way": (
+        "J/B", "energy.hbm", "J/B", ("memory.power", "memory.bandwidth"), lambda way, power, rate: way + power / rate,
+    ),
     "slice_per_tile": (
         "1", "matmul.slice_clocks", "1",
         ("matmul.tile_m", "matmul.tile_n", "matmul.tile_k", "compute.peak_16bit", "compute.cores", "compute.clock"),
@@ -29,14 +32,18 @@ DERIVE: dict[str, tuple[str, str, str, tuple[str, ...], Callable[..., float]]] =
 }  # fmt: skip
 #: names whose field any chip has, as the cores of others do it: what follows is the most that it may be
 _CEILINGS = ("slice_per_tile",)
+#: names whose field any chip has where what it follows from is not known
+_CLOSER = ("hbm_way",)
 #: of whom such a field is
 _ANY_CHIP = f"{ARCHITECTURE}generic"
 
 
 def _settled(name: str, field: str, value: float, facts: Mapping[str, Fact]) -> bool:
     """Whether a field is there already and keeps its value."""
-    if name not in _CEILINGS or field not in facts:
+    if name not in (*_CEILINGS, *_CLOSER) or field not in facts:
         return field in facts
+    if name in _CLOSER:
+        return facts[field].inherited != _ANY_CHIP
     return facts[field].inherited != _ANY_CHIP or facts[field].value <= value
 
 
@@ -46,7 +53,7 @@ def derived(facts: Mapping[str, Fact], rules: Mapping[str, Fact]) -> dict[str, F
     Parameters
     ----------
     facts : mapping
-        Of a device, by dotted name.
+        Of a device, by dotted name, and of its memory as ``memory.power`` ….
     rules : mapping
         Of its architecture, by a name of ``DERIVE``.
 

@@ -149,10 +149,11 @@ class L2(Section):
 
     @property
     def rate(self) -> Number:
-        """The rate of hits: that of its slices, up to what cores can draw [B/s]."""
+        """The rate of hits: that of its slices, up to what cores can draw [B/s]; without L2 there are none."""
         if none(self.slice_capacity):
             return self.bandwidth
-        return least(self.bandwidth, self.capacity / self.slice_capacity * self.slice_bandwidth)
+        slices = self.capacity / self.slice_capacity
+        return least(self.bandwidth, slices * self.slice_bandwidth + (slices == 0.0) * self.bandwidth)
 
     def prefetched(self, hbm_rate: Number) -> Number:
         """The rate at which prefetches come in, where HBM is free and gives so much [B/s]."""

@@ -19,11 +19,13 @@ from pathlib import Path
 from accelmodel.errors import SpecError, listed
 from accelmodel.specs import facts, files, find
 from accelmodel.specs.base import field_types
+from accelmodel.specs.build import checked
 from accelmodel.specs.derive import DERIVE, derived
 from accelmodel.specs.facts import Fact, FactFile
 from accelmodel.specs.hardware import Device
 from accelmodel.specs.quantities import Quantity
 from accelmodel.specs.read import read
+from accelmodel.specs.silicon import Memory
 
 #: what holds for any chip, with wide ranges
 GENERIC = "generic"
@@ -314,7 +316,9 @@ def inherit(path: Path, fitted: bool) -> Heritage:
         stated["architecture"] = replace(own.facts["architecture"], value=known)  # "hopper" is Hopper
     if no_memory(stated):  # what a cache before HBM draws says nothing of a chip that has SRAM alone
         rules = {name: rule for name, rule in rules.items() if DERIVE[name][1] != "l2.bandwidth"}
-    stated |= derived(stated, rules)
+    memory = _of_memory(stated)
+    stated |= derived({**stated, **(memory.facts if memory else {})}, rules)
+    digests += [memory.digest] if memory else []
     if word and start.stem == GENERIC and not exact and "vendor" not in stated and "vendor" not in own.faults:
         said = f"is missing; add it, or a known architecture, which {word!r} is not: {', '.join(known_architectures())}"
         own = replace(own, faults={**own.faults, "vendor": said})
@@ -322,6 +326,30 @@ def inherit(path: Path, fitted: bool) -> Heritage:
         return Heritage(own, stated, digests, ())
     notes = (*_unknown(word, start.stem, exact), *_mixed(own, line, start))
     return Heritage(own, stated, digests, notes)
+
+
+def _of_memory(stated: Mapping[str, Fact]) -> FactFile | None:
+    """Return the file of the generation of memory that a device names, its facts as ``memory.power`` …."""
+    named = stated.get("hbm.generation")
+    if named is None or not named.value or not find.is_known("memory", named.value):
+        return None
+    file = _memory(find.path_of("memory", named.value))
+    return replace(file, facts={f"memory.{name}": fact for name, fact in file.facts.items()})
+
+
+def _memory(path: Path) -> FactFile:
+    return _shipped_memory(path) if find.is_shipped(path) else _read_memory(path)
+
+
+def _read_memory(path: Path) -> FactFile:
+    file = read("memory", Memory, path)
+    wrong = checked(Memory, {"name": file.name, **{name: fact.value for name, fact in file.facts.items()}})[1]
+    return _sound(replace(file, faults={**wrong, **file.faults}))
+
+
+@cache
+def _shipped_memory(path: Path) -> FactFile:
+    return _read_memory(path)
 
 
 def no_memory(stated: Mapping[str, Fact]) -> bool:

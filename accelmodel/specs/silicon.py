@@ -8,6 +8,7 @@ from pydantic.dataclasses import dataclass
 
 from accelmodel.laws.numeric import Number
 from accelmodel.specs.base import CONFIG, Spec
+from accelmodel.specs.memories import none, some
 from accelmodel.specs.quantities import (
     Area,
     ByteRate,
@@ -86,6 +87,15 @@ class BillOfMaterials(Spec):
     base_dies: CountOrNone = 0.0
     base_area: Area = 0.0
     base_l2: _Part = 0.0
+
+    def __post_init__(self) -> None:
+        if some(self.base_dies) and not some(self.base_area):
+            raise ValueError(
+                "base_area is missing, or 0, and base_dies is not; give the area of all base dies together"
+            )
+        for name in ("base_area", "base_l2"):
+            if none(self.base_dies) and not none(getattr(self, name)):
+                raise ValueError(f"{name} is given and base_dies is 0; give how many they are, or leave {name} out")
 
 
 @dataclass(frozen=True, config=CONFIG)

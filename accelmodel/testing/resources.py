@@ -62,6 +62,7 @@ NEITHER = {
     "die_area": "read by costs alone",
     "power": "read by costs and energy alone",
     "price": "read by costs alone",
+    **{name: "read by energy alone" for name in field_types(Device) if name.startswith("energy.")},
     "links": "of a mesh each pair has its own",
     "devices": "of a mesh the links are shared among more",
     "fused_norm": "a choice of the software",

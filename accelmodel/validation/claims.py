@@ -119,7 +119,7 @@ def best_l2(parts: Parts) -> tuple[Any, Any, Any]:
     study = reference(load_study())
     sizes = study.axes()["l2_capacity"].grid
     result = evaluated(study, parts, l2_capacity=xr.DataArray(sizes, dims="l2", coords={"l2": sizes}))
-    score = result[study.study.objective]
+    score = result[study.headline]
     best = score.idxmax("l2")
     top = score.max("l2")
     return (

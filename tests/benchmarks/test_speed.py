@@ -10,7 +10,7 @@ import pytest
 
 from accelmodel.benchmarks import c_twin, cake_fronts, numpy_twin, peers, python_twin, speed
 from accelmodel.benchmarks.growth import growth
-from accelmodel.dse.enumeration.enumerate import blocksize
+from accelmodel.dse.enumeration import blocksize
 from accelmodel.errors import SpecError
 from accelmodel.inference.policies import policy
 from accelmodel.inference.run import part, run_kernel

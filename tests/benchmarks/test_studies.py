@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from accelmodel.benchmarks import studies
-from accelmodel.dse.enumeration.enumerate import blocksize, chips
+from accelmodel.dse.enumeration import blocksize, chips
 from accelmodel.dse.enumeration.harvest import wanted
 from accelmodel.dse.studies import space
 

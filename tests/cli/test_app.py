@@ -197,7 +197,7 @@ _RATES = ",".join(f"{rate}MB/s" for rate in range(1, 2001))
         ),
         ("cake --tokens {many} --bandwidth {rates}", "cake: tokens 2,000 x bandwidth 2,000 are 4e+06 rows"),
         (
-            "explore --trials 1000000000",
+            "explore --study preserve-l2 --trials 1000000000",
             "explore: trials 1,000,000,000 x techniques 2 are 2e+09 rows, about 463 d",
         ),
         ("show " + "x" * 10_000, "unknown specification"),

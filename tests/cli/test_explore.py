@@ -104,9 +104,9 @@ def whole(path: Path, ends: str, old: str = "old") -> None:
 @pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.nightly)])
 def test_whatever_fails_no_told_trial_is_lost_and_no_report_is_half(run, tmp_path, monkeypatch, every):
     from accelmodel.dse import explore
-    from accelmodel.dse.evaluation.by_study import evaluate
-    from accelmodel.dse.search.options import optimise as optuna_search
-    from accelmodel.dse.search.options import storage
+    from accelmodel.dse.evaluation import evaluate
+    from accelmodel.dse.search import optimise as optuna_search
+    from accelmodel.dse.search import storage
     from accelmodel.report import exploration
 
     monkeypatch.setattr(evaluate, "use", any_use)

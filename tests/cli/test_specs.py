@@ -25,7 +25,7 @@ def test_list(answer, run):
         "studies", "sweeps", "architectures", "clusters", "memories", "phys", "packages", "sites",
     }  # fmt: skip
     assert everything["devices"] == am.available("device")
-    assert everything["studies"] == ["preserve-l2"]
+    assert everything["studies"] == am.available("study")
     assert answer("list models") == {"models": am.available("model"), "accelmodel_version": am.__version__}
     code, out, _ = run("list")
     assert code == 0

@@ -66,10 +66,10 @@ def test_a_misspelt_option_is_answered_with_the_closest(refused, command):
 
 
 @pytest.mark.parametrize(
-    "command", [command for command in EXAMPLES if command not in ("explore", "benchmark", "docs", "validate")]
+    "command",
+    [command for command in EXAMPLES if command not in ("explore", "benchmark", "dashboard", "docs", "validate")],
 )
 def test_a_command_alone_answers_or_says_what_to_give(run, command):
-    """Those left out answer as well, in minutes."""
     code, out, err = run(command)
     if code == 0:
         assert out.strip()

@@ -114,7 +114,7 @@ def test_the_headline_is_of_the_technique_that_is_best(tmp_path):
     chip = {**row(25e6, 18.0, 25e9), "tokens_per_dollar": 2e6}
     text = told.headline(study, {"none": chip}, {"none": 1.0})
     assert text.startswith(
-        "best by tokens per dollar: 2 million tokens per USD with none, time per output token at most 1000 ms: "
+        "best by tokens per dollar: 2 million tokens per USD, time per output token at most 1000 ms: "
     )
     assert "l2.capacity 25 MB" in text
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import accelmodel as am
 from accelmodel.costs.parts import closed, parts_of
-from accelmodel.dse.enumeration.enumerate import enumerate as enumeration
+from accelmodel.dse.enumeration import enumerate as enumeration
 from accelmodel.dse.evaluation.chip import design
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.specs import facts

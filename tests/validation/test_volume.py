@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import accelmodel as am
-from accelmodel.dse.enumeration.enumerate import enumerate as enumeration
+from accelmodel.dse.enumeration import enumerate as enumeration
 from accelmodel.dse.studies.study import load_study
 from accelmodel.errors import SpecError
 from accelmodel.validation import claims

@@ -21,6 +21,9 @@ from accelmodel.sweeps.grid import Place
 
 #: parts of an axis without steps in which the best of a sample is told
 PARTS = 32
+#: what a chip sends to all others together: links times the bandwidth of each [B/s]
+BUDGET = "link_budget"
+_LINKS = frozenset(("links", "link_bandwidth"))
 Numbers: TypeAlias = npt.NDArray[np.int64]
 Values: TypeAlias = npt.NDArray[Any]
 
@@ -103,8 +106,25 @@ class Whole:
 
     @cached_property
     def curves(self) -> dict[str, Values]:
-        """Name of an axis → the values that it has."""
-        return {name: _different(values) for group in self.groups for name, values in group.items()}
+        """Name of an axis → the values that it has; of links and their bandwidth their product as well."""
+        found = {name: _different(values) for group in self.groups for name, values in group.items()}
+        if self._links:
+            found[BUDGET] = np.unique(self._budgets(tuple(slice(0, size) for size in self.shape)))
+        return found
+
+    @cached_property
+    def _links(self) -> tuple[int, ...]:
+        """Sides along which links and their bandwidth lie; none where one of them is no axis."""
+        named = {name for group in self.groups for name in group}
+        return tuple(i for i, group in enumerate(self.groups) if named >= _LINKS and not _LINKS.isdisjoint(group))
+
+    def _budgets(self, place: Place) -> Values:
+        """Return what the links of a block give together, its other sides left out."""
+        found: Values = np.ones(1)
+        for i in self._links:
+            own = np.array([values[place[i]] for name, values in self.groups[i].items() if name in _LINKS])
+            found = np.multiply.outer(found, own.prod(axis=0)).reshape(-1)
+        return found.round(3)
 
     def along(self, number: int, scores: Values) -> dict[str, Values]:
         """Return the best score of each technique at each value of each axis (technique, value)."""
@@ -113,6 +133,11 @@ class Whole:
             best = scores.max(axis=tuple(i for i in range(1, scores.ndim) if i != side))
             for name, values in group.items():
                 found[name] = _best_at(places_of(self.curves[name], values[part]), best, len(self.curves[name]))
+        if self._links:
+            others = tuple(i for i in range(1, scores.ndim) if i - 1 not in self._links)
+            places = places_of(self.curves[BUDGET], self._budgets(self.place(number)))
+            best = scores.max(axis=others).reshape(len(scores), -1)
+            found[BUDGET] = _best_at(places, best, len(self.curves[BUDGET]))
         return found
 
 
@@ -259,7 +284,10 @@ def sample(study: Study, count: int, seed: int, chunk: int) -> Sample:
     if continuous(study):
         return _ordered(*_drawn_between(study, count, seed), chunk)
     columns = every.values(draw(every.size, count, seed))
-    at = {name: places_of(values, columns[name]) for name, values in every.curves.items()}
+    along = dict(columns)
+    if BUDGET in every.curves:
+        along[BUDGET] = (columns["links"] * columns["link_bandwidth"]).round(3)
+    at = {name: places_of(values, along[name]) for name, values in every.curves.items()}
     return _ordered(columns, every.curves, at, chunk)
 
 

@@ -27,7 +27,8 @@ class Enumeration:
     best : dict
         Technique → the best chip by the headline objective: its axes, figures and objectives, in SI.
     curves : dict
-        Axis → its values, and technique → best headline at each; NaN where no chip keeps to the limits.
+        Axis → its values, and technique → best headline at each; NaN where no chip keeps to the limits.  Where links
+        and their bandwidth both are axes, ``link_budget`` is what they give together [B/s].
     front : dict
         Technique → rows of the chips that no other beats on all of ``front_by``.
     front_by : tuple of str

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from accelmodel import __version__
+from accelmodel.dse.enumeration.chips import BUDGET
 from accelmodel.dse.enumeration.enumerated import Enumeration
 from accelmodel.dse.enumeration.rows import Row
 from accelmodel.dse.studies.study import Study
@@ -34,7 +35,7 @@ def dataset(study: Study, found: Enumeration) -> xr.Dataset:
     for name, values in _columns([found.best[each] for each in techniques]).items():
         data[f"best_{name}"] = ("technique", values, _about(study, name))
     for axis, (_, best) in found.curves.items():
-        about = _about(study, study.objective)
+        about = _about(study, study.headline)
         data[f"curve_{axis}"] = (("technique", axis), np.array([best[each] for each in techniques]), about)
     points = [(name, row) for name, rows in found.front.items() for row in rows]
     for name, values in _columns([row for _, row in points]).items():
@@ -42,7 +43,7 @@ def dataset(study: Study, found: Enumeration) -> xr.Dataset:
     data["technique_of_point"] = ("point", np.array([name for name, _ in points], dtype=object))
     coords: dict[str, Any] = {"technique": np.array(techniques, dtype=object)}
     for axis, (values, _) in found.curves.items():
-        words = study.axes()[axis].kind == "word"
+        words = axis in study.axes() and study.axes()[axis].kind == "word"
         coords[axis] = (axis, np.array(values, dtype=object if words else float), _about(study, axis))
     attrs = {
         "accelmodel_version": __version__,
@@ -75,5 +76,7 @@ def _about(study: Study, name: str) -> Mapping[str, str]:
     axes = study.axes()
     if name in axes:
         return {"units": axes[name].unit, "long_name": axes[name].full}
+    if name == BUDGET:
+        return {"units": "B/s", "long_name": "links times the bandwidth of each"}
     known = name in NOMENCLATURE or name.partition("_")[0] in FAMILIES
     return described(name) if known else {}

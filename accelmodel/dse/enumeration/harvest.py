@@ -56,18 +56,18 @@ class Wanted:
 def wanted(study: Study) -> Wanted:
     """Return what an enumeration of a study is after."""
     front = front_of(study)
-    signs = {name: sign(name) for name in (study.objective, *front)}
+    signs = {name: sign(name) for name in (study.headline, *front)}
     limits = (*study.limits(), *(rule.name for rule in study.rules_read()), "memory")
-    return Wanted(tuple(study.techniques), study.objective, signs, front, limits)
+    return Wanted(tuple(study.techniques), study.headline, signs, front, limits)
 
 
 def front_of(study: Study) -> tuple[str, ...]:
     """Return the objectives of a study's front; of a single one it and the die area, of a rate by area its parts."""
     if len(study.objectives) > 1:
         return tuple(study.objectives)
-    if study.objective == "die_area":
+    if study.headline == "die_area":
         return ("die_area", "throughput")
-    return ("die_area", "throughput" if study.objective == "throughput_per_area" else study.objective)
+    return ("die_area", "throughput" if study.headline == "throughput_per_area" else study.headline)
 
 
 def _each(values: npt.NDArray[Any], techniques: int, shape: tuple[int, ...]) -> npt.NDArray[Any]:

@@ -73,7 +73,7 @@ def with_found(study: Study, every: Enumeration, found: Mapping[str, Row]) -> En
         return every
     best = dict(every.best)
     for technique, row in found.items():
-        if technique not in best or better(study.objective, row[study.objective], best[technique][study.objective]):
+        if technique not in best or better(study.headline, row[study.headline], best[technique][study.headline]):
             best[technique] = row
     return replace(every, best=best)
 

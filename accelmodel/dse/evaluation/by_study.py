@@ -113,7 +113,7 @@ def evaluate_study(study: str | Study = "preserve-l2", **axes: Values | str | li
         **behind(specs),
         "study": asked.name,
         "study_digest": asked.digest,
-        "objective": asked.objective,
+        "objective": asked.headline,
         "mean": asked.mean,
         "price_kind": asked.study.price,
         "models": ", ".join(asked.models),

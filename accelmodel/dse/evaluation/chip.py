@@ -13,10 +13,11 @@ import numpy as np
 
 from accelmodel.costs.bill import bill
 from accelmodel.costs.parts import Parts, parts_of
+from accelmodel.dse.evaluation.powered import with_dies, with_part
 from accelmodel.dse.studies.axes import AXES, PARTS, level_of, role_of
 from accelmodel.dse.studies.study import Study
 from accelmodel.errors import SpecError
-from accelmodel.laws.numeric import Number
+from accelmodel.laws.numeric import Number, most
 from accelmodel.specs.base import field_types, value_of, with_values
 from accelmodel.specs.cores import with_clock, with_cores
 from accelmodel.specs.given import cluster, override
@@ -95,6 +96,8 @@ def design(parts: Parts, devices: float | None = None, **axes: Any) -> tuple[Clu
             **({"dies": dies} if "dies" in axes else {}),
         },
     )
+    if "dies" in axes:
+        chip = with_dies(chip, parts, dies)
     if "clock" in axes:
         chip = with_clock(chip, axes["clock"])
         drawn = parts.bill.core_power * (axes["clock"] / device.compute.clock)
@@ -124,7 +127,8 @@ def _with_words(parts: Parts, axes: dict[str, Any]) -> Parts:
             parts = replace(parts, **{name: named(name, axes[name])})
     if "link" in axes:
         link = load("link", str(axes["link"]))
-        parts = replace(parts, link=link, phy=load("phy", link.phy) if link.phy else None)
+        phy = load("phy", link.phy) if link.phy else None
+        parts = replace(parts, link=link, phy=phy, device=with_part(parts.device, "link", parts.phy, phy))
     for name in filter(level_of, axes):
         parts = replace(parts, link=_with_level(parts.link, name, axes[name]))
     return _with_generation(parts, axes["hbm_generation"]) if "hbm_generation" in axes else parts
@@ -154,8 +158,18 @@ def _with_memory(parts: Parts, before: Memory, after: Memory) -> Parts:
     brings = {
         "hbm.bandwidth": hbm.bandwidth * (after.bandwidth / before.bandwidth),
         "hbm.capacity": hbm.capacity * (after.capacity / before.capacity),
+        "energy.hbm": _with_stacks(parts.device.energy.hbm, before, after),
     }
-    return replace(parts, device=override(parts.device, brings), memory=after)
+    device = with_part(override(parts.device, brings), "hbm", before, after)
+    return replace(parts, device=device, memory=after)
+
+
+def _with_stacks(joules: Any, before: Memory, after: Memory) -> Any:
+    """Return the energy of a byte with other stacks [J/B]; its way over the die stays."""
+    if none(joules):
+        return joules
+    # more than nothing, which would say that it is not known
+    return most(joules + after.power / after.bandwidth - before.power / before.bandwidth, 1e-12)
 
 
 def _with_fields(parts: Parts, axes: dict[str, Any]) -> Parts:
@@ -168,6 +182,8 @@ def _with_fields(parts: Parts, axes: dict[str, Any]) -> Parts:
         if before is None:
             raise SpecError(f"{part}.{next(iter(fields))}: {parts.device.name} has no {part}; leave this axis out")
         after = override(before, fields)
+        if part == "phy":
+            parts = replace(parts, device=with_part(parts.device, "link", before, after))
         parts = _with_memory(parts, before, after) if part == "memory" else replace(parts, **{part: after})
     return parts
 

@@ -11,18 +11,16 @@ import numpy as np
 from accelmodel.costs.parts import Parts
 from accelmodel.dse.evaluation.chip import design, value_on
 from accelmodel.dse.evaluation.choice import Used, best
+from accelmodel.dse.evaluation.powered import limited
 from accelmodel.dse.evaluation.use import ask, prepare
 from accelmodel.dse.studies.mix import Kind
 from accelmodel.dse.studies.objectives import OBJECTIVES, OF_ENERGY, sign
 from accelmodel.dse.studies.software import DEGREES, degrees
 from accelmodel.dse.studies.study import PER_MODEL, Study
 from accelmodel.dse.studies.words import apart, by_word
-from accelmodel.errors import SpecError
 from accelmodel.laws.numeric import Number
 from accelmodel.nomenclature import NOMENCLATURE, label, need_finite
-from accelmodel.specs.base import with_values
 from accelmodel.specs.hardware import Cluster
-from accelmodel.specs.memories import none
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -194,7 +192,9 @@ def _judged(
     import xarray as xr
 
     cluster, costs = design(parts, study.software.devices, **axes)
-    used = use(study, _at_full_clock(study, parts, cluster, costs), errors)
+    if OF_ENERGY & {*study.objectives, *(name.partition(".")[0] for name in study.limits())}:
+        cluster = limited(cluster, parts, costs["power"])
+    used = use(study, cluster, errors)
     figures: dict[str, Any] = {name: xr.DataArray(value) for name, value in costs.items()} | _in_use(study, used)
     with np.errstate(divide="ignore", invalid="ignore"):
         for name, objective in OBJECTIVES.items():
@@ -205,23 +205,6 @@ def _judged(
     for each in over.values():
         feasible = feasible & (each <= 0.0)
     return {**figures, **over, "feasible": feasible}, used
-
-
-def _at_full_clock(study: Study, parts: Parts, cluster: Cluster, costs: Mapping[str, Any]) -> Cluster:
-    """Return the cluster as its energy is told: at full clock, its power at rest by the area of its dies.
-
-    Raises
-    ------
-    SpecError
-        If energy is asked for, and that of the device is not known.
-    """
-    if not OF_ENERGY & {*study.objectives, *study.limits()}:
-        return cluster
-    energy, area = parts.device.energy, parts.device.die_area
-    if none(energy.flop_16bit):
-        raise SpecError(f"device {parts.device.name}: energy is not known, so no tokens per joule; add [energy]")
-    static = energy.static if none(area) else energy.static * (costs["die_area"] / area)
-    return with_values(cluster, {"device": with_values(cluster.device, {"power": 0.0, "energy.static": static})})
 
 
 def _rules(

@@ -18,6 +18,8 @@ from accelmodel.dse.posterior.decision import best_design
 from accelmodel.dse.posterior.draws import DRAW, Draws
 from accelmodel.dse.studies.objectives import sign
 from accelmodel.dse.studies.study import Study
+from accelmodel.errors import SpecError, brief
+from accelmodel.estimates import need_affordable
 from accelmodel.inference.request import BASELINE, NODES
 from accelmodel.laws.numeric import Array
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 #: chips times cases, and tables of operators, that are evaluated at once: bounds the memory
 _POINTS, _TABLES = 2**16, 2**14
+#: time of a design with one table of operators in one draw [s], and what is kept of it, constants included [B]
+_SECONDS, _ROOM = 2e-5, 100.0
 #: numbers or words of an axis, one for each design
 Chips: TypeAlias = npt.NDArray[Any]
 #: degrees of tensor parallelism of a node, where software chooses among all
@@ -57,6 +61,21 @@ def tables(study: Study) -> int:
     return ways * NODES * max(len(kind.batch) * len(kind.context) for kind in study.kinds())
 
 
+def need_whole(what: str, given: Any, least: int) -> None:
+    """Raise SpecError if something is no whole number, or less than it may be."""
+    whole = hasattr(given, "__index__") and not isinstance(given, bool)
+    if not whole or given < least:
+        raise SpecError(f"{what}: {brief(given)} is no whole number of at least {least}")
+
+
+def need_draws(study: Study, draws: Any, least: int = 0) -> None:
+    """Raise SpecError if a number of joint draws is not allowed, or more than this machine can answer at once."""
+    need_whole("draws", draws, least)
+    designs = len(study.axes()[lead_axis(study)].grid)
+    asked = {"draws": int(draws), "designs": designs, "techniques": len(study.techniques)}
+    need_affordable("joint draws", asked, seconds=tables(study) * _SECONDS, room=_ROOM)
+
+
 def scored(
     study: Study, parts: Parts, chips: Mapping[str, Chips], cases: Draws, progress: Progress = no_progress
 ) -> dict[str, Array]:
@@ -80,10 +99,10 @@ def scored(
         for technique in study.techniques:
             value, allowed = (
                 _of(result[name], technique).broadcast_like(whole).transpose(*whole.dims).values
-                for name in (study.objective, "feasible")
+                for name in (study.headline, "feasible")
             )
             with np.errstate(divide="ignore"):
-                found[technique].append(np.where(allowed, value ** sign(study.objective), 0.0))
+                found[technique].append(np.where(allowed, value ** sign(study.headline), 0.0))
         progress(len(part))
     return {technique: np.concatenate(each) for technique, each in found.items()}
 

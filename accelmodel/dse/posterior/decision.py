@@ -14,8 +14,9 @@ from accelmodel.laws.numeric import Array
 
 #: degree of the polynomial in a constant's rank to which expected regret is fitted
 DEGREE = 4
-#: shuffles of a constant that tell how much it seems to be worth by chance
-SHUFFLES = 16
+#: shuffles of a constant that tell how much it seems to be worth by chance, and how many of their spreads that seldom
+#: passes, with a hundred constants that are tried
+SHUFFLES, _SELDOM = 16, 3.0
 
 
 def best_design(score: Array) -> Array:
@@ -48,7 +49,7 @@ class Choice:
     """A design, and what choosing it costs over the draws.
 
     ``expected`` and ``high`` are the mean of its regret and what it does not pass in 19 of 20 draws [1]; ``feasible``
-    is in what share of the draws it keeps to all limits [1].
+    is in what share of the draws it keeps to all limits [1]; all of the draws in which some design does.
     """
 
     design: int
@@ -60,9 +61,9 @@ class Choice:
 def choice(score: Array, design: int) -> Choice:
     """Return what choosing a design costs over the draws."""
     missed = regret(score)[:, design]
-    share = float(np.mean(score[:, design] > 0.0))
     if not len(missed):
-        return Choice(design, float("nan"), float("nan"), share)
+        return Choice(design, float("nan"), float("nan"), 0.0)
+    share = float(np.mean(score[score.max(axis=1) > 0.0, design] > 0.0))
     return Choice(design, float(missed.mean()), float(np.quantile(missed, 0.95)), share)
 
 
@@ -100,8 +101,9 @@ def worth(score: Array, values: Array, seed: int = 0) -> Array:
     -----
     The expected value of partial perfect information (Raiffa and Schlaifer 1961) by regression on the draws (Strong,
     Oakley, Brennan 2014): the regret of each design is fitted by a polynomial in the constant's rank, the choice made
-    by it at each value, and paid for in full.  What shuffled constants seem to be worth is taken off; never below 0
-    nor above what knowing everything is worth, which is the expected regret of the robust choice.
+    by it at each value, and paid for in full.  What shuffled constants seem to be worth is taken off; one that is not
+    worth more than these seldom are is worth 0, and none more than knowing everything, which is the expected regret of
+    the robust choice.
     """
     served = score.max(axis=1) > 0.0
     missed, known = regret(score), values[served]
@@ -113,18 +115,18 @@ def worth(score: Array, values: Array, seed: int = 0) -> Array:
     steady = np.arange(len(missed), dtype=float)
     by_chance = [now - _missed_knowing(missed, _basis(generator.permutation(steady))) for _ in range(SHUFFLES)]
     noise = max(float(np.mean(by_chance)), 0.0)
+    told_apart = _SELDOM * float(np.std(by_chance, ddof=1))
     for i, column in enumerate(known.T):
         if column.min() < column.max():
-            found[i] = now - _missed_knowing(missed, _basis(column)) - noise
+            gained = now - _missed_knowing(missed, _basis(column)) - noise
+            found[i] = gained if gained > told_apart else 0.0
     return np.clip(found, 0.0, now)
 
 
 def interval(values: Array, level: float = 0.9) -> tuple[float, float]:
-    """Return the values between which such a share of the draws lies, as much below as above."""
-    tail = 0.5 * (1.0 - level)
-    # a design is one of those given: never a value between two
-    low, high = np.quantile(values, [tail, 1.0 - tail], method="inverted_cdf")
-    return float(low), float(high)
+    """Return the values between which such a share of the draws lies, as many below as above."""
+    low, high = _box(np.asarray(values)[:, None], 0.5 * (1.0 - level))
+    return float(low[0]), float(high[0])
 
 
 @dataclass(frozen=True)
@@ -140,24 +142,31 @@ class Region:
         return (self.low <= numbers) & (numbers <= self.high)
 
 
-def _inside(numbers: Array, level: float) -> tuple[Array, Array, float]:
-    """Return the box of the intervals of a level, and which share of the draws lies in it."""
-    ends = np.array([interval(column, level) for column in numbers.T])
-    low, high = ends[:, 0], ends[:, 1]
+def _box(numbers: Array, tail: float) -> tuple[Array, Array]:
+    """Return of each number the draw that so many are not above, and that which as many are not below."""
+    ordered = np.sort(numbers, axis=0)
+    # a design is one of those given: never a value between two; and what a share of draws is does not hang on rounding
+    beyond = min(max(int(np.ceil(tail * len(numbers) - 1e-9)) - 1, 0), (len(numbers) - 1) // 2)
+    return ordered[beyond], ordered[-1 - beyond]
+
+
+def _inside(numbers: Array, tail: float) -> tuple[Array, Array, float]:
+    """Return the box of the intervals with such tails, and which share of the draws lies in it."""
+    low, high = _box(numbers, tail)
     return low, high, float(((low <= numbers) & (numbers <= high)).all(axis=1).mean())
 
 
 def region(numbers: Array, level: float = 0.9) -> Region:
     """Return the smallest box of equally likely intervals in which such a share of the draws (draw, number) lies."""
-    least, most = level, 1.0
-    # the share in the box grows with the level of its sides: halve until a draw's worth is left
-    while most - least > 0.25 / len(numbers):
-        middle = 0.5 * (least + most)
-        if _inside(numbers, middle)[2] >= level:
-            most = middle
-        else:
+    # the share in the box falls as its tails grow, a draw at a time
+    least, most = 0, len(numbers) // 2 + 1
+    while most - least > 1:
+        middle = (least + most) // 2
+        if _inside(numbers, middle / len(numbers))[2] >= level:
             least = middle
-    low, high, _ = _inside(numbers, most)
+        else:
+            most = middle
+    low, high, _ = _inside(numbers, least / len(numbers))
     return Region(level, low, high)
 
 
@@ -172,4 +181,4 @@ def level_of(numbers: Array, claim: Array) -> float:
     if tail == 0.0:
         return 1.0
     # an interval whose tails are at most as likely as the claim's own tail holds it
-    return _inside(numbers, max(1.0 - 2.0 * tail, 0.0))[2]
+    return _inside(numbers, tail)[2]

@@ -7,12 +7,14 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
+from accelmodel.costs.bill import bill
 from accelmodel.costs.parts import Parts, closed_anew
 from accelmodel.dse.posterior.priors import TIME, TOGETHER, Prior
 from accelmodel.errors import SpecError
 from accelmodel.inference.intervals import KINDS
-from accelmodel.laws.numeric import Array
+from accelmodel.laws.numeric import Array, Number, most
 from accelmodel.specs.base import Spec, with_values
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 DRAW = "draw"
 #: probabilities nearer to 0 or 1 than this are none that a finite sample tells of
 _LEAST_SHARE = 2.0**-40
+#: how many times as many draws as are asked for are made at most, to find as many that are possible
+_MOST_MORE = 50
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,14 @@ class Draws:
         specs = {part: with_values(getattr(nominal, part), values) for part, values in changed.items()}
         return closed_anew(replace(nominal, **{**_alike(nominal, specs), **specs}))
 
+    def possible(self, nominal: Parts) -> npt.NDArray[np.bool_]:
+        """Return in which draws the study's chip, which exists, can be: its PHYs need no more edge than it has.
+
+        One that needs more as it is given may need as much.
+        """
+        most_edge = most(_crowded(nominal), 1.0)
+        return np.broadcast_to(np.asarray(_crowded(self.parts(nominal)) <= most_edge), len(self))
+
     def errors(self) -> dict[str, xr.DataArray]:
         """Return kind of operator → what its times are multiplied by, along ``draw``."""
         return {
@@ -74,6 +86,12 @@ def _alike(nominal: Parts, specs: Mapping[str, Spec]) -> dict[str, Spec]:
         for part, changed in specs.items()
         if isinstance(spec := getattr(nominal, each.name), type(changed)) and spec.name == getattr(nominal, part).name
     }
+
+
+def _crowded(parts: Parts) -> Number:
+    """Return the edge that the PHYs of the study's chip need / that it has [1]."""
+    device = parts.device
+    return bill(parts, device.compute.cores, device.l2.capacity, device.hbm.stacks, parts.link.links)["shoreline"]
 
 
 def _over_draws(values: Array) -> xr.DataArray:
@@ -162,7 +180,30 @@ def draw(priors: Sequence[Prior], draws: int, seed: int = 0) -> Draws:
             raise SpecError(f"prior: {prior.name} is given twice; leave one out")
         if prior.part == TIME and prior.field not in KINDS:
             raise SpecError(f"prior: {prior.name} is no kind of operator; one of {', '.join(KINDS)}")
+        prior.check()
     return at(shares(draws, len(priors), seed), priors)
+
+
+def draw_possible(priors: Sequence[Prior], nominal: Parts, draws: int, seed: int = 0) -> tuple[Draws, float]:
+    """Draw all constants at once, so often that the study's chip can be, and return which share of all draws it cannot.
+
+    Raises
+    ------
+    SpecError
+        As ``draw``, and if it hardly ever can be.
+    """
+    wanted = draws
+    while True:
+        found = draw(priors, wanted, seed)
+        possible = found.possible(nominal)
+        if possible.sum() >= draws:
+            return replace(found, values=found.values[possible][:draws]), float(1.0 - possible.mean())
+        if wanted >= _MOST_MORE * draws + _MOST_MORE:
+            raise SpecError(
+                f"prior: {nominal.device.name} itself can be in {possible.mean():.1%} of the draws: its PHYs need more "
+                "edge than it has; narrow the ranges of edges and stacks"
+            )
+        wanted = min(int(1.1 * wanted * draws / max(possible.sum(), 0.1 * draws, 1)) + 1, _MOST_MORE * (draws + 1))
 
 
 def correlations(priors: Sequence[Prior]) -> Mapping[str, list[str]]:

@@ -21,6 +21,8 @@ from accelmodel.laws.numeric import Array
 REST = "all others"
 #: groups that Saltelli's design tells apart
 TOLD_APART = 5
+#: fewer points of Saltelli's base sample tell nothing
+LEAST_BASE = 32
 #: resamples behind the interval of an index
 _RESAMPLES = 100
 #: harmonics of an outcome by which a constant is told, and the draws below which they tell nothing
@@ -62,6 +64,16 @@ def first_order(draws: Draws, outcome: Array) -> Array:
             told = rbd_fast.compute_first_order(rbd_fast.permute_outputs(column[order], numbers[order]), _HARMONICS)
             found[i] = np.clip(rbd_fast.unskew_S1(told, _HARMONICS, len(numbers)), 0.0, 1.0)
     return found
+
+
+def by_chance(draws: int) -> float:
+    """Return the first-order index that a constant which does nothing seldom passes in so many draws [1].
+
+    Each harmonic of noise holds 2 / draws of the variance on average and spreads as much; told are four such spreads.
+    """
+    if draws < _LEAST_DRAWS:
+        return 1.0
+    return 4.0 * 2.0 * float(np.sqrt(_HARMONICS)) / (draws - 2.0 * _HARMONICS)
 
 
 def leading(draws: Draws, first: Array, most: int = TOLD_APART) -> list[str]:
@@ -120,12 +132,14 @@ def saltelli(
 
 
 def _analysed(problem: dict[str, Any], numbers: Array, seed: int) -> Iterator[tuple[str, tuple[float, ...]]]:
-    """Yield each group and its indices on one outcome: first order and total, each with its error."""
+    """Yield each group and its indices on one outcome: first order and total, each with its error; none of too few."""
     names = list(dict.fromkeys(problem["groups"]))
-    # draws without an answer say nothing either way
-    known = np.isfinite(numbers)
-    numbers = np.where(known, numbers, numbers[known].mean() if known.any() else 0.0)
-    if np.ptp(numbers) == 0.0:
+    # points stand together, one of which differs from another in one group: without one of them the others tell nothing
+    together = numbers.reshape(-1, len(names) + 2)
+    together = together[np.isfinite(together).all(axis=1)]
+    if len(together) < LEAST_BASE:
+        return
+    if np.ptp(together) == 0.0:
         yield from ((name, (0.0, 0.0, 0.0, 0.0)) for name in names)
         return
     from SALib.analyze import sobol as analysis
@@ -133,6 +147,8 @@ def _analysed(problem: dict[str, Any], numbers: Array, seed: int) -> Iterator[tu
     with warnings.catch_warnings():
         # a resample of an outcome that seldom changes may be constant
         warnings.simplefilter("ignore")
-        found = analysis.analyze(problem, numbers, calc_second_order=False, num_resamples=_RESAMPLES, seed=seed + 1)
+        found = analysis.analyze(
+            problem, together.ravel(), calc_second_order=False, num_resamples=_RESAMPLES, seed=seed + 1
+        )
     for i, name in enumerate(names):
         yield name, tuple(float(np.nan_to_num(found[key][i])) for key in ("S1", "S1_conf", "ST", "ST_conf"))

@@ -15,13 +15,25 @@ import numpy as np
 
 from accelmodel.costs.parts import Parts
 from accelmodel.dse.evaluation.chip import parts_of_study
-from accelmodel.dse.posterior.answers import Chips, Progress, along, lead_axis, no_progress, numbers_of, scored, tables
+from accelmodel.dse.posterior.answers import (
+    Chips,
+    Progress,
+    along,
+    lead_axis,
+    need_draws,
+    need_whole,
+    no_progress,
+    numbers_of,
+    scored,
+    tables,
+)
 from accelmodel.dse.posterior.decision import Choice, best_design, choice, expected, interval, robust, worth
-from accelmodel.dse.posterior.draws import DRAW, Draws, draw
-from accelmodel.dse.posterior.influence import Index, first_order, leading, saltelli
-from accelmodel.dse.posterior.priors import Prior, named, priors, replaced
+from accelmodel.dse.posterior.draws import DRAW, Draws, draw_possible
+from accelmodel.dse.posterior.influence import LEAST_BASE, Index, first_order, leading, saltelli
+from accelmodel.dse.posterior.priors import PRIORS, Prior, named, priors, replaced
+from accelmodel.dse.studies.axes import axis_name, role_of
 from accelmodel.dse.studies.study import Study, load_study
-from accelmodel.errors import SpecError
+from accelmodel.errors import SpecError, brief, unknown
 from accelmodel.inference.attributes import behind
 from accelmodel.laws.numeric import Array
 from accelmodel.specs.base import Spec
@@ -29,11 +41,11 @@ from accelmodel.specs.base import Spec
 if TYPE_CHECKING:
     import xarray as xr
 
-#: points of Saltelli's base sample, times designs and tables of operators of each, at most; fewer points tell nothing
-_BASE, _LEAST_BASE = 2**16, 32
+#: points of Saltelli's base sample, times designs and tables of operators of each, at most
+_BASE = 2**16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Posterior:
     """What constants that are not known leave of a study's answer.
 
@@ -52,6 +64,8 @@ class Posterior:
     names : tuple of str
         Each constant, by its part and its field in one word.
     draws : Draws
+    impossible : float
+        Share of all draws that were left out, since the study's chip itself, which exists, cannot be by them [1].
     score : dict
         Technique → (draw, design): the study's objective, turned so that more is better; 0 where a design breaks a
         limit or serves nothing.
@@ -78,10 +92,16 @@ class Posterior:
     seed: int
     names: tuple[str, ...]
     draws: Draws
+    impossible: float
     score: Mapping[str, Array]
     nominal: Mapping[str, Array]
     about: Mapping[str, str]
     sobol: Mapping[str, list[Index]]
+
+    def __repr__(self) -> str:
+        """Return what was drawn, without the numbers."""
+        drawn = f"{len(self.draws)} draws of {len(self.names)} constants"
+        return f"<Posterior of {self.study.name} along {self.axis}: {drawn}>"
 
     @property
     def values(self) -> Array:
@@ -120,27 +140,36 @@ class Posterior:
 
         The study's candidate by default; a draw in which no chip is allowed counts as not.
         """
-        return float(np.mean(self.numbers[technique or self.study.candidate] >= value))
+        return float(np.mean(self.numbers[self._known(technique)] >= value))
+
+    def _known(self, technique: str | None) -> str:
+        """Return a technique of the study, its candidate where none is named."""
+        name = technique or self.study.candidate
+        if name not in self.score:
+            raise unknown("technique of this study", name, self.score)
+        return name
 
     def interval(self, number: str, level: float = 0.9) -> tuple[float, float]:
         """Return the ends between which a number of the answer lies with a probability, as likely below as above."""
+        if number not in self.numbers:
+            raise unknown("number of the answer", number, self.numbers)
         known = self.numbers[number][np.isfinite(self.numbers[number])]
         return interval(known, level) if len(known) else (float("nan"), float("nan"))
 
     def feasible(self, technique: str | None = None) -> Array:
         """Return in what share of the draws each design keeps to all limits and serves every model [1]."""
-        return np.asarray((self.score[technique or self.study.candidate] > 0.0).mean(axis=0))
+        return np.asarray((self.score[self._known(technique)] > 0.0).mean(axis=0))
 
     def robust(self, technique: str | None = None) -> Choice:
         """Return the design of least expected regret, with what it costs over the draws."""
-        return robust(self.score[technique or self.study.candidate])
+        return robust(self.score[self._known(technique)])
 
     def of_nominal(self, technique: str | None = None) -> Choice | None:
         """Return the design that is best with every constant as it is given, with what it costs over the draws.
 
         None where no design is allowed then.
         """
-        name = technique or self.study.candidate
+        name = self._known(technique)
         place = int(best_design(self.nominal[name][None])[0])
         return choice(self.score[name], place) if place >= 0 else None
 
@@ -188,7 +217,7 @@ class Posterior:
             **{name: ("design", values) for name, values in self.chips.items()},
         }
         asked = {"study": self.study.name, "study_digest": self.study.digest, "axis": self.axis}
-        drawn = {"prior": self.prior, "seed": self.seed, "objective": self.study.objective}
+        drawn = {"prior": self.prior, "seed": self.seed, "objective": self.study.headline}
         return xr.Dataset(data, coords=coords, attrs={**self.about, **asked, **drawn})
 
 
@@ -228,13 +257,13 @@ def posterior(
     Raises
     ------
     SpecError
-        If the prior is unknown, or a number of draws is not allowed.
+        If the prior is unknown, a number of draws or a seed is not allowed, or the designs are none along that axis.
 
     Notes
     -----
     Constants of one kind (times that a kernel or a link loses, areas, powers and prices of a bill) have a rank
-    correlation of ``priors.TOGETHER`` by a Gaussian copula; errors of one kind of operator are one number.  Draws are
-    points of a scrambled Sobol sequence.
+    correlation of ``priors.TOGETHER`` by a Gaussian copula; errors of one kind of operator are one number.  Draws are a
+    Latin hypercube, without those by which the study's chip itself could not be: its PHYs need more edge than it has.
 
     Examples
     --------
@@ -245,13 +274,13 @@ def posterior(
     """
     study = load_study(study) if isinstance(study, str) else study
     parts = parts_of_study(study) if parts is None else parts
-    if draws < 1:
-        raise SpecError(f"draws: {draws} leaves nothing; give at least 1")
-    known = priors(study, parts, prior) if isinstance(prior, str) else list(prior)
+    need_draws(study, draws, least=1)
+    need_whole("seed", seed, 0)
+    known = _believed(study, parts, prior)
     axis = study.axes()[lead_axis(study)]
-    compared = {name: _values(values) for name, values in (chips or along(study, axis.name, {})).items()}
+    compared = along(study, axis.name, {}) if chips is None else _designs(chips, axis.name)
     known = [each for each in known if not replaced(each, compared)]
-    drawn = draw(known, draws, seed)
+    drawn, impossible = draw_possible(known, parts, draws, seed)
     score = scored(study, parts, compared, drawn, progress)
     nominal = scored(study, parts, compared, Draws((), np.empty((1, 0))))
     found = Posterior(
@@ -264,6 +293,7 @@ def posterior(
         seed=seed,
         names=tuple(named(each, parts) for each in known),
         draws=drawn,
+        impossible=impossible,
         score=score,
         nominal={technique: each[0] for technique, each in nominal.items()},
         about=behind({name: spec for name, spec in vars(parts).items() if isinstance(spec, Spec)}),
@@ -272,10 +302,33 @@ def posterior(
     return replace(found, sobol=_decided(found, parts, draws, progress))
 
 
-def _values(given: Any) -> Chips:
-    """Return values of an axis as floats, words as they are."""
-    values = np.asarray(given)
-    return values.astype(float) if values.dtype.kind in "iuf" else values.astype(str)
+def _believed(study: Study, parts: Parts, prior: Any) -> list[Prior]:
+    """Return what is believed of each constant: by the name of a shape, or as given."""
+    if isinstance(prior, str):
+        return priors(study, parts, prior)
+    if not isinstance(prior, list | tuple) or not all(isinstance(each, Prior) for each in prior):
+        raise SpecError(f"prior: {brief(prior)} is neither {' nor '.join(PRIORS)} nor a list of Prior")
+    return list(prior)
+
+
+def _designs(chips: Mapping[str, Any], axis: str) -> dict[str, Chips]:
+    """Return designs that a caller gives: the axes by their names in results, numbers as floats and words as they are.
+
+    Raises
+    ------
+    SpecError
+        If the axis that is decided on is not among them, or they are not of one length.
+    """
+    found: dict[str, Chips] = {}
+    for given, each in chips.items():
+        values, words = np.atleast_1d(np.asarray(each)), role_of(axis_name(given)).words
+        if (values.dtype.kind in "iuf") == bool(words) or not values.size:
+            raise SpecError(f"chips.{given}: {brief(each)} are no {'names' if words else 'numbers in SI'}")
+        found[axis_name(given)] = values.astype(str if words else float)
+    lengths = {name: len(values) for name, values in found.items()}
+    if axis not in found or len(set(lengths.values())) > 1:
+        raise SpecError(f"chips: {lengths or 'none'}; give {axis}, and as many values of each axis as there are chips")
+    return found
 
 
 def _decided(found: Posterior, parts: Parts, draws: int, progress: Progress) -> dict[str, list[Index]]:
@@ -287,10 +340,11 @@ def _decided(found: Posterior, parts: Parts, draws: int, progress: Progress) -> 
 
     def outcomes(design: Draws) -> Array:
         score = scored(found.study, parts, found.chips, design, progress)
-        return np.array(list(numbers_of(found.study, score, found.values).values()))
+        numbers = np.array(list(numbers_of(found.study, score, found.values).values()))
+        return np.where(design.possible(parts), numbers, np.nan)
 
     affordable = _BASE / (len(found.values) * tables(found.study))
-    if min(0.5 * draws, affordable) < _LEAST_BASE:
+    if min(0.5 * draws, affordable) < LEAST_BASE:
         return {}
     base = 2 ** int(np.log2(min(0.5 * draws, affordable)))
     told = saltelli(found.draws.priors, lead, outcomes, base, found.seed)

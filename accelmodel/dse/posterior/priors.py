@@ -18,7 +18,7 @@ import numpy as np
 from accelmodel.costs.parts import Parts, closing
 from accelmodel.dse.studies.axes import AXES, role_of
 from accelmodel.dse.studies.study import Study
-from accelmodel.errors import unknown
+from accelmodel.errors import SpecError, unknown
 from accelmodel.inference.intervals import KINDS, factors
 from accelmodel.laws.numeric import Array
 from accelmodel.specs.base import Spec, field_types
@@ -112,6 +112,21 @@ class Prior:
             "counts": f"{self.shape} among whole numbers",
             "powers of two": f"{self.shape} among powers of two",
         }[self.scale]
+
+    def check(self) -> None:
+        """Raise SpecError if there is no such shape or scale, or the value of today lies outside the range."""
+        for what, given, allowed in (("shape", self.shape, (*PRIORS, "normal")), ("scale", self.scale, _SCALES)):
+            if given not in allowed:
+                raise SpecError(f"prior of {self.name}: {unknown(what, given, allowed)}")
+        # the middle of residuals is another than the value of today
+        inside = self.low <= self.high if self.shape == "normal" else self.low <= self.nominal <= self.high
+        if not (inside and math.isfinite(self.low) and math.isfinite(self.high)):
+            raise SpecError(
+                f"prior of {self.name}: {self.nominal:g} is not in its range of {self.low:g} to {self.high:g} "
+                f"{self.unit}; widen the range, or correct the value"
+            )
+        if self.scale in ("log", "powers of two") and self.low <= 0.0:
+            raise SpecError(f"prior of {self.name}: {self.low:g} has no logarithm; take another scale")
 
     def quantile(self, share: Array) -> Array:
         """Return the values below which a constant lies with the given probabilities [1]."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from accelmodel.dse.posterior.decision import Choice, level_of, region
-from accelmodel.dse.posterior.influence import REST, Index
+from accelmodel.dse.posterior.influence import REST, Index, by_chance
 from accelmodel.dse.posterior.joint import Posterior
 from accelmodel.dse.studies.terms import axis_words, technique_words, words
 from accelmodel.laws.numeric import Array
@@ -20,8 +20,10 @@ LEVEL = 0.9
 _BARS = 24
 #: how often the best is at an end of the axis that this is said
 _OFTEN = 0.1
-#: an influence below this is none that so many draws tell [1]
+#: an influence below this is not told, however many draws tell it [1]
 _TOLD = 0.02
+#: draws from which a share need not be told with its uncertainty
+_MANY = 400
 
 
 def _median(values: Array) -> float:
@@ -215,12 +217,13 @@ def verdict(found: Posterior, claim: Mapping[str, float] | None = None) -> dict[
     told: dict[str, Any] = {
         "axis": found.axis,
         "unit": found.unit,
-        "objective": found.study.objective,
+        "objective": found.study.headline,
         "prior": found.prior,
         "draws": len(found.draws),
         "seed": found.seed,
         "designs": len(found.values),
         "answered": found.answered,
+        "impossible": found.impossible,
         "candidate": found.study.candidate,
         "best": {technique: _sizes(found, technique) for technique in found.techniques},
         "gain": _gain(found),
@@ -244,6 +247,13 @@ def sentences(told: Mapping[str, Any]) -> list[str]:
     Made of the verdict alone, so that words never say another thing than its numbers.
     """
     found = [*_where(told), *_at_the_end(told), *_gained(told), *_claimed(told), *_safest(told), *_to_measure(told)]
+    if told["draws"] < _MANY:
+        found.append(f"So few draws leave each share uncertain by up to {_share(min(1.0, told['draws'] ** -0.5))}.")
+    if told["impossible"] > 0.0:
+        found.append(
+            f"{_share(told['impossible'])} of all draws were left out: by them the reference chip, which exists, could "
+            "not be, since its PHYs would need more edge than it has."
+        )
     if told["answered"] < 1.0:
         found.append(f"In {_share(1.0 - told['answered'])} of the draws no chip keeps to the limits.")
     return found
@@ -275,9 +285,10 @@ def _where(told: Mapping[str, Any]) -> list[str]:
         exact = at["probability"] >= 0.5 or best["low"] is None
         low, high = best["low"], best["high"]
         between = "" if low is None else f"; {_between(_shown(told, low), _shown(told, high))}"
+        drawn = f"{told['draws']:,} joint draw{'s' * (told['draws'] > 1)}"
         found.append(
             f"Best {name} {technique_words(technique)}: {_shown(told, best['median'])}{'' if exact else ' or more'} in "
-            f"{_share(at['probability' if exact else 'at_least'])} of {told['draws']:,} joint draws of "
+            f"{_share(at['probability' if exact else 'at_least'])} of {drawn} of "
             f"{len(told['constants'])} constants ({told['prior']} priors){between}."
         )
     return found
@@ -364,7 +375,8 @@ def _to_measure(told: Mapping[str, Any]) -> list[str]:
             f"expected regret."
         )
     for key, of in (("decides_best", f"the best {name}"), ("decides_gain", "the gain")):
-        lead = sorted((row for row in ranked if row[key] >= _TOLD), key=lambda row: -row[key])[:3]
+        least = max(_TOLD, by_chance(told["draws"]))
+        lead = sorted((row for row in ranked if row[key] >= least), key=lambda row: -row[key])[:3]
         if lead and (key == "decides_best" or told["gain"] is not None):
             listed = ", ".join(f"{words(row['constant'])} {_share(row[key])}" for row in lead)
             found.append(f"What decides {of} (share of its variance): {listed}.")

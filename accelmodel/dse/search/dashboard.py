@@ -9,10 +9,12 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from accelmodel import __version__
 from accelmodel.costs.parts import Parts
+from accelmodel.dse.enumeration.enumerated import Enumeration
 from accelmodel.dse.search.digest import specs_of
 from accelmodel.dse.search.parameters import SHOWN, labelled, shown, space_of, words_of
 from accelmodel.dse.search.storage import Place, opened, worded
@@ -26,8 +28,9 @@ if TYPE_CHECKING:
     import optuna
     import plotly.graph_objects as go
 
-#: how optuna-dashboard stores a note: its number, and its text in parts of this length
-_NOTE, _TEXT, _LENGTH = "dashboard:note_ver", "dashboard:note_str:", 2045
+#: user attribute of a study: the answer in words
+ANSWER = "answer"
+NO_FIGURES: Mapping[str, go.Figure] = MappingProxyType({})
 #: largest figure that is stored with a study [B]
 _FIGURE = 100_000
 
@@ -64,6 +67,15 @@ def _limit(name: str, value: float) -> str:
     return f"{words_of(name)} {least} {shown(value, unit):g} {SHOWN.get(unit, (unit,))[0]}".rstrip()
 
 
+def looked_at(every: Enumeration) -> str:
+    """Return what stands behind the best chips beside the trials, in words."""
+    if every.plan.way == "none":
+        return "those that were tried"
+    if every.plan.way == "all":
+        return f"all {every.evaluated:,} chips of the space"
+    return f"{every.evaluated:,} of {every.chips:,} chips, drawn at random, and those that were tried"
+
+
 def note_of(study: Study, best: Mapping[str, Mapping[str, Any]], seen: str, trials: Mapping[str, int]) -> str:
     """Return the answer in words, as Markdown.
 
@@ -73,11 +85,11 @@ def note_of(study: Study, best: Mapping[str, Mapping[str, Any]], seen: str, tria
     best : mapping
         technique → the best chip's axes and figures, in SI.
     seen : str
-        What stands behind ``best``, such as "all 960 chips of the space".
+        What stands behind ``best``; see ``looked_at``.
     trials : mapping
         technique → trials that are stored.
     """
-    headline = study.objective
+    headline = study.headline
     unit = OBJECTIVES[headline].unit
     lines = [f"# {study.study.title}", "", f"The best chip by {OBJECTIVES[headline].words}, of {seen}:", ""]
     axes = list(study.axes().values())
@@ -100,10 +112,18 @@ def _cell(value: Any, unit: str) -> str:
     return value if isinstance(value, str) else f"{shown(value, unit):.6g}"
 
 
-def publish(place: Place, name: str, note: str, figures: Mapping[str, go.Figure], files: Sequence[Path] = ()) -> None:
+def publish(
+    place: Place,
+    name: str,
+    note: str,
+    figures: Mapping[str, go.Figure] = NO_FIGURES,
+    files: Sequence[Path] = (),
+    answer: str = "",
+) -> None:
     """Store the note of a study, its figures, and files as artifacts; what was stored before is replaced.
 
-    Figures need ``optuna-dashboard``, which shows them; where it is not installed they are left out.
+    ``answer``, one sentence, is a user attribute; note and figures are of ``optuna-dashboard`` and are left out where
+    it is not installed.
 
     Raises
     ------
@@ -115,33 +135,25 @@ def publish(place: Place, name: str, note: str, figures: Mapping[str, go.Figure]
     with worded(place), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is experimental
         kept = optuna.load_study(study_name=name, storage=opened(place))
-        with turn(place, kept):
-            _save_note(kept, note)
-            _save_figures(kept, figures)
+        with turn(place):
+            if answer:
+                kept.set_user_attr(ANSWER, answer)
+            _show(kept, note, figures)
             for file in files:
                 _save_file(kept, artifacts(place), file)
 
 
-def _save_note(kept: optuna.Study, note: str) -> None:
-    storage, study = kept._storage, kept._study_id
-    old = storage.get_study_system_attrs(study)
-    parts = [note[start : start + _LENGTH] for start in range(0, len(note), _LENGTH)]
-    count = max(len(parts), sum(key.startswith(_TEXT) for key in old))
-    if "".join(str(old.get(f"{_TEXT}{i}", "")) for i in range(count)) == note:
-        return
-    storage.set_study_system_attr(study, _NOTE, int(old.get(_NOTE, 0)) + 1)
-    for i in range(count):
-        storage.set_study_system_attr(study, f"{_TEXT}{i}", parts[i] if i < len(parts) else "")
-
-
-def _save_figures(kept: optuna.Study, figures: Mapping[str, go.Figure]) -> None:
+def _show(kept: optuna.Study, note: str, figures: Mapping[str, go.Figure]) -> None:
+    """Store what only optuna-dashboard shows, where it is installed."""
     try:
-        from optuna_dashboard import save_plotly_graph_object
+        import optuna_dashboard
     except ImportError:
         return
+    if optuna_dashboard.get_note(kept) != note:
+        optuna_dashboard.save_note(kept, note)
     for name, figure in figures.items():
         if len(figure.to_json()) <= _FIGURE:
-            save_plotly_graph_object(kept, figure, graph_object_id=name)
+            optuna_dashboard.save_plotly_graph_object(kept, figure, graph_object_id=name)
 
 
 def artifacts(place: Place) -> Path:

@@ -73,4 +73,4 @@ def _content(spec: Spec) -> str:
 
 def name_of(study: Study, parts: Parts) -> str:
     """Return the name of the study among others: its own, what it is judged by, and the start of its digest."""
-    return f"{study.name} / {study.objective} / {digest(study, parts)[:8]}"
+    return f"{study.name} / {study.headline} / {digest(study, parts)[:8]}"

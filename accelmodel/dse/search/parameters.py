@@ -100,12 +100,12 @@ class Parameter:
     label: str
     unit: str
     choices: dict[Any, Any]
-    distribution: optuna.distributions.BaseDistribution
+    distribution: Any
 
     def back(self, value: Any) -> Any:
         """Return the value in SI that is meant; None if it is not in the space."""
         if not self.choices:
-            inside = is_number(value) and self.distribution._contains(self.distribution.to_internal_repr(value))
+            inside = is_number(value) and self.distribution.low <= value <= self.distribution.high
             return float(value) * SHOWN.get(self.unit, (self.unit, 1.0))[1] if inside else None
         if isinstance(value, Hashable) and value in self.choices:
             return self.choices[value]

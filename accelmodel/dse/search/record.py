@@ -22,7 +22,7 @@ from accelmodel.dse.search.digest import digest, name_of
 from accelmodel.dse.search.parameters import TECHNIQUE, Space, space_of
 from accelmodel.dse.search.storage import Place, lost, opened, unreadable, worded
 from accelmodel.dse.search.trials import WHY, directions, metrics, outcomes, pairs, stray
-from accelmodel.dse.search.turns import finished_numbers, prepared, turn
+from accelmodel.dse.search.turns import turn
 from accelmodel.dse.studies.study import Study
 from accelmodel.output import keep
 
@@ -80,14 +80,14 @@ class Record:
         import optuna
 
         self.name = name_of(self.study, self.parts)
-        with self._written():
-            storage = opened(self.place)
-            with prepared(self.place):
-                self._kept = optuna.create_study(
-                    study_name=self.name, storage=storage, directions=directions(self.study), load_if_exists=True
-                )
-            with turn(self.place, self._kept):
-                self._introduce(self._kept, {**facts, DIGEST: digest(self.study, self.parts)})
+        with self._written(), turn(self.place):
+            self._kept = optuna.create_study(
+                study_name=self.name,
+                storage=opened(self.place),
+                directions=directions(self.study),
+                load_if_exists=True,
+            )
+            self._introduce(self._kept, {**facts, DIGEST: digest(self.study, self.parts)})
         self.news()
         self.resumed = {technique: len(held) for technique, held in self.trials.items()}
 
@@ -121,7 +121,7 @@ class Record:
         """Return how many trials a storage holds that can no longer be written."""
         from optuna.trial import TrialState
 
-        with contextlib.suppress(Exception), prepared(self.place):
+        with contextlib.suppress(Exception):
             return len(self._kept.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) if self._kept else 0
         return len(self._seen)
 
@@ -144,9 +144,6 @@ class Record:
         """A trial of somebody's that is still running, or that failed in his hands, is left out."""
         from optuna.trial import TrialState
 
-        done = finished_numbers(self.place, kept)
-        if done is not None and done <= self._seen:
-            return []
         new = [each for each in kept.get_trials(deepcopy=False) if each.number not in self._seen]
         new = [each for each in new if each.state in (TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED)]
         self._seen |= {each.number for each in new}
@@ -181,13 +178,11 @@ class Record:
         """Store those of a batch that nobody has stored, and no more than are wanted; return what others stored."""
         news: list[FrozenTrial] = []
         fresh: list[FrozenTrial] = []
-        added: list[int] = []
         if self._kept is not None:
-            with self._written(), turn(self.place, self._kept) as store:
+            with self._written(), turn(self.place):
                 news = self._unseen(self._kept)
                 fresh = self._fresh(batch, technique, wanted)
-                added = store(fresh)
-        self._seen |= set(added)
+                self._kept.add_trials(fresh)
         self._check(news)
         for trial in self._fresh(batch, technique, wanted) if self.fault else fresh:
             self._hold(trial)

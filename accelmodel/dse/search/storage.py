@@ -10,8 +10,6 @@ import contextlib
 import errno
 import os
 import re
-import sqlite3
-import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,10 +18,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from accelmodel.errors import SpecError, unknown
-from accelmodel.output import failed, writable
+from accelmodel.output import failed
 
 if TYPE_CHECKING:
-    from optuna.storages import BaseStorage, RDBStorage
+    from optuna.storages import BaseStorage
 
 #: how long another process may stay in its turn, which includes compiling the kernels [s]
 PATIENCE = 300
@@ -41,11 +39,9 @@ SERVERS = {
 #: endings of journal files; any other new file becomes an SQLite database
 _JOURNALS = (".journal", ".jsonl", ".log")
 #: how a line of a journal starts, and a database
-_LINE, _DATABASE = b'{"op_code":', b"SQLite format 3\0"
+LINE, DATABASE = b'{"op_code":', b"SQLite format 3\0"
 #: what SQLite and its drivers say of a database that is held, of one that is none, and of one that lacks something
 _HELD, _NONE, _LACKING = "database is locked", ("not a database", "malformed"), ("no such table", "no such column")
-#: what a database says of a table or row that another process has just made, and how often that is tried again
-_MADE, _ATTEMPTS = ("already exists", "UNIQUE", "uplicate"), 20
 
 
 @dataclass(frozen=True)
@@ -105,10 +101,10 @@ def _kind_of(path: Path) -> str:
     with contextlib.suppress(OSError):
         if path.is_file():
             with path.open("rb") as file:
-                head = file.read(len(_DATABASE))
-    if head == _DATABASE:
+                head = file.read(len(DATABASE))
+    if head == DATABASE:
         return "sqlite"
-    return "journal" if head.startswith(_LINE) or path.suffix in _JOURNALS else "sqlite"
+    return "journal" if head.startswith(LINE) or path.suffix in _JOURNALS else "sqlite"
 
 
 def unreadable(place: Place, why: str) -> SpecError:
@@ -125,43 +121,6 @@ def held(place: Place) -> SpecError:
     )
 
 
-def check(place: Place) -> None:
-    """Look at a storage before the work: it is one, it can be written, and nobody stands in the way.
-
-    A file that is not there yet is not made.
-
-    Raises
-    ------
-    SpecError
-        If it cannot be used.
-    """
-    if place.path is None:
-        try:
-            opened(place)
-        except OSError as error:
-            raise lost(place, error) from None
-        return
-    if place.path.exists():
-        if not place.path.is_file():  # a device has no end, and a pipe waits
-            raise failed(place.path, OSError(errno.EINVAL, "no regular file"), "--storage")
-        try:
-            _check_start(place, place.path)
-        except OSError as error:
-            raise failed(place.path, error, "--storage") from None
-    writable(place.path, "--storage")
-
-
-def _check_start(place: Place, path: Path) -> None:
-    with path.open("r+b") as file:
-        head = file.read(len(_DATABASE))
-    expected = _LINE if place.kind == "journal" else _DATABASE
-    if head and not (head.startswith(expected) or expected.startswith(head)):
-        raise unreadable(place, "does not start like a journal" if place.kind == "journal" else "is no database")
-    if place.kind == "sqlite":
-        with worded(place), contextlib.closing(sqlite3.connect(path, timeout=PATIENCE)) as connection:
-            connection.execute("BEGIN IMMEDIATE")
-
-
 def opened(place: Place) -> BaseStorage:
     """Return the storage at a place; a file is made if it is not there.
 
@@ -173,7 +132,7 @@ def opened(place: Place) -> BaseStorage:
         If it cannot be written or reached.
     """
     import optuna
-    from optuna.storages import JournalStorage, get_storage
+    from optuna.storages import JournalStorage, RDBStorage, get_storage
     from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalRedisBackend
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -189,28 +148,10 @@ def opened(place: Place) -> BaseStorage:
         if place.kind == "journal":
             path = str(place.path)
             return JournalStorage(JournalFileBackend(path, JournalFileOpenLock(path, grace_period=LEFT_OVER)))
-        return get_storage(_database(place))
-
-
-def _database(place: Place) -> RDBStorage:
-    """Return a database with its tables; processes that make them at the same moment hinder each other once."""
-    import sqlalchemy
-    from optuna.storages import RDBStorage
-
-    for _ in range(_ATTEMPTS):
-        try:
-            if place.kind == "sqlite":
-                return RDBStorage(f"sqlite:///{place.path}", {"connect_args": {"timeout": PATIENCE}})
-            return RDBStorage(place.url)
-        except (
-            sqlalchemy.exc.ProgrammingError,
-            sqlalchemy.exc.IntegrityError,
-            sqlalchemy.exc.OperationalError,
-        ) as error:
-            if not any(word in str(error.orig) for word in _MADE):
-                raise
-            time.sleep(0.2)
-    return RDBStorage(place.url or f"sqlite:///{place.path}")
+        if place.kind == "sqlite":
+            waiting = {"connect_args": {"timeout": PATIENCE}}
+            return get_storage(RDBStorage(f"sqlite:///{place.path}", waiting))
+        return get_storage(place.url)
 
 
 @contextlib.contextmanager

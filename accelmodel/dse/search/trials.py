@@ -40,7 +40,7 @@ def metrics(study: Study) -> list[str]:
 
 def limit_names(study: Study) -> list[str]:
     """Return the limits as they are shown."""
-    return [words_of(name) for name in dict.fromkeys([*study.limits(), _MEMORY])]
+    return [words_of(name) for name in dict.fromkeys([*study.limits(), *study.rules, _MEMORY])]
 
 
 @dataclass(frozen=True)

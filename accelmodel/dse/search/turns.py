@@ -1,40 +1,44 @@
-"""Turns on one study: whoever is in his turn sees all trials there are, and what he adds is stored whole or not at all.
+"""Turns at a storage: whoever is in his turn sees all trials there are, and nobody else adds any until he has.
 
-A database locks the study's row, SQLite itself, and a journal file is locked by the operating system: all three go
-with the process that holds them, however that ends.  Other storages make a study that only one process can make.
+Files, databases and Redis lock by means of their own, and free the lock of a process that was killed.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
-import sys
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
 
-from accelmodel.dse.search.storage import PATIENCE, Place, held, worded
+from accelmodel.dse.search.storage import (
+    DATABASE,
+    LEFT_OVER,
+    LINE,
+    PATIENCE,
+    Place,
+    held,
+    lost,
+    opened,
+    unreadable,
+    worded,
+)
+from accelmodel.errors import SpecError
+from accelmodel.output import failed, writable
 
-if TYPE_CHECKING:
-    import optuna
-    from optuna.storages import BaseStorage
-    from optuna.trial import FrozenTrial
-    from sqlalchemy import Connection
-
-#: stores trials of a study, inside a turn, and returns their numbers
-Add = Callable[["list[FrozenTrial]"], "list[int]"]
-#: what a file system says that knows no locks: there one process at a time is to use a journal
-_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
-#: how long a study that stands for a turn may stand: its process was killed [s]
+#: what the lock of a server is called, and its number where locks have numbers
+_NAME, _NUMBER = "accelmodel / turn", 0x61636365_6C6D6F64
+#: ending of the file beside a storage's that is locked in its stead
+TURN = "-turn"
+#: how long a turn in Redis may take before it is nobody's: its process was killed [s]
 _GONE = 60.0
 
 
 @contextlib.contextmanager
-def turn(place: Place, kept: optuna.Study) -> Iterator[Add]:
-    """Hold the study for the block, and give what adds trials to it.
+def turn(place: Place) -> Iterator[None]:
+    """Hold the storage for the block, which adds trials or studies.
 
     Raises
     ------
@@ -43,209 +47,146 @@ def turn(place: Place, kept: optuna.Study) -> Iterator[Add]:
     OSError
         If it cannot be written.
     """
-    with worded(place):
-        if place.kind in ("sqlite", "sql"):
-            with _transaction(kept) as add:
-                yield add
-        elif place.path is not None:
-            with _locked_file(place, place.path):
-                yield lambda trials: _add_each(kept, trials)
-        else:
-            with _named_turn(place, kept._storage, f"{kept.study_name} / turn"):
-                yield lambda trials: _add_each(kept, trials)
-
-
-def _add_each(kept: optuna.Study, trials: list[FrozenTrial]) -> list[int]:
-    first = len(kept.get_trials(deepcopy=False))
-    kept.add_trials(trials)
-    return list(range(first, first + len(trials)))
-
-
-def finished_numbers(place: Place, kept: optuna.Study) -> set[int] | None:
-    """Return the numbers of all finished trials where that is cheaper than to read them, of a database; else None."""
-    from optuna.trial import TrialState
-    from sqlalchemy import select
-
-    if place.kind not in ("sqlite", "sql"):
-        return None
-    storage: Any = kept._storage
-    table = _tables().TrialModel.__table__
-    done = [state for state in TrialState if state.is_finished()]
-    with storage._backend.scoped_session() as session:
-        own = table.c.study_id == kept._study_id
-        return set(session.execute(select(table.c.number).where(own, table.c.state.in_(done))).scalars().all())
-
-
-@contextlib.contextmanager
-def prepared(place: Place) -> Iterator[None]:
-    """Hold a storage in which a study is about to be made; only a journal's end needs to be looked at."""
-    with worded(place):
-        if place.kind == "journal" and place.path is not None:
-            with _locked_file(place, place.path):
-                yield
-        else:
-            yield
-
-
-@contextlib.contextmanager
-def _transaction(kept: optuna.Study) -> Iterator[Add]:
-    """Let everything that Optuna reads and writes inside the block be one transaction of the database."""
-    from sqlalchemy import select
-
-    storage: Any = kept._storage
-    database = storage._backend
-    with database.engine.connect() as connection:
-        if connection.dialect.name == "sqlite":
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-        else:
-            studies = _tables().StudyModel.__table__
-            row = select(studies.c.study_id).where(studies.c.study_id == kept._study_id)
-            connection.execute(row.with_for_update())
-        database.scoped_session.remove()
-        database.scoped_session.configure(bind=connection, join_transaction_mode="create_savepoint")
-        try:
-            yield lambda trials: _add_rows(connection, kept._study_id, trials)
-            connection.commit()
-        finally:
-            database.scoped_session.remove()
-            database.scoped_session.configure(bind=database.engine, join_transaction_mode="conditional_savepoint")
-
-
-def _tables() -> Any:
-    from optuna.storages._rdb import models
-
-    return models
-
-
-def _add_rows(connection: Connection, study_id: int, trials: list[FrozenTrial]) -> list[int]:
-    """Store trials a table at a time: Optuna's own way costs 15 ms each, this 0.5 ms."""
-    from optuna.distributions import distribution_to_json
-    from sqlalchemy import func, insert, select
-
-    models = _tables()
-    table = models.TrialModel.__table__
-    own = table.c.study_id == study_id
-    first = connection.execute(select(func.count()).select_from(table).where(own)).scalar() or 0
-    if not trials:
-        return []
-    rows = [
-        {
-            "number": first + place,
-            "study_id": study_id,
-            "state": trial.state,
-            "datetime_start": trial.datetime_start,
-            "datetime_complete": trial.datetime_complete,
-        }
-        for place, trial in enumerate(trials)
-    ]
-    connection.execute(insert(table), rows)
-    numbers = select(table.c.trial_id).where(own, table.c.number >= first).order_by(table.c.number)
-    rows_of: dict[Any, list[dict[str, Any]]] = {
-        kind: []
-        for kind in (
-            models.TrialParamModel,
-            models.TrialValueModel,
-            models.TrialUserAttributeModel,
-            models.TrialSystemAttributeModel,
-            models.TrialIntermediateValueModel,
-        )
-    }
-    for key, trial in zip(connection.execute(numbers).scalars().all(), trials, strict=True):
-        for name, value in trial.params.items():
-            kind = trial.distributions[name]
-            told = {"param_value": kind.to_internal_repr(value), "distribution_json": distribution_to_json(kind)}
-            rows_of[models.TrialParamModel].append({"trial_id": key, "param_name": name, **told})
-        for place, value in enumerate(trial.values or ()):
-            number, kind_of_value = models.TrialValueModel.value_to_stored_repr(value)
-            rows_of[models.TrialValueModel].append(
-                {"trial_id": key, "objective": place, "value": number, "value_type": kind_of_value}
-            )
-        for step, value in trial.intermediate_values.items():
-            number, kind_of_value = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(value)
-            told = {"intermediate_value": number, "intermediate_value_type": kind_of_value}
-            rows_of[models.TrialIntermediateValueModel].append({"trial_id": key, "step": step, **told})
-        rows_of[models.TrialUserAttributeModel] += _attributes(key, trial.user_attrs)
-        rows_of[models.TrialSystemAttributeModel] += _attributes(key, trial.system_attrs)
-    for model, found in rows_of.items():
-        if found:
-            connection.execute(insert(model.__table__), found)
-    return list(range(first, first + len(trials)))
-
-
-def _attributes(key: int, attributes: dict[str, Any]) -> list[dict[str, Any]]:
-    return [{"trial_id": key, "key": name, "value_json": json.dumps(value)} for name, value in attributes.items()]
-
-
-@contextlib.contextmanager
-def _locked_file(place: Place, path: Path) -> Iterator[None]:
-    """Hold the lock of the operating system on a journal, cut off what a killed process left of a line."""
-    with path.open("r+b") as file, _locked(place, file):
-        _mend(file)
+    with worded(place), _TURNS[place.kind](place):
         yield
 
 
-def _mend(file: IO[bytes]) -> None:
-    """Cut off a last line that a killed process or a full disk left unfinished."""
-    size = file.seek(0, os.SEEK_END)
-    if not size:
-        return
-    file.seek(size - 1)
-    if file.read(1) != b"\n":
-        file.seek(0)
-        file.truncate(file.read().rfind(b"\n") + 1)
+def check(place: Place) -> None:
+    """Look at a storage before the work: it is one, it can be written, and nobody stands in the way.
 
+    A file that is not there yet is not made.
 
-@contextlib.contextmanager
-def _locked(place: Place, file: IO[bytes]) -> Iterator[None]:
-    """Hold the file's lock, which the operating system frees when the process ends; without one, go ahead."""
-    if sys.platform == "win32":
-        yield
-        return
-    import fcntl
-
-    begin = time.monotonic()
-    while True:
+    Raises
+    ------
+    SpecError
+        If it cannot be used.
+    """
+    if place.path is None:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            pass
+            with turn(place):
+                opened(place)
         except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
-            break
-        if time.monotonic() - begin > PATIENCE:
-            raise held(place)
-        time.sleep(0.01)
+            raise lost(place, error) from None
+        return
+    if place.path.exists():
+        if not place.path.is_file():  # a device has no end, and a pipe waits
+            raise failed(place.path, OSError(errno.EINVAL, "no regular file"), "--storage")
+        try:
+            _check_start(place, place.path)
+        except OSError as error:
+            raise failed(place.path, error, "--storage") from None
+    writable(place.path, "--storage")
+
+
+def _check_start(place: Place, path: Path) -> None:
+    with path.open("r+b") as file:
+        head = file.read(len(DATABASE))
+    expected = LINE if place.kind == "journal" else DATABASE
+    if head and not (head.startswith(expected) or expected.startswith(head)):
+        raise unreadable(place, "does not start like a journal" if place.kind == "journal" else "is no database")
+    if place.kind == "sqlite":
+        with worded(place), contextlib.closing(sqlite3.connect(path, timeout=PATIENCE)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+
+
+@contextlib.contextmanager
+def _of_file(place: Place) -> Iterator[None]:
+    """Lock an empty SQLite file beside the storage's: the operating system frees it when the process ends."""
+    beside = sqlite3.connect(f"{place.path}{TURN}", timeout=PATIENCE, isolation_level=None)
+    with contextlib.closing(beside):
+        beside.execute("BEGIN EXCLUSIVE")
+        yield
+
+
+@contextlib.contextmanager
+def _of_journal(place: Place) -> Iterator[None]:
+    with _of_file(place):
+        _mend(Path(str(place.path)))
+        yield
+
+
+def _mend(path: Path) -> None:
+    """Cut off a last line that a killed process or a full disk left unfinished, to which Optuna would append."""
+    from optuna.storages.journal import JournalFileOpenLock
+
+    if not path.exists() or _whole(path):
+        return
+    lock = JournalFileOpenLock(str(path), grace_period=LEFT_OVER)
+    lock.acquire()
+    try:
+        if not _whole(path):
+            with path.open("r+b") as file:
+                file.truncate(file.read().rfind(b"\n") + 1)
+    finally:
+        lock.release()
+
+
+def _whole(path: Path) -> bool:
+    with path.open("rb") as file:
+        if not file.seek(0, os.SEEK_END):
+            return True
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
+
+
+@contextlib.contextmanager
+def _of_database(place: Place) -> Iterator[None]:
+    """Take the lock of a database server that goes with the connection."""
+    import sqlalchemy
+    from sqlalchemy.pool import NullPool
+
+    engine = sqlalchemy.create_engine(place.url, poolclass=NullPool)
+    with engine.connect() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(sqlalchemy.text(f"set lock_timeout = '{PATIENCE}s'"))
+            connection.execute(sqlalchemy.text("select pg_advisory_xact_lock(:number)"), {"number": _NUMBER})
+        else:
+            asked = {"name": _NAME, "seconds": PATIENCE}
+            if not connection.execute(sqlalchemy.text("select get_lock(:name, :seconds)"), asked).scalar():
+                raise held(place)
+        yield
+
+
+@contextlib.contextmanager
+def _of_redis(place: Place) -> Iterator[None]:
+    import redis
+
+    lock = redis.Redis.from_url(place.url).lock(_NAME, timeout=_GONE, blocking_timeout=PATIENCE)
+    if not lock.acquire():
+        raise held(place)
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_UN)
+        with contextlib.suppress(redis.exceptions.LockError):  # it took longer: the lock is another's by now
+            lock.release()
 
 
 @contextlib.contextmanager
-def _named_turn(place: Place, storage: BaseStorage, name: str) -> Iterator[None]:
-    """Make a study that only one process can make, and delete it; one that stands still is left from a kill."""
-    from optuna.exceptions import DuplicatedStudyError
-    from optuna.study import StudyDirection
+def _of_proxy(place: Place) -> Iterator[None]:
+    """Make a study that only one process can make, and delete it: a proxy has no other lock."""
+    import optuna
 
-    begin, seen = time.monotonic(), None
+    storage, begin = opened(place), time.monotonic()
     while True:
         try:
-            own = storage.create_new_study([StudyDirection.MINIMIZE], name)
+            optuna.create_study(study_name=_NAME, storage=storage)
             break
-        except DuplicatedStudyError:
+        except optuna.exceptions.DuplicatedStudyError:
             pass
-        found = next((study._study_id for study in storage.get_all_studies() if study.study_name == name), None)
-        if found != seen:
-            begin, seen = time.monotonic(), found
-        if found is not None and time.monotonic() - begin > _GONE:
-            with contextlib.suppress(KeyError):
-                storage.delete_study(found)
+        if time.monotonic() - begin > PATIENCE:
+            raise SpecError(f"{held(place)}; if none is at it, one was killed: delete the study {_NAME!r} in it")
         time.sleep(0.02)
     try:
         yield
     finally:
-        with contextlib.suppress(KeyError):
-            storage.delete_study(own)
+        optuna.delete_study(study_name=_NAME, storage=storage)
+
+
+#: kind of a storage → how its turns are taken
+_TURNS: dict[str, Callable[[Place], contextlib.AbstractContextManager[None]]] = {
+    "sqlite": _of_file,
+    "journal": _of_journal,
+    "sql": _of_database,
+    "redis": _of_redis,
+    "grpc": _of_proxy,
+}

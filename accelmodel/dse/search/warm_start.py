@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from accelmodel.dse.enumeration.enumerated import Enumeration
+from accelmodel.dse.search.optimise import Search
 from accelmodel.dse.search.parameters import TECHNIQUE, space_of
 from accelmodel.dse.search.storage import Place, opened, place_of, worded
+from accelmodel.dse.studies.objectives import sign
 from accelmodel.dse.studies.study import Study
 from accelmodel.errors import SpecError, unknown
 
@@ -19,6 +23,24 @@ if TYPE_CHECKING:
 FRONT = "front"
 #: most chips that are taken over
 MOST = 32
+
+
+def warmed(search: Search, study: Study, place: Place, every: Enumeration) -> Search:
+    """Return the search with the chips that its ``warm_start`` means.
+
+    Raises
+    ------
+    SpecError
+        As ``from_study``.
+    """
+    if not search.warm_start:
+        return search
+    if search.warm_start == FRONT:
+        rows = [*every.best.values(), *(row for front in every.front.values() for row in front)]
+        found = sorted(rows, key=lambda row: -sign(study.headline) * row[study.headline])
+    else:
+        found = from_study(study, place, search.warm_start)
+    return replace(search, start=[*search.start, *found])
 
 
 def from_study(study: Study, place: Place, given: str) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ chip, costs and objectives.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pydantic
 from pydantic import Field
@@ -27,6 +27,9 @@ from accelmodel.specs import facts
 from accelmodel.specs.find import path_of, seen_from
 from accelmodel.specs.load import load
 from accelmodel.units import parse
+
+if TYPE_CHECKING:
+    import accelmodel
 
 #: objectives whose limit may be another for each model
 PER_MODEL = ("ttft", "tpot")
@@ -49,7 +52,7 @@ class Head(Table):
     claims: str = ""
     price: Literal["bill", "selling"] = "bill"
     site: str = SITE
-    trials: Positive = 512
+    trials: Positive = 1024
     seed: Annotated[int, Field(ge=0, le=2**31)] = 0
 
 
@@ -146,14 +149,38 @@ class Study(Table):
         return list(dict.fromkeys([*([head.objective] if head.objective else []), *(head.objectives or [])]))
 
     @property
-    def objective(self) -> str:
-        """The headline: what the best chip is best by."""
+    def headline(self) -> str:
+        """The objective that the best chip is best by."""
         return self.objectives[0]
+
+    def objective(self, technique: str = "", by_model: bool = False) -> accelmodel.ChipObjective:
+        """Return the study as the objective of a loop of one's own in plain Optuna; see ``ChipObjective``.
+
+        Parameters
+        ----------
+        technique : str, optional
+            One of the study's; PRESERVE, or where it is not explored the last one, by default.
+        by_model : bool
+            Report the objective model by model, so that a pruner may end a trial.
+
+        Raises
+        ------
+        SpecError
+            If the study has no such technique, or there is nothing to report model by model.
+
+        Examples
+        --------
+        >>> load_study("preserve-l2").objective("preserve").directions
+        ['maximize', 'minimize']
+        """
+        import accelmodel
+
+        return accelmodel.ChipObjective(self, technique, by_model)
 
     @property
     def mean(self) -> Literal["geometric", "traffic"]:
         """The mean over a mix: that asked, else of what a token costs where the headline is money or energy."""
-        return self.workload.mean or ("traffic" if self.objective in OF_TRAFFIC else "geometric")
+        return self.workload.mean or ("traffic" if self.headline in OF_TRAFFIC else "geometric")
 
     @property
     def techniques(self) -> list[str]:
@@ -340,7 +367,7 @@ def load_study(name: str = "preserve-l2", objective: str | None = None) -> Study
 
     Examples
     --------
-    >>> load_study("preserve-l2", objective="tokens_per_dollar").objective
+    >>> load_study("preserve-l2", objective="tokens_per_dollar").headline
     'tokens_per_dollar'
     """
     path = path_of("study", name)

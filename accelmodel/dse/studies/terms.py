@@ -82,6 +82,21 @@ WORDS = {
 }
 
 
+#: part of a name → how it is written
+_SPELLED = {"hbm": "HBM", "l2": "L2", "usd": "USD", "sram": "SRAM", "ttft": "TTFT", "tpot": "TPOT"}
+
+
+def spelled(name: str) -> str:
+    """Return a name of a field as words.
+
+    Examples
+    --------
+    >>> spelled("l2_prefetch_time")
+    'L2 prefetch time'
+    """
+    return " ".join(_SPELLED.get(part, part) for part in name.split("_"))
+
+
 def words(constant: str) -> str:
     """Return a constant, given as part.field, in words.
 
@@ -90,7 +105,7 @@ def words(constant: str) -> str:
     >>> words("link.start_up"), words("site.host_power")
     ('start-up of a collective', 'host power')
     """
-    return WORDS.get(constant, constant.partition(".")[2].replace("_", " "))
+    return WORDS.get(constant, spelled(constant.partition(".")[2]))
 
 
 #: axis of a chip → what it is called, where its name alone does not say
@@ -105,9 +120,9 @@ def axis_words(axis: str) -> str:
     Examples
     --------
     >>> axis_words("l2_capacity"), axis_words("hbm_bandwidth")
-    ('L2', 'hbm bandwidth')
+    ('L2', 'HBM bandwidth')
     """
-    return _AXES.get(axis, axis.replace("_", " "))
+    return _AXES.get(axis, spelled(axis))
 
 
 def technique_words(technique: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from accelmodel.dse.enumeration.enumerate import blocksize
+from accelmodel.dse.enumeration import blocksize
 from accelmodel.dse.studies.study import load_study
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from accelmodel.dse.enumeration.enumerate import chips
+from accelmodel.dse.enumeration import chips
 from accelmodel.dse.studies import space
 from accelmodel.dse.studies.study import load_study
 

@@ -10,10 +10,10 @@ import xarray as xr
 
 import accelmodel as am
 from accelmodel.costs.parts import Parts, closed_anew, parts_of
-from accelmodel.dse.enumeration.enumerate import enumerate as enumeration
+from accelmodel.dse.enumeration import enumerate as enumeration
 from accelmodel.dse.evaluation.chip import design, parts_of_study
 from accelmodel.dse.evaluation.evaluate import evaluate, throughput
-from accelmodel.dse.posterior.joint import sensitivity
+from accelmodel.dse.posterior import sensitivity
 from accelmodel.dse.studies.objectives import regret
 from accelmodel.dse.studies.space import points, size
 from accelmodel.dse.studies.study import Study, load_study
@@ -76,7 +76,7 @@ def test_the_shipped_study():
     assert study.name == "preserve-l2"
     assert size(study) == 32 * 4 * 5 * 5
     assert study.axes()["l2_capacity"].grid[[0, 12, -1]].tolist() == [8e6, 104e6, 256e6]
-    assert load_study("preserve-l2", "tokens_per_dollar").study.objective == "tokens_per_dollar"
+    assert load_study("preserve-l2", "tokens_per_dollar").headline == "tokens_per_dollar"
 
 
 @pytest.mark.parametrize(
@@ -349,7 +349,7 @@ def test_sensitivity_against_direct_evaluation(warm, tmp_path, parts):
             moved = closed_anew(moved)
         axes = {**chip, "l2_capacity": xr.DataArray(sizes, dims="l2")}
         result = evaluate(study, moved, **axes)
-        score = result[study.study.objective].where(result.feasible, 0.0)
+        score = result[study.headline].where(result.feasible, 0.0)
         none, ahead = (score.sel(technique=name).values for name in study.techniques)
         assert row["l2_none"] == sizes[none.argmax()], case
         assert row["l2_preserve"] == sizes[ahead.argmax()], case

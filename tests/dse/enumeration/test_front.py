@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accelmodel.dse.enumeration.enumerate import front
+from accelmodel.dse.enumeration import front
 
 
 @st.composite

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from accelmodel.dse.enumeration.enumerate import enumerate as enumeration
-from accelmodel.dse.enumeration.enumerate import harvest
+from accelmodel.dse.enumeration import enumerate as enumeration
+from accelmodel.dse.enumeration import harvest
 from accelmodel.dse.evaluation.chip import parts_of_study
 from accelmodel.dse.evaluation.evaluate import evaluate
 from accelmodel.dse.studies import space

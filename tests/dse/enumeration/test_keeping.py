@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from accelmodel.dse.enumeration.enumerate import blocks, keeping
-from accelmodel.dse.enumeration.enumerate import enumerate as enumeration
+from accelmodel.dse.enumeration import blocks, keeping
+from accelmodel.dse.enumeration import enumerate as enumeration
 from accelmodel.dse.evaluation.chip import parts_of_study
 from accelmodel.dse.evaluation.evaluate import evaluate
 from accelmodel.dse.studies import space

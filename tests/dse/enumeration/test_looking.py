@@ -7,7 +7,8 @@ import json
 
 import pytest
 
-from accelmodel.dse.enumeration.enumerate import enumerate_space, looking
+from accelmodel.dse.enumeration import looking
+from accelmodel.dse.enumeration.enumerate import enumerate_space
 from accelmodel.dse.evaluation.chip import parts_of_study
 from accelmodel.dse.explore import explore, summary
 from accelmodel.dse.studies.study import load_study

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from accelmodel.dse.enumeration.enumerate import plan
+from accelmodel.dse.enumeration import plan
 from accelmodel.dse.evaluation.chip import parts_of_study
 from accelmodel.dse.studies.study import load_study
 from accelmodel.errors import SpecError

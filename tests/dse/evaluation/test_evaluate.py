@@ -240,5 +240,5 @@ def test_any_study_is_answered_or_refused(tmp_path_factory, axes, objectives, li
         assert "\n\n" not in str(told)
         return
     for row in found.best.values():
-        assert np.isfinite(row[study.objective])
+        assert np.isfinite(row[study.headline])
         assert all(value <= 0.0 for name, value in row.items() if name.startswith("excess_"))

@@ -24,7 +24,7 @@ def test_choices_by_hand():
     assert regret(SCORE).tolist() == [[0.0, 0.5], [1.0, 0.0]]
     first, second = choice(SCORE, 0), choice(SCORE, 1)
     assert (first.expected, second.expected) == (0.5, 0.25)
-    assert (first.feasible, second.feasible) == (1 / 3, 2 / 3)
+    assert (first.feasible, second.feasible) == (1 / 2, 1.0)  # of the two draws in which some design is allowed
     assert second.high == pytest.approx(0.475)  # between 0 and 0.5, at 0.95 of the way
     assert robust(SCORE) == second
 
@@ -70,8 +70,9 @@ def test_nothing_is_worth_knowing_where_one_design_is_always_best():
 
 def test_intervals_by_hand():
     values = np.arange(1.0, 101.0)
-    assert interval(values, 0.9) == (5.0, 95.0)
-    assert interval(values, 0.5) == (25.0, 75.0)
+    # as many lie below as above
+    assert interval(values, 0.9) == (5.0, 96.0)
+    assert interval(values, 0.5) == (25.0, 76.0)
     assert interval(np.array([4.0]), 0.9) == (4.0, 4.0)
 
 
@@ -91,6 +92,27 @@ def test_a_region_holds_its_share_of_the_draws(numbers, level):
     assert found.holds(numbers).all(axis=1).mean() >= level
     assert (numbers.min(axis=0) <= found.low).all()
     assert (found.high <= numbers.max(axis=0)).all()
+
+
+@given(
+    numbers=arrays(float, st.tuples(st.integers(2, 40), st.integers(1, 3)), elements=st.integers(0, 6).map(float)),
+    level=st.sampled_from([0.5, 0.9]),
+    claim=st.lists(st.integers(0, 6).map(float), min_size=3, max_size=3),
+)
+def test_a_claim_outside_a_region_needs_a_larger_one(numbers, level, claim):
+    asked = np.array(claim[: numbers.shape[1]])
+    inside = bool(region(numbers, level).holds(asked).all())
+    if not inside:
+        assert level_of(numbers, asked) >= level
+    turned = region(-numbers, level)
+    assert bool(turned.holds(-asked).all()) == inside  # neither end is another than the other
+
+
+def test_a_constant_that_does_nothing_is_worth_nothing():
+    values = np.random.default_rng(0).random((300, 60))
+    right = np.random.default_rng(1).random(300) > 0.5
+    score = np.where(np.array([right, ~right]).T, 2.0, 1.0)
+    assert np.count_nonzero(worth(score, values)) <= 1
 
 
 def test_where_a_claim_lies():

@@ -9,8 +9,8 @@ import pytest
 from scipy.stats import spearmanr
 
 from accelmodel.dse.evaluation.chip import parts_of_study
+from accelmodel.dse.posterior import draws as under_test
 from accelmodel.dse.posterior.draws import correlations, draw, groups
-from accelmodel.dse.posterior.joint import draws as under_test
 from accelmodel.dse.posterior.priors import TOGETHER, Prior, priors
 from accelmodel.dse.studies.study import load_study
 from accelmodel.errors import SpecError

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from accelmodel.dse.posterior.draws import draw
-from accelmodel.dse.posterior.influence import REST, first_order, leading, saltelli
+from accelmodel.dse.posterior.influence import REST, by_chance, first_order, leading, saltelli
 from accelmodel.dse.posterior.priors import Prior
 
 #: of 3 x + 2 y + z + 0 w with all uniform from 0 to 1 the variances are as 9, 4, 1 and 0
@@ -99,3 +99,11 @@ def test_the_groups_that_lead(most):
     draws = draw(constants("g", "", "g"), 100)
     first = np.array([[0.1, 0.2, 0.0], [0.0, 0.1, 0.5]])
     assert leading(draws, first, most) == ["g", "device.c1"][:most]
+
+
+@pytest.mark.parametrize("draws", [150, 1500])
+def test_what_chance_alone_seldom_passes(draws):
+    found = draw(constants(*[""] * 40), draws)
+    nothing = first_order(found, np.random.default_rng(3).random(draws))
+    assert nothing.max() < by_chance(draws)
+    assert nothing.max() > 0.1 * by_chance(draws)

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from accelmodel.costs.bill import bill
 from accelmodel.dse.evaluation.chip import parts_of_study
 from accelmodel.dse.evaluation.evaluate import evaluate
+from accelmodel.dse.posterior import answers
 from accelmodel.dse.posterior.draws import Draws, draw
-from accelmodel.dse.posterior.joint import answers, posterior
+from accelmodel.dse.posterior.joint import posterior
 from accelmodel.dse.posterior.priors import Prior, priors
 from accelmodel.dse.studies.study import Study, load_study
 from accelmodel.errors import SpecError
@@ -85,7 +87,7 @@ def one_by_one(study, parts, draws: Draws, sizes) -> dict[str, np.ndarray]:
                     single = replace(single, base=spec)  # of the same file
         result = evaluate(study, with_what_is_left(single), errors, l2_capacity=xr.DataArray(sizes, dims="design"))
         for technique in study.techniques:
-            score = result[study.objective].sel(technique=technique)
+            score = result[study.headline].sel(technique=technique)
             found[technique].append(np.where(result.feasible.sel(technique=technique), score, 0.0))
     return {technique: np.array(each) for technique, each in found.items()}
 
@@ -197,7 +199,54 @@ def test_parts_of_the_draws_do_not_matter(warm, tiny, parts, monkeypatch):
 
 
 def test_wrong_questions_are_refused(tiny, parts):
-    with pytest.raises(SpecError, match="draws: 0 leaves nothing"):
-        posterior(tiny, parts, 0)
+    for draws in (0, -1, 1.5, True, "many"):
+        with pytest.raises(SpecError, match="draws: .* is no whole number of at least 1"):
+            posterior(tiny, parts, draws)
+    with pytest.raises(SpecError, match=r"joint draws: draws 1,000,000,000 x designs 3 .* at most"):
+        posterior(tiny, parts, 10**9)
+    with pytest.raises(SpecError, match="seed: -1 is no whole number"):
+        posterior(tiny, parts, 4, seed=-1)
+    with pytest.raises(SpecError, match="is neither uniform nor triangular nor a list of Prior"):
+        posterior(tiny, parts, 4, prior=["uniform"])
+    with pytest.raises(SpecError, match="is not in its range"):
+        posterior(tiny, parts, 4, prior=[replace(SRAM, nominal=9e-12)])
+    with pytest.raises(SpecError, match="unknown shape 'gauss'"):
+        posterior(tiny, parts, 4, prior=[replace(SRAM, shape="gauss")])
+    with pytest.raises(SpecError, match="give l2_capacity"):
+        posterior(tiny, parts, 4, chips={"cores": [24.0]})
+    with pytest.raises(SpecError, match="are no numbers in SI"):
+        posterior(tiny, parts, 4, chips={"l2.capacity": ["8MB"]})
+    found = posterior(tiny, parts, 4)
+    with pytest.raises(SpecError, match="unknown technique of this study 'preserved', did you mean 'preserve'"):
+        found.at_least(64e6, "preserved")
+    with pytest.raises(SpecError, match="unknown number of the answer 'gains', did you mean 'gain'"):
+        found.interval("gains")
+
+
+def test_the_chip_that_exists_can_be_in_every_draw(tiny, parts):
+    """Where PHYs are drawn so wide that the reference chip has no room for them the draw is left out."""
+    device, link = parts.device, parts.link
+    edge = Prior("memory", "edge", "assumed", "m", "uniform", "linear", 0.005, 0.007, 0.05)
+    found = posterior(tiny, parts, 400, prior=[edge])
+    widest = found.draws.values.max()
+    assert 0.0 < found.impossible < 1.0
+    assert len(found.draws) == 400
+    for width, room in ((widest, True), (1.02 * widest, False)):
+        chip = replace(parts, memory=with_values(parts.memory, {"edge": float(width)}))
+        needed = bill(chip, device.compute.cores, device.l2.capacity, device.hbm.stacks, link.links)["shoreline"]
+        assert (needed <= 1.0) == room
+    # of a uniform width as many are left out as are wider than the widest that can be
+    assert found.impossible == pytest.approx((0.05 - widest) / (0.05 - 0.005), abs=0.02)
+    with pytest.raises(SpecError, match=r"itself can be in 0\.0% of the draws"):
+        posterior(tiny, parts, 4, prior=[replace(edge, low=0.2, nominal=0.3, high=0.4)])
+
+
+def test_a_posterior_is_told_in_a_line(tiny, parts):
+    assert (
+        repr(posterior(tiny, parts, 3, prior=[SRAM])) == "<Posterior of tiny along l2_capacity: 3 draws of 1 constants>"
+    )
+
+
+def test_wrong_priors_are_refused(tiny, parts):
     with pytest.raises(SpecError, match="unknown prior 'flat'"):
         posterior(tiny, parts, 4, prior="flat")

@@ -107,7 +107,8 @@ def test_what_constants_are_drawn_in(study, parts):
     known = {named(each, parts): each for each in priors(study, parts)}
     assert known["device.tile_m"].words == "uniform among powers of two"
     assert known["device.l2_copies"].words == "uniform among whole numbers"
-    assert known["process.sram_area"].words == "uniform in the logarithm"  # 0.26 to 2.6 mm² a MiB
+    assert known["link.start_up"].words == "uniform in the logarithm"  # 10 to 150 us
+    assert known["process.sram_area"].words == "uniform"  # 0.5625 to 0.64 mm² a MiB
     assert known["device.hbm_share"].words == "uniform"
     assert known["time.collective"].words == "lognormal"
     assert known["phy.price"].least == 0.01
@@ -133,12 +134,12 @@ def test_a_fact_of_any_part_counts(study, parts):
 
 def test_what_two_parts_are_made_of_alike_is_drawn_once(study, parts):
     """Base dies of the process of the compute dies have its defects, not others."""
-    assert parts.base.name == parts.process.name
+    assert parts.below is parts.process
     known = priors(study, parts)
     assert not [each for each in known if each.part == "base"]
     moved = draw(known, 3).parts(parts)
-    assert moved.base is moved.process
-    assert moved.base.defect_density.dims == ("draw",)
+    assert moved.below is moved.process
+    assert moved.below.defect_density.dims == ("draw",)
 
 
 def test_what_an_axis_says_is_not_drawn(study, parts):

@@ -36,6 +36,7 @@ def found() -> Posterior:
         seed=0,
         names=("process.sram_area", "device.hbm_share"),
         draws=Draws((area, share), values),
+        impossible=0.0,
         score={"none": np.where(score > 0.0, [[3.0, 2.0, 1.0]], 0.0), "preserve": score},
         nominal={"none": np.array([3.0, 2.0, 1.0]), "preserve": np.array([2.0, 4.0, 3.0])},
         about={},

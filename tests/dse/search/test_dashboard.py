@@ -10,7 +10,7 @@ import pytest
 from studies import STUDY, opened, quick, small
 
 from accelmodel.dse.search.dashboard import artifacts, facts_of, note_of, publish
-from accelmodel.dse.search.optimise import How, optimise, optimise_each
+from accelmodel.dse.search.optimise import optimise, optimise_each
 from accelmodel.dse.search.storage import place_of
 
 TWO = STUDY.replace('title = "tiny"', 'title = "tiny"\nobjectives = ["throughput_per_area", "price"]')
@@ -19,8 +19,8 @@ TWO = STUDY.replace('title = "tiny"', 'title = "tiny"\nobjectives = ["throughput
 @pytest.mark.parametrize("name", ["a.db", "a.journal"])
 def test_a_study_tells_itself_through_optuna_alone(tmp_path, warm, name):
     study, parts = small(tmp_path, TWO)
-    how = How(facts=facts_of(study, parts, "accelmodel explore --study tiny.toml"))
-    found, missing = optimise_each(study, parts, study.techniques, tmp_path / name, 4, how=how)
+    facts = facts_of(study, parts, "accelmodel explore --study tiny.toml")
+    found, missing = optimise_each(study, parts, study.techniques, tmp_path / name, 8, facts=facts)
     assert missing == []
     kept = opened(tmp_path / name, found["none"].name)
     with warnings.catch_warnings():
@@ -59,11 +59,9 @@ def test_note_figures_and_files_are_stored_once_and_replaced(tmp_path, monkeypat
     page = tmp_path / "report.html"
     for text in ("first " * 1000, "second"):
         page.write_text(text, encoding="utf-8")
-        publish(place, found.name, text, {"curve": go.Figure(go.Scatter(y=[1.0, 2.0]))}, [page])
+        publish(place, found.name, text, {"curve": go.Figure(go.Scatter(y=[1.0, 2.0]))}, [page], text[:7])
         kept = opened(tmp_path / name, found.name)
-        system = kept._storage.get_study_system_attrs(kept._study_id)
-        parts = sorted((key for key in system if key.startswith("dashboard:note_str:")), key=lambda key: int(key[19:]))
-        assert "".join(system[key] for key in parts) == text
+        assert kept.user_attrs["answer"] == text[:7]
         (held,) = optuna.artifacts.get_all_artifact_meta(kept)
         assert held.filename == "report.html"
         assert (artifacts(place) / held.artifact_id).read_text(encoding="utf-8") == text

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 from studies import STUDY, small
 
+from accelmodel.dse.search import digest as digests
 from accelmodel.dse.search.digest import digest, name_of
-from accelmodel.dse.search.options import digest as digests
 from accelmodel.specs import facts
 
 CHIP = """

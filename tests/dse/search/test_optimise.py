@@ -10,9 +10,9 @@ import pytest
 from studies import STUDY, at_once, opened, quick, small, trials
 
 from accelmodel.dse.enumeration.enumerate import enumerate_space
-from accelmodel.dse.search.optimise import How, optimise, optimise_each
-from accelmodel.dse.search.options import judging, record
-from accelmodel.dse.search.options import optimise as optuna_search
+from accelmodel.dse.search import objective, record
+from accelmodel.dse.search import optimise as optuna_search
+from accelmodel.dse.search.optimise import Search, optimise, optimise_each
 from accelmodel.dse.studies.objectives import sign
 from accelmodel.dse.studies.study import load_study
 from accelmodel.errors import Infeasible, SpecError
@@ -38,7 +38,7 @@ def asked(study, monkeypatch):
         seen.append(len(next(iter(chips.values()))))
         return at_once(study, parts, **chips)
 
-    monkeypatch.setattr(judging, "evaluate", counting)
+    monkeypatch.setattr(objective, "evaluate", counting)
     return seen
 
 
@@ -52,14 +52,14 @@ def test_finds_a_best_within_the_space_and_the_constraints(tmp_path, warm, techn
         assert found.best[name] in axis.values, name
     assert found.best["die_area"] <= 700e-6
     every = enumerate_space(asked, parts).best[technique]
-    assert 0.97 * every[asked.objective] < found.best[asked.objective] <= every[asked.objective] * (1 + 1e-12)
-    assert found.best["throughput"] / found.best["die_area"] == pytest.approx(found.best[asked.objective])
+    assert 0.97 * every[asked.headline] < found.best[asked.headline] <= every[asked.headline] * (1 + 1e-12)
+    assert found.best["throughput"] / found.best["die_area"] == pytest.approx(found.best[asked.headline])
 
 
 def test_as_many_trials_as_chips_find_the_best_of_all(study, tmp_path):
     """No chip is tried twice while there are others, whatever the sampler proposes."""
     every = enumerate_space(*study).best["preserve"]["throughput_per_area"]
-    found = optimise(*study, "preserve", tmp_path / "a.journal", 96, how=How(sampler="random"))
+    found = optimise(*study, "preserve", tmp_path / "a.journal", 96, search=Search(sampler="random"))
     stored = trials(tmp_path / "a.journal", found.name)
     assert len({json.dumps(params, sort_keys=True) for params, _ in stored}) == 96
     assert found.best["throughput_per_area"] == pytest.approx(every)
@@ -96,7 +96,7 @@ def test_a_seeded_run_repeats_exactly(study, tmp_path):
 def test_techniques_share_a_study_and_a_changed_study_shares_a_file(study, tmp_path):
     asked, parts = study
     path = tmp_path / "a.db"
-    both, _ = optimise_each(asked, parts, ["none", "preserve"], path, 8)
+    both, _ = optimise_each(asked, parts, ["none", "preserve"], path, 16)
     other = asked.model_copy(update={"workload": asked.workload.model_copy(update={"batch": [8]})})
     changed = optimise(other, parts, "preserve", path, 8)
     assert {both["none"].name, both["preserve"].name} == {both["none"].name} != {changed.name}
@@ -114,7 +114,7 @@ def test_an_interrupt_keeps_the_finished_batches(study, tmp_path, small_batches,
             raise KeyboardInterrupt
         return at_once(*arguments, **chips)
 
-    monkeypatch.setattr(judging, "evaluate", interrupted)
+    monkeypatch.setattr(objective, "evaluate", interrupted)
     with pytest.raises(KeyboardInterrupt):
         optimise(*study, "preserve", path, 12)
     found = optimise(*study, "preserve", path, 12)
@@ -127,7 +127,7 @@ def test_no_feasible_trial_is_told(study, tmp_path, monkeypatch):
         result = at_once(study, parts, **axes)
         return result.assign(excess_die_area=result.excess_die_area * 0.0 + 1.0)
 
-    for module in (judging, optuna_search):
+    for module in (objective, optuna_search):
         monkeypatch.setattr(module, "evaluate", never)
     with pytest.raises(Infeasible, match="none of 8 trials kept to the constraints; raise --trials"):
         optimise(*study, "preserve", tmp_path / "a.journal", 8)
@@ -142,7 +142,7 @@ def test_a_chip_that_serves_nothing_is_a_failed_trial_that_says_so(study, tmp_pa
         return result.assign({name: result[name].where(~small) for name in study.objectives})
 
     quick(monkeypatch)
-    for module in (judging, optuna_search, record):
+    for module in (objective, optuna_search, record):
         monkeypatch.setattr(module, "evaluate", no_room)
     found = optimise(*study, "preserve", tmp_path / "a.db", 24)
     stored = opened(tmp_path / "a.db", found.name).get_trials()
@@ -163,7 +163,7 @@ def test_several_objectives_each_in_its_direction(tmp_path, warm):
     assert kept.metric_names == ["TPOT [ms]", "price [USD]", "throughput per area [tokens/s/mm²]"]
     allowed = [trial for trial in kept.get_trials() if max(trial.constraints.values()) <= 0.0]
     assert found.best["tpot"] * 1e3 == pytest.approx(min(trial.values[0] for trial in allowed))
-    assert sign(asked.objective) == -1.0
+    assert sign(asked.headline) == -1.0
 
 
 def test_an_axis_without_steps_is_searched_between_its_ends(tmp_path, warm):
@@ -179,7 +179,7 @@ def test_an_axis_without_steps_is_searched_between_its_ends(tmp_path, warm):
 @pytest.mark.nightly
 def test_workers_store_as_many_as_asked_together(tmp_path):
     asked, parts = small(tmp_path)
-    found, _ = optimise_each(asked, parts, asked.techniques, tmp_path / "a.db", 64, how=How(workers=2))
+    found, _ = optimise_each(asked, parts, asked.techniques, tmp_path / "a.db", 128, search=Search(workers=2))
     for technique in asked.techniques:
         stored = trials(tmp_path / "a.db", found[technique].name, technique)
         assert len(stored) == len({json.dumps(params, sort_keys=True) for params, _ in stored}) == 64
@@ -190,25 +190,25 @@ def test_warm_chips_are_tried_first_and_told(study, tmp_path):
         {"l2_capacity": 64e6, "hbm_stacks": 5.0, "cores": 24.0},
         {"l2_capacity": 65e6, "hbm_stacks": 5.0, "cores": 24.0},
     ]
-    found = optimise(*study, "preserve", tmp_path / "a.db", 6, how=How(start=rows, start_from="by hand"))
+    found = optimise(*study, "preserve", tmp_path / "a.db", 6, search=Search(start=rows))
     stored = opened(tmp_path / "a.db", found.name).get_trials()
     assert {name: stored[0].params[name] for name in ("L2 [MB]", "HBM stacks", "cores")} == {
         "L2 [MB]": 64.0, "HBM stacks": 5, "cores": 24,
     }  # fmt: skip
-    assert [trial.user_attrs.get("started from") for trial in stored] == ["by hand", *[None] * 5]
+    assert [trial.user_attrs.get("started from") for trial in stored] == ["given", *[None] * 5]
 
 
 @pytest.mark.parametrize("sampler", ["random", "qmc", "nsga2", "nsga3", "tpe"])
 def test_every_sampler_searches_and_resumes(study, tmp_path, sampler):
     for count in (6, 10):
-        found = optimise(*study, "preserve", tmp_path / "a.journal", count, how=How(sampler=sampler))
+        found = optimise(*study, "preserve", tmp_path / "a.journal", count, search=Search(sampler=sampler))
         assert (found.trials, found.fault) == (count, "")
 
 
 def test_a_pruner_ends_trials_after_some_models(tmp_path, warm, small_batches):
     text = STUDY.replace('["llama-3-8b"]', '["llama-3-8b", "llama-3-70b"]')
     asked, parts = small(tmp_path, text)
-    found = optimise(asked, parts, "preserve", tmp_path / "a.db", 24, how=How(pruner="median"))
+    found = optimise(asked, parts, "preserve", tmp_path / "a.db", 24, search=Search(pruner="median"))
     stored = opened(tmp_path / "a.db", found.name).get_trials()
     pruned = [trial for trial in stored if trial.state is optuna.trial.TrialState.PRUNED]
     assert len(stored) == 24
@@ -217,10 +217,18 @@ def test_a_pruner_ends_trials_after_some_models(tmp_path, warm, small_batches):
     assert {trial.user_attrs["why it failed"] for trial in pruned} == {"pruned after llama-3-8b"}
     whole = [trial for trial in stored if trial not in pruned]
     assert all(np.isclose(trial.intermediate_values[2], trial.values[0]) for trial in whole)
-    assert optimise(asked, parts, "preserve", tmp_path / "a.db", 24, how=How(pruner="median")).resumed == 24
+    assert optimise(asked, parts, "preserve", tmp_path / "a.db", 24, search=Search(pruner="median")).resumed == 24
 
 
 def test_a_study_that_cannot_be_pruned_says_why(study, tmp_path):
     with pytest.raises(SpecError, match="study tiny has one, llama-3-8b; leave --pruner out"):
-        optimise(*study, "preserve", tmp_path / "a.db", 4, how=How(pruner="median"))
+        optimise(*study, "preserve", tmp_path / "a.db", 4, search=Search(pruner="median"))
     assert not (tmp_path / "a.db").exists()
+
+
+def test_fewer_trials_than_techniques_are_refused(study, tmp_path):
+    asked, parts = study
+    with pytest.raises(SpecError, match="--trials 1: 2 techniques are searched, none, preserve; ask for 2 or more"):
+        optimise_each(asked, parts, asked.techniques, tmp_path / "a.db", 1)
+    found, _ = optimise_each(asked, parts, asked.techniques, tmp_path / "a.db", 9)
+    assert {name: each.trials for name, each in found.items()} == {"none": 5, "preserve": 4}

@@ -18,10 +18,10 @@ import pytest
 from mutations import mutated
 from studies import STUDY, opened, quick, small, trials
 
+from accelmodel.dse.search import optimise as optuna_search
+from accelmodel.dse.search import record, storage
 from accelmodel.dse.search.digest import name_of
 from accelmodel.dse.search.optimise import optimise
-from accelmodel.dse.search.options import optimise as optuna_search
-from accelmodel.dse.search.options import record, storage
 from accelmodel.errors import SpecError
 
 PLACES = ["a.db", "a.journal"]
@@ -265,7 +265,7 @@ SERVER = os.environ.get("ACCELMODEL_TEST_STORAGE")
 @pytest.mark.parametrize("name", [*PLACES, *([SERVER] if SERVER else [])])
 def test_two_processes_on_one_study_store_as_many_as_asked(tmp_path, name):
     asked = small(tmp_path)
-    both = [started(tmp_path, "--trials", "48", "--storage", name) for _ in range(2)]
+    both = [started(tmp_path, "--trials", "96", "--storage", name) for _ in range(2)]
     answers = [json.loads(each.communicate(timeout=300)[0]) for each in both]
     assert [each.returncode for each in both] == [0, 0]
     for technique in ("none", "preserve"):
@@ -293,7 +293,7 @@ def test_kill_at_random_moments_loses_nothing_that_was_told(tmp_path, name):
             kept[technique] = now
 
     for _ in range(12):
-        process = started(tmp_path, "--trials", "96", "--storage", name)
+        process = started(tmp_path, "--trials", "192", "--storage", name)
         begin = path.stat().st_mtime_ns if path.exists() else 0
         while process.poll() is None and (not path.exists() or path.stat().st_mtime_ns == begin):
             time.sleep(0.01)
@@ -301,7 +301,7 @@ def test_kill_at_random_moments_loses_nothing_that_was_told(tmp_path, name):
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=60)
         look(done=False)
-    process = started(tmp_path, "--trials", "96", "--storage", name)
+    process = started(tmp_path, "--trials", "192", "--storage", name)
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert json.loads(out)["optuna"]["none"]["trials"] == 96

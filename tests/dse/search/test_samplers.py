@@ -9,7 +9,7 @@ import optuna
 import pytest
 from studies import STUDY, small
 
-from accelmodel.dse.search.options import samplers
+from accelmodel.dse.search import samplers
 from accelmodel.dse.search.samplers import NEEDS, SAMPLERS, check_pruner, check_sampler, pruner_of, sampler_of
 from accelmodel.errors import SpecError
 

@@ -7,8 +7,9 @@ import sqlite3
 
 import pytest
 
-from accelmodel.dse.search.options import storage
-from accelmodel.dse.search.storage import check, place_of
+from accelmodel.dse.search import storage
+from accelmodel.dse.search.storage import place_of
+from accelmodel.dse.search.turns import check
 from accelmodel.errors import SpecError
 
 

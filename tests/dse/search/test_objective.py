@@ -8,8 +8,7 @@ import xarray as xr
 from studies import STUDY, small
 
 from accelmodel.dse.evaluation.evaluate import evaluate
-from accelmodel.dse.search.loop import objective
-from accelmodel.dse.search.optimise import How, optimise
+from accelmodel.dse.search.optimise import Search, optimise
 from accelmodel.errors import SpecError
 
 TWO = STUDY.replace('title = "tiny"', 'title = "tiny"\nobjectives = ["throughput_per_area", "price"]')
@@ -18,13 +17,13 @@ TWO = STUDY.replace('title = "tiny"', 'title = "tiny"\nobjectives = ["throughput
 def test_plain_optuna_finds_what_the_search_stores(tmp_path, warm):
     """The same sampler and seed, trial by trial and in one batch; parameters, objectives, limits and attributes."""
     study, parts = small(tmp_path, TWO)
-    chip = objective(study, "preserve")
+    chip = study.objective("preserve")
     assert chip.directions == ["maximize", "minimize"]
     own = optuna.create_study(directions=chip.directions, sampler=optuna.samplers.RandomSampler(seed=3))
     own.optimize(chip, n_trials=3)
     batch = optuna.create_study(directions=chip.directions, sampler=optuna.samplers.RandomSampler(seed=3))
     chip.tell(batch, chip.ask(batch, 3))
-    found = optimise(study, parts, "preserve", tmp_path / "a.db", 3, how=How(sampler="random"))
+    found = optimise(study, parts, "preserve", tmp_path / "a.db", 3, search=Search(sampler="random"))
     assert found.trials == 3
     for one, other in zip(own.trials, batch.trials, strict=True):
         assert one.params == other.params
@@ -37,7 +36,7 @@ def test_plain_optuna_finds_what_the_search_stores(tmp_path, warm):
 
 def test_values_are_those_of_the_model_in_the_units_of_their_names(tmp_path, warm):
     study, parts = small(tmp_path, TWO)
-    chip = objective(study)
+    chip = study.objective()
     own = optuna.create_study(directions=chip.directions)
     own.enqueue_trial({"L2 [MB]": 104.0, "HBM stacks": 4, "cores": 24})
     own.optimize(chip, n_trials=1)
@@ -52,7 +51,7 @@ def test_values_are_those_of_the_model_in_the_units_of_their_names(tmp_path, war
 
 def test_a_pruner_may_end_a_trial_after_some_models(tmp_path, warm):
     study, _ = small(tmp_path, STUDY.replace('["llama-3-8b"]', '["llama-3-8b", "llama-3-70b"]'))
-    chip = objective(study, by_model=True)
+    chip = study.objective(by_model=True)
     pruner = optuna.pruners.ThresholdPruner(lower=1e9)
     own = optuna.create_study(directions=chip.directions, pruner=pruner)
     own.optimize(chip, n_trials=1)
@@ -63,6 +62,6 @@ def test_a_pruner_may_end_a_trial_after_some_models(tmp_path, warm):
 def test_what_cannot_be_is_refused(tmp_path):
     study, _ = small(tmp_path, TWO)
     with pytest.raises(SpecError, match="unknown technique of this study 'perserve', did you mean 'preserve'"):
-        objective(study, "perserve")
+        study.objective("perserve")
     with pytest.raises(SpecError, match="by_model: study tiny has 2 objectives and 1 models"):
-        objective(study, by_model=True)
+        study.objective(by_model=True)
