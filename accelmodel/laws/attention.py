@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from accelmodel.laws.jit import inner_kernel, law
+from accelmodel.laws.jit import law
 from accelmodel.laws.l2cache import kept_of_two
 from accelmodel.laws.matmul import flop_time, tile_rows, tiles_down
 from accelmodel.laws.prepared import whole, whole_below
@@ -22,8 +22,6 @@ from accelmodel.laws.types import Cost, Machine, Operator
 KEY_CHUNK = 128.0
 #: cores that share the keys of one tile at most: the bound under which engines capture their graphs
 MAX_PIECES = 32.0
-#: halvings that find how many cores work: beyond what a float tells apart
-HALVINGS = 52
 
 
 @law
@@ -73,33 +71,29 @@ def l2_reading(op: Operator, machine: Machine, tiles: float, slower: float) -> f
 
 
 @law
-def dealt(
-    op: Operator, machine: Machine, tiles: float, pieces: float, piece: float, working: float = 1.0
-) -> tuple[float, float]:
+def dealt(op: Operator, machine: Machine, tiles: float, pieces: float, piece: float) -> tuple[float, float]:
     """Time to begin and end tiles [s], and to work through chunks [s].
 
     Each tile's keys are on ``pieces`` cores, of which ``piece`` is the share of one.  Where a group has one tile all
     tiles are alike and go in whole waves.  Where it has several their keys differ in number under the causal mask:
-    cores that are done take the next, and the last to end is one mean tile behind.  ``working`` is the share of the
-    cores that work through chunks at a time; the others begin and end tiles meanwhile.
+    cores that are done take the next, and the last to end is one mean tile behind.
     """
     chunks, load = key_chunks(op, tiles), tiles * machine.core_share
     waves = whole(load * pieces)
     several = tiles > op.groups
     begun = max(load, 1.0) if several else waves
-    steps = load * chunks / working + chunks if several else waves * whole(chunks * piece)
+    steps = load * chunks + chunks if several else waves * whole(chunks * piece)
     return begun * tile_time(op, machine), steps * chunk_time(op, machine)
 
 
 @law
-def attention_traffic(op: Operator, machine: Machine, tiles: float, working: float) -> float:
+def attention_traffic(op: Operator, machine: Machine, tiles: float, idle: float) -> float:
     """HBM bytes: keys and values once, and again for later tiles of a group if the groups at work exceed L2.
 
-    More cores at work have more groups at work, so that this grows with them where L2 does not.  ``working`` is cores
-    at work over tiles.
+    More cores have more groups at work, so that this grows with them where L2 does not.  ``idle`` is cores over tiles.
     """
     activations = op.input_bytes + op.output_bytes
-    of_keys, of_activations = kept_of_two(op.weight_bytes * min(1.0, working), activations, machine)
+    of_keys, of_activations = kept_of_two(op.weight_bytes * min(1.0, idle), activations, machine)
     again = (tiles / op.groups - 1.0) * (1.0 - of_keys)
     return op.weight_bytes * (1.0 + again) + activations * (1.0 - of_activations)
 
@@ -121,52 +115,18 @@ def beside_memory(op: Operator, machine: Machine) -> Cost:
     return Cost(machine.launch + machine.attention_time, computed, travelled, op.weight_bytes, keys_time(machine))
 
 
-@inner_kernel
-def working_share(op: Operator, machine: Machine) -> float:
-    """Share of the cores that work at a time.
-
-    More of them have more groups at work, whose keys push one another out of L2: no more work than compute for as
-    long as HBM then takes, so that more cores are never slower.  As ``way`` where nothing is found in L2.
-    """
-    tiles = op.groups * tiles_down(op.m, machine)
-    if tiles <= op.groups:
-        return 1.0
-    idle = machine.cores / tiles
-    slower = max(idle, 1.0)
-    l2 = l2_reading(op, machine, tiles, slower)
-    drawn = max(keys_time(machine), machine.attention_wait * machine.l2_time * slower)
-    least, most, share = 0.0, 1.0, 1.0
-    for _ in range(HALVINGS):
-        begun, computed = dealt(op, machine, tiles, 1.0, 1.0, share)
-        if attention_traffic(op, machine, tiles, idle * share) * drawn <= max(begun + computed, l2):
-            least = share
-        else:
-            most = share
-        if least == most:
-            break
-        share = 0.5 * (least + most)
-    return max(least, machine.core_share)
-
-
 @law
 def way(
-    op: Operator,
-    machine: Machine,
-    tiles: float,
-    pieces: float,
-    idle: float,
-    hbm: float,
-    hot: float,
-    working: float,
+    op: Operator, machine: Machine, tiles: float, pieces: float, idle: float, hbm: float, hot: float, least: float
 ) -> tuple[float, ...]:
     """Time that nothing hides, compute and L2 time [s], of a byte drawn from HBM [s/B], in all [s], for one deal.
 
     The stream of keys halts where a tile begins or ends: ``exposed`` of the shorter of the two shows.  ``idle`` is
-    cores over tiles.  A core draws its share of the keys, no less than a chunk of them.
+    cores over tiles.  A core draws its piece of the keys, ``least`` of them at least: a whole chunk.
     """
     piece = 1.0 / pieces
-    begun, computed = dealt(op, machine, tiles, pieces, piece, working)
-    slower = max(idle * max(piece, min(KEY_CHUNK / op.n, 1.0)), 1.0)
+    begun, computed = dealt(op, machine, tiles, pieces, piece)
+    slower = max(idle * max(piece, least), 1.0)
     l2 = l2_reading(op, machine, tiles, slower)
     drawn = max(keys_time(machine), machine.attention_wait * machine.l2_time * slower)
     cold = 1.0 - hot
@@ -178,19 +138,19 @@ def way(
 
 
 @law
-def attention_from(op: Operator, machine: Machine, hot: float, working: float = 1.0) -> Cost:
+def attention_from(op: Operator, machine: Machine, hot: float) -> Cost:
     """What attention asks where this share of its HBM traffic is found in L2, by the faster of its two deals.
 
-    Where something computes beside the memory of keys and values, what is faster so is computed there.  ``working`` is
-    the share of the cores that work at a time.
+    Where something computes beside the memory of keys and values, what is faster so is computed there.
     """
     tiles = op.groups * tiles_down(op.m, machine)
     idle = machine.cores / tiles
-    hbm = attention_traffic(op, machine, tiles, idle * working)
+    hbm = attention_traffic(op, machine, tiles, idle)
     most = min(idle, key_chunks(op, tiles), MAX_PIECES) if tiles <= op.groups else 1.0
     pieces = max(whole_below(most), 1.0)
-    s1, c1, l1, r1, alone = way(op, machine, tiles, 1.0, idle, hbm, hot, working)
-    s2, c2, l2, r2, split = way(op, machine, tiles, pieces, idle, hbm, hot, working)
+    least = min(KEY_CHUNK / op.n, 1.0)
+    s1, c1, l1, r1, alone = way(op, machine, tiles, 1.0, idle, hbm, hot, least)
+    s2, c2, l2, r2, split = way(op, machine, tiles, pieces, idle, hbm, hot, least)
     one = alone <= split + machine.combine_time
     start = machine.launch + machine.attention_time + (s1 if one else s2 + machine.combine_time)
     near = beside_memory(op, machine)

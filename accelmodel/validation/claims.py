@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
-from accelmodel.costs.parts import Parts, on_die
+from accelmodel.costs.parts import Parts, closed_anew
 from accelmodel.dse.evaluation.chip import parts_of_study
 from accelmodel.dse.evaluation.evaluate import evaluate as evaluated
 from accelmodel.dse.studies.study import Study, load_study
@@ -275,11 +275,9 @@ SRAM = np.array([0.5625, 0.58, 0.6, 0.62, 0.64]) * 1e-6 / 2**20
 
 
 def closed(parts: Parts, sram_area: Any) -> Parts:
-    """Return the parts at another SRAM density, the uncore taking what the published die leaves."""
+    """Return the parts at another SRAM density, the rest taking what the published die leaves."""
     denser = replace(parts, process=override(parts.process, sram_area=sram_area))
-    known = sum(on_die(denser).values()) + parts.device.compute.cores * parts.bill.core_area
-    rest = np.maximum(parts.device.die_area - known, 0.0)
-    return replace(denser, bill=override(parts.bill, uncore_area=rest))
+    return closed_anew(denser)
 
 
 def held(parts: Parts) -> xr.Dataset:

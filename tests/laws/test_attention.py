@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from resources import BETTER, better
 
 from accelmodel.inference.keys import mean_keys
-from accelmodel.laws.attention import KEY_CHUNK, attention, attention_from, dealt, working_share
+from accelmodel.laws.attention import KEY_CHUNK, attention, attention_from, dealt
 from accelmodel.laws.jit import compiled
 from accelmodel.laws.roofline import body_time, stream_time
 from accelmodel.laws.types import ATTENTION
@@ -147,7 +147,7 @@ def test_causal_tiles_end_within_a_mean_tile_of_list_scheduling(heads, down, cor
 
 def total(op, machine, hot=0.0):
     """Time of attention that finds a share of its traffic in L2 [s]."""
-    cost = attention_from(op, machine, hot, working_share(op, machine))
+    cost = attention_from(op, machine, hot)
     memory = stream_time(hot * cost.hbm_bytes, (1.0 - hot) * cost.hbm_bytes, machine.l2_time, cost.hbm_time)
     return cost.start + body_time(max(cost.compute, cost.l2), memory, 0.0)
 
@@ -161,6 +161,8 @@ def test_more_of_anything_is_never_slower(op, machine, factor, hot):
 
 @given(OPERATORS, MACHINES, st.integers(1, 8), st.floats(0.0, 1.0))
 def test_more_cores_are_never_slower(op, machine, factor, hot):
+    # no cache, which more groups at work would share
+    machine = changed(machine, l2_bytes=0.0)
     assert total(op, better(machine, "cores", factor), hot) <= total(op, machine, hot) * (1.0 + 1e-9)  # rounding only
 
 
@@ -186,6 +188,21 @@ def test_keys_in_l2_are_dealt_otherwise_than_keys_in_hbm():
 def test_longer_contexts_are_never_faster(op, machine, factor):
     longer = op._replace(n=op.n * factor, weight_bytes=op.weight_bytes * factor)
     assert total(longer, machine) >= total(op, machine) * (1.0 - 1e-9)  # rounding only
+
+
+def test_a_key_more_than_a_chunk_is_not_faster():
+    # 129 keys are two chunks on two cores, of which one still draws 128
+    machine = make_machine(cores=128, attention_draw=0.1, combine_time=0.0, exposed=0.0)
+    one, more = (scores(2, 8, keys, 256, 2 * keys * 512.0) for keys in (128.0, 129.0))
+    assert total(more, machine) >= total(one, machine)
+
+
+def test_one_tile_is_computed_beside_its_memory_only_where_that_is_faster():
+    op = scores(8, 64, 64.0, 256, 8 * 64 * 512.0)
+    machine = make_machine(cores=32, tile_m=128)
+    slow, fast = (changed(machine, near_flop_time=time) for time in (1e-9, 1e-16))
+    assert total(op, slow) == total(op, machine)
+    assert total(op, fast) < total(op, machine)
 
 
 def test_long_decode_is_its_bytes_over_the_bandwidth():

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from accelmodel.laws import exchange
-from accelmodel.laws.attention import attention_from, working_share
 from accelmodel.laws.collectives import ANYWHERE, IN_NODE, LAST_IN_NODE, OVER_NODES
 from accelmodel.laws.exchange import NORMAL, destinations
 from accelmodel.laws.generated import Law, branches, by_name, written
@@ -20,10 +19,9 @@ from accelmodel.laws.kernels.block import COSTS, Block, machine_at
 from accelmodel.laws.kinds import KINDS, code
 from accelmodel.laws.prepared import whole
 from accelmodel.laws.routes import routed
-from accelmodel.laws.types import ATTENTION, EXCHANGE, ROUTED, Machine, Operator
+from accelmodel.laws.types import EXCHANGE, ROUTED, Machine, Operator
 
 _NODE, _NODE_SHARE = Machine._fields.index("node"), Machine._fields.index("node_share")
-_TILE_ROWS = Machine._fields.index("tile_m")
 
 
 @glue
@@ -72,32 +70,9 @@ def filler(name: str, laws: Mapping[float, Law], arguments: str) -> Law:
 
 
 _OPERATORS = {code(kind): cost for kind, cost in KINDS.items()}
-_fill_operators = glue(filler("_fill_operators", _OPERATORS, "op, machine"))
+#: ``(block, operator, costs, width)``: fill what an operator asks of each machine, by its kind
+fill_costs = glue(filler("fill_costs", _OPERATORS, "op, machine"))
 _deliver = glue(filler("_deliver", exchange.BY_CODE, "op, machine, b.served[j], b.cold[j]"))
-
-
-@inner_kernel
-def rest_cores(b: Block, op: Operator, hot: Any, costs: Any, width: int) -> None:
-    """Deal attention, of which L2 holds a share, to fewer cores where keys of all of them push one another out of L2.
-
-    Compiled apart: only groups of several tiles read keys again.
-    """
-    for j in range(width):
-        if op.m > b.machines[_TILE_ROWS, j]:
-            machine = machine_at(b.machines, j)
-            share = working_share(op, machine)
-            if share < 1.0:
-                found = attention_from(op, machine, hot[j], share)
-                costs[0, j], costs[1, j], costs[2, j], costs[3, j], costs[4, j] = found
-
-
-@glue
-def fill_costs(b: Any, op: Operator, costs: Any, width: int) -> None:
-    """Fill what an operator asks of each machine, by its kind."""
-    _fill_operators(b, op, costs, width)
-    if op.kind == ATTENTION:
-        b.served[:width] = op.warm
-        rest_cores(b, op, b.served, costs, width)
 
 
 @inner_kernel

@@ -25,7 +25,6 @@ from accelmodel.laws.kernels.block import (
     machine_at,
     operator_at,
 )
-from accelmodel.laws.kernels.costs import rest_cores
 from accelmodel.laws.kernels.describing import TIME, describe
 from accelmodel.laws.l2cache import kept
 from accelmodel.laws.matmul import exposed_share
@@ -189,7 +188,6 @@ def _deal_anew(b: Block, op: Operator, costs: Any, place: int, dealt: Any, width
     for j in range(width):
         cost = attention_from(op, machine_at(b.machines, j), b.served[j])
         dealt[0, j], dealt[1, j], dealt[2, j], dealt[3, j], dealt[4, j] = cost
-    rest_cores(b, op, b.served, dealt, width)
 
 
 @glue
