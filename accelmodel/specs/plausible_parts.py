@@ -1,4 +1,4 @@
-"""What looks like a typing error in a link, a storage tier, a model, an instance or an engine.
+"""What looks like a typing error in a link, a storage tier, a model, an instance, an engine, a memory, a PHY, a site or a process.
 
 As ``plausibility`` does of devices: each check holds numbers of one file against each other, and returns a note.
 """
@@ -15,6 +15,7 @@ from accelmodel.specs.hardware import Device, Storage
 from accelmodel.specs.language_model import LanguageModel, mixers
 from accelmodel.specs.layer_kinds import Grouped
 from accelmodel.specs.link import GRIDS, Link
+from accelmodel.specs.silicon import Memory, Phy, Process, Site
 
 #: what one link and all links of a device move one way [B/s], of all that was announced and not quite twice beyond
 _ONE_LINK = (0.5e9, 800e9)
@@ -33,6 +34,13 @@ _LEAST_HOST = 1e9
 _HOURLY = (0.01 / 3600.0, 200.0 / 3600.0)
 #: longest times of an engine [s]
 _LONGEST_LAYER, _LONGEST_PROMPT = 1e-2, 10.0
+
+#: energy of a moved bit with both of its ends [J], and what a host beside one device takes [W] and costs [USD]
+_PER_BIT = (0.05e-12, 100e-12)
+_HOST_POWER, _HOST_PRICE = 5e3, 2e5
+#: area of SRAM [m2/B], from 0.1 to 10 mm2/MB, and of wafers [USD]
+_SRAM = (0.1e-12, 10e-12)
+_WAFER = (500.0, 60e3)
 
 
 def show(value: Number, unit: str) -> str:
@@ -162,6 +170,31 @@ def of_engine(engine: Engine) -> tuple[str, ...]:
     return tuple(note for note in found if note)
 
 
+def of_moved(part: Memory | Phy) -> tuple[str, ...]:
+    """Return what looks wrong in a stack of memory or a link at a die's edge: what a bit takes on its way."""
+    per_bit = part.power / (8.0 * part.bandwidth)
+    note = _outside("energy of a bit, power / bandwidth,", per_bit, _PER_BIT, "J")
+    return (note.replace("it and its unit", "both and their units"),) if note else ()
+
+
+def of_site(site: Site) -> tuple[str, ...]:
+    """Return what looks wrong in a data centre, a line each."""
+    found = [
+        _above("host_power", site.host_power, _HOST_POWER, "W"),
+        _above("host_price", site.host_price, _HOST_PRICE, "USD"),
+    ]
+    return tuple(note for note in found if note)
+
+
+def of_process(process: Process) -> tuple[str, ...]:
+    """Return what looks wrong in a silicon process, a line each."""
+    found = [
+        _outside("sram_area", process.sram_area, _SRAM, "m2/B"),
+        _outside("wafer_price", process.wafer_price, _WAFER, "USD"),
+    ]
+    return tuple(note for note in found if note)
+
+
 #: kind of file → what looks wrong in one of it
 DOUBTS: dict[str, Callable[[Any], tuple[str, ...]]] = {
     "link": of_link,
@@ -169,4 +202,8 @@ DOUBTS: dict[str, Callable[[Any], tuple[str, ...]]] = {
     "model": of_model,
     "instance": of_instance,
     "engine": of_engine,
+    "memory": of_moved,
+    "phy": of_moved,
+    "site": of_site,
+    "process": of_process,
 }
