@@ -1,4 +1,4 @@
-"""What looks like a typing error in a link, a storage tier, a model, an instance, an engine, a memory, a PHY, a site or a process.
+"""What looks like a typing error in what chips are made of, joined by, rented as, or run.
 
 As ``plausibility`` does of devices: each check holds numbers of one file against each other, and returns a note.
 """
