@@ -35,7 +35,7 @@ def main() -> None:
     found = am.evaluate_study(study, link_bandwidth=bandwidth, links=counts)
     if not bool(found.feasible.any()):
         raise am.Infeasible(f"no such chip keeps to the limits of {asked.study}; give other values, or another --study")
-    best = found[asked.headline].where(found.feasible)
+    best = found[asked.objective].where(found.feasible)
     for name in study.techniques:
         for links in counts:
             pays = float(best.sel(technique=name, links=links).idxmax("link_bandwidth"))
@@ -47,7 +47,7 @@ def main() -> None:
     title = "Link budget that pays"
     page = asked.output.rpartition(".")[0] + ".html"
     kept = found.where(found.feasible)
-    print(am.draw(kept, page, y=asked.headline, x="link_bandwidth", lines=["technique", "links"], title=title))
+    print(am.draw(kept, page, y=asked.objective, x="link_bandwidth", lines=["technique", "links"], title=title))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What looks like a typing error in files of links, storage, models, instances, engines and of parts of chips.
+"""What looks like a typing error in what chips are made of, joined by, rented as, or run.
 
 As ``plausibility`` does of devices: each check holds numbers of one file against each other, and returns a note.
 """
