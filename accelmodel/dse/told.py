@@ -196,10 +196,10 @@ def held_back(study: Study, parts: Parts, best: Mapping[str, Mapping[str, Any]])
     words = [f"time of the best chip is bound by: {'; '.join(told)}"]
     longer = [each for each in found[technique] if each["stretch"] is not None and each["stretch"] > _LONGER]
     if longer:
-        each = ", ".join(f"{each['request']} {each['stretch']:.3g}" for each in longer)
+        factors = ", ".join(f"{each['request']} {each['stretch']:.3g}" for each in longer)
         words.append(
             f"its power limit, {show(best[technique]['power'], 'W')}, holds down its clock: steps last longer than "
-            f"told, which is at full clock, by a factor of {each}"
+            f"told, which is at full clock, by a factor of {factors}"
         )
     return {"bounds": found, "bound_words": words}
 
