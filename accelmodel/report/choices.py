@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import itertools
 from html import escape
-from typing import Any, Literal
+from typing import Any
 
-from accelmodel.dse.evaluation.chip import design
+from accelmodel.dse.evaluation.bound import bounds
 from accelmodel.dse.explore import Exploration
 from accelmodel.dse.studies.mix import Kind
-from accelmodel.dse.studies.software import policies
 from accelmodel.dse.studies.study import Study
 from accelmodel.dse.studies.terms import technique_words
 from accelmodel.errors import Infeasible, SpecError
-from accelmodel.inference.step import time_step
 from accelmodel.report import html
 from accelmodel.report.exploration_figures import colour
-from accelmodel.report.timeline_points import bits_of
-from accelmodel.specs.given import workload
-from accelmodel.specs.load import load
 
 #: degree of parallelism → what a column of it is called
 _DEGREES = {"tp": "Tensor parallel", "pp": "Pipeline parallel", "ep": "Expert parallel", "dp": "Data parallel"}
@@ -33,14 +28,15 @@ def chosen_points(exploration: Exploration) -> list[dict[str, Any]]:
     study = exploration.study
     rows = []
     for technique, row in exploration.every.best.items():
+        shares = _bounds(exploration, technique)
         for label, kind, batch, context in _asked(study):
             knobs = {name: row[f"chosen_{name}.{label}"] for name in (*_DEGREES, "batch", "threshold", "rule")
                      if f"chosen_{name}.{label}" in row}  # fmt: skip
             if not knobs:
                 continue
             own = {"batch": batch, **knobs, "context": context}
-            shares = _bounds(exploration, technique, kind, own)
-            rows.append({"technique": technique, "of": label, "phase": kind.phase, **own, "bounds": shares})
+            told = {"technique": technique, "of": label, "phase": kind.phase}
+            rows.append({**told, **own, "bounds": shares.get(label, {})})
     return rows
 
 
@@ -56,27 +52,22 @@ def _asked(study: Study) -> list[tuple[str, Kind, float, float]]:
     return found
 
 
-def _bounds(exploration: Exploration, technique: str, kind: Kind, chosen: dict[str, Any]) -> dict[str, float]:
-    """Return what bounds how much of a step of the best chip, the largest first; nothing where it does not fit."""
-    study, row = exploration.study, exploration.every.best[technique]
-    phase: Literal["prefill", "decode"] = "prefill" if kind.phase == "prefill" else "decode"
-    degrees = {name: chosen[name] for name in _DEGREES if name in chosen}
+def _bounds(exploration: Exploration, technique: str) -> dict[str, dict[str, float]]:
+    """Return kind of request → what bounds how much of its steps on the best chip, the largest first; none unknown."""
+    row = exploration.every.best[technique]
     try:
-        chip, _ = design(exploration.parts, **{name: row[name] for name in study.axes()})
-        asked = {"batch": chosen["batch"], "context": chosen["context"], **degrees, **bits_of(study)}
-        work = workload(phase=phase, **asked)
-        model = load("model", kind.model)
-        steps = [time_step(model, chip, work, each) for each in policies(study, technique)]
+        found = bounds(exploration.study, exploration.parts, technique, row)
     except (Infeasible, SpecError):
         return {}
-    step = min(steps, key=lambda each: float(each.step_time.values))
-    times = dict.fromkeys(_BOUNDS, 0.0)
-    for name, time in zip(step.bound.values.tolist(), step.time.values.tolist(), strict=True):
-        if name in times:
-            times[name] += float(time)
-    whole = sum(times.values()) or 1.0
-    shares = {name: time / whole for name, time in times.items() if time / whole > _LITTLE}
-    return dict(sorted(shares.items(), key=lambda each: -each[1]))
+    return {
+        each["request"]: dict(
+            sorted(
+                ((name, share) for name, share in each["shares"].items() if name in _BOUNDS and share > _LITTLE),
+                key=lambda one: -one[1],
+            )
+        )
+        for each in found
+    }
 
 
 def table(exploration: Exploration) -> str:

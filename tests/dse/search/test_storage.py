@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 
-from accelmodel.dse.search import storage
+from accelmodel.dse.search import turns
 from accelmodel.dse.search.storage import place_of
 from accelmodel.dse.search.turns import check
 from accelmodel.errors import SpecError
@@ -91,7 +91,7 @@ def test_looking_at_a_place_leaves_nothing_there(tmp_path, name):
 
 
 def test_a_database_that_is_held_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(storage, "PATIENCE", 0.1)
+    monkeypatch.setattr(turns, "PATIENCE", 0.1)
     path = tmp_path / "a.db"
     with sqlite3.connect(path, isolation_level=None) as other:
         other.execute("create table a (b)")
