@@ -124,7 +124,8 @@ def attend(op: Operator, machine: Machine, warm: Array) -> Ask:
     each = machine.attention_tile_time + machine.attention_fill * chunk
     begun = np.where(down > 1.0, np.maximum(load, 1.0), waves) * each
     activations = op.input_bytes + op.output_bytes
-    share = np.minimum(tiles * pieces / machine.cores, 1.0)
+    at_work = np.minimum(pieces, np.maximum(op.n / KEY_CHUNK, 1.0))  # a core draws a chunk at least
+    share = np.minimum(tiles * at_work / machine.cores, 1.0)
     rate = machine.l2_rate * share
     once = (op.weight_bytes / rate + activations / machine.l2_rate) / machine.attention_draw
     reads = np.where(down > 1.0, np.maximum(tiles * op.n * op.k * op.bits / 8.0 / rate, once), once)
@@ -143,7 +144,7 @@ def attend(op: Operator, machine: Machine, warm: Array) -> Ask:
     computed = 2.0 * op.groups * op.m * op.n * op.k * machine.near_flop_time
     near = np.maximum(computed, activations / machine.l2_rate)
     faster = np.maximum(near, op.weight_bytes / from_memory) < whole.min(axis=0)
-    there = (machine.near_flop_time > 0.0) & ((down <= 1.0) | faster)
+    there = (machine.near_flop_time > 0.0) & faster
     start = machine.launch + machine.attention_time
     return Ask(
         np.where(there, near, on_chip),

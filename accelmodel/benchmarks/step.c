@@ -161,7 +161,8 @@ LAW deal_t deal(operator_t op, machine_t m, double tiles, double chunks, double 
     double steps = several ? load * chunks + chunks : waves * ceil(chunks / pieces);
     double tile_time = m.attention_tile_time + m.attention_fill * chunk_time;
     double begun = (several ? most(load, 1.0) : waves) * tile_time;
-    double share = least(load * pieces, 1.0), l2_rate = m.l2_rate * share;
+    double at_work = least(pieces, most(op.n / KEY_CHUNK, 1.0)); /* a core draws a chunk at least */
+    double share = least(load * at_work, 1.0), l2_rate = m.l2_rate * share;
     double once = (op.weight_bytes / share + op.input_bytes + op.output_bytes) / m.attention_draw;
     double reads = several ? most(tiles * op.n * op.k * op.bits * 0.125 / share, once) : once;
     double chip = most(begun + steps * chunk_time, reads / m.l2_rate);
@@ -193,7 +194,7 @@ LAW ask_t attend(operator_t op, machine_t m, double core_rate, double warm)
     double near_chip = most(computed, activations / m.l2_rate);
     ask_t near = {near_chip, op.weight_bytes, rate, m.launch + m.attention_time, 0.0};
     double faster = least(whole.time, split.time + m.combine_time);
-    int there = m.near_flop_time > 0.0 && (tiles <= op.groups || most(near_chip, op.weight_bytes / rate) < faster);
+    int there = m.near_flop_time > 0.0 && most(near_chip, op.weight_bytes / rate) < faster;
     ask.chip = there ? near.chip : ask.chip;
     ask.hbm = there ? near.hbm : ask.hbm;
     ask.rate = there ? near.rate : ask.rate;
