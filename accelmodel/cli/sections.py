@@ -24,7 +24,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "Precision": ("weight_bits", "activation_bits", "kv_bits"),
     "Images and sound": ("images", "image_size", "audio_seconds"),
-    "Beside the operators": ("technique", "threshold", "rule", "engine", "hybrid", "library"),
+    "Beside the operators": ("technique", "threshold", "rule", "hybrid", "library"),
     "Another device": (
         "l2", "hbm_bandwidth", "hbm_capacity", "memory_share", "l2_bandwidth", "link_bandwidth", "cores", "settings",
     ),

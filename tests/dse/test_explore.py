@@ -42,7 +42,9 @@ def explored(folder, techniques):
     path = folder / "techniques.toml"
     line = f"techniques = {techniques}" if techniques else ""
     path.write_text(STUDY.replace("TECHNIQUES", line), encoding="utf-8")
-    found = explore(load_study(str(path)), folder / f"{len(techniques)}{'-'.join(techniques)}.journal")
+    place = folder / f"{len(techniques)}{'-'.join(techniques)}.journal"
+    # as many for each technique, however many there are
+    found = explore(load_study(str(path)), place, trials=8 * max(len(techniques), 2))
     return found, summary(found, "none.html")
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import accelmodel as am
-from accelmodel.dse.enumeration import enumerate as enumeration
+from accelmodel.dse.evaluation.chip import parts_of_study
 from accelmodel.dse.studies.study import load_study
 from accelmodel.errors import SpecError
 from accelmodel.validation import claims
@@ -31,7 +31,7 @@ def test_a_triangle_has_its_mode_where_the_density_is_highest():
 
 
 def test_draws_lie_in_the_ranges_of_the_facts_and_close_the_die():
-    parts = enumeration.parts_of_study(load_study())
+    parts = parts_of_study(load_study())
     moved = drawn(parts, 50, 0, "triangular", True)
     for part, names in DRAWN.items():
         for name in names:

@@ -81,7 +81,7 @@ class Study(Table):
         Examples
         --------
         >>> load_study("preserve-l2").objective("preserve").directions
-        ['maximize', 'minimize']
+        ['maximize', 'maximize']
         """
         import accelmodel
 

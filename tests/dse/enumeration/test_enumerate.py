@@ -82,8 +82,8 @@ def test_the_shipped_study():
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ('title = "tiny"', 'title = "tiny"\ntrails = 8', "study.trails"),
-        ("[constraints]", "[constraints]\nvolume = '1mm2'", "constraints.volume"),
+        ('title = "tiny"', 'title = "tiny"\ntrails = 8', "study: unknown key 'trails'"),
+        ("[constraints]", "[constraints]\nvolume = '1mm2'", "constraints: unknown key 'volume'"),
         ("[space]", '[space]\nl3_capacity = { values = ["8MB"] }', "l2.capacity"),
         ('"104MB"', '"104GB/s"', "space.l2_capacity: '104GB/s' is in B/s, expected B"),
         ('"104MB"', '"104 parsecs"', "space.l2_capacity: unknown unit 'parsecs'"),
