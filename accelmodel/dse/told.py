@@ -186,7 +186,7 @@ def held_back(study: Study, parts: Parts, best: Mapping[str, Mapping[str, Any]])
     """Return what the steps of the best chips are bound by, and of the best of all in words."""
     try:
         found = {technique: bounds(study, parts, technique, row) for technique, row in best.items()}
-    except (SpecError, Infeasible) as error:  # the answer stands without it
+    except (SpecError, Infeasible, ValueError, KeyError) as error:  # the answer stands without it
         return {"bounds": {}, "bound_words": [f"bounds of the best chip: {error}"]}
     technique = winner(study, best)
     told = []

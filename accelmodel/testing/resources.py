@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 from accelmodel.specs.base import field_types, value_of
-from accelmodel.specs.cores import PER_CORE
 from accelmodel.specs.hardware import Cluster, Device
 from accelmodel.specs.link import Link
 from accelmodel.specs.quantities import Quantity
@@ -18,7 +17,7 @@ PARTS: dict[str, type] = {"device": Device, "link": Link, "scale_out": Link}
 OF_DEVICE = {
     **dict.fromkeys(
         (
-            "compute.cores", "compute.clock", "compute.peak_16bit", "compute.peak_8bit_float", "compute.peak_8bit_int",
+            "compute.clock", "compute.peak_16bit", "compute.peak_8bit_float", "compute.peak_8bit_int",
             "compute.peak_6bit", "compute.peak_4bit", "compute.peak_4bit_int", "compute.vector_rate",
             "compute.matrix_share", "matmul.multicast", "matmul.store_width", "matmul.convert_width",
             "attention.softmax_width", "attention.draw", "hbm.bandwidth", "hbm.capacity", "hbm.share", "l2.capacity",
@@ -50,6 +49,7 @@ OF_LINK = {
 }  # fmt: skip
 #: field → why more of it is neither better nor worse
 NEITHER = {
+    "compute.cores": "more groups at work push one another's keys out of L2, and kernels leave none idle",
     "matmul.tile_m": "a larger tile reuses more and wastes more",
     "matmul.tile_n": "as tile_m",
     "matmul.tile_k": "as tile_m",
@@ -92,9 +92,7 @@ def resources(cluster: Cluster) -> dict[str, float]:
 
 
 def more(cluster: Cluster, resource: str, factor: float) -> dict[str, float]:
-    """Return the fields of a cluster that change with so much more of a resource, within what they may hold.
-
-    A core brings its share of the peaks and of the rate of L2.
+    """Return the field of a cluster with so much more of a resource, within what it may hold.
 
     Examples
     --------
@@ -105,11 +103,7 @@ def more(cluster: Cluster, resource: str, factor: float) -> dict[str, float]:
     part, _, name = resource.partition(".")
     spec = getattr(cluster, part)
     sign = (OF_DEVICE if PARTS[part] is Device else OF_LINK)[name]
-    if name != "compute.cores":
-        return {resource: _bounded(type(spec), name, value_of(spec, name), factor**sign)}
-    cores = _bounded(type(spec), name, value_of(spec, name), factor)
-    brought = {each: value_of(spec, each) * cores / value_of(spec, name) for each in PER_CORE}
-    return {resource: cores, **{f"{part}.{each}": value for each, value in brought.items()}}
+    return {resource: _bounded(type(spec), name, value_of(spec, name), factor**sign)}
 
 
 def _bounded(kind: Any, name: str, value: float, times: float) -> float:
