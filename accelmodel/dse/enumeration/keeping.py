@@ -54,7 +54,7 @@ class Chips(Question):
 
 
 def _unasked(at: At) -> dict[str, Any]:
-    raise NotImplementedError("blocks of chips are evaluated by dse.blocks")
+    raise NotImplementedError("blocks of chips are evaluated by dse.enumeration.blocks")
 
 
 def grid_of(blocks: Blocks, first: Arrays) -> Grid:
