@@ -16,7 +16,7 @@ from accelmodel.cli.terminal import print_table, say
 from accelmodel.errors import SpecError
 from accelmodel.specs.names import FORMER
 from accelmodel.units import show
-from accelmodel.validation import calibrated, table
+from accelmodel.validation import calibrated, engines, table
 from accelmodel.validation.table import _ACCURACY, accuracy_cells, parts, validation_markdown
 
 app = typer.Typer(add_completion=False)
@@ -42,18 +42,30 @@ def calibrate(
             autocompletion=name_of("library"),
         ),
     ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            "--engine",
+            help="Fit what an engine such as vllm adds to its kernels, over all models and devices instead.",
+            autocompletion=name_of("engine"),
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Fit the constants that no data sheet gives to measured kernels, and write them beside the device."""
-    if (device is None) == (library is None):
-        raise SpecError(needs("calibrate", "either a DEVICE or a --library"))
-    if library is not None and measurements is not None:
+    if sum(each is not None for each in (device, library, engine)) != 1:
+        raise SpecError(needs("calibrate", "either a DEVICE, a --library or an --engine"))
+    if device is None and measurements is not None:
+        one = "library" if library else "n --engine"
         raise SpecError(
-            "--measurements are of one device, and a --library is fitted to installed tables: leave one out"
+            f"--measurements are of one device, and a{' --' if library else ''}{one} is fitted to installed tables: "
+            "leave one out"
         )
     with in_turn() as begin:
         if library:
             data, files = calibrated.fit_library(library, place, begin)
+        elif engine:
+            data, files = engines.fit_engine(engine, place, begin)
         else:
             data, files = calibrated.fit_device(str(device), measurements, place, begin)
     shown = with_former_names(data)

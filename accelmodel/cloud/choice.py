@@ -16,6 +16,7 @@ from accelmodel.cloud.offers import Offers, OffersLike, as_offers
 from accelmodel.cloud.ranking import STATIC, STREAM, Inputs, Row, Slo, efficiency, rank
 from accelmodel.cloud.steps import bound_of, engine_span, sequences, span, steps_of
 from accelmodel.errors import unknown
+from accelmodel.inference.hosted import prompt_tokens
 from accelmodel.inference.named import ModelLike, as_model
 from accelmodel.inference.reading import reading
 from accelmodel.serving.simulate import rows_of
@@ -84,7 +85,10 @@ def _steps(inputs: Inputs, row: Row, fits: bool) -> dict[str, Any]:
     if inputs.rate:
         return {"batch": at["running"], "bound": bound_of(later, later.time, 0.0), **ends}
     many = sequences(row.instance, int(row.tp), at["running"])
-    drawn = (0.0, many, many * inputs.input), (many, 0.0, many * rows_of(row.setup.drafts))
+    drawn = (
+        (0.0, many, prompt_tokens(row.setup.engine, many * inputs.input)),
+        (many, 0.0, many * rows_of(row.setup.drafts)),
+    )
     engine = [
         engine_span(inputs.model, row.instance, row.setup, step, asked)
         for step, asked in zip((first, later), drawn, strict=True)

@@ -18,7 +18,7 @@ from accelmodel.cloud.infersave import Ctcf, Server, Shape, Task
 from accelmodel.cloud.offload import POLICIES, Need, Offer, Placed
 from accelmodel.errors import SpecError, unknown
 from accelmodel.inference.attributes import behind, noted
-from accelmodel.inference.hosted import host_rules, on_cpu
+from accelmodel.inference.hosted import host_rules, on_cpu, prompt_tokens
 from accelmodel.inference.kept import kept_bytes
 from accelmodel.inference.memory import draft_bytes, memory_per_device, usable_memory
 from accelmodel.inference.precisions import in_words, precisions
@@ -263,7 +263,7 @@ def _need(model: LanguageModel, instances: list[Instance], task: Task, setup: Se
     attention, rest = split_times(model, clusters, later, [sizes, lengths])
     decode = ((rest + setup.engine.attention_factor * attention) * weights / 2.0).sum(-1)
     prefill, decode = (each / setup.engine.efficiency for each in (prefill, decode))
-    prefill = hosted(prefill, 0.0, batches, batches * task.input, first_rules)
+    prefill = hosted(prefill, 0.0, batches, prompt_tokens(setup.engine, batches * task.input), first_rules)
     decode = hosted(decode, batches, 0.0, batches * rows_of(setup.drafts), rules)
     each = np.arange(len(instances))[:, None]
     prefill, decode = prefill[each, where][..., None], decode[each, where][..., None]

@@ -78,6 +78,20 @@ def host_rules(engine: Engine, layers: Number) -> Rules:
     )  # fmt: skip
 
 
+def prompt_tokens(engine: Engine, tokens: Any) -> Any:
+    """Return the tokens of a step of prompts by which a graph may hold it: more than any where they are apart.
+
+    Graphs are captured of decode steps; engines that mix take those for a few tokens of prompts too.
+
+    Examples
+    --------
+    >>> from accelmodel.specs.load import load
+    >>> [float(prompt_tokens(load("engine", name), 128.0)) for name in ("vllm", "sglang")]
+    [128.0, inf]
+    """
+    return tokens + (np.inf if engine.prompts == "apart" else 0.0)
+
+
 def host_time(engine: Engine, inputs: Inputs, device: Any) -> Any:
     """Return how much longer than its kernels a step is in an engine [s], over the axes.
 
@@ -94,9 +108,10 @@ def host_time(engine: Engine, inputs: Inputs, device: Any) -> Any:
     sequences = 0.0 if work.phase == "prefill" else inputs.over_axes(work.batch)
     rows = (1.0 + inputs.over_axes(work.speculative)) * sequences
     new = inputs.over_axes(work.context - work.prefix) * prompts + inputs.over_axes(work.prefill_tokens)
+    if work.phase == "prefill":
+        new = prompt_tokens(engine, new)
     within: Any = step_time
-    entry = engine.entry_time if work.phase == "prefill" else 0.0
-    return within(device / engine.efficiency, sequences, prompts, rows + new, rules) - device + entry
+    return within(device / engine.efficiency, sequences, prompts, rows + new, rules) - device
 
 
 #: engines of streams, one of which serves where nobody says which

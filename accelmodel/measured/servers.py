@@ -24,16 +24,22 @@ if TYPE_CHECKING:
 MODELS = {
     "meta-llama/Llama-3.1-8B-Instruct": ("llama-3.1-8b", "dense"),
     "meta-llama/Llama-3.1-70B": ("llama-3.1-70b", "dense"),
+    "nvidia/Llama-3.1-8B-Instruct-FP8": ("llama-3.1-8b", "dense"),
     "Qwen/Qwen3-32B": ("qwen3-32b", "dense"),
+    "nvidia/Qwen3-32B-NVFP4": ("qwen3-32b", "dense"),
     "openai/gpt-oss-120b": ("gpt-oss-120b", "moe"),
     "Qwen/Qwen3-235B-A22B-FP8": ("qwen3-235b-a22b", "moe"),
     "deepseek-ai/DeepSeek-V3": ("deepseek-v3", "moe"),
     "deepseek-ai/DeepSeek-R1": ("deepseek-v3", "moe"),
+    "nvidia/DeepSeek-R1-NVFP4": ("deepseek-v3", "moe"),
+    "nvidia/DeepSeek-V3.1-NVFP4": ("deepseek-v3", "moe"),
 }
 #: most devices of one server; a point that tells more counts those of several servers together
 NODE = 8
+#: what is added to the engine's version in the later of NVIDIA's series
+LATER = ", later series"
 #: columns that tell a server
-SERVER = ["model", "device", "tp", "ep", "bits"]
+SERVER = ["model", "device", "tp", "ep", "bits", "kv"]
 
 
 class Launch(NamedTuple):
@@ -45,11 +51,12 @@ class Launch(NamedTuple):
     apart: bool = False  #: prompts take steps of their own
     poll: int = 0  #: decode steps between looks at the queue
     gather: int = 0  #: decode steps for which prompts are held back to gather more
+    slots: int = 0  #: sequences at once; 0: as many as there are users
 
 
 def _vllm(row: Any) -> Launch:
-    """--gpu-memory-utilization 0.9; --max-num-batched-tokens 8192, by default 2048 outside its own web server."""
-    return Launch(8192 if row.public else 2048)
+    """--gpu-memory-utilization 0.9; --max-num-batched-tokens 8192, as its web server has; 2048 in the older series."""
+    return Launch(8192 if row.drawn else 2048)
 
 
 def _sglang(row: Any) -> Launch:
@@ -68,10 +75,13 @@ def _trtllm(row: Any) -> Launch:
 
     batch_wait_timeout_iters is 20 for Llama-3.1-70B at 1024 tokens in and out on fewer than eight devices, and 40 for
     DeepSeek of 8 bit at as many tokens with 64 to 255 users.
+
+    In the series of Llama-3.1-8B the first token comes later by a whole answer over the number of users, whatever the
+    prompt: one of them is always without a slot.
     """
     even = row.prompt == row.answer == 1024
     if not row.public:
-        return Launch(8192, 1.0, 0.9)
+        return Launch(8192, 1.0, 0.9, slots=max(row.users - 1, 1) if row.model == "llama-3.1-8b" else 0)
     if row.model == "gpt-oss-120b":
         return Launch(20000, 1.0, 0.85)
     if row.model == "deepseek-v3":
@@ -90,15 +100,19 @@ def launch(row: Any) -> Launch:
     return LAUNCHES[row.engine.split()[0]](row)
 
 
-def kv_bits(bits: float) -> float:
-    """Return the bits of the KV cache: 8 where the weights are quantised."""
-    return 16.0 if bits == 16.0 else 8.0
+def kv_bits(frame: pd.DataFrame) -> Any:
+    """Return the bits of the KV cache: 8 where the weights are quantised, but in SGLang only where its options say so.
+
+    Its --kv-cache-dtype is auto, which is that of the model; the scripts of InferenceMAX set fp8.
+    """
+    kept = (frame["bits"] == 16.0) | (frame["engine"].str.startswith("sglang") & ~frame["public"])
+    return np.where(kept, 16.0, 8.0)
 
 
 @cache
-def _held(model: str, device: str, tp: float, ep: float, bits: float) -> tuple[float, float, float]:
+def _held(model: str, device: str, tp: float, ep: float, bits: float, kv: float) -> tuple[float, float, float]:
     """Return the bytes of a device, of the weights that it holds, and of KV cache for a token."""
-    work = {"tp": tp, "ep": ep, "weight_bits": bits, "activation_bits": bits, "kv_bits": kv_bits(bits)}
+    work = {"tp": tp, "ep": ep, "weight_bits": bits, "activation_bits": bits, "kv_bits": kv}
     held = memory_per_device(load("model", model), workload(phase="decode", batch=1, context=1000, **work))
     return float(load("device", device).hbm.capacity), float(held["weights"]), float(held["kv_cache"]) / 1000.0
 
@@ -140,6 +154,11 @@ def _common(frame: pd.DataFrame) -> pd.DataFrame:
         }
     )
     found["layers"] = [load("model", name).layers for name in found["model"]]
+    found["kv"] = kv_bits(found)
+    later = ~found["public"] & (found["prompt"] % 1000 == 0)
+    found["drawn"] = found["public"] | later
+    # another client and other options than the series before: an engine of its own
+    found["engine"] = found["engine"].where(~later, found["engine"] + LATER)
     return found
 
 
@@ -164,7 +183,9 @@ def points() -> pd.DataFrame:
     DataFrame
         ``model``, ``kind`` ("dense" or "moe"), ``device``, ``engine`` (framework and version), ``bits``, ``tp``,
         ``ep``, ``users``, ``prompt`` and ``answer`` [token], ``public`` (InferenceMAX), ``layers``, ``room`` [token of
-        KV cache], measured ``ttft`` and ``tpot`` [s], ``training``.
+        KV cache], ``kv`` (bits of it), ``drawn`` (lengths differ from request to request: those of InferenceMAX, and of
+        the series with prompts of whole thousands, whose first tokens come sooner than they could if all users waited
+        in step), measured ``ttft`` and ``tpot`` [s], ``training``.
 
     Raises
     ------

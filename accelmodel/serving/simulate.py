@@ -246,7 +246,7 @@ def steady(times: Times, rules: Rules, users: float, prompt: float, answer: floa
     decode += curve(times.other, together * rules.rows)
     decode = step_time(decode, together, 0.0, together * rules.rows, rules) / rules.yields
     alone = surface(times.prompt_attention, prompt, 1.0) + curve(times.other, prompt)
-    alone = step_time(alone, 0.0, 1.0, prompt, rules)
+    alone = step_time(alone, 0.0, 1.0, np.inf if rules.apart else prompt, rules)
     cycle = together * alone + (answer - 1.0) * decode
     stalled = decode + (together - 1.0) * alone / max(answer - 1.0, 1.0)
     return {"requests_per_s": together / cycle, "tpot_s": stalled, "decode_s": decode, "prompt_s": alone}

@@ -20,7 +20,7 @@ import numpy as np
 from accelmodel.calibration.errors import statistics
 from accelmodel.laws.kernels.batching import Rules, Times, Traffic, curve, surface
 from accelmodel.laws.kernels.disaggregated import serve_disaggregated
-from accelmodel.measured.servers import SERVER, handed_over, kv_bits, launch, points
+from accelmodel.measured.servers import SERVER, handed_over, launch, points
 from accelmodel.serving import simulate
 from accelmodel.specs.given import cluster
 from accelmodel.specs.load import load
@@ -32,17 +32,24 @@ if TYPE_CHECKING:
 ROUNDS = 10
 #: shortest of the uniformly drawn lengths of InferenceMAX, of the stated one (its RANDOM_RANGE_RATIO)
 SHORTEST = 0.8
+#: how far answers of other drawn lengths are from the stated one, at most, of it
+SPREAD = 0.1
 #: sequences of a step: more than any point needs
 SEQUENCES = 2048
 
 
 class Host(NamedTuple):
-    """What an engine adds [s]: to a step by layer and sequence; before the queue, to a request and by prompt token."""
+    """What an engine adds [s]: to a step by layer and sequence; before the queue, to a request and by prompt token.
+
+    And to any step; its ``efficiency`` [1] is the share of the kernels' speed that steps reach.
+    """
 
     layer: float = 0.0
     sequence: float = 0.0
     entry: float = 0.0
     token: float = 0.0
+    step: float = 0.0
+    efficiency: float = 1.0
 
 
 #: candidates of the last two [s], [s/token]; some engines would take more, which would be no host's time
@@ -61,28 +68,31 @@ Progress = Callable[[str], None]
 
 
 @cache
-def _tables(model: str, device: str, tp: float, ep: float, bits: float) -> Times:
+def _tables(model: str, device: str, tp: float, ep: float, bits: float, kv: float) -> Times:
     """Return the step times of one server."""
-    work = {"tp": tp, "ep": ep, "weight_bits": bits, "activation_bits": bits, "kv_bits": kv_bits(bits)}
+    work = {"tp": tp, "ep": ep, "weight_bits": bits, "activation_bits": bits, "kv_bits": kv}
     chip = cluster(load("device", device))
     return simulate.step_tables(load("model", model), [chip], float(SEQUENCES), LONGEST, WIDEST, **work)[0]
 
 
 def traffic(row: Any) -> Traffic:
-    """Return the requests of a point: ten for each user, of drawn lengths where InferenceMAX asks."""
+    """Return the requests of a point: ten for each user, of drawn lengths where they differ."""
     count = ROUNDS * row.users
-    if not row.public:
+    if not row.drawn:
         return simulate.closed_loop(row.users, count, np.int64(row.prompt), np.int64(row.answer))
     draw = np.random.default_rng(count)
+    if not row.public:
+        ends = (int((1.0 - SPREAD) * row.answer), int((1.0 + SPREAD) * row.answer) + 1)
+        return simulate.closed_loop(row.users, count, np.int64(row.prompt), draw.integers(*ends, count))
     prompt, answer = (draw.integers(int(SHORTEST * most), most + 1, count) for most in (row.prompt, row.answer))
     return simulate.closed_loop(row.users, count, prompt, answer)
 
 
 def rules(row: Any, host: Host) -> Rules:
     """Return what the engine of a point does, as it is started, and what its host adds."""
-    begun = launch(row)
+    begun, each = launch(row), host.layer * row.layers + host.step
     return Rules(
-        SEQUENCES, row.room, begun.chunk, 0, host.layer * row.layers, host.sequence, 0.0, False,
+        begun.slots or SEQUENCES, row.room, begun.chunk, 0, each, host.sequence, 0.0, False,
         host.entry, host.token, begun.gather, begun.apart, begun.poll,
     )  # fmt: skip
 
@@ -99,13 +109,15 @@ def predict(frame: pd.DataFrame, engines: dict[str, Host] | None = None) -> tupl
     """
 
     def served(row: Any) -> tuple[float, float]:
-        times = _tables(row.model, row.device, row.tp, row.ep, row.bits)
-        found = simulate.simulate(times, rules(row, (engines or {}).get(row.engine, Host())), traffic(row), gaps=False)
+        times = _tables(row.model, row.device, row.tp, row.ep, row.bits, row.kv)
+        host = (engines or {}).get(row.engine, Host())
+        slower = Times(*(each / host.efficiency for each in times))
+        found = simulate.simulate(slower, rules(row, host), traffic(row), gaps=False)
         between = (found.finish - found.first) / np.maximum(found.traffic.answer - 1, 1)
         return float(np.mean(found.first - found.traffic.arrival)), float(np.mean(between))
 
     for row in frame.drop_duplicates(SERVER).itertuples():
-        _tables(row.model, row.device, row.tp, row.ep, row.bits)
+        _tables(row.model, row.device, row.tp, row.ep, row.bits, row.kv)
     # the kernel holds no lock, so that threads share the cores
     with ThreadPoolExecutor() as pool:
         first, between = zip(*pool.map(served, frame.itertuples()), strict=True)
@@ -128,10 +140,10 @@ def predict_handed_over(frame: pd.DataFrame, engines: dict[str, Host]) -> tuple[
     for row in frame.itertuples():
         host, asked = engines.get(row.engine, Host()), traffic(row)
         host_step = host.layer * row.layers
-        times = _tables(row.model, row.device, row.tp, row.ep, row.bits)
+        times = _tables(row.model, row.device, row.tp, row.ep, row.bits, row.kv)
         sizes, place = np.unique(asked.prompt, return_inverse=True)
         alone = [surface(times.prompt_attention, n, 1.0) + curve(times.other, n) for n in sizes.astype(float)]
-        times = _tables(row.model, row.device, row.decode_tp, row.decode_ep, row.bits)
+        times = _tables(row.model, row.device, row.decode_tp, row.decode_ep, row.bits, row.kv)
         context = float(np.mean(asked.prompt + asked.answer / 2.0))
         counts = np.arange(1.0, row.users + 1.0)
         step = [surface(times.decode_attention, n, context) + curve(times.other, n) for n in counts]
@@ -165,21 +177,29 @@ def fit(frame: pd.DataFrame, bare: Any) -> tuple[float, float]:
     return float(layer), float(sequence)
 
 
-def fit_entry(frame: pd.DataFrame, host: Host) -> Host:
-    """Return the host with the times before the queue that fit the measured times to first token best.
+def misses(frame: pd.DataFrame) -> Callable[[Host], float]:
+    """Return how far a host is off: mean absolute logarithmic error of times of tokens, first and further.
 
-    Least mean absolute logarithmic error on some ``ENOUGH`` points, evenly among all by users times answer; over
-    ``ENTRIES``, then ``TOKENS``, then ``ENTRIES`` again.
+    On some ``ENOUGH`` points, evenly among all by users times answer.  Of both times, since a way to the queue that
+    lets fewer users decode at once would pass for a slower step.
     """
     order = np.argsort((frame["users"] * frame["answer"]).to_numpy(), kind="stable")
     chosen = frame.iloc[order[:: -(-len(order) // ENOUGH)]]
-    measured = chosen["ttft"].to_numpy()
+    measured = np.array([chosen["ttft"], chosen["tpot"]])
 
     @cache
     def error(candidate: Host) -> float:
-        predicted = predict(chosen, dict.fromkeys(chosen["engine"], candidate))[0]
+        predicted = np.array(predict(chosen, dict.fromkeys(chosen["engine"], candidate)))
         return float(np.mean(np.abs(np.log(predicted / measured))))
 
+    return error
+
+
+def fit_entry(host: Host, error: Callable[[Host], float]) -> Host:
+    """Return the host with the times before the queue that are off least.
+
+    Over ``ENTRIES``, then ``TOKENS``, then ``ENTRIES`` again.
+    """
     for name, values in (("entry", ENTRIES), ("token", TOKENS), ("entry", ENTRIES)):
         host = min((host._replace(**{name: value}) for value in values), key=error)
     return host
@@ -188,7 +208,8 @@ def fit_entry(frame: pd.DataFrame, host: Host) -> Host:
 def fit_host(frame: pd.DataFrame, bare: Any) -> Host:
     """Return what the host of an engine adds, fitted to points of it.
 
-    Layers and sequences, then the way to the queue, which changes who waits for whom; then layers and sequences again.
+    Layers and sequences, then the way to the queue, which changes who waits for whom; then layers and sequences again,
+    if that is better: a longer step lets more prompts come together, which the fit of further tokens does not see.
 
     Parameters
     ----------
@@ -197,9 +218,11 @@ def fit_host(frame: pd.DataFrame, bare: Any) -> Host:
     bare : ndarray
         Their predicted times per token without an engine [s].
     """
-    host = fit_entry(frame, Host(*fit(frame, bare)))
+    error = misses(frame)
+    host = fit_entry(Host(*fit(frame, bare)), error)
     waited = predict(frame, dict.fromkeys(frame["engine"], host._replace(layer=0.0, sequence=0.0)))[1]
-    return host._replace(**dict(zip(("layer", "sequence"), fit(frame, waited), strict=True)))
+    again = host._replace(**dict(zip(("layer", "sequence"), fit(frame, waited), strict=True)))
+    return min((host, again, fit_entry(again, error), Host()), key=error)
 
 
 def _with_predictions(frame: pd.DataFrame, ours: Any, bare: Any) -> pd.DataFrame:
@@ -243,7 +266,7 @@ def _whole(parts: list[pd.DataFrame], mode: str, split: str) -> list[dict[str, A
 
 
 def _constants(host: Host) -> dict[str, float]:
-    names = ("layer_time_s", "sequence_time_s", "entry_time_s", "prompt_token_time_s")
+    names = ("layer_time_s", "sequence_time_s", "entry_time_s", "prompt_token_time_s", "step_time_s", "efficiency")
     return dict(zip(names, host, strict=True))
 
 

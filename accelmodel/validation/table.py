@@ -9,7 +9,7 @@ from accelmodel.calibration import hybrid
 from accelmodel.errors import unknown
 from accelmodel.measured import aiconfigurator
 from accelmodel.specs.load import load
-from accelmodel.validation import cake, llmcompass, operators, servers, volume
+from accelmodel.validation import cake, engines, llmcompass, operators, servers, volume
 from accelmodel.validation import claims as validation
 from accelmodel.validation.operators import SEEN
 from accelmodel.validation.own_gpu import measured_rows
@@ -111,6 +111,7 @@ def _end_to_end(progress: Progress | None) -> dict[str, Any]:
     for row in servers.table(progress):
         apart = ", disaggregated" if row["mode"] == "disaggregated" else ""
         rows.append(_whole({**row, "claim": f"{row['model']}, {row['quantity']}{apart}"}))
+    rows += [_whole({**row, "claim": row["kind"]}) for row in engines.table(progress)]
     return {"rows": rows}
 
 

@@ -13,7 +13,7 @@ needs_points = pytest.mark.skipif(not aiconfigurator.installed(), reason="aiconf
 #: DeepSeek of 8 bit on four B200
 ROW = SimpleNamespace(
     engine="trtllm 1.2.0", model="deepseek-v3", device="b200-sxm", bits=8.0, tp=4.0, ep=1.0, users=32, prompt=8192,
-    answer=1024, public=True, layers=61,
+    answer=1024, public=True, layers=61, kv=8.0, drawn=True,
 )  # fmt: skip
 
 
@@ -27,7 +27,7 @@ def test_engines_are_started_as_the_scripts_do():
     assert launch(changed(engine="sglang 0.5")) == Launch(8192, 0.95, apart=True, poll=10)
     assert launch(changed(engine="sglang 0.5", tp=8.0)) == Launch(32768, 0.82, apart=True, poll=30)
     assert launch(changed(engine="sglang 0.5", bits=4.0, users=8)) == Launch(16384, 0.85, apart=True, poll=10)
-    assert launch(changed(engine="vllm 0.12.0", public=False)) == Launch(2048)
+    assert launch(changed(engine="vllm 0.12.0", public=False, drawn=False)) == Launch(2048)
     llama = changed(model="llama-3.1-70b", prompt=1024)
     assert (launch(llama).gather, launch(changed(**{**vars(llama), "tp": 8.0})).gather) == (20, 0)
 

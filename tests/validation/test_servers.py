@@ -15,7 +15,7 @@ from accelmodel.validation.servers import Host, fit, predict_handed_over, rules
 #: DeepSeek of 8 bit on four B200
 ROW = SimpleNamespace(
     engine="trtllm 1.2.0", model="deepseek-v3", device="b200-sxm", bits=8.0, tp=4.0, ep=1.0, users=32, prompt=8192,
-    answer=1024, public=True, layers=61,
+    answer=1024, public=True, layers=61, kv=8.0, drawn=True,
 )  # fmt: skip
 
 
@@ -44,7 +44,7 @@ def test_disaggregated_point_by_hand(monkeypatch):
     flat = Times(np.full(20, 0.01), np.zeros((12, 20)), np.zeros((20, 20)))
     monkeypatch.setattr(servers, "_tables", lambda *_: flat)
     monkeypatch.setattr(servers, "ROUNDS", 1)
-    row = {**vars(ROW), "public": False, "users": 2, "answer": 11, "workers": 1, "decode_workers": 2}
+    row = {**vars(ROW), "public": False, "drawn": False, "users": 2, "answer": 11, "workers": 1, "decode_workers": 2}
     frame = pd.DataFrame([{**row, "decode_tp": 8.0, "decode_ep": 1.0}])
     first, between = predict_handed_over(frame, {ROW.engine: Host(1e-4, 1e-3, 0.005)})
     assert first[0] == pytest.approx(0.005 + 0.0161 * 1.5)

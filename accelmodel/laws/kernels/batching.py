@@ -50,7 +50,8 @@ class Rules(NamedTuple):
     rows: int = 1  #: tokens of each sequence that a decode step works on: its next one, and those drafted
     yields: float = 1.0  #: tokens that a decode step is expected to add to each sequence
     step: float = 0.0  #: time of the host between any two steps, in which the device waits [s]
-    captured: float = 0.0  #: tokens of the largest step that is replayed from a graph, which nobody launches; 0: none
+    #: tokens of the largest step that is replayed from a graph, which nobody launches; 0: none
+    captured: float = 0.0
 
 
 #: more decode steps than there are
@@ -361,7 +362,9 @@ def serve(traffic: Traffic, times: Times, rules: Rules, first: Any, finish: Any,
             head, done, tokens, device = prompts(head, queue, done, traffic.prompt, times, budget)
             device += surface(times.decode_attention, beside, there / max(beside, 1) + 1.0)
             tokens += beside * rules.rows
-            now += step_time(device + curve(times.other, tokens), beside, head - before, tokens, rules)
+            device += curve(times.other, tokens)
+            # graphs are of decode steps: prompts in steps of their own are launched
+            now += step_time(device, beside, head - before, np.inf if rules.apart else float(tokens), rules)
             waits = Waits(waits.since + steps, waits.held + 1 if waiting else 0, rules.poll)
         else:
             held = steps_held(waits, waiting, fits(queue, active, used, traffic, rules), rules)
