@@ -212,8 +212,8 @@ def points() -> pd.DataFrame:
 def handed_over() -> pd.DataFrame:
     """Return the points of disaggregated serving that are modelled: prompts and answers on servers of their own.
 
-    Of 1,602 points, 1,328 do not tell the numbers of workers, 32 more are of other models, and attention is data
-    parallel on a side in 181 of the rest: 61 remain.  Users are those of ``silicon_concurrency``, else the sequences of
+    Of 1,602 points, 1,328 do not tell the numbers of workers, 29 more are of other models, and attention is data
+    parallel on a side in 181 of the rest: 64 remain.  Users are those of ``silicon_concurrency``, else the sequences of
     all decode workers.
 
     Returns

@@ -54,6 +54,6 @@ def test_points_fit_one_server():
 @needs_points
 def test_disaggregated_points_tell_their_workers():
     found = handed_over()
-    assert len(found) == 61
+    assert len(found) == 64
     assert (found[["workers", "decode_workers", "users"]] >= 1).all(axis=None)
     assert set(found["kind"]) == {"dense", "moe"}

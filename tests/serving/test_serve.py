@@ -14,13 +14,16 @@ from accelmodel.serving.simulate import closed_loop, layers_run, simulate, yield
 from accelmodel.specs.load import load
 
 CHIP = am.cluster("h100-sxm", 1)
-ENGINE = load("engine", "in-flight")
+#: an engine whose host takes nothing
+ENGINE = am.override(
+    load("engine", "in-flight"), efficiency=1.0, step_time=0.0, layer_time=0.0, sequence_time=0.0, entry_time=0.0
+)
 MODEL = load("model", "llama-3-8b")
 DRAFTS = {"speculative": 3.0, "acceptance": 0.5, "draft": "eagle"}
 
 
 def one_user(**drafts):
-    return am.serve("llama-3-8b", CHIP, prompt=1024, answer=257, users=1, **drafts)
+    return am.serve("llama-3-8b", CHIP, prompt=1024, answer=257, users=1, engine=ENGINE, **drafts)
 
 
 def test_a_token_takes_a_step_over_what_it_yields():

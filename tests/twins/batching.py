@@ -88,8 +88,8 @@ def served(traffic, times, rules):
             device += along(along(times.decode_attention, len(decoding)), context)
         device += along(times.other, sum(new for new, _ in chunks) + rules.rows * len(decoding))
         tokens = sum(new for new, _ in chunks) + rules.rows * len(decoding)
-        held = tokens <= rules.captured and not (chunks and rules.apart)
-        launched = 0.0 if held else rules.fixed
+        graph = tokens <= rules.captured and not (chunks and rules.apart)
+        launched = 0.0 if graph else rules.fixed
         now += max(device, launched) if rules.overlapped else device + launched
         now += rules.step + rules.each * len(decoding) + rules.prompt * len(begun)
         for each in [*decoding, *begun]:
