@@ -16,6 +16,7 @@ from .dse.studies.study import load_study as load_study
 from .errors import Infeasible as Infeasible
 from .errors import SpecError as SpecError
 from .inference.apart import experts_apart as experts_apart
+from .inference.hosted import on_cpu as on_cpu
 from .inference.operators import operator_table as operator_table
 from .inference.policies import Technique as Technique
 from .inference.policies import policy as policy

@@ -112,7 +112,6 @@ def serve(
     users: Values = 0,
     engine: str | Engine = "in-flight",
     percentile: float = 50.0,
-    cpu: str = "",
     **cut: Unpack[Drafted],
 ) -> xr.Dataset:
     """Return what users of one server see: continuous batching, simulated request by request.
@@ -130,11 +129,9 @@ def serve(
         Instead of a rate: users who each send the next request as soon as an answer is complete [1]; a list or an array
         is an axis.
     engine : str or Engine
-        Name or path of the rules of batching and of what the host adds.
+        Name or path of the rules of batching and of what the host adds; ``on_cpu`` gives it another processor.
     percentile : float
         Of requests at which times are told, from 0 to 100.
-    cpu : str
-        Name or path of the ``cpu`` that the engine's host runs on; by default the one its constants were fitted on.
     **cut
         ``tp``, ``weight_bits``, ``activation_bits``, ``kv_bits`` … as in ``workload``; ``speculative``, ``acceptance``
         and ``draft``: a decode step then takes as long as its drafts and their verification do, and yields as many
@@ -188,7 +185,7 @@ def serve(
     name, values = _load(rate, users)
     whole: dict[str, Any] = dict(cut)
     drafts = drafts_of(**{each: whole.pop(each) for each in DRAFTING if each in whole})
-    (replica,) = replicas_on(spec, [chip], rules, prompt + answer, drafts, [cpu], **whole)
+    (replica,) = replicas_on(spec, [chip], rules, prompt + answer, drafts, **whole)
     rows = []
     for value in np.atleast_1d(np.asarray(values, dtype=float)):
         if name == "rate":

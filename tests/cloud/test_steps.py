@@ -33,14 +33,14 @@ def test_the_busiest_replica():
 
 
 def test_a_step_on_the_device_is_that_of_the_step_model():
-    """With an engine that makes attention no longer; the interval is that of the measured device."""
+    """With an engine that makes attention no longer, but all of it; the interval is that of the measured device."""
     model, instance = load("model", "llama-3.1-8b"), load("instance", "p5.48xlarge")
-    setup = Setup(load("engine", "in-flight"))
+    setup = Setup(am.override(load("engine", "in-flight"), efficiency=0.8))
     assert float(setup.engine.attention_factor) == 1.0
     work = {"phase": "decode", "batch": 8, "context": 1000, "tp": 4}
     alone = am.time_step(model, devices_of(instance, 4), work)
     found = device_step(model, devices_of(instance, 4), setup, "decode", 8.0, 1000)
-    assert found.time == pytest.approx(float(alone.step_time), rel=1e-12)
+    assert found.time == pytest.approx(float(alone.step_time) / 0.8, rel=1e-12)
     assert found.upper == pytest.approx(float(alone.step_time_upper / alone.step_time), rel=1e-12)
     first, later = steps_of(model, instance, setup, (900, 200), {"tp": 4, "batch": 16.0})
     assert later == found

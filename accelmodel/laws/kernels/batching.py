@@ -110,6 +110,13 @@ def step_time(device: float, sequences: float, prompts: float, tokens: float, ru
 
 
 @law
+def prompt_step(device: float, tokens: int, beside: int, prompts: int, times: Times, rules: Rules) -> float:
+    """Time of a step with prompts [s]; graphs are of decode steps: prompts in steps of their own are launched."""
+    whole = tokens + beside * rules.rows
+    return step_time(device + curve(times.other, whole), beside, prompts, NEVER if rules.apart else whole, rules)
+
+
+@law
 def enter(ready: Any, r: int, traffic: Traffic, rules: Rules) -> None:
     """Set when a request that has arrived is in the queue: the host reads one prompt after another [s]."""
     before = ready[r - 1] if r > 0 else 0.0
@@ -361,10 +368,7 @@ def serve(traffic: Traffic, times: Times, rules: Rules, first: Any, finish: Any,
             budget = token_budget(decoding, mixed, rules)
             head, done, tokens, device = prompts(head, queue, done, traffic.prompt, times, budget)
             device += surface(times.decode_attention, beside, there / max(beside, 1) + 1.0)
-            tokens += beside * rules.rows
-            device += curve(times.other, tokens)
-            # graphs are of decode steps: prompts in steps of their own are launched
-            now += step_time(device, beside, head - before, np.inf if rules.apart else float(tokens), rules)
+            now += prompt_step(device, tokens, beside, head - before, times, rules)
             waits = Waits(waits.since + steps, waits.held + 1 if waiting else 0, rules.poll)
         else:
             held = steps_held(waits, waiting, fits(queue, active, used, traffic, rules), rules)
