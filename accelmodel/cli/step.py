@@ -143,6 +143,13 @@ def step_data(found: Figures) -> dict[str, Any]:
     }
 
 
+def _no_engine(data: dict[str, Any]) -> str:
+    """Return what is said where nobody says which engine serves."""
+    name = "ttft" if "ttft_s" in data else "tpot"
+    low, high = (show(data[f"{name}_{end}_s"], "s") for end in ("lower", "upper"))
+    return f"no engine is said: times are those of the kernels; with one {name} is {low} to {high}, see --engine"
+
+
 def print_step(data: dict[str, Any]) -> None:
     """Print a step, operator by operator."""
     rows = [
@@ -347,8 +354,9 @@ def step(
         raise SpecError("--cpu is what an engine's host runs on; give --engine too, such as in-flight")
     hosted = with_host(step, inputs, load("engine", engine), cpu) if engine else without_host(step, inputs)
     data = step_data(hosted)
+    unsaid = [] if engine else [_no_engine(data)]
     said = [] if tp or taken == 1 else [f"tp {taken} is the smallest of a node that fits; --tp takes another"]
-    said = [*heard, *said]
+    said = [*heard, *said, *unsaid]
     if named != model and model != MODELS[0]:
         said.append(f"{model}, since {MODELS[0]} does not fit; --model takes another")
     data["notes"] = "; ".join(filter(None, [*said, data["notes"]]))

@@ -32,13 +32,16 @@ TIMES = ("step_time", "layer_time", "sequence_time", "prompt_time", "entry_time"
 def on_cpu(engine: Engine, cpu: str) -> Engine:
     """Return an engine whose host runs on a processor; as it is where either is not known.
 
-    Time = time on the engine's own processor x its single thread / that of this one.
-
     Parameters
     ----------
     engine : Engine
     cpu : str
         Name or path of a ``cpu``; empty where nobody says.
+
+    Returns
+    -------
+    Engine
+        With all times of its host x the single thread of its own processor / that of this one.
 
     Raises
     ------
@@ -187,11 +190,7 @@ def without_host(found: Figures, inputs: Inputs) -> Figures:
     most = np.max([added(each) + spread(each, added)[1] for each in (load("engine", name) for name in STREAMS)], axis=0)
     ends = _put_ends(found, inputs.axes.names, 0.0 * step, most)
     variables = {name: (names, found[name.rpartition("_")[0]] + value) for name, (names, value) in ends.items()}
-    about = {**found.attributes}
-    longest = show(float(most.max()), "s")
-    said = f"no engine is said: times are those of the kernels, and their ends hold up to {longest} more"
-    about["notes"] = "; ".join(filter(None, (about["notes"], said)))
-    return replace(found, variables={**found.variables, **variables}, attributes=about)
+    return replace(found, variables={**found.variables, **variables})
 
 
 def with_host(found: Figures, inputs: Inputs, engine: Engine, cpu: str = "") -> Figures:
