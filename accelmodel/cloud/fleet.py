@@ -265,6 +265,7 @@ def _plan(
         best = {"instance": kinds[single].name, "count": alone[single], "cost_usd_per_hour": whole}
     return {
         "model": model.name,
+        "engine": setup.engine.name,
         "counts": {kinds[g].name: int(n) for g, n in enumerate(counts) if n},
         "cost_usd_per_hour": cost,
         "best_single": best,

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from accelmodel.cloud import infersave
+from accelmodel.cloud.hosts import rules_on, unknown_hosts
 from accelmodel.cloud.infersave import Ctcf, Server, Shape, Task
 from accelmodel.cloud.offload import POLICIES, Need, Offer, Placed
 from accelmodel.errors import SpecError, unknown
 from accelmodel.inference.attributes import behind, noted
-from accelmodel.inference.hosted import host_rules, on_cpu, prompt_tokens
+from accelmodel.inference.hosted import prompt_tokens
 from accelmodel.inference.kept import kept_bytes
 from accelmodel.inference.memory import draft_bytes, memory_per_device, usable_memory
 from accelmodel.inference.precisions import in_words, precisions
 from accelmodel.inference.speculation import draft_notes, draft_of, drafter, drafts_of
-from accelmodel.laws.kernels.batching import Rules, launches, step_time
-from accelmodel.laws.numeric import Number
+from accelmodel.laws.kernels.batching import launches, step_time
 from accelmodel.nomenclature import label
 from accelmodel.serving.simulate import Drafts, layers_run, rows_of, yielded
 from accelmodel.serving.step_times import axis, device_times, split_times
@@ -45,8 +45,6 @@ if TYPE_CHECKING:
 Array = Any
 #: contexts at which the mean decode step is evaluated (Gauss-Legendre; see ``request.NODES``)
 NODES = 3
-#: rules that a processor changes
-_TIMES = ("fixed", "each", "prompt", "step")
 DEGREES = (1, 2, 4, 8)
 #: what a model of time answers
 VARIABLES = (
@@ -200,13 +198,6 @@ def physical(
     return best
 
 
-def _rules(instances: list[Instance], engine: Engine, layers: Number) -> Rules:
-    """Return the rules of an engine's host, its times on the processor of each instance: arrays (instance, 1)."""
-    found = [host_rules(on_cpu(engine, each.cpu), layers) for each in instances]
-    times: Any = {name: np.array([getattr(each, name) for each in found])[:, None] for name in _TIMES}
-    return found[0]._replace(**times)
-
-
 def _rows(found: dict[str, Array], rows: Array) -> dict[str, Array]:
     return {name: values[rows] for name, values in found.items()}
 
@@ -232,7 +223,7 @@ def _at_degree(
             footprint(shape_of(model, setup), task._replace(batch=shared), _devices(instances, "hbm.capacity") * tp)
         )
     placed: Placed = POLICIES[setup.policy](need, offer, ratio)
-    rules = _rules(instances, engine, layers_run(model, setup.drafts))
+    rules = rules_on(instances, engine, layers_run(model, setup.drafts))
     rows = rows_of(setup.drafts)
     fixed = (launches(shared[..., 0] * rows, rules) + rules.step + rules.each * shared[..., 0])[..., None]
     short = np.maximum(need.weights + need.activations + need.kv - offer.memory, 0.0) * tp
@@ -253,8 +244,8 @@ def _need(model: LanguageModel, instances: list[Instance], task: Task, setup: Se
     contexts = np.unique(np.rint(task.input + 0.5 + (nodes + 1.0) / 2.0 * max(task.output - 1.0, 1.0)))
     weights = weights if len(contexts) == NODES else np.full(len(contexts), 2.0 / len(contexts))
     clusters, bits = [devices_of(each, tp) for each in instances], setup.bits | {"tp": float(tp)}
-    first_rules = _rules(instances, setup.engine, model.layers)
-    rules = _rules(instances, setup.engine, layers_run(model, setup.drafts))
+    first_rules = rules_on(instances, setup.engine, model.layers)
+    rules = rules_on(instances, setup.engine, layers_run(model, setup.drafts))
     hosted: Any = step_time
     sizes, lengths = axis("batch", batches), axis("context", contexts)
     first = workload(phase="prefill", batch=sizes, context=task.input, **bits)
@@ -346,6 +337,8 @@ def _parts(model: LanguageModel, instances: list[Instance], setup: Setup) -> dic
         parts[f"instance {each.name}"] = each
         parts[f"device {each.device}"] = load("device", each.device)
         parts[f"link {each.link}"] = load("link", each.link)
+        if each.cpu and setup.engine.cpu:
+            parts[f"cpu {each.cpu}"] = load("cpu", each.cpu)
     return parts
 
 
@@ -374,7 +367,12 @@ def standing(model: LanguageModel, instances: list[Instance], *setups: Setup) ->
     return {
         **({"drafts": {**setups[0].drafts, "draft": drafter(model, drafted)}} if setups[0].drafts else {}),
         "precision": [{"device": name, **row} for name, rows in found for row in rows],
-        "notes": [*dict.fromkeys(said), *draft_notes(model, drafted), *noted(parts)],
+        "notes": [
+            *dict.fromkeys(said),
+            *unknown_hosts(instances, setups[0].engine),
+            *draft_notes(model, drafted),
+            *noted(parts),
+        ],
         "weakest_fact": behind(parts)["weakest_fact"],
     }
 
