@@ -28,6 +28,7 @@ from accelmodel.inference.axes import (
     table_array,
     with_coordinates,
 )
+from accelmodel.inference.calls import left_open
 from accelmodel.inference.columns import shard
 from accelmodel.inference.energy import energy_notes, energy_numbers, of_operators
 from accelmodel.inference.figures import Figures, Variable
@@ -268,9 +269,12 @@ def figures(inputs: Inputs, technique: str | Technique = "none") -> Figures:
     put("step_time", step_time)
     ends = _ends(inputs)
     kinds, times = inputs.column("kind"), found["time"][1]
-    for name, end, sign in (("lower", 0, 0), ("upper", 1, 1)):
-        found[name] = (rows, times * ends[kind_of(kinds), end])
-        put(f"step_time_{name}", interval(times, kinds, ends)[sign])
+    for name, end, shift in zip(("lower", "upper"), (0, 1), left_open(inputs), strict=True):
+        # what is left open of collectives is a choice and no error: it comes beside the interval
+        sign = 2.0 * end - 1.0
+        found[name] = (rows, np.maximum(times * ends[kind_of(kinds), end] + sign * shift, 0.0))
+        whole = interval(times, kinds, ends)[end] + sign * np.sum(shift, axis=0)
+        put(f"step_time_{name}", np.maximum(whole, 0.0))
     taken = of_operators(inputs, {name: found[name][1] for name in _ENERGETIC}, step_time)
     found["energy"] = (rows, taken["energy"])
     for name in ENERGY:

@@ -1,0 +1,133 @@
+"""Who calls collectives and how, as chosen, and where nobody says as it may be.
+
+A library's kernels are the link's own numbers; what an engine or its host adds or saves is in ``inference.machine``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from accelmodel.errors import SpecError, unknown
+from accelmodel.inference.axes import machines_over
+from accelmodel.inference.inputs import Inputs
+from accelmodel.inference.policies import none
+from accelmodel.inference.run import run_kernel
+from accelmodel.laws.numeric import Array, Number, has_axes
+from accelmodel.laws.types import COLLECTIVE, DETAIL, Operator
+from accelmodel.specs.hardware import Cluster
+from accelmodel.specs.link import CALLERS, LAUNCHES, Link
+
+#: where nobody says, as the serving engines do: those of ``engines/in-flight.toml``
+USUAL_CALLER, USUAL_LAUNCH = "engine", "graph"
+#: algorithms of an engine's own kernels, as links offer them
+OF_ENGINES = ("one-shot", "two-shot", "multimem")
+#: time of other hosts over that of the one that a link's file tells of: of the fastest and the slowest measured
+FAST_HOST, SLOW_HOST = 0.55, 2.5
+
+
+def called(cluster: Cluster, by: str = "", launch: str = "") -> Cluster:
+    """Return the cluster whose collectives are called by some software in some way.
+
+    Parameters
+    ----------
+    cluster : Cluster
+    by : {"", "engine", "symmetric-memory", "library"}
+        Whose kernels exchange small messages; empty leaves it as the link's file says.
+    launch : {"", "graph", "eager"}
+        From a captured graph, or one by one by the host; empty likewise.
+
+    Raises
+    ------
+    SpecError
+        If a word is unknown, or a link is launched by a host that its file says nothing of.
+
+    Examples
+    --------
+    >>> from accelmodel.specs.given import cluster
+    >>> called(cluster("h100-sxm"), "library").link.by
+    'library'
+    """
+    if by and by not in CALLERS:
+        raise unknown("caller of collectives", by, CALLERS)
+    if launch and launch not in LAUNCHES:
+        raise unknown("launch", launch, LAUNCHES)
+    link = cluster.link
+    if launch == "eager" and not can_be_eager(link):
+        raise SpecError(
+            f"launch eager: {link.name} states no time of a host that launches collectives; "
+            "give link.eager_start, such as 17us, or launch graph"
+        )
+    if not (by or launch):
+        return cluster
+    return replace(cluster, link=replace(link, by=by or link.by, launch=launch or link.launch))
+
+
+def can_be_eager(link: Link) -> bool:
+    """Return whether a link's file says what a host takes to launch a collective."""
+    return has_axes(link.eager_start) or link.eager_start > 0.0
+
+
+def has_engine(link: Link) -> bool:
+    """Return whether engines have kernels of their own on a link."""
+    return any(name in link.algorithms for name in OF_ENGINES)
+
+
+def extremes(cluster: Cluster) -> tuple[Cluster, Cluster]:
+    """Return the cluster as its collectives are called fastest and slowest, of all that is left open.
+
+    An engine takes its own kernels where they are faster than the library's, and a graph saves what a host takes.
+    """
+    link = cluster.link
+    callers = (link.by, link.by) if link.by or not has_engine(link) else (USUAL_CALLER, "library")
+    launches = (link.launch, link.launch) if link.launch or not can_be_eager(link) else (USUAL_LAUNCH, "eager")
+    fast, slow = (
+        replace(link, by=by, launch=launch, eager_start=host if launch == "eager" else link.eager_start)
+        for by, launch, host in zip(callers, launches, _hosts(link), strict=True)
+    )
+    return replace(cluster, link=fast), replace(cluster, link=slow)
+
+
+def left_open(inputs: Inputs) -> tuple[Array, Array]:
+    """Return by how much the collectives of a step may take less and more where callers are not said [s].
+
+    Over (operator, *axes), of all invocations of a row.  Halves of a batch that take turns are taken as if they did
+    not: what one sends may be hidden by what the other computes.
+    """
+    nothing = np.zeros((len(inputs.table.names), *(1,) * len(inputs.axes.shape)))
+    kind = Operator._fields.index("kind")
+    rows = np.flatnonzero((inputs.operators[kind] >= COLLECTIVE).any(axis=1) & _meets(inputs.operators))
+    fast, slow = extremes(inputs.cluster)
+    if not len(rows) or fast.link == slow.link:
+        return nothing, nothing
+    table = inputs.operators[:, rows].copy()
+    table[Operator._fields.index("lane")] = 0.0
+    count = table[Operator._fields.index("count")][..., None]
+    now, least, most = (_times(table, inputs, each) * count for each in (inputs.cluster, fast, slow))
+    less, more = (np.zeros((len(inputs.table.names), *inputs.axes.shape)) for _ in range(2))
+    less[rows] = np.maximum(now - least, 0.0).reshape(-1, *inputs.axes.shape)
+    more[rows] = np.maximum(most - now, 0.0).reshape(-1, *inputs.axes.shape)
+    return less, more
+
+
+def _meets(operators: Array) -> Array:
+    """Return which rows occur, between several devices, somewhere over the axes."""
+    count, ranks = (operators[Operator._fields.index(name)] for name in ("count", "ranks"))
+    found: Array = ((count > 0.0) & (ranks > 1.0)).any(axis=1)
+    return found
+
+
+def _times(table: Array, inputs: Inputs, cluster: Cluster) -> Array:
+    """Return the times of collectives on a cluster [s] (row, workload, design)."""
+    machines = inputs.machines if cluster is inputs.cluster else machines_over(cluster, inputs.axes)
+    found: Array = run_kernel(table, machines, none(), detail=True)[1][DETAIL.index("time")]
+    return found
+
+
+def _hosts(link: Link) -> tuple[Number, Number]:
+    """Return what fast and slow hosts take to launch a collective [s], or what the caller says."""
+    fact = link.facts.get("eager_start")
+    if fact is None or fact.kind == "given":
+        return link.eager_start, link.eager_start
+    return link.eager_start * FAST_HOST, link.eager_start * SLOW_HOST
