@@ -16,6 +16,7 @@ from accelmodel.inference.policies import none
 from accelmodel.inference.run import run_kernel
 from accelmodel.laws.numeric import Array, Number, has_axes
 from accelmodel.laws.types import COLLECTIVE, DETAIL, Operator
+from accelmodel.specs.cloud import Engine
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.link import CALLERS, LAUNCHES, Link
 
@@ -64,6 +65,20 @@ def called(cluster: Cluster, by: str = "", launch: str = "") -> Cluster:
     return replace(cluster, link=replace(link, by=by or link.by, launch=launch or link.launch))
 
 
+def as_engine(cluster: Cluster, engine: Engine) -> Cluster:
+    """Return the cluster whose collectives are called as an engine calls them, where nothing else is said.
+
+    What its host takes to launch kernels is the engine's own ``layer_time``, which hides what collectives would wait.
+    """
+    link = cluster.link
+    return called(cluster, link.by or engine.collectives, link.launch or USUAL_LAUNCH)
+
+
+def calling(engine: Engine, by: str = "", launch: str = "") -> Engine:
+    """Return an engine that calls collectives by other kernels, or launches otherwise, where such is asked."""
+    return replace(engine, collectives=by or engine.collectives, launch=launch or engine.launch)
+
+
 def can_be_eager(link: Link) -> bool:
     """Return whether a link's file says what a host takes to launch a collective."""
     return has_axes(link.eager_start) or link.eager_start > 0.0
@@ -77,15 +92,17 @@ def has_engine(link: Link) -> bool:
 def extremes(cluster: Cluster) -> tuple[Cluster, Cluster]:
     """Return the cluster as its collectives are called fastest and slowest, of all that is left open.
 
-    An engine takes its own kernels where they are faster than the library's, and a graph saves what a host takes.
+    An engine takes its own kernels where they are faster than the library's, and a graph saves what a host takes: the
+    one that its file tells of, or where a launch by the host is asked for the fastest and the slowest.
     """
     link = cluster.link
     callers = (link.by, link.by) if link.by or not has_engine(link) else (USUAL_CALLER, "library")
-    launches = (link.launch, link.launch) if link.launch or not can_be_eager(link) else (USUAL_LAUNCH, "eager")
-    fast, slow = (
-        replace(link, by=by, launch=launch, eager_start=host if launch == "eager" else link.eager_start)
-        for by, launch, host in zip(callers, launches, _hosts(link), strict=True)
-    )
+    fast, slow = (replace(link, by=by) for by in callers)
+    if link.launch == "eager":
+        low, high = _hosts(link)
+        fast, slow = replace(fast, eager_start=low), replace(slow, eager_start=high)
+    elif not link.launch and can_be_eager(link):
+        slow = replace(slow, launch="eager")
     return replace(cluster, link=fast), replace(cluster, link=slow)
 
 

@@ -339,10 +339,11 @@ def collective_figures(chip: Cluster, size: Values, kind: str, devices: Any) -> 
     found = operator_time.timed(columns, usual)
     varies = sizes.varies["devices"]
     shown = f"varies over {', '.join(varies)}" if varies else str(least)
-    least, most = (operator_time.timed(columns, each).time / found.time for each in (fast, slow))
-    low, high = _ends(chip, found, phase=kind, ranks=float(ranks.max()))
+    ends = (operator_time.timed(columns, each).time / found.time for each in (fast, slow))
+    own = _ends(chip, found, phase=kind, ranks=float(ranks.max()))
+    low, high = (factor * end for factor, end in zip(own, ends, strict=True))
     calls = {"by": usual.link.by, "launch": usual.link.launch or USUAL_LAUNCH}
-    figures = _figures(found, sizes, chip, (least * low, most * high), {"kind": kind, "devices": shown, **calls})
+    figures = _figures(found, sizes, chip, (low, high), {"kind": kind, "devices": shown, **calls})
     notes = [figures.attributes["notes"], *uneven_groups(chip, {"devices": ranks}, ranks)]
     figures = replace(figures, attributes={**figures.attributes, "notes": "; ".join(filter(None, notes))})
     sent = _SENT.get(kind, 1.0) * (ranks - 1.0) / ranks * message

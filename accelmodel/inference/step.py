@@ -28,7 +28,7 @@ from accelmodel.inference.axes import (
     table_array,
     with_coordinates,
 )
-from accelmodel.inference.calls import left_open
+from accelmodel.inference.calls import as_engine, left_open
 from accelmodel.inference.columns import shard
 from accelmodel.inference.energy import energy_notes, energy_numbers, of_operators
 from accelmodel.inference.figures import Figures, Variable
@@ -186,8 +186,8 @@ def time_step(
     technique : str or Technique
         What runs beside the operators: a name, or ``policy(name, ...)`` with parameters.
     engine : str or Engine
-        Name or path of an engine, or what ``load("engine", ...)`` returns, whose host adds its work to the step; none
-        where left out.
+        Name or path of an engine, or what ``load("engine", ...)`` returns, whose host adds its work to the step, and
+        which says who calls collectives; none where left out, and then ``lower`` and ``upper`` hold what it may be.
 
     Returns
     -------
@@ -235,10 +235,14 @@ def time_step(
     >>> bool(abs(result.time.sum() / result.step_time - 1.0) < 1e-9)
     True
     """
-    inputs = prepare(as_model(model), as_cluster(cluster), as_workload(work))
+    chip = as_cluster(cluster)
+    host = load("engine", engine) if isinstance(engine, str) and engine else engine
+    if host:
+        chip = as_engine(chip, host)
+    inputs = prepare(as_model(model), chip, as_workload(work))
     found = figures(inputs, technique)
-    if engine:
-        found = with_host(found, inputs, load("engine", engine) if isinstance(engine, str) else engine)
+    if host:
+        found = with_host(found, inputs, host)
     return with_coordinates(found.dataset(), inputs.carried())
 
 
