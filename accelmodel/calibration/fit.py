@@ -16,6 +16,7 @@ import numpy as np
 
 from accelmodel.errors import SpecError, brief, unknown
 from accelmodel.inference import operator_time
+from accelmodel.inference.calls import called
 from accelmodel.measured import aiconfigurator
 from accelmodel.measured.conditions import (
     attention_warmth,
@@ -26,6 +27,7 @@ from accelmodel.specs import files
 from accelmodel.specs.base import Residual, value_of
 from accelmodel.specs.given import override
 from accelmodel.specs.hardware import Cluster, Device
+from accelmodel.specs.link import CALLERS
 from accelmodel.specs.names import dotted
 
 if TYPE_CHECKING:
@@ -140,7 +142,8 @@ def columns(kind: str, frame: pd.DataFrame) -> operator_time.Columns:
 def predict(kind: str, frame: pd.DataFrame, chip: Cluster) -> Any:
     """Return the times of the rows of a frame on a cluster [s]; axes of the cluster follow the rows.
 
-    NCCL's collectives do without the kernels of serving engines.  Attention was measured on the same data time
+    Collectives are called by whom measured them: a library, or a serving engine, vLLM by way of a memory that all
+    devices see.  Attention was measured on the same data time
     after time, matmuls on copies of the weights in turn, so that what fits L2 is there.  Matmuls of a framework's
     own kernels (``library_of``) hold the quantisation of their activations.
     """
@@ -150,8 +153,11 @@ def predict(kind: str, frame: pd.DataFrame, chip: Cluster) -> Any:
     found = attention_warmth(given, chip.device) if kind.endswith("attention") else 0.0
     given = {**given, "warm": found}
     if kind in aiconfigurator.COLLECTIVES:
-        plain = [name for name in chip.link.algorithms if name not in ("one-shot", "two-shot")]
-        chip = replace(chip, link=override(chip.link, algorithms=plain))
+        return operator_time.timed(given, called(chip, "library", "graph")).time
+    if kind == "custom all-reduce":
+        engine, shared = (operator_time.timed(given, called(chip, by, "graph")).time for by in CALLERS[:2])
+        through = frame["source"].str.startswith("vLLM").to_numpy()
+        return np.where(through.reshape(-1, *[1] * (engine.ndim - 1)), shared, engine)
     times, _ = operator_time.time_columns(given, chip)
     if kind == "prefill attention":
         written = cache_write(frame, found, chip.device)

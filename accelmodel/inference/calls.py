@@ -22,6 +22,8 @@ from accelmodel.specs.link import CALLERS, LAUNCHES, Link
 
 #: where nobody says, as the serving engines do: those of ``engines/in-flight.toml``
 USUAL_CALLER, USUAL_LAUNCH = "engine", "graph"
+#: cards of a bus that reach each other in one way alone
+_PAIR = 2.0
 #: algorithms of an engine's own kernels, as links offer them
 OF_ENGINES = ("one-shot", "two-shot", "multimem")
 #: time of other hosts over that of the one that a link's file tells of: of the fastest and the slowest measured
@@ -103,7 +105,29 @@ def extremes(cluster: Cluster) -> tuple[Cluster, Cluster]:
         fast, slow = replace(fast, eager_start=low), replace(slow, eager_start=high)
     elif not link.launch and can_be_eager(link):
         slow = replace(slow, launch="eager")
+    if paths_open(link):
+        low, high = link.facts["contention"].range or (link.contention, link.contention)
+        fast, slow = replace(fast, contention=low), replace(slow, contention=high)
     return replace(cluster, link=fast), replace(cluster, link=slow)
+
+
+def paths_open(link: Link) -> bool:
+    """Return whether a link is a bus whose file leaves open how more than two cards reach one another."""
+    fact = link.facts.get("contention")
+    return link.topology == "bus" and fact is not None and fact.kind == "assumed" and fact.range is not None
+
+
+def paths_note(cluster: Cluster, ranks: Number | Array) -> list[str]:
+    """Return what to say of collectives of so many devices of a bus that may be reached in several ways."""
+    link = cluster.link
+    if not paths_open(link) or not np.any(np.asarray(ranks) > _PAIR):
+        return []
+    low, high = link.facts["contention"].range or (link.contention, link.contention)
+    return [
+        f"{link.name} does not say how more than two cards reach one another, on which collectives depend most: the "
+        f"interval is of contention {low:g} (through switches) to {high:g} (by way of host memory); say link.contention, "
+        "or a link such as pcie4-peer-8, pcie4-host-8 or pcie4-staged-8"
+    ]
 
 
 def left_open(inputs: Inputs) -> tuple[Array, Array]:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 _PARTS = ("device", "link", "scale_out")
-#: algorithms by kernels of the engine's own
-ENGINE_ALGORITHMS = ("one_shot", "two_shot", "multimem")
 
 
 def varied(cluster: Cluster) -> dict[str, xr.DataArray]:
@@ -69,13 +67,13 @@ def _called(link: Link, device: Device, offered: Mapping[str, float]) -> dict[st
     """Return what a collective takes before it moves anything [s], by who calls it and how, and what he offers."""
     host = link.eager_start if link.launch == "eager" else 0.0
     # where a switch adds up, all devices see one memory: the message is copied to it by a kernel before
-    copied = device.compute.launch_time if link.by == "symmetric-memory" and offered["in_switch"] else 0.0
+    copied = link.by == "symmetric-memory" and offered["in_switch"] > 0.0
     own = float(link.by != "library")
     return {
         "start_up": link.start_up + host,
-        "direct_start_up": link.start_up * link.direct_start + copied + host,
-        **{name: own * offered[name] for name in ENGINE_ALGORITHMS},
-        "multimem": own * offered["multimem"] * link.switch_share,
+        "direct_start_up": link.start_up * link.direct_start + copied * device.compute.launch_time + host,
+        **{name: own * offered[name] for name in ("one_shot", "two_shot")},
+        "multimem": max(own * offered["multimem"], float(copied)) * link.switch_share,
     }
 
 
@@ -124,7 +122,7 @@ def machine(cluster: Cluster) -> dict[str, Number]:
         "l2_copies": l2.copies,
         "launch": compute.launch_time + device.die_to_die.latency,
         "node": link.devices,
-        "mesh": float(link.topology == "mesh"),
+        "mesh": float(link.topology == "mesh") - float(link.topology == "bus"),
         "link_rate": link.bandwidth * link.share / link.oversubscription,
         "contention": link.contention,
         "hop": link.hop_latency,

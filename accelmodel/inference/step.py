@@ -28,7 +28,7 @@ from accelmodel.inference.axes import (
     table_array,
     with_coordinates,
 )
-from accelmodel.inference.calls import as_engine, left_open
+from accelmodel.inference.calls import as_engine, left_open, paths_note
 from accelmodel.inference.columns import shard
 from accelmodel.inference.energy import energy_notes, energy_numbers, of_operators
 from accelmodel.inference.figures import Figures, Variable
@@ -104,7 +104,8 @@ def prepare(model: LanguageModel, cluster: Cluster, work: Workload) -> Inputs:
     """
     table = placed(model, cluster.device, work)
     groups = {name: getattr(work, name) for name in ("tp", "ep")}
-    table = replace(table, notes=(*table.notes, *uneven_groups(cluster, groups, work.tp * work.dp * work.pp)))
+    said = (*uneven_groups(cluster, groups, work.tp * work.dp * work.pp), *paths_note(cluster, work.tp))
+    table = replace(table, notes=(*table.notes, *said))
     needed, fits = _check_fit(model, cluster, work)
     varying = [value for column in table.columns.values() for value in column] + [
         getattr(work, n) for n in _WORK_NUMBERS
