@@ -1,4 +1,4 @@
-"""Constants of a link that was measured, on a chip whose link was not: what belongs to the library and what to the chip.
+"""Constants of measured links, carried over to a chip whose link was not measured: what is the library's, what its own.
 
 A collective library starts, and hands on a chunk, by chains of accesses of which each waits for the one before: to its
 work, its peers' addresses, flags in its own memory and over the link.  They last so many clocks, whatever the link.  On

@@ -125,9 +125,15 @@ def paths_note(cluster: Cluster, ranks: Number | Array) -> list[str]:
     low, high = link.facts["contention"].range or (link.contention, link.contention)
     return [
         f"{link.name} does not say how more than two cards reach one another, on which collectives depend most: the "
-        f"interval is of contention {low:g} (through switches) to {high:g} (by way of host memory); say link.contention, "
-        "or a link such as pcie4-peer-8, pcie4-host-8 or pcie4-staged-8"
+        f"interval is of contention {low:g} (through switches) to {high:g} (by way of host memory); say "
+        "link.contention, or a link such as pcie4-peer-8, pcie4-host-8 or pcie4-staged-8"
     ]
+
+
+def _left_open(link: Link) -> bool:
+    """Return whether anything that ``extremes`` varies is open."""
+    callers = not link.by and has_engine(link)
+    return callers or (link.launch != "graph" and can_be_eager(link)) or paths_open(link)
 
 
 def left_open(inputs: Inputs) -> tuple[Array, Array]:
@@ -139,9 +145,9 @@ def left_open(inputs: Inputs) -> tuple[Array, Array]:
     nothing = np.zeros((len(inputs.table.names), *(1,) * len(inputs.axes.shape)))
     kind = Operator._fields.index("kind")
     rows = np.flatnonzero((inputs.operators[kind] >= COLLECTIVE).any(axis=1) & _meets(inputs.operators))
-    fast, slow = extremes(inputs.cluster)
-    if not len(rows) or fast.link == slow.link:
+    if not len(rows) or not _left_open(inputs.cluster.link):
         return nothing, nothing
+    fast, slow = extremes(inputs.cluster)
     table = inputs.operators[:, rows].copy()
     table[Operator._fields.index("lane")] = 0.0
     count = table[Operator._fields.index("count")][..., None]
