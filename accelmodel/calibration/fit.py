@@ -7,7 +7,7 @@ squared, so that neither large kernels nor outliers decide.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,6 +70,8 @@ TOGETHER = {
     "decode attention": ("prefill attention", "decode attention"),
     "all-reduce": ("all-reduce", "all-gather", "reduce-scatter", "all-to-all"),
 }
+#: kind whose constants serve another one, which is not fitted but whose spread is told as well
+BESIDE = {"all-reduce": "custom all-reduce"}
 #: sources whose rows are fitted, by kind and precision: bf16 matmuls go to one library in every framework,
 #: fp8 matmuls of other frameworks go to another library; attention to the one whose kernels are newest, without
 #: windows, under which FlashAttention-2 reads the keys once a query head
@@ -235,11 +237,16 @@ def solve(kind: str, frames: Frames, chip: Cluster) -> dict[str, float]:
 
 
 def spread(kind: str, frame: pd.DataFrame, chip: Cluster) -> tuple[Residual, ...]:
-    """Return, by precision, between which factors of the predicted time nine tenths of measured times lie."""
+    """Return, by precision, between which factors of the predicted time nine tenths of measured times lie.
+
+    Of times that were not looked at: of n that were, such a one lies between two neighbours, and beyond the last on
+    either side, with probability 1 / (n + 1) (split conformal prediction: Vovk et al., 2005).
+    """
     ratio = frame["time"].to_numpy() / predict(kind, frame, chip)
     found = []
     for bits, group in frame.assign(ratio=ratio).groupby("bits"):
-        lower, upper = np.quantile(group["ratio"], [TAIL, 1.0 - TAIL])
+        beyond = TAIL - (1.0 - TAIL) / len(group)
+        lower, upper = np.quantile(group["ratio"], np.clip([beyond, 1.0 - beyond], 0.0, 1.0))
         found.append(Residual(kind, float(bits), float(lower), float(upper), len(group)))
     return tuple(found)
 
@@ -316,14 +323,23 @@ def calibrate(chip: Cluster, measured: Frames, progress: Progress | None = None)
             continue
         if progress:
             progress(f"{kind}: {rows} rows")
-        fits.append(fit(kind, frames, chip))
-        chip = placed(chip, fits[-1].values)
+        found = fit(kind, frames, chip)
+        chip = placed(chip, found.values)
+        fits.append(replace(found, residuals=(*found.residuals, *_beside(kind, measured, chip))))
     if not fits:
         raise SpecError(
             f"{chip.device.name}: no kind of operator has {FEWEST} measured training rows; measure more shapes of "
             + " or ".join(CONSTANTS)
         )
     return fits
+
+
+def _beside(kind: str, measured: Frames, chip: Cluster) -> Iterator[Residual]:
+    """Yield the spread of a kind that follows from the constants of another, and that none is fitted to."""
+    of = BESIDE.get(kind)
+    frame = measured.get(of) if of else None
+    if of and frame is not None and not frame.empty:
+        yield from spread(of, frame[np.asarray(aiconfigurator.training(frame, of))], chip)
 
 
 def calibrated(chip: Cluster, fits: list[Fit]) -> Cluster:

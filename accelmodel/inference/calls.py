@@ -81,6 +81,12 @@ def calling(engine: Engine, by: str = "", launch: str = "") -> Engine:
     return replace(engine, collectives=by or engine.collectives, launch=launch or engine.launch)
 
 
+def measured_as(link: Link, kind: str = "all-reduce") -> str:
+    """Return which measured collectives have the errors of one of a kind, by whoever calls it."""
+    own = kind == "all-reduce" and link.by != "library" and has_engine(link)
+    return f"custom {kind}" if own else kind
+
+
 def can_be_eager(link: Link) -> bool:
     """Return whether a link's file says what a host takes to launch a collective."""
     return has_axes(link.eager_start) or link.eager_start > 0.0

@@ -16,7 +16,7 @@ from accelmodel.errors import SpecError, brief, unknown
 from accelmodel.inference import operator_time
 from accelmodel.inference.attributes import behind, json_value, on_cluster, parts_of, uneven_groups
 from accelmodel.inference.axes import axes_of, carried, with_coordinates
-from accelmodel.inference.calls import USUAL_LAUNCH, called, extremes, paths_note
+from accelmodel.inference.calls import USUAL_LAUNCH, called, extremes, measured_as, paths_note
 from accelmodel.inference.figures import Figures, Variable
 from accelmodel.inference.intervals import factors, kind_of
 from accelmodel.inference.kernel_library import library_times
@@ -340,7 +340,7 @@ def collective_figures(chip: Cluster, size: Values, kind: str, devices: Any) -> 
     varies = sizes.varies["devices"]
     shown = f"varies over {', '.join(varies)}" if varies else str(least)
     ends = (operator_time.timed(columns, each).time / found.time for each in (fast, slow))
-    own = _ends(chip, found, phase=kind, ranks=float(ranks.max()))
+    own = _ends(chip, found, collective=measured_as(usual.link, kind), ranks=float(ranks.max()))
     low, high = (factor * end for factor, end in zip(own, ends, strict=True))
     calls = {"by": usual.link.by, "launch": usual.link.launch or USUAL_LAUNCH}
     figures = _figures(found, sizes, chip, (low, high), {"kind": kind, "devices": shown, **calls})

@@ -28,7 +28,7 @@ from accelmodel.inference.axes import (
     table_array,
     with_coordinates,
 )
-from accelmodel.inference.calls import as_engine, left_open, paths_note
+from accelmodel.inference.calls import as_engine, left_open, measured_as, paths_note
 from accelmodel.inference.columns import shard
 from accelmodel.inference.energy import energy_notes, energy_numbers, of_operators
 from accelmodel.inference.figures import Figures, Variable
@@ -310,7 +310,8 @@ def _ends(inputs: Inputs) -> Any:
     bits = float(np.max(np.maximum(work.weight_bits, work.activation_bits)))
     exchanged = (inputs.column("kind") >= COLLECTIVE) & (inputs.column("count") > 0.0)
     ranks = float(np.max(np.where(exchanged, inputs.column("ranks"), 1.0)))
-    return factors(inputs.cluster, work.phase, bits, float(np.max(work.kv_bits)), ranks=ranks)
+    which = measured_as(inputs.cluster.link)
+    return factors(inputs.cluster, work.phase, bits, float(np.max(work.kv_bits)), ranks=ranks, collective=which)
 
 
 def _operators(inputs: Inputs, detail: Array) -> dict[str, Any]:
