@@ -100,17 +100,16 @@ def has_engine(link: Link) -> bool:
 def extremes(cluster: Cluster) -> tuple[Cluster, Cluster]:
     """Return the cluster as its collectives are called fastest and slowest, of all that is left open.
 
-    An engine takes its own kernels where they are faster than the library's, and a graph saves what a host takes: the
-    one that its file tells of, or where a launch by the host is asked for the fastest and the slowest.
+    An engine takes its own kernels where they are faster than the library's, and a graph saves what a host takes, a
+    fast one or a slow one.
     """
     link = cluster.link
     callers = (link.by, link.by) if link.by or not has_engine(link) else (USUAL_CALLER, "library")
     fast, slow = (replace(link, by=by) for by in callers)
-    if link.launch == "eager":
+    if link.launch != "graph" and can_be_eager(link):
         low, high = _hosts(link)
-        fast, slow = replace(fast, eager_start=low), replace(slow, eager_start=high)
-    elif not link.launch and can_be_eager(link):
-        slow = replace(slow, launch="eager")
+        fast = replace(fast, launch=link.launch or USUAL_LAUNCH, eager_start=low)
+        slow = replace(slow, launch="eager", eager_start=high)
     if paths_open(link):
         low, high = link.facts["contention"].range or (link.contention, link.contention)
         fast, slow = replace(fast, contention=low), replace(slow, contention=high)
