@@ -53,7 +53,7 @@ def fastest_inside(message: float, ranks: Array, machine: Machine, matmul: Array
     ])  # fmt: skip
     library, engine = machine.start_up * one, machine.direct_start_up * one
     starts = np.stack([library, library, engine, engine, library, engine])
-    small = (message <= machine.direct_limit) & ((machine.mesh >= 0.0) | (ranks <= 2.0))
+    small = message <= machine.direct_limit
     offered = np.stack([
         machine.ring > 0.5, machine.tree > 0.5, (machine.one_shot > 0.5) & small, (machine.two_shot > 0.5) & small,
         machine.in_switch > 0.0, (machine.multimem > 0.0) & small,

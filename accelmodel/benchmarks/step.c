@@ -307,7 +307,7 @@ LAW exchange_t all_reduce(double message, double inside, double nodes, machine_t
 {
     double wire = message / group_rate(inside, m), shared = 2.0 * (inside - 1.0) / inside;
     double around = 2.0 * (inside - 1.0) * m.hop, gain = m.in_switch > 0.0 ? m.in_switch : 1.0;
-    int small = message <= m.direct_limit && !(m.mesh < 0.0 && inside > 2.0);
+    int small = message <= m.direct_limit;
     exchange_t best = {m.start_up, around, filled((shared + m.own_copy / inside) * wire, m)};
     double alone = best.start + best.hops + best.wire;
     double time = weighed(matmul_time, best.start, best.hops, best.wire) + (m.ring > 0.5 ? 0.0 : alone * NOT_OFFERED);

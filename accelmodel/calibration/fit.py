@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from accelmodel.calibration.exchanged import BY_ENGINES, exchange_times
 from accelmodel.errors import SpecError, brief, unknown
 from accelmodel.inference import operator_time
-from accelmodel.inference.calls import called
 from accelmodel.measured import aiconfigurator
 from accelmodel.measured.conditions import (
     attention_warmth,
@@ -27,7 +27,6 @@ from accelmodel.specs import files
 from accelmodel.specs.base import Residual, value_of
 from accelmodel.specs.given import override
 from accelmodel.specs.hardware import Cluster, Device
-from accelmodel.specs.link import CALLERS
 from accelmodel.specs.names import dotted
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ TOGETHER = {
     "all-reduce": ("all-reduce", "all-gather", "reduce-scatter", "all-to-all"),
 }
 #: kind whose constants serve another one, which is not fitted but whose spread is told as well
-BESIDE = {"all-reduce": "custom all-reduce"}
+BESIDE = {"all-reduce": BY_ENGINES}
 #: sources whose rows are fitted, by kind and precision: bf16 matmuls go to one library in every framework,
 #: fp8 matmuls of other frameworks go to another library; attention to the one whose kernels are newest, without
 #: windows, under which FlashAttention-2 reads the keys once a query head
@@ -144,8 +143,7 @@ def columns(kind: str, frame: pd.DataFrame) -> operator_time.Columns:
 def predict(kind: str, frame: pd.DataFrame, chip: Cluster) -> Any:
     """Return the times of the rows of a frame on a cluster [s]; axes of the cluster follow the rows.
 
-    Collectives are called by whom measured them: a library, or a serving engine, vLLM by way of a memory that all
-    devices see.  Attention was measured on the same data time
+    Attention was measured on the same data time
     after time, matmuls on copies of the weights in turn, so that what fits L2 is there.  Matmuls of a framework's
     own kernels (``library_of``) hold the quantisation of their activations.
     """
@@ -154,12 +152,8 @@ def predict(kind: str, frame: pd.DataFrame, chip: Cluster) -> Any:
         return matmul_times(frame, given, chip)
     found = attention_warmth(given, chip.device) if kind.endswith("attention") else 0.0
     given = {**given, "warm": found}
-    if kind in aiconfigurator.COLLECTIVES:
-        return operator_time.timed(given, called(chip, "library", "graph")).time
-    if kind == "custom all-reduce":
-        engine, shared = (operator_time.timed(given, called(chip, by, "graph")).time for by in CALLERS[:2])
-        through = frame["source"].str.startswith("vLLM").to_numpy()
-        return np.where(through.reshape(-1, *[1] * (engine.ndim - 1)), shared, engine)
+    if "elements" in frame:
+        return exchange_times(kind, frame, given, chip)
     times, _ = operator_time.time_columns(given, chip)
     if kind == "prefill attention":
         written = cache_write(frame, found, chip.device)

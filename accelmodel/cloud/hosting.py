@@ -18,7 +18,7 @@ from accelmodel.cloud.infersave import Ctcf, Server, Shape, Task
 from accelmodel.cloud.offload import POLICIES, Need, Offer, Placed
 from accelmodel.errors import SpecError, unknown
 from accelmodel.inference.attributes import behind, noted
-from accelmodel.inference.calls import as_engine
+from accelmodel.inference.calls import as_engine, paired
 from accelmodel.inference.kept import kept_bytes
 from accelmodel.inference.memory import draft_bytes, memory_per_device, usable_memory
 from accelmodel.inference.precisions import in_words, precisions
@@ -109,7 +109,8 @@ class Setup:
 
 def devices_of(instance: Instance, tp: int, engine: Engine) -> Cluster:
     """Return ``tp`` devices of an instance, joined by its link, over which an engine calls its collectives."""
-    return as_engine(cluster(load("device", instance.device), tp, link=load("link", instance.link)), engine)
+    chips = cluster(load("device", instance.device), tp, link=load("link", instance.link))
+    return paired(as_engine(chips, engine), float(tp))
 
 
 def shape_of(model: LanguageModel, setup: Setup) -> Shape:

@@ -23,7 +23,7 @@ from accelmodel.specs.link import CALLERS, LAUNCHES, Link
 #: where nobody says, as the serving engines do: those of ``engines/in-flight.toml``
 USUAL_CALLER, USUAL_LAUNCH = "engine", "graph"
 #: cards of a bus that reach each other in one way alone
-_PAIR = 2.0
+PAIR = 2.0
 #: algorithms of an engine's own kernels, as links offer them
 OF_ENGINES = ("one-shot", "two-shot", "multimem")
 #: time of other hosts over that of the one that a link's file tells of: of the fastest and the slowest measured
@@ -81,6 +81,17 @@ def calling(engine: Engine, by: str = "", launch: str = "") -> Engine:
     return replace(engine, collectives=by or engine.collectives, launch=launch or engine.launch)
 
 
+def paired(cluster: Cluster, ranks: Number) -> Cluster:
+    """Return the cluster as groups of so many devices see it: on a bus engines' own kernels run between two alone.
+
+    Beyond two, cards of a bus are not all peers, which such kernels need; engines then call the library.
+    """
+    link = cluster.link
+    if link.topology != "bus" or not has_engine(link):
+        return cluster
+    return replace(cluster, link=replace(link, direct_limit=link.direct_limit * (ranks <= PAIR)))
+
+
 def measured_as(link: Link, kind: str = "all-reduce") -> str:
     """Return which measured collectives have the errors of one of a kind, by whoever calls it."""
     own = kind == "all-reduce" and link.by != "library" and has_engine(link)
@@ -125,7 +136,7 @@ def paths_open(link: Link) -> bool:
 def paths_note(cluster: Cluster, ranks: Number | Array) -> list[str]:
     """Return what to say of collectives of so many devices of a bus that may be reached in several ways."""
     link = cluster.link
-    if not paths_open(link) or not np.any(np.asarray(ranks) > _PAIR):
+    if not paths_open(link) or not np.any(np.asarray(ranks) > PAIR):
         return []
     low, high = link.facts["contention"].range or (link.contention, link.contention)
     return [

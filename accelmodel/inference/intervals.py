@@ -52,6 +52,10 @@ def kind_of(code: Any) -> Any:
     return np.where(collective, KINDS.index("collective"), np.take(places, np.where(collective, 0, code).astype(int)))
 
 
+#: kind → that of several nodes, over which nothing that was measured in one says how far off it is
+_ACROSS = {"collective": "collective across nodes"}
+
+
 @cache
 def uncalibrated() -> dict[str, tuple[float, float]]:
     """Return the factors (lower, upper) of each kind for chips whose constants were not fitted."""
@@ -103,7 +107,9 @@ def factors(
     for kind, spec in specs.items():
         width = float(plain_bits(kv_bits if kind == "attention" else bits))
         which = collective if kind == "collective" else phase
-        found.append(widest(spec.residuals, kind, which, width) or uncalibrated()[kind])
+        found.append(
+            widest(spec.residuals, kind, which, width) or uncalibrated()[kind if near else _ACROSS.get(kind, kind)]
+        )
     return np.array(found)
 
 

@@ -122,7 +122,7 @@ def machine(cluster: Cluster) -> dict[str, Number]:
         "l2_copies": l2.copies,
         "launch": compute.launch_time + device.die_to_die.latency,
         "node": link.devices,
-        "mesh": float(link.topology == "mesh") - float(link.topology == "bus"),
+        "mesh": float(link.topology == "mesh"),
         "link_rate": link.bandwidth * link.share / link.oversubscription,
         "contention": link.contention,
         "hop": link.hop_latency,

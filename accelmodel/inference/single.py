@@ -336,10 +336,10 @@ def collective_figures(chip: Cluster, size: Values, kind: str, devices: Any) -> 
     columns = operator_time.collective(kind, message, ranks)
     fast, slow = extremes(chip)
     usual = chip if chip.link.by else called(chip, "library")
-    found = operator_time.timed(columns, usual)
+    found = operator_time.exchanged(columns, usual, ranks)
     varies = sizes.varies["devices"]
     shown = f"varies over {', '.join(varies)}" if varies else str(least)
-    ends = (operator_time.timed(columns, each).time / found.time for each in (fast, slow))
+    ends = (operator_time.exchanged(columns, each, ranks).time / found.time for each in (fast, slow))
     own = _ends(chip, found, collective=measured_as(usual.link, kind), ranks=float(ranks.max()))
     low, high = (factor * end for factor, end in zip(own, ends, strict=True))
     calls = {"by": usual.link.by, "launch": usual.link.launch or USUAL_LAUNCH}

@@ -28,7 +28,7 @@ from accelmodel.inference.axes import (
     table_array,
     with_coordinates,
 )
-from accelmodel.inference.calls import as_engine, left_open, measured_as, paths_note
+from accelmodel.inference.calls import as_engine, left_open, measured_as, paired, paths_note
 from accelmodel.inference.columns import shard
 from accelmodel.inference.energy import energy_notes, energy_numbers, of_operators
 from accelmodel.inference.figures import Figures, Variable
@@ -102,6 +102,7 @@ def prepare(model: LanguageModel, cluster: Cluster, work: Workload) -> Inputs:
     SpecError, Infeasible
         As ``time_step``.
     """
+    cluster = paired(cluster, work.tp)
     table = placed(model, cluster.device, work)
     groups = {name: getattr(work, name) for name in ("tp", "ep")}
     said = (*uneven_groups(cluster, groups, work.tp * work.dp * work.pp), *paths_note(cluster, work.tp))

@@ -26,10 +26,9 @@ Exchange = tuple[float, float, float, float, float]
 
 
 @law
-def small(message: float, ranks: float, machine: Machine) -> float:
-    """1 for messages that the engine's own kernels take, else 0: on a bus, between two devices alone."""
-    alone = machine.mesh < 0.0 and ranks > 2.0
-    return 1.0 if message <= machine.direct_limit and not alone else 0.0
+def small(message: float, machine: Machine) -> float:
+    """1 for messages that the engine's own kernels take, else 0."""
+    return 1.0 if message <= machine.direct_limit else 0.0
 
 
 # ---- all-reduce inside a node --------------------------------------------------------------------------------
@@ -60,7 +59,7 @@ def one_shot(message: float, ranks: float, machine: Machine) -> AlgorithmCost:
     """All to all peers at once, g - 1 times the message, by a kernel of the engine's own."""
     wire = (ranks - 1.0) * (message * group_time(ranks, machine)) * machine.direct_excess
     time = machine.direct_start_up + machine.hop + wire
-    order = offered_time(machine.one_shot * small(message, ranks, machine), time)
+    order = offered_time(machine.one_shot * small(message, machine), time)
     return AlgorithmCost(order, machine.direct_start_up, machine.hop, wire, ranks - 1.0)
 
 
@@ -70,7 +69,7 @@ def two_shot(message: float, ranks: float, machine: Machine) -> AlgorithmCost:
     shares = 2.0 - 2.0 / ranks
     hops = (1.0 + machine.barrier) * machine.hop
     wire = shares * (message * group_time(ranks, machine)) * machine.direct_excess
-    order = offered_time(machine.two_shot * small(message, ranks, machine), machine.direct_start_up + hops + wire)
+    order = offered_time(machine.two_shot * small(message, machine), machine.direct_start_up + hops + wire)
     return AlgorithmCost(order, machine.direct_start_up, hops, wire, shares)
 
 
@@ -98,7 +97,7 @@ def multimem(message: float, ranks: float, machine: Machine) -> AlgorithmCost:
     shares = 1.0 + 1.0 / ranks
     hops = (1.0 + machine.barrier) * machine.hop
     wire = shares * (message * group_time(ranks, machine)) * machine.multimem_excess
-    order = offered_time(machine.multimem * small(message, ranks, machine), machine.direct_start_up + hops + wire)
+    order = offered_time(machine.multimem * small(message, machine), machine.direct_start_up + hops + wire)
     return AlgorithmCost(order, machine.direct_start_up, hops, wire, shares)
 
 

@@ -51,7 +51,7 @@ class Machine(NamedTuple):
     l2_copies: float  #: L2 partitions that each keep a copy of what all cores read
     launch: float  #: time an operator adds in a captured graph [s]
     node: float  #: devices in a node
-    mesh: float  #: 1 if each pair of devices in the node has its own link, -1 if all share a bus, else 0
+    mesh: float  #: 1 if each pair of devices in the node has its own link
     link_rate: float  #: one way, all links of a device inside the node [B/s]
     contention: float  #: by how much each doubling of a group beyond two slows a device's link
     hop: float  #: latency of one transfer inside the node [s]
