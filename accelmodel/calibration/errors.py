@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from accelmodel.calibration import fit
+from accelmodel.calibration.carried import carried
 from accelmodel.measured import aiconfigurator
+from accelmodel.measured.aiconfigurator import link_of
 from accelmodel.specs.given import cluster
 from accelmodel.specs.hardware import Cluster, Device
 from accelmodel.specs.load import load
@@ -62,19 +64,25 @@ def transferred(device: Device) -> tuple[Cluster, str]:
 
     The nearest are the fitted devices of the same generation, else of the one before, else of the one after; of
     several the geometric mean is taken.  ``LATENCIES`` are those of the same generation, else of all other devices.
-    Constants of its link likewise, from devices that have another link where this one's was fitted to the device
-    itself.
+    Constants of its link are those of all other measured links, moved to its clock and dies (``carried``), but where
+    a device of the same generation was measured, and this one was not.
     """
-    bare = cluster(load("device", device.name, fitted=False), link=load("link", device.link, fitted=False))
-    others = [cluster(load("device", name)) for name in fitted() if name != device.name]
-    foreign = [other for other in others if other.link.name != device.link or not device.residuals]
+    bare = cluster(load("device", device.name, fitted=False), link=load("link", link_of(device), fitted=False))
+    measured = (load("device", name) for name in fitted() if name != device.name)
+    others = [cluster(other, link=link_of(other)) for other in measured]
+    foreign = [other for other in others if other.link.name != bare.link.name or not device.residuals]
     switched = [other for other in foreign if other.link.topology in fit.TOPOLOGIES]
     near, linked = _nearest(device, others), _nearest(device, switched)
     related = near[0].device.architecture == device.architecture
+    same = linked[0].device.architecture == device.architecture
     means = {}
     told = (name for fields in fit.CONSTANTS.values() for name in fields if name != fit.CONTENTION)
     for name in told:
-        alike = others if name in LATENCIES and not related else near
-        own = [fit.constant(other, name) for other in (linked if name.startswith("link.") else alike)]
+        if name.startswith("link."):
+            found = carried(device, bare.link.topology, name, linked if same else switched)
+            if found is not None:
+                means[name] = found
+            continue
+        own = [fit.constant(other, name) for other in (others if name in LATENCIES and not related else near)]
         means[name] = float(np.exp(np.mean(np.log(own))))
     return fit.placed(bare, means), ", ".join(other.device.name for other in near)

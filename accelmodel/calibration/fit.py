@@ -7,13 +7,14 @@ squared, so that neither large kernels nor outliers decide.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from accelmodel.calibration.exchanged import BY_ENGINES, exchange_times
 from accelmodel.errors import SpecError, brief, unknown
 from accelmodel.inference import operator_time
 from accelmodel.measured import aiconfigurator
@@ -68,6 +69,8 @@ TOGETHER = {
     "decode attention": ("prefill attention", "decode attention"),
     "all-reduce": ("all-reduce", "all-gather", "reduce-scatter", "all-to-all"),
 }
+#: kind whose constants serve another one, which is not fitted but whose spread is told as well
+BESIDE = {"all-reduce": BY_ENGINES}
 #: sources whose rows are fitted, by kind and precision: bf16 matmuls go to one library in every framework,
 #: fp8 matmuls of other frameworks go to another library; attention to the one whose kernels are newest, without
 #: windows, under which FlashAttention-2 reads the keys once a query head
@@ -140,7 +143,7 @@ def columns(kind: str, frame: pd.DataFrame) -> operator_time.Columns:
 def predict(kind: str, frame: pd.DataFrame, chip: Cluster) -> Any:
     """Return the times of the rows of a frame on a cluster [s]; axes of the cluster follow the rows.
 
-    NCCL's collectives do without the kernels of serving engines.  Attention was measured on the same data time
+    Attention was measured on the same data time
     after time, matmuls on copies of the weights in turn, so that what fits L2 is there.  Matmuls of a framework's
     own kernels (``library_of``) hold the quantisation of their activations.
     """
@@ -149,9 +152,8 @@ def predict(kind: str, frame: pd.DataFrame, chip: Cluster) -> Any:
         return matmul_times(frame, given, chip)
     found = attention_warmth(given, chip.device) if kind.endswith("attention") else 0.0
     given = {**given, "warm": found}
-    if kind in aiconfigurator.COLLECTIVES:
-        plain = [name for name in chip.link.algorithms if name not in ("one-shot", "two-shot")]
-        chip = replace(chip, link=override(chip.link, algorithms=plain))
+    if "elements" in frame:
+        return exchange_times(kind, frame, given, chip)
     times, _ = operator_time.time_columns(given, chip)
     if kind == "prefill attention":
         written = cache_write(frame, found, chip.device)
@@ -229,11 +231,16 @@ def solve(kind: str, frames: Frames, chip: Cluster) -> dict[str, float]:
 
 
 def spread(kind: str, frame: pd.DataFrame, chip: Cluster) -> tuple[Residual, ...]:
-    """Return, by precision, between which factors of the predicted time nine tenths of measured times lie."""
+    """Return, by precision, between which factors of the predicted time nine tenths of measured times lie.
+
+    Of times that were not looked at: of n that were, such a one lies between two neighbours, and beyond the last on
+    either side, with probability 1 / (n + 1) (split conformal prediction: Vovk et al., 2005).
+    """
     ratio = frame["time"].to_numpy() / predict(kind, frame, chip)
     found = []
     for bits, group in frame.assign(ratio=ratio).groupby("bits"):
-        lower, upper = np.quantile(group["ratio"], [TAIL, 1.0 - TAIL])
+        beyond = TAIL - (1.0 - TAIL) / len(group)
+        lower, upper = np.quantile(group["ratio"], np.clip([beyond, 1.0 - beyond], 0.0, 1.0))
         found.append(Residual(kind, float(bits), float(lower), float(upper), len(group)))
     return tuple(found)
 
@@ -310,14 +317,23 @@ def calibrate(chip: Cluster, measured: Frames, progress: Progress | None = None)
             continue
         if progress:
             progress(f"{kind}: {rows} rows")
-        fits.append(fit(kind, frames, chip))
-        chip = placed(chip, fits[-1].values)
+        found = fit(kind, frames, chip)
+        chip = placed(chip, found.values)
+        fits.append(replace(found, residuals=(*found.residuals, *_beside(kind, measured, chip))))
     if not fits:
         raise SpecError(
             f"{chip.device.name}: no kind of operator has {FEWEST} measured training rows; measure more shapes of "
             + " or ".join(CONSTANTS)
         )
     return fits
+
+
+def _beside(kind: str, measured: Frames, chip: Cluster) -> Iterator[Residual]:
+    """Yield the spread of a kind that follows from the constants of another, and that none is fitted to."""
+    of = BESIDE.get(kind)
+    frame = measured.get(of) if of else None
+    if of and frame is not None and not frame.empty:
+        yield from spread(of, frame[np.asarray(aiconfigurator.training(frame, of))], chip)
 
 
 def calibrated(chip: Cluster, fits: list[Fit]) -> Cluster:

@@ -12,7 +12,7 @@ import typer
 from accelmodel import output
 from accelmodel.cli.completion import name_of, one_of
 from accelmodel.cli.examples import needs
-from accelmodel.cli.options import Json, KvBits, WeightBits, answer, answered, names
+from accelmodel.cli.options import By, Json, KvBits, Launch, WeightBits, answer, answered, names
 from accelmodel.cli.options import ModelName as Model
 from accelmodel.cli.progress import working
 from accelmodel.cli.sections import Grouped
@@ -25,6 +25,7 @@ from accelmodel.cloud.offers import Market
 from accelmodel.cloud.ranking import STATIC, STREAM, Inputs, Slo
 from accelmodel.errors import SpecError, brief
 from accelmodel.estimates import need_affordable
+from accelmodel.inference.calls import calling
 from accelmodel.inference.precisions import by_class
 from accelmodel.inference.reading import in_words
 from accelmodel.specs.formats import FORMATS, bits_of
@@ -152,6 +153,8 @@ def instances(
         ),
     ] = "",
     engine: Engine = "",
+    by: By = "",
+    launch: Launch = "",
     weight_bits: Annotated[
         str, typer.Option("--weight-bits", help="Such as 16,8,4.25; what the model's file states, or 16, by default.")
     ] = "",
@@ -176,7 +179,7 @@ def instances(
     slo = Slo(*levels, *(_seconds(text, what) for text, what in times))
     _above(rate, "rate")
     _above(max_price, "max-price")
-    chosen = load("engine", engine or (STREAM if rate else STATIC))
+    chosen = calling(load("engine", engine or (STREAM if rate else STATIC)), by, launch)
     drafts = speculation(speculative, acceptance, draft)
     setup = Setup(chosen, offload, memory_rule=memory_rule, drafts=drafts)
     setups = precisions(setup, _bits(weight_bits, "weight-bits"), _bits(kv_bits, "kv-bits"))
@@ -213,6 +216,8 @@ def fleet(
     only: Only = False,
     max_price: MaxPrice = math.inf,
     engine: Engine = STREAM,
+    by: By = "",
+    launch: Launch = "",
     weight_bits: WeightBits = None,
     kv_bits: KvBits = None,
     speculative: Speculative = None,
@@ -229,7 +234,9 @@ def fleet(
     )  # fmt: skip
     _above(max_price, "max-price")
     drafts = speculation(speculative, acceptance, draft)
-    setup = Setup(load("engine", engine), "none", weight_bits or 0.0, kv_bits or 0.0, drafts=drafts)
+    setup = Setup(
+        calling(load("engine", engine), by, launch), "none", weight_bits or 0.0, kv_bits or 0.0, drafts=drafts
+    )
     market = Market(names(region), price_kind, prices, instance or (), only)
     with working("planning the fleet"):
         data = plan_fleet(model, workload, slo, setup=setup, offered=market, max_price=max_price)

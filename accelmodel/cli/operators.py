@@ -10,9 +10,11 @@ import typer
 
 from accelmodel.cli.completion import name_of, one_of
 from accelmodel.cli.options import (
+    By,
     ClusterName,
     DeviceName,
     Json,
+    Launch,
     LinkName,
     ScaleOutName,
     answer,
@@ -27,6 +29,7 @@ from accelmodel.cli.terminal import print_table, say, say_notes
 from accelmodel.errors import SpecError, brief
 from accelmodel.estimates import need_affordable
 from accelmodel.inference import single
+from accelmodel.inference.calls import called
 from accelmodel.inference.figures import Figures
 from accelmodel.inference.operator_time import COLLECTIVES
 from accelmodel.inference.routes import phases
@@ -112,23 +115,36 @@ def collective(
     link: LinkName = None,
     scale_out: ScaleOutName = None,
     within: ClusterName = None,
+    by: By = "",
+    launch: Launch = "",
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
     """Collectives: time, interval, bus bandwidth and algorithm, and what each level of links takes."""
     device, link = of_cluster(within, device, is_given(asked_for, "device"), link)
     chip = hardware(device, devices, link=link, scale_out=scale_out, settings=settings)
-    _answer(*_collectives(chip, sizes(size), kind, devices), device, f"{kind} over {devices} {device}", as_json)
+    found, rows = _collectives(called(chip, by, launch), sizes(size), kind, devices)
+    calls = {name: found.attributes[name] for name in ("by", "launch")}
+    title = f"{kind} over {devices} {device}, by {calls['by']}, {calls['launch']}"
+    _answer(found, rows, device, title, as_json, calls)
 
 
-def _answer(found: Figures, rows: list[dict[str, Any]], device: str, title: str, as_json: bool) -> None:
+def _answer(
+    found: Figures,
+    rows: list[dict[str, Any]],
+    device: str,
+    title: str,
+    as_json: bool,
+    about: Mapping[str, str] | None = None,
+) -> None:
     """Print operators as JSON, or as a table and where the notes on their device are told."""
 
     def printed(data: dict[str, Any]) -> None:
         print_kernels(data["rows"], title)
         say_notes({device: cluster(device).device})
 
-    answer({"rows": rows, **{key: found.attributes[key] for key in ("notes", "weakest_fact")}}, as_json, printed)
+    told = {key: found.attributes[key] for key in ("notes", "weakest_fact")}
+    answer({**(about or {}), "rows": rows, **told}, as_json, printed)
 
 
 def _rows(found: Figures, axes: dict[str, list[Any]], **more: str) -> list[dict[str, Any]]:

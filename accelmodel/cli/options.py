@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from accelmodel import __version__
-from accelmodel.cli.completion import name_of
+from accelmodel.cli.completion import name_of, one_of
 from accelmodel.cli.spelling import spelling
 from accelmodel.errors import SpecError, brief, unknown
 from accelmodel.nomenclature import need_finite
@@ -21,7 +21,7 @@ from accelmodel.specs.cores import with_cores
 from accelmodel.specs.formats import FORMATS, bits_of
 from accelmodel.specs.given import cluster, override
 from accelmodel.specs.hardware import FLAT, Cluster, Device
-from accelmodel.specs.link import Link
+from accelmodel.specs.link import CALLERS, LAUNCHES, Link
 from accelmodel.specs.load import field_units, load
 from accelmodel.specs.names import canonical, dotted
 from accelmodel.units import parse
@@ -61,6 +61,23 @@ ModelName = Annotated[
         "--model",
         help="Name such as llama-3-70b, a TOML file, or a Hugging Face config.json.",
         autocompletion=name_of("model"),
+    ),
+]
+By = Annotated[
+    str,
+    typer.Option(
+        "--by",
+        help="Whose kernels exchange small messages: engine, symmetric-memory (an engine's, through a memory that all "
+        "devices see) or library.",
+        autocompletion=one_of(*CALLERS),
+    ),
+]
+Launch = Annotated[
+    str,
+    typer.Option(
+        "--launch",
+        help="How collectives are launched: graph, or eager, each by the host.",
+        autocompletion=one_of(*LAUNCHES),
     ),
 ]
 _OWN_BITS = "what the model's file states, or 16, by default."

@@ -10,9 +10,11 @@ import typer
 
 from accelmodel.cli.completion import name_of, one_of, several
 from accelmodel.cli.options import (
+    By,
     ClusterName,
     DeviceName,
     Json,
+    Launch,
     LinkName,
     PaperActivationBits,
     PaperKvBits,
@@ -45,6 +47,7 @@ from accelmodel.cli.step_options import (
 from accelmodel.cli.terminal import print_table, say, say_intervals, say_notes
 from accelmodel.estimates import need_affordable
 from accelmodel.inference.attributes import BITS
+from accelmodel.inference.calls import called
 from accelmodel.inference.degree import largest_degree
 from accelmodel.inference.intervals import by_kind
 from accelmodel.inference.precisions import ASKED, rows_in_words
@@ -160,6 +163,8 @@ def preserve(
     weight_bits: PaperWeightBits = None,
     activation_bits: PaperActivationBits = None,
     kv_bits: PaperKvBits = None,
+    by: By = "",
+    launch: Launch = "",
     threshold: Threshold = None,
     rule: Rule = None,
     l2: L2 = None,
@@ -176,7 +181,7 @@ def preserve(
         zip(SHORTCUTS, (l2, hbm_bandwidth, hbm_capacity, l2_bandwidth, link_bandwidth, cores), strict=True)
     )
     device, link = of_cluster(within, device, is_given(asked_for, "device"), link)
-    cluster = hardware(device, devices, link=link, shortcuts=shortcuts, settings=settings)
+    cluster = called(hardware(device, devices, link=link, shortcuts=shortcuts, settings=settings), by, launch)
     compared = {name: load("model", name) for name in names(models)}
     degrees = counts(tp, "--tp") if tp else [min(PAPER_DEGREE, largest_degree(cluster))]
     axes = {"tp": degrees, "batch": counts(batch, "--batch"), "context": counts(context, "--context")}

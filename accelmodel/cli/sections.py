@@ -21,6 +21,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Drafts": ("speculative", "acceptance", "draft"),
     "Parallelism and experts": (
         "tp", "pp", "ep", "dp", "redundant_experts", "routing", "imbalance", "exchange", "two_batch_overlap",
+        "by", "launch",
     ),
     "Precision": ("weight_bits", "activation_bits", "kv_bits"),
     "Images and sound": ("images", "image_size", "audio_seconds"),

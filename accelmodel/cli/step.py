@@ -41,6 +41,7 @@ from accelmodel.cli.step_options import (
 )
 from accelmodel.cli.tower_options import AudioSeconds, Images, ImageSize, towers_asked
 from accelmodel.errors import SpecError
+from accelmodel.inference.calls import as_engine, called, calling
 from accelmodel.inference.degree import holds, smallest_degree
 from accelmodel.inference.figures import Figures
 from accelmodel.inference.hosted import with_host, without_host
@@ -60,10 +61,12 @@ import typer
 
 from accelmodel.cli.options import (
     ActivationBits,
+    By,
     ClusterName,
     DeviceName,
     Json,
     KvBits,
+    Launch,
     LinkName,
     ScaleOutName,
     WeightBits,
@@ -306,6 +309,8 @@ def step(
             autocompletion=name_of("cpu"),
         ),
     ] = "",
+    by: By = "",
+    launch: Launch = "",
     hybrid: Hybrid = None,
     library: Library = None,
     l2: L2 = None,
@@ -327,6 +332,8 @@ def step(
     chosen = technique_of(technique, threshold, rule)
     device, link = of_cluster(within, device, is_given(asked_for, "device"), link)
     whole = hardware(device, devices, link=link, scale_out=scale_out, shortcuts=shortcuts, settings=settings)
+    host = calling(load("engine", engine), by, launch) if engine else None
+    whole = as_engine(whole, host) if host else called(whole, by, launch)
     cluster = with_share(whole, memory_share)
     work: dict[str, Any] = {"phase": phase, "batch": batch, "context": context, "prefix": prefix}
     work |= {"pp": pp, "ep": ep, "dp": dp, "prefill_tokens": prefill_tokens}
@@ -352,7 +359,7 @@ def step(
     step = figures(inputs, chosen)
     if cpu and not engine:
         raise SpecError("--cpu is what an engine's host runs on; give --engine too, such as in-flight")
-    hosted = with_host(step, inputs, load("engine", engine), cpu) if engine else without_host(step, inputs)
+    hosted = with_host(step, inputs, host, cpu) if host else without_host(step, inputs)
     data = step_data(hosted)
     unsaid = [] if engine else [_no_engine(data)]
     said = [] if tp or taken == 1 else [f"tp {taken} is the smallest of a node that fits; --tp takes another"]

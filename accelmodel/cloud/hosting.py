@@ -19,6 +19,7 @@ from accelmodel.cloud.infersave import Ctcf, Server, Shape, Task
 from accelmodel.cloud.offload import POLICIES, Need, Offer, Placed
 from accelmodel.errors import SpecError, unknown
 from accelmodel.inference.attributes import behind, noted
+from accelmodel.inference.calls import as_engine, paired
 from accelmodel.inference.hosted import prompt_tokens
 from accelmodel.inference.kept import kept_bytes
 from accelmodel.inference.memory import draft_bytes, memory_per_device, usable_memory
@@ -108,9 +109,10 @@ class Setup:
         return {name: float(found[name]) for name in self.bits}
 
 
-def devices_of(instance: Instance, tp: int) -> Cluster:
-    """Return ``tp`` devices of an instance, joined by its link."""
-    return cluster(load("device", instance.device), tp, link=load("link", instance.link))
+def devices_of(instance: Instance, tp: int, engine: Engine) -> Cluster:
+    """Return ``tp`` devices of an instance, joined by its link, over which an engine calls its collectives."""
+    chips = cluster(load("device", instance.device), tp, link=load("link", instance.link))
+    return paired(as_engine(chips, engine), float(tp))
 
 
 def shape_of(model: LanguageModel, setup: Setup) -> Shape:
@@ -243,7 +245,7 @@ def _need(model: LanguageModel, instances: list[Instance], task: Task, setup: Se
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
     contexts = np.unique(np.rint(task.input + 0.5 + (nodes + 1.0) / 2.0 * max(task.output - 1.0, 1.0)))
     weights = weights if len(contexts) == NODES else np.full(len(contexts), 2.0 / len(contexts))
-    clusters, bits = [devices_of(each, tp) for each in instances], setup.bits | {"tp": float(tp)}
+    clusters, bits = [devices_of(each, tp, setup.engine) for each in instances], setup.bits | {"tp": float(tp)}
     first_rules = rules_on(instances, setup.engine, model.layers)
     rules = rules_on(instances, setup.engine, layers_run(model, setup.drafts))
     hosted: Any = step_time

@@ -138,7 +138,7 @@ def steps_of(
     """
     prompt, answer = lengths
     tp = int(row["tp"])
-    chips = devices_of(instance, tp)
+    chips = devices_of(instance, tp, setup.engine)
     first = sequences(instance, tp, row.get("prompts", row["batch"]))
     later = sequences(instance, tp, row["batch"])
     return (

@@ -52,6 +52,10 @@ def kind_of(code: Any) -> Any:
     return np.where(collective, KINDS.index("collective"), np.take(places, np.where(collective, 0, code).astype(int)))
 
 
+#: kind → that of several nodes, over which nothing that was measured in one says how far off it is
+_ACROSS = {"collective": "collective across nodes"}
+
+
 @cache
 def uncalibrated() -> dict[str, tuple[float, float]]:
     """Return the factors (lower, upper) of each kind for chips whose constants were not fitted."""
@@ -69,7 +73,15 @@ def widest(residuals: tuple[Residual, ...], kind: str, phase: str, bits: float) 
     return min(float(each.lower) for each in own), max(float(each.upper) for each in own)
 
 
-def factors(cluster: Cluster, phase: str = "", bits: float = 16.0, kv_bits: float = 16.0, *, ranks: float = 1.0) -> Any:
+def factors(
+    cluster: Cluster,
+    phase: str = "",
+    bits: float = 16.0,
+    kv_bits: float = 16.0,
+    *,
+    ranks: float = 1.0,
+    collective: str = "",
+) -> Any:
     """Return the factors (kind of ``KINDS``, end) of a prediction between which nine tenths of measured times lie.
 
     Parameters
@@ -83,6 +95,8 @@ def factors(cluster: Cluster, phase: str = "", bits: float = 16.0, kv_bits: floa
         Precision of matmuls and of the KV cache [bit].
     ranks : float
         Devices of the largest collective: where they fill more than a node, what was measured in a node says nothing.
+    collective : str
+        Which collective, as ``MEASURED`` names them; any where left out.
     """
     near = ranks <= np.min(np.asarray(cluster.link.devices))
     specs: dict[str, Spec] = {
@@ -92,7 +106,10 @@ def factors(cluster: Cluster, phase: str = "", bits: float = 16.0, kv_bits: floa
     found = []
     for kind, spec in specs.items():
         width = float(plain_bits(kv_bits if kind == "attention" else bits))
-        found.append(widest(spec.residuals, kind, phase, width) or uncalibrated()[kind])
+        which = collective if kind == "collective" else phase
+        found.append(
+            widest(spec.residuals, kind, which, width) or uncalibrated()[kind if near else _ACROSS.get(kind, kind)]
+        )
     return np.array(found)
 
 

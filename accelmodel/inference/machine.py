@@ -10,6 +10,7 @@ from accelmodel.laws.numeric import Number, has_axes, least, most
 from accelmodel.laws.types import ALGORITHMS
 from accelmodel.specs.base import field_units, value_of, with_values
 from accelmodel.specs.hardware import Cluster, Device
+from accelmodel.specs.link import Link
 from accelmodel.specs.memories import Tier, none
 
 if TYPE_CHECKING:
@@ -62,6 +63,20 @@ def _second_memory(tier: Tier, hbm_rate: Number) -> dict[str, Number]:
     return found if none(tier.compute) else {**found, "near_flop_time": 1.0 / tier.compute}
 
 
+def _called(link: Link, device: Device, offered: Mapping[str, float]) -> dict[str, Number]:
+    """Return what a collective takes before it moves anything [s], by who calls it and how, and what he offers."""
+    host = link.eager_start if link.launch == "eager" else 0.0
+    # where a switch adds up, all devices see one memory: the message is copied to it by a kernel before
+    copied = link.by == "symmetric-memory" and offered["in_switch"] > 0.0
+    own = float(link.by != "library")
+    return {
+        "start_up": link.start_up + host,
+        "direct_start_up": link.start_up * link.direct_start + copied * device.compute.launch_time + host,
+        **{name: own * offered[name] for name in ("one_shot", "two_shot")},
+        "multimem": max(own * offered["multimem"], float(copied)) * link.switch_share,
+    }
+
+
 def machine(cluster: Cluster) -> dict[str, Number]:
     """Return the fields of ``laws.types.Machine`` for a cluster; each a float or a DataArray."""
     device, link, out = cluster.device, cluster.link, cluster.scale_out
@@ -111,8 +126,6 @@ def machine(cluster: Cluster) -> dict[str, Number]:
         "link_rate": link.bandwidth * link.share / link.oversubscription,
         "contention": link.contention,
         "hop": link.hop_latency,
-        "start_up": link.start_up,
-        "direct_start_up": link.start_up * link.direct_start,
         "ramp": link.ramp,
         "own_copy": link.own_copy,
         "rendezvous": link.rendezvous,
@@ -120,6 +133,7 @@ def machine(cluster: Cluster) -> dict[str, Number]:
         "direct_share": link.direct_share,
         "direct_limit": link.direct_limit,
         **offered,
+        **_called(link, device, offered),
         "in_switch": offered["in_switch"] * link.switch_share,
         "out_rate": out.bandwidth * out.share / out.oversubscription,
         "out_hop": out.hop_latency,
@@ -136,8 +150,7 @@ def machine(cluster: Cluster) -> dict[str, Number]:
         "hierarchical": max(offered["hierarchical"], between["hierarchical"]),
         "out_ring": between["ring"],
         "out_tree": between["tree"],
-        "out_start": out.start_up,
-        "multimem": offered["multimem"] * link.switch_share,
+        "out_start": out.start_up + (link.eager_start if link.launch == "eager" else 0.0),
         "prefetch_start": l2.prefetch_time,
         "prefetch_share": l2.prefetched(hbm_rate) / hbm_rate,
         "crowding": compute.cores / most(compute.cores - link.cores_taken, 1.0),

@@ -14,6 +14,7 @@ from accelmodel.inference import attention as attentions
 from accelmodel.inference import columns as rows_of
 from accelmodel.inference.attention import Heads
 from accelmodel.inference.axes import Axes, axes_over, machines_over
+from accelmodel.inference.calls import PAIR, paired
 from accelmodel.inference.columns import Shard
 from accelmodel.inference.run import run_kernel
 from accelmodel.inference.step import NONE
@@ -150,6 +151,14 @@ def timed(columns: Columns, cluster: Cluster) -> Timed:
         detail[DETAIL.index(name), 0].reshape(rows, *axes.shape) for name in ("time", "bound", "algorithm")
     )
     return Timed(times, bounds, algorithms, float(values["kind"][0]))
+
+
+def exchanged(columns: Columns, cluster: Cluster, ranks: Any) -> Timed:
+    """Time collectives over groups of each size, of which some may be too large for an engine's own kernels."""
+    few, many = (timed(columns, paired(cluster, most)) for most in (1.0, np.inf))
+    large = (np.broadcast_to(ranks, len(few.time)) > PAIR).reshape(-1, *[1] * (few.time.ndim - 1))
+    found = few._replace(time=np.where(large, many.time, few.time), bound=np.where(large, many.bound, few.bound))
+    return found._replace(algorithm=np.where(large, many.algorithm, few.algorithm))
 
 
 def bound_names(bounds: Any) -> Any:

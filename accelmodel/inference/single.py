@@ -16,6 +16,7 @@ from accelmodel.errors import SpecError, brief, unknown
 from accelmodel.inference import operator_time
 from accelmodel.inference.attributes import behind, json_value, on_cluster, parts_of, uneven_groups
 from accelmodel.inference.axes import axes_of, carried, with_coordinates
+from accelmodel.inference.calls import USUAL_LAUNCH, called, extremes, measured_as, paths_note
 from accelmodel.inference.figures import Figures, Variable
 from accelmodel.inference.intervals import factors, kind_of
 from accelmodel.inference.kernel_library import library_times
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 
 #: collectives, as type checkers know them; ``operator_time.COLLECTIVES`` has their codes
 Kind: TypeAlias = Literal["all-reduce", "all-gather", "reduce-scatter", "all-to-all"]
+#: who calls collectives and how, as type checkers know them; ``specs.link`` has the words
+Caller: TypeAlias = Literal["", "engine", "symmetric-memory", "library"]
+Launch: TypeAlias = Literal["", "graph", "eager"]
 _BITS = Quantity(ge=1.0, le=64.0)
 PRECISIONS = (16.0, 8.0, 6.0, 4.0)
 #: formats of libraries' own matmuls
@@ -62,7 +66,7 @@ def _figures(
     found: operator_time.Timed,
     grid: Grid,
     chip: Cluster,
-    ends: tuple[float, float],
+    ends: tuple[Any, Any],
     about: dict[str, Any],
     longer: Any = 1.0,
 ) -> Figures:
@@ -265,9 +269,15 @@ _SENT = {"all-reduce": 2.0}
 
 
 def collective(
-    cluster: ClusterLike, *, size: Values, kind: Kind = "all-reduce", devices: Values | None = None
+    cluster: ClusterLike,
+    *,
+    size: Values,
+    kind: Kind = "all-reduce",
+    devices: Values | None = None,
+    by: Caller = "",
+    launch: Launch = "",
 ) -> xr.Dataset:
-    """Time collectives by the fastest algorithm that the cluster's software offers.
+    """Time collectives by the fastest algorithm that the software which calls them offers.
 
     Parameters
     ----------
@@ -278,12 +288,18 @@ def collective(
     kind : {"all-reduce", "all-gather", "reduce-scatter", "all-to-all"}
     devices : float, optional
         Devices that take part [1]; all of the cluster by default.  A list or an array is an axis.
+    by : {"library", "engine", "symmetric-memory"}, optional
+        Whose kernels send small messages: the vendor's library, which is the default, a serving engine, or an engine by
+        way of a memory that all devices see (as vLLM behind switches that add up).
+    launch : {"graph", "eager"}, optional
+        From a captured graph, the default, or one by one by the host.
 
     Returns
     -------
     xarray.Dataset
         As ``matmul``; ``algorithm`` is the one taken, and ``busbw`` the bus bandwidth as nccl-tests count it [B/s]:
-        bytes that each device must send, over the time.
+        bytes that each device must send, over the time.  Where ``by`` or ``launch`` is left out, ``lower`` and
+        ``upper`` hold what it may be.
 
     Raises
     ------
@@ -303,11 +319,12 @@ def collective(
     """
     chip = as_cluster(cluster)
     taking_part = chip.devices if devices is None else devices
-    return _dataset(collective_figures(chip, size, kind, taking_part), chip, size, taking_part)
+    figures = collective_figures(called(chip, by, launch), size, kind, taking_part)
+    return _dataset(figures, chip, size, taking_part)
 
 
 def collective_figures(chip: Cluster, size: Values, kind: str, devices: Any) -> Figures:
-    """Return the numbers of ``collective``, which needs xarray, without it."""
+    """Return the numbers of ``collective``, which needs xarray, without it, as the cluster's are called."""
     if str(kind) not in operator_time.COLLECTIVES:
         raise unknown("collective", kind, operator_time.COLLECTIVES)
     sizes = grid(size=size, devices=devices)
@@ -316,12 +333,18 @@ def collective_figures(chip: Cluster, size: Values, kind: str, devices: Any) -> 
     if least < 2.0:
         raise SpecError(f"devices {least:g}: a collective needs at least 2")
     message, ranks = sizes.flat("size"), sizes.flat("devices")
-    found = operator_time.timed(operator_time.collective(kind, message, ranks), chip)
+    columns = operator_time.collective(kind, message, ranks)
+    fast, slow = extremes(chip)
+    usual = chip if chip.link.by else called(chip, "library")
+    found = operator_time.exchanged(columns, usual, ranks)
     varies = sizes.varies["devices"]
     shown = f"varies over {', '.join(varies)}" if varies else str(least)
-    ends = _ends(chip, found, ranks=float(ranks.max()))
-    figures = _figures(found, sizes, chip, ends, {"kind": kind, "devices": shown})
-    notes = [figures.attributes["notes"], *uneven_groups(chip, {"devices": ranks}, ranks)]
+    ends = (operator_time.exchanged(columns, each, ranks).time / found.time for each in (fast, slow))
+    own = _ends(chip, found, collective=measured_as(usual.link, kind), ranks=float(ranks.max()))
+    low, high = (factor * end for factor, end in zip(own, ends, strict=True))
+    calls = {"by": usual.link.by, "launch": usual.link.launch or USUAL_LAUNCH}
+    figures = _figures(found, sizes, chip, (low, high), {"kind": kind, "devices": shown, **calls})
+    notes = [figures.attributes["notes"], *uneven_groups(chip, {"devices": ranks}, ranks), *paths_note(chip, ranks)]
     figures = replace(figures, attributes={**figures.attributes, "notes": "; ".join(filter(None, notes))})
     sent = _SENT.get(kind, 1.0) * (ranks - 1.0) / ranks * message
     axes, time = figures.variables["time"]

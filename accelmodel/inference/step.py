@@ -28,6 +28,7 @@ from accelmodel.inference.axes import (
     table_array,
     with_coordinates,
 )
+from accelmodel.inference.calls import as_engine, left_open, measured_as, paired, paths_note
 from accelmodel.inference.columns import shard
 from accelmodel.inference.energy import energy_notes, energy_numbers, of_operators
 from accelmodel.inference.figures import Figures, Variable
@@ -101,9 +102,11 @@ def prepare(model: LanguageModel, cluster: Cluster, work: Workload) -> Inputs:
     SpecError, Infeasible
         As ``time_step``.
     """
+    cluster = paired(cluster, work.tp)
     table = placed(model, cluster.device, work)
     groups = {name: getattr(work, name) for name in ("tp", "ep")}
-    table = replace(table, notes=(*table.notes, *uneven_groups(cluster, groups, work.tp * work.dp * work.pp)))
+    said = (*uneven_groups(cluster, groups, work.tp * work.dp * work.pp), *paths_note(cluster, work.tp))
+    table = replace(table, notes=(*table.notes, *said))
     needed, fits = _check_fit(model, cluster, work)
     varying = [value for column in table.columns.values() for value in column] + [
         getattr(work, n) for n in _WORK_NUMBERS
@@ -186,8 +189,8 @@ def time_step(
     technique : str or Technique
         What runs beside the operators: a name, or ``policy(name, ...)`` with parameters.
     engine : str or Engine
-        Name or path of an engine, or what ``load("engine", ...)`` returns, whose host adds its work to the step; none
-        where left out.
+        Name or path of an engine, or what ``load("engine", ...)`` returns, whose host adds its work to the step, and
+        which says who calls collectives; none where left out, and then ``lower`` and ``upper`` hold what it may be.
     cpu : str
         Name or path of the ``cpu`` that the engine's host runs on; by default the one its constants were fitted on.
 
@@ -239,12 +242,13 @@ def time_step(
     >>> bool(abs(result.time.sum() / result.step_time - 1.0) < 1e-9)
     True
     """
-    inputs = prepare(as_model(model), as_cluster(cluster), as_workload(work))
+    chip = as_cluster(cluster)
+    host = load("engine", engine) if isinstance(engine, str) and engine else engine
+    if host:
+        chip = as_engine(chip, host)
+    inputs = prepare(as_model(model), chip, as_workload(work))
     found = figures(inputs, technique)
-    if engine:
-        found = with_host(found, inputs, load("engine", engine) if isinstance(engine, str) else engine, cpu)
-    else:
-        found = without_host(found, inputs)
+    found = with_host(found, inputs, host, cpu) if host else without_host(found, inputs)
     return with_coordinates(found.dataset(), inputs.carried())
 
 
@@ -275,9 +279,12 @@ def figures(inputs: Inputs, technique: str | Technique = "none") -> Figures:
     put("step_time", step_time)
     ends = _ends(inputs)
     kinds, times = inputs.column("kind"), found["time"][1]
-    for name, end, sign in (("lower", 0, 0), ("upper", 1, 1)):
-        found[name] = (rows, times * ends[kind_of(kinds), end])
-        put(f"step_time_{name}", interval(times, kinds, ends)[sign])
+    for name, end, shift in zip(("lower", "upper"), (0, 1), left_open(inputs), strict=True):
+        # what is left open of collectives is a choice and no error: it comes beside the interval
+        sign = 2.0 * end - 1.0
+        found[name] = (rows, np.maximum(times * ends[kind_of(kinds), end] + sign * shift, 0.0))
+        whole = interval(times, kinds, ends)[end] + sign * np.sum(shift, axis=0)
+        put(f"step_time_{name}", np.maximum(whole, 0.0))
     taken = of_operators(inputs, {name: found[name][1] for name in _ENERGETIC}, step_time)
     found["energy"] = (rows, taken["energy"])
     for name in ENERGY:
@@ -308,7 +315,8 @@ def _ends(inputs: Inputs) -> Any:
     bits = float(np.max(np.maximum(work.weight_bits, work.activation_bits)))
     exchanged = (inputs.column("kind") >= COLLECTIVE) & (inputs.column("count") > 0.0)
     ranks = float(np.max(np.where(exchanged, inputs.column("ranks"), 1.0)))
-    return factors(inputs.cluster, work.phase, bits, float(np.max(work.kv_bits)), ranks=ranks)
+    which = measured_as(inputs.cluster.link)
+    return factors(inputs.cluster, work.phase, bits, float(np.max(work.kv_bits)), ranks=ranks, collective=which)
 
 
 def _operators(inputs: Inputs, detail: Array) -> dict[str, Any]:

@@ -37,6 +37,12 @@ SYSTEMS = {
     "l40s": "l40s",
     "rtx-pro-6000-server": "rtx_pro_6000_server",
 }
+#: link of a measured server, where its cards reach one another in a way that the device's own link leaves open
+SERVERS = {
+    "arc-pro-b60": "pcie5-x8-peer-8",
+    "l40s": "pcie4-staged-8",
+    "rtx-pro-6000-server": "pcie5-host-8",
+}
 #: columns that say what was run, besides ``bits``
 SHAPES = {
     "matmul": ("m", "n", "k"),
@@ -86,6 +92,11 @@ WIDEST = 256
 REMAINING = 0.3
 #: share of the shapes that constants may be fitted to
 TRAINING = 0.7
+
+
+def link_of(device: Device) -> str:
+    """Return the name of the link over which a device was measured, its own where that says how peers are reached."""
+    return SERVERS.get(device.name, device.link)
 
 
 def installed() -> bool:
@@ -201,6 +212,9 @@ def _collectives(device: str, kind: str) -> Any:
     for source, path in (*tables(device, "comm", "nccl"), *tables(device, "comm", "oneccl")):
         frame = read(path)
         frame = frame[frame["op_name"] == COLLECTIVES[kind]]
+        if kind == "all-gather" and source.startswith("oneCCL"):
+            # there the size is that of one device's part: it takes as long as a reduce-scatter of so many parts
+            frame["elements"] = frame["elements"] * frame["devices"]
         frame = frame.assign(operation=list(COLLECTIVES).index(kind), source=source)
         parts.append(median(frame, ["dtype", *SHAPES[kind], "source"]))
     return joined(parts, ("dtype", *SHAPES[kind]))
@@ -260,7 +274,7 @@ def impossible(kind: str, frame: Any, device: Device) -> Any:
     if "elements" in frame:
         # bus bandwidth: what each device must send at least, over the time
         sent = np.where(frame["operation"] == 0, 2.0, 1.0) * (1.0 - 1.0 / frame["devices"])
-        return sent * frame["elements"] * frame["bits"] / 8.0 / frame["time"] > load("link", device.link).bandwidth
+        return sent * frame["elements"] * frame["bits"] / 8.0 / frame["time"] > load("link", link_of(device)).bandwidth
     return frame["time"] <= 0.0
 
 
@@ -323,7 +337,7 @@ def rows(device: Device, kind: str) -> tuple[pd.DataFrame, int]:
     frame = frame[frame["dtype"].isin(BITS)]
     frame = frame.assign(bits=frame["dtype"].map(BITS))
     if "devices" in frame:
-        frame = frame[frame["devices"] <= load("link", device.link).devices]
+        frame = frame[frame["devices"] <= load("link", link_of(device)).devices]
     if frame.empty:
         return frame.reset_index(drop=True), 0
     bad = np.asarray(impossible(kind, frame, device))

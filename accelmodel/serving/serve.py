@@ -12,6 +12,7 @@ import numpy as np
 from accelmodel.errors import SpecError, brief
 from accelmodel.inference.attributes import BITS, DEGREES, behind, json_value, of_technique, on_cluster, parts_of
 from accelmodel.inference.axes import carried
+from accelmodel.inference.calls import as_engine, paired
 from accelmodel.inference.hosted import on_cpu
 from accelmodel.inference.memory import draft_bytes, memory_per_device
 from accelmodel.inference.named import ClusterLike, ModelLike, as_cluster, as_model
@@ -185,6 +186,7 @@ def serve(
     name, values = _load(rate, users)
     whole: dict[str, Any] = dict(cut)
     drafts = drafts_of(**{each: whole.pop(each) for each in DRAFTING if each in whole})
+    chip = paired(as_engine(chip, rules), one("tp", cut.get("tp", 1.0), Quantity(ge=1.0, whole=True)))
     (replica,) = replicas_on(spec, [chip], rules, prompt + answer, drafts, **whole)
     rows = []
     for value in np.atleast_1d(np.asarray(values, dtype=float)):

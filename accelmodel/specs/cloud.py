@@ -11,6 +11,7 @@ from pydantic.dataclasses import dataclass
 from accelmodel.errors import SpecError, unknown
 from accelmodel.laws.numeric import Number
 from accelmodel.specs.base import CONFIG, Spec
+from accelmodel.specs.link import CALLERS, LAUNCHES
 from accelmodel.specs.quantities import (
     ByteRate,
     ByteRateOrNone,
@@ -133,10 +134,6 @@ class Engine(Spec):
 
 
 OVERLAPS = ("serial", "overlapped")
-#: who exchanges small messages: kernels of the engine, or the library of the devices' maker
-CALLERS = ("engine", "library")
-#: how kernels reach the device
-LAUNCHES = ("graph", "eager")
 #: what an engine may run as kernels of their own
 FUSED = ("norm", "rotary", "activation", "softmax", "quantise")
 #: whether prompts share steps with decoding

@@ -116,8 +116,9 @@ def override(spec: S, changes: Mapping[str, Any] | None = None, /, **fields: Any
         for each in dataclasses.fields(kept):
             whole[f"{section}.{each.name}"] = getattr(kept, each.name)
     if "facts" in whole:
-        # what was measured of one chip says less of another
-        whole |= {"facts": sourced, "residuals": ()}
+        # what was measured of one chip says less of another, and of it as much however it is called
+        kept = spec_type is Link and set(values) <= {"by", "launch"}
+        whole |= {"facts": sourced, "residuals": whole["residuals"] if kept else ()}
     where = getattr(spec, "name", spec_type.__name__)
     changed = build(spec_type, {**whole, **_with_axes(spec_type, values, where)}, where)
     if isinstance(spec, Device) and isinstance(changed, Device):

@@ -52,6 +52,11 @@ class Link(Spec):
         asked.
     phy : str
         What its links take of a die and cost, a file of ``phys/``; empty where that is not known.
+    eager_start
+        What a collective takes longer where the host launches it on its own, not as part of a graph [s]; 0 where
+        nothing is launched so.
+    by, launch : str
+        Who calls small collectives, one of ``CALLERS``, and how, one of ``LAUNCHES``; empty where nobody says.
     inside, beyond : tuple of Link
         Levels below and above this one, where the file tells of more than one.
 
@@ -88,6 +93,9 @@ class Link(Spec):
     wrap: list[float] = field(default_factory=list)
     slice: list[float] = field(default_factory=list)
     phy: str = ""
+    eager_start: Seconds = 0.0
+    by: str = ""
+    launch: str = ""
     inside: tuple[Link, ...] = field(default=(), repr=False, kw_only=True)
     beyond: tuple[Link, ...] = field(default=(), repr=False, kw_only=True)
 
@@ -99,6 +107,10 @@ class Link(Spec):
         for name in self.algorithms:
             if name not in ALGORITHMS:
                 raise unknown("collective algorithm", name, ALGORITHMS)
+        if self.by and self.by not in CALLERS:
+            raise unknown("caller of collectives", self.by, CALLERS)
+        if self.launch and self.launch not in LAUNCHES:
+            raise unknown("launch", self.launch, LAUNCHES)
         _check_axes(self)
 
     @property
@@ -107,6 +119,11 @@ class Link(Spec):
         return (*self.inside, self, *self.beyond)
 
 
+#: who calls small collectives: the engine's own kernels, those of a memory that all devices see, which the message is
+#: copied to, or the vendor's library; large ones are always the library's
+CALLERS = ("engine", "symmetric-memory", "library")
+#: how: from a captured graph, or by the host, one by one
+LAUNCHES = ("graph", "eager")
 TOPOLOGIES = ("mesh", "switch", "fat-tree", "ring", "torus", "bus")
 #: those whose devices stand along axes, and reach one another through those between
 GRIDS = ("ring", "torus")

@@ -12,10 +12,10 @@ from accelmodel.errors import unknown
 from accelmodel.laws.types import ALGORITHMS
 from accelmodel.specs import facts
 from accelmodel.specs.base import FieldType, field_types, part_tables, sections
-from accelmodel.specs.cloud import CALLERS, FUSED, LAUNCHES, OVERLAPS, PLACES
+from accelmodel.specs.cloud import FUSED, OVERLAPS, PLACES
 from accelmodel.specs.derive import DERIVE
 from accelmodel.specs.hardware import DIRECTIONS, FLAT, PRICE_KINDS, Device
-from accelmodel.specs.link import TOPOLOGIES, Link
+from accelmodel.specs.link import CALLERS, LAUNCHES, TOPOLOGIES, Link
 from accelmodel.specs.load import TYPES
 from accelmodel.specs.memories import HELD
 from accelmodel.specs.quantities import Quantity

@@ -7,13 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
+from accelmodel.inference.calls import called
 from accelmodel.inference.policies import TECHNIQUES, Technique, policy
 from accelmodel.specs.cores import with_cores
 from accelmodel.specs.given import cluster, override
 from accelmodel.specs.hardware import Cluster, Device
 from accelmodel.specs.language_model import LanguageModel
+from accelmodel.specs.link import CALLERS, LAUNCHES
 from accelmodel.specs.workload import Workload
-from accelmodel.sweeps.names import Field
+from accelmodel.sweeps.names import Field, plain
 
 #: numeric field of a workload → its default; None where one must be given
 WORKLOAD: dict[str, Any] = {"batch": None, "context": None} | {
@@ -97,7 +99,7 @@ class At:
         else:
             outer = self.spec("scale_out", named or device.scale_out)
         count = self.of("").get("devices") if devices is None else devices
-        return cluster(device, count, link=link, scale_out=outer)
+        return called(cluster(device, count, link=link, scale_out=outer), self.word("by"), self.word("launch"))
 
     def work(self, *left_out: str) -> dict[str, Any]:
         """Return the numeric fields of a workload that are given, and the formats of its numbers."""
@@ -115,6 +117,10 @@ class At:
 def no_labels(at: At) -> dict[str, list[str]]:
     """Return that variables have no axes of their own."""
     return {}
+
+
+#: who calls collectives and how, where a command has some
+CALLING = (plain("by", words=CALLERS, optional=True), plain("launch", words=LAUNCHES, optional=True))
 
 
 @dataclass(frozen=True)

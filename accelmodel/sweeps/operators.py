@@ -9,7 +9,7 @@ from accelmodel.inference import single
 from accelmodel.inference.operator_time import COLLECTIVES
 from accelmodel.specs.formats import FORMATS
 from accelmodel.specs.quantities import Quantity
-from accelmodel.sweeps.calls import NUMBER, TRUTH, WORD, At, Command, Variable
+from accelmodel.sweeps.calls import CALLING, NUMBER, TRUTH, WORD, At, Command, Variable
 from accelmodel.sweeps.names import Field, plain
 
 _COUNT = Quantity(ge=1.0, le=1e9, whole=True)
@@ -95,6 +95,7 @@ COLLECTIVE = Command(
         plain("kind", words=tuple(COLLECTIVES), default="all-reduce"),
         plain("bytes", _BYTES),
         plain("ranks", Quantity(ge=2.0, le=1e9, whole=True), optional=True),
+        *CALLING,
     ),
     _PARTS,
     _EXCHANGED,

@@ -17,7 +17,7 @@ from accelmodel.specs.formats import FORMATS
 from accelmodel.specs.given import workload
 from accelmodel.specs.quantities import Quantity
 from accelmodel.specs.workload import Phase, Workload
-from accelmodel.sweeps.calls import FORMAT_FIELDS, NUMBER, TRUTH, WORD, WORKLOAD, At, Command, Variable
+from accelmodel.sweeps.calls import CALLING, FORMAT_FIELDS, NUMBER, TRUTH, WORD, WORKLOAD, At, Command, Variable
 from accelmodel.sweeps.names import Field, of_workload, plain
 
 _DEVICES = plain("devices", Quantity(ge=1.0, le=1e9, whole=True), whole=True, optional=True)
@@ -26,7 +26,14 @@ _TECHNIQUE = (
     Field("technique", "threshold", Quantity(ge=0.0, le=16.0), whole=True, optional=True),
     Field("technique", "rule", words=tuple(RULES), optional=True),
 )
-_HARDWARE = (plain("model"), plain("device"), plain("link", optional=True), plain("scale_out", optional=True), _DEVICES)
+_HARDWARE = (
+    plain("model"),
+    plain("device"),
+    plain("link", optional=True),
+    plain("scale_out", optional=True),
+    _DEVICES,
+    *CALLING,
+)
 _PARTS = ("device", "link", "scale_out", "model")
 _FORMATS = tuple(plain(name, words=tuple(FORMATS), optional=True) for name in FORMAT_FIELDS)
 _WORK = (*of_workload(WORKLOAD), *_FORMATS)

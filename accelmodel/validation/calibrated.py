@@ -99,9 +99,13 @@ def fit_device(
     measured = calibration.read_csv(measurements) if measurements else calibration.measured_rows(base)
     link = None
     if any(kind in aiconfigurator.COLLECTIVES for kind in measured):
-        link = _link_path(path, base.link) if output else calibrated_path(path_of("link", base.link))
+        link = (
+            _link_path(path, aiconfigurator.link_of(base))
+            if output
+            else calibrated_path(path_of("link", aiconfigurator.link_of(base)))
+        )
         writable(link, "--output")
-    chip = cluster(base, link=load("link", base.link, fitted=False))
+    chip = cluster(base, link=load("link", aiconfigurator.link_of(base), fitted=False))
     fits = calibration.calibrate(chip, measured, progress)
     fitted = calibration.calibrated(chip, fits)
     source = "user" if own else "aiconfigurator-core"

@@ -63,7 +63,7 @@ def bare_times(kind: str, frame: pd.DataFrame, device: Device, share: float = 1.
     The bandwidth is HBM's, for collectives the link's, over which the bytes go that each device must send.
     """
     if "elements" in frame:
-        return bus_bytes(frame) / (share * load("link", device.link).bandwidth) + more
+        return bus_bytes(frame) / (share * load("link", aiconfigurator.link_of(device)).bandwidth) + more
     flops, moved, bits = work(kind, frame)
     peak = (
         device.compute.vector_rate
@@ -212,7 +212,7 @@ def table(*, transfer: bool = False, progress: Progress | None = None) -> list[d
         device = load("device", name)
         if transfer and device.architecture not in GENERATIONS:
             continue
-        model, origin = transferred(device) if transfer else (cluster(device), "")
+        model, origin = transferred(device) if transfer else (cluster(device, link=aiconfigurator.link_of(device)), "")
         own = "held-out" if device.residuals else "never fitted"
         split = f"transfer from {origin}" if transfer else own
         for kind in aiconfigurator.SHAPES:

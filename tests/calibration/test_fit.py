@@ -46,7 +46,7 @@ def test_constants_of_a_link_are_found_again(chip):
 
 
 def test_crowding_of_a_bus_is_found_again(warm):
-    chip = am.cluster(am.load("device", "l40s", fitted=False), link=am.load("link", "pcie4-x16", fitted=False))
+    chip = am.cluster(am.load("device", "l40s", fitted=False), link=am.load("link", "pcie4-staged-8", fitted=False))
     frame = pd.DataFrame(
         [{"operation": 1, "devices": g, "elements": 2.0**e, "bits": 16.0, "source": "NCCL", "time": 0.0}
          for g in (2, 4, 8) for e in range(8, 30)]
@@ -71,7 +71,7 @@ def _held_out(name, chip):
 
 @NEEDS_SILICON
 def test_collectives_over_pcie_on_rows_that_were_not_fitted(warm):
-    errors = _held_out("l40s", am.cluster(am.load("device", "l40s")))
+    errors = _held_out("l40s", am.cluster(am.load("device", "l40s"), link="pcie4-staged-8"))
     # asked: median 5 and mean 8 %; the field's roofline leaves open 40 % at best
     assert np.median(errors) <= 0.10
     assert np.mean(errors) <= 0.14
@@ -80,8 +80,7 @@ def test_collectives_over_pcie_on_rows_that_were_not_fitted(warm):
 @NEEDS_SILICON
 def test_the_law_of_a_crowded_bus_on_another_server(warm):
     device = am.load("device", "rtx-pro-6000-server", fitted=False)
-    link = am.override(am.load("link", device.link), algorithms=["ring"], ramp=3.1)
-    chip = am.cluster(device, link=link)
+    chip = am.cluster(device, link=aiconfigurator.link_of(device))
     measured = {kind: aiconfigurator.rows(device, kind)[0] for kind in aiconfigurator.COLLECTIVES}
     constants = calibration.solve("all-reduce", calibration.training_rows("all-reduce", measured), chip)
     alone = {**constants, "link.contention": 1.05}

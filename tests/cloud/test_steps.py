@@ -38,8 +38,9 @@ def test_a_step_on_the_device_is_that_of_the_step_model():
     setup = Setup(am.override(load("engine", "in-flight"), efficiency=0.8))
     assert float(setup.engine.attention_factor) == 1.0
     work = {"phase": "decode", "batch": 8, "context": 1000, "tp": 4}
-    alone = am.time_step(model, devices_of(instance, 4), work)
-    found = device_step(model, devices_of(instance, 4), setup, "decode", 8.0, 1000)
+    chips = devices_of(instance, 4, setup.engine)
+    alone = am.time_step(model, chips, work)
+    found = device_step(model, chips, setup, "decode", 8.0, 1000)
     assert found.time == pytest.approx(float(alone.step_time) / 0.8, rel=1e-12)
     assert found.upper == pytest.approx(float(alone.step_time_upper / alone.step_time), rel=1e-12)
     first, later = steps_of(model, instance, setup, (900, 200), {"tp": 4, "batch": 16.0})
@@ -50,5 +51,6 @@ def test_a_step_on_the_device_is_that_of_the_step_model():
 def test_memory_that_is_too_small_is_no_matter_of_time():
     """What is offloaded leaves the device's own time as it is."""
     model, instance = load("model", "opt-2.7b"), load("instance", "g4dn.xlarge")
-    found = device_step(model, devices_of(instance, 1), Setup(load("engine", "flexgen")), "decode", 64.0, 2000)
+    setup = Setup(load("engine", "flexgen"))
+    found = device_step(model, devices_of(instance, 1, setup.engine), setup, "decode", 64.0, 2000)
     assert found.time > 64 * 2000 * 2 * 32 * 2560 * 2.0 / 320e9  # KV cache at the rate of a T4

@@ -239,7 +239,7 @@ def test_groups_that_do_not_divide_a_node_are_told():
 
 def test_intervals_are_wider_where_devices_fill_several_nodes():
     def width(devices):
-        found = collective(cluster("h100-sxm", 16), size=1e8, devices=devices)
+        found = collective(cluster("h100-sxm", 16), size=1e8, devices=devices, by="library", launch="graph")
         return float(found.upper / found.lower)
 
     assert width(16) > 1.5 * width(8)
@@ -276,7 +276,7 @@ def test_sums_in_the_switch_by_an_engine_win_from_256_kilobytes():
     chips = cluster("h100-sxm")
 
     def by(name, size):
-        return time_of(cluster(chips.device, link=override(chips.link, algorithms=[name])), size)
+        return time_of(cluster(chips.device, link=override(chips.link, algorithms=[name], by="engine")), size)
 
     assert by("multimem", 128e3) > by("one-shot", 128e3)
     assert by("multimem", 512e3) < by("one-shot", 512e3)

@@ -80,7 +80,9 @@ def test_a_step_is_the_same_however_its_cluster_is_told(told):
 
 def flat(folder, topology, sizes, devices=64):
     """Cluster whose node is cut into levels of equal links without latency."""
-    equal = 'hop_latency = { value = 0, unit = "us" }\ncontention = 1\nalgorithms = ["ring", "hierarchical"]\n'
+    equal = (
+        'hop_latency = { value = 0, unit = "us" }\ncontention = 1\nshare = 0.8\nalgorithms = ["ring", "hierarchical"]\n'
+    )
     text = "".join(
         f'[[level]]\nname = "level {size}"\nlink = "pcie5-x16"\ntopology = "{topology}"\ndevices = {size}\n'
         f"node = {str(size == 8).lower()}\n{equal}"
