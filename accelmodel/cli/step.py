@@ -324,7 +324,10 @@ def step(
     towers, heard = towers_asked(asked, context, images, image_size, audio_seconds)
     taken = tp or smallest_degree(asked, cluster, **work)
     question = workload(**work, **towers, tp=taken)
-    inputs = prepare(asked, cluster, question)
+    runs = load("engine", engine) if engine else None
+    # a library's matmuls round what they read themselves
+    unfused = [each for each in (runs.unfused if runs else ()) if not (library and each == "quantise")]
+    inputs = prepare(asked, cluster, question, unfused)
     if hybrid:
         from accelmodel.calibration.hybrid import corrected
 
@@ -334,7 +337,7 @@ def step(
 
         inputs = on_library(inputs, load("library", library))
     step = figures(inputs, chosen)
-    data = step_data(with_host(step, inputs, load("engine", engine)) if engine else step)
+    data = step_data(with_host(step, inputs, runs) if runs else step)
     said = [] if tp or taken == 1 else [f"tp {taken} is the smallest of a node that fits; --tp takes another"]
     said = [*heard, *said]
     if named != model and model != MODELS[0]:

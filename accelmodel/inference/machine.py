@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from accelmodel.laws.elementwise import PARTS, ROW_WIDTH, SWEEP
 from accelmodel.laws.numeric import Number, has_axes, least, most
 from accelmodel.laws.types import ALGORITHMS
 from accelmodel.specs.base import field_units, value_of, with_values
@@ -60,6 +61,17 @@ def _second_memory(tier: Tier, hbm_rate: Number) -> dict[str, Number]:
     held = {"kv": ("kv_excess",), "weights": ("weight_excess", "expert_excess"), "experts": ("expert_excess",)}
     found |= dict.fromkeys(held[tier.holds], excess)
     return found if none(tier.compute) else {**found, "near_flop_time": 1.0 / tier.compute}
+
+
+def _rows(device: Device) -> dict[str, Number]:
+    """Return what cores draw that work row by row: each a row, or several up to what it can draw."""
+    compute, width = device.compute, device.rows.width
+    alone = most(least(ROW_WIDTH, width), width / PARTS)
+    return {
+        "sweep_time": SWEEP / compute.clock,
+        "row_time": 1.0 / (alone * compute.clock),
+        "row_share": alone / (width * compute.cores),
+    }
 
 
 def machine(cluster: Cluster) -> dict[str, Number]:
@@ -138,6 +150,7 @@ def machine(cluster: Cluster) -> dict[str, Number]:
         "out_tree": between["tree"],
         "out_start": out.start_up,
         "multimem": offered["multimem"] * link.switch_share,
+        **_rows(device),
         "prefetch_start": l2.prefetch_time,
         "prefetch_share": l2.prefetched(hbm_rate) / hbm_rate,
         "crowding": compute.cores / most(compute.cores - link.cores_taken, 1.0),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -93,15 +94,17 @@ def _check_fit(model: LanguageModel, cluster: Cluster, work: Workload) -> tuple[
     return need_room(model, cluster.device, work)
 
 
-def prepare(model: LanguageModel, cluster: Cluster, work: Workload) -> Inputs:
+def prepare(model: LanguageModel, cluster: Cluster, work: Workload, unfused: Iterable[str] = ()) -> Inputs:
     """Return the inputs of the kernel as arrays, its labelled axes collected from workload, device and links.
+
+    ``unfused`` are the kernels that an engine runs apart (``Engine.unfused``).
 
     Raises
     ------
     SpecError, Infeasible
         As ``time_step``.
     """
-    table = placed(model, cluster.device, work)
+    table = placed(model, cluster.device, work, unfused)
     groups = {name: getattr(work, name) for name in ("tp", "ep")}
     table = replace(table, notes=(*table.notes, *uneven_groups(cluster, groups, work.tp * work.dp * work.pp)))
     needed, fits = _check_fit(model, cluster, work)
@@ -234,10 +237,12 @@ def time_step(
     >>> bool(abs(result.time.sum() / result.step_time - 1.0) < 1e-9)
     True
     """
-    inputs = prepare(as_model(model), as_cluster(cluster), as_workload(work))
+    runs = load("engine", engine) if engine and isinstance(engine, str) else engine
+    unfused = runs.unfused if isinstance(runs, Engine) else ()
+    inputs = prepare(as_model(model), as_cluster(cluster), as_workload(work), unfused)
     found = figures(inputs, technique)
-    if engine:
-        found = with_host(found, inputs, load("engine", engine) if isinstance(engine, str) else engine)
+    if isinstance(runs, Engine):
+        found = with_host(found, inputs, runs)
     return with_coordinates(found.dataset(), inputs.carried())
 
 
