@@ -64,13 +64,16 @@ def _second_memory(tier: Tier, hbm_rate: Number) -> dict[str, Number]:
 
 
 def _rows(device: Device) -> dict[str, Number]:
-    """Return what cores draw that work row by row: each a row, or several up to what it can draw."""
+    """Return what cores draw that work row by row: as many rows at a time as their width takes, a part of it at least.
+
+    What rows draw together is held down by L2: where a core is wide, each draws more than its share.
+    """
     compute, width = device.compute, device.rows.width
     alone = most(least(ROW_WIDTH, width), width / PARTS)
     return {
         "sweep_time": SWEEP / compute.clock,
         "row_time": 1.0 / (alone * compute.clock),
-        "row_share": alone / (width * compute.cores),
+        "row_share": 1.0 / (most(width / ROW_WIDTH, 1.0) * compute.cores),
     }
 
 

@@ -17,7 +17,7 @@ ROW_WIDTH = 13.0
 FAR = 1.65
 #: how much less at a time kernels draw whose loads are as narrow as a value, and how many fewer rows a core holds
 PLAIN = 2.0
-#: rows that a core holds at a time where its width allows it
+#: part of a wide core that one row draws with
 PARTS = 4.0
 
 
