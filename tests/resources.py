@@ -22,6 +22,7 @@ BETTER = {
             "hop", "start_up", "direct_start_up", "ramp", "own_copy", "rendezvous", "barrier", "out_hop",
             "exchange_start", "exchange_cores", "prefetch_start",
             "attention_time", "attention_tile_time", "combine_time", "attention_fill", "gather_time",
+            "sweep_time", "row_time",
         ),
         -1.0,
     ),
@@ -41,6 +42,8 @@ TOGETHER = {
         "slice_time",
         "store_rate",
         "softmax_rate",
+        "sweep_time",
+        "row_time",
     ),
 }
 #: field → why more of it is neither better nor worse
@@ -53,6 +56,7 @@ NEITHER = {
     "l2_ways": "sharper: keeps more of what fits, less of what does not",
     "node": "in a mesh the links are shared among more",
     "mesh": "a topology",
+    "row_share": "more rows at work push one another out of L2",
     "scan_time": "0 says that no kernel does it, more that one does",
     **dict.fromkeys(("ring", "tree", "one_shot", "two_shot", "direct"), "offered or not"),
 }

@@ -14,9 +14,10 @@ import numpy as np
 
 from accelmodel.benchmarks.numpy_collectives import exchange, fused_with
 from accelmodel.laws.attention import KEY_CHUNK, MAX_PIECES
+from accelmodel.laws.elementwise import FAR
 from accelmodel.laws.matmul import MIN_ROWS
 from accelmodel.laws.prefetch import MOST_OF_L2, MOST_OPERANDS, PAYS, RULES
-from accelmodel.laws.types import ATTENTION, COLLECTIVE, MATMUL, TOTALS, Machine, Operator, Policy
+from accelmodel.laws.types import ATTENTION, COLLECTIVE, MATMUL, ROW, TOTALS, Machine, Operator, Policy
 
 #: an array over designs, or a float where all designs agree
 Array = Any
@@ -162,6 +163,21 @@ def stream(op: Operator, machine: Machine) -> Ask:
     return Ask(chip, hbm, machine.hbm_rate, machine.launch)
 
 
+def rowwise(op: Operator, machine: Machine) -> Ask:
+    """Ask of an operator whose rows are each worked on by one core, in waves."""
+    once, again = op.input_bytes + op.output_bytes, op.message_bytes
+    most_at_work = np.maximum(1.0 / np.maximum(machine.row_share, 1e-30) / op.m, machine.cores)
+    waves = np.ceil(op.groups / most_at_work)
+    fresh = 1.0 - resident(once, machine)
+    held = np.minimum(op.groups, most_at_work) * once / op.groups
+    missed = fresh * np.minimum(held / np.maximum(machine.l2_bytes, 1e-30), 1.0)
+    drawn = (once * (1.0 + (FAR - 1.0) * fresh) + again * (1.0 + (FAR - 1.0) * missed)) / op.groups
+    chain = waves * (op.n * machine.sweep_time + drawn * op.m * machine.row_time)
+    moved = once + again + op.weight_bytes
+    chip = np.maximum(np.maximum(op.vector_ops / machine.vector_rate, chain), moved / machine.l2_rate)
+    return Ask(chip, once * fresh + again * missed + op.weight_bytes, machine.hbm_rate, machine.launch)
+
+
 def windows(operators: list[Operator], policy: Policy) -> dict[int, Window]:
     """Return the windows of a step by their opening row."""
     found = {}
@@ -247,7 +263,7 @@ def ask_for(op: Operator, machine: Machine) -> Ask:
     if op.kind == ATTENTION:
         ask = attend(op, machine, op.warm)
     else:
-        ask = (matmul if op.kind == MATMUL else stream)(op, machine)
+        ask = {MATMUL: matmul, ROW: rowwise}.get(op.kind, stream)(op, machine)
     return ask._replace(stretch=op.stretch)
 
 

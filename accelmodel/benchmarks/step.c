@@ -39,7 +39,8 @@
     X(start_up) X(direct_start_up) X(ramp) X(own_copy) X(rendezvous) X(barrier) X(direct_share) X(direct_limit) \
     X(ring) X(tree) X(one_shot) X(two_shot) X(in_switch) X(direct) X(out_rate) X(out_hop) X(softmax_rate) \
     X(attention_time) X(attention_tile_time) X(attention_draw) X(combine_time) X(attention_fill) \
-    X(hierarchical) X(out_ring) X(out_tree) X(out_start) X(multimem) X(crowding) X(prefetch_start) X(prefetch_share)
+    X(hierarchical) X(out_ring) X(out_tree) X(out_start) X(multimem) X(crowding) X(prefetch_start) X(prefetch_share) \
+    X(sweep_time) X(row_time) X(row_share)
 #define OPERATOR(X) \
     X(kind) X(count) X(groups) X(m) X(n) X(k) X(weight_bytes) X(input_bytes) X(output_bytes) X(bits) X(vector_ops) \
     X(prefetch_bytes) X(message_bytes) X(ranks) X(feeds) X(stretch) X(warm) X(integer) X(narrow) X(experts)
@@ -207,6 +208,21 @@ LAW ask_t stream(operator_t op, machine_t m)
     double activations = op.input_bytes + op.output_bytes;
     double chip = most(op.vector_ops / m.vector_rate, (activations + op.weight_bytes) / m.l2_rate);
     ask_t ask = {chip, activations * (1.0 - resident(activations, m)) + op.weight_bytes, m.hbm_rate, m.launch, 0.0};
+    return ask;
+}
+
+/* Rows that a core each works on, in waves: sweeps one after another, from HBM more slowly. */
+LAW ask_t rowwise(operator_t op, machine_t m)
+{
+    const double far = 1.65; /* FAR of accelmodel/laws/elementwise.py */
+    double once = op.input_bytes + op.output_bytes, again = op.message_bytes, fresh = 1.0 - resident(once, m);
+    double share = least(op.m * m.row_share, 1.0 / m.cores), waves = ceil(op.groups * share);
+    double working = once / most(op.groups * share, 1.0) / most(m.l2_bytes, 1e-30);
+    double missed = fresh * least(working, 1.0);
+    double drawn = once * (1.0 + (far - 1.0) * fresh) + again * (1.0 + (far - 1.0) * missed);
+    double chain = waves * (op.n * m.sweep_time + drawn / op.groups * op.m * m.row_time);
+    double chip = most(most(op.vector_ops / m.vector_rate, chain), (once + again + op.weight_bytes) / m.l2_rate);
+    ask_t ask = {chip, once * fresh + again * missed + op.weight_bytes, m.hbm_rate, m.launch, 0.0, op.stretch, op.warm};
     return ask;
 }
 
@@ -423,6 +439,7 @@ LAW void ask_for(const operator_t op, int kind, const double *restrict machines,
         machine_t m = machine_at(machines, designs, j);
         ask_t ask = kind == KIND_MATMUL      ? matmul(op, m, rate[j])
                     : kind == KIND_ATTENTION ? attend(op, m, rate[j], op.warm)
+                    : kind == KIND_ROW       ? rowwise(op, m)
                                              : stream(op, m);
         asks->chip[j] = ask.chip;
         asks->hbm[j] = ask.hbm;
@@ -519,6 +536,7 @@ static void ask_row(const operator_t op, const double *machines, long designs, l
     switch ((int)op.kind) {
     case KIND_MATMUL: ask_for(op, KIND_MATMUL, machines, designs, width, asks); break;
     case KIND_ATTENTION: ask_for(op, KIND_ATTENTION, machines, designs, width, asks); break;
+    case KIND_ROW: ask_for(op, KIND_ROW, machines, designs, width, asks); break;
     default: ask_for(op, KIND_ELEMENTWISE, machines, designs, width, asks);
     }
 }

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from accelmodel.inference.columns import HIGH_BITS, ROTARY_OPS, SOFTMAX_OPS, STREAM, Row, Shard, matmul, pointwise
+from accelmodel.inference.columns import HIGH_BITS, SOFTMAX_OPS, STREAM, Row, Shard, matmul, pointwise
 from accelmodel.inference.keys import kv_tokens, mean_chunk_keys, mean_keys
+from accelmodel.inference.rowwise import ROTARY_OPS, normed_again, rotary_rows
 from accelmodel.laws import types
 from accelmodel.laws.numeric import Number, ceil, least, most
 from accelmodel.specs.language_model import LanguageModel
@@ -81,8 +82,12 @@ def grouped(kind: Grouped, model: LanguageModel, work: Workload, part: Shard) ->
     yield "qkv_projection", matmul(part.tokens, projected, kind.inputs or model.hidden, part)
     if kind.q_lora_rank:
         yield "query_projection", matmul(part.tokens, queries, kind.q_lora_rank, part)
-    rotated = part.tokens * (heads.query * heads.key + heads.kv * (heads.key + value))
-    yield "rotary_and_cache", pointwise(rotated + part.tokens * index, ROTARY_OPS, STREAM, part.kv)
+    normed = kind.qk_norm or kind.whole_norm
+    if normed and part.runs_apart("norm"):
+        yield "query_key_norm", normed_again(part.tokens * (heads.query + heads.kv), heads.key, part)
+        normed = False
+    cached = heads.kv * (heads.key + value)
+    yield from rotary_rows(part.tokens, heads.query * heads.key + cached + index, cached, part, normed=normed)
     if kind.top_k:
         yield from _indexer(kind, model, work, part)
     columns = grouped_attention(part, heads, *_seen(kind, work, part))
@@ -91,7 +96,7 @@ def grouped(kind: Grouped, model: LanguageModel, work: Workload, part: Shard) ->
         columns |= {"groups": part.tokens * heads.kv, "m": heads.query / heads.kv}
     yield "attention", columns
     if kind.output_gate:
-        yield "attention_gate", pointwise(part.tokens * heads.query * value, ROTARY_OPS, 2.0 * STREAM, part.activation)
+        yield "attention_gate", pointwise(part.tokens * heads.query * value, ROTARY_OPS, 2.0 * STREAM, part.handed)
     yield "output_projection", matmul(part.tokens, model.hidden, heads.query * value, part)
 
 
@@ -281,9 +286,9 @@ def latent(kind: Latent, model: LanguageModel, work: Workload, part: Shard) -> I
     heads = Heads(part.cut(kind.heads), 1.0, kind.qk_nope_dim + rope, value)
     query_input = kind.q_lora_rank or model.hidden
     yield "latent_projection", matmul(part.tokens, kind.q_lora_rank + rank + rope, model.hidden, part)
+    yield "latent_norm", normed_again(part.tokens, kind.q_lora_rank + rank, part)
     yield "query_projection", matmul(part.tokens, heads.query * heads.key, query_input, part)
-    rotated = part.tokens * (heads.query * rope + rank + rope)
-    yield "rotary_and_cache", pointwise(rotated, ROTARY_OPS, STREAM, part.kv)
+    yield from rotary_rows(part.tokens, heads.query * rope + rank + rope, rank + rope, part)
     if kind.top_k and not kind.shared_index:
         yield from _indexer(kind, model, work, part)
     keys, cache = mean_keys(work, kind.top_k), _latent_cache(kind, work, part)
@@ -306,5 +311,5 @@ def latent(kind: Latent, model: LanguageModel, work: Workload, part: Shard) -> I
         yield "attention", expanded_attention(part, heads, keys, tokens)
     if kind.output_gate:
         yield "gate_projection", matmul(part.tokens, heads.query * value, model.hidden, part)
-        yield "attention_gate", pointwise(part.tokens * heads.query * value, ROTARY_OPS, 2.0 * STREAM, part.activation)
+        yield "attention_gate", pointwise(part.tokens * heads.query * value, ROTARY_OPS, 2.0 * STREAM, part.handed)
     yield "output_projection", matmul(part.tokens, model.hidden, heads.query * value, part)

@@ -6,7 +6,7 @@ the heads, query heads are padded up and KV heads replicated, so that the busies
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -16,7 +16,7 @@ from accelmodel.laws.numeric import Number, ceil, floor, most
 from accelmodel.specs.bits import class_bits, kv_bits
 from accelmodel.specs.formats import narrowness, plain_bits
 from accelmodel.specs.hardware import Compute
-from accelmodel.specs.language_model import LanguageModel, mixers, perceptrons
+from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.precision import CLASSES
 from accelmodel.specs.workload import Workload
 
@@ -29,11 +29,6 @@ HIGH_BITS = 16.0
 #: vector operations per score: 4 for maximum, difference, sum and scale, and an exponential, which costs
 #: as much as 17 FLOP (3.9 T exponentials/s beside 67 TFLOP/s on H100: FlashAttention-3, arXiv 2407.08608, section 3)
 SOFTMAX_OPS = 21.0
-#: vector operations per element of a norm, an activation, a rotary embedding, a sampling pass
-NORM_OPS = 6.0
-ACTIVATION_OPS = 10.0
-ROTARY_OPS = 6.0
-SAMPLE_OPS = 3.0
 
 Row = tuple[str, dict[str, Number]]
 
@@ -56,6 +51,7 @@ class Shard:
     classes: Mapping[str, tuple[Number, Number]] = field(default_factory=dict)  # weights and activations [bit]
     matrix: Mapping[str, tuple[Number, Number]] = field(default_factory=dict)  # bits worked at [bit], on integers
     logits: Number = 1.0  # tokens that the head works on
+    unfused: frozenset[str] = frozenset()  # kernels that an engine runs apart, of ``specs.cloud.FUSED``
     decoding: bool = False  # few new tokens of each sequence, whose heads are worked on together
 
     def at(self, of: str) -> Shard:
@@ -70,6 +66,15 @@ class Shard:
             integer=integer,
             narrow=narrowness(weights, bits),
         )
+
+    def runs_apart(self, kernel: str) -> bool:
+        """Whether an engine runs a kernel apart that a fused form exists of, a word of ``specs.cloud.FUSED``."""
+        return kernel in self.unfused
+
+    @property
+    def handed(self) -> Number:
+        """Bytes of an activation as the kernel before a matmul leaves it [B]."""
+        return STREAM if self.runs_apart("quantise") else self.activation
 
     def cut(self, amount: Number) -> Number:
         """Return the share of heads or columns that the busiest tensor rank has."""
@@ -105,7 +110,7 @@ def prompt_tokens(work: Workload) -> Number:
     return ceil_div(work.prefill_tokens, work.dp * work.pp)
 
 
-def shard(model: LanguageModel, work: Workload, compute: Compute | None = None) -> Shard:
+def shard(model: LanguageModel, work: Workload, compute: Compute | None = None, unfused: Iterable[str] = ()) -> Shard:
     """Return the shapes on the busiest device; without its rates each format has a matrix unit of its own."""
     found = {of: class_bits(model, work, of, compute) for of in CLASSES}
     classes = {of: (weights, activations) for of, (weights, activations, _) in found.items()}
@@ -120,6 +125,7 @@ def shard(model: LanguageModel, work: Workload, compute: Compute | None = None) 
         tokens=sequences * new + chunk,
         logits=sequences * new + (chunk > 0.0) * 1.0 if decoding else sequences,
         decoding=decoding,
+        unfused=frozenset(unfused),
         vocabulary=ceil_div(model.vocabulary, work.tp),
         tp=work.tp,
         weight=STREAM,
@@ -167,15 +173,3 @@ def pointwise(elements: Number, ops: float, read: Number, written: Number, weigh
 
 def collective(kind: Number, message: Number, ranks: Number) -> dict[str, Number]:
     return {"kind": kind, "message_bytes": message, "ranks": ranks}
-
-
-def norm(model: LanguageModel, part: Shard) -> dict[str, Number]:
-    """Residual addition and norm in one pass: reads both, writes the stream and the normed copy."""
-    passes = model.norms_per_layer / 2.0
-    if model.parallel:
-        passes = model.norms_per_layer * model.layers / sum(kind.layers for kind in mixers(model))
-    elif model.attention or model.mlp:
-        # layers may have one part alone, or more than two: their norms are spread over the parts
-        parts = sum(kind.layers for kind in (*mixers(model), *perceptrons(model)))
-        passes = model.norms_per_layer * model.layers / parts
-    return pointwise(part.tokens * model.hidden * passes, NORM_OPS, 2.0 * STREAM, STREAM + part.activation)

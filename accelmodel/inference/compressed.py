@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from accelmodel.inference.attention import INDEX_BITS, Index, absorbed_attention, index_scores
-from accelmodel.inference.columns import ROTARY_OPS, STREAM, Row, Shard, matmul, pointwise
+from accelmodel.inference.columns import STREAM, Row, Shard, matmul, pointwise
 from accelmodel.inference.keys import kv_tokens, mean_keys
+from accelmodel.inference.rowwise import ROTARY_OPS, normed_again, rotary_rows
 from accelmodel.laws.numeric import Number, least
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.layer_kinds import Compressed
@@ -17,12 +18,13 @@ def compressed(kind: Compressed, model: LanguageModel, work: Workload, part: Sha
     """Attention whose heads share one key a token, which is its value; every tensor rank holds all keys."""
     heads, width, rank = part.cut(kind.heads), kind.head_dim, kind.q_lora_rank
     yield "latent_projection", matmul(part.tokens, rank + width, model.hidden, part)
+    yield "latent_norm", normed_again(part.tokens, rank + width, part)
     yield "query_projection", matmul(part.tokens, heads * width, rank, part)
     series = 2.0 if kind.top_k else 1.0
     if kind.ratio:
         yield "compress_keys", matmul(part.tokens, 2.0 * series * width, model.hidden, part)
         yield "compress", pointwise(part.tokens * series * width, ROTARY_OPS, 2.0 * STREAM, part.kv / kind.ratio)
-    yield "rotary_and_cache", pointwise(part.tokens * (heads + 1.0) * width, ROTARY_OPS, STREAM, part.kv)
+    yield from rotary_rows(part.tokens, (heads + 1.0) * width, width, part)
     if kind.top_k:
         yield from _index(kind, model, work, part, series)
     keys, read, old = seen(kind, work)

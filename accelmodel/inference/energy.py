@@ -19,7 +19,7 @@ from accelmodel.inference.run import run_kernel
 from accelmodel.inference.speculation import tokens_yielded
 from accelmodel.laws.energy import attention_l2_bytes, matmul_l2_bytes, step_joules, tiles_of, under_limit
 from accelmodel.laws.numeric import Array, Number, has_axes
-from accelmodel.laws.types import ATTENTION, CHAIN, COLLECTIVE, DETAIL, ELEMENTWISE, MATMUL, RECURRENCE, Operator
+from accelmodel.laws.types import ATTENTION, CHAIN, COLLECTIVE, DETAIL, ELEMENTWISE, MATMUL, RECURRENCE, ROW, Operator
 from accelmodel.specs.hardware import Cluster, Device
 from accelmodel.specs.link import Link
 from accelmodel.specs.load import load
@@ -66,7 +66,7 @@ def _l2_bytes(inputs: Inputs, of: dict[str, Array]) -> Array:
     tiles = tile_m, tile_n, multicast
     kind = of["kind"]
     read, kept, written = of["input_bytes"], of["weight_bytes"], of["output_bytes"]
-    moved = read + kept + written + (kind == RECURRENCE) * of["message_bytes"]
+    moved = read + kept + written + ((kind == RECURRENCE) | (kind == ROW)) * of["message_bytes"]
     moved = np.where(kind == MATMUL, matmul_l2_bytes(of["m"], of["n"], read, kept, written, tiles), moved)
     down = tiles_of(of["m"], tile_m)
     keys = of["groups"] * of["n"] * of["k"] * of["bits"] / 8.0
@@ -92,7 +92,7 @@ def activity(inputs: Inputs) -> dict[str, Array]:
     count = np.where((kind >= COLLECTIVE) & (of["ranks"] <= 1.0), 0.0, of["count"])
     matrix = np.where(kind == CHAIN, of["groups"] * of["n"], of["flops"])
     apart = _beside_memory(inputs, of)
-    matrix = count * np.where((kind == ELEMENTWISE) | (kind >= COLLECTIVE) | apart, 0.0, matrix)
+    matrix = count * np.where((kind == ELEMENTWISE) | (kind == ROW) | (kind >= COLLECTIVE) | apart, 0.0, matrix)
     elsewhere = np.where(apart, of["weight_bytes"], 0.0)
     return {
         "flop_16bit": matrix * (bits > 8.0),

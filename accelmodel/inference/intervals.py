@@ -37,7 +37,7 @@ UNCALIBRATED = "uncalibrated.toml"
 
 
 #: kind of operator in ``laws.kinds.KINDS`` → kind whose errors stand for its own, where that has another name
-_ERRORS_LIKE = {"elementwise": "memory-bound", "epilogue": "memory-bound"}
+_ERRORS_LIKE = {"elementwise": "memory-bound", "epilogue": "memory-bound", "row": "memory-bound"}
 
 
 def kind_of(code: Any) -> Any:

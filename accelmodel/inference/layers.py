@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from accelmodel.inference import attention, compressed, mlps, state_mixers
-from accelmodel.inference.columns import Row, Shard, norm, prompt_tokens
+from accelmodel.inference.columns import Row, Shard, prompt_tokens
 from accelmodel.inference.mixed import decoding, has_prompt, parts, prompting, together
+from accelmodel.inference.rowwise import norm_rows, rounding_rows
 from accelmodel.laws.numeric import Number
 from accelmodel.specs.language_model import LanguageModel, mixers, perceptrons
 from accelmodel.specs.layer_kinds import (
@@ -86,15 +87,15 @@ def step_mixer_rows(
 
 def mixer_rows(model: LanguageModel, work: Workload, part: Shard, kind: Mixer) -> Iterator[Row]:
     """Return the rows of a layer that mixes tokens, norm included."""
-    yield "attention_norm", norm(model, part)
-    yield from MIXERS[type(kind)](kind, model, work, part)
+    yield from norm_rows("attention", model, part)
+    yield from rounding_rows(MIXERS[type(kind)](kind, model, work, part), part)
 
 
 def mlp_rows(model: LanguageModel, work: Workload, part: Shard, kind: Mlp) -> Iterator[Row]:
     """Return the rows of a layer that works on each token, norm included."""
     if not model.parallel:
-        yield "mlp_norm", norm(model, part)
-    yield from MLPS[type(kind)](kind, model, work, part)
+        yield from norm_rows("mlp", model, part)
+    yield from rounding_rows(MLPS[type(kind)](kind, model, work, part), part)
 
 
 def kv_elements(kind: Mixer) -> Number:

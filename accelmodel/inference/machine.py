@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from accelmodel.laws.elementwise import PARTS, ROW_WIDTH, SWEEP
 from accelmodel.laws.numeric import Number, has_axes, least, most
 from accelmodel.laws.types import ALGORITHMS
 from accelmodel.specs.base import field_units, value_of, with_values
@@ -74,6 +75,20 @@ def _called(link: Link, device: Device, offered: Mapping[str, float]) -> dict[st
         "direct_start_up": link.start_up * link.direct_start + copied * device.compute.launch_time + host,
         **{name: own * offered[name] for name in ("one_shot", "two_shot")},
         "multimem": max(own * offered["multimem"], float(copied)) * link.switch_share,
+    }
+
+
+def _rows(device: Device) -> dict[str, Number]:
+    """Return what cores draw that work row by row: as many rows at a time as their width takes, a part of it at least.
+
+    What rows draw together is held down by L2: where a core is wide, each draws more than its share.
+    """
+    compute, width = device.compute, device.rows.width
+    alone = most(least(ROW_WIDTH, width), width / PARTS)
+    return {
+        "sweep_time": SWEEP / compute.clock,
+        "row_time": 1.0 / (alone * compute.clock),
+        "row_share": 1.0 / (most(width / ROW_WIDTH, 1.0) * compute.cores),
     }
 
 
@@ -151,6 +166,7 @@ def machine(cluster: Cluster) -> dict[str, Number]:
         "out_ring": between["ring"],
         "out_tree": between["tree"],
         "out_start": out.start_up + (link.eager_start if link.launch == "eager" else 0.0),
+        **_rows(device),
         "prefetch_start": l2.prefetch_time,
         "prefetch_share": l2.prefetched(hbm_rate) / hbm_rate,
         "crowding": compute.cores / most(compute.cores - link.cores_taken, 1.0),

@@ -20,6 +20,7 @@ PROMPT = "_of_prompt"
 _GROWING = {
     types.MATMUL: ("m", "input_bytes", "output_bytes", "flops"),
     types.ELEMENTWISE: ("vector_ops", "flops", "input_bytes", "output_bytes"),
+    types.ROW: ("groups", "vector_ops", "flops", "input_bytes", "output_bytes", "message_bytes"),
 }
 
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from accelmodel.inference.columns import ACTIVATION_OPS, STREAM, Row, Shard, ceil_div, collective, matmul, pointwise
+from accelmodel.inference.columns import (
+    STREAM,
+    Row,
+    Shard,
+    ceil_div,
+    collective,
+    matmul,
+    pointwise,
+)
 from accelmodel.inference.padding import in_tiles, padded_rows
 from accelmodel.inference.routing import (
     NORMAL,
@@ -16,6 +24,7 @@ from accelmodel.inference.routing import (
     kernels,
     places,
 )
+from accelmodel.inference.rowwise import SWEEPS, activation_rows, rowwise
 from accelmodel.laws import types
 from accelmodel.laws.numeric import Number, least
 from accelmodel.laws.types import Operator
@@ -30,6 +39,9 @@ _SCALES = {8.0: 0.25, 4.0: 0.5}
 SORTING = 2.0
 #: vector operations per expert and token that choose the experts: exponential, comparison, mask
 _CHOICE_OPS = 20.0
+#: experts that are chosen of a token in the time of a sweep: each is the largest of those left, which a warp finds in
+#: five exchanges of some 30 clocks
+_CHOSEN = 4.0
 #: bytes of the number of an expert, and of its weight in the sum
 _CHOICE_BYTES = 8.0
 
@@ -40,7 +52,7 @@ def perceptron(
     """Two-layer mlp, gated (SwiGLU, arXiv 2002.05202) or not."""
     branches = 2.0 if gated else 1.0
     yield f"{prefix}_up", matmul(tokens, branches * width, model.hidden, part)
-    yield f"{prefix}_activation", pointwise(tokens * width, ACTIVATION_OPS, branches * STREAM, part.activation)
+    yield from activation_rows(prefix, tokens, width, gated, part)
     yield f"{prefix}_down", matmul(tokens, model.hidden, width, part)
 
 
@@ -74,7 +86,7 @@ def _routed(kind: Experts, model: LanguageModel, work: Workload, part: Shard) ->
     yield "expert_sorting", {**chosen, "count": SORTING * here}
     yield "expert_gather", {**pointwise(copies * hidden, 1.0, received, part.activation), "count": here}
     yield "expert_up", matmul(mean, branches * width, hidden, part, groups=active) | late
-    yield "expert_activation", pointwise(copies * width, ACTIVATION_OPS, branches * STREAM, part.activation)
+    yield from activation_rows("expert", copies, width, kind.gated, part)
     yield "expert_down", matmul(mean, hidden, width, part, groups=active) | late
     yield "expert_sum", {**pointwise(copies * hidden, 2.0, STREAM, STREAM / kind.used), "count": here}
 
@@ -85,7 +97,9 @@ def experts(kind: Experts, model: LanguageModel, work: Workload, part: Shard) ->
         yield from perceptron("mlp", part.tokens, part.cut(kind.dense_width), kind.gated, model, part.at("mlp"))
     own = ceil_div(part.tokens, 1.0 + exchanged(work) * (work.tp - 1.0))
     yield "router", matmul(own, kind.experts, model.hidden, part.at("router"))
-    yield "router_choice", pointwise(own * kind.experts, _CHOICE_OPS, STREAM, _CHOICE_BYTES * kind.used / kind.experts)
+    kept = _CHOICE_BYTES * kind.used / kind.experts
+    sweeps = SWEEPS + kind.used / _CHOSEN
+    yield "router_choice", rowwise(own, kind.experts, _CHOICE_OPS, (STREAM, kept, 0.0), sweeps=sweeps)
     if kind.shared:
         width = part.cut(kind.shared * kind.shared_width)
         yield from perceptron("shared_expert", part.tokens, width, kind.gated, model, part.at("shared_experts"))

@@ -7,7 +7,7 @@ reduction that ends the layer before (or the embedding); layers alike are one se
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeAlias
@@ -17,14 +17,12 @@ import numpy as np
 from accelmodel.errors import SpecError
 from accelmodel.inference import routing
 from accelmodel.inference.columns import (
-    SAMPLE_OPS,
     STREAM,
     Shard,
     anywhere,
     ceil_div,
     collective,
     matmul,
-    norm,
     pointwise,
     prompt_tokens,
     shard,
@@ -35,6 +33,7 @@ from accelmodel.inference.mixed import decoding, has_prompt
 from accelmodel.inference.mlps import combine, returned
 from accelmodel.inference.named import ModelLike, WorkLike, as_model, as_workload
 from accelmodel.inference.precisions import in_words, precisions
+from accelmodel.inference.rowwise import LOOKED_UP, SAMPLE_OPS, norm_rows, rowwise, softmax
 from accelmodel.inference.speculation import DRAFT, NEXT, check_phase, draft_notes, draft_rows
 from accelmodel.inference.stages import pace
 from accelmodel.inference.towers import tower_rows
@@ -103,7 +102,7 @@ def _rows(model: LanguageModel, work: Workload, part: Shard) -> Iterator[tuple[s
     half = replace(part, sequences=sequences, tokens=sequences * part.new_tokens + ceil_div(prompt_tokens(work), turns))
     within = collective(types.ALL_REDUCE, half.tokens * model.hidden * STREAM, work.tp)
     yield from tower_rows(model, work, part)
-    yield "embedding", 1.0, pointwise(part.tokens * model.hidden, 1.0, STREAM, STREAM)
+    yield "embedding", 1.0, rowwise(part.tokens, model.hidden, 1.0, (STREAM, STREAM, 0.0), sweeps=LOOKED_UP)
     for suffix, kind in mixing(model):
         for after, share, openers in _openers(model, work, half):
             count = kind.layers * share * turns
@@ -121,9 +120,12 @@ def _rows(model: LanguageModel, work: Workload, part: Shard) -> Iterator[tuple[s
     spanned = 1.0 + (work.pp > 1.0) * (work.tp * work.dp * work.pp - 1.0)
     yield "stage_transfer", work.pp * (work.pp > 1.0), collective(types.POINT_TO_POINT, stream, spanned)
     yield "all_reduce_into_head", 1.0, reduction
-    yield "head_norm", 1.0, norm(model, part)
+    for name, columns in norm_rows("head", model, part):
+        yield name, 1.0, columns
     yield "head", 1.0, matmul(last, part.vocabulary, model.hidden, part.at("tables"))
     yield "all_gather_logits", 1.0, collective(types.ALL_GATHER, last * model.vocabulary * STREAM, work.tp)
+    if part.runs_apart("softmax"):
+        yield "sampling_softmax", 1.0, softmax(last, model.vocabulary, 2.0 * STREAM)
     yield "sampling", 1.0, pointwise(last * model.vocabulary, SAMPLE_OPS, STREAM, 0.0)
 
 
@@ -182,7 +184,9 @@ def _left_out(model: LanguageModel) -> list[str]:
     ]
 
 
-def operator_table(model: ModelLike, work: WorkLike, device: Device | None = None) -> OperatorTable:
+def operator_table(
+    model: ModelLike, work: WorkLike, device: Device | None = None, unfused: Iterable[str] = ()
+) -> OperatorTable:
     """Return the operator table of one step on the busiest device.
 
     Parameters
@@ -192,6 +196,8 @@ def operator_table(model: ModelLike, work: WorkLike, device: Device | None = Non
         Its numeric fields may be labelled axes; the columns then carry them.
     device : Device, optional
         What works on it: formats that it has no matrix unit for are widened.  Without it none is.
+    unfused : iterable of str
+        Kernels that run apart, of ``specs.cloud.FUSED``: what an engine's ``unfused`` says; none where left out.
 
     Returns
     -------
@@ -220,7 +226,7 @@ def operator_table(model: ModelLike, work: WorkLike, device: Device | None = Non
     model, work = as_model(model), as_workload(work)
     notes = check(model, work)
     work = work if has_prompt(work) else decoding(work)
-    cut = partial(shard, compute=device.compute if device is not None else None)
+    cut = partial(shard, compute=device.compute if device is not None else None, unfused=tuple(unfused))
     rows = [*_paced(list(_rows(model, work, cut(model, work))), model, work), *draft_rows(model, work, _rows, cut)]
     names = tuple(name for name, _, _ in rows)
     columns: dict[str, list[Number]] = {column: [] for column in Operator._fields}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -149,14 +150,14 @@ _CUT = "heads are cut inside, as weights lie in SRAM: what ranks of one head add
 _LOOKED_AT = ("kind", "experts", "prefetch_bytes")
 
 
-def placed(model: LanguageModel, device: Device, work: Workload) -> OperatorTable:
+def placed(model: LanguageModel, device: Device, work: Workload, unfused: Iterable[str] = ()) -> OperatorTable:
     """Return the rows of a step on a device, with notes on where things lie.
 
     What lies in a second memory is not prefetched: it does not come through HBM.  Nor is what lies in SRAM alone, which
     is where it would be fetched to.
     """
     cut = whole_heads(model, device, work)
-    table = operator_table(cut, work, device)
+    table = operator_table(cut, work, device, unfused)
     notes = [*([] if cut is model else [_CUT]), *(f"{device.name}: {note}" for note in told(device))]
     if notes:
         table = replace(table, notes=(*table.notes, *notes))

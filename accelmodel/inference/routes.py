@@ -179,7 +179,7 @@ def routed(table: Array, cluster: Cluster) -> Array:
             found[Operator._fields.index(column)][alike] = route[name]
         found[_KIND][alike] = routed_kind
     if plain(cluster.link, "fused_norm"):
-        follows = rows[:-1] & (kinds[:-1] == types.ALL_REDUCE) & (kinds[1:] == types.ELEMENTWISE)
+        follows = rows[:-1] & (kinds[:-1] == types.ALL_REDUCE) & np.isin(kinds[1:], (types.ELEMENTWISE, types.ROW))
         found[_KIND, 1:][follows] = kinds_of.code("epilogue")
     return found
 

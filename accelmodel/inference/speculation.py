@@ -15,8 +15,9 @@ import numpy as np
 
 from accelmodel.errors import SpecError
 from accelmodel.inference.attributes import json_value
-from accelmodel.inference.columns import Shard, anywhere, ceil_div, matmul, norm, shard
+from accelmodel.inference.columns import Shard, anywhere, ceil_div, matmul, shard
 from accelmodel.inference.named import as_model
+from accelmodel.inference.rowwise import norm
 from accelmodel.laws.numeric import Number, least, most
 from accelmodel.specs.language_model import LanguageModel, mixers, perceptrons
 from accelmodel.specs.layer_kinds import Dense, Experts, Grouped, Latent, Mixer, Mlp

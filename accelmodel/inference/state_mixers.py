@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from accelmodel.inference.columns import ACTIVATION_OPS, HIGH_BITS, ROTARY_OPS, STREAM, Row, Shard, matmul, pointwise
+from accelmodel.inference.columns import HIGH_BITS, STREAM, Row, Shard, matmul, pointwise
+from accelmodel.inference.rowwise import ACTIVATION_OPS, gated_norm
 from accelmodel.laws import recurrence, types
 from accelmodel.laws.numeric import Number, ceil
 from accelmodel.specs.language_model import LanguageModel
@@ -127,7 +128,7 @@ def linear(kind: Linear, model: LanguageModel, work: Workload, part: Shard) -> I
         yield "state_update", delta_update(part, keys, values, kind)
     else:
         yield "state_update", state_update(part, values, kind.key_dim, kind.value_dim)
-    yield "state_norm", pointwise(part.tokens * values * kind.value_dim, ROTARY_OPS, 2.0 * STREAM, part.activation)
+    yield "state_norm", gated_norm(part.tokens * values, kind.value_dim, part)
     yield "output_projection", matmul(part.tokens, model.hidden, values * kind.value_dim, part)
 
 
@@ -150,7 +151,7 @@ def state_space(kind: StateSpace, model: LanguageModel, work: Workload, part: Sh
         yield "state_projection", matmul(part.tokens, 2.0 * inner + shared + heads, model.hidden, part)
         yield "state_convolution", convolution_pass(part, inner + shared, kind.convolution)
         yield "state_update", state_update(part, heads, kind.state, kind.inner / kind.heads)
-        yield "state_norm", pointwise(part.tokens * inner, ROTARY_OPS, 2.0 * STREAM, part.activation)
+        yield "state_norm", gated_norm(part.tokens, inner, part)
     yield "output_projection", matmul(part.tokens, model.hidden, inner, part)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -94,8 +95,10 @@ def _check_fit(model: LanguageModel, cluster: Cluster, work: Workload) -> tuple[
     return need_room(model, cluster.device, work)
 
 
-def prepare(model: LanguageModel, cluster: Cluster, work: Workload) -> Inputs:
+def prepare(model: LanguageModel, cluster: Cluster, work: Workload, unfused: Iterable[str] = ()) -> Inputs:
     """Return the inputs of the kernel as arrays, its labelled axes collected from workload, device and links.
+
+    ``unfused`` are the kernels that an engine runs apart (``Engine.unfused``).
 
     Raises
     ------
@@ -103,7 +106,7 @@ def prepare(model: LanguageModel, cluster: Cluster, work: Workload) -> Inputs:
         As ``time_step``.
     """
     cluster = paired(cluster, work.tp)
-    table = placed(model, cluster.device, work)
+    table = placed(model, cluster.device, work, unfused)
     groups = {name: getattr(work, name) for name in ("tp", "ep")}
     said = (*uneven_groups(cluster, groups, work.tp * work.dp * work.pp), *paths_note(cluster, work.tp))
     table = replace(table, notes=(*table.notes, *said))
@@ -244,11 +247,11 @@ def time_step(
     """
     chip = as_cluster(cluster)
     host = load("engine", engine) if isinstance(engine, str) and engine else engine
-    if host:
+    if isinstance(host, Engine):
         chip = as_engine(chip, host)
-    inputs = prepare(as_model(model), chip, as_workload(work))
+    inputs = prepare(as_model(model), chip, as_workload(work), host.unfused if isinstance(host, Engine) else ())
     found = figures(inputs, technique)
-    found = with_host(found, inputs, host, cpu) if host else without_host(found, inputs)
+    found = with_host(found, inputs, host, cpu) if isinstance(host, Engine) else without_host(found, inputs)
     return with_coordinates(found.dataset(), inputs.carried())
 
 

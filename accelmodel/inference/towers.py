@@ -12,18 +12,15 @@ from dataclasses import replace
 from accelmodel.errors import SpecError
 from accelmodel.inference.attention import Heads, grouped_attention
 from accelmodel.inference.columns import (
-    ACTIVATION_OPS,
     HIGH_BITS,
-    NORM_OPS,
-    ROTARY_OPS,
     STREAM,
     Row,
     Shard,
     anywhere,
     collective,
     matmul,
-    pointwise,
 )
+from accelmodel.inference.rowwise import ACTIVATION_OPS, LOOKED_UP, NORM_OPS, ROTARY_OPS, SWEEPS, rowwise
 from accelmodel.laws import types
 from accelmodel.laws.numeric import Number, ceil
 from accelmodel.specs.language_model import LanguageModel
@@ -108,12 +105,13 @@ def _layer(tower: Tower, tokens: Number, part: Shard) -> Iterator[Row]:
     inner = part.cut(tower.inner)
     branches = 2.0 if tower.gate else 1.0
     # two norms, each of which adds to the stream
-    yield "norms", pointwise(2.0 * tokens * tower.hidden, NORM_OPS, 2.0 * STREAM, 2.0 * STREAM)
+    moved = 2.0 * STREAM, 2.0 * STREAM, STREAM
+    yield "norms", rowwise(tokens, 2.0 * tower.hidden, NORM_OPS, moved, sweeps=2.0 * SWEEPS)
     yield "qkv_projection", matmul(tokens, 3.0 * width, tower.hidden, part)
-    yield "rotary", pointwise(2.0 * tokens * width, ROTARY_OPS, STREAM, STREAM)
+    yield "rotary", rowwise(tokens, 2.0 * width, ROTARY_OPS, (STREAM, STREAM, 0.0), sweeps=LOOKED_UP)
     yield "output_projection", matmul(tokens, tower.hidden, width, part)
     yield "mlp_up", matmul(tokens, branches * inner, tower.hidden, part)
-    yield "mlp_activation", pointwise(tokens * inner, ACTIVATION_OPS, branches * STREAM, STREAM)
+    yield "mlp_activation", rowwise(tokens, inner, ACTIVATION_OPS, (branches * STREAM, STREAM, 0.0))
     yield "mlp_down", matmul(tokens, tower.hidden, inner, part)
 
 

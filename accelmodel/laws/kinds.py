@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from accelmodel.laws.attention import attention
 from accelmodel.laws.chain import chain
-from accelmodel.laws.elementwise import elementwise, epilogue
+from accelmodel.laws.elementwise import elementwise, epilogue, rowwise
 from accelmodel.laws.matmul import matmul
 from accelmodel.laws.recurrence import recurrence
 
@@ -16,6 +16,7 @@ KINDS = {
     "recurrence": recurrence,
     "chain": chain,
     "epilogue": epilogue,
+    "row": rowwise,
 }
 
 

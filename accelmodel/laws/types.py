@@ -88,6 +88,9 @@ class Machine(NamedTuple):
     multimem: Offered  #: share of the sustained link rate of the engine's own reduction in the switch, 0 if not offered
     crowding: float  #: slowing of a matmul by the cores that a collective fused with it takes
     prefetch_start: float  #: what the prefetches of a window cost the main lane: issue and events [s]
+    sweep_time: float  #: a core begins a sweep over a row [s]
+    row_time: float  #: a byte of a row that one core draws, alone or beside others [s/B]
+    row_share: float  #: 1 / rows that all cores hold at a time
     prefetch_share: float  #: rate at which what prefetches copies into L2, over that of HBM, at most 1
     core_share: Derived = _UNKNOWN  #: 1 / cores
     core_root: Derived = _UNKNOWN  #: square root of the cores
@@ -127,8 +130,10 @@ class Operator(NamedTuple):
     kind: float  #: place in ``laws.kinds.KINDS``, or of a collective: one of the constants below
     count: float = 1.0  # type: ignore[assignment]  #: how often the row occurs in a step
     groups: float = 1.0  #: independent matmuls (experts, sequences x KV heads)
-    m: float = 1.0  #: rows of one matmul, tokens (recurrence), keys that a task gathers (chain)
-    n: float = 1.0  #: columns (matmul), mean keys per query (attention), FLOP of a task (chain)
+    m: float = (
+        1.0  #: rows of one matmul, tokens (recurrence), keys that a task gathers (chain), narrowness of loads (row)
+    )
+    n: float = 1.0  #: columns (matmul), mean keys per query (attention), FLOP of a task (chain), sweeps (row)
     k: float = 1.0  #: depth (matmul), query-key plus value width (attention), time of a task (chain) [s]
     weight_bytes: float = 0.0  #: weights, or KV cache: what lies in HBM before the step
     input_bytes: float = 0.0  #: activations read
@@ -137,7 +142,7 @@ class Operator(NamedTuple):
     flops: float = 0.0  #: useful operations [FLOP]
     vector_ops: float = 0.0  #: operations of the vector unit [FLOP]
     prefetch_bytes: float = 0.0  #: what a technique may pull into L2 beforehand
-    message_bytes: float = 0.0  #: bytes that each device holds of a message, or that kernels of a recurrence hand on
+    message_bytes: float = 0.0  #: bytes a device holds of a message, or that a kernel hands on or reads again
     ranks: float = 1.0  #: devices that take part; 1 means that there is no collective
     feeds: float = -1.0  #: row of the collective that reduces this matmul, -1 if none
     stretch: float = 1.0  #: what its time is multiplied by: 1, or an error that is followed through a step
@@ -158,6 +163,7 @@ GIVEN = tuple(name for name, hint in get_type_hints(Machine, include_extras=True
 
 #: codes of the kinds of ``laws.kinds.KINDS``
 MATMUL, ATTENTION, ELEMENTWISE, RECURRENCE, CHAIN = (float(place) for place in range(5))
+ROW = 6.0
 #: kinds from here on are collectives, in the order of ``laws.collectives.COLLECTIVES``
 COLLECTIVE = 16.0
 ALL_REDUCE, ALL_GATHER, REDUCE_SCATTER, ALL_TO_ALL, POINT_TO_POINT = (COLLECTIVE + place for place in range(5))

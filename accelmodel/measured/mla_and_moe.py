@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from accelmodel.inference import operator_time
-from accelmodel.inference.columns import ACTIVATION_OPS, STREAM
+from accelmodel.inference.columns import STREAM
 from accelmodel.inference.columns import matmul as weight_matmul
 from accelmodel.inference.padding import in_tiles
+from accelmodel.inference.rowwise import ACTIVATION_OPS
 from accelmodel.measured import aiconfigurator, routing
 from accelmodel.measured.conditions import attention_warmth, held, writing
 from accelmodel.specs.hardware import Cluster, Device, dense_peaks

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accelmodel.inference.columns import ACTIVATION_OPS, STREAM, matmul, pointwise
+from accelmodel.inference.columns import STREAM, matmul, pointwise
 from accelmodel.inference.kernel_library import expert_times
 from accelmodel.inference.operator_time import Columns, precision, time_columns
 from accelmodel.inference.padding import LARGEST, in_tiles, tile_rows
+from accelmodel.inference.rowwise import ACTIVATION_OPS
 from accelmodel.measured import aiconfigurator
 from accelmodel.measured.block_scales import LIBRARY
 from accelmodel.specs.hardware import Cluster, Device

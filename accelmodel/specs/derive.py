@@ -20,6 +20,10 @@ DERIVE: dict[str, tuple[str, str, str, tuple[str, ...], Callable[..., float]]] =
     ),
     "l2_per_clock": ("B", "l2.bandwidth", "B/s", ("compute.cores", "compute.clock"), lambda one, n, f: one * n * f),
     "l2_per_hbm": ("1", "l2.bandwidth", "B/s", ("hbm.bandwidth",), lambda ratio, rate: ratio * rate),
+    "row_per_l2": (
+        "1", "rows.width", "B", ("l2.bandwidth", "compute.cores", "compute.clock"),
+        lambda share, rate, n, f: share * rate / (n * f),
+    ),
     "static_per_power": ("1", "energy.static", "W", ("power",), lambda share, power: share * power),
     "hbm_way": (
         "J/B", "energy.hbm", "J/B", ("memory.power", "memory.bandwidth"), lambda way, power, rate: way + power / rate,
@@ -64,9 +68,10 @@ def derived(facts: Mapping[str, Fact], rules: Mapping[str, Fact]) -> dict[str, F
     """
     found: dict[str, Fact] = {}
     for name, (_, field, unit, behind, law) in DERIVE.items():
-        if field in found or name not in rules or not behind_is_there(facts, behind):
+        known = {**facts, **found}
+        if field in found or name not in rules or not behind_is_there(known, behind):
             continue
-        rule, numbers = rules[name], [facts[each].value for each in behind]
+        rule, numbers = rules[name], [known[each].value for each in behind]
         if _settled(name, field, law(rule.value, *numbers), facts):
             continue
         low, high = rule.range or (rule.value, rule.value)

@@ -98,6 +98,13 @@ class Attention(Section):
     scan_time: Seconds = 0.0
 
 
+@dataclass(frozen=True, config=CONFIG)
+class Rows(Section):
+    """How cores work through norms, activations and softmax, a row each."""
+
+    width: Annotated[Number, Quantity("B", ge=1e-3, le=1e6)]
+
+
 @dataclass(frozen=True, config=CONFIG, kw_only=True)
 class Hbm(Section):
     """Device memory, DDR, GDDR and LPDDR included; ``stacks`` is 0 where it has none.
@@ -191,7 +198,7 @@ class Device(Spec):
         What it is, what it is made in, and what usually joins it to others.
     compute : Compute
         Cores, clock, peaks and the vector rate of the whole device.
-    matmul, attention : Matmul, Attention
+    matmul, attention, rows : Matmul, Attention, Rows
         How cores work through them: constants that no data sheet gives.
     hbm, l2 : Hbm, L2
         Device memory, and the last cache on the chip.
@@ -223,6 +230,7 @@ class Device(Spec):
     compute: Compute
     matmul: Matmul
     attention: Attention
+    rows: Rows
     hbm: Hbm
     l2: L2
     die_to_die: DieToDie = DieToDie()
@@ -260,7 +268,7 @@ class Device(Spec):
 #: what a device's price is: what it sells at, or the sum of its parts
 PRICE_KINDS = ("selling", "bill")
 #: sections whose fields' own names say too little
-_PREFIXED = ("attention", "hbm", "l2", "die_to_die", "tier", "energy")
+_PREFIXED = ("attention", "rows", "hbm", "l2", "die_to_die", "tier", "energy")
 
 
 def _flat(section: str, name: str) -> str:

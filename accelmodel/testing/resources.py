@@ -55,6 +55,7 @@ NEITHER = {
     "matmul.tile_k": "as tile_m",
     "matmul.tile_least": "as tile_m",
     "attention.scan_time": "0 says that no kernel does it, more that one does",
+    "rows.width": "more rows at work push one another out of L2",
     "hbm.stacks": "counted, and read by costs alone",
     "l2.ways": "sharper: keeps more of what fits, less of what does not",
     "l2.copies": "more hold less, and less of it crosses between dies",

@@ -1,6 +1,6 @@
-"""Single operators that others timed on their hosts, whose points the repository holds.
+"""Single operators that others timed, whose points the repository holds.
 
-Series stand in ``hwspecs/published`` as ``[[series]]``.  Nothing was fitted to them.
+Series stand in ``hwspecs/published`` as ``[[series]]``; each says whether constants were fitted to it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from accelmodel.calibration.errors import PRECISIONS, statistics
 from accelmodel.errors import SpecError, unknown
 from accelmodel.inference import operator_time
+from accelmodel.inference.rowwise import LOOKED_UP, SWEEPS, rowwise, softmax
 from accelmodel.laws.roofline import roofline
 from accelmodel.specs import facts
 from accelmodel.specs.given import cluster
@@ -23,24 +24,46 @@ from accelmodel.validation.operators import FIELD_SHARE
 Points = Annotated[list[Annotated[float, Field(gt=0.0)]], Field(min_length=1)]
 #: bytes of an element, all of them at 16 bit
 _WIDTH = 2.0
+#: elements of a block of threads, which those of a tensor without rows are dealt out to
+_BLOCK = 8192.0
+#: shape of an operator → sweeps over a row, and whether each but the first reads it again
+_SWEEPS = {"norm": (SWEEPS, 1.0), "activation": (1.0, 0.0), "rotary": (LOOKED_UP, 0.0)}
 
 
 class Series(BaseModel):
-    """Measured times of one operator over sizes: ``elements``, or ``m``, ``n`` and ``k``."""
+    """Measured times of one operator over sizes: ``elements``, ``rows`` and ``columns``, or ``m``, ``n`` and ``k``.
+
+    ``host_time_us`` is what the host takes for a launch, where that is inside the times; else they are the device's.
+    ``read`` and ``written`` are bytes of an element, ``plain`` kernels load one element at a time.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     operator: str
     kind: Literal["memory-bound", "matmul"]
     device: str
-    host_time_us: Annotated[float, Field(ge=0.0)]
+    shape: Literal["norm", "activation", "rotary", "softmax"] = "activation"
+    host_time_us: Annotated[float, Field(ge=0.0)] | None = None
     ops_per_element: float = 0.0
+    read: Annotated[float, Field(gt=0.0)] = _WIDTH
+    written: Annotated[float, Field(gt=0.0)] = _WIDTH
+    plain: bool = False
+    split: Literal["never fitted", "held-out", "fitted"] = "never fitted"
     elements: Points | None = None
+    rows: Points | None = None
+    columns: Points | None = None
     m: Points | None = None
     n: Points | None = None
     k: Points | None = None
     time_us: Points
     source: str
     locator: str
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """Names of the sizes that it gives."""
+        if self.kind == "matmul":
+            return ("m", "n", "k")
+        return ("rows", "columns") if self.rows is not None else ("elements",)
 
 
 def series() -> list[Series]:
@@ -55,8 +78,7 @@ def series() -> list[Series]:
                 raise SpecError(f"{path}: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}") from None
             if one.source not in facts.sources():
                 raise SpecError(f"{path}: {unknown('source', one.source, facts.sources())}")
-            asked = ("elements",) if one.kind == "memory-bound" else ("m", "n", "k")
-            for name in asked:
+            for name in one.asked:
                 if len(getattr(one, name) or ()) != len(one.time_us):
                     raise SpecError(f"{path}: {one.operator}: {name} needs {len(one.time_us)} numbers, as time_us has")
             found.append(one)
@@ -72,20 +94,38 @@ def times(one: Series) -> tuple[Any, Any, Any]:
     chip = cluster(load("device", one.device))
     device = chip.device
     if one.kind == "memory-bound":
-        elements = np.array(one.elements)
-        columns = operator_time.pointwise(elements, one.ops_per_element, _WIDTH, _WIDTH)
-        flops, moved = 0.0 * elements, 2.0 * _WIDTH * elements
+        columns, elements = _by_rows(one)
+        flops, moved = 0.0 * elements, (one.read + one.written) * elements
     else:
         m, n, k = (np.array(size) for size in (one.m, one.n, one.k))
         columns = operator_time.matmul(m, n, k)
         flops, moved = 2.0 * m * n * k, _WIDTH * (m * k + k * n + m * n)
     law, _ = operator_time.time_columns(columns, chip)
-    host = one.host_time_us * 1e-6
+    launch = device.compute.launch_time
+    host = launch if one.host_time_us is None else one.host_time_us * 1e-6
     bare, field = (
         roofline(flops, device.compute.peak_16bit, moved, share * device.hbm.bandwidth) + host
         for share in (1.0, FIELD_SHARE)
     )
-    return law - device.compute.launch_time + host, bare, field
+    return law - launch + host, bare, field
+
+
+def _by_rows(one: Series) -> tuple[operator_time.Columns, Any]:
+    """Return the columns of a memory-bound series, and its elements."""
+    if one.rows is None:
+        elements = np.array(one.elements)
+        rows = np.ceil(elements / _BLOCK)
+        width = elements / rows
+    else:
+        rows, width = np.array(one.rows), np.array(one.columns)
+        elements = rows * width
+    if one.shape == "softmax":
+        return softmax(rows, width, one.written), elements
+    sweeps, again = _SWEEPS[one.shape]
+    moved = one.read, one.written, again * _WIDTH
+    columns = rowwise(rows, width, one.ops_per_element, moved, sweeps=sweeps, plain=one.plain)
+    # each row of these kernels has threads of its own, however short it is
+    return {**columns, "groups": rows}, elements
 
 
 def rows() -> list[dict[str, Any]]:
@@ -102,7 +142,7 @@ def rows() -> list[dict[str, Any]]:
                 "roofline_mean_ape": statistics(bare, measured)["mean_ape"],
                 "field_median_ape": statistics(field, measured)["median_ape"],
                 "field_mean_ape": statistics(field, measured)["mean_ape"],
-                "fitted_source": False, "left_out": 0, "split": "never fitted",
+                "fitted_source": one.split != "never fitted", "left_out": 0, "split": one.split,
             }
         )  # fmt: skip
     return found

@@ -54,6 +54,8 @@ def twin(model, chip, work, found):
             moved = max(keys, of["weight_bytes"]) + of["input_bytes"] + of["output_bytes"]
         elif of["kind"] == types.ELEMENTWISE:
             matrix = 0.0
+        elif of["kind"] == types.ROW:
+            matrix, moved = 0.0, moved + of["message_bytes"]
         elif of["kind"] >= types.COLLECTIVE:
             moved = 2.0 * of["message_bytes"]
         one = energy.flop_16bit if of["bits"] > 8 else energy.flop_8bit if of["bits"] > 4 else energy.flop_4bit

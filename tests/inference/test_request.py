@@ -206,7 +206,8 @@ def test_gain_peaks_within_the_range_of_start_ups(warm, phase, batch):
     top = int(np.argmax(speedup.values))
     assert 0 < top < speedup.size - 1
     assert (speedup[top:].diff("s") < 0.0).all()
-    assert speedup[0] < 0.98 * speedup[top]
+    # norms leave some time to prefetch in where collectives take none
+    assert speedup[0] < 0.995 * speedup[top]
     assert speedup[-1] < 1.02
 
 

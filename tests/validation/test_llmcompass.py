@@ -7,6 +7,7 @@ import pytest
 
 import accelmodel as am
 from accelmodel.errors import SpecError
+from accelmodel.laws.elementwise import ROW_WIDTH, SWEEP
 from accelmodel.specs import facts
 from accelmodel.validation import llmcompass
 
@@ -25,28 +26,36 @@ locator = "here"
 
 
 def test_rooflines_and_host_time_by_hand(warm):
-    one = next(one for one in llmcompass.series() if one.operator == "GeLU")
+    one = next(one for one in llmcompass.series() if one.operator == "GeLU" and one.device == "a100-sxm-80gb")
     law, bare, field = llmcompass.times(one)
     moved = 2.0 * 2.0 * np.array(one.elements)
     assert bare == pytest.approx(45e-6 + moved / 2.039e12)
     assert field == pytest.approx(45e-6 + moved / (0.8 * 2.039e12))
-    # of a kernel of no size only the host's time remains
-    assert law[0] == pytest.approx(45e-6, abs=1e-8)
-    # of a large one, what HBM sustains: both directions
+    # of a kernel of no size the host's time remains, and one sweep over a row of 1,024 numbers
     device = am.load("device", "a100-sxm-80gb")
+    assert law[0] == pytest.approx(45e-6 + (SWEEP + 4096 / ROW_WIDTH) / 1.41e9, rel=1e-4)
+    # of a large one, what HBM sustains: both directions
     assert law[-1] == pytest.approx(45e-6 + moved[-1] / (device.hbm_bandwidth * device.hbm_share), rel=1e-3)
 
 
-def test_memory_bound_operators_of_an_a100(warm):
-    rows = {row["source"].partition(", ")[2]: row for row in llmcompass.rows()}
-    assert set(rows) == {"GeLU", "layer normalisation", "softmax", "matmul"}
-    assert all(row["n"] >= 20 for row in rows.values())
-    # asked: a mean of 10 %
-    assert rows["GeLU"]["mean_ape"] <= 0.10
-    assert rows["layer normalisation"]["mean_ape"] <= 0.15
-    assert rows["matmul"]["median_ape"] <= 0.15
-    # more passes over its rows than the law of one pass
-    assert rows["softmax"]["mean_ape"] <= 0.312
+def test_memory_bound_operators_of_an_a100_and_an_mi210(warm):
+    rows = {(row["device"], row["source"]): row for row in llmcompass.rows()}
+    assert all(row["n"] >= 13 for row in rows.values())
+    #: device and series → asked: medians of 12 %, means of half as much more
+    for (device, source), row in rows.items():
+        if source == "llmcompass, matmul":
+            assert row["median_ape"] <= 0.15, (device, source)
+            continue
+        assert row["median_ape"] <= 0.12, (device, source)
+        assert row["mean_ape"] <= 0.19, (device, source)
+
+
+def test_a_series_says_what_it_is_to_the_constants():
+    told = {(one.device, one.source, one.operator): one.split for one in llmcompass.series()}
+    assert told["mi210", "llmcompass", "GeLU"] == "fitted"
+    assert told["mi210", "llmcompass", "softmax"] == "held-out"
+    assert told["a100-sxm-80gb", "llmcompass", "softmax"] == "never fitted"
+    assert told["h100-sxm", "vidur", "norm"] == "held-out"
 
 
 @pytest.mark.parametrize(

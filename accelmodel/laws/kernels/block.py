@@ -36,7 +36,9 @@ QUEUE = 2
 
 machine_at = reader(Machine, "design")
 #: what the two lanes read of a machine
-_OF_LANES = ("exposed", "hbm_rate", "l2_bytes", "l2_ways", "l2_time", "l2_byte", "l2_full", "prefetch_share")
+_OF_LANES = (
+    "exposed", "hbm_rate", "l2_bytes", "l2_ways", "l2_time", "l2_byte", "l2_full", "prefetch_share", "vector_time",
+)  # fmt: skip
 lanes_at = reader(Machine, "design", name="lanes_at", only=_OF_LANES)
 #: ``(machines, varies, width)``: fill the derived fields of so many designs, where what they follow from varies
 derive = glue(deriver("derive"))

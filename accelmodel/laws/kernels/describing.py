@@ -16,6 +16,7 @@ from accelmodel.laws.types import (
     BY_LINK,
     COLLECTIVE,
     DETAIL,
+    ROW,
     Operator,
 )
 
@@ -48,6 +49,8 @@ def _of_operator(b: Block, op: Operator, costs: Any, times: Any, place: int, wid
         hot = cost.hbm_bytes - cold
         by_memory = BY_HBM if cold * cost.hbm_time >= hot * machine.l2_time else BY_L2
         by_chip = BY_COMPUTE if cost.compute >= cost.l2 else BY_L2
+        waits = op.kind == ROW and cost.compute > max(cost.l2, op.vector_ops * machine.vector_time)
+        by_chip = BY_LATENCY if waits else by_chip
         memory = stream_time(hot, cold, machine.l2_time, cost.hbm_time)
         bound = by_memory if memory >= max(cost.compute, cost.l2) else by_chip
         body = body_time(max(cost.compute, cost.l2), memory, exposed_share(op, machine))
