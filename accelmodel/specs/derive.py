@@ -24,6 +24,9 @@ DERIVE: dict[str, tuple[str, str, str, tuple[str, ...], Callable[..., float]]] =
     "hbm_way": (
         "J/B", "energy.hbm", "J/B", ("memory.power", "memory.bandwidth"), lambda way, power, rate: way + power / rate,
     ),
+    "slice_latency": (
+        "s", "matmul.slice_clocks", "1", ("compute.clock",), lambda latency, clock: latency * clock,
+    ),
     "slice_per_tile": (
         "1", "matmul.slice_clocks", "1",
         ("matmul.tile_m", "matmul.tile_n", "matmul.tile_k", "compute.peak_16bit", "compute.cores", "compute.clock"),
@@ -33,7 +36,7 @@ DERIVE: dict[str, tuple[str, str, str, tuple[str, ...], Callable[..., float]]] =
 #: names whose field any chip has, as the cores of others do it: what follows is the most that it may be
 _CEILINGS = ("slice_per_tile",)
 #: names whose field any chip has where what it follows from is not known
-_CLOSER = ("hbm_way",)
+_CLOSER = ("hbm_way", "slice_latency")
 #: of whom such a field is
 _ANY_CHIP = f"{ARCHITECTURE}generic"
 
