@@ -52,11 +52,29 @@ def kind_of(code: Any) -> Any:
     return np.where(collective, KINDS.index("collective"), np.take(places, np.where(collective, 0, code).astype(int)))
 
 
-@cache
-def uncalibrated() -> dict[str, tuple[float, float]]:
-    """Return the factors (lower, upper) of each kind for chips whose constants were not fitted."""
+def fitted_maker(maker: str) -> bool:
+    """Whether constants were fitted to kernels of any chip of a maker."""
     content, _ = facts.read_toml(facts.root() / UNCALIBRATED)
-    return {entry["kind"]: (float(entry["lower"]), float(entry["upper"])) for entry in content["residual"]}
+    return maker in content["another_maker"]["but"]
+
+
+@cache
+def uncalibrated(maker: str = "") -> dict[str, tuple[float, float]]:
+    """Return the factors (lower, upper) of each kind for chips whose constants were not fitted.
+
+    Those of a maker's chips that others of its chips tell; further apart where no kernel of the maker was fitted.
+    """
+    content, _ = facts.read_toml(facts.root() / UNCALIBRATED)
+    power = 1.0 if not maker or fitted_maker(maker) else float(content["another_maker"]["power"])
+    return {entry["kind"]: (entry["lower"] ** power, entry["upper"] ** power) for entry in content["residual"]}
+
+
+def on_maker(cluster: Cluster) -> tuple[str, ...]:
+    """Return what to know of a cluster's interval: that no tables of the maker's kernels were fitted."""
+    maker = cluster.device.vendor
+    if cluster.device.residuals or fitted_maker(maker):
+        return ()
+    return (f"no tables of kernels of {maker} were fitted: its interval is that of makers of whom a few runs are known",)
 
 
 def widest(residuals: tuple[Residual, ...], kind: str, phase: str, bits: float) -> tuple[float, float] | None:
@@ -76,7 +94,8 @@ def factors(cluster: Cluster, phase: str = "", bits: float = 16.0, kv_bits: floa
     ----------
     cluster : Cluster
         Where the device or the link was not measured, or a field of it was overridden, the factors are those found by
-        taking each measured device for an unmeasured one (``hwspecs/uncalibrated.toml``).
+        taking each measured device for an unmeasured one (``hwspecs/uncalibrated.toml``), and wider where no kernel of
+        the device's maker was fitted.
     phase : str
         ``"prefill"`` or ``"decode"``: which attention.
     bits, kv_bits : float
@@ -92,7 +111,7 @@ def factors(cluster: Cluster, phase: str = "", bits: float = 16.0, kv_bits: floa
     found = []
     for kind, spec in specs.items():
         width = float(plain_bits(kv_bits if kind == "attention" else bits))
-        found.append(widest(spec.residuals, kind, phase, width) or uncalibrated()[kind])
+        found.append(widest(spec.residuals, kind, phase, width) or uncalibrated(cluster.device.vendor)[kind])
     return np.array(found)
 
 

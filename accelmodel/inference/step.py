@@ -33,7 +33,7 @@ from accelmodel.inference.energy import energy_notes, energy_numbers, of_operato
 from accelmodel.inference.figures import Figures, Variable
 from accelmodel.inference.hosted import with_host
 from accelmodel.inference.inputs import Inputs as Inputs
-from accelmodel.inference.intervals import factors, interval, kind_of
+from accelmodel.inference.intervals import factors, interval, kind_of, on_maker
 from accelmodel.inference.named import ClusterLike, ModelLike, WorkLike, as_cluster, as_model, as_workload
 from accelmodel.inference.placement import need_room, placed
 from accelmodel.inference.policies import Technique, chosen, none
@@ -103,7 +103,8 @@ def prepare(model: LanguageModel, cluster: Cluster, work: Workload) -> Inputs:
     """
     table = placed(model, cluster.device, work)
     groups = {name: getattr(work, name) for name in ("tp", "ep")}
-    table = replace(table, notes=(*table.notes, *uneven_groups(cluster, groups, work.tp * work.dp * work.pp)))
+    uneven = uneven_groups(cluster, groups, work.tp * work.dp * work.pp)
+    table = replace(table, notes=(*table.notes, *uneven, *on_maker(cluster)))
     needed, fits = _check_fit(model, cluster, work)
     varying = [value for column in table.columns.values() for value in column] + [
         getattr(work, n) for n in _WORK_NUMBERS
