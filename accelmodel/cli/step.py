@@ -43,7 +43,7 @@ from accelmodel.cli.tower_options import AudioSeconds, Images, ImageSize, towers
 from accelmodel.errors import SpecError
 from accelmodel.inference.degree import holds, smallest_degree
 from accelmodel.inference.figures import Figures
-from accelmodel.inference.hosted import with_host
+from accelmodel.inference.hosted import with_host, without_host
 from accelmodel.inference.precisions import rows_in_words
 from accelmodel.inference.reading import in_words, reading
 from accelmodel.inference.step import figures, prepare
@@ -108,6 +108,7 @@ SOMETIMES = {
     "tokens_per_step": "tokens_per_step",
     "prefill_tokens_per_s": "prefill_tokens_per_s",
     "host_time": "host_s",
+    **{f"{name}_{end}": f"{name}_{end}_s" for name in ("ttft", "tpot") for end in ("lower", "upper")},
 }
 
 
@@ -290,6 +291,14 @@ def step(
             autocompletion=name_of("engine"),
         ),
     ] = "",
+    cpu: Annotated[
+        str,
+        typer.Option(
+            "--cpu",
+            help="Processor that the engine's host runs on, such as epyc-7r13, or a TOML file.",
+            autocompletion=name_of("cpu"),
+        ),
+    ] = "",
     hybrid: Hybrid = None,
     library: Library = None,
     l2: L2 = None,
@@ -334,7 +343,10 @@ def step(
 
         inputs = on_library(inputs, load("library", library))
     step = figures(inputs, chosen)
-    data = step_data(with_host(step, inputs, load("engine", engine)) if engine else step)
+    if cpu and not engine:
+        raise SpecError("--cpu is what an engine's host runs on; give --engine too, such as in-flight")
+    hosted = with_host(step, inputs, load("engine", engine), cpu) if engine else without_host(step, inputs)
+    data = step_data(hosted)
     said = [] if tp or taken == 1 else [f"tp {taken} is the smallest of a node that fits; --tp takes another"]
     said = [*heard, *said]
     if named != model and model != MODELS[0]:

@@ -14,10 +14,11 @@ from accelmodel.cloud.hosting import Setup, standing
 from accelmodel.cloud.infersave import HOUR, billed_hours
 from accelmodel.cloud.offers import Offers, OffersLike, as_offers
 from accelmodel.cloud.ranking import STATIC, STREAM, Inputs, Row, Slo, efficiency, rank
-from accelmodel.cloud.steps import bound_of, span, steps_of
+from accelmodel.cloud.steps import bound_of, engine_span, sequences, span, steps_of
 from accelmodel.errors import unknown
 from accelmodel.inference.named import ModelLike, as_model
 from accelmodel.inference.reading import reading
+from accelmodel.serving.simulate import rows_of
 from accelmodel.specs.load import load
 from accelmodel.specs.prices import stale
 
@@ -82,7 +83,13 @@ def _steps(inputs: Inputs, row: Row, fits: bool) -> dict[str, Any]:
     first, later = steps_of(inputs.model, row.instance, row.setup, (inputs.input, inputs.output), asked)
     if inputs.rate:
         return {"batch": at["running"], "bound": bound_of(later, later.time, 0.0), **ends}
-    spans = {"ttft": span(first, at["ttft_s"]), "tpot": span(later, at["tpot_s"])}
+    many = sequences(row.instance, int(row.tp), at["running"])
+    drawn = (0.0, many, many * inputs.input), (many, 0.0, many * rows_of(row.setup.drafts))
+    engine = [
+        engine_span(inputs.model, row.instance, row.setup, step, asked)
+        for step, asked in zip((first, later), drawn, strict=True)
+    ]
+    spans = {"ttft": span(first, at["ttft_s"], engine[0]), "tpot": span(later, at["tpot_s"], engine[1])}
     ends = {f"{name}_{end}_s": spans[name][i] for name in _SPANS for i, end in enumerate(("lower", "upper"))}
     return {"batch": at["running"], "bound": bound_of(later, at["tpot_s"], at["loads_s"]), **ends}
 

@@ -18,13 +18,15 @@ from accelmodel.cloud.infersave import Ctcf, Server, Shape, Task
 from accelmodel.cloud.offload import POLICIES, Need, Offer, Placed
 from accelmodel.errors import SpecError, unknown
 from accelmodel.inference.attributes import behind, noted
+from accelmodel.inference.hosted import host_rules, on_cpu
 from accelmodel.inference.kept import kept_bytes
 from accelmodel.inference.memory import draft_bytes, memory_per_device, usable_memory
 from accelmodel.inference.precisions import in_words, precisions
 from accelmodel.inference.speculation import draft_notes, draft_of, drafter, drafts_of
-from accelmodel.laws.kernels.batching import step_time
+from accelmodel.laws.kernels.batching import Rules, launches, step_time
+from accelmodel.laws.numeric import Number
 from accelmodel.nomenclature import label
-from accelmodel.serving.simulate import Drafts, layers_run, rules_of, yielded
+from accelmodel.serving.simulate import Drafts, layers_run, rows_of, yielded
 from accelmodel.serving.step_times import axis, device_times, split_times
 from accelmodel.specs.base import Spec, value_of
 from accelmodel.specs.bits import told
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
 Array = Any
 #: contexts at which the mean decode step is evaluated (Gauss-Legendre; see ``request.NODES``)
 NODES = 3
+#: rules that a processor changes
+_TIMES = ("fixed", "each", "prompt", "step")
 DEGREES = (1, 2, 4, 8)
 #: what a model of time answers
 VARIABLES = (
@@ -196,6 +200,13 @@ def physical(
     return best
 
 
+def _rules(instances: list[Instance], engine: Engine, layers: Number) -> Rules:
+    """Return the rules of an engine's host, its times on the processor of each instance: arrays (instance, 1)."""
+    found = [host_rules(on_cpu(engine, each.cpu), layers) for each in instances]
+    times: Any = {name: np.array([getattr(each, name) for each in found])[:, None] for name in _TIMES}
+    return found[0]._replace(**times)
+
+
 def _rows(found: dict[str, Array], rows: Array) -> dict[str, Array]:
     return {name: values[rows] for name, values in found.items()}
 
@@ -221,7 +232,9 @@ def _at_degree(
             footprint(shape_of(model, setup), task._replace(batch=shared), _devices(instances, "hbm.capacity") * tp)
         )
     placed: Placed = POLICIES[setup.policy](need, offer, ratio)
-    fixed = engine.layer_time * layers_run(model, setup.drafts) + engine.sequence_time * shared
+    rules = _rules(instances, engine, layers_run(model, setup.drafts))
+    rows = rows_of(setup.drafts)
+    fixed = (launches(shared[..., 0] * rows, rules) + rules.step + rules.each * shared[..., 0])[..., None]
     short = np.maximum(need.weights + need.activations + need.kv - offer.memory, 0.0) * tp
     found = placed._asdict()
     found |= {"offload_ratio": found.pop("ratio"), "feasible": found.pop("fits")}
@@ -240,8 +253,8 @@ def _need(model: LanguageModel, instances: list[Instance], task: Task, setup: Se
     contexts = np.unique(np.rint(task.input + 0.5 + (nodes + 1.0) / 2.0 * max(task.output - 1.0, 1.0)))
     weights = weights if len(contexts) == NODES else np.full(len(contexts), 2.0 / len(contexts))
     clusters, bits = [devices_of(each, tp) for each in instances], setup.bits | {"tp": float(tp)}
-    first_rules = rules_of(setup.engine, model.layers, np.inf)
-    rules = rules_of(setup.engine, layers_run(model, setup.drafts), np.inf)
+    first_rules = _rules(instances, setup.engine, model.layers)
+    rules = _rules(instances, setup.engine, layers_run(model, setup.drafts))
     hosted: Any = step_time
     sizes, lengths = axis("batch", batches), axis("context", contexts)
     first = workload(phase="prefill", batch=sizes, context=task.input, **bits)
@@ -249,7 +262,9 @@ def _need(model: LanguageModel, instances: list[Instance], task: Task, setup: Se
     prefill = device_times(model, clusters, first, [sizes])
     attention, rest = split_times(model, clusters, later, [sizes, lengths])
     decode = ((rest + setup.engine.attention_factor * attention) * weights / 2.0).sum(-1)
-    prefill, decode = hosted(prefill, 0.0, batches, first_rules), hosted(decode, batches, 0.0, rules)
+    prefill, decode = (each / setup.engine.efficiency for each in (prefill, decode))
+    prefill = hosted(prefill, 0.0, batches, batches * task.input, first_rules)
+    decode = hosted(decode, batches, 0.0, batches * rows_of(setup.drafts), rules)
     each = np.arange(len(instances))[:, None]
     prefill, decode = prefill[each, where][..., None], decode[each, where][..., None]
     whole, mean = task.input + task.output, task.input + task.output / 2.0

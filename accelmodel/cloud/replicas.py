@@ -29,7 +29,8 @@ class AtRate(NamedTuple):
 def replicas(model: LanguageModel, instances: list[Instance], setup: Setup, tp: int, longest: int) -> list[Replica]:
     """Return one replica of ``tp`` devices of each instance, for requests of up to ``longest`` tokens."""
     clusters = [devices_of(each, tp) for each in instances]
-    return replicas_on(model, clusters, setup.engine, longest, setup.drafts, tp=float(tp), **setup.bits)
+    hosts = [each.cpu for each in instances]
+    return replicas_on(model, clusters, setup.engine, longest, setup.drafts, hosts, tp=float(tp), **setup.bits)
 
 
 def seen(replica: Replica, rate: float, prompt: int, answer: int, percentile: float) -> dict[str, float]:

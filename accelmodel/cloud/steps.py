@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from accelmodel.cloud.hosting import Setup, devices_of
+from accelmodel.inference.hosted import host_rules, on_cpu, spread
 from accelmodel.inference.speculation import DRAFT
-from accelmodel.inference.step import time_step
-from accelmodel.serving.simulate import yielded
-from accelmodel.specs.cloud import Instance
+from accelmodel.inference.step import evaluate, prepare
+from accelmodel.laws.kernels.batching import step_time
+from accelmodel.serving.simulate import layers_run, yielded
+from accelmodel.specs.cloud import Engine, Instance
 from accelmodel.specs.given import workload
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
@@ -60,13 +63,14 @@ def device_step(
     drafts = setup.drafts if phase == "decode" else {}
     work = workload(phase=phase, batch=batch, context=context, tp=chips.devices, **setup.bits, **drafts)
     roomy = dataclasses.replace(chips.device, hbm=dataclasses.replace(chips.device.hbm, capacity=_ROOMY))
-    step = time_step(model, dataclasses.replace(chips, device=roomy), work)
+    step = evaluate(prepare(model, dataclasses.replace(chips, device=roomy), work))
     factor = float(setup.engine.attention_factor) if phase == "decode" else 1.0
     parts: dict[str, float] = {}
     for time, bound, name in zip(step.time.values, step.bound.values, step.operator.values, strict=True):
         if time:
             longer = factor if name.removeprefix(DRAFT).startswith("attention") and "norm" not in name else 1.0
-            parts[str(bound)] = parts.get(str(bound), 0.0) + float(time) * longer / yielded(drafts)
+            longer /= yielded(drafts) * float(setup.engine.efficiency)
+            parts[str(bound)] = parts.get(str(bound), 0.0) + float(time) * longer
     whole = float(step.step_time)
     return DeviceStep(parts, float(step.step_time_lower) / whole, float(step.step_time_upper) / whole)
 
@@ -78,15 +82,46 @@ def bound_of(step: DeviceStep, time: float, loads: float) -> str:
     return max(parts, key=lambda name: parts[name])
 
 
-def span(step: DeviceStep, time: float) -> tuple[float, float]:
-    """Return the ends of the interval of a time that holds a step of the device [s]; the rest of it is taken as exact.
+def span(step: DeviceStep, time: float, engine: tuple[float, float] = (0.0, 0.0)) -> tuple[float, float]:
+    """Return the ends of the interval of a time that holds a step of the device [s].
+
+    Parameters
+    ----------
+    step : DeviceStep
+    time : float
+        What is between the ends [s].
+    engine : tuple of float
+        How much less and more its engine may add [s], as ``hosted.spread`` says; the rest is taken as exact.
 
     Examples
     --------
     >>> span(DeviceStep({"hbm": 2.0}, 0.5, 1.5), 3.0)
     (2.0, 4.0)
+    >>> span(DeviceStep({"hbm": 6.0}, 0.5, 1.5), 10.0, (0.0, 4.0))
+    (7.0, 15.0)
     """
-    return max(time - step.time * (1.0 - step.lower), 0.0), time + step.time * (step.upper - 1.0)
+    low, high = step.time * (1.0 - step.lower), step.time * (step.upper - 1.0)
+    return max(time - math.hypot(low, engine[0]), 0.0), time + math.hypot(high, engine[1])
+
+
+def engine_span(
+    model: LanguageModel, instance: Instance, setup: Setup, step: DeviceStep, asked: tuple[float, float, float]
+) -> tuple[float, float]:
+    """Return how much less and more the engine on an instance may add to a step [s].
+
+    Parameters
+    ----------
+    asked : tuple of float
+        Sequences that decode in the step, prompts that it finishes [1], and its tokens [token].
+    """
+    alone = step.time * float(setup.engine.efficiency)
+
+    def added(engine: Engine) -> Any:
+        whole = alone / float(engine.efficiency)
+        return np.asarray(step_time(whole, *asked, host_rules(engine, layers_run(model, setup.drafts))))
+
+    less, more = spread(on_cpu(setup.engine, instance.cpu), added, bool(instance.cpu))
+    return float(less), float(more)
 
 
 def steps_of(

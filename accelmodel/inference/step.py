@@ -31,7 +31,7 @@ from accelmodel.inference.axes import (
 from accelmodel.inference.columns import shard
 from accelmodel.inference.energy import energy_notes, energy_numbers, of_operators
 from accelmodel.inference.figures import Figures, Variable
-from accelmodel.inference.hosted import with_host
+from accelmodel.inference.hosted import with_host, without_host
 from accelmodel.inference.inputs import Inputs as Inputs
 from accelmodel.inference.intervals import factors, interval, kind_of, on_maker
 from accelmodel.inference.named import ClusterLike, ModelLike, WorkLike, as_cluster, as_model, as_workload
@@ -170,6 +170,7 @@ def time_step(
     work: WorkLike,
     technique: str | Technique = "none",
     engine: str | Engine = "",
+    cpu: str = "",
 ) -> xr.Dataset:
     """Time one prefill, decode or mixed step, operator by operator.
 
@@ -188,6 +189,8 @@ def time_step(
     engine : str or Engine
         Name or path of an engine, or what ``load("engine", ...)`` returns, whose host adds its work to the step; none
         where left out.
+    cpu : str
+        Name or path of the ``cpu`` that the engine's host runs on; by default the one its constants were fitted on.
 
     Returns
     -------
@@ -206,6 +209,8 @@ def time_step(
         ``power_stretch``: how many times as long the step lasts where that limit holds down the clock, which ``time``
         and all rates leave out; ``joules_per_token`` [J/token] of all devices that the step uses, together.  With an
         engine ``host_time`` [s], which ``ttft``, ``tpot``, rates and energy include and ``step_time`` does not.
+        ``ttft_lower`` and ``ttft_upper``, or ``tpot_lower`` and ``tpot_upper`` [s]: ends of those with what is not
+        certain of the engine, and without one with all that engines of streams may add.
 
         Attributes, all text, JSON where they have parts: ``technique`` and ``technique_parameters``; ``model``,
         ``device``, ``link``, ``scale_out``, ``devices``; ``phase``, ``sizes``, ``degrees``, ``bits``, ``precision``;
@@ -238,7 +243,9 @@ def time_step(
     inputs = prepare(as_model(model), as_cluster(cluster), as_workload(work))
     found = figures(inputs, technique)
     if engine:
-        found = with_host(found, inputs, load("engine", engine) if isinstance(engine, str) else engine)
+        found = with_host(found, inputs, load("engine", engine) if isinstance(engine, str) else engine, cpu)
+    else:
+        found = without_host(found, inputs)
     return with_coordinates(found.dataset(), inputs.carried())
 
 

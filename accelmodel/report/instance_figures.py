@@ -11,6 +11,8 @@ from accelmodel.cloud.infersave import HOUR, Task
 from accelmodel.cloud.offers import Offers
 from accelmodel.cloud.ranking import Inputs
 from accelmodel.cloud.steps import DeviceStep, sequences, steps_of
+from accelmodel.inference.hosted import host_rules, on_cpu
+from accelmodel.laws.kernels.batching import launches
 from accelmodel.report.style import FAINT, ON_LIGHT, axis, log_axis
 from accelmodel.report.style import figure as blank
 from accelmodel.specs.cloud import Instance
@@ -222,10 +224,9 @@ def _parts_of_rate(
     at = {"tp": tp, "batch": running, "prompts": 1.0}
     steps = steps_of(inputs.model, instance, setup, (inputs.input, inputs.output), at)
     first, later = (_on_device(step) for step in steps)
-    engine = setup.engine
-    later |= {
-        ENGINE: float(engine.layer_time * inputs.model.layers + engine.sequence_time * sequences(instance, tp, running))
-    }
+    rules = host_rules(on_cpu(setup.engine, instance.cpu), inputs.model.layers)
+    together = sequences(instance, tp, running)
+    later |= {ENGINE: float(launches(together, rules) + rules.step + rules.each * together)}
     for parts, seen in ((first, row["ttft_s"]), (later, row["tpot_s"])):
         parts[WAITING] = max(seen - sum(parts.values()), 0.0)
     return {"ttft": first, "tpot": later}

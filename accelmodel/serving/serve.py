@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from accelmodel.errors import SpecError, brief
 from accelmodel.inference.attributes import BITS, DEGREES, behind, json_value, of_technique, on_cluster, parts_of
 from accelmodel.inference.axes import carried
+from accelmodel.inference.hosted import on_cpu
 from accelmodel.inference.memory import draft_bytes, memory_per_device
 from accelmodel.inference.named import ClusterLike, ModelLike, as_cluster, as_model
 from accelmodel.inference.placement import kv_room, whole_heads
@@ -67,11 +68,13 @@ def replicas_on(
     engine: Engine,
     longest: int,
     drafts: Drafts | None = None,
+    processors: Sequence[str] = (),
     **cut: Any,
 ) -> list[Replica]:
     """Return one replica on each cluster, for requests of up to ``longest`` tokens, cut as ``cut`` says.
 
-    Decode steps verify what ``drafts`` says; empty, they do not.
+    Decode steps verify what ``drafts`` says; empty, they do not.  The host of each runs on one of ``processors``, or
+    where they are left out on that of the engine's constants.
     """
     most = float(engine.max_num_seqs)
     step = max(float(engine.max_num_batched_tokens), 4.0 * longest)
@@ -92,7 +95,11 @@ def replicas_on(
         free = float(kv_room(model, each.device, first, engine.gpu_memory_utilization)) - beside
         # a sequence lies on one of the data-parallel ranks
         rooms.append(ranks * free / (kept / longest) if kept else math.inf)
-    return [Replica(times, rules_of(engine, layers, room, drafts)) for times, room in zip(tables, rooms, strict=True)]
+    hosts = [on_cpu(engine, name) for name in processors or [""] * len(clusters)]
+    return [
+        Replica(times, rules_of(host, layers, room, drafts))
+        for times, host, room in zip(tables, hosts, rooms, strict=True)
+    ]
 
 
 def serve(
@@ -105,6 +112,7 @@ def serve(
     users: Values = 0,
     engine: str | Engine = "in-flight",
     percentile: float = 50.0,
+    cpu: str = "",
     **cut: Unpack[Drafted],
 ) -> xr.Dataset:
     """Return what users of one server see: continuous batching, simulated request by request.
@@ -125,6 +133,8 @@ def serve(
         Name or path of the rules of batching and of what the host adds.
     percentile : float
         Of requests at which times are told, from 0 to 100.
+    cpu : str
+        Name or path of the ``cpu`` that the engine's host runs on; by default the one its constants were fitted on.
     **cut
         ``tp``, ``weight_bits``, ``activation_bits``, ``kv_bits`` … as in ``workload``; ``speculative``, ``acceptance``
         and ``draft``: a decode step then takes as long as its drafts and their verification do, and yields as many
@@ -178,7 +188,7 @@ def serve(
     name, values = _load(rate, users)
     whole: dict[str, Any] = dict(cut)
     drafts = drafts_of(**{each: whole.pop(each) for each in DRAFTING if each in whole})
-    (replica,) = replicas_on(spec, [chip], rules, prompt + answer, drafts, **whole)
+    (replica,) = replicas_on(spec, [chip], rules, prompt + answer, drafts, [cpu], **whole)
     rows = []
     for value in np.atleast_1d(np.asarray(values, dtype=float)):
         if name == "rate":

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accelmodel.errors import Infeasible, SpecError
+from accelmodel.inference.hosted import host_rules
 from accelmodel.inference.speculation import draft_of, tokens_per_step
 from accelmodel.laws.kernels.batching import Rules, Times, Traffic, curve, serve, step_time, surface
 from accelmodel.laws.numeric import Array, Number
@@ -110,7 +111,8 @@ def with_drafts(
         axis(name, 2.0 ** np.arange(n)) for name, n in zip(_AXES, tables[0].decode_attention.shape, strict=True)
     )
     step = workload(phase="decode", batch=batches, context=lengths, **work, **drafts)
-    attention, rest = split_times(model, clusters, step, [batches, lengths])
+    share = float(engine.efficiency)
+    attention, rest = (each / share for each in split_times(model, clusters, step, [batches, lengths]))
     rows = np.asarray(batches) * (1.0 + float(drafts["speculative"]))
     found = []
     for table, own, others in zip(tables, attention, rest, strict=True):
@@ -122,14 +124,14 @@ def with_drafts(
 
 def rules_of(engine: Engine, layers: Number, room: Number, drafts: Drafts | None = None) -> Rules:
     """Return the engine's rules for a model of ``layers`` layers and KV cache for ``room`` tokens, and its drafts."""
-    rules = Rules(
-        int(engine.max_num_seqs), float(room), int(engine.max_num_batched_tokens), int(engine.patience),
-        float(engine.layer_time * layers), float(engine.sequence_time),
-        float(engine.prompt_time), engine.host == "overlapped",
+    rules = host_rules(engine, layers)._replace(
+        max_num_seqs=int(engine.max_num_seqs), room=float(room),
+        max_num_batched_tokens=int(engine.max_num_batched_tokens), patience=int(engine.patience),
+        apart=engine.prompts == "apart",
     )  # fmt: skip
     if not drafts:
         return rules
-    return rules._replace(rows=1 + int(drafts["speculative"]), yields=yielded(drafts))
+    return rules._replace(rows=rows_of(drafts), yields=yielded(drafts))
 
 
 def layers_run(model: LanguageModel, drafts: Drafts) -> Number:
@@ -147,6 +149,17 @@ def layers_run(model: LanguageModel, drafts: Drafts) -> Number:
     return model.layers + (drafts["speculative"] * draft.model.layers if draft else 0.0)
 
 
+def rows_of(drafts: Drafts | None) -> int:
+    """Return the tokens of each sequence that a decode step works on: its next one, and those drafted [token].
+
+    Examples
+    --------
+    >>> rows_of({"speculative": 3.0}), rows_of(None)
+    (4, 1)
+    """
+    return 1 + int(drafts["speculative"]) if drafts else 1
+
+
 def yielded(drafts: Drafts | None) -> float:
     """Return the tokens that a decode step is expected to yield for each sequence [token].
 
@@ -159,8 +172,18 @@ def yielded(drafts: Drafts | None) -> float:
 
 
 def under(engine: Engine, times: Times) -> Times:
-    """Return the tables as the engine's own attention makes them."""
-    return times._replace(decode_attention=times.decode_attention * float(engine.attention_factor))
+    """Return the tables as the engine's own attention makes them, and as its steps take the kernels one after another.
+
+    Examples
+    --------
+    >>> from accelmodel.specs.load import load
+    >>> alone = Times(np.ones(2), np.ones((2, 2)), np.ones((2, 2)))
+    >>> [float(each.max()) for each in under(load("engine", "tgis"), alone)]
+    [1.0, 10.0, 1.0]
+    """
+    slower = 1.0 / float(engine.efficiency)
+    attention = times.decode_attention * float(engine.attention_factor)
+    return Times(times.other * slower, attention * slower, times.prompt_attention * slower)
 
 
 def simulate(times: Times, rules: Rules, traffic: Traffic, *, gaps: bool = True) -> Served:
@@ -221,8 +244,9 @@ def steady(times: Times, rules: Rules, users: float, prompt: float, answer: floa
     together = min(users, rules.max_num_seqs, rules.room // (prompt + answer))
     decode = surface(times.decode_attention, together, prompt + answer / 2.0)
     decode += curve(times.other, together * rules.rows)
-    decode = step_time(decode, together, 0.0, rules) / rules.yields
-    alone = step_time(surface(times.prompt_attention, prompt, 1.0) + curve(times.other, prompt), 0.0, 1.0, rules)
+    decode = step_time(decode, together, 0.0, together * rules.rows, rules) / rules.yields
+    alone = surface(times.prompt_attention, prompt, 1.0) + curve(times.other, prompt)
+    alone = step_time(alone, 0.0, 1.0, prompt, rules)
     cycle = together * alone + (answer - 1.0) * decode
     stalled = decode + (together - 1.0) * alone / max(answer - 1.0, 1.0)
     return {"requests_per_s": together / cycle, "tpot_s": stalled, "decode_s": decode, "prompt_s": alone}

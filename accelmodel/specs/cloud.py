@@ -89,8 +89,10 @@ class Engine(Spec):
     decode attention relative to that of a kernel which reads the KV cache once.
 
     Its host works ``step_time`` in each step, ``sequence_time`` for each sequence that decodes and ``prompt_time`` once
-    for each prompt, and launches the kernels of a layer in ``layer_time`` wherever it replays no ``graph``: that of
-    decode steps of up to ``graph_tokens`` tokens.  All of it on ``cpu``; another runs it as much faster as its thread.
+    for each prompt, which comes to the queue ``entry_time`` after it arrives.  It launches the kernels of a layer in
+    ``layer_time``, but for steps of up to ``graph_tokens`` tokens where it replays a ``graph``.  All of that on
+    ``cpu``; another takes it as much faster as its thread.
+    ``efficiency`` is the share of the kernels' speed that its steps reach: what lies between and around them.
     ``collectives`` says who exchanges small messages, the engine's own kernels or the vendor's library, ``launch``
     whether decode steps are graphs or launched one by one, and ``unfused`` which kernels run apart that a fused form
     exists of.
@@ -108,6 +110,8 @@ class Engine(Spec):
     prompt_time: Seconds = 0.0
     attention_factor: Annotated[Number, Quantity(ge=1.0, le=100.0)] = 1.0
     step_time: Seconds = 0.0
+    entry_time: Seconds = 0.0
+    efficiency: Annotated[Number, Quantity(ge=0.05, le=1.0)] = 1.0
     graph_tokens: CountOrNone = 0.0
     collectives: str = "engine"
     launch: str = "graph"

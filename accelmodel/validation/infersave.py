@@ -235,7 +235,7 @@ def _decode_ctcf() -> dict[str, float | str]:
         attention, rest = split_times(model, [cluster(load("device", row["device"]), 1)], work, [size])
         device = rest[0] + engine.attention_factor * attention[0]
         hosted: Any = step_time
-        ours = hosted(device, few, 0.0, rules_of(engine, model.layers, math.inf))
+        ours = hosted(device, few, 0.0, few, rules_of(engine, model.layers, math.inf))
         paper = _published_times(model, row["device"], few, tokens, 1)[1]
         return paper, ours, np.array(row["gap_ms"][: few.size]) / 1e3
 

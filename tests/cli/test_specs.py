@@ -32,7 +32,9 @@ def test_list(answer, run):
     assert "ascend-910b2" in out
 
 
-@pytest.mark.parametrize("kind", ["device", "link", "model", "process", "bill", "memory", "phy", "package", "site", "cpu"])
+@pytest.mark.parametrize(
+    "kind", ["device", "link", "model", "process", "bill", "memory", "phy", "package", "site", "cpu"]
+)
 def test_show_for_every_shipped_name(answer, run, kind):
     for name in am.available(kind):
         data = answer(f"show {name}")

@@ -166,6 +166,8 @@ ENGINES = st.builds(
     poll=st.sampled_from([0, 0, 4, 25]),
     rows=st.sampled_from([1, 1, 2, 5]),
     yields=st.sampled_from([1.0, 1.0, 1.75, 3.0]),
+    step=st.sampled_from([0.0, 0.0017]),
+    captured=st.sampled_from([0.0, 4.0, 8.0, 40.0]),
 )
 
 

@@ -87,8 +87,10 @@ def served(traffic, times, rules):
             context = np.mean([each.prompt + 2 + (len(each.tokens) - 1) * rules.yields for each in decoding])
             device += along(along(times.decode_attention, len(decoding)), context)
         device += along(times.other, sum(new for new, _ in chunks) + rules.rows * len(decoding))
-        now += max(device, rules.fixed) if rules.overlapped else device + rules.fixed
-        now += rules.each * len(decoding) + rules.prompt * len(begun)
+        tokens = sum(new for new, _ in chunks) + rules.rows * len(decoding)
+        launched = 0.0 if tokens <= rules.captured else rules.fixed
+        now += max(device, launched) if rules.overlapped else device + launched
+        now += rules.step + rules.each * len(decoding) + rules.prompt * len(begun)
         for each in [*decoding, *begun]:
             each.tokens.append(now)
         for each in [

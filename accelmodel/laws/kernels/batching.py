@@ -38,10 +38,10 @@ class Rules(NamedTuple):
     #: tokens of a step that mixes prompts with decoding; 0: whole prompts in steps of their own
     max_num_batched_tokens: int
     patience: int  #: decode steps before waiting prompts interrupt decoding; 0: at once
-    fixed: float  #: time of the host in each step [s]
+    fixed: float  #: time in which the host launches the kernels of a step that no graph holds [s]
     each: float  #: time of the host for each sequence of a decode step [s]
     prompt: float  #: time of the host for each prompt that a step finishes [s]
-    overlapped: bool  #: the fixed time runs beside the device
+    overlapped: bool  #: launches run beside the device
     entry: float = 0.0  #: time between a request's arrival and the queue: network, event loop [s]
     entry_token: float = 0.0  #: time of the host for a token of a prompt before the queue, request by request [s/token]
     gather: int = 0  #: decode steps that a waiting prompt lets pass, for others to join it
@@ -49,6 +49,8 @@ class Rules(NamedTuple):
     poll: int = 0  #: decode steps between looks at the queue; it is also looked at after a step with prompts
     rows: int = 1  #: tokens of each sequence that a decode step works on: its next one, and those drafted
     yields: float = 1.0  #: tokens that a decode step is expected to add to each sequence
+    step: float = 0.0  #: time of the host between any two steps, in which the device waits [s]
+    captured: float = 0.0  #: tokens of the largest step that is replayed from a graph, which nobody launches; 0: none
 
 
 #: more decode steps than there are
@@ -83,10 +85,27 @@ def surface(table: Any, x: float, y: float) -> float:
 
 
 @law
-def step_time(device: float, sequences: float, prompts: float, rules: Rules) -> float:
-    """Time of a step with its host [s]: launches add to the device's time, or run beside it."""
-    base = np.maximum(device, rules.fixed) if rules.overlapped else device + rules.fixed
-    return base + rules.each * sequences + rules.prompt * prompts
+def launches(tokens: float, rules: Rules) -> float:
+    """Time in which the host launches the kernels of a step of so many tokens [s]; none where a graph holds them."""
+    return rules.fixed * (tokens > rules.captured)
+
+
+@law
+def step_time(device: float, sequences: float, prompts: float, tokens: float, rules: Rules) -> float:
+    """Time of a step with its host [s]: launches add to the device's time, or run beside it and are the least it takes.
+
+    Parameters
+    ----------
+    device : float
+        Time of the device alone [s].
+    sequences, prompts, tokens : float
+        That decode in it, that are finished in it [1], and tokens that it works on, of both [token].
+    rules : Rules
+        Of which the host's times count.
+    """
+    launched = launches(tokens, rules)
+    base = np.maximum(device, launched) if rules.overlapped else device + launched
+    return base + rules.step + rules.each * sequences + rules.prompt * prompts
 
 
 @law
@@ -212,6 +231,7 @@ def decode_time(sequences: int, there: float, steps: int, times: Times, rules: R
     row, part = place(sequences, table.shape[0])
     other = curve(times.other, sequences * rules.rows)
     last = table.shape[1] - 2
+    launched = launches(sequences * rules.rows, rules)
     context = there / sequences + 1.0
     total = 0.0
     left = steps
@@ -223,10 +243,10 @@ def decode_time(sequences: int, there: float, steps: int, times: Times, rules: R
         slope = (table[row, i + 1] * (1.0 - part) + table[row + 1, i + 1] * part - near) / start
         near += other + slope * (context - start)
         far = near + slope * rules.yields * (count - 1)
-        total += series(near, far, count, rules.fixed if rules.overlapped else 0.0)
+        total += series(near, far, count, launched if rules.overlapped else 0.0)
         context += count * rules.yields
         left -= count
-    return total + steps * (rules.each * sequences + (0.0 if rules.overlapped else rules.fixed))
+    return total + steps * (rules.step + rules.each * sequences + (0.0 if rules.overlapped else launched))
 
 
 @law
@@ -340,7 +360,8 @@ def serve(traffic: Traffic, times: Times, rules: Rules, first: Any, finish: Any,
             budget = token_budget(decoding, mixed, rules)
             head, done, tokens, device = prompts(head, queue, done, traffic.prompt, times, budget)
             device += surface(times.decode_attention, beside, there / max(beside, 1) + 1.0)
-            now += step_time(device + curve(times.other, tokens + beside * rules.rows), beside, head - before, rules)
+            tokens += beside * rules.rows
+            now += step_time(device + curve(times.other, tokens), beside, head - before, tokens, rules)
             waits = Waits(waits.since + steps, waits.held + 1 if waiting else 0, rules.poll)
         else:
             held = steps_held(waits, waiting, fits(queue, active, used, traffic, rules), rules)
