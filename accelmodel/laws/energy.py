@@ -122,7 +122,7 @@ def clock_share(on_chip: Any, beyond: Any, available: Any) -> Any:
     >>> float(clock_share(1.0, 0.0, 2.0)), round(float(clock_share(1.0, 0.0, 0.729)), 12)
     (1.0, 0.9)
     >>> round(float(clock_share(1.0, 0.0, 0.125)), 4)
-    0.2551
+    0.3472
     """
     c, m, a = np.broadcast_arrays(on_chip, beyond, available)
     keeps = c + m <= a
