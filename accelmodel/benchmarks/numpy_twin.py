@@ -68,7 +68,7 @@ def matrix_rate(op: Operator, machine: Machine) -> Array:
 
 def matmul(op: Operator, machine: Machine) -> Ask:
     """Ask of a matmul: the best of three tile widths, dealt out as whole tiles or as slices."""
-    rows = np.minimum(machine.tile_m, MIN_ROWS * np.ceil(op.m / MIN_ROWS))
+    rows = np.minimum(machine.tile_m, machine.min_rows * np.ceil(op.m / machine.min_rows))
     down = np.ceil(op.m / rows)
     floors = np.array([0.0, 1.0, 1.0])[:, None] * machine.tile_least
     columns = np.maximum(np.array([1.0, 0.5, 0.25])[:, None] * machine.tile_n, floors)
@@ -81,7 +81,7 @@ def matmul(op: Operator, machine: Machine) -> Ask:
     feed = machine.l2_rate * machine.multicast / machine.cores
     operands = (rows + op.narrow * columns) * depth * (op.bits / 8.0) / feed
     waves = np.ceil(tiles / machine.cores)
-    steps = np.stack([waves * slices, np.ceil(tiles * slices / machine.cores) + 1.0])
+    steps = np.stack([waves * slices, np.ceil(tiles * slices * machine.split_loss / machine.cores) + 1.0])
     finish = np.stack([waves * written, written + machine.split_time])
     distinct = (op.input_bytes + op.weight_bytes) / machine.l2_rate
     times = (finish + np.maximum(steps * np.maximum(matrix, operands), distinct)).min(axis=(0, 1))

@@ -32,7 +32,7 @@
 /* What the laws below read of a machine and of an operator: see accelmodel/laws/types.py. */
 #define MACHINE(X) \
     X(cores) X(rate_16bit) X(rate_8bit) X(rate_6bit) X(rate_4bit) X(rate_8bit_int) X(rate_4bit_int) X(convert_rate) \
-    X(vector_rate) X(tile_m) X(tile_n) X(tile_least) X(tile_k) \
+    X(vector_rate) X(tile_m) X(tile_n) X(tile_least) X(tile_k) X(min_rows) X(split_loss) \
     X(multicast) X(slice_time) X(store_rate) X(split_time) X(fill_time) X(exposed) X(scaling_time) X(hbm_rate) \
     X(weight_excess) X(expert_excess) X(kv_excess) X(near_flop_time) \
     X(l2_rate) X(l2_bytes) X(l2_ways) X(l2_copies) X(launch) X(node) X(mesh) X(link_rate) X(contention) X(hop) \
@@ -115,7 +115,7 @@ LAW tiling_t tiling(operator_t op, machine_t m, double core_rate, double rows, d
     double matrix = most(2.0 * rows * columns * depth / core_rate + widened, m.slice_time);
     double operands = (rows + columns * op.narrow) * depth * op.bits * 0.125 * m.cores / (m.l2_rate * m.multicast);
     double written = op.output_bytes / (op.groups * op.m * op.n) * rows * columns * m.cores / m.store_rate;
-    double whole = waves * slices, split = ceil(tiles * slices / m.cores) + 1.0, pace = most(matrix, operands);
+    double whole = waves * slices, split = ceil(tiles * slices * m.split_loss / m.cores) + 1.0, pace = most(matrix, operands);
     double distinct = (op.input_bytes + op.weight_bytes) / m.l2_rate;
     double together = most(whole * pace, distinct) + waves * written;
     double apart = most(split * pace, distinct) + written + m.split_time;
@@ -137,7 +137,7 @@ LAW double matmul_traffic(operator_t op, machine_t m, double down)
 
 LAW ask_t matmul(operator_t op, machine_t m, double core_rate)
 {
-    double rows = least(m.tile_m, MIN_ROWS * ceil(op.m / MIN_ROWS)), down = ceil(op.m / rows);
+    double rows = least(m.tile_m, m.min_rows * ceil(op.m / m.min_rows)), down = ceil(op.m / rows);
     tiling_t one = tiling(op, m, core_rate, rows, down, m.tile_n);
     tiling_t two = tiling(op, m, core_rate, rows, down, most(m.tile_n * 0.5, m.tile_least));
     tiling_t four = tiling(op, m, core_rate, rows, down, most(m.tile_n * 0.25, m.tile_least));

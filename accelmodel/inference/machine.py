@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
 _PARTS = ("device", "link", "scale_out")
+#: cores over those at work where plain split-K gives each tile to as many as go into their number: between 1 and 2, the
+#: geometric mean
+UNBALANCED = 2.0**0.5
 
 
 def varied(cluster: Cluster) -> dict[str, xr.DataArray]:
@@ -99,6 +102,8 @@ def machine(cluster: Cluster) -> dict[str, Number]:
         "exposed": matmul.exposed,
         "scaling_time": matmul.scaling_time,
         "convert_rate": matmul.convert_width * compute.clock,
+        "min_rows": matmul.min_rows,
+        "split_loss": UNBALANCED - (UNBALANCED - 1.0) * matmul.balanced,
         "hbm_rate": hbm_rate,
         **_second_memory(device.tier, hbm_rate),
         "l2_rate": least(l2.rate, _crossing(device, l2.copies)),

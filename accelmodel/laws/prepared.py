@@ -64,6 +64,7 @@ DERIVED: dict[str, tuple[Callable[[float], float], str]] = {
     "convert_time": (reciprocal, "convert_rate"),
     "vector_time": (reciprocal, "vector_rate"),
     "tile_row": (reciprocal, "tile_m"),
+    "row_least": (reciprocal, "min_rows"),
     "tile_column": (reciprocal, "tile_n"),
     "tile_least_column": (reciprocal, "tile_least"),
     "tile_layer": (reciprocal, "tile_k"),

@@ -38,6 +38,8 @@ class Machine(NamedTuple):
     exposed: float  #: share of the shorter of computing and fetching that a matmul does not hide
     scaling_time: float  #: what operands with scales add to a matmul [s]
     convert_rate: float  #: weights that one core widens to what its matrix unit works on [1/s]
+    min_rows: float  #: rows that an instruction of the matrix unit takes; fewer are padded
+    split_loss: float  #: cores over those at work, on average, where the depth of a matmul is split
     hbm_rate: float  #: device memory [B/s]
     weight_excess: float  #: time of a byte of weights where they lie, over one of HBM, less 1
     expert_excess: float  #: the same of routed experts
@@ -100,6 +102,7 @@ class Machine(NamedTuple):
     convert_time: Derived = _UNKNOWN  #: of one core and weight [s]
     vector_time: Derived = _UNKNOWN  #: of the device [s/FLOP]
     tile_row: Derived = _UNKNOWN  #: 1 / tile_m
+    row_least: Derived = _UNKNOWN  #: 1 / min_rows
     tile_column: Derived = _UNKNOWN  #: 1 / tile_n
     tile_least_column: Derived = _UNKNOWN  #: 1 / tile_least
     tile_layer: Derived = _UNKNOWN  #: 1 / tile_k

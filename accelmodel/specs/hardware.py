@@ -82,6 +82,8 @@ class Matmul(Section):
     scaling_time: Seconds
     convert_width: Annotated[Number, Quantity(ge=1e-3, le=1e6)]
     tile_least: Count = 16.0
+    min_rows: Count = 16.0
+    balanced: Annotated[Number, Quantity(ge=0.0, le=1.0)] = 1.0
 
 
 @dataclass(frozen=True, config=CONFIG)

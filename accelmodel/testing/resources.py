@@ -19,7 +19,7 @@ OF_DEVICE = {
         (
             "compute.clock", "compute.peak_16bit", "compute.peak_8bit_float", "compute.peak_8bit_int",
             "compute.peak_6bit", "compute.peak_4bit", "compute.peak_4bit_int", "compute.vector_rate",
-            "compute.matrix_share", "matmul.multicast", "matmul.store_width", "matmul.convert_width",
+            "compute.matrix_share", "matmul.multicast", "matmul.store_width", "matmul.convert_width", "matmul.balanced",
             "attention.softmax_width", "attention.draw", "hbm.bandwidth", "hbm.capacity", "hbm.share", "l2.capacity",
             "l2.bandwidth", "l2.usable", "l2.slice_bandwidth", "l2.prefetch_bandwidth", "die_to_die.bandwidth",
             "tier.capacity", "tier.bandwidth", "tier.compute",
@@ -54,6 +54,7 @@ NEITHER = {
     "matmul.tile_n": "as tile_m",
     "matmul.tile_k": "as tile_m",
     "matmul.tile_least": "as tile_m",
+    "matmul.min_rows": "padded rows lengthen tiles, and may leave fewer of them",
     "attention.scan_time": "0 says that no kernel does it, more that one does",
     "hbm.stacks": "counted, and read by costs alone",
     "l2.ways": "sharper: keeps more of what fits, less of what does not",
