@@ -13,6 +13,7 @@ BETTER = {
             "rate_16bit", "rate_8bit", "rate_6bit", "rate_4bit", "rate_8bit_int", "rate_4bit_int", "convert_rate",
             "vector_rate", "multicast", "store_rate", "hbm_rate", "l2_rate", "l2_bytes", "link_rate", "direct_share",
             "direct_limit", "in_switch", "prefetch_share", "out_rate", "softmax_rate", "attention_draw",
+            "attention_share", "attention_widen_rate",
         ),
         1.0,
     ),
@@ -41,6 +42,7 @@ TOGETHER = {
         "slice_time",
         "store_rate",
         "softmax_rate",
+        "attention_widen_rate",
     ),
 }
 #: field → why more of it is neither better nor worse

@@ -134,6 +134,13 @@ def machine(cluster: Cluster) -> dict[str, Number]:
         "attention_draw": attention.draw,
         "combine_time": attention.combine_time,
         "attention_fill": attention.fill,
+        "attention_rows": attention.tile_m + (attention.tile_m == 0.0) * matmul.tile_m,
+        "attention_share": attention.share,
+        "attention_split": attention.split,
+        "attention_narrow": attention.narrow,
+        "attention_widen_rate": (attention.widen_width + (attention.widen_width == 0.0) * matmul.convert_width)
+        * compute.clock
+        * compute.cores,
         "exchange_start": link.exchange_start + (link.exchange_start == 0.0) * link.start_up,
         "exchange_cores": least(link.exchange_cores / compute.cores, 1.0),
         "gather_time": attention.gather_time,

@@ -49,6 +49,8 @@ WORDS = {
     "device.attention_tile_time": "time of an attention tile beside its operations",
     "device.combine_time": "time to combine split attention",
     "device.attention_fill": "fill of attention's pipeline",
+    "device.attention_share": "share of the matrix rate that attention reaches",
+    "device.widen_width": "keys and values widened per clock",
     "device.hbm_reserved": "memory that driver and libraries keep",
     "device.vector_rate": "vector peak",
     "process.defect_density": "defect density of the process",
