@@ -20,7 +20,7 @@ MACHINE = Machine(**dict.fromkeys(GIVEN, 0.0))._replace(
     direct_start_up=5e-6, barrier=1.0, direct_share=1.0, direct_limit=1e18,
     ring=1.0, tree=1.0, one_shot=1.0, two_shot=1.0, direct=1.0, out_rate=25e9, out_hop=5e-6,
     softmax_rate=2e10, attention_time=1e-6, attention_tile_time=1e-7, attention_draw=0.5, combine_time=1e-6,
-    attention_rows=128.0, attention_share=1.0, attention_widen_rate=1e15,
+    attention_rows=128.0, attention_share=1.0, attention_widen_rate=1e15, attention_reread=0.0,
     attention_fill=1.0, out_ring=1.0, out_tree=1.0, out_start=5e-6, crowding=1.0, prefetch_share=1.0,
 )  # fmt: skip
 OPERATOR = Operator(

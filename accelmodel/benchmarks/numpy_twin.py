@@ -139,7 +139,9 @@ def attend(op: Operator, machine: Machine, warm: Array) -> Ask:
     width = op.narrow * op.bits / 8.0
     widened = machine.attention_widen_rate * width if op.narrow < 1.0 else np.inf
     taken = np.minimum(machine.attention_draw * machine.l2_rate, widened) * share
-    once = op.weight_bytes / taken + activations / machine.l2_rate / machine.attention_draw
+    # kernels without groups read keys again for each query head
+    times = 1.0 if causal or op.k > 512.0 else np.where(machine.attention_reread > 0.0, op.m, 1.0)
+    once = times * op.weight_bytes / taken + activations / machine.l2_rate / machine.attention_draw
     reads = np.where(down > 1.0, np.maximum(tiles * op.n * op.k * width / rate, once), once)
     again = (down - 1.0) * (1.0 - resident(op.weight_bytes * np.minimum(1.0, machine.cores / tiles), machine))
     hbm = op.weight_bytes * (1.0 + again) + activations * (1.0 - resident(activations, machine))

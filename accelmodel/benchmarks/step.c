@@ -40,7 +40,7 @@
     X(start_up) X(direct_start_up) X(ramp) X(own_copy) X(rendezvous) X(barrier) X(direct_share) X(direct_limit) \
     X(ring) X(tree) X(one_shot) X(two_shot) X(in_switch) X(direct) X(out_rate) X(out_hop) X(softmax_rate) \
     X(attention_time) X(attention_tile_time) X(attention_draw) X(combine_time) X(attention_fill) X(attention_rows) \
-    X(attention_share) X(attention_split) X(attention_narrow) X(attention_widen_rate) \
+    X(attention_share) X(attention_split) X(attention_narrow) X(attention_widen_rate) X(attention_reread) \
     X(hierarchical) X(out_ring) X(out_tree) X(out_start) X(multimem) X(crowding) X(prefetch_start) X(prefetch_share)
 #define OPERATOR(X) \
     X(kind) X(count) X(groups) X(m) X(n) X(k) X(weight_bytes) X(input_bytes) X(output_bytes) X(bits) X(vector_ops) \
@@ -169,7 +169,8 @@ LAW deal_t deal(operator_t op, machine_t m, tiles_t t, double pieces, double hbm
     double share = least(load * at_work, 1.0), width = op.narrow * op.bits * 0.125;
     double drawn = m.attention_draw * m.l2_rate;
     double taken = (op.narrow < 1.0 ? least(drawn, m.attention_widen_rate * width) : drawn) * share;
-    double once = op.weight_bytes / taken + (op.input_bytes + op.output_bytes) / drawn;
+    int alone = op.longest <= 0.0 && op.k <= 512.0 && m.attention_reread > 0.0; /* each query head reads for itself */
+    double once = (alone ? op.m : 1.0) * op.weight_bytes / taken + (op.input_bytes + op.output_bytes) / drawn;
     double again = t.tiles * op.n * op.k * width / (share * m.l2_rate);
     double chip = most(begun + steps * t.chunk_time, t.down > 1.0 ? most(again, once) : once);
     double rate = least(m.hbm_rate / (1.0 + m.kv_excess), taken), pace = warm / m.l2_rate + (1.0 - warm) / rate;

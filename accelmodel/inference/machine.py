@@ -141,6 +141,7 @@ def machine(cluster: Cluster) -> dict[str, Number]:
         "attention_widen_rate": (attention.widen_width + (attention.widen_width == 0.0) * matmul.convert_width)
         * compute.clock
         * compute.cores,
+        "attention_reread": attention.reread,
         "exchange_start": link.exchange_start + (link.exchange_start == 0.0) * link.start_up,
         "exchange_cores": least(link.exchange_cores / compute.cores, 1.0),
         "gather_time": attention.gather_time,

@@ -25,6 +25,8 @@ MAX_PIECES = 32.0
 #: rows of queries whose results a core holds where heads are 128 wide: 128 KiB of 32-bit sums, half of the registers of
 #: Hopper (FlashAttention-3's tiles and FlashMLA's of 64 rows) and of Blackwell's tensor memory
 HELD = 256.0
+#: key and value of the widest head of a kernel without groups
+WIDEST = 512.0
 
 
 @law
@@ -94,6 +96,17 @@ def key_time(op: Operator, machine: Machine) -> float:
 
 
 @law
+def readings(op: Operator, machine: Machine) -> float:
+    """How often the keys of a group are read from L2 in decode: once, or by kernels without groups for each query head.
+
+    PagedAttention in its first form (arXiv 2309.06180, section 5.1) gives each head of a sequence a block of threads.
+    The latent of MLA, wider than any head, has kernels of its own.
+    """
+    alone = machine.attention_reread if (op.longest <= 0.0) & (op.k <= WIDEST) else 0.0
+    return 1.0 + alone * (op.m - 1.0)
+
+
+@law
 def l2_reading(op: Operator, machine: Machine, tiles: float, slower: float) -> float:
     """Time of what is read from L2 [s], each byte once, by cores that wait for it.
 
@@ -102,7 +115,7 @@ def l2_reading(op: Operator, machine: Machine, tiles: float, slower: float) -> f
     its keys.
     """
     activations = (op.input_bytes + op.output_bytes) * machine.attention_wait * machine.l2_time
-    once = op.weight_bytes * slower * key_time(op, machine) + activations
+    once = op.weight_bytes * readings(op, machine) * slower * key_time(op, machine) + activations
     again = tiles * op.n * op.k * op.bits * op.narrow * 0.125 * slower * machine.l2_time
     return max(again, once) if tiles > op.groups else once
 

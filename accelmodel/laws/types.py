@@ -84,6 +84,7 @@ class Machine(NamedTuple):
     attention_split: float  #: 1 where the keys of a prefill's tiles may be split as well
     attention_narrow: float  #: 1 where products are computed at the precision of narrower keys and values
     attention_widen_rate: float  #: narrower keys and values that all cores make ready for their products [1/s]
+    attention_reread: float  #: 1 where each query head of decode reads the keys of its group itself
     exchange_start: float  #: fixed time of a kernel that sends tokens to experts, or brings them back [s]
     exchange_cores: float  #: share of the cores that a normal kernel of such an exchange takes while it runs
     gather_time: float  #: a core gathers a key that its query chose [s]

@@ -107,6 +107,7 @@ class Attention(Section):
     split: Annotated[Number, Quantity(ge=0.0, le=1.0)] = 0.0
     narrow: Annotated[Number, Quantity(ge=0.0, le=1.0)] = 0.0
     widen_width: Annotated[Number, Quantity(ge=0.0, le=1e6)] = 0.0
+    reread: Annotated[Number, Quantity(ge=0.0, le=1.0)] = 0.0
 
 
 @dataclass(frozen=True, config=CONFIG, kw_only=True)

@@ -59,6 +59,7 @@ NEITHER = {
     "attention.split": "a choice of the kernel",
     "attention.narrow": "as split",
     "attention.widen_width": "0 says that it is matmul.convert_width",
+    "attention.reread": "as split",
     "attention.scan_time": "0 says that no kernel does it, more that one does",
     "hbm.stacks": "counted, and read by costs alone",
     "l2.ways": "sharper: keeps more of what fits, less of what does not",

@@ -50,8 +50,9 @@ OPERATORS = st.builds(
     st.sampled_from([1.0, 0.5]),
 )
 MACHINES = st.builds(
-    lambda cores, tile, l2, ways, split, narrow: make_machine(
-        cores=cores, attention_rows=tile, l2_bytes=l2, l2_ways=ways, attention_split=split, attention_narrow=narrow
+    lambda cores, tile, l2, ways, split, narrow, reread: make_machine(
+        cores=cores, attention_rows=tile, l2_bytes=l2, l2_ways=ways, attention_split=split, attention_narrow=narrow,
+        attention_reread=reread,
     ),
     st.integers(1, 128),
     st.sampled_from([64, 128, 256]),
@@ -59,7 +60,8 @@ MACHINES = st.builds(
     st.sampled_from([8, 16, 32]),
     st.sampled_from([0.0, 1.0]),
     st.sampled_from([0.0, 1.0]),
-)
+    st.sampled_from([0.0, 1.0]),
+)  # fmt: skip
 
 
 @given(st.integers(1, 60), st.integers(0, 59), st.integers(0, 70))
@@ -188,6 +190,24 @@ def test_narrow_keys_come_no_faster_than_they_are_widened():
     op = scores(64, 4, 131072.0, 256, values, narrow=0.5)
     assert total(op, machine) == pytest.approx(values / 2.5e11, rel=1e-3)  # launches and a tile beside 8.6 ms
     assert total(op, changed(machine, attention_widen_rate=1e15)) == pytest.approx(values / 1.5e12, rel=1e-2)
+
+
+def test_kernels_without_groups_read_keys_again_for_each_head():
+    # 64 groups of 131,072 keys of 16 bit: 4.3 GB from HBM, and eight times as much from L2
+    machine = make_machine(attention_reread=1.0, exposed=0.0, rate_16bit=1e15, softmax_rate=1e15, l2_rate=6e12)
+    values = 64 * 131072 * 256 * 2.0
+    reach = machine.l2_rate * machine.attention_draw
+    op = scores(64, 8, 131072.0, 256, values)
+    assert total(op, machine) == pytest.approx(8.0 * values / reach, rel=1e-2)  # launches and a tile beside 10 ms
+    once = changed(machine, attention_reread=0.0)
+    assert total(op, once) < 0.5 * total(op, machine)
+    # one head to a group reads its own, a latent has kernels of its own, and a prefill shares a tile's
+    for alike in (
+        scores(64, 1, 131072.0, 256, values),
+        scores(8, 128, 131072.0, 1088, values),
+        scores(64, 1024, 512.5, 256, values, longest=1024.0),
+    ):
+        assert total(alike, machine) == total(alike, once)
 
 
 def test_products_run_at_the_precision_of_the_cache_where_kernels_can():

@@ -51,6 +51,7 @@ WORDS = {
     "device.attention_fill": "fill of attention's pipeline",
     "device.attention_share": "share of the matrix rate that attention reaches",
     "device.widen_width": "keys and values widened per clock",
+    "device.attention_reread": "keys read again for each query head",
     "device.hbm_reserved": "memory that driver and libraries keep",
     "device.vector_rate": "vector peak",
     "process.defect_density": "defect density of the process",
