@@ -74,7 +74,9 @@ def on_maker(cluster: Cluster) -> tuple[str, ...]:
     maker = cluster.device.vendor
     if cluster.device.residuals or fitted_maker(maker):
         return ()
-    return (f"no tables of kernels of {maker} were fitted: its interval is that of makers of whom a few runs are known",)
+    return (
+        f"no tables of kernels of {maker} were fitted: its interval is that of makers of whom a few runs are known",
+    )
 
 
 def widest(residuals: tuple[Residual, ...], kind: str, phase: str, bits: float) -> tuple[float, float] | None:

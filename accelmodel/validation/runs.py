@@ -5,7 +5,7 @@ Series stand in ``hwspecs/published`` as ``[[run]]``.  No constant was fitted to
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -74,7 +74,9 @@ def runs() -> list[Run]:
     return found
 
 
-def _step(one: Run, phase: str, context: xr.DataArray, batch: xr.DataArray) -> tuple[Any, Any, Any]:
+def _step(
+    one: Run, phase: Literal["prefill", "decode"], context: xr.DataArray, batch: xr.DataArray
+) -> tuple[Any, Any, Any]:
     """Return the time of a step over the runs of a series, and the ends of its interval [s]."""
     chip = cluster(load("device", one.device), one.devices, link=load("link", one.link) if one.link else None)
     bits = {name: getattr(one, name) for name in ("weight_bits", "activation_bits", "kv_bits")}
