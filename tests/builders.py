@@ -13,13 +13,14 @@ from accelmodel.laws.types import ELEMENTWISE, GIVEN, MATMUL, Machine, Operator
 MACHINE = Machine(**dict.fromkeys(GIVEN, 0.0))._replace(
     cores=32.0, rate_16bit=8e12, rate_8bit=16e12, rate_6bit=16e12, rate_4bit=32e12,
     rate_8bit_int=12e12, rate_4bit_int=24e12, convert_rate=1e11, vector_rate=20e12,
-    tile_m=128.0, tile_n=256.0, tile_least=16.0, tile_k=64.0, multicast=1.0,
+    tile_m=128.0, tile_n=256.0, tile_least=16.0, tile_k=64.0, multicast=1.0, min_rows=16.0, split_loss=1.0,
     store_rate=1e13, split_time=1e-6, fill_time=0.5e-6, exposed=0.25,
     hbm_rate=1.5e12, l2_rate=5e12, l2_bytes=100e6, l2_ways=16.0, l2_copies=1.0, launch=2e-6,
     node=8.0, link_rate=200e9, contention=1.0, hop=1e-6, start_up=5e-6,
     direct_start_up=5e-6, barrier=1.0, direct_share=1.0, direct_limit=1e18,
     ring=1.0, tree=1.0, one_shot=1.0, two_shot=1.0, direct=1.0, out_rate=25e9, out_hop=5e-6,
     softmax_rate=2e10, attention_time=1e-6, attention_tile_time=1e-7, attention_draw=0.5, combine_time=1e-6,
+    attention_rows=128.0, attention_share=1.0, attention_widen_rate=1e15, attention_reread=0.0,
     attention_fill=1.0, out_ring=1.0, out_tree=1.0, out_start=5e-6, crowding=1.0, prefetch_share=1.0,
 )  # fmt: skip
 OPERATOR = Operator(

@@ -13,6 +13,7 @@ BETTER = {
             "rate_16bit", "rate_8bit", "rate_6bit", "rate_4bit", "rate_8bit_int", "rate_4bit_int", "convert_rate",
             "vector_rate", "multicast", "store_rate", "hbm_rate", "l2_rate", "l2_bytes", "link_rate", "direct_share",
             "direct_limit", "in_switch", "prefetch_share", "out_rate", "softmax_rate", "attention_draw",
+            "attention_share", "attention_widen_rate",
         ),
         1.0,
     ),
@@ -44,6 +45,7 @@ TOGETHER = {
         "softmax_rate",
         "sweep_time",
         "row_time",
+        "attention_widen_rate",
     ),
 }
 #: field → why more of it is neither better nor worse

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from accelmodel.benchmarks.numpy_collectives import exchange, fused_with
-from accelmodel.laws.attention import KEY_CHUNK, MAX_PIECES
+from accelmodel.laws.attention import HELD, KEY_CHUNK, MAX_PIECES
 from accelmodel.laws.elementwise import FAR
 from accelmodel.laws.matmul import MIN_ROWS
 from accelmodel.laws.prefetch import MOST_OF_L2, MOST_OPERANDS, PAYS, RULES
@@ -69,7 +69,7 @@ def matrix_rate(op: Operator, machine: Machine) -> Array:
 
 def matmul(op: Operator, machine: Machine) -> Ask:
     """Ask of a matmul: the best of three tile widths, dealt out as whole tiles or as slices."""
-    rows = np.minimum(machine.tile_m, MIN_ROWS * np.ceil(op.m / MIN_ROWS))
+    rows = np.minimum(machine.tile_m, machine.min_rows * np.ceil(op.m / machine.min_rows))
     down = np.ceil(op.m / rows)
     floors = np.array([0.0, 1.0, 1.0])[:, None] * machine.tile_least
     columns = np.maximum(np.array([1.0, 0.5, 0.25])[:, None] * machine.tile_n, floors)
@@ -82,7 +82,7 @@ def matmul(op: Operator, machine: Machine) -> Ask:
     feed = machine.l2_rate * machine.multicast / machine.cores
     operands = (rows + op.narrow * columns) * depth * (op.bits / 8.0) / feed
     waves = np.ceil(tiles / machine.cores)
-    steps = np.stack([waves * slices, np.ceil(tiles * slices / machine.cores) + 1.0])
+    steps = np.stack([waves * slices, np.ceil(tiles * slices * machine.split_loss / machine.cores) + 1.0])
     finish = np.stack([waves * written, written + machine.split_time])
     distinct = (op.input_bytes + op.weight_bytes) / machine.l2_rate
     times = (finish + np.maximum(steps * np.maximum(matrix, operands), distinct)).min(axis=(0, 1))
@@ -111,30 +111,44 @@ def matmul_traffic(op: Operator, machine: Machine, down: Array) -> Array:
 
 def attend(op: Operator, machine: Machine, warm: Array) -> Ask:
     """Ask of attention of which a share lies in L2; both ways to deal the keys are stacked."""
-    rows = np.minimum(machine.tile_m, MIN_ROWS * np.ceil(op.m / MIN_ROWS))
-    down = np.ceil(op.m / rows)
-    chunks = np.where(down > 1.0, op.n / KEY_CHUNK + 0.5, np.ceil(op.n / KEY_CHUNK))
+    largest = np.minimum(machine.attention_rows, HELD / (1.0 if op.k <= 350.0 else 2.0 if op.k <= 700.0 else 4.0))
+    causal = op.longest > 0.0
+    padded = largest / 2.0 * np.ceil(2.0 * op.m / largest) if causal else MIN_ROWS * np.ceil(op.m / MIN_ROWS)
+    rows, down = np.minimum(largest, padded), np.ceil(op.m / largest)
+    several = (down > 1.0) & causal
     tiles = op.groups * down
-    most_pieces = np.floor(np.minimum(np.minimum(machine.cores / tiles, chunks), MAX_PIECES))
-    pieces = np.stack([np.ones_like(tiles), np.where(down > 1.0, 1.0, np.maximum(most_pieces, 1.0))])
-    matrix = 2.0 * rows * KEY_CHUNK * op.k / matrix_rate(op, machine)
-    chunk = np.sqrt(matrix**2 + (rows * KEY_CHUNK / machine.softmax_rate) ** 2)
-    waves = np.ceil(tiles / machine.cores * pieces)
+    longest = np.ceil(max(op.longest, op.n) / KEY_CHUNK)
+    seen = np.minimum((op.n + np.maximum(rows, KEY_CHUNK) / 2.0) / KEY_CHUNK, longest)
+    chunks = np.where(several, seen, longest)
+    most_pieces = np.floor(np.minimum(np.minimum(machine.cores / tiles, longest), MAX_PIECES))
+    apart = ~several | (machine.attention_split > 0.0)
+    pieces = np.stack([np.ones_like(tiles), np.where(apart, np.maximum(most_pieces, 1.0), 1.0)])
+    narrow = (op.narrow < 1.0) & (op.bits > 8.0) & (machine.attention_narrow > 0.0)
+    rate = np.where(narrow, machine.rate_8bit, matrix_rate(op, machine)) * machine.attention_share
+    matrix, softmax = 2.0 * rows * KEY_CHUNK * op.k / rate, rows * KEY_CHUNK / machine.softmax_rate
+    chunk = np.hypot(matrix, softmax) if causal else matrix + softmax
     load = tiles / machine.cores
-    steps = np.where(down > 1.0, load * chunks + chunks, waves * np.ceil(chunks / pieces))
-    each = machine.attention_tile_time + machine.attention_fill * chunk
-    begun = np.where(down > 1.0, np.maximum(load, 1.0), waves) * each
+    waves = np.ceil(load * pieces)
+    shortest = np.maximum(2.0 * chunks - longest, 0.0)
+    uneven = np.maximum(np.maximum(load - 1.0, 0.0) * chunks + longest / pieces, waves * shortest / pieces)
+    steps = np.where(several, uneven, waves * np.ceil(chunks / pieces))
+    begun = waves * (machine.attention_tile_time + machine.attention_fill * chunk)
     activations = op.input_bytes + op.output_bytes
     at_work = np.minimum(pieces, np.maximum(op.n / KEY_CHUNK, 1.0))  # a core draws a chunk at least
     share = np.minimum(tiles * at_work / machine.cores, 1.0)
     rate = machine.l2_rate * share
-    once = (op.weight_bytes / rate + activations / machine.l2_rate) / machine.attention_draw
-    reads = np.where(down > 1.0, np.maximum(tiles * op.n * op.k * op.bits / 8.0 / rate, once), once)
+    width = op.narrow * op.bits / 8.0
+    widened = machine.attention_widen_rate * width if op.narrow < 1.0 else np.inf
+    taken = np.minimum(machine.attention_draw * machine.l2_rate, widened) * share
+    # kernels without groups read keys again for each query head
+    times = 1.0 if causal or op.k > 512.0 else np.where(machine.attention_reread > 0.0, op.m, 1.0)
+    once = times * op.weight_bytes / taken + activations / machine.l2_rate / machine.attention_draw
+    reads = np.where(down > 1.0, np.maximum(tiles * op.n * op.k * width / rate, once), once)
     again = (down - 1.0) * (1.0 - resident(op.weight_bytes * np.minimum(1.0, machine.cores / tiles), machine))
     hbm = op.weight_bytes * (1.0 + again) + activations * (1.0 - resident(activations, machine))
     chip = np.maximum(begun + steps * chunk, reads)
     from_memory = machine.hbm_rate / (1.0 + machine.kv_excess)
-    drawn = np.minimum(from_memory, machine.attention_draw * rate)
+    drawn = np.minimum(from_memory, taken)
     pace = warm / machine.l2_rate + (1.0 - warm) / drawn
     parts = np.stack([np.zeros_like(tiles), np.ones_like(tiles)]) * machine.combine_time
     extra = machine.exposed * np.minimum(begun, op.weight_bytes * pace) + parts

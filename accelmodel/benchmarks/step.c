@@ -16,6 +16,7 @@
 #define LAW static inline __attribute__((always_inline))
 #define MIN_ROWS 16.0
 #define KEY_CHUNK 128.0
+#define HELD 256.0
 #define MAX_PIECES 32.0
 #define MOST_OF_L2 0.6
 #define MOST_OPERANDS 6
@@ -32,18 +33,19 @@
 /* What the laws below read of a machine and of an operator: see accelmodel/laws/types.py. */
 #define MACHINE(X) \
     X(cores) X(rate_16bit) X(rate_8bit) X(rate_6bit) X(rate_4bit) X(rate_8bit_int) X(rate_4bit_int) X(convert_rate) \
-    X(vector_rate) X(tile_m) X(tile_n) X(tile_least) X(tile_k) \
+    X(vector_rate) X(tile_m) X(tile_n) X(tile_least) X(tile_k) X(min_rows) X(split_loss) \
     X(multicast) X(slice_time) X(store_rate) X(split_time) X(fill_time) X(exposed) X(scaling_time) X(hbm_rate) \
     X(weight_excess) X(expert_excess) X(kv_excess) X(near_flop_time) \
     X(l2_rate) X(l2_bytes) X(l2_ways) X(l2_copies) X(launch) X(node) X(mesh) X(link_rate) X(contention) X(hop) \
     X(start_up) X(direct_start_up) X(ramp) X(own_copy) X(rendezvous) X(barrier) X(direct_share) X(direct_limit) \
     X(ring) X(tree) X(one_shot) X(two_shot) X(in_switch) X(direct) X(out_rate) X(out_hop) X(softmax_rate) \
-    X(attention_time) X(attention_tile_time) X(attention_draw) X(combine_time) X(attention_fill) \
+    X(attention_time) X(attention_tile_time) X(attention_draw) X(combine_time) X(attention_fill) X(attention_rows) \
+    X(attention_share) X(attention_split) X(attention_narrow) X(attention_widen_rate) X(attention_reread) \
     X(hierarchical) X(out_ring) X(out_tree) X(out_start) X(multimem) X(crowding) X(prefetch_start) X(prefetch_share) \
     X(sweep_time) X(row_time) X(row_share)
 #define OPERATOR(X) \
     X(kind) X(count) X(groups) X(m) X(n) X(k) X(weight_bytes) X(input_bytes) X(output_bytes) X(bits) X(vector_ops) \
-    X(prefetch_bytes) X(message_bytes) X(ranks) X(feeds) X(stretch) X(warm) X(integer) X(narrow) X(experts)
+    X(prefetch_bytes) X(message_bytes) X(ranks) X(feeds) X(stretch) X(warm) X(integer) X(narrow) X(experts) X(longest)
 
 #define DECLARE(name) double name;
 typedef struct { MACHINE(DECLARE) } machine_t;
@@ -116,7 +118,7 @@ LAW tiling_t tiling(operator_t op, machine_t m, double core_rate, double rows, d
     double matrix = most(2.0 * rows * columns * depth / core_rate + widened, m.slice_time);
     double operands = (rows + columns * op.narrow) * depth * op.bits * 0.125 * m.cores / (m.l2_rate * m.multicast);
     double written = op.output_bytes / (op.groups * op.m * op.n) * rows * columns * m.cores / m.store_rate;
-    double whole = waves * slices, split = ceil(tiles * slices / m.cores) + 1.0, pace = most(matrix, operands);
+    double whole = waves * slices, split = ceil(tiles * slices * m.split_loss / m.cores) + 1.0, pace = most(matrix, operands);
     double distinct = (op.input_bytes + op.weight_bytes) / m.l2_rate;
     double together = most(whole * pace, distinct) + waves * written;
     double apart = most(split * pace, distinct) + written + m.split_time;
@@ -138,7 +140,7 @@ LAW double matmul_traffic(operator_t op, machine_t m, double down)
 
 LAW ask_t matmul(operator_t op, machine_t m, double core_rate)
 {
-    double rows = least(m.tile_m, MIN_ROWS * ceil(op.m / MIN_ROWS)), down = ceil(op.m / rows);
+    double rows = least(m.tile_m, m.min_rows * ceil(op.m / m.min_rows)), down = ceil(op.m / rows);
     tiling_t one = tiling(op, m, core_rate, rows, down, m.tile_n);
     tiling_t two = tiling(op, m, core_rate, rows, down, most(m.tile_n * 0.5, m.tile_least));
     tiling_t four = tiling(op, m, core_rate, rows, down, most(m.tile_n * 0.25, m.tile_least));
@@ -153,40 +155,59 @@ LAW ask_t matmul(operator_t op, machine_t m, double core_rate)
 
 typedef struct { double shown, chip, rate, time; } deal_t; /* s, s, B/s, s */
 
+/* Tiles of queries and what each is worked through in. */
+typedef struct { double tiles, down, chunks, longest, chunk_time; int several; } tiles_t; /* 1, 1, 1, 1, s */
+
 /* Each tile's keys on so many cores. */
-LAW deal_t deal(operator_t op, machine_t m, double tiles, double chunks, double chunk_time, double pieces, double hbm,
-                double warm)
+LAW deal_t deal(operator_t op, machine_t m, tiles_t t, double pieces, double hbm, double warm)
 {
-    double load = tiles / m.cores, waves = ceil(load * pieces);
-    int several = tiles > op.groups;
-    double steps = several ? load * chunks + chunks : waves * ceil(chunks / pieces);
-    double tile_time = m.attention_tile_time + m.attention_fill * chunk_time;
-    double begun = (several ? most(load, 1.0) : waves) * tile_time;
+    double load = t.tiles / m.cores, waves = ceil(load * pieces);
+    double uneven = most(most(load - 1.0, 0.0) * t.chunks + t.longest / pieces,
+                         waves * most(2.0 * t.chunks - t.longest, 0.0) / pieces);
+    double steps = t.several ? uneven : waves * ceil(t.chunks / pieces);
+    double begun = waves * (m.attention_tile_time + m.attention_fill * t.chunk_time);
     double at_work = least(pieces, most(op.n / KEY_CHUNK, 1.0)); /* a core draws a chunk at least */
-    double share = least(load * at_work, 1.0), l2_rate = m.l2_rate * share;
-    double once = (op.weight_bytes / share + op.input_bytes + op.output_bytes) / m.attention_draw;
-    double reads = several ? most(tiles * op.n * op.k * op.bits * 0.125 / share, once) : once;
-    double chip = most(begun + steps * chunk_time, reads / m.l2_rate);
-    double rate = least(m.hbm_rate / (1.0 + m.kv_excess), m.attention_draw * l2_rate), pace = warm / m.l2_rate + (1.0 - warm) / rate;
+    double share = least(load * at_work, 1.0), width = op.narrow * op.bits * 0.125;
+    double drawn = m.attention_draw * m.l2_rate;
+    double taken = (op.narrow < 1.0 ? least(drawn, m.attention_widen_rate * width) : drawn) * share;
+    int alone = op.longest <= 0.0 && op.k <= 512.0 && m.attention_reread > 0.0; /* each query head reads for itself */
+    double once = (alone ? op.m : 1.0) * op.weight_bytes / taken + (op.input_bytes + op.output_bytes) / drawn;
+    double again = t.tiles * op.n * op.k * width / (share * m.l2_rate);
+    double chip = most(begun + steps * t.chunk_time, t.down > 1.0 ? most(again, once) : once);
+    double rate = least(m.hbm_rate / (1.0 + m.kv_excess), taken), pace = warm / m.l2_rate + (1.0 - warm) / rate;
     double shown = m.exposed * least(begun, op.weight_bytes * pace);
     deal_t deal = {shown, chip, rate, shown + most(chip, hbm * pace)};
     return deal;
 }
 
+/* Rows of a core's tile of queries and its chunks of keys. */
+LAW tiles_t query_tiles(operator_t op, machine_t m, double core_rate)
+{
+    double held = op.k > 700.0 ? 0.25 * HELD : op.k > 350.0 ? 0.5 * HELD : HELD, largest = least(m.attention_rows, held);
+    int causal = op.longest > 0.0;
+    double padded = causal ? 0.5 * largest * ceil(2.0 * op.m / largest) : MIN_ROWS * ceil(op.m / MIN_ROWS);
+    double rows = least(largest, padded), down = ceil(op.m / largest), longest = ceil(most(op.longest, op.n) / KEY_CHUNK);
+    int several = causal && down > 1.0, narrow = op.narrow < 1.0 && op.bits > 8.0 && m.attention_narrow > 0.0;
+    double mean = least((op.n + 0.5 * most(rows, KEY_CHUNK)) / KEY_CHUNK, longest);
+    double rate = (narrow ? m.rate_8bit : core_rate) * m.attention_share;
+    double matrix = 2.0 * rows * KEY_CHUNK * op.k / rate, softmax = rows * KEY_CHUNK / m.softmax_rate;
+    double chunk_time = causal ? sqrt(matrix * matrix + softmax * softmax) : matrix + softmax;
+    tiles_t tiles = {op.groups * down, down, several ? mean : longest, longest, chunk_time, several};
+    return tiles;
+}
+
 /* By the faster deal where a share of the traffic lies in L2. */
 LAW ask_t attend(operator_t op, machine_t m, double core_rate, double warm)
 {
-    double rows = least(m.tile_m, MIN_ROWS * ceil(op.m / MIN_ROWS)), down = ceil(op.m / rows);
-    double tiles = op.groups * down, fill = op.n / KEY_CHUNK, chunks = down > 1.0 ? fill + 0.5 : ceil(fill);
-    double matrix = 2.0 * rows * KEY_CHUNK * op.k / core_rate, softmax = rows * KEY_CHUNK / m.softmax_rate;
-    double chunk_time = sqrt(matrix * matrix + softmax * softmax);
+    tiles_t t = query_tiles(op, m, core_rate);
     double activations = op.input_bytes + op.output_bytes;
-    double at_work = op.weight_bytes * least(1.0, m.cores / tiles);
-    double again = (down - 1.0) * (1.0 - resident(at_work, m));
+    double at_work = op.weight_bytes * least(1.0, m.cores / t.tiles);
+    double again = (t.down - 1.0) * (1.0 - resident(at_work, m));
     double hbm = op.weight_bytes * (1.0 + again) + activations * (1.0 - resident(activations, m));
-    double pieces = down > 1.0 ? 1.0 : most(floor(least(least(m.cores / tiles, chunks), MAX_PIECES)), 1.0);
-    deal_t whole = deal(op, m, tiles, chunks, chunk_time, 1.0, hbm, warm);
-    deal_t split = deal(op, m, tiles, chunks, chunk_time, pieces, hbm, warm);
+    int apart = !t.several || m.attention_split > 0.0;
+    double pieces = apart ? most(floor(least(least(m.cores / t.tiles, t.longest), MAX_PIECES)), 1.0) : 1.0;
+    deal_t whole = deal(op, m, t, 1.0, hbm, warm);
+    deal_t split = deal(op, m, t, pieces, hbm, warm);
     int alone = whole.time <= split.time + m.combine_time;
     double start = m.launch + m.attention_time + (alone ? whole.shown : split.shown + m.combine_time);
     ask_t ask = {alone ? whole.chip : split.chip, hbm, alone ? whole.rate : split.rate, start, 0.0};

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from accelmodel.inference.columns import HIGH_BITS, SOFTMAX_OPS, STREAM, Row, Shard, matmul, pointwise
-from accelmodel.inference.keys import kv_tokens, mean_chunk_keys, mean_keys
+from accelmodel.inference.keys import kv_tokens, last_keys, mean_chunk_keys, mean_keys
 from accelmodel.inference.rowwise import ROTARY_OPS, normed_again, rotary_rows
 from accelmodel.laws import types
 from accelmodel.laws.numeric import Number, ceil, least, most
@@ -40,8 +40,12 @@ class Heads(NamedTuple):
     value: Number
 
 
-def grouped_attention(part: Shard, heads: Heads, keys: Number, read: Number, old: Number) -> dict[str, Number]:
+def grouped_attention(
+    part: Shard, heads: Heads, keys: Number, read: Number, old: Number, longest: Number
+) -> dict[str, Number]:
     """Columns of grouped-query attention: mean keys per query, KV tokens read per sequence and those not new.
+
+    ``longest`` are the keys that the last query sees.
 
     Rows that share keys: in decode all query heads of a KV head, in a prefill the queries of one head.  Where in decode
     they are more than a tile, each tile but the first finds its keys in L2.
@@ -56,8 +60,10 @@ def grouped_attention(part: Shard, heads: Heads, keys: Number, read: Number, old
         "groups": part.sequences * (heads.query + packed * (heads.kv - heads.query)) * tiles,
         "m": part.new_tokens * shared / tiles,
         "n": keys,
+        "longest": longest * (1.0 - packed),
         "k": heads.key + heads.value,
         "bits": HIGH_BITS,
+        "narrow": least(part.kv / STREAM, 1.0),
         "weight_bytes": part.sequences * read * per_token * tiles,
         "prefetch_bytes": part.sequences * old * per_token,
         "warm": 1.0 - 1.0 / tiles,
@@ -100,18 +106,18 @@ def grouped(kind: Grouped, model: LanguageModel, work: Workload, part: Shard) ->
     yield "output_projection", matmul(part.tokens, model.hidden, heads.query * value, part)
 
 
-def _seen(kind: Grouped, work: Workload, part: Shard) -> tuple[Number, Number, Number]:
-    """Return keys per query, KV tokens that one sequence reads, and how many of them were there before the step."""
+def _seen(kind: Grouped, work: Workload, part: Shard) -> tuple[Number, Number, Number, Number]:
+    """Return keys per query, KV tokens that one sequence reads, those there before the step, keys of the last query."""
     if kind.cross_tokens:
-        return kind.cross_tokens, kind.cross_tokens, kind.cross_tokens
+        return kind.cross_tokens, kind.cross_tokens, kind.cross_tokens, kind.cross_tokens
     if kind.top_k:
         read, old = kv_tokens(work, 0.0)
         if part.decoding:
             # each new token picks keys of its own
             read, old = least(read, kind.top_k * part.new_tokens), least(old, kind.top_k * part.new_tokens)
-        return mean_keys(work, kind.top_k), read, old
+        return mean_keys(work, kind.top_k), read, old, 0.0
     keys = mean_chunk_keys(work, kind.window) if kind.chunked else mean_keys(work, kind.window)
-    return keys, *kv_tokens(work, kind.window)
+    return keys, *kv_tokens(work, kind.window), last_keys(work, kind.window)
 
 
 def absorbed_attention(
@@ -126,6 +132,7 @@ def absorbed_attention(
         "n": keys,
         "k": 2.0 * latent + rope,
         "bits": HIGH_BITS,
+        "narrow": least(part.kv / STREAM, 1.0),
         "weight_bytes": cache * tiles,
         "warm": 1.0 - 1.0 / tiles,
         "input_bytes": queries * (latent + rope) * STREAM,
@@ -135,8 +142,11 @@ def absorbed_attention(
     }
 
 
-def expanded_attention(part: Shard, heads: Heads, keys: Number, tokens: Number) -> dict[str, Number]:
-    """Columns of prefill attention of MLA on keys and values that ``tokens`` were expanded to, each head its own."""
+def expanded_attention(part: Shard, heads: Heads, keys: Number, tokens: Number, longest: Number) -> dict[str, Number]:
+    """Columns of prefill attention of MLA on keys and values that ``tokens`` were expanded to, each head its own.
+
+    ``longest`` are the keys that the last query sees.
+    """
     queries = part.tokens * heads.query
     width = heads.key + heads.value
     return {
@@ -144,6 +154,7 @@ def expanded_attention(part: Shard, heads: Heads, keys: Number, tokens: Number) 
         "groups": part.sequences * heads.query,
         "m": part.new_tokens,
         "n": keys,
+        "longest": longest,
         "k": width,
         "bits": HIGH_BITS,
         "weight_bytes": tokens * heads.query * width * STREAM,
@@ -308,7 +319,7 @@ def latent(kind: Latent, model: LanguageModel, work: Workload, part: Shard) -> I
         tokens = part.sequences * work.context
         expanded = heads.query * (kind.qk_nope_dim + value)
         yield "expand_cache", matmul(tokens, expanded, rank, part, input_bytes=cache[0])
-        yield "attention", expanded_attention(part, heads, keys, tokens)
+        yield "attention", expanded_attention(part, heads, keys, tokens, work.context)
     if kind.output_gate:
         yield "gate_projection", matmul(part.tokens, heads.query * value, model.hidden, part)
         yield "attention_gate", pointwise(part.tokens * heads.query * value, ROTARY_OPS, 2.0 * STREAM, part.handed)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from accelmodel.inference.attention import INDEX_BITS, Index, absorbed_attention, index_scores
 from accelmodel.inference.columns import STREAM, Row, Shard, matmul, pointwise
-from accelmodel.inference.keys import kv_tokens, mean_keys
+from accelmodel.inference.keys import kv_tokens, last_keys, mean_keys
 from accelmodel.inference.rowwise import ROTARY_OPS, normed_again, rotary_rows
 from accelmodel.laws.numeric import Number, least
 from accelmodel.specs.language_model import LanguageModel
@@ -30,7 +30,9 @@ def compressed(kind: Compressed, model: LanguageModel, work: Workload, part: Sha
     keys, read, old = seen(kind, work)
     columns = absorbed_attention(part, heads, width, 0.0, keys, part.sequences * read * width * part.kv)
     rows = columns["m"] if part.decoding else part.new_tokens * heads
-    yield "attention", {**columns, "m": rows, "prefetch_bytes": part.sequences * old * width * part.kv}
+    longest = 0.0 if part.decoding else _last(kind, work)
+    old_bytes = part.sequences * old * width * part.kv
+    yield "attention", {**columns, "m": rows, "longest": longest, "prefetch_bytes": old_bytes}
     groups = part.cut(kind.groups)
     yield "output_groups", matmul(part.tokens, kind.output_rank, heads * width / groups, part, groups=groups)
     yield "output_projection", matmul(part.tokens, model.hidden, groups * kind.output_rank, part)
@@ -48,6 +50,15 @@ def seen(kind: Compressed, work: Workload) -> tuple[Number, Number, Number]:
         read = far[1] if work.phase == "prefill" else least(far[1], kind.top_k * (1.0 + work.speculative))
         far = (picked, read, least(far[2], read))
     return near[0] + far[0], near[1] + far[1], near[2] + far[2]
+
+
+def _last(kind: Compressed, work: Workload) -> Number:
+    """Return the keys that the last query sees."""
+    near = last_keys(work, kind.window)
+    if not kind.ratio:
+        return near
+    far = work.context / kind.ratio
+    return near + (least(far, kind.top_k) if kind.top_k else far)
 
 
 def _index(kind: Compressed, model: LanguageModel, work: Workload, part: Shard, series: float) -> Iterator[Row]:

@@ -56,11 +56,31 @@ def kind_of(code: Any) -> Any:
 _ACROSS = {"collective": "collective across nodes"}
 
 
-@cache
-def uncalibrated() -> dict[str, tuple[float, float]]:
-    """Return the factors (lower, upper) of each kind for chips whose constants were not fitted."""
+def fitted_maker(maker: str) -> bool:
+    """Whether constants were fitted to kernels of any chip of a maker."""
     content, _ = facts.read_toml(facts.root() / UNCALIBRATED)
-    return {entry["kind"]: (float(entry["lower"]), float(entry["upper"])) for entry in content["residual"]}
+    return maker in content["another_maker"]["but"]
+
+
+@cache
+def uncalibrated(maker: str = "") -> dict[str, tuple[float, float]]:
+    """Return the factors (lower, upper) of each kind for chips whose constants were not fitted.
+
+    Those of a maker's chips that others of its chips tell; further apart where no kernel of the maker was fitted.
+    """
+    content, _ = facts.read_toml(facts.root() / UNCALIBRATED)
+    power = 1.0 if not maker or fitted_maker(maker) else float(content["another_maker"]["power"])
+    return {entry["kind"]: (entry["lower"] ** power, entry["upper"] ** power) for entry in content["residual"]}
+
+
+def on_maker(cluster: Cluster) -> tuple[str, ...]:
+    """Return what to know of a cluster's interval: that no tables of the maker's kernels were fitted."""
+    maker = cluster.device.vendor
+    if cluster.device.residuals or fitted_maker(maker):
+        return ()
+    return (
+        f"no tables of kernels of {maker} were fitted: its interval is that of makers of whom a few runs are known",
+    )
 
 
 def widest(residuals: tuple[Residual, ...], kind: str, phase: str, bits: float) -> tuple[float, float] | None:
@@ -88,7 +108,8 @@ def factors(
     ----------
     cluster : Cluster
         Where the device or the link was not measured, or a field of it was overridden, the factors are those found by
-        taking each measured device for an unmeasured one (``hwspecs/uncalibrated.toml``).
+        taking each measured device for an unmeasured one (``hwspecs/uncalibrated.toml``), and wider where no kernel of
+        the device's maker was fitted.
     phase : str
         ``"prefill"`` or ``"decode"``: which attention.
     bits, kv_bits : float
@@ -107,9 +128,8 @@ def factors(
     for kind, spec in specs.items():
         width = float(plain_bits(kv_bits if kind == "attention" else bits))
         which = collective if kind == "collective" else phase
-        found.append(
-            widest(spec.residuals, kind, which, width) or uncalibrated()[kind if near else _ACROSS.get(kind, kind)]
-        )
+        unmeasured = uncalibrated(cluster.device.vendor)[kind if near else _ACROSS.get(kind, kind)]
+        found.append(widest(spec.residuals, kind, which, width) or unmeasured)
     return np.array(found)
 
 

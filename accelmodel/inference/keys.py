@@ -25,6 +25,11 @@ def mean_keys(work: Workload, window: Number) -> Number:
     return (rising + window * (last - bend)) / (last - first)
 
 
+def last_keys(work: Workload, window: Number) -> Number:
+    """Return keys of the last query, which of a prefill sees most: in a chunk of its own that is whole."""
+    return least(work.context, window) if window else work.context
+
+
 def mean_chunk_keys(work: Workload, chunk: Number) -> Number:
     """Return keys per query where a query sees the tokens of its own chunk, averaged over the new tokens.
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
 _PARTS = ("device", "link", "scale_out")
+#: cores over those at work where plain split-K gives each tile to as many as go into their number: between 1 and 2, the
+#: geometric mean
+UNBALANCED = 2.0**0.5
 
 
 def varied(cluster: Cluster) -> dict[str, xr.DataArray]:
@@ -129,6 +132,8 @@ def machine(cluster: Cluster) -> dict[str, Number]:
         "exposed": matmul.exposed,
         "scaling_time": matmul.scaling_time,
         "convert_rate": matmul.convert_width * compute.clock,
+        "min_rows": matmul.min_rows,
+        "split_loss": UNBALANCED - (UNBALANCED - 1.0) * matmul.balanced,
         "hbm_rate": hbm_rate,
         **_second_memory(device.tier, hbm_rate),
         "l2_rate": least(l2.rate, _crossing(device, l2.copies)),
@@ -158,6 +163,14 @@ def machine(cluster: Cluster) -> dict[str, Number]:
         "attention_draw": attention.draw,
         "combine_time": attention.combine_time,
         "attention_fill": attention.fill,
+        "attention_rows": attention.tile_m + (attention.tile_m == 0.0) * matmul.tile_m,
+        "attention_share": attention.share,
+        "attention_split": attention.split,
+        "attention_narrow": attention.narrow,
+        "attention_widen_rate": (attention.widen_width + (attention.widen_width == 0.0) * matmul.convert_width)
+        * compute.clock
+        * compute.cores,
+        "attention_reread": attention.reread,
         "exchange_start": link.exchange_start + (link.exchange_start == 0.0) * link.start_up,
         "exchange_cores": least(link.exchange_cores / compute.cores, 1.0),
         "gather_time": attention.gather_time,

@@ -76,7 +76,7 @@ def attention(
     else:
         # sum of min(position, window) over the positions, over their number
         keys, read = (bend * (bend + 1.0) / 2.0 + bend * (context - bend)) / context, context
-    return attentions.grouped_attention(part, Heads(heads, kv_heads, head_dim, head_dim), keys, read, 0.0)
+    return attentions.grouped_attention(part, Heads(heads, kv_heads, head_dim, head_dim), keys, read, 0.0, bend)
 
 
 def latent_attention(phase: str, batch: Any, heads: Any, context: Any, *, kv_bits: Any = 16.0) -> Columns:
@@ -90,7 +90,7 @@ def latent_attention(phase: str, batch: Any, heads: Any, context: Any, *, kv_bit
         cache = batch * context * (LATENT + ROPE) * part.kv
         return attentions.absorbed_attention(part, heads, LATENT, ROPE, context, cache)
     expanded = Heads(heads, heads, NOPE + ROPE, VALUE)
-    return attentions.expanded_attention(part, expanded, (context + 1.0) / 2.0, batch * context)
+    return attentions.expanded_attention(part, expanded, (context + 1.0) / 2.0, batch * context, context)
 
 
 def collective(kind: str, size: Any, devices: Any) -> Columns:

@@ -35,7 +35,7 @@ from accelmodel.inference.energy import energy_notes, energy_numbers, of_operato
 from accelmodel.inference.figures import Figures, Variable
 from accelmodel.inference.hosted import with_host, without_host
 from accelmodel.inference.inputs import Inputs as Inputs
-from accelmodel.inference.intervals import factors, interval, kind_of
+from accelmodel.inference.intervals import factors, interval, kind_of, on_maker
 from accelmodel.inference.named import ClusterLike, ModelLike, WorkLike, as_cluster, as_model, as_workload
 from accelmodel.inference.placement import need_room, placed
 from accelmodel.inference.policies import Technique, chosen, none
@@ -108,7 +108,8 @@ def prepare(model: LanguageModel, cluster: Cluster, work: Workload, unfused: Ite
     cluster = paired(cluster, work.tp)
     table = placed(model, cluster.device, work, unfused)
     groups = {name: getattr(work, name) for name in ("tp", "ep")}
-    said = (*uneven_groups(cluster, groups, work.tp * work.dp * work.pp), *paths_note(cluster, work.tp))
+    uneven = uneven_groups(cluster, groups, work.tp * work.dp * work.pp)
+    said = (*uneven, *paths_note(cluster, work.tp), *on_maker(cluster))
     table = replace(table, notes=(*table.notes, *said))
     needed, fits = _check_fit(model, cluster, work)
     varying = [value for column in table.columns.values() for value in column] + [

@@ -121,6 +121,6 @@ def _attention(tower: Tower, tokens: Number, each: Number, window: Number, part:
     head = tower.width / tower.attention_heads
     local = replace(part, sequences=tokens / seen, new_tokens=seen)
     heads = part.cut(tower.attention_heads)
-    found = grouped_attention(local, Heads(heads, heads, head, head), seen, seen, 0.0)
+    found = grouped_attention(local, Heads(heads, heads, head, head), seen, seen, 0.0, seen)
     # keys and values were made just before
     return {**found, "prefetch_bytes": 0.0}

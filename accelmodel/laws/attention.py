@@ -13,7 +13,7 @@ import numpy as np
 
 from accelmodel.laws.jit import law
 from accelmodel.laws.l2cache import kept_of_two
-from accelmodel.laws.matmul import flop_time, tile_rows, tiles_down
+from accelmodel.laws.matmul import MIN_ROWS, flop_time
 from accelmodel.laws.prepared import whole, whole_below
 from accelmodel.laws.roofline import stream_time
 from accelmodel.laws.types import Cost, Machine, Operator
@@ -22,39 +22,88 @@ from accelmodel.laws.types import Cost, Machine, Operator
 KEY_CHUNK = 128.0
 #: cores that share the keys of one tile at most: the bound under which engines capture their graphs
 MAX_PIECES = 32.0
+#: rows of queries whose results a core holds where heads are 128 wide: 128 KiB of 32-bit sums, half of the registers of
+#: Hopper (FlashAttention-3's tiles and FlashMLA's of 64 rows) and of Blackwell's tensor memory
+HELD = 256.0
+#: key and value of the widest head of a kernel without groups
+WIDEST = 512.0
 
 
 @law
-def key_chunks(op: Operator, tiles: float) -> float:
-    """Chunks of keys a tile works through on average.
+def query_tile(op: Operator, machine: Machine) -> tuple[float, float]:
+    """Rows that a core works on in one tile of queries, and tiles of a group.
 
-    Part of a chunk costs a whole one.  Where a group has several tiles its queries see different keys: on
-    average half a chunk is masked.
+    What a core holds of results bounds the rows of wide heads: ``HELD`` of 128 values, half as many of twice that.  A
+    tile of a prefill is worked on in two halves, each of them whole; in decode rows are padded to the matrix unit.
     """
-    fill = op.n / KEY_CHUNK
-    return fill + 0.5 if tiles > op.groups else np.ceil(fill)
+    most = 0.25 * HELD if op.k > 700.0 else (0.5 * HELD if op.k > 350.0 else HELD)
+    largest = min(machine.attention_rows, most)
+    share = max(machine.attention_row, 1.0 / most)
+    rows = 0.5 * largest * whole(2.0 * op.m * share) if op.longest > 0.0 else MIN_ROWS * np.ceil(op.m / MIN_ROWS)
+    return min(largest, rows), whole(op.m * share)
 
 
 @law
-def chunk_time(op: Operator, machine: Machine) -> float:
+def key_chunks(op: Operator, rows: float, several: bool) -> tuple[float, float]:
+    """Chunks of keys that a tile works through on average, and those of the longest tile.
+
+    Part of a chunk costs a whole one.  Where a group has ``several`` tiles whose queries see different keys, a tile
+    works on those that its last row sees: half a tile, or half a chunk, more than a mean row.
+    """
+    longest = np.ceil(max(op.longest, op.n) / KEY_CHUNK)
+    mean = (op.n + 0.5 * max(rows, KEY_CHUNK)) / KEY_CHUNK
+    return (min(mean, longest) if several else longest), longest
+
+
+@law
+def narrow_time(op: Operator, machine: Machine) -> float:
+    """Time of an operation of one core [s]: where the kernels can, at the precision of the keys and values."""
+    narrow = (op.narrow < 1.0) & (machine.attention_narrow > 0.0) & (op.bits > 8.0)
+    return machine.flop_time_8bit if narrow else flop_time(op, machine)
+
+
+@law
+def chunk_time(op: Operator, machine: Machine, rows: float) -> float:
     """Time a core takes for one tile and one chunk of keys [s].
 
-    Matmuls and exponentials overlap, but not wholly: they add as squares.
+    In a prefill matmuls of one half of a tile overlap with exponentials of the other, but not wholly: they add as
+    squares.  A tile of decode has no halves: one waits for the other.
     """
-    rows = tile_rows(op.m, machine)
-    matrix = 2.0 * rows * KEY_CHUNK * op.k * flop_time(op, machine)
+    matrix = 2.0 * rows * KEY_CHUNK * op.k * narrow_time(op, machine) * machine.attention_excess
     softmax = rows * KEY_CHUNK * machine.softmax_time
-    return math.sqrt(matrix * matrix + softmax * softmax)
+    return math.sqrt(matrix * matrix + softmax * softmax) if op.longest > 0.0 else matrix + softmax
 
 
 @law
-def tile_time(op: Operator, machine: Machine) -> float:
+def tile_time(machine: Machine, chunk: float) -> float:
     """Time a core takes to begin and end a tile [s]: latencies, and what fills and drains its pipeline.
 
-    A chunk passes from scores over the softmax to values (FlashAttention-3, arXiv 2407.08608, section 3.2); where a
-    core holds several tiles one computes while another fills.
+    A chunk, of the time ``chunk``, passes from scores over the softmax to values (FlashAttention-3, arXiv 2407.08608,
+    section 3.2); where a core holds several tiles one computes while another fills.
     """
-    return machine.attention_tile_time + machine.attention_fill * chunk_time(op, machine)
+    return machine.attention_tile_time + machine.attention_fill * chunk
+
+
+@law
+def key_time(op: Operator, machine: Machine) -> float:
+    """Time of a byte of keys and values as cores take it that wait for chunk after chunk [s/B].
+
+    What is narrower than 16 bit is widened, or turned for the products, at so many values a clock.
+    """
+    drawn = machine.attention_wait * machine.l2_time
+    widened = machine.attention_widen_time * 8.0 / (op.bits * op.narrow)
+    return max(drawn, widened) if op.narrow < 1.0 else drawn
+
+
+@law
+def readings(op: Operator, machine: Machine) -> float:
+    """How often the keys of a group are read from L2 in decode: once, or by kernels without groups for each query head.
+
+    PagedAttention in its first form (arXiv 2309.06180, section 5.1) gives each head of a sequence a block of threads.
+    The latent of MLA, wider than any head, has kernels of its own.
+    """
+    alone = machine.attention_reread if (op.longest <= 0.0) & (op.k <= WIDEST) else 0.0
+    return 1.0 + alone * (op.m - 1.0)
 
 
 @law
@@ -65,25 +114,30 @@ def l2_reading(op: Operator, machine: Machine, tiles: float, slower: float) -> f
     however the keys are dealt each core has those of its tile.  Where a group has several tiles, each of them reads
     its keys.
     """
-    once = (op.weight_bytes * slower + op.input_bytes + op.output_bytes) * machine.attention_wait
-    again = tiles * op.n * op.k * op.bits * 0.125 * slower
-    return (max(again, once) if tiles > op.groups else once) * machine.l2_time
+    activations = (op.input_bytes + op.output_bytes) * machine.attention_wait * machine.l2_time
+    once = op.weight_bytes * readings(op, machine) * slower * key_time(op, machine) + activations
+    again = tiles * op.n * op.k * op.bits * op.narrow * 0.125 * slower * machine.l2_time
+    return max(again, once) if tiles > op.groups else once
 
 
 @law
-def dealt(op: Operator, machine: Machine, tiles: float, pieces: float, piece: float) -> tuple[float, float]:
+def dealt(
+    op: Operator, machine: Machine, rows: float, tiles: float, pieces: float, piece: float
+) -> tuple[float, float]:
     """Time to begin and end tiles [s], and to work through chunks [s].
 
-    Each tile's keys are on ``pieces`` cores, of which ``piece`` is the share of one.  Where a group has one tile all
-    tiles are alike and go in whole waves.  Where it has several their keys differ in number under the causal mask:
-    cores that are done take the next, and the last to end is one mean tile behind.
+    Each tile's keys are on ``pieces`` cores, of which ``piece`` is the share of one.  Tiles that are alike go in whole
+    waves.  Where their keys differ in number under the causal mask, cores that are done take the next: the first end
+    with the longest tile, the last as far behind the mean load as that is longer than a mean one.
     """
-    chunks, load = key_chunks(op, tiles), tiles * machine.core_share
+    several = (tiles > op.groups) & (op.longest > 0.0)
+    chunks, longest = key_chunks(op, rows, several)
+    load = tiles * machine.core_share
     waves = whole(load * pieces)
-    several = tiles > op.groups
-    begun = max(load, 1.0) if several else waves
-    steps = load * chunks + chunks if several else waves * whole(chunks * piece)
-    return begun * tile_time(op, machine), steps * chunk_time(op, machine)
+    uneven = max(max(load - 1.0, 0.0) * chunks + longest * piece, waves * max(2.0 * chunks - longest, 0.0) * piece)
+    steps = uneven if several else waves * whole(chunks * piece)
+    chunk = chunk_time(op, machine, rows)
+    return waves * tile_time(machine, chunk), steps * chunk
 
 
 @law
@@ -117,18 +171,20 @@ def beside_memory(op: Operator, machine: Machine) -> Cost:
 
 @law
 def way(
-    op: Operator, machine: Machine, tiles: float, pieces: float, idle: float, hbm: float, hot: float, least: float
+    op: Operator, machine: Machine, tile: tuple[float, float], pieces: float, hbm: float, hot: float, least: float
 ) -> tuple[float, ...]:
     """Time that nothing hides, compute and L2 time [s], of a byte drawn from HBM [s/B], in all [s], for one deal.
 
-    The stream of keys halts where a tile begins or ends: ``exposed`` of the shorter of the two shows.  ``idle`` is
-    cores over tiles.  A core draws its piece of the keys, ``least`` of them at least: a whole chunk.
+    ``tile`` is the rows of one and how many there are.  The stream of keys halts where a tile begins or ends:
+    ``exposed`` of the shorter of the two shows.  A core draws its piece of the keys, ``least`` of them at least: a
+    whole chunk.
     """
+    rows, tiles = tile
     piece = 1.0 / pieces
-    begun, computed = dealt(op, machine, tiles, pieces, piece)
-    slower = max(idle * max(piece, least), 1.0)
+    begun, computed = dealt(op, machine, rows, tiles, pieces, piece)
+    slower = max(machine.cores / tiles * max(piece, least), 1.0)
     l2 = l2_reading(op, machine, tiles, slower)
-    drawn = max(keys_time(machine), machine.attention_wait * machine.l2_time * slower)
+    drawn = max(keys_time(machine), key_time(op, machine) * slower)
     cold = 1.0 - hot
     keys = stream_time(hot * op.weight_bytes, cold * op.weight_bytes, machine.l2_time, drawn)
     shown = machine.exposed * min(begun, keys)
@@ -143,14 +199,17 @@ def attention_from(op: Operator, machine: Machine, hot: float) -> Cost:
 
     Where something computes beside the memory of keys and values, what is faster so is computed there.
     """
-    tiles = op.groups * tiles_down(op.m, machine)
+    rows, down = query_tile(op, machine)
+    tiles = op.groups * down
     idle = machine.cores / tiles
     hbm = attention_traffic(op, machine, tiles, idle)
-    most = min(idle, key_chunks(op, tiles), MAX_PIECES) if tiles <= op.groups else 1.0
-    pieces = max(whole_below(most), 1.0)
+    chunks = np.ceil(max(op.longest, op.n) / KEY_CHUNK)
+    apart = (tiles <= op.groups) | (op.longest <= 0.0) | (machine.attention_split > 0.0)
+    pieces = max(whole_below(min(idle, chunks, MAX_PIECES)), 1.0) if apart else 1.0
     least = min(KEY_CHUNK / op.n, 1.0)
-    s1, c1, l1, r1, alone = way(op, machine, tiles, 1.0, idle, hbm, hot, least)
-    s2, c2, l2, r2, split = way(op, machine, tiles, pieces, idle, hbm, hot, least)
+    tile = (rows, tiles)
+    s1, c1, l1, r1, alone = way(op, machine, tile, 1.0, hbm, hot, least)
+    s2, c2, l2, r2, split = way(op, machine, tile, pieces, hbm, hot, least)
     one = alone <= split + machine.combine_time
     start = machine.launch + machine.attention_time + (s1 if one else s2 + machine.combine_time)
     near = beside_memory(op, machine)

@@ -15,8 +15,12 @@ import numpy as np
 
 from accelmodel.laws.matmul import MIN_ROWS
 
-#: voltage below which no core runs, over that of its full clock: about 0.7 V of 1 V
-VOLTAGE_FLOOR = 0.7
+#: voltage below which no core runs, over that of its full clock: about 0.65 V of 1.1 V
+VOLTAGE_FLOOR = 0.6
+#: rows, columns and depth of the matrix product at which a chip's sustained clock is told
+LARGE = 8192.0
+#: clock at which the energy of an operation is stated for a whole generation [1/s]
+STATED_AT = 1e9
 #: Newton's steps of ``clock_share``, which more than double its correct digits from the third on
 _STEPS = 8
 
@@ -118,7 +122,7 @@ def clock_share(on_chip: Any, beyond: Any, available: Any) -> Any:
     >>> float(clock_share(1.0, 0.0, 2.0)), round(float(clock_share(1.0, 0.0, 0.729)), 12)
     (1.0, 0.9)
     >>> round(float(clock_share(1.0, 0.0, 0.125)), 4)
-    0.2551
+    0.3472
     """
     c, m, a = np.broadcast_arrays(on_chip, beyond, available)
     keeps = c + m <= a
@@ -130,6 +134,80 @@ def clock_share(on_chip: Any, beyond: Any, available: Any) -> Any:
         slope = np.maximum(3.0 * c * clock * clock + m, 1e-300)
         clock = clock - np.maximum((c * clock * clock + m) * clock - a, 0.0) / slope
     return np.where(keeps, 1.0, np.where(clock < VOLTAGE_FLOOR, a / floor, clock))
+
+
+def moved_joules(tiles: tuple[Any, Any, Any], l2: Any, hbm: Any) -> Any:
+    """Return the energy of the bytes that a large matrix product at 16 bit moves, for each of its operations [J/FLOP].
+
+    Parameters
+    ----------
+    tiles : tuple
+        Rows and columns of the largest tile, and cores that share a fetch [1].
+    l2, hbm : array_like
+        Of a byte [J/B].
+
+    Examples
+    --------
+    128 x 128 tiles read 256 values for 2 x 128 x 128 operations, and the result is written once:
+
+    >>> round(float(moved_joules((128.0, 128.0, 1.0), 64e-12, 0.0)) * 1e12, 3)
+    1.008
+    """
+    each = 2.0 * LARGE * LARGE
+    moved = matmul_l2_bytes(LARGE, LARGE, each, each, each, tiles)
+    return (moved * l2 + 3.0 * each * hbm) / (2.0 * LARGE**3)
+
+
+def sustained_clock(rate: Any, clock: Any, flop: Any, moved: Any, available: Any) -> Any:
+    """Return the clock that a power limit leaves while all matrix units work, over the full one [1].
+
+    The energy of an operation goes with the square of the voltage, and that with the clock: a chip of the same
+    generation that was built for a higher clock takes more for each.
+
+    Parameters
+    ----------
+    rate : array_like
+        Operations that the matrix units reach at full clock [FLOP/s].
+    clock : array_like
+        The full clock [1/s].
+    flop : array_like
+        Energy of an operation at ``STATED_AT`` [J/FLOP].
+    moved : array_like
+        Of the bytes that it moves, see ``moved_joules`` [J/FLOP].
+    available : array_like
+        What the limit leaves beside power at rest [W].
+
+    See Also
+    --------
+    stated_energy : the same law, for the energy of a chip whose clock is known.
+
+    Examples
+    --------
+    100 TFLOP/s at 1 pJ each draw 100 W; nine tenths of the clock are left by the cube of that:
+
+    >>> [round(float(sustained_clock(1e14, 1e9, 1e-12, 0.0, limit)), 9) for limit in (100.0, 72.9)]
+    [1.0, 0.9]
+
+    At twice the clock each takes four times as much:
+
+    >>> round(float(sustained_clock(1e14, 2e9, 1e-12, 0.0, 4.0 * 72.9)), 9)
+    0.9
+    """
+    return clock_share(rate * flop * (clock / STATED_AT) ** 2, rate * moved, available)
+
+
+def stated_energy(rate: Any, clock: Any, share: Any, moved: Any, available: Any) -> Any:
+    """Return the energy of an operation at ``STATED_AT`` of a chip that sustains a share of its clock [J/FLOP].
+
+    The inverse of ``sustained_clock``; of a chip that sustains its full clock the most that it can be.
+
+    Examples
+    --------
+    >>> round(float(stated_energy(1e14, 1e9, 0.9, 0.0, 72.9)) * 1e12, 9)
+    1.0
+    """
+    voltage = np.maximum(share, VOLTAGE_FLOOR) * clock / STATED_AT
+    return np.maximum(available / (rate * share) - moved, 0.0) / voltage**2
 
 
 def under_limit(on_chip: Any, beyond: Any, static: Any, time: Any, limit: Any) -> tuple[Any, Any]:

@@ -13,8 +13,8 @@ from accelmodel.laws.l2cache import kept_of_three
 from accelmodel.laws.prepared import whole
 from accelmodel.laws.types import MATMUL, Cost, Machine, Operator
 
-#: rows that the matrix unit works on at least, padding narrower matmuls (16 x 16 fractal of
-#: Ascend's cube, m16n8k16 of NVIDIA's tensor cores)
+#: rows to which attention pads the queries of a tile (16 x 16 fractal of Ascend's cube, m16n8k16 of NVIDIA's tensor
+#: cores); matmuls pad to ``min_rows`` of the machine
 MIN_ROWS = 16.0
 
 
@@ -30,20 +30,26 @@ def flop_time(op: Operator, machine: Machine) -> float:
 
 @law
 def tile_rows(m: float, machine: Machine) -> float:
-    """Rows of a tile: all of m, padded to the matrix unit, or the largest tile."""
+    """Rows of a tile of attention: all of m, padded, or the largest tile."""
     return min(machine.tile_m, MIN_ROWS * np.ceil(m / MIN_ROWS))
 
 
 @law
-def row_share(m: float, machine: Machine) -> float:
-    """1 over the rows of a tile."""
-    return max(machine.tile_row, 1.0 / (MIN_ROWS * np.ceil(m / MIN_ROWS)))
+def tiles_down(m: float, machine: Machine) -> float:
+    """Tiles of attention that m rows take."""
+    return whole(m * max(machine.tile_row, 1.0 / (MIN_ROWS * np.ceil(m / MIN_ROWS))))
 
 
 @law
-def tiles_down(m: float, machine: Machine) -> float:
-    """Tiles that m rows take."""
-    return whole(m * row_share(m, machine))
+def padded(m: float, machine: Machine) -> float:
+    """Rows of a matmul, padded to whole instructions of the matrix unit."""
+    return machine.min_rows * whole(m * machine.row_least)
+
+
+@law
+def row_share(m: float, machine: Machine) -> float:
+    """1 over the rows of a tile of a matmul: all of m, padded, or the largest tile."""
+    return max(machine.tile_row, 1.0 / padded(m, machine))
 
 
 @law
@@ -75,11 +81,11 @@ def tiled_cost(op: Operator, machine: Machine, columns: float, column: float) ->
 
     A core takes a slice of k no faster than its matrix unit works, than L2 delivers the operands of the
     tile, and than its pipeline turns over; when a tile is done it is written out.  Tiles are dealt out whole
-    (waves), or their slices are dealt out evenly (split-K in its balanced form, Osama et al., arXiv
+    (waves), or their slices are dealt out (split-K; over all cores in its balanced form, Osama et al., arXiv
     2301.03598), which pays one slice and ``split_time`` to add the partial sums.  ``column`` is 1 / ``columns``.
     """
-    rows = tile_rows(op.m, machine)
-    down = tiles_down(op.m, machine)
+    rows = min(machine.tile_m, padded(op.m, machine))
+    down = whole(op.m * row_share(op.m, machine))
     across = whole(op.n * column)
     depth = slice_depth(op, machine)
     slices = slices_deep(op, machine)
@@ -89,7 +95,7 @@ def tiled_cost(op: Operator, machine: Machine, columns: float, column: float) ->
     operands = (rows + columns * op.narrow) * depth * operand
     written = op.output_bytes / (op.groups * op.m * op.n) * rows * columns * machine.cores * machine.store_time
     waves = whole(tiles * machine.core_share)
-    together, split = waves * slices, whole(tiles * slices * machine.core_share) + 1.0
+    together, split = waves * slices, whole(tiles * slices * (machine.core_share * machine.split_loss)) + 1.0
     pace = max(matrix, operands)
     distinct = (op.input_bytes + op.weight_bytes) * machine.l2_time
     apart = max(split * pace, distinct) + written + machine.split_time
@@ -108,7 +114,7 @@ def hbm_traffic(op: Operator, machine: Machine) -> float:
     is the occupancy law on the bytes touched in between.  Activations that fit are never in HBM; where L2
     has partitions that each keep what their cores read, they take their place in each.
     """
-    down = tiles_down(op.m, machine)
+    down = whole(op.m * row_share(op.m, machine))
     block_down = min(down, machine.core_root)
     # blocks of a sweep, before there is at least one: across over min(across, cores / block_down)
     across = whole(op.n * machine.tile_column) * block_down * machine.core_share

@@ -38,6 +38,8 @@ class Machine(NamedTuple):
     exposed: float  #: share of the shorter of computing and fetching that a matmul does not hide
     scaling_time: float  #: what operands with scales add to a matmul [s]
     convert_rate: float  #: weights that one core widens to what its matrix unit works on [1/s]
+    min_rows: float  #: rows that an instruction of the matrix unit takes; fewer are padded
+    split_loss: float  #: cores over those at work, on average, where the depth of a matmul is split
     hbm_rate: float  #: device memory [B/s]
     weight_excess: float  #: time of a byte of weights where they lie, over one of HBM, less 1
     expert_excess: float  #: the same of routed experts
@@ -77,6 +79,12 @@ class Machine(NamedTuple):
     attention_draw: float  #: share of the L2 rate that cores draw which wait for chunk after chunk of keys
     combine_time: float  #: time to combine the parts of a tile whose keys are split [s]
     attention_fill: float  #: chunks of keys in whose time a tile of queries fills and drains its pipeline
+    attention_rows: float  #: rows of the largest tile of queries
+    attention_share: float  #: share of the sustained matrix rate that attention reaches
+    attention_split: float  #: 1 where the keys of a prefill's tiles may be split as well
+    attention_narrow: float  #: 1 where products are computed at the precision of narrower keys and values
+    attention_widen_rate: float  #: narrower keys and values that all cores make ready for their products [1/s]
+    attention_reread: float  #: 1 where each query head of decode reads the keys of its group itself
     exchange_start: float  #: fixed time of a kernel that sends tokens to experts, or brings them back [s]
     exchange_cores: float  #: share of the cores that a normal kernel of such an exchange takes while it runs
     gather_time: float  #: a core gathers a key that its query chose [s]
@@ -103,6 +111,7 @@ class Machine(NamedTuple):
     convert_time: Derived = _UNKNOWN  #: of one core and weight [s]
     vector_time: Derived = _UNKNOWN  #: of the device [s/FLOP]
     tile_row: Derived = _UNKNOWN  #: 1 / tile_m
+    row_least: Derived = _UNKNOWN  #: 1 / min_rows
     tile_column: Derived = _UNKNOWN  #: 1 / tile_n
     tile_least_column: Derived = _UNKNOWN  #: 1 / tile_least
     tile_layer: Derived = _UNKNOWN  #: 1 / tile_k
@@ -119,6 +128,9 @@ class Machine(NamedTuple):
     multimem_excess: Derived = _UNKNOWN  #: 1 / multimem, of 0 1
     softmax_time: Derived = _UNKNOWN  #: of one core [s]
     attention_wait: Derived = _UNKNOWN  #: 1 / attention_draw
+    attention_row: Derived = _UNKNOWN  #: 1 / attention_rows
+    attention_excess: Derived = _UNKNOWN  #: 1 / attention_share
+    attention_widen_time: Derived = _UNKNOWN  #: [s]
 
 
 class Operator(NamedTuple):
@@ -149,8 +161,11 @@ class Operator(NamedTuple):
     experts: float = 0.0  #: 1 if its weights are those of routed experts
     warm: float = 0.0  #: share of its HBM traffic that lies in L2 before the step, as where a benchmark repeats itself
     integer: float = 0.0  #: 1 where the matrix unit works on integers
-    narrow: float = 1.0  #: bits of a weight in memory over those that the matrix unit works at; below 1 it is widened
+    narrow: float = (
+        1.0  #: bits of a weight, or key, in memory over those that the matrix unit works at; below 1 it is widened
+    )
     lane: float = 0.0  #: ``SENDING`` or ``COMPUTING`` where two halves of a batch take turns, else 0
+    longest: float = 0.0  #: keys that the last query of a prefill sees; 0 in decode, where all see as many
 
 
 #: names of the algorithms of collectives, as links offer and answers report them; their codes are their places

@@ -86,6 +86,10 @@ HOW = "the measured kernels are not installed; run: pip install 'accelmodel[sili
 COPIES = 6.0
 #: weights that HBM delivers in less [s] are not told apart from weights in L2
 TELLING = 2.5e-6
+#: kernels of attention that a framework has beside its own, by a word in ``kernel_source``, the first that is there
+KERNELS = {"triton": ", Triton", "trtllm": "", "flashinfer": ", FlashInfer"}
+#: what the source of a row ends with whose queries come at 8 bit
+NARROW_QUERIES = ", 8-bit queries"
 #: heads wider than this run on fall-back kernels
 WIDEST = 256
 #: least share of a latency that must remain after the quantisation measured alone is taken off it
@@ -186,6 +190,7 @@ def _without_scaling(device: str, source: str, frame: Any) -> Any:
 
 
 def _attention(device: str, family: str) -> Any:
+    """Attention; a framework's kernels are sources of their own, and so are those that get queries at 8 bit."""
     parts = []
     for source, path in tables(device, "attention", f"{family}_attention"):
         frame = read(path)
@@ -193,8 +198,12 @@ def _attention(device: str, family: str) -> Any:
         frame["window"] = frame.get("window", 0)
         frame = frame[frame["head_dim"] <= WIDEST]
         columns = ["dtype", *SHAPES["decode attention"]]
-        parts.append(median(frame, columns).assign(source=source))
-    return joined(parts, ("dtype", *SHAPES["decode attention"]))
+        for (kernel, queries), group in frame.groupby(["kernel_source", "attn_dtype"]):
+            name = next((name for word, name in KERNELS.items() if word in kernel), "")
+            narrow = NARROW_QUERIES if BITS.get(queries) == 8.0 else ""
+            parts.append(median(group, columns).assign(source=source + name + narrow))
+    found = joined(parts, ("dtype", *SHAPES["decode attention"]))
+    return median(found, ["dtype", *SHAPES["decode attention"], "source"])
 
 
 def _quantise(device: str) -> Any:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from accelmodel.inference import operator_time
+from accelmodel.inference.intervals import fitted_maker
 from accelmodel.inference.kernel_library import library_times
 from accelmodel.laws.l2cache import resident_share
 from accelmodel.measured import aiconfigurator
@@ -97,7 +98,8 @@ def matmul_times(frame: pd.DataFrame, given: operator_time.Columns, chip: Cluste
     found, _ = operator_time.time_columns({**given, "warm": warm}, chip)
     for (source, bits), group in frame.assign(place=np.arange(len(frame))).groupby(["source", "bits"]):
         own, library = group["place"].to_numpy(), library_of(source, bits)
-        if library is not None:
+        # a framework calls its kernels for GPUs of one maker, and the maker's own library elsewhere
+        if library is not None and fitted_maker(chip.device.vendor):
             m, n, k = (group[name].to_numpy(dtype=float) for name in aiconfigurator.SHAPES["matmul"])
             found[own] = library_times(m, n, k, library, chip, warm[own])
     return found

@@ -221,7 +221,10 @@ def operators(kind: str, frame: pd.DataFrame) -> Iterator[tuple[Any, list[Row]]]
         batch, heads, width, tokens = (frame[name].to_numpy(dtype=float) for name in SHAPES[kind])
         part = replace(operator_time.precision(16.0), sequences=batch, new_tokens=tokens, tokens=batch * tokens)
         each = attention.Heads(heads, heads, width, width)
-        yield np.arange(len(frame)), [("attention", attention.grouped_attention(part, each, tokens, tokens, 0.0))]
+        yield (
+            np.arange(len(frame)),
+            [("attention", attention.grouped_attention(part, each, tokens, tokens, 0.0, tokens))],
+        )
         return
     if kind in _KERNELS:
         question, part = _part(frame, "prefill", 8.0, 8.0)

@@ -7,8 +7,49 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import product
 
+import numpy as np
+
+from accelmodel.laws.energy import STATED_AT, VOLTAGE_FLOOR, moved_joules, sustained_clock
 from accelmodel.specs.facts import ARCHITECTURE, Fact
+
+#: of a power limit, what is taken to be left for computing at the least
+_LEAST_LEFT = 0.05
+#: what is not known where no file states it, which limits and takes nothing
+_UNKNOWN = ("power", "energy.static", "energy.l2", "energy.hbm")
+#: what the clock under a power limit follows from, beside the efficiency of kernels and the energy of an operation
+_CLOCK = (
+    "power", "energy.static", "compute.peak_16bit", "compute.clock", "matmul.tile_m", "matmul.tile_n",
+    "matmul.multicast", "energy.l2", "energy.hbm",
+)  # fmt: skip
+
+
+def left(power: float, static: float) -> float:
+    """Return what a power limit leaves beside power at rest [W]; without one, more than any chip takes."""
+    return max(power - static, _LEAST_LEFT * power) if power > 0.0 else np.inf
+
+
+def clock_left(
+    efficiency: float, flop: float, power: float, static: float, peak: float, clock: float, *more: float
+) -> float:
+    """Return the clock that a power limit leaves a large matrix product, over the full one [1].
+
+    ``more``: rows and columns of a tile and cores that share a fetch [1], energy of a byte of L2 and of HBM [J/B].
+    """
+    moved = moved_joules(more[:3], *more[3:])  # type: ignore[arg-type]
+    return float(sustained_clock(efficiency * peak, clock, flop, moved, left(power, static)))
+
+
+def _share(efficiency: float, flop: float, *rest: float) -> float:
+    return efficiency * clock_left(efficiency, flop, *rest)
+
+
+def _operation(flop: float, efficiency: float, *rest: float) -> float:
+    """Return the energy of an operation at the clock that a large product sustains [J/FLOP]."""
+    voltage = max(clock_left(efficiency, flop, *rest), VOLTAGE_FLOOR) * rest[3] / STATED_AT
+    return flop * voltage**2
+
 
 #: name under ``[derive]`` → its unit, the field that follows, that field's unit, those it follows from, and how
 DERIVE: dict[str, tuple[str, str, str, tuple[str, ...], Callable[..., float]]] = {
@@ -28,6 +69,15 @@ DERIVE: dict[str, tuple[str, str, str, tuple[str, ...], Callable[..., float]]] =
     "hbm_way": (
         "J/B", "energy.hbm", "J/B", ("memory.power", "memory.bandwidth"), lambda way, power, rate: way + power / rate,
     ),
+    "efficiency": (
+        "1", "compute.matrix_share", "1", ("derive.flop_energy", *_CLOCK), _share,
+    ),
+    "flop_energy": (
+        "J/FLOP", "energy.flop_16bit", "J/FLOP", ("derive.efficiency", *_CLOCK), _operation,
+    ),
+    "slice_latency": (
+        "s", "matmul.slice_clocks", "1", ("compute.clock",), lambda latency, clock: latency * clock,
+    ),
     "slice_per_tile": (
         "1", "matmul.slice_clocks", "1",
         ("matmul.tile_m", "matmul.tile_n", "matmul.tile_k", "compute.peak_16bit", "compute.cores", "compute.clock"),
@@ -37,7 +87,7 @@ DERIVE: dict[str, tuple[str, str, str, tuple[str, ...], Callable[..., float]]] =
 #: names whose field any chip has, as the cores of others do it: what follows is the most that it may be
 _CEILINGS = ("slice_per_tile",)
 #: names whose field any chip has where what it follows from is not known
-_CLOSER = ("hbm_way",)
+_CLOSER = ("hbm_way", "efficiency", "flop_energy", "slice_latency")
 #: of whom such a field is
 _ANY_CHIP = f"{ARCHITECTURE}generic"
 
@@ -67,23 +117,35 @@ def derived(facts: Mapping[str, Fact], rules: Mapping[str, Fact]) -> dict[str, F
         Facts of kind ``assumed``, with the range of the architecture's number.
     """
     found: dict[str, Fact] = {}
+    known = {**{f"derive.{name}": rule for name, rule in rules.items()}, **facts}
+    blank = {name: replace(rule, value=0.0) for name in _UNKNOWN for rule in rules.values()}
     for name, (_, field, unit, behind, law) in DERIVE.items():
-        known = {**facts, **found}
-        if field in found or name not in rules or not behind_is_there(known, behind):
+        told = {**blank, **known} if behind[-len(_CLOCK) :] == _CLOCK else known
+        if field in found or name not in rules or not behind_is_there(told, behind):
             continue
-        rule, numbers = rules[name], [known[each].value for each in behind]
-        if _settled(name, field, law(rule.value, *numbers), facts):
+        rule, numbers = rules[name], [told[each].value for each in behind]
+        value = law(rule.value, *numbers)
+        if _settled(name, field, value, facts):
             continue
-        low, high = rule.range or (rule.value, rule.value)
-        found[field] = replace(
+        ends = [law(*each) for each in product(_ends(rule), *(_known_ends(each, told[each]) for each in behind))]
+        found[field] = known[field] = replace(
             rule,
-            value=law(rule.value, *numbers),
+            value=value,
             unit=unit,
             kind="assumed",
             locator=f"{name} {rule.value:g} with {', '.join(behind)} of this device; {rule.locator}",
-            range=(law(low, *numbers), law(high, *numbers)),
+            range=(min(ends), max(ends)),
         )
     return found
+
+
+def _ends(rule: Fact) -> tuple[float, ...]:
+    return rule.range or (rule.value,)
+
+
+def _known_ends(name: str, fact: Fact) -> tuple[float, ...]:
+    """Return what a number behind may be: of another rule both ends of its range, else itself."""
+    return _ends(fact) if name.startswith("derive.") else (fact.value,)
 
 
 def behind_is_there(facts: Mapping[str, Fact], behind: tuple[str, ...]) -> bool:

@@ -82,11 +82,17 @@ class Matmul(Section):
     scaling_time: Seconds
     convert_width: Annotated[Number, Quantity(ge=1e-3, le=1e6)]
     tile_least: Count = 16.0
+    min_rows: Count = 16.0
+    balanced: Annotated[Number, Quantity(ge=0.0, le=1.0)] = 1.0
 
 
 @dataclass(frozen=True, config=CONFIG)
 class Attention(Section):
-    """How cores work through attention."""
+    """How cores work through attention.
+
+    Where ``tile_m`` is 0 its tiles have as many rows as those of matmuls, and where ``widen_width`` is 0 its keys are
+    widened as their weights are.
+    """
 
     softmax_width: Annotated[Number, Quantity(ge=1e-6, le=1e6)]
     time: Seconds
@@ -96,6 +102,12 @@ class Attention(Section):
     fill: Annotated[Number, Quantity(ge=0.0, le=100.0)]
     gather_time: Seconds = 0.0
     scan_time: Seconds = 0.0
+    tile_m: CountOrNone = 0.0
+    share: Share = 1.0
+    split: Annotated[Number, Quantity(ge=0.0, le=1.0)] = 0.0
+    narrow: Annotated[Number, Quantity(ge=0.0, le=1.0)] = 0.0
+    widen_width: Annotated[Number, Quantity(ge=0.0, le=1e6)] = 0.0
+    reread: Annotated[Number, Quantity(ge=0.0, le=1.0)] = 0.0
 
 
 @dataclass(frozen=True, config=CONFIG)

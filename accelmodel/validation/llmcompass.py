@@ -18,11 +18,12 @@ from accelmodel.inference.rowwise import LOOKED_UP, SWEEPS, rowwise, softmax
 from accelmodel.laws.roofline import roofline
 from accelmodel.specs import facts
 from accelmodel.specs.given import cluster
+from accelmodel.specs.hardware import dense_peaks
 from accelmodel.specs.load import load
 from accelmodel.validation.operators import FIELD_SHARE
 
 Points = Annotated[list[Annotated[float, Field(gt=0.0)]], Field(min_length=1)]
-#: bytes of an element, all of them at 16 bit
+#: bytes of an element of memory-bound operators and of attention, all of them at 16 bit
 _WIDTH = 2.0
 #: elements of a block of threads, which those of a tensor without rows are dealt out to
 _BLOCK = 8192.0
@@ -31,7 +32,10 @@ _SWEEPS = {"norm": (SWEEPS, 1.0), "activation": (1.0, 0.0), "rotary": (LOOKED_UP
 
 
 class Series(BaseModel):
-    """Measured times of one operator over sizes: ``elements``, ``rows`` and ``columns``, or ``m``, ``n`` and ``k``.
+    """Measured times of one operator over sizes.
+
+    Of memory-bound ones ``elements``, or ``rows`` and ``columns``; of matmuls ``m``, ``n`` and ``k``; ``context`` of
+    attention, which is causal, over ``batch`` sequences with ``heads``, ``kv_heads`` and ``head_dim`` the same in all.
 
     ``host_time_us`` is what the host takes for a launch, where that is inside the times; else they are the device's.
     ``read`` and ``written`` are bytes of an element, ``plain`` kernels load one element at a time.
@@ -39,8 +43,9 @@ class Series(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     operator: str
-    kind: Literal["memory-bound", "matmul"]
+    kind: Literal["memory-bound", "matmul", "prefill attention"]
     device: str
+    bits: float = 16.0
     shape: Literal["norm", "activation", "rotary", "softmax"] = "activation"
     host_time_us: Annotated[float, Field(ge=0.0)] | None = None
     ops_per_element: float = 0.0
@@ -54,6 +59,11 @@ class Series(BaseModel):
     m: Points | None = None
     n: Points | None = None
     k: Points | None = None
+    context: Points | None = None
+    batch: float = 1.0
+    heads: float = 1.0
+    kv_heads: float = 1.0
+    head_dim: float = 128.0
     time_us: Points
     source: str
     locator: str
@@ -61,9 +71,9 @@ class Series(BaseModel):
     @property
     def asked(self) -> tuple[str, ...]:
         """Names of the sizes that it gives."""
-        if self.kind == "matmul":
-            return ("m", "n", "k")
-        return ("rows", "columns") if self.rows is not None else ("elements",)
+        if self.kind == "memory-bound":
+            return ("rows", "columns") if self.rows is not None else ("elements",)
+        return ("m", "n", "k") if self.kind == "matmul" else ("context",)
 
 
 def series() -> list[Series]:
@@ -85,6 +95,23 @@ def series() -> list[Series]:
     return found
 
 
+def _asked(one: Series) -> tuple[operator_time.Columns, Any, Any]:
+    """Return the columns of a series, its operations [FLOP] and the bytes that it moves."""
+    if one.kind == "memory-bound":
+        columns, elements = _by_rows(one)
+        return columns, 0.0 * elements, (one.read + one.written) * elements
+    sizes = [np.array(getattr(one, name)) for name in one.asked]
+    if one.kind == "matmul":
+        m, n, k = sizes
+        moved = one.bits / 8.0 * (m * k + k * n) + _WIDTH * m * n
+        return operator_time.matmul(m, n, k, one.bits), 2.0 * m * n * k, moved
+    (context,) = sizes
+    columns = operator_time.attention("prefill", one.batch, one.heads, one.kv_heads, one.head_dim, context)
+    width = one.batch * one.head_dim
+    moved = 2.0 * _WIDTH * width * context * (one.heads + one.kv_heads)
+    return columns, 2.0 * width * one.heads * context * context, moved
+
+
 def times(one: Series) -> tuple[Any, Any, Any]:
     """Return the times of a series by the laws, by the roofline and by the roofline of the field [s].
 
@@ -93,20 +120,12 @@ def times(one: Series) -> tuple[Any, Any, Any]:
     """
     chip = cluster(load("device", one.device))
     device = chip.device
-    if one.kind == "memory-bound":
-        columns, elements = _by_rows(one)
-        flops, moved = 0.0 * elements, (one.read + one.written) * elements
-    else:
-        m, n, k = (np.array(size) for size in (one.m, one.n, one.k))
-        columns = operator_time.matmul(m, n, k)
-        flops, moved = 2.0 * m * n * k, _WIDTH * (m * k + k * n + m * n)
+    columns, flops, moved = _asked(one)
     law, _ = operator_time.time_columns(columns, chip)
     launch = device.compute.launch_time
     host = launch if one.host_time_us is None else one.host_time_us * 1e-6
-    bare, field = (
-        roofline(flops, device.compute.peak_16bit, moved, share * device.hbm.bandwidth) + host
-        for share in (1.0, FIELD_SHARE)
-    )
+    peak = dense_peaks(device.compute, one.bits)
+    bare, field = (roofline(flops, peak, moved, share * device.hbm.bandwidth) + host for share in (1.0, FIELD_SHARE))
     return law - launch + host, bare, field
 
 
@@ -136,7 +155,7 @@ def rows() -> list[dict[str, Any]]:
         law, bare, field = times(one)
         found.append(
             {
-                "device": one.device, "kind": one.kind, "precision": PRECISIONS[16.0],
+                "device": one.device, "kind": one.kind, "precision": PRECISIONS[one.bits],
                 "source": f"{one.source}, {one.operator}", "locator": one.locator, **statistics(law, measured),
                 "roofline_median_ape": statistics(bare, measured)["median_ape"],
                 "roofline_mean_ape": statistics(bare, measured)["mean_ape"],

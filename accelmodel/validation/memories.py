@@ -17,6 +17,8 @@ _BITS_8 = dict.fromkeys(_BITS_16, 8.0)
 #: batches that are tried: a memory holds the largest that fits
 _MOST = 2**16
 _CONTEXT = 16384.0
+#: models of 8 to 33 billion parameters, whose weights fit a GPU of 80 GB
+_MODELS = ("llama-3-8b", "longalpaca-13b", "opt-30b", "qwen2.5-32b")
 
 
 def _rate(model: LanguageModel, device: Device, devices: int, batch: float, **work: float) -> float:
@@ -38,9 +40,9 @@ def one_user(device: str, size: str) -> float:
 
 
 @cache
-def largest_batch(device: str) -> float:
-    """Return how many sequences of Llama 3 8B at 16,384 tokens the memories of a device hold [1]."""
-    model, chip = load("model", "llama-3-8b"), load("device", device)
+def largest_batch(device: str, name: str = "llama-3-8b") -> float:
+    """Return how many sequences of a model at 16,384 tokens the memories of a device hold [1]."""
+    model, chip = load("model", name), load("device", device)
 
     def too_many(batch: int) -> bool:
         return not float(fits(model, chip, workload(phase="decode", batch=batch, context=_CONTEXT, **_BITS_16)))
@@ -49,13 +51,15 @@ def largest_batch(device: str) -> float:
 
 
 def throughput(device: str, other: str) -> float:
-    """Return the throughput of decode steps on a device over that of another one, the memory of each full [1]."""
-    model = load("model", "llama-3-8b")
-    here, there = (
-        _rate(model, load("device", each), 1, largest_batch(each), context=_CONTEXT, **_BITS_16)
-        for each in (device, other)
+    """Return up to how many times the throughput of another device one has, the memory of each full [1].
+
+    The largest over models whose weights fit beside: the heavier they are, the more a batch shares of reading them.
+    """
+    return max(
+        _rate(load("model", name), load("device", device), 1, largest_batch(device, name), context=_CONTEXT, **_BITS_16)
+        / _rate(load("model", name), load("device", other), 1, largest_batch(other, name), context=_CONTEXT, **_BITS_16)
+        for name in _MODELS
     )
-    return here / there
 
 
 def quantity(name: str) -> float:

@@ -9,7 +9,7 @@ from accelmodel.calibration import hybrid
 from accelmodel.errors import unknown
 from accelmodel.measured import aiconfigurator
 from accelmodel.specs.load import load
-from accelmodel.validation import cake, engines, llmcompass, operators, servers, volume
+from accelmodel.validation import cake, engines, llmcompass, operators, runs, servers, volume
 from accelmodel.validation import claims as validation
 from accelmodel.validation.operators import SEEN
 from accelmodel.validation.own_gpu import measured_rows
@@ -57,6 +57,11 @@ def operator_rows() -> list[dict[str, Any]]:
     return [_whole({**row, "claim": f"{row['device']} {row['source']}"}) for row in llmcompass.rows()]
 
 
+def run_rows() -> list[dict[str, Any]]:
+    """Return a row for each series of whole runs that the repository holds."""
+    return [_whole({**row, "claim": f"{row['device']} {row['quantity']}, {row['model']}"}) for row in runs.rows()]
+
+
 def hybrid_rows(progress: Progress | None = None) -> list[dict[str, Any]]:
     """Return the leave-one-out error of law times interpolated residual, for matmuls of every measured device."""
     found: list[dict[str, Any]] = []
@@ -94,7 +99,7 @@ def _region() -> dict[str, Any]:
 def _claims(progress: Progress | None) -> dict[str, Any]:
     if progress:
         progress("published claims")
-    rows = [*claim_rows(), *operator_rows(), *own_rows()]
+    rows = [*claim_rows(), *operator_rows(), *run_rows(), *own_rows()]
     if progress:
         progress("constants for which all claims of PRESERVE hold")
     return {"rows": rows, "region": _region()}

@@ -43,3 +43,18 @@ def test_a_chip_that_was_not_measured_has_wider_intervals(warm):
 def test_every_kind_of_residual_stands_for_errors_of_one_kind():
     assert tuple(intervals.MEASURED) == RESIDUALS
     assert set(intervals.MEASURED.values()) <= set(intervals.KINDS)
+
+
+def test_less_is_known_of_makers_of_whom_no_tables_were_fitted():
+    known, other = intervals.uncalibrated("NVIDIA"), intervals.uncalibrated("AMD")
+    assert known == intervals.uncalibrated()
+    for kind, (low, high) in known.items():
+        assert other[kind] == pytest.approx((low**1.75, high**1.75), rel=1e-12)
+    assert intervals.on_maker(am.cluster("h100-sxm")) == intervals.on_maker(am.cluster("t4")) == ()
+    assert "kernels of AMD" in intervals.on_maker(am.cluster("mi300x"))[0]
+
+
+def test_a_step_says_of_whom_nothing_was_fitted(warm):
+    asked = {"phase": "decode", "batch": 1, "context": 1024}
+    assert "kernels of Google were fitted" in am.time_step("llama-3-8b", "tpu-v6e", asked).attrs["notes"]
+    assert "were fitted" not in am.time_step("llama-3-8b", "l4", asked).attrs["notes"]

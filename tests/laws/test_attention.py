@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from resources import BETTER, better
 
 from accelmodel.inference.keys import mean_keys
-from accelmodel.laws.attention import KEY_CHUNK, attention, attention_from, dealt
+from accelmodel.laws.attention import KEY_CHUNK, attention, attention_from, dealt, query_tile
 from accelmodel.laws.jit import compiled
 from accelmodel.laws.roofline import body_time, stream_time
 from accelmodel.laws.types import ATTENTION
@@ -38,20 +38,30 @@ def scores(groups, m, n, width, cache, **other):
 
 
 OPERATORS = st.builds(
-    scores,
+    lambda groups, m, n, width, cache, uneven, narrow: scores(
+        groups, m, n, width, cache, longest=n * uneven, narrow=narrow
+    ),
     st.integers(1, 64),
     st.integers(1, 2000),
     st.floats(1.0, 5000.0),
-    st.sampled_from([128, 256, 1088]),
+    st.sampled_from([128, 256, 512, 1088]),
     st.floats(1e3, 1e9),
+    st.sampled_from([0.0, 1.0, 1.3, 2.0]),
+    st.sampled_from([1.0, 0.5]),
 )
 MACHINES = st.builds(
-    lambda cores, tile, l2, ways: make_machine(cores=cores, tile_m=tile, l2_bytes=l2, l2_ways=ways),
+    lambda cores, tile, l2, ways, split, narrow, reread: make_machine(
+        cores=cores, attention_rows=tile, l2_bytes=l2, l2_ways=ways, attention_split=split, attention_narrow=narrow,
+        attention_reread=reread,
+    ),
     st.integers(1, 128),
-    st.sampled_from([64, 128]),
+    st.sampled_from([64, 128, 256]),
     st.floats(0.0, 3e8),
     st.sampled_from([8, 16, 32]),
-)
+    st.sampled_from([0.0, 1.0]),
+    st.sampled_from([0.0, 1.0]),
+    st.sampled_from([0.0, 1.0]),
+)  # fmt: skip
 
 
 @given(st.integers(1, 60), st.integers(0, 59), st.integers(0, 70))
@@ -84,9 +94,16 @@ def test_chunks_of_a_prompt_add_up_to_the_whole(context, piece, window):
     assert pieces == pytest.approx(pairs(0, context), rel=1e-12)  # rounding only
 
 
-def chunk_time(rows, width, machine):
-    matrix, softmax = 2 * rows * KEY_CHUNK * width / machine.rate_16bit, rows * KEY_CHUNK / machine.softmax_rate
-    return math.hypot(matrix, softmax)
+def matrix_and_softmax(rows, width, machine):
+    return 2 * rows * KEY_CHUNK * width / machine.rate_16bit, rows * KEY_CHUNK / machine.softmax_rate
+
+
+def decode_chunk(rows, width, machine):
+    return sum(matrix_and_softmax(rows, width, machine))
+
+
+def prefill_chunk(rows, width, machine):
+    return math.hypot(*matrix_and_softmax(rows, width, machine))
 
 
 def test_hand_values_of_decode():
@@ -96,23 +113,23 @@ def test_hand_values_of_decode():
     cost = attention(scores(4, 8, 8192.0, 256, 4 * 8192 * 256.0), machine)
     # 8 cores on each tile: whole tiles would draw 4 / 32 of half the L2 rate.  A tile begins and ends in its own time
     # and that of a chunk, of which a quarter shows: the 5.6 us of the cache are longer
-    begun = 1e-7 + chunk_time(16, 256, machine)
+    begun = 1e-7 + decode_chunk(16, 256, machine)
     assert cost.start == pytest.approx(2e-6 + 1e-6 + 1e-6 + 0.25 * begun, rel=1e-12)  # launch, attention, combination
-    assert cost.compute == pytest.approx(begun + 8 * chunk_time(16, 256, machine), rel=1e-12)
+    assert cost.compute == pytest.approx(begun + 8 * decode_chunk(16, 256, machine), rel=1e-12)
     assert cost.l2 == pytest.approx(moved / (0.5 * 5e12), rel=1e-12)
     assert cost.hbm_bytes == pytest.approx(moved, rel=1e-12)
     assert cost.hbm_time == 1.0 / 1.5e12
 
 
 def test_hand_values_of_prefill():
-    # 2 heads, 1024 queries in 8 tiles of 128 rows; on average 512.5 keys, that is 4.5 chunks with the masked half
+    # 2 heads, 1024 queries in 8 tiles of 128 rows; on average 512.5 keys, that is 4.5 chunks with the masked half.
+    # Four tiles a core: three mean ones after the longest, of 8 chunks
     machine = make_machine(cores=4, l2_bytes=1e12)
-    cost = attention(scores(2, 1024, 512.5, 256, 2 * 1024 * 256 * 2.0), machine)
-    chunks = 512.5 / 128 + 0.5
-    steps = 16 * chunks / 4 + chunks
+    cost = attention(scores(2, 1024, 512.5, 256, 2 * 1024 * 256 * 2.0, longest=1024.0), machine)
+    steps = 3 * (512.5 / 128 + 0.5) + 8
     # four tiles a core begin and end, each in a chunk's time more; a quarter of the 0.7 us for the keys shows
     assert cost.start == pytest.approx(2e-6 + 1e-6 + 0.25 * 2 * 1024 * 256 * 2 / 1.5e12, rel=1e-12)
-    assert cost.compute == pytest.approx(4 * 1e-7 + (4 + steps) * chunk_time(128, 256, machine), rel=1e-12)
+    assert cost.compute == pytest.approx(4 * 1e-7 + (4 + steps) * prefill_chunk(128, 256, machine), rel=1e-12)
     assert cost.hbm_bytes == pytest.approx(2 * 1024 * 256 * 2.0, rel=1e-6)  # all else stays in L2
 
 
@@ -120,7 +137,7 @@ def test_tiles_of_one_length_go_in_whole_waves():
     # 5 groups on 4 cores: two waves, each of a beginning and 3 chunks; the keys of the fifth are not split
     machine = make_machine(cores=4, exposed=0.0)
     cost = attention(scores(5, 8, 300.0, 256, 5 * 300 * 512.0), machine)
-    chunk = chunk_time(16, 256, machine)
+    chunk = decode_chunk(16, 256, machine)
     assert cost.compute == pytest.approx(2 * (1e-7 + chunk + 3 * chunk), rel=1e-12)
 
 
@@ -138,11 +155,66 @@ def test_causal_tiles_end_within_a_mean_tile_of_list_scheduling(heads, down, cor
     ends = [0.0] * cores
     for length in sorted((i + 1.0 for _ in range(heads) for i in range(down)), reverse=True):
         heapq.heapreplace(ends, ends[0] + length)
-    machine = make_machine(cores=cores, attention_tile_time=0.0, tile_m=128)
-    op = scores(heads, 128 * down, 64.0 * down, 256, 1e6)
-    steps = dealt(op, machine, float(heads * down), 1.0, 1.0)[1] / chunk_time(128, 256, machine)
+    machine = make_machine(cores=cores)
+    op = scores(heads, 128 * down, 64.0 * down, 256, 1e6, longest=128.0 * down)
+    steps = dealt(op, machine, 128.0, float(heads * down), 1.0, 1.0)[1] / prefill_chunk(128, 256, machine)
     mean = (down + 1.0) / 2.0
-    assert abs(steps - max(ends)) <= mean * (1.0 + 1e-9)  # between the mean load and that plus the longest tile
+    assert abs(steps - max(ends)) <= mean * (1.0 + 1e-9)
+    assert steps >= down  # the longest tile
+
+
+@given(st.integers(1, 300), st.integers(1, 150))
+def test_tiles_that_see_the_same_keys_go_in_whole_waves_in_a_prefill(tiles, cores):
+    # a chunk of two tiles late in a long context, or a picture: the last tile of each head is no longer than the first
+    machine = make_machine(cores=cores)
+    op = scores(tiles, 256, 12800.0, 256, 1e6, longest=12800.0)
+    steps = dealt(op, machine, 128.0, 2.0 * tiles, 1.0, 1.0)[1] / prefill_chunk(128, 256, machine)
+    assert steps == pytest.approx(math.ceil(2 * tiles / cores) * 100)
+
+
+def test_rows_of_a_tile():
+    # in decode padded to the matrix unit, in prefill each half of a tile whole; wide heads leave room for fewer
+    wide = make_machine(attention_rows=256)
+    assert query_tile(scores(1, 17, 9.0, 256, 1.0), wide) == (32.0, 1.0)
+    assert query_tile(scores(1, 17, 9.0, 256, 1.0, longest=17.0), wide) == (128.0, 1.0)
+    assert query_tile(scores(1, 300, 150.0, 256, 1.0, longest=300.0), wide) == (256.0, 2.0)
+    assert query_tile(scores(1, 300, 150.0, 512, 1.0, longest=300.0), wide) == (128.0, 3.0)
+    assert query_tile(scores(1, 128, 9.0, 1088, 1.0), wide) == (64.0, 2.0)
+    assert query_tile(scores(1, 128, 9.0, 1088, 1.0), make_machine(attention_rows=32)) == (32.0, 4.0)
+
+
+def test_narrow_keys_come_no_faster_than_they_are_widened():
+    # 64 heads of 131,072 keys of a byte: 2.1 GB take 1.4 ms of HBM, and 8.6 ms at 0.25 T values/s
+    machine = make_machine(attention_widen_rate=2.5e11, exposed=0.0, rate_16bit=1e15, softmax_rate=1e15)
+    values = 64 * 131072 * 256.0
+    op = scores(64, 4, 131072.0, 256, values, narrow=0.5)
+    assert total(op, machine) == pytest.approx(values / 2.5e11, rel=1e-3)  # launches and a tile beside 8.6 ms
+    assert total(op, changed(machine, attention_widen_rate=1e15)) == pytest.approx(values / 1.5e12, rel=1e-2)
+
+
+def test_kernels_without_groups_read_keys_again_for_each_head():
+    # 64 groups of 131,072 keys of 16 bit: 4.3 GB from HBM, and eight times as much from L2
+    machine = make_machine(attention_reread=1.0, exposed=0.0, rate_16bit=1e15, softmax_rate=1e15, l2_rate=6e12)
+    values = 64 * 131072 * 256 * 2.0
+    reach = machine.l2_rate * machine.attention_draw
+    op = scores(64, 8, 131072.0, 256, values)
+    assert total(op, machine) == pytest.approx(8.0 * values / reach, rel=1e-2)  # launches and a tile beside 10 ms
+    once = changed(machine, attention_reread=0.0)
+    assert total(op, once) < 0.5 * total(op, machine)
+    # one head to a group reads its own, a latent has kernels of its own, and a prefill shares a tile's
+    for alike in (
+        scores(64, 1, 131072.0, 256, values),
+        scores(8, 128, 131072.0, 1088, values),
+        scores(64, 1024, 512.5, 256, values, longest=1024.0),
+    ):
+        assert total(alike, machine) == total(alike, once)
+
+
+def test_products_run_at_the_precision_of_the_cache_where_kernels_can():
+    machine = make_machine(exposed=0.0, softmax_rate=1e15, attention_share=0.5)
+    op = scores(2, 1024, 512.5, 256, 1e6, longest=1024.0, narrow=0.5)
+    same, narrow = (attention(op, changed(machine, attention_narrow=flag)).compute for flag in (0.0, 1.0))
+    assert same - narrow == pytest.approx(0.5 * (same - 1e-7), rel=1e-6)  # a tile's begin stays; 1e-6: the softmax
 
 
 def total(op, machine, hot=0.0):
@@ -186,7 +258,7 @@ def test_keys_in_l2_are_dealt_otherwise_than_keys_in_hbm():
 
 @given(OPERATORS, MACHINES, st.floats(1.0, 8.0))
 def test_longer_contexts_are_never_faster(op, machine, factor):
-    longer = op._replace(n=op.n * factor, weight_bytes=op.weight_bytes * factor)
+    longer = op._replace(n=op.n * factor, longest=op.longest * factor, weight_bytes=op.weight_bytes * factor)
     assert total(longer, machine) >= total(op, machine) * (1.0 - 1e-9)  # rounding only
 
 
@@ -199,7 +271,7 @@ def test_a_key_more_than_a_chunk_is_not_faster():
 
 def test_one_tile_is_computed_beside_its_memory_only_where_that_is_faster():
     op = scores(8, 64, 64.0, 256, 8 * 64 * 512.0)
-    machine = make_machine(cores=32, tile_m=128)
+    machine = make_machine(cores=32)
     slow, fast = (changed(machine, near_flop_time=time) for time in (1e-9, 1e-16))
     assert total(op, slow) == total(op, machine)
     assert total(op, fast) < total(op, machine)
@@ -216,7 +288,8 @@ def test_long_decode_is_its_bytes_over_the_bandwidth():
 @given(OPERATORS, MACHINES)
 def test_never_below_the_plain_roofline(op, machine):
     flops = 2.0 * op.groups * op.m * op.n * op.k
-    roofline = max(flops / (machine.rate_16bit * machine.cores), op.weight_bytes / machine.hbm_rate)
+    rate = machine.rate_8bit if op.narrow < 1.0 and machine.attention_narrow else machine.rate_16bit
+    roofline = max(flops / (rate * machine.cores), op.weight_bytes / machine.hbm_rate)
     assert total(op, machine) >= roofline * (1.0 - 1e-9)  # rounding only
 
 
@@ -230,6 +303,6 @@ def test_compiled_equals_python(op, machine):
 def test_finite_and_never_below_the_cache_once(op, machine):
     cost = attention(op, machine)
     assert all(math.isfinite(x) and x > 0.0 for x in cost)
-    tiles = op.groups * math.ceil(op.m / min(machine.tile_m, 16 * math.ceil(op.m / 16)))
+    tiles = op.groups * query_tile(op, machine)[1]
     most = op.weight_bytes * tiles / op.groups + op.input_bytes + op.output_bytes
     assert op.weight_bytes * (1.0 - 1e-12) <= cost.hbm_bytes <= most * (1.0 + 1e-12)  # rounding only

@@ -74,3 +74,25 @@ def test_wrong_series_are_named(tmp_path, monkeypatch, change, words):
     monkeypatch.setattr(facts, "root", lambda: tmp_path)
     with pytest.raises(SpecError, match=words):
         llmcompass.series()
+
+
+def test_operators_of_amd(warm):
+    rows = [row for row in llmcompass.rows() if row["device"].startswith("mi")]
+    products = [row for row in rows if row["kind"] == "matmul"]
+    assert {row["device"] for row in products} == {"mi210", "mi325x", "mi355x"}
+    # asked: 15 % of products to which nothing was fitted
+    assert all(row["median_ape"] <= 0.15 for row in products)
+    assert all(row["median_ape"] < 0.5 * row["field_median_ape"] for row in products)
+    assert {row["split"] for row in products} == {"calibrated", "never fitted"}
+    # heads of 128, by the kernels to which two constants were fitted and by others
+    wide = [row for row in rows if row["kind"] == "prefill attention" and "of 128" in row["source"]]
+    assert len(wide) == 4
+    assert all(row["median_ape"] <= 0.15 for row in wide)
+
+
+def test_roofline_of_attention_by_hand(warm):
+    one = next(one for one in llmcompass.series() if one.kind == "prefill attention" and one.heads == 16.0)
+    _, bare, _ = llmcompass.times(one)
+    # two products of half a square of 16,384 tokens: 16 sequences, 16 heads of 128; of 1,024 their bytes take longer
+    assert bare[-1] == pytest.approx(2.0 * 16.0 * 16.0 * 128.0 * 16384.0**2 / 2516.6e12, rel=1e-9)
+    assert bare[0] == pytest.approx(2.0 * 2.0 * 16.0 * 128.0 * 1024.0 * 32.0 / 8e12, rel=1e-9)
