@@ -63,6 +63,16 @@ def _nearest(device: Device, others: list[Cluster]) -> list[Cluster]:
     return [other for other in others if distance(other) == nearest]
 
 
+def _beside(device: Device, others: list[Cluster]) -> list[Cluster]:
+    """Return those of the same generation, else of the nearest before and of the nearest after."""
+    place = GENERATIONS.index(device.architecture)
+    steps = [GENERATIONS.index(other.device.architecture) - place for other in others]
+    if 0 in steps:
+        return [other for other, step in zip(others, steps, strict=True) if step == 0]
+    before, after = max((s for s in steps if s < 0), default=None), min((s for s in steps if s > 0), default=None)
+    return [other for other, step in zip(others, steps, strict=True) if step in (before, after)]
+
+
 def _of_limit(device: Device) -> tuple[Any, ...]:
     """Return what the clock under a power limit follows from: rate and clock, energy of bytes and what is left."""
     tiles = device.matmul
@@ -74,15 +84,18 @@ def _of_limit(device: Device) -> tuple[Any, ...]:
 def _sustained(device: Device, others: list[Device]) -> float:
     """Return the share of the matrix peak that a device sustains where an operation takes the energy that others show.
 
+    The mean over generations, as the energy falls from one to the next.
+
     A share is of a chip under its own limit and tells little of another; the energy of an operation behind it does.
     """
-    shown = []
+    shown: dict[str, list[float]] = {}
     for other in others:
         rate, clock, moved, available = _of_limit(other)
         share = min(float(other.compute.matrix_share) / EFFICIENCY, 1.0)
-        shown.append(float(stated_energy(rate, clock, share, moved, available)))
+        energy = max(float(stated_energy(rate, clock, share, moved, available)), _LEAST_ENERGY)
+        shown.setdefault(other.architecture, []).append(np.log(energy))
     rate, clock, moved, available = _of_limit(device)
-    energy = float(np.exp(np.mean(np.log(np.maximum(shown, _LEAST_ENERGY)))))
+    energy = float(np.exp(np.mean([np.mean(each) for each in shown.values()])))
     return EFFICIENCY * float(sustained_clock(rate, clock, energy, moved, available))
 
 
@@ -107,5 +120,5 @@ def transferred(device: Device) -> tuple[Cluster, str]:
         alike = others if name in LATENCIES and not related else near
         own = [fit.constant(other, name) for other in (linked if name.startswith("link.") else alike)]
         means[name] = float(np.exp(np.mean(np.log(own))))
-    means["matrix_share"] = _sustained(bare.device, [other.device for other in near])
+    means["matrix_share"] = _sustained(bare.device, [each.device for each in _beside(device, others)])
     return fit.placed(bare, means), ", ".join(other.device.name for other in near)

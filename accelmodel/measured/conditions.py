@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+#: whose devices frameworks' own kernels were fitted to; on those of others they widen the weights instead
+FITTED_TO = "NVIDIA"
 #: share of the bandwidth at which new keys and values go to the paged cache (prefill of vLLM: 0.4 on H100 and B200,
 #: 0.65 on A100, 0.8 on L40S)
 WRITING = 0.6
@@ -97,7 +99,7 @@ def matmul_times(frame: pd.DataFrame, given: operator_time.Columns, chip: Cluste
     found, _ = operator_time.time_columns({**given, "warm": warm}, chip)
     for (source, bits), group in frame.assign(place=np.arange(len(frame))).groupby(["source", "bits"]):
         own, library = group["place"].to_numpy(), library_of(source, bits)
-        if library is not None:
+        if library is not None and chip.device.vendor == FITTED_TO:
             m, n, k = (group[name].to_numpy(dtype=float) for name in aiconfigurator.SHAPES["matmul"])
             found[own] = library_times(m, n, k, library, chip, warm[own])
     return found
