@@ -8,8 +8,10 @@ import numpy as np
 
 from accelmodel.calibration import fit
 from accelmodel.calibration.carried import carried
+from accelmodel.laws.energy import moved_joules, stated_energy, sustained_clock
 from accelmodel.measured import aiconfigurator
 from accelmodel.measured.aiconfigurator import link_of
+from accelmodel.specs.derive import left
 from accelmodel.specs.given import cluster
 from accelmodel.specs.hardware import Cluster, Device
 from accelmodel.specs.load import load
@@ -43,6 +45,10 @@ def fitted() -> list[str]:
 GENERATIONS = ("Turing", "Ampere", "Ada", "Blackwell RTX", "Hopper", "Blackwell")
 
 
+#: share of the matrix peak that kernels reach where power is ample, and the least energy of an operation that a chip
+#: which sustains its clock is taken to show [J/FLOP]
+EFFICIENCY, _LEAST_ENERGY = 0.95, 1e-15
+
 #: constants that depend on the generation little: where it has no other fitted device, all others stand for it
 LATENCIES = ("attention_time", "attention_tile_time", "combine_time")
 
@@ -59,11 +65,48 @@ def _nearest(device: Device, others: list[Cluster]) -> list[Cluster]:
     return [other for other in others if distance(other) == nearest]
 
 
+def _beside(device: Device, others: list[Cluster]) -> list[Cluster]:
+    """Return those of the same generation, else of the nearest before and of the nearest after."""
+    place = GENERATIONS.index(device.architecture)
+    steps = [GENERATIONS.index(other.device.architecture) - place for other in others]
+    if 0 in steps:
+        return [other for other, step in zip(others, steps, strict=True) if step == 0]
+    before, after = max((s for s in steps if s < 0), default=None), min((s for s in steps if s > 0), default=None)
+    return [other for other, step in zip(others, steps, strict=True) if step in (before, after)]
+
+
+def _of_limit(device: Device) -> tuple[Any, ...]:
+    """Return what the clock under a power limit follows from: rate and clock, energy of bytes and what is left."""
+    tiles = device.matmul
+    moved = moved_joules((tiles.tile_m, tiles.tile_n, tiles.multicast), device.energy.l2, device.energy.hbm)
+    rate = EFFICIENCY * device.compute.peak_16bit
+    return rate, device.compute.clock, moved, left(float(device.power), float(device.energy.static))
+
+
+def _sustained(device: Device, others: list[Device]) -> float:
+    """Return the share of the matrix peak that a device sustains where an operation takes the energy that others show.
+
+    The mean over generations, as the energy falls from one to the next.
+
+    A share is of a chip under its own limit and tells little of another; the energy of an operation behind it does.
+    """
+    shown: dict[str, list[float]] = {}
+    for other in others:
+        rate, clock, moved, available = _of_limit(other)
+        share = min(float(other.compute.matrix_share) / EFFICIENCY, 1.0)
+        energy = max(float(stated_energy(rate, clock, share, moved, available)), _LEAST_ENERGY)
+        shown.setdefault(other.architecture, []).append(np.log(energy))
+    rate, clock, moved, available = _of_limit(device)
+    energy = float(np.exp(np.mean([np.mean(each) for each in shown.values()])))
+    return EFFICIENCY * float(sustained_clock(rate, clock, energy, moved, available))
+
+
 def transferred(device: Device) -> tuple[Cluster, str]:
     """Return a device with the constants of others of the nearest architecture instead of its own, and their names.
 
     The nearest are the fitted devices of the same generation, else of the one before, else of the one after; of
-    several the geometric mean is taken.  ``LATENCIES`` are those of the same generation, else of all other devices.
+    several the geometric mean is taken, of the share of the matrix peak that of the energy behind it.  ``LATENCIES``
+    are those of the same generation, else of all other devices.
     Constants of its link are those of all other measured links, moved to its clock and dies (``carried``), but where
     a device of the same generation was measured, and this one was not.
     """
@@ -85,4 +128,5 @@ def transferred(device: Device) -> tuple[Cluster, str]:
             continue
         own = [fit.constant(other, name) for other in (others if name in LATENCIES and not related else near)]
         means[name] = float(np.exp(np.mean(np.log(own))))
+    means["matrix_share"] = _sustained(bare.device, [each.device for each in _beside(device, others)])
     return fit.placed(bare, means), ", ".join(other.device.name for other in near)

@@ -48,7 +48,6 @@ CONSTANTS: dict[str, dict[str, tuple[float, float]]] = {
         "hbm_share": (0.4, 1.0),
         "fill_time": (1e-8, 5e-6),
         "slice_clocks": (2.0, 1500.0),
-        "store_width": (1.0, 300.0),
     },
     "decode attention": {
         "softmax_width": (0.8, 60.0),
@@ -92,6 +91,8 @@ SOFT = 0.05
 STEP = 0.02
 #: parts of the training rows that are fitted apart: the span of their results is a constant's range
 FOLDS = 5
+#: so close to an end of its span a constant counts as ended on it [1]
+_NEAR = 1.02
 #: fewest rows of a kind that are worth a fit
 FEWEST = 30
 #: what an interval leaves out on either side
@@ -123,6 +124,15 @@ class Fit:
     rows: int
     sources: str
     residuals: tuple[Residual, ...]
+
+    def bound(self, name: str) -> str:
+        """Return whether a constant ended at the ``lowest`` or ``highest`` value that makes sense; empty if neither.
+
+        There the rows would have had it beyond: what it stands for is missing, or another constant takes its place.
+        """
+        low, high = CONSTANTS[self.kind][name]
+        value = self.values[name]
+        return "lowest" if value <= low * _NEAR else "highest" if value >= high / _NEAR else ""
 
 
 def columns(kind: str, frame: pd.DataFrame) -> operator_time.Columns:

@@ -128,10 +128,11 @@ def print_calibration(data: dict[str, Any]) -> None:
     """Print fitted constants and how far they hold on held-out rows."""
     cells = [
         [name, show(each["value"], each["unit"]), " to ".join(show(end, each["unit"]) for end in each["range"]),
-         each["fitted_to"]]
+         each["fitted_to"], each.get("bound", "")]
         for name, each in data["constants"].items()
     ]  # fmt: skip
-    print_table(f"Constants of {data['device']}", ["constant", "value", "range", "fitted to"], cells)
+    columns = ["constant", "value", "range", "fitted to", "ended on its bound"]
+    print_table(f"Constants of {data['device']}", columns, cells)
     if data["rows"]:
         print_accuracy(data["rows"], "Error on rows that were not fitted")
     if data["files"]:

@@ -33,6 +33,8 @@ class Inputs:
     machines: Machines
     memory: Number
     fits: Number
+    #: the operators by the law alone, where kernels of the checkpoint's format took its place
+    by_law: Array | None = None
 
     def column(self, name: str) -> Array:
         """Return a column of the operator table over (operator, *axes)."""

@@ -8,14 +8,40 @@ from typing import Any
 import numpy as np
 
 from accelmodel.errors import SpecError
+from accelmodel.inference.inputs import Inputs
 from accelmodel.inference.operator_time import Columns, matmul, pointwise, time_columns
-from accelmodel.inference.step import Inputs
 from accelmodel.laws.types import MATMUL, Operator
 from accelmodel.specs.cloud import KernelLibrary
 from accelmodel.specs.given import override
 from accelmodel.specs.hardware import Cluster
+from accelmodel.specs.load import load
+from accelmodel.specs.memories import none
 
 _STRETCH = Operator._fields.index("stretch")
+#: whose kernels run floats of 8 bit with a scale of 32 bit for each block of 128 x 128, and on which generations
+BLOCKS, ON = "deepgemm-8bit", ("Hopper", "Blackwell")
+#: bytes of such weights over their number: more than without scales, and less than with one for each 32
+_SCALED = (1.0001, 1.01)
+
+
+def with_block_scales(inputs: Inputs) -> Inputs:
+    """Return inputs whose matmuls with block scales run on the kernels that engines run them on.
+
+    A checkpoint whose weights carry a scale for each block (DeepSeek-V3 and others) goes to kernels that split no
+    depth.  Others stay as they are, and so do those on a chip that varies over axes, which is noted.
+    """
+    if inputs.cluster.device.architecture not in ON:
+        return inputs
+    of = dict(zip(Operator._fields, inputs.operators, strict=True))
+    alone = (of["kind"] == MATMUL) & (of["count"] > 0.0) & (of["bits"] == 8.0) & (of["integer"] == 0.0)
+    alone = alone & (of["groups"] == 1.0) & (of["experts"] == 0.0)
+    share = of["weight_bytes"][alone] / (of["n"][alone] * of["k"][alone])
+    if not share.size or not ((share > _SCALED[0]) & (share < _SCALED[1])).all():
+        return inputs
+    if inputs.axes.machine:
+        note = "matmuls with block scales by the law of the best library, as the chip varies"
+        return replace(inputs, table=replace(inputs.table, notes=(*inputs.table.notes, note)))
+    return replace(on_library(inputs, load("library", BLOCKS)), by_law=inputs.operators)
 
 
 def on_library(inputs: Inputs, library: KernelLibrary) -> Inputs:
@@ -38,6 +64,9 @@ def on_library(inputs: Inputs, library: KernelLibrary) -> Inputs:
     SpecError
         If nothing runs at the library's precision, or the chip varies over axes.
     """
+    if inputs.by_law is not None:
+        others = tuple(note for note in inputs.table.notes if not note.endswith(_of(load("library", BLOCKS))))
+        inputs = replace(inputs, operators=inputs.by_law, by_law=None, table=replace(inputs.table, notes=others))
     if inputs.axes.machine:
         raise SpecError(f"{library.name} is relative to one chip; leave out the axes {', '.join(inputs.axes.machine)}")
     columns = dict(zip(Operator._fields, inputs.operators, strict=True))
@@ -56,8 +85,12 @@ def on_library(inputs: Inputs, library: KernelLibrary) -> Inputs:
     if len(given["m"]):
         plain, _ = time_columns(given, inputs.cluster)
         operators[_STRETCH][grouped] *= expert_times(given, library, inputs.cluster) / plain
-    notes = (*inputs.table.notes, f"matmuls at {library.bits:g} bit by the kernels of {library.framework}")
+    notes = (*inputs.table.notes, f"matmuls at {library.bits:g} bit {_of(library)}")
     return replace(inputs, operators=operators, table=replace(inputs.table, notes=notes))
+
+
+def _of(library: KernelLibrary) -> str:
+    return f"by the kernels of {library.framework}"
 
 
 #: a price at which the depth of no matmul is split [s]
@@ -121,7 +154,9 @@ def expert_times(columns: Columns, library: KernelLibrary, cluster: Cluster) -> 
 def _paced(cluster: Cluster, library: KernelLibrary, **changes: Any) -> Cluster:
     """Return a cluster whose matrix units work at the pace of a library's kernels."""
     device = cluster.device
+    rows = library.min_rows
     changed = {
+        "matmul.min_rows": device.matmul.min_rows if none(rows) or device.architecture != "Hopper" else rows,
         "compute.matrix_share": np.minimum(device.compute.matrix_share * library.matrix_factor, 1.0),
         "matmul.slice_clocks": device.matmul.slice_clocks * library.slice_factor,
         "matmul.split_time": NEVER,

@@ -16,8 +16,8 @@ from accelmodel.inference.attention import Heads
 from accelmodel.inference.axes import Axes, axes_over, machines_over
 from accelmodel.inference.calls import PAIR, paired
 from accelmodel.inference.columns import Shard
+from accelmodel.inference.policies import none
 from accelmodel.inference.run import run_kernel
-from accelmodel.inference.step import NONE
 from accelmodel.laws import collectives, types
 from accelmodel.laws.types import BOUNDS, DETAIL, Operator
 from accelmodel.specs.hardware import Cluster
@@ -146,7 +146,7 @@ def timed(columns: Columns, cluster: Cluster) -> Timed:
     for name, value in values.items():
         table[Operator._fields.index(name), 0] = value
     axes = Axes({}, axes_over(cluster, {}))
-    _, detail = run_kernel(table, machines_over(cluster, axes), NONE, detail=True)
+    _, detail = run_kernel(table, machines_over(cluster, axes), none(), detail=True)
     times, bounds, algorithms = (
         detail[DETAIL.index(name), 0].reshape(rows, *axes.shape) for name in ("time", "bound", "algorithm")
     )

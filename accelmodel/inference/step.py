@@ -36,6 +36,7 @@ from accelmodel.inference.figures import Figures, Variable
 from accelmodel.inference.hosted import with_host, without_host
 from accelmodel.inference.inputs import Inputs as Inputs
 from accelmodel.inference.intervals import factors, interval, kind_of, on_maker
+from accelmodel.inference.kernel_library import with_block_scales
 from accelmodel.inference.named import ClusterLike, ModelLike, WorkLike, as_cluster, as_model, as_workload
 from accelmodel.inference.placement import need_room, placed
 from accelmodel.inference.policies import Technique, chosen, none
@@ -121,7 +122,8 @@ def prepare(model: LanguageModel, cluster: Cluster, work: Workload, unfused: Ite
     need_affordable("step", sizes, seconds=len(table.names) * _SECONDS, room=len(table.names) * _ROOM)
     operators = table_array(table, axes.workload)
     designs = machines_over(cluster, axes)
-    return Inputs(model, cluster, settled(model, work), table, axes, operators, designs, needed, fits)
+    found = Inputs(model, cluster, settled(model, work), table, axes, operators, designs, needed, fits)
+    return with_block_scales(found)
 
 
 def totals(inputs: Inputs, technique: str | Technique = "none") -> xr.Dataset:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+#: whose devices frameworks' own kernels were fitted to; on those of others they widen the weights instead
 #: share of the bandwidth at which new keys and values go to the paged cache (prefill of vLLM: 0.4 on H100 and B200,
 #: 0.65 on A100, 0.8 on L40S)
 WRITING = 0.6

@@ -147,6 +147,7 @@ class KernelLibrary(Spec):
     They take tiles by the rows alone: a quarter of the largest columns up to ``quarter_rows``, half of them up to
     twice that on Hopper and four times that elsewhere, else all; and do not split the depth.  The activations are
     quantised by a kernel of its own, which reads them ``passes`` times and takes ``row_time`` for each row beside.
+    On Hopper few rows are padded to ``min_rows`` where that is given: the operands are swapped.
     Its grouped matmuls of experts are as fast and take ``expert_start`` each beside; where that is 0 they are unknown
     and keep the law.
     """
@@ -159,3 +160,4 @@ class KernelLibrary(Spec):
     passes: Annotated[Number, Quantity(ge=1e-3, le=10.0)]
     row_time: Seconds
     expert_start: Seconds = 0.0
+    min_rows: CountOrNone = 0.0

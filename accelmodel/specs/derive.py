@@ -78,6 +78,10 @@ DERIVE: dict[str, tuple[str, str, str, tuple[str, ...], Callable[..., float]]] =
     "slice_latency": (
         "s", "matmul.slice_clocks", "1", ("compute.clock",), lambda latency, clock: latency * clock,
     ),
+    "store_per_read": (
+        "1", "matmul.store_width", "B", ("l2.bandwidth", "compute.cores", "compute.clock"),
+        lambda share, rate, n, f: share * rate / (n * f),
+    ),
     "slice_per_tile": (
         "1", "matmul.slice_clocks", "1",
         ("matmul.tile_m", "matmul.tile_n", "matmul.tile_k", "compute.peak_16bit", "compute.cores", "compute.clock"),
@@ -87,7 +91,7 @@ DERIVE: dict[str, tuple[str, str, str, tuple[str, ...], Callable[..., float]]] =
 #: names whose field any chip has, as the cores of others do it: what follows is the most that it may be
 _CEILINGS = ("slice_per_tile",)
 #: names whose field any chip has where what it follows from is not known
-_CLOSER = ("hbm_way", "efficiency", "flop_energy", "slice_latency")
+_CLOSER = ("hbm_way", "efficiency", "flop_energy", "slice_latency", "store_per_read")
 #: of whom such a field is
 _ANY_CHIP = f"{ARCHITECTURE}generic"
 

@@ -43,8 +43,9 @@ def calibrate(
     Returns
     -------
     dict
-        ``constants`` with value, unit, range and what they were fitted to; ``rows``: the error on rows that were not
-        fitted; ``files`` that were written; ``device``.
+        ``constants`` with value, unit, range, what they were fitted to and the ``bound`` of what makes sense that they
+        ended on (``lowest`` or ``highest``, else empty); ``rows``: the error on rows that were not fitted; ``files``
+        that were written; ``device``.
 
     Raises
     ------
@@ -147,7 +148,13 @@ def _constants(fits: list[calibration.Fit]) -> dict[str, Any]:
     units = {flat(Device, name): unit for name, unit in field_units(Device).items()}
     units |= {f"link.{name}": unit for name, unit in field_units(Link).items()}
     return {
-        name: {"value": value, "unit": units[name], "range": list(fit.spans[name]), "fitted_to": fit.kind}
+        name: {
+            "value": value,
+            "unit": units[name],
+            "range": list(fit.spans[name]),
+            "fitted_to": fit.kind,
+            "bound": fit.bound(name),
+        }
         for fit in fits
         for name, value in fit.values.items()
     }

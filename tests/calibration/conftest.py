@@ -12,7 +12,7 @@ from accelmodel.calibration import fit as calibration
 
 @pytest.fixture(scope="session")
 def constants():
-    return {"matrix_share": 0.7, "hbm_share": 0.8, "fill_time": 2e-6, "slice_clocks": 200.0, "store_width": 12.0}
+    return {"matrix_share": 0.7, "hbm_share": 0.8, "fill_time": 2e-6, "slice_clocks": 200.0}
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,17 @@ def test_known_constants_are_found_again(chip, constants, matmuls):
     assert residual.upper == pytest.approx(np.exp(1.645 * 0.02), abs=0.01)
 
 
+def test_a_constant_that_ended_on_its_bound_says_which(constants):
+    """0.2 to 1 of the matrix peak make sense, 2 to 1500 clocks of a slice."""
+    values = {"matrix_share": 1.0, "hbm_share": 0.8, "slice_clocks": 2.0}
+    fit = calibration.Fit("matmul", values, {name: (value, value) for name, value in values.items()}, 40, "", ())
+    assert {name: fit.bound(name) for name in values} == {
+        "matrix_share": "highest",
+        "hbm_share": "",
+        "slice_clocks": "lowest",
+    }
+
+
 def test_rows_that_are_held_out_are_not_looked_at(chip, matmuls):
     spoilt = matmuls.assign(time=np.where(aiconfigurator.training(matmuls, "matmul"), matmuls["time"], 1.0))
     (honest,), (other,) = (calibration.calibrate(chip, {"matmul": rows}) for rows in (matmuls, spoilt))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -17,6 +19,11 @@ def prepared(warm):
     chip = am.cluster(am.load("device", "h100-sxm"), 1)
     work = am.workload(phase="decode", batch=64, context=2048, weight_bits=8, activation_bits=8, kv_bits=8)
     return prepare(am.load("model", "llama-3.1-8b"), chip, work)
+
+
+def by_law(inputs):
+    """Return inputs without the kernels that their checkpoint's format chose."""
+    return replace(inputs, operators=inputs.by_law, by_law=None)
 
 
 def test_products_take_the_times_of_the_library(prepared):
@@ -41,9 +48,47 @@ def test_matmuls_whose_weights_have_scales_take_a_library_too(prepared):
     work = am.workload(phase="decode", batch=64, context=2048, weight_bits=8 + 32 / 128**2, activation_bits=8)
     blocks = prepare(prepared.model, prepared.cluster, work)
     own = on_library(blocks, am.load("library", "sglang-8bit"))
-    ratio = (evaluate(own).time / evaluate(blocks).time).to_series()
+    ratio = (evaluate(own).time / evaluate(by_law(blocks)).time).to_series()
     assert ratio["mlp_down"] > 1.0
     assert ratio["head"] == pytest.approx(1.0, rel=1e-12)
+
+
+def test_block_scales_go_to_the_kernels_that_engines_run_them_on(prepared):
+    """A scale of 32 bit for each block of 128 x 128; one for each matrix (8 bit) stays with the law."""
+    work = am.workload(phase="decode", batch=64, context=2048, weight_bits=8 + 32 / 128**2, activation_bits=8)
+    blocks = prepare(prepared.model, prepared.cluster, work)
+    asked = on_library(by_law(blocks), am.load("library", "deepgemm-8bit"))
+    assert np.array_equal(blocks.operators, asked.operators)
+    assert evaluate(blocks).notes.count("DeepGEMM") == 1
+    assert "DeepGEMM" not in evaluate(on_library(blocks, am.load("library", "vllm-8bit"))).notes
+    assert prepared.by_law is None
+    # an A100 has no floats of 8 bit, and those kernels do not run there
+    assert prepare(prepared.model, am.cluster("a100-sxm-80gb"), work).by_law is None
+
+
+def test_block_scales_on_a_chip_that_varies_keep_the_law_and_say_so(prepared):
+    import xarray as xr
+
+    sizes = xr.DataArray([1e7, 1e8], dims="l2")
+    chip = am.cluster(am.override(prepared.cluster.device, l2_capacity=sizes), 1)
+    work = am.workload(phase="decode", batch=64, context=2048, weight_bits=8 + 32 / 128**2, activation_bits=8)
+    found = prepare(prepared.model, chip, work)
+    assert found.by_law is None
+    assert "as the chip varies" in evaluate(found).notes
+
+
+def test_few_rows_take_as_long_as_an_instruction_holds(prepared):
+    """On a Hopper poor in compute 16 rows take as long as 64 where they are not swapped, and less where they are."""
+    chip = am.cluster(am.override(am.load("device", "h20"), {"hbm.bandwidth": 40e12}))
+    m, n, k = np.array([16.0, 64.0]), np.full(2, 8192.0), np.full(2, 8192.0)
+    few, many = kernel_library.expert_times(
+        operator_time.matmul(m, n, k, 8.0), replace(am.load("library", "deepgemm-8bit"), expert_start=0.0), chip
+    )
+    assert few == pytest.approx(many, rel=0.02)
+    swapped, _ = kernel_library.expert_times(
+        operator_time.matmul(m, n, k, 8.0), replace(am.load("library", "deepgemm-8bit"), min_rows=8.0), chip
+    )
+    assert swapped < 0.8 * many
 
 
 def test_a_library_of_floats_is_not_for_integers(prepared):
@@ -67,7 +112,7 @@ def test_experts_take_a_library_that_knows_them(warm):
     """DeepGEMM's grouped matmuls begin 5 us later and multiply at its pace; SGLang's other kernels keep the law."""
     chip, fields = am.cluster(am.load("device", "h100-sxm"), 32), {"dp": 32, "ep": 32, "context": 1024}
     work = am.workload(phase="decode", batch=32 * 64, **fields)
-    mixture = prepare(am.load("model", "deepseek-v3"), chip, work)
+    mixture = by_law(prepare(am.load("model", "deepseek-v3"), chip, work))
     plain, other, own = (
         evaluate(mixture if name is None else on_library(mixture, am.load("library", name)))
         for name in (None, "sglang-8bit", "deepgemm-8bit")

@@ -13,7 +13,9 @@ from accelmodel.laws.energy import (
     attention_l2_bytes,
     clock_share,
     matmul_l2_bytes,
+    stated_energy,
     step_joules,
+    sustained_clock,
     tiles_of,
     under_limit,
     waited,
@@ -111,3 +113,17 @@ def test_waiting_lowers_the_mean_to_no_less_than_power_at_rest(busy, share, time
     mean = waited(busy, share * busy, time, waiting)
     assert share * busy * (1.0 - 1e-12) <= mean <= busy * (1.0 + 1e-12)
     assert mean * (time + waiting) == pytest.approx(busy * time + share * busy * waiting, rel=1e-12)
+
+
+@given(st.floats(0.3, 0.99), st.floats(0.5e9, 3e9), st.floats(1e13, 1e16), st.floats(0.0, 1e-13), WATTS)
+def test_the_clock_of_a_product_and_the_energy_behind_it_are_one_law(share, clock, rate, moved, available):
+    """A chip that sustains a share of its clock shows an energy, and with that energy it sustains that share."""
+    energy = stated_energy(rate, clock, share, moved, available)
+    if energy > 0.0:
+        assert sustained_clock(rate, clock, energy, moved, available) == pytest.approx(share, rel=1e-6)
+
+
+def test_ample_power_leaves_the_full_clock():
+    assert sustained_clock(1e14, 2e9, 0.1e-12, 0.0, 50.0) == 1.0
+    assert sustained_clock(1e14, 2e9, 0.1e-12, 0.0, 5.0) < 0.6
+    assert sustained_clock(1e14, 2e9, 0.1e-12, 0.0, np.inf) == 1.0

@@ -146,6 +146,26 @@ def test_narrow_products_are_padded(m, rows):
     assert tile_rows(float(m), make_machine(tile_m=128)) == rows
 
 
+@pytest.mark.parametrize(("m", "alike"), [(1, 64), (16, 64), (32, 64), (65, 128)])
+def test_rows_take_as_long_as_an_instruction_of_the_matrix_unit(m, alike):
+    machine = make_machine(tile_m=128, min_rows=64, l2_rate=1e30, store_rate=1e30)
+    few, full = (matmul(matmul_row(rows, 4096, 4096, bits=16), machine).compute for rows in (m, alike))
+    assert few == pytest.approx(full, rel=1e-12)
+    assert few == pytest.approx(matmul(matmul_row(alike, 4096, 4096, bits=16), changed(machine, min_rows=16)).compute)
+
+
+def test_a_plain_split_leaves_cores_idle():
+    """8 tiles of 128 slices on 32 cores: 32 slices each and one, or twice as many where every second core waits."""
+    machine = make_machine(
+        cores=32, tile_m=128, tile_n=128, tile_least=128, tile_k=64, rate_16bit=1e12, l2_rate=1e30, store_rate=1e30,
+        split_time=0.0,
+    )  # fmt: skip
+    op = matmul_row(128, 1024, 64 * 128, bits=16)
+    slice_time = 2.0 * 128 * 128 * 64 / 1e12
+    even, plain = (matmul(op, changed(machine, split_loss=loss)).compute for loss in (1.0, 2.0))
+    assert (even, plain) == pytest.approx((33 * slice_time, 65 * slice_time), rel=1e-9)
+
+
 @given(PRODUCTS, machines())
 def test_compiled_equals_python(op, machine):
     # 1e-9: the compiler may contract a multiply and an add
