@@ -116,9 +116,13 @@ def attend(op: Operator, machine: Machine, warm: Array) -> Ask:
     padded = largest / 2.0 * np.ceil(2.0 * op.m / largest) if causal else MIN_ROWS * np.ceil(op.m / MIN_ROWS)
     rows, down = np.minimum(largest, padded), np.ceil(op.m / largest)
     several = (down > 1.0) & causal
+    if op.sliding and not causal:
+        alone = machine.attention_apart > 0.0
+        rows, down = np.where(alone, MIN_ROWS, rows), np.where(alone, op.m, down)
     tiles = op.groups * down
-    longest = np.ceil(max(op.longest, op.n) / KEY_CHUNK)
-    seen = np.minimum((op.n + np.maximum(rows, KEY_CHUNK) / 2.0) / KEY_CHUNK, longest)
+    corner = op.sliding * np.minimum(rows, op.m) if causal else 0.0
+    longest = np.ceil((max(op.longest, op.n) + corner) / KEY_CHUNK)
+    seen = np.minimum((op.n + (np.maximum(rows, KEY_CHUNK) + corner) / 2.0) / KEY_CHUNK, longest)
     chunks = np.where(several, seen, longest)
     most_pieces = np.floor(np.minimum(np.minimum(machine.cores / tiles, longest), MAX_PIECES))
     apart = ~several | (machine.attention_split > 0.0)

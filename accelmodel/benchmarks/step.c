@@ -40,12 +40,13 @@
     X(start_up) X(direct_start_up) X(ramp) X(own_copy) X(rendezvous) X(barrier) X(direct_share) X(direct_limit) \
     X(ring) X(tree) X(one_shot) X(two_shot) X(in_switch) X(direct) X(out_rate) X(out_hop) X(softmax_rate) \
     X(attention_time) X(attention_tile_time) X(attention_draw) X(combine_time) X(attention_fill) X(attention_rows) \
-    X(attention_share) X(attention_split) X(attention_narrow) X(attention_widen_rate) X(attention_reread) \
+    X(attention_share) X(attention_split) X(attention_narrow) X(attention_apart) X(attention_widen_rate) \
+    X(attention_reread) \
     X(hierarchical) X(out_ring) X(out_tree) X(out_start) X(multimem) X(crowding) X(prefetch_start) X(prefetch_share) \
     X(sweep_time) X(row_time) X(row_share)
 #define OPERATOR(X) \
     X(kind) X(count) X(groups) X(m) X(n) X(k) X(weight_bytes) X(input_bytes) X(output_bytes) X(bits) X(vector_ops) \
-    X(prefetch_bytes) X(message_bytes) X(ranks) X(feeds) X(stretch) X(warm) X(integer) X(narrow) X(experts) X(longest)
+    X(prefetch_bytes) X(message_bytes) X(ranks) X(feeds) X(stretch) X(warm) X(integer) X(narrow) X(experts) X(longest) X(sliding)
 
 #define DECLARE(name) double name;
 typedef struct { MACHINE(DECLARE) } machine_t;
@@ -186,9 +187,12 @@ LAW tiles_t query_tiles(operator_t op, machine_t m, double core_rate)
     double held = op.k > 700.0 ? 0.25 * HELD : op.k > 350.0 ? 0.5 * HELD : HELD, largest = least(m.attention_rows, held);
     int causal = op.longest > 0.0;
     double padded = causal ? 0.5 * largest * ceil(2.0 * op.m / largest) : MIN_ROWS * ceil(op.m / MIN_ROWS);
-    double rows = least(largest, padded), down = ceil(op.m / largest), longest = ceil(most(op.longest, op.n) / KEY_CHUNK);
+    int alone = !causal && op.sliding > 0.0 && m.attention_apart > 0.0;
+    double rows = alone ? MIN_ROWS : least(largest, padded), down = alone ? op.m : ceil(op.m / largest);
+    double corner = causal ? op.sliding * least(rows, op.m) : 0.0;
+    double longest = ceil((most(op.longest, op.n) + corner) / KEY_CHUNK);
     int several = causal && down > 1.0, narrow = op.narrow < 1.0 && op.bits > 8.0 && m.attention_narrow > 0.0;
-    double mean = least((op.n + 0.5 * most(rows, KEY_CHUNK)) / KEY_CHUNK, longest);
+    double mean = least((op.n + 0.5 * (most(rows, KEY_CHUNK) + corner)) / KEY_CHUNK, longest);
     double rate = (narrow ? m.rate_8bit : core_rate) * m.attention_share;
     double matrix = 2.0 * rows * KEY_CHUNK * op.k / rate, softmax = rows * KEY_CHUNK / m.softmax_rate;
     double chunk_time = causal ? sqrt(matrix * matrix + softmax * softmax) : matrix + softmax;

@@ -19,9 +19,12 @@ from accelmodel.errors import SpecError, brief, unknown
 from accelmodel.inference import operator_time
 from accelmodel.measured import aiconfigurator
 from accelmodel.measured.conditions import (
+    attention_times,
     attention_warmth,
+    beside_attention,
     cache_write,
     matmul_times,
+    of_each_source,
 )
 from accelmodel.specs import files
 from accelmodel.specs.base import Residual, value_of
@@ -164,7 +167,10 @@ def predict(kind: str, frame: pd.DataFrame, chip: Cluster) -> Any:
     given = {**given, "warm": found}
     if "elements" in frame:
         return exchange_times(kind, frame, given, chip)
-    times, _ = operator_time.time_columns(given, chip)
+    if kind.endswith("attention"):
+        times = attention_times(frame, given, chip) + beside_attention(kind, frame, found, chip)
+    else:
+        times, _ = operator_time.time_columns(given, chip)
     if kind == "prefill attention":
         written = cache_write(frame, found, chip.device)
         times = times + written.reshape(-1, *[1] * (times.ndim - 1))
@@ -255,7 +261,12 @@ def spread(kind: str, frame: pd.DataFrame, chip: Cluster) -> tuple[Residual, ...
     return tuple(found)
 
 
-def fit(kind: str, frames: Frames, chip: Cluster) -> Fit:
+def telling(kind: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a kind that tell how wide its interval is: of attention those of every maker of kernels."""
+    return of_each_source(kind, frame) if kind.endswith("attention") else frame[is_fitted(kind, frame)]
+
+
+def fit(kind: str, frames: Frames, chip: Cluster, told: Frames | None = None) -> Fit:
     """Fit the constants of one kind of operator to training rows.
 
     Parameters
@@ -266,6 +277,8 @@ def fit(kind: str, frames: Frames, chip: Cluster) -> Fit:
         Kind → training rows, with the columns of ``aiconfigurator.SHAPES``, ``bits``, ``source`` and ``time`` [s].
     chip : Cluster
         Gives all other constants, and the starting point.
+    told : mapping, optional
+        Kind → training rows from which errors are read; those that are fitted where it is not given.
     """
     values = solve(kind, frames, chip)
     parts = []
@@ -281,7 +294,7 @@ def fit(kind: str, frames: Frames, chip: Cluster) -> Fit:
     }
     sources = ", ".join(sorted({source for frame in frames.values() for source in frame["source"]}))
     near = placed(chip, values)
-    residuals = tuple(each for of, frame in frames.items() for each in spread(of, frame, near))
+    residuals = tuple(each for of, frame in (told or frames).items() for each in spread(of, frame, near))
     return Fit(kind, values, spans, sum(map(len, frames.values())), sources, residuals)
 
 
@@ -327,7 +340,9 @@ def calibrate(chip: Cluster, measured: Frames, progress: Progress | None = None)
             continue
         if progress:
             progress(f"{kind}: {rows} rows")
-        found = fit(kind, frames, chip)
+        seen = {of: measured[of][np.asarray(aiconfigurator.training(measured[of], of))] for of in frames}
+        widths = {of: telling(of, frame) for of, frame in seen.items()} if kind.endswith("attention") else None
+        found = fit(kind, frames, chip, widths)
         chip = placed(chip, found.values)
         fits.append(replace(found, residuals=(*found.residuals, *_beside(kind, measured, chip))))
     if not fits:

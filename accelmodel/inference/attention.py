@@ -97,6 +97,8 @@ def grouped(kind: Grouped, model: LanguageModel, work: Workload, part: Shard) ->
     if kind.top_k:
         yield from _indexer(kind, model, work, part)
     columns = grouped_attention(part, heads, *_seen(kind, work, part))
+    if kind.window and not (kind.chunked or kind.cross_tokens):
+        columns |= {"sliding": (work.context > kind.window) * 1.0}
     if kind.top_k and not part.decoding:
         # a query's heads of a KV head share the blocks it chose: tiles of heads, one for each new token
         columns |= {"groups": part.tokens * heads.kv, "m": heads.query / heads.kv}

@@ -167,6 +167,7 @@ def machine(cluster: Cluster) -> dict[str, Number]:
         "attention_share": attention.share,
         "attention_split": attention.split,
         "attention_narrow": attention.narrow,
+        "attention_apart": attention.apart,
         "attention_widen_rate": (attention.widen_width + (attention.widen_width == 0.0) * matmul.convert_width)
         * compute.clock
         * compute.cores,

@@ -76,7 +76,8 @@ def attention(
     else:
         # sum of min(position, window) over the positions, over their number
         keys, read = (bend * (bend + 1.0) / 2.0 + bend * (context - bend)) / context, context
-    return attentions.grouped_attention(part, Heads(heads, kv_heads, head_dim, head_dim), keys, read, 0.0, bend)
+    columns = attentions.grouped_attention(part, Heads(heads, kv_heads, head_dim, head_dim), keys, read, 0.0, bend)
+    return {**columns, "sliding": (bend < context) * 1.0}
 
 
 def latent_attention(phase: str, batch: Any, heads: Any, context: Any, *, kv_bits: Any = 16.0) -> Columns:

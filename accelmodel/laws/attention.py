@@ -35,12 +35,14 @@ def query_tile(op: Operator, machine: Machine) -> tuple[float, float]:
 
     What a core holds of results bounds the rows of wide heads: ``HELD`` of 128 values, half as many of twice that.  A
     tile of a prefill is worked on in two halves, each of them whole; in decode rows are padded to the matrix unit.
+    Under a window kernels of decode may take each query head by itself (FlashAttention-2).
     """
     most = 0.25 * HELD if op.k > 700.0 else (0.5 * HELD if op.k > 350.0 else HELD)
     largest = min(machine.attention_rows, most)
     share = max(machine.attention_row, 1.0 / most)
     rows = 0.5 * largest * whole(2.0 * op.m * share) if op.longest > 0.0 else MIN_ROWS * np.ceil(op.m / MIN_ROWS)
-    return min(largest, rows), whole(op.m * share)
+    alone = (op.longest <= 0.0) & (op.sliding > 0.0) & (machine.attention_apart > 0.0)
+    return (MIN_ROWS if alone else min(largest, rows)), (op.m if alone else whole(op.m * share))
 
 
 @law
@@ -48,10 +50,12 @@ def key_chunks(op: Operator, rows: float, several: bool) -> tuple[float, float]:
     """Chunks of keys that a tile works through on average, and those of the longest tile.
 
     Part of a chunk costs a whole one.  Where a group has ``several`` tiles whose queries see different keys, a tile
-    works on those that its last row sees: half a tile, or half a chunk, more than a mean row.
+    works on all that any of its rows sees: those of its last row, which are half a tile, or half a chunk, more than of
+    a mean one; and of a window that slides on from row to row those of its first row as well.
     """
-    longest = np.ceil(max(op.longest, op.n) / KEY_CHUNK)
-    mean = (op.n + 0.5 * max(rows, KEY_CHUNK)) / KEY_CHUNK
+    corner = op.sliding * min(rows, op.m) if op.longest > 0.0 else 0.0
+    longest = np.ceil((max(op.longest, op.n) + corner) / KEY_CHUNK)
+    mean = (op.n + 0.5 * max(rows, KEY_CHUNK) + 0.5 * corner) / KEY_CHUNK
     return (min(mean, longest) if several else longest), longest
 
 
@@ -203,7 +207,7 @@ def attention_from(op: Operator, machine: Machine, hot: float) -> Cost:
     tiles = op.groups * down
     idle = machine.cores / tiles
     hbm = attention_traffic(op, machine, tiles, idle)
-    chunks = np.ceil(max(op.longest, op.n) / KEY_CHUNK)
+    chunks = key_chunks(op, rows, False)[1]
     apart = (tiles <= op.groups) | (op.longest <= 0.0) | (machine.attention_split > 0.0)
     pieces = max(whole_below(min(idle, chunks, MAX_PIECES)), 1.0) if apart else 1.0
     least = min(KEY_CHUNK / op.n, 1.0)

@@ -83,6 +83,7 @@ class Machine(NamedTuple):
     attention_share: float  #: share of the sustained matrix rate that attention reaches
     attention_split: float  #: 1 where the keys of a prefill's tiles may be split as well
     attention_narrow: float  #: 1 where products are computed at the precision of narrower keys and values
+    attention_apart: float  #: 1 where kernels read the keys of a window in decode once a query head
     attention_widen_rate: float  #: narrower keys and values that all cores make ready for their products [1/s]
     attention_reread: float  #: 1 where each query head of decode reads the keys of its group itself
     exchange_start: float  #: fixed time of a kernel that sends tokens to experts, or brings them back [s]
@@ -166,6 +167,7 @@ class Operator(NamedTuple):
     )
     lane: float = 0.0  #: ``SENDING`` or ``COMPUTING`` where two halves of a batch take turns, else 0
     longest: float = 0.0  #: keys that the last query of a prefill sees; 0 in decode, where all see as many
+    sliding: float = 0.0  #: 1 where the keys of a query are a window that moves with it
 
 
 #: names of the algorithms of collectives, as links offer and answers report them; their codes are their places

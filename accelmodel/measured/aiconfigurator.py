@@ -189,6 +189,11 @@ def _without_scaling(device: str, source: str, frame: Any) -> Any:
     return bare[bare["time"].to_numpy() > REMAINING * whole][["dtype", "m", "n", "k", "time"]]
 
 
+def kernel_of(word: str) -> str:
+    """Return what a source is called beside its framework for the kernel that ran, nothing if it was its own."""
+    return next((name for part, name in KERNELS.items() if part in word), "")
+
+
 def _attention(device: str, family: str) -> Any:
     """Attention; a framework's kernels are sources of their own, and so are those that get queries at 8 bit."""
     parts = []
@@ -199,9 +204,8 @@ def _attention(device: str, family: str) -> Any:
         frame = frame[frame["head_dim"] <= WIDEST]
         columns = ["dtype", *SHAPES["decode attention"]]
         for (kernel, queries), group in frame.groupby(["kernel_source", "attn_dtype"]):
-            name = next((name for word, name in KERNELS.items() if word in kernel), "")
             narrow = NARROW_QUERIES if BITS.get(queries) == 8.0 else ""
-            parts.append(median(group, columns).assign(source=source + name + narrow))
+            parts.append(median(group, columns).assign(source=source + kernel_of(kernel) + narrow))
     found = joined(parts, ("dtype", *SHAPES["decode attention"]))
     return median(found, ["dtype", *SHAPES["decode attention"], "source"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from accelmodel.inference.kernel_library import library_times
 from accelmodel.laws.l2cache import resident_share
 from accelmodel.measured import aiconfigurator
 from accelmodel.specs.cloud import KernelLibrary
+from accelmodel.specs.given import override
 from accelmodel.specs.hardware import Cluster, Device
 from accelmodel.specs.load import available, load
 
@@ -19,7 +21,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-#: whose devices frameworks' own kernels were fitted to; on those of others they widen the weights instead
+#: word in a source → what its kernels do otherwise than those of which a device's constants are; 1,000 keys and values a
+#: clock are no bound
+OTHERWISE: dict[str, dict[str, float]] = {
+    "TensorRT-LLM": {"attention.widen_width": 1000.0, "attention.apart": 0.0},
+    "FlashInfer|Triton": {"attention.apart": 0.0},
+}
+#: rows of each source of attention that an interval is read off
+TOLD = 2000
+#: vector operations per element that is rounded to 8 bit
+ROUNDING_OPS = 3.0
 #: share of the bandwidth at which new keys and values go to the paged cache (prefill of vLLM: 0.4 on H100 and B200,
 #: 0.65 on A100, 0.8 on L40S)
 WRITING = 0.6
@@ -48,6 +59,71 @@ def cache_write(frame: pd.DataFrame, found: Any, device: Device) -> Any:
     width = frame["batch"] * frame["head_dim"] * frame["context"]
     rotated = frame["source"].str.startswith("TensorRT-LLM") * frame["heads"] * 4.0
     return writing(width * (2.0 * frame["kv_heads"] * (2.0 + frame["bits"] / 8.0) + rotated), found, device)
+
+
+def of_each_source(kind: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return as many rows of each source and precision of attention, windows among them.
+
+    Nobody says whose kernels compute attention, so that all count in an interval; but Triton's, which are the choice of
+    those who have no others.
+    """
+    ours = frame[~frame["source"].str.contains("Triton")]
+    shape = aiconfigurator.SHAPES[kind]
+    parts = [aiconfigurator.sampled(group, shape, TOLD) for _, group in ours.groupby(["source", "bits"])]
+    return aiconfigurator.joined(parts, ("bits", *shape))
+
+
+def attention_times(frame: pd.DataFrame, given: operator_time.Columns, chip: Cluster) -> Any:
+    """Return the times of attention by the kernels of its source [s]; axes of the cluster follow the rows.
+
+    Those of TensorRT-LLM for queries of several heads take keys of 8 bit as they lie (XQA), and no head of a window
+    apart; nor do FlashInfer and Triton.
+    """
+    times, _ = operator_time.time_columns(given, chip)
+    several = frame["heads"] > frame["kv_heads"]
+    for word, changes in OTHERWISE.items():
+        place = np.nonzero((frame["source"].str.contains(word) & several).to_numpy())[0]
+        if not len(place):
+            continue
+        plain = replace(chip, device=override(chip.device, changes))
+        rows = {name: value[place] if np.ndim(value) else value for name, value in given.items()}
+        times[place] = operator_time.time_columns(rows, plain)[0]
+    return times
+
+
+def beside_attention(kind: str, frame: pd.DataFrame, found: Any, chip: Cluster) -> Any:
+    """Return the time of small kernels that the measured calls of attention begin with [s]; axes follow the rows.
+
+    TensorRT-LLM rotates queries and writes the cache in one, in decode on Blackwell alone: elsewhere the kernel of
+    attention does.  Before a cache of 8 bit is written or read others round to it, each tensor by a kernel.  ``found``
+    is the share of their bytes that lies in L2.
+    """
+    decode, generation = kind.startswith("decode"), chip.device.architecture
+    tensorrt = frame["source"].str.startswith("TensorRT-LLM").to_numpy() & (not decode or generation == "Blackwell")
+    times, _ = operator_time.time_columns(operator_time.pointwise(tensorrt * 1.0, 0.0, 0.0, 0.0), chip)
+    rows = (slice(None), *[None] * (times.ndim - 1))
+    times = times * tensorrt[rows]
+    new = (frame["batch"] * frame["head_dim"]).to_numpy(dtype=float) * (1.0 if decode else frame["context"].to_numpy())
+    narrow = frame["bits"].to_numpy() < 16.0
+    for heads, own in zip(("heads", "kv_heads", "kv_heads"), _rounded(frame, decode, generation), strict=True):
+        each, _ = operator_time.time_columns(
+            {**operator_time.pointwise(new * frame[heads].to_numpy(), ROUNDING_OPS, 2.0, 1.0), "warm": found}, chip
+        )
+        times = times + each * (own & narrow)[rows]
+    return times
+
+
+def _rounded(frame: pd.DataFrame, decode: bool, generation: str) -> tuple[Any, Any, Any]:
+    """Return for which rows queries, keys and values are rounded by kernels of their own.
+
+    vLLM rounds queries where kernels take them at 8 bit, in decode of TensorRT-LLM's (Blackwell) with attention itself;
+    SGLang rounds all three unless FlashAttention-3 gets them at 8 bit.
+    """
+    source = frame["source"]
+    foreign = source.str.contains("FlashInfer|Triton")
+    vllm = source.str.startswith("vLLM") & ~foreign & (not decode or generation == "Hopper")
+    sglang = source.str.startswith("SGLang") & ~(source.str.endswith("8-bit queries") & (generation == "Hopper"))
+    return (vllm | sglang).to_numpy(), sglang.to_numpy(), sglang.to_numpy()
 
 
 def attention_warmth(given: operator_time.Columns, device: Device) -> Any:

@@ -10,6 +10,7 @@ collectives are outside.  Tokens are those of all ranks; rank 0 is the busiest (
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +19,12 @@ import numpy as np
 from accelmodel.inference import operator_time
 from accelmodel.inference.columns import STREAM
 from accelmodel.inference.columns import matmul as weight_matmul
+from accelmodel.inference.kernel_library import NEVER
 from accelmodel.inference.padding import in_tiles
 from accelmodel.inference.rowwise import ACTIVATION_OPS
 from accelmodel.measured import aiconfigurator, routing
-from accelmodel.measured.conditions import attention_warmth, held, writing
+from accelmodel.measured.conditions import ROUNDING_OPS, attention_warmth, held, writing
+from accelmodel.specs.given import override
 from accelmodel.specs.hardware import Cluster, Device, dense_peaks
 
 if TYPE_CHECKING:
@@ -39,6 +42,10 @@ SHAPES = {
 _FILES = {"mla prefill": "context_mla", "mla decode": "generation_mla"}
 #: prefill on the latent itself, 3.4 times the work, as SGLang's off Blackwell: the step model expands the keys
 _LATENT_PREFILL = ("flash_attention", "triton")
+#: TensorRT-LLM on Ampere and Ada, which has no kernel of latent attention there: that of a prompt takes the heads of a
+#: sequence for its queries, all rows of a tile of 64, and one core all keys
+_WITHOUT_MLA = "TensorRT-LLM 1.0"
+_PROMPT_ROWS = 64.0
 #: kernels of experts, by a word in ``kernel_source``; others compute on weights alone, without a gate, or one
 #: sequence at a time, and are left out
 _EXPERT_KERNELS = {
@@ -61,6 +68,8 @@ def _latent(device: str, kind: str) -> Any:
         frame = aiconfigurator.read(path)
         frame["context"] = frame["isl"] + (frame["step"] if kind == "mla decode" else 0)
         other = frame["kernel_source"].isin(_LATENT_PREFILL) & (kind == "mla prefill")
+        # takes as long as at 16 bit, to a hundredth, where memory bounds it too: the cache was not narrow
+        other = other | (frame["dtype"] == "fp8") & source.startswith(_WITHOUT_MLA)
         left_out += int(other.sum())
         parts.append(aiconfigurator.median(frame[~other], ["dtype", *SHAPES[kind]]).assign(source=source))
     frame = aiconfigurator.joined(parts, ("dtype", *SHAPES[kind]))
@@ -243,13 +252,34 @@ def predict(kind: str, frame: pd.DataFrame, chip: Cluster) -> Any:
 
 
 def _attention_times(kind: str, frame: pd.DataFrame, chip: Cluster) -> Any:
-    given = attention_columns(kind, frame)
+    return _prefill_times(frame, chip) if kind == "mla prefill" else _decode_times(frame, chip)
+
+
+def _decode_times(frame: pd.DataFrame, chip: Cluster) -> Any:
+    given = attention_columns("mla decode", frame)
+    given = {**given, "warm": attention_warmth(given, chip.device)}
+    times, _ = operator_time.time_columns(given, chip)
+    prompt = frame["source"].str.startswith(_WITHOUT_MLA).to_numpy()
+    if prompt.any():
+        rows = {**given, "m": np.maximum(given["m"], _PROMPT_ROWS)}
+        alone = replace(chip, device=override(chip.device, {"attention.combine_time": NEVER}))
+        times[prompt] = operator_time.time_columns(rows, alone)[0][prompt]
+    return times
+
+
+def _prefill_times(frame: pd.DataFrame, chip: Cluster) -> Any:
+    given = attention_columns("mla prefill", frame)
+    # elsewhere products are computed at 16 bit
+    narrow = (frame["bits"].to_numpy() < 16.0) & bool(chip.device.attention.narrow)
+    share = np.where(narrow, 0.5, 1.0)
+    given = {**given, "narrow": share, "weight_bytes": given["weight_bytes"] * share}
     found = attention_warmth(given, chip.device)
     times, _ = operator_time.time_columns({**given, "warm": found}, chip)
-    if kind == "mla decode":
-        return times
     rotated = 2.0 * STREAM * frame["heads"] * operator_time.ROPE
     cached = (operator_time.LATENT + operator_time.ROPE) * (STREAM + frame["bits"] / 8.0)
     size = frame["batch"] * frame["context"] * (cached + rotated)
-    # a kernel of its own rotates queries and writes the cache
-    return times + chip.device.compute.launch_time + writing(size, found, chip.device)
+    width = 2.0 * (operator_time.NOPE + operator_time.ROPE) + operator_time.VALUE
+    elements = (frame["batch"] * frame["context"] * frame["heads"]).to_numpy(dtype=float) * width
+    rounded, _ = operator_time.time_columns(operator_time.pointwise(elements, ROUNDING_OPS, STREAM, 1.0), chip)
+    # a kernel of its own rotates queries and writes the cache; with a cache of 8 bit another rounds what was expanded
+    return times + chip.device.compute.launch_time + writing(size, found, chip.device) + narrow * rounded

@@ -133,11 +133,13 @@ def _kernels(device: str, kind: str) -> tuple[Any, int]:
 
 
 def _encoder(device: str) -> tuple[Any, int]:
+    """Attention of vision towers; SGLang's is Triton's where it has no other, as on B300."""
     parts = []
     for source, path in aiconfigurator.tables(device, "encoder_attention", "encoder_attention"):
         frame = aiconfigurator.read(path).rename(columns={"isl": "tokens", "num_heads": "heads"})
-        rows = aiconfigurator.median(frame, list(SHAPES["encoder attention"]))
-        parts.append(_sampled(rows, "encoder attention").assign(source=source))
+        for kernel, group in frame.groupby(frame["kernel_source"].map(aiconfigurator.kernel_of)):
+            rows = aiconfigurator.median(group, list(SHAPES["encoder attention"]))
+            parts.append(_sampled(rows, "encoder attention").assign(source=source + kernel))
     return aiconfigurator.joined(parts, SHAPES["encoder attention"]).assign(bits=16.0), 0
 
 

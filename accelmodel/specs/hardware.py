@@ -106,6 +106,7 @@ class Attention(Section):
     share: Share = 1.0
     split: Annotated[Number, Quantity(ge=0.0, le=1.0)] = 0.0
     narrow: Annotated[Number, Quantity(ge=0.0, le=1.0)] = 0.0
+    apart: Annotated[Number, Quantity(ge=0.0, le=1.0)] = 0.0
     widen_width: Annotated[Number, Quantity(ge=0.0, le=1e6)] = 0.0
     reread: Annotated[Number, Quantity(ge=0.0, le=1.0)] = 0.0
 

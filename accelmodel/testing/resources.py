@@ -58,6 +58,7 @@ NEITHER = {
     "attention.tile_m": "as that of matmuls",
     "attention.split": "a choice of the kernel",
     "attention.narrow": "as split",
+    "attention.apart": "as split",
     "attention.widen_width": "0 says that it is matmul.convert_width",
     "attention.reread": "as split",
     "attention.scan_time": "0 says that no kernel does it, more that one does",

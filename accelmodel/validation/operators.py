@@ -171,7 +171,7 @@ def uncalibrated(progress: Progress | None = None) -> dict[str, tuple[float, flo
         model, _ = transferred(device)
         for kind, group in MEASURED.items():
             frame, _ = aiconfigurator.rows(device, kind)
-            frame = frame[fit.is_fitted(kind, frame)]
+            frame = fit.telling(kind, frame) if len(frame) else frame
             if len(frame) and model.link.topology in fit.TOPOLOGIES:
                 own = frame["time"].to_numpy() / fit.predict(kind, frame, model)
                 ratios.setdefault((group, kind), []).append(np.quantile(own, np.linspace(0.0, 1.0, 1001)))

@@ -82,7 +82,7 @@ def random_machines(base, count: int, seed: int):
         "direct": (0, 1), "ramp": (0, 3, 6), "own_copy": (0, 0.4), "rendezvous": (0, 7e-6), "barrier": (1, 6),
         "direct_share": (0.7, 1), "direct_limit": (1e4, 1e7, 1e18), "direct_start_up": (1e-6, 1e-5, 5e-5),
         "contention": (1, 1.5, 4), "attention_fill": (0, 1, 3), "attention_rows": (64, 128, 256),
-        "attention_share": (0.6, 1.0), "attention_split": (0, 1), "attention_narrow": (0, 1),
+        "attention_share": (0.6, 1.0), "attention_split": (0, 1), "attention_narrow": (0, 1), "attention_apart": (0, 1),
         "attention_reread": (0, 1), "attention_widen_rate": (1e11, 1e15), "exchange_start": (1e-6, 4e-5),
     }  # fmt: skip
     for name, values in software.items():
