@@ -101,13 +101,22 @@ class KernelLibrary(Spec):
     quantised by a kernel of its own, which reads them ``passes`` times and takes ``row_time`` for each row beside.
     Its grouped matmuls of experts are as fast and take ``expert_start`` each beside; where that is 0 they are unknown
     and keep the law.
+
+    Where ``weights`` is above 0 the weights alone have so many bits, and ``bits`` is what they are widened to: nothing
+    is quantised (``passes`` 0), each matmul takes ``start`` beside, and its depth is split at ``split_time`` where that
+    is above 0.  From ``copied_rows`` rows on, where that is above 0, a kernel of its own writes the widened weights,
+    and a matmul at ``bits`` reads them.
     """
 
     framework: str
-    bits: Annotated[Number, Quantity(ge=4.0, le=8.0)]
+    bits: Annotated[Number, Quantity(ge=4.0, le=16.0)]
     matrix_factor: Annotated[Number, Quantity(ge=1e-3, le=2.0)]
     slice_factor: Annotated[Number, Quantity(ge=1e-3, le=20.0)]
     quarter_rows: Count
-    passes: Annotated[Number, Quantity(ge=1e-3, le=10.0)]
+    passes: Annotated[Number, Quantity(ge=1e-3, le=10.0, or_zero=True)]
     row_time: Seconds
     expert_start: Seconds = 0.0
+    weights: Annotated[Number, Quantity(ge=4.0, le=8.0, or_zero=True)] = 0.0
+    start: Seconds = 0.0
+    split_time: Seconds = 0.0
+    copied_rows: CountOrNone = 0.0
