@@ -30,6 +30,7 @@ _USE = {
     "phy": 'name it in a link\'s file, phy = "{name}"',
     "package": 'name it in a bill\'s file, package = "{name}"',
     "site": 'name it with accelmodel cost --at-site {name}, or in a study\'s file, site = "{name}"',
+    "cpu": "name it in an instance's or an engine's file, cpu = \"{name}\"",
     "study": "run it with accelmodel explore --study {name}",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from datetime import date
 from typing import Annotated
 
@@ -29,6 +30,7 @@ class Instance(Spec):
 
     ``price_per_hour`` [USD/s; written in USD/h], with the day ``price_date`` on which it held (YYYY-MM-DD) and
     optionally the region, comes before the shipped lists and behind a list of one's own; 0 where it is not stated.
+    ``cpu`` is the processor that an engine's host runs on; empty where nobody says.
     """
 
     cloud: str
@@ -45,6 +47,7 @@ class Instance(Spec):
     price_per_hour: HourlyPriceOrNone = 0.0
     price_date: str = ""
     price_region: str = ""
+    cpu: str = ""
 
     def __post_init__(self) -> None:
         if not self.price_per_hour and not self.price_date:
@@ -60,15 +63,37 @@ class Instance(Spec):
 
 
 @dataclass(frozen=True, config=CONFIG)
+class Cpu(Spec):
+    """A processor of hosts, as one thread of it runs: an engine's scheduler and launcher is one.
+
+    ``clock`` is that of one busy core [Hz], ``per_clock`` the work of a clock relative to a Skylake server core [1].
+    """
+
+    clock: Annotated[Number, Quantity("1/s", ge=1e6, le=1e11)]
+    per_clock: Annotated[Number, Quantity(ge=0.1, le=10.0)]
+
+    @property
+    def single_thread(self) -> Number:
+        """Speed of one thread [Skylake clocks/s]; only ratios of it mean something."""
+        return self.clock * self.per_clock
+
+
+@dataclass(frozen=True, config=CONFIG)
 class Engine(Spec):
     """A serving engine: what its host side costs, what it overlaps, and how it batches.
 
     ``host`` says whether the host's time adds to the device's (``serial``) or runs beside it (``overlapped``);
     ``loads`` says the same of KV cache that comes from host memory.  ``max_num_batched_tokens`` is the number of
     tokens in a step that mixes prompts with decoding [token]; 0 is whole prompts in steps of their own.  ``patience``
-    is the number of decode steps after which waiting prompts interrupt decoding.  ``layer_time`` is paid in each step,
-    ``sequence_time`` for each sequence that decodes, ``prompt_time`` once for each prompt.
-    ``attention_factor`` is the time of decode attention relative to that of a kernel which reads the KV cache once.
+    is the number of decode steps after which waiting prompts interrupt decoding.  ``attention_factor`` is the time of
+    decode attention relative to that of a kernel which reads the KV cache once.
+
+    Its host works ``step_time`` in each step, ``sequence_time`` for each sequence that decodes and ``prompt_time`` once
+    for each prompt, and launches the kernels of a layer in ``layer_time`` wherever it replays no ``graph``: that of
+    decode steps of up to ``graph_tokens`` tokens.  All of it on ``cpu``; another runs it as much faster as its thread.
+    ``collectives`` says who exchanges small messages, the engine's own kernels or the vendor's library, ``launch``
+    whether decode steps are graphs or launched one by one, and ``unfused`` which kernels run apart that a fused form
+    exists of.
     """
 
     host: str
@@ -82,14 +107,36 @@ class Engine(Spec):
     patience: CountOrNone = 0.0
     prompt_time: Seconds = 0.0
     attention_factor: Annotated[Number, Quantity(ge=1.0, le=100.0)] = 1.0
+    step_time: Seconds = 0.0
+    graph_tokens: CountOrNone = 0.0
+    collectives: str = "engine"
+    launch: str = "graph"
+    unfused: list[str] = field(default_factory=list)
+    prompts: str = "mixed"
+    cpu: str = ""
 
     def __post_init__(self) -> None:
-        for name in (self.host, self.loads):
-            if name not in OVERLAPS:
-                raise unknown("overlap", name, OVERLAPS)
+        for what, names, allowed in (
+            ("overlap", (self.host, self.loads), OVERLAPS),
+            ("caller of collectives", (self.collectives,), CALLERS),
+            ("launch", (self.launch,), LAUNCHES),
+            ("kernel of its own", self.unfused, FUSED),
+            ("place of prompts", (self.prompts,), PLACES),
+        ):
+            for name in names:
+                if name not in allowed:
+                    raise unknown(what, name, allowed)
 
 
 OVERLAPS = ("serial", "overlapped")
+#: who exchanges small messages: kernels of the engine, or the library of the devices' maker
+CALLERS = ("engine", "library")
+#: how kernels reach the device
+LAUNCHES = ("graph", "eager")
+#: what an engine may run as kernels of their own
+FUSED = ("norm", "rotary", "activation", "softmax", "quantise")
+#: whether prompts share steps with decoding
+PLACES = ("mixed", "apart")
 
 
 @dataclass(frozen=True, config=CONFIG)

@@ -27,6 +27,7 @@ FOLDERS = {
     "site": "sites",
     "storage": "storage",
     "instance": "instances",
+    "cpu": "cpus",
     "engine": "engines",
     "library": "kernel_libraries",
     "study": "studies",

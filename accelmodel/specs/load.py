@@ -20,7 +20,7 @@ from accelmodel.errors import SpecError, brief, unknown
 from accelmodel.specs import facts, files
 from accelmodel.specs.base import Residual, Spec, field_units, need_spec, part_tables, value_of
 from accelmodel.specs.build import build, checked, missing
-from accelmodel.specs.cloud import Engine, Instance, KernelLibrary
+from accelmodel.specs.cloud import Cpu, Engine, Instance, KernelLibrary
 from accelmodel.specs.derive import DERIVE
 from accelmodel.specs.facts import Fact
 from accelmodel.specs.find import (
@@ -57,6 +57,7 @@ _KINDS: dict[str, type[Spec]] = {
     "site": Site,
     "storage": Storage,
     "instance": Instance,
+    "cpu": Cpu,
     "engine": Engine,
     "library": KernelLibrary,
     "cluster": ClusterFile,
@@ -238,6 +239,8 @@ def load(kind: Literal["site"], name: Name, *, fitted: bool = ...) -> Site: ...
 def load(kind: Literal["storage"], name: Name, *, fitted: bool = ...) -> Storage: ...
 @overload
 def load(kind: Literal["instance"], name: Name, *, fitted: bool = ...) -> Instance: ...
+@overload
+def load(kind: Literal["cpu"], name: Name, *, fitted: bool = ...) -> Cpu: ...
 @overload
 def load(kind: Literal["engine"], name: Name, *, fitted: bool = ...) -> Engine: ...
 @overload

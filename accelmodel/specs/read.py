@@ -27,7 +27,8 @@ NAMES = {
     "bill": {"package": "package", "base_process": "process"},
     "package": {"die_to_die": "phy"},
     "link": {"phy": "phy"},
-    "instance": {"device": "device", "link": "link"},
+    "instance": {"device": "device", "link": "link", "cpu": "cpu"},
+    "engine": {"cpu": "cpu"},
     "cluster": {"device": "device"},
 }
 

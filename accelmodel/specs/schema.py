@@ -12,7 +12,7 @@ from accelmodel.errors import unknown
 from accelmodel.laws.types import ALGORITHMS
 from accelmodel.specs import facts
 from accelmodel.specs.base import FieldType, field_types, part_tables, sections
-from accelmodel.specs.cloud import OVERLAPS
+from accelmodel.specs.cloud import CALLERS, FUSED, LAUNCHES, OVERLAPS, PLACES
 from accelmodel.specs.derive import DERIVE
 from accelmodel.specs.hardware import DIRECTIONS, FLAT, PRICE_KINDS, Device
 from accelmodel.specs.link import TOPOLOGIES, Link
@@ -29,6 +29,10 @@ WORDS = {
     "holds": HELD,
     "host": OVERLAPS,
     "loads": OVERLAPS,
+    "collectives": CALLERS,
+    "launch": LAUNCHES,
+    "unfused": FUSED,
+    "prompts": PLACES,
     "norm": ("rms", "layer"),
     "price_kind": PRICE_KINDS,
 }

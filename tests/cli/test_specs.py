@@ -22,7 +22,7 @@ def test_list(answer, run):
     assert everything.pop("kernels") == everything["kernel_libraries"]  # as it was called
     assert set(everything) == {
         "devices", "links", "models", "processes", "bills", "storage", "instances", "engines", "kernel_libraries",
-        "studies", "sweeps", "architectures", "clusters", "memories", "phys", "packages", "sites",
+        "studies", "sweeps", "architectures", "clusters", "memories", "phys", "packages", "sites", "cpus",
     }  # fmt: skip
     assert everything["devices"] == am.available("device")
     assert everything["studies"] == am.available("study")
@@ -32,7 +32,7 @@ def test_list(answer, run):
     assert "ascend-910b2" in out
 
 
-@pytest.mark.parametrize("kind", ["device", "link", "model", "process", "bill", "memory", "phy", "package", "site"])
+@pytest.mark.parametrize("kind", ["device", "link", "model", "process", "bill", "memory", "phy", "package", "site", "cpu"])
 def test_show_for_every_shipped_name(answer, run, kind):
     for name in am.available(kind):
         data = answer(f"show {name}")
