@@ -63,7 +63,7 @@ def on_library(inputs: Inputs, library: KernelLibrary) -> Inputs:
 
 def _has_weights(columns: Columns, library: KernelLibrary) -> Any:
     """Return which matmuls have weights as narrow as a library takes them; all where it does not say."""
-    narrow = np.asarray(columns["narrow"])
+    narrow: Any = np.asarray(columns["narrow"])
     return (narrow < 1.0) & (plain_bits(narrow * library.bits) == library.weights) | (library.weights == 0.0)
 
 

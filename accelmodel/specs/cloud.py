@@ -94,6 +94,9 @@ class Engine(Spec):
     ``collectives`` says who exchanges small messages, the engine's own kernels or the vendor's library, ``launch``
     whether decode steps are graphs or launched one by one, and ``unfused`` which kernels run apart that a fused form
     exists of.
+
+    ``widening_bytes`` is what passes over memory move for each value of weights or KV cache below 16 bit that is made
+    one of 16 bit before it is used; where it is 0, kernels widen values as they read them.
     """
 
     host: str
@@ -114,6 +117,7 @@ class Engine(Spec):
     unfused: list[str] = field(default_factory=list)
     prompts: str = "mixed"
     cpu: str = ""
+    widening_bytes: Annotated[Number, Quantity("B", ge=0.0, le=1000.0)] = 0.0
 
     def __post_init__(self) -> None:
         for what, names, allowed in (
