@@ -29,7 +29,7 @@ def slack(prompt: Prompt) -> float:
     """Return what the size of steps and requests may cost: one of each, and the tail [s]."""
     load = prompt.loading
     state = load.state_bytes / load.rate
-    return float(prompt.computing.times.max()) * 1.1 + load.chunk_time + load.tail + state
+    return float(prompt.computing.times.max()) * 1.1 + load.chunk_time + load.last + state
 
 
 def _two(says: str, case: Stored, values: tuple[float, float]) -> Broken:
