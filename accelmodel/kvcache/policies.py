@@ -132,8 +132,7 @@ def _meet(prompt: Prompt, rows: int = 0) -> tuple[Meeting, Array, Array]:
         return _meet(prompt, max(steps, requests))
     time, token, reached, got, waste = (float(value) for value in out)
     _finished(time, prompt)
-    ttft = _compute(prompt, max(reached, prompt.stored), time, prompt.tokens)
-    ttft += prompt.loading.last if got > 0.0 else 0.0
+    ttft = _with_rest(prompt, time, reached) if got > 0.0 else compute_only(prompt)
     meeting = Meeting(ttft, time, token, min(reached, prompt.tokens), got, waste)
     return meeting, computed[:steps], loaded[:requests]
 

@@ -186,7 +186,9 @@ def policies_at(
     met = meet_after(finish, per_step, loader)
     loaded = loaded_by(finish[met], stored - (met - 1) * per_step, loader)
     after = (finish[last] - finish[met]) / slowdown if met * per_step >= stored else suffix
-    describe(finish[met] + after + (tail if loaded > 0.0 else 0.0), met * per_step, stored, loaded, out)
+    # a load that brings nothing takes nothing from the engine either
+    both = finish[met] + after + tail if loaded > 0.0 else compute_only
+    describe(both, met * per_step, stored, loaded, out)
     all_loaded = load_time(stored, loader)
     half = min(count(0.5 * stored, per_step), k)
     planned = split_time(best_split(finish, per_step, loader), finish, per_step, loader)
