@@ -109,7 +109,7 @@ LAW double resident(double distance, machine_t m)
 LAW tiling_t tiling(operator_t op, machine_t m, double core_rate, double rows, double down,
                     double columns)
 {
-    double depth = m.tile_k * 16.0 / op.bits, across = ceil(op.n / columns), slices = ceil(op.k / depth);
+    double depth = m.tile_k * 16.0 / most(op.bits, 8.0), across = ceil(op.n / columns), slices = ceil(op.k / depth);
     double tiles = op.groups * down * across, waves = ceil(tiles / m.cores);
     double widened = op.narrow < 1.0 ? columns * depth / m.convert_rate : 0.0;
     double turn = m.slice_time * (op.narrow + 0.5 * (1.0 - op.narrow) * rows / m.tile_m);

@@ -16,6 +16,8 @@ from accelmodel.laws.types import MATMUL, Cost, Machine, Operator
 #: rows that the matrix unit works on at least, padding narrower matmuls (16 x 16 fractal of
 #: Ascend's cube, m16n8k16 of NVIDIA's tensor cores)
 MIN_ROWS = 16.0
+#: bits below which a slice holds no more values: measured matmuls of 4 bit on B200 take as long for each as at 8 bit
+SLICED = 8.0
 
 
 @law
@@ -59,14 +61,17 @@ def work_time(op: Operator, machine: Machine) -> float:
 
 @law
 def slice_depth(op: Operator, machine: Machine) -> float:
-    """Depth of one slice of a tile: ``tile_k`` values of 16 bit, and more where they are narrower."""
-    return machine.tile_k * (16.0 / op.bits)
+    """Depth of one slice of a tile: ``tile_k`` values of 16 bit, twice as many of 8 and of less.
+
+    Values below 8 bit have a scale for each few of them, which is set before the slice is multiplied.
+    """
+    return machine.tile_k * (16.0 / max(op.bits, SLICED))
 
 
 @law
 def slices_deep(op: Operator, machine: Machine) -> float:
     """Slices of a tile."""
-    return whole(op.k * machine.tile_layer * (op.bits / 16.0))
+    return whole(op.k * machine.tile_layer * (max(op.bits, SLICED) / 16.0))
 
 
 @law
