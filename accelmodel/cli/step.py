@@ -44,7 +44,7 @@ from accelmodel.errors import SpecError
 from accelmodel.inference.degree import holds, smallest_degree
 from accelmodel.inference.figures import Figures
 from accelmodel.inference.hosted import with_host
-from accelmodel.inference.precisions import rows_in_words
+from accelmodel.inference.precisions import need_fused, rows_in_words
 from accelmodel.inference.reading import in_words, reading
 from accelmodel.inference.step import figures, prepare
 from accelmodel.specs.given import workload
@@ -334,6 +334,8 @@ def step(
 
         inputs = on_library(inputs, load("library", library))
     step = figures(inputs, chosen)
+    if engine:
+        need_fused(load("engine", engine), asked, work)
     data = step_data(with_host(step, inputs, load("engine", engine)) if engine else step)
     said = [] if tp or taken == 1 else [f"tp {taken} is the smallest of a node that fits; --tp takes another"]
     said = [*heard, *said]

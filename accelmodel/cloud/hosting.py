@@ -311,6 +311,14 @@ def _one(setup: Setup) -> Workload:
     return workload(phase="decode", batch=1.0, context=1.0, **setup.bits)
 
 
+def _of_passes(model: LanguageModel, setups: tuple[Setup, ...]) -> list[str]:
+    """Return what an engine does with values below 16 bit, where it does not widen them as it reads them."""
+    moved = setups[0].engine.widening_bytes
+    if not moved or not any(setup.narrow(model) for setup in setups):
+        return []
+    return [f"{setups[0].engine.name} widens values below 16 bit by passes of its own, which move {moved:g} B for each"]
+
+
 def standing(model: LanguageModel, instances: list[Instance], *setups: Setup) -> dict[str, Any]:
     """Return for JSON what stands behind an answer.
 
@@ -331,7 +339,7 @@ def standing(model: LanguageModel, instances: list[Instance], *setups: Setup) ->
     return {
         **({"drafts": {**setups[0].drafts, "draft": drafter(model, drafted)}} if setups[0].drafts else {}),
         "precision": [{"device": name, **row} for name, rows in found for row in rows],
-        "notes": [*dict.fromkeys(said), *draft_notes(model, drafted), *noted(parts)],
+        "notes": [*dict.fromkeys(said), *_of_passes(model, setups), *draft_notes(model, drafted), *noted(parts)],
         "weakest_fact": behind(parts)["weakest_fact"],
     }
 

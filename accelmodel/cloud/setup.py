@@ -17,6 +17,7 @@ from accelmodel.serving.simulate import Drafts
 from accelmodel.specs.base import value_of
 from accelmodel.specs.bits import told
 from accelmodel.specs.cloud import Engine, Instance
+from accelmodel.specs.formats import HIGH
 from accelmodel.specs.given import cluster
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.language_model import LanguageModel
@@ -84,6 +85,10 @@ class Setup:
         """Return the most tensor ranks that a model and its draft can be cut over [1]."""
         draft = draft_of(model, Workload("decode", 1.0, 1.0, **self.drafts)) if self.drafts else None
         return float(min(model.heads, draft.model.heads) if draft else model.heads)
+
+    def narrow(self, model: LanguageModel) -> bool:
+        """Return whether weights or KV cache are below 16 bit."""
+        return min(self.told(model).values()) < HIGH
 
     def told(self, model: LanguageModel) -> dict[str, float]:
         """Return the precisions of weights and KV cache, those of the model's file where none are asked [bit]."""

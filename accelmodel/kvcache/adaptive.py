@@ -17,8 +17,9 @@ import numpy as np
 from accelmodel.errors import SpecError
 from accelmodel.inference.named import ClusterLike, ModelLike, as_cluster, as_model
 from accelmodel.inference.step import prepare, totals
+from accelmodel.kvcache.checks import check_above_zero
 from accelmodel.kvcache.policies import bandwidth_rate, loader
-from accelmodel.kvcache.prompt import Prompt, attributes, check_above_zero
+from accelmodel.kvcache.prompt import Prompt, attributes
 from accelmodel.kvcache.traces import Array
 from accelmodel.laws.kernels import two_fronts
 from accelmodel.nomenclature import label

@@ -20,9 +20,10 @@ from accelmodel.inference.precisions import in_words, precisions
 from accelmodel.inference.reading import reading
 from accelmodel.inference.step import prepare
 from accelmodel.inference.where import told
+from accelmodel.kvcache.checks import check_above_zero
 from accelmodel.kvcache.grid import BASE_BITS, ttft_grid
 from accelmodel.kvcache.policies import POLICIES, fronts_over_time, meet
-from accelmodel.kvcache.prompt import Computing, Loading, Prompt, check_above_zero, chunk_times, loading
+from accelmodel.kvcache.prompt import Computing, Loading, Prompt, chunk_times, loading
 from accelmodel.kvcache.traces import Array, Trace, read_chunk_times
 from accelmodel.specs.base import field_types
 from accelmodel.specs.facts import weakest

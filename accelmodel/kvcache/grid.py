@@ -10,7 +10,8 @@ import numpy as np
 
 from accelmodel.errors import SpecError
 from accelmodel.estimates import need_affordable
-from accelmodel.kvcache.prompt import SHARE, Loading, attributes, check_above_zero, check_reach, check_steps
+from accelmodel.kvcache.checks import check_above_zero, check_reach, check_steps
+from accelmodel.kvcache.prompt import SHARE, Loading, attributes
 from accelmodel.kvcache.traces import Array
 from accelmodel.laws.kernels import two_front_policies
 from accelmodel.laws.kernels.two_fronts import MEETING

@@ -18,6 +18,7 @@ from accelmodel.errors import SpecError
 from accelmodel.inference.kept import kept
 from accelmodel.inference.named import ClusterLike, ModelLike, as_cluster, as_model
 from accelmodel.inference.step import prepare, totals
+from accelmodel.kvcache.checks import check_above_zero, check_reach, check_steps
 from accelmodel.kvcache.traces import Array, Trace
 from accelmodel.specs.given import workload
 from accelmodel.specs.hardware import Storage
@@ -25,12 +26,6 @@ from accelmodel.specs.load import load
 from accelmodel.specs.quantities import Quantity, one
 from accelmodel.specs.workload import Cut
 
-#: engine steps that one prompt may take; a smaller share of the budget is refused
-MOST_STEPS = 1_000_000
-#: least of what must be above 0, by its unit: less would be a slip
-_LEAST = {"B/s": 1e-3, "B": 1e-3}
-#: most of it, where more is absurd
-_MOST = {"token": 1e9}
 SHARE = Quantity(ge=1e-6, le=1.0)
 _KEPT = Quantity(ge=0.0, le=1e18)
 _SLOWDOWN = Quantity(ge=1.0, le=10.0)
@@ -293,29 +288,6 @@ def attributes(**asked: Prompt | Loading) -> dict[str, str]:
     from accelmodel import __version__
 
     return {"accelmodel_version": __version__, **{name: json.dumps(_told(part)) for name, part in asked.items()}}
-
-
-def check_above_zero(name: str, value: Any, unit: str, infinite: bool = False) -> None:
-    """Raise SpecError unless the value is above 0, and finite unless ``infinite``."""
-    if not (infinite and isinstance(value, float) and value == math.inf):
-        one(name, value, Quantity("1" if unit == "bit" else unit, ge=_LEAST.get(unit, 1e-6), le=_MOST.get(unit, 1e36)))
-
-
-def check_reach(times: Array, tokens: float, chunk: float) -> None:
-    """Raise SpecError where the chunk curve ends before the prompt does."""
-    needed = math.ceil(tokens / chunk)
-    if len(times) < needed:
-        raise SpecError(
-            f"chunk times reach {len(times) * chunk:g} tokens, the prompt has {tokens:g}: give chunks 0 to {needed - 1}"
-        )
-
-
-def check_steps(tokens: float, per_step: float) -> None:
-    """Raise SpecError where the share of the budget is so small that steps cannot be counted."""
-    if tokens / per_step > MOST_STEPS:
-        raise SpecError(
-            f"{per_step:g} tokens a step take over {MOST_STEPS} steps for {tokens:g} tokens; raise utilisation"
-        )
 
 
 def chunk_times(

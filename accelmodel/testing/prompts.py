@@ -49,8 +49,8 @@ def nothing_loaded_is_all_computed(case: Stored) -> Broken | None:
 def all_loaded_at_once_is_loading_alone(case: Stored) -> Broken | None:
     """Where storage brings all at once, Cake loads all that is stored."""
     prompt = prompt_of(case)
-    rates = dict.fromkeys(("bandwidth", "decompression_rate", "copy_rate"), math.inf)
-    load = replace(prompt.loading, latency=0.0, compression=1.0, **rates)
+    load = replace(prompt.loading, bandwidth=math.inf, latency=0.0, compression=1.0, decompression_rate=math.inf)
+    load = replace(load, copy_rate=math.inf)
     ours, alone = (POLICIES[name](replace(prompt, loading=load)) for name in ("cake", "load_only"))
     if not math.isclose(ours, alone, rel_tol=1e-6):
         return _two("storage brings all at once, and Cake is not loading alone", case, (ours, alone))

@@ -161,21 +161,14 @@ def cheapest_sums(finish: Any, k: int) -> Any:
 
 @inner_kernel
 def policies_at(
-    finish: Any,
-    cheapest: Any,
-    per_step: float,
-    loader: Loader,
-    layers: float,
-    tail: float,
-    suffix: float,
-    slowdown: float,
-    out: Any,
+    finish: Any, cheapest: Any, per_step: float, loader: Loader, suffix: float, setting: Any, out: Any
 ) -> None:
     """Fill ``out`` with MEETING and POLICY_TIMES of one prompt.
 
     ``finish`` are the ends of steps beside a load, ``slowdown`` times those of steps alone; ``suffix`` is the time of
     the tokens behind the stored prefix, when steps start at its end [s].
     """
+    _, _, _, layers, tail, slowdown = setting
     last, stored = finish.shape[0] - 1, loader.stored
     k = count(stored, per_step)
     compute_only = finish[last] / slowdown
@@ -205,7 +198,7 @@ def policies_at(
 @inner_kernel
 def policies_of(engine: Engine, length: Any, per_step: float, rates: Any, costs: Any, setting: Any, out: Any) -> None:
     """Fill ``out`` (bandwidth, precision, figure) of one prompt, whose steps are added up once."""
-    _, io, latency, layers, tail, slowdown = setting
+    _, io, latency, _, _, slowdown = setting
     tokens, stored, reach = length[0], length[1], length[2]
     finish = np.empty(count(tokens, per_step) + 1)
     fill_steps(engine, per_step, 0.0, finish)
@@ -217,7 +210,7 @@ def policies_of(engine: Engine, length: Any, per_step: float, rates: Any, costs:
         for q in range(costs.shape[0]):
             token, near, fixed = costs[q, 0] / rates[b], costs[q, 1] / rates[b], costs[q, 2] / rates[b]
             loader = Loader(stored, io, latency, token, near, reach, fixed)
-            policies_at(finish, cheapest, per_step, loader, layers, tail, suffix, slowdown, out[b, q])
+            policies_at(finish, cheapest, per_step, loader, suffix, setting, out[b, q])
 
 
 def _deciding(curves: Any, lengths: Any, shares: Any, rates: Any, costs: Any, setting: Any, out: Any) -> float:
