@@ -41,9 +41,9 @@ def main() -> None:
             here = {"device": device, "tokens": tokens, "utilisation": asked.utilisation[-1]}
             crossing = float(found.crossover_bandwidth.sel(here).isel(bandwidth=0))
             words = f"loading wins above {am.show(crossing, 'B/s')}" if crossing == crossing else "loading never wins"
-            print(
-                f"{device}, {tokens} tokens: {words}; both at once is up to {float(both.sel(here).max()):.2f} x as fast"
-            )
+            gain = float(both.sel(here).max())
+            best = f"up to {gain:.2f} x as fast" if gain > 1.0 else f"slower by {1.0 / gain - 1.0:.0%} at best"
+            print(f"{device}, {tokens} tokens: {words}; both at once is {best}")
     page = asked.output.rpartition(".")[0] + ".html"
     found = found.isel(bandwidth=0)
     lines = ["device", "utilisation"]

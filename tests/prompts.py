@@ -48,6 +48,8 @@ def prompts(draw, rising=False):
         "window": float(draw(st.integers(1, 2048))),
         "chunked": draw(st.booleans()),
         "state_bytes": draw(st.sampled_from([0.0, 1e6, 1e8])),
+        "copy_rate": draw(st.one_of(st.just(np.inf), st.floats(1e9, 1e12))),
+        "slowdown": draw(st.one_of(st.just(1.0), st.floats(1.0, 2.0))),
     }
     load = Loading(KV, draw(rates), 32.0, draw(st.floats(0.0, 0.2)), latency, io, **kept)
     return Prompt(float(tokens), float(draw(st.integers(0, tokens))), computing, load)

@@ -73,12 +73,14 @@ def matmul(op: Operator, machine: Machine) -> Ask:
     down = np.ceil(op.m / rows)
     floors = np.array([0.0, 1.0, 1.0])[:, None] * machine.tile_least
     columns = np.maximum(np.array([1.0, 0.5, 0.25])[:, None] * machine.tile_n, floors)
-    depth = 16.0 / op.bits * machine.tile_k
+    depth = 16.0 / np.maximum(op.bits, 8.0) * machine.tile_k
     across, slices = np.ceil(op.n / columns), np.ceil(op.k / depth)
     tiles = op.groups * down * across
     written = op.output_bytes / (op.groups * op.m * op.n) * (rows * columns) / (machine.store_rate / machine.cores)
     widened = columns * depth / machine.convert_rate if op.narrow < 1.0 else 0.0
-    matrix = np.maximum(2.0 * rows * columns * depth / matrix_rate(op, machine) + widened, machine.slice_time)
+    under_way = op.narrow + 0.5 * (1.0 - op.narrow) * rows / machine.tile_m
+    turn = machine.slice_time * under_way
+    matrix = np.maximum(2.0 * rows * columns * depth / matrix_rate(op, machine) + widened, turn)
     feed = machine.l2_rate * machine.multicast / machine.cores
     operands = (rows + op.narrow * columns) * depth * (op.bits / 8.0) / feed
     waves = np.ceil(tiles / machine.cores)

@@ -16,7 +16,7 @@ from accelmodel.calibration import fit as calibration
 from accelmodel.calibration.file import DIGITS
 from accelmodel.errors import SpecError, plain
 from accelmodel.inference.kernel_library import library_times
-from accelmodel.measured import aiconfigurator, block_scales
+from accelmodel.measured import aiconfigurator, block_scales, weight_only
 from accelmodel.measured.conditions import matmul_warmth
 from accelmodel.output import toml_string
 from accelmodel.specs.cloud import KernelLibrary
@@ -30,6 +30,12 @@ CONSTANTS = {
     "slice_factor": (0.5, 10.0),
     "passes": (0.3, 6.0),
     "row_time": (1e-11, 2e-8),
+}
+#: those of a library whose weights alone are narrow: it quantises nothing
+OF_NARROW_WEIGHTS = {
+    "slice_factor": (0.5, 10.0),
+    "start": (1e-7, 1e-4),
+    "split_time": (1e-6, 1e-3),
 }
 #: training rows of each device
 ROWS = 1500
@@ -57,19 +63,33 @@ def training_rows(library: KernelLibrary, devices: Iterable[str] | None = None) 
     found = {}
     for name in accuracy.fitted() if devices is None else devices:
         chip = cluster(load("device", name))
-        frame = _measured(chip.device)
-        ours = frame["source"].str.startswith(library.framework) & (frame["bits"] == library.bits)
+        frame = _measured(chip.device, library)
+        ours = frame["source"].astype(str).str.startswith(library.framework) & (
+            frame["bits"] == (library.weights or library.bits)
+        )
         frame = frame[np.asarray(aiconfigurator.training(frame, "matmul")) & ours]
         if len(frame):
             frame = frame.sample(min(len(frame), ROWS), random_state=0)
-            warm = matmul_warmth(frame, calibration.columns("matmul", frame), chip.device)
+            given = weight_only.columns(frame) if library.weights else calibration.columns("matmul", frame)
+            warm = matmul_warmth(frame, given, chip.device)
             m, n, k, time = (frame[column].to_numpy(dtype=float) for column in ("m", "n", "k", "time"))
             found[name] = Rows(chip, m, n, k, warm, time)
     return found
 
 
-def _measured(device: Device) -> Any:
-    """Return the measured matmuls of a device, those whose weights have a scale for each block among them."""
+def constants(library: KernelLibrary) -> dict[str, tuple[float, float]]:
+    """Return the constants of a library and the span in which each makes sense; one that never splits has no price."""
+    narrow = {name: span for name, span in OF_NARROW_WEIGHTS.items() if library.split_time or name != "split_time"}
+    return narrow if library.weights else CONSTANTS
+
+
+def _measured(device: Device, library: KernelLibrary) -> Any:
+    """Return the measured matmuls of a device, those whose weights have a scale for each block among them.
+
+    Of weights that alone are narrow where the library is for these.
+    """
+    if library.weights:
+        return weight_only.rows(device, "weight-only matmul")[0]
     parts = [
         aiconfigurator.rows(device, "matmul")[0],
         *(block_scales.rows(device, kind)[0] for kind in block_scales.SHAPES),
@@ -84,16 +104,18 @@ def solve(library: KernelLibrary, parts: list[Rows]) -> KernelLibrary:
     """
     from scipy.optimize import least_squares
 
+    spans = constants(library)
+
     def moved(x: np.ndarray) -> KernelLibrary:
-        return override(library, **dict(zip(CONSTANTS, map(float, np.exp(x)), strict=True)))
+        return override(library, **dict(zip(spans, map(float, np.exp(x)), strict=True)))
 
     def errors(x: np.ndarray) -> np.ndarray:
         near = moved(x)
         times = (library_times(part.m, part.n, part.k, near, part.chip, part.warm) for part in parts)
         return np.concatenate([np.log(time / part.time) for time, part in zip(times, parts, strict=True)])
 
-    low, high = np.log(list(CONSTANTS.values())).T
-    start = np.clip(np.log([max(getattr(library, name), 1e-12) for name in CONSTANTS]), low + 0.1, high - 0.1)
+    low, high = np.log(list(spans.values())).T
+    start = np.clip(np.log([max(getattr(library, name), 1e-12) for name in spans]), low + 0.1, high - 0.1)
     found = least_squares(
         errors, start, bounds=(low, high), loss="soft_l1", f_scale=calibration.SOFT, diff_step=calibration.STEP,
         max_nfev=30,
@@ -140,7 +162,7 @@ def fit(
             min(getattr(each, name) for each in (found, *others)),
             max(getattr(each, name) for each in (found, *others)),
         )
-        for name in CONSTANTS
+        for name in constants(library)
     }
     over = "each of them alone" if len(rows) > 1 else f"{PARTS} parts of them"
     told = f"{sum(len(part.m) for part in rows.values())} training rows of {', '.join(rows)}; range over {over}"
@@ -150,13 +172,14 @@ def fit(
 def text(library: KernelLibrary, spans: Mapping[str, tuple[float, float]], told: str, date: str) -> str:
     """Return the content of a library's file; what is not fitted keeps its source."""
     units = field_units(KernelLibrary)
+    bits = f"of weights of {library.weights:g} bit" if library.weights else f"at {library.bits:g} bit"
     lines = [
-        f"# Matmuls at {library.bits:g} bit by the kernels that {plain(library.framework)} calls.",
+        f"# Matmuls {bits} by the kernels that {plain(library.framework)} calls.",
         "",
         "[library]",
     ]
     for name, fact in library.facts.items():
-        if name not in CONSTANTS:
+        if name not in constants(library):
             scale, unit = (1e6, 'unit = "us", ') if units[name] == "s" else (1.0, "")
             value = toml_string(fact.value) if isinstance(fact.value, str) else f"{fact.value * scale:g}"
             ends = f", range = [{fact.range[0] * scale:g}, {fact.range[1] * scale:g}]" if fact.range else ""

@@ -96,7 +96,20 @@ Tier = Annotated[
     typer.Option("--tier", help="Storage tier, name such as nvme, or a TOML file.", autocompletion=name_of("storage")),
 ]
 Tail = Annotated[
-    str | None, typer.Option("--tail", help="Fixed time behind a load, such as 50ms; that of the tier by default.")
+    str | None,
+    typer.Option("--tail", help="From a load to the first token, such as 50ms; one step of the engine by default."),
+]
+CopyRate = Annotated[
+    str | None,
+    typer.Option(
+        "--copy-rate", help="Of the engine's copies of what is loaded, such as 25GB/s; of the tier by default."
+    ),
+]
+Slowdown = Annotated[
+    float | None,
+    typer.Option(
+        "--slowdown", help="Time of steps beside a load over that alone, such as 1.05; that of the tier by default."
+    ),
 ]
 Latency = Annotated[
     str | None, typer.Option("--latency", help="Of one request, such as 2ms; that of the tier by default.")
@@ -164,9 +177,9 @@ def _need_traces(traces: dict[str, str | None], replaced: dict[str, bool], hold:
 
 
 def _loads(**texts: str | float | None) -> dict[str, float]:
-    units = {"tail": "s", "latency": "s", "compression": "1", "decompression_rate": "B/s"}
+    units = {"tail": "s", "latency": "s", "decompression_rate": "B/s", "copy_rate": "B/s"}
     return {
-        name: parse(text, units[name], what=f"--{name.replace('_', '-')}")
+        name: parse(text, units.get(name, "1"), what=f"--{name.replace('_', '-')}")
         for name, text in texts.items()
         if text is not None
     }
@@ -204,6 +217,8 @@ def cake_command(
     latency: Latency = None,
     compression: Compression = None,
     decompression_rate: DecompressionRate = None,
+    copy_rate: CopyRate = None,
+    slowdown: Slowdown = None,
     report: Report = None,
     as_json: Json = False,
 ) -> None:
@@ -230,7 +245,14 @@ def cake_command(
         budget_trace=_trace(budget_trace, "--budget-trace", budget(compute_chunk), hold, seed + 1),
         policies=_policies(policies),
         stored=stored,
-        loads=_loads(tail=tail, latency=latency, compression=compression, decompression_rate=decompression_rate),
+        loads=_loads(
+            tail=tail,
+            latency=latency,
+            compression=compression,
+            decompression_rate=decompression_rate,
+            copy_rate=copy_rate,
+            slowdown=slowdown,
+        ),
     )
     axes = {name: getattr(inputs, name) for name in ("tokens", "bandwidth", "utilisation", "kv_bits")}
     need_affordable("cake", {name: len(values) for name, values in axes.items()}, seconds=_SECONDS, room=_ROOM)

@@ -152,6 +152,13 @@ def instances(
             autocompletion=one_of("algorithm-1", "released-code"),
         ),
     ] = "",
+    safety_factor: Annotated[
+        float,
+        typer.Option(
+            "--safety-factor",
+            help="Share of memory that --memory-rule released-code uses, such as 0.8; 0.85 by default.",
+        ),
+    ] = 0.0,
     engine: Engine = "",
     by: By = "",
     launch: Launch = "",
@@ -181,7 +188,7 @@ def instances(
     _above(max_price, "max-price")
     chosen = calling(load("engine", engine or (STREAM if rate else STATIC)), by, launch)
     drafts = speculation(speculative, acceptance, draft)
-    setup = Setup(chosen, offload, memory_rule=memory_rule, drafts=drafts)
+    setup = Setup(chosen, offload, memory_rule=memory_rule, safety_factor=safety_factor, drafts=drafts)
     setups = precisions(setup, _bits(weight_bits, "weight-bits"), _bits(kv_bits, "kv-bits"))
     inputs = Inputs(
         load("model", model), input_tokens, output_tokens, slo, batch, rate, requests, percentile, max_price,

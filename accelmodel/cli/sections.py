@@ -17,7 +17,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "slo_tps", "slo_tps_output", "slo_ttft", "slo_tpot", "slo_latency", "deadline", "percentile",
     ),
     "Offers": ("region", "price_kind", "prices", "instance", "only", "max_price", "most_instances"),
-    "How it is served": ("engine", "offload", "time_model", "memory_rule"),
+    "How it is served": ("engine", "offload", "time_model", "memory_rule", "safety_factor"),
     "Drafts": ("speculative", "acceptance", "draft"),
     "Parallelism and experts": (
         "tp", "pp", "ep", "dp", "redundant_experts", "routing", "imbalance", "exchange", "two_batch_overlap",

@@ -45,7 +45,7 @@ from accelmodel.inference.calls import as_engine, called, calling
 from accelmodel.inference.degree import holds, smallest_degree
 from accelmodel.inference.figures import Figures
 from accelmodel.inference.hosted import with_host, without_host
-from accelmodel.inference.precisions import rows_in_words
+from accelmodel.inference.precisions import need_fused, rows_in_words
 from accelmodel.inference.reading import in_words, reading
 from accelmodel.inference.step import figures, prepare
 from accelmodel.specs.given import workload
@@ -361,6 +361,8 @@ def step(
     step = figures(inputs, chosen)
     if cpu and not engine:
         raise SpecError("--cpu is what an engine's host runs on; give --engine too, such as in-flight")
+    if host:
+        need_fused(host, asked, work)
     hosted = with_host(step, inputs, host, cpu) if host else without_host(step, inputs)
     data = step_data(hosted)
     unsaid = [] if engine else [_no_engine(data)]

@@ -8,36 +8,38 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from accelmodel.cloud import infersave
 from accelmodel.cloud.hosts import rules_on, unknown_hosts
-from accelmodel.cloud.infersave import Ctcf, Server, Shape, Task
+from accelmodel.cloud.infersave import Server, Task
 from accelmodel.cloud.offload import POLICIES, Need, Offer, Placed
+from accelmodel.cloud.setup import Setup as Setup
+from accelmodel.cloud.setup import column as _column
+from accelmodel.cloud.setup import devices_of as devices_of
+from accelmodel.cloud.setup import of_devices as _devices
+from accelmodel.cloud.setup import shape_of
+from accelmodel.cloud.setup import usable as _usable
 from accelmodel.errors import SpecError, unknown
 from accelmodel.inference.attributes import behind, noted
-from accelmodel.inference.calls import as_engine, paired
+from accelmodel.inference.columns import shard
 from accelmodel.inference.hosted import prompt_tokens
 from accelmodel.inference.kept import kept_bytes
-from accelmodel.inference.memory import draft_bytes, memory_per_device, usable_memory
+from accelmodel.inference.memory import draft_bytes, layer_weights, memory_per_device
 from accelmodel.inference.precisions import in_words, precisions
-from accelmodel.inference.speculation import draft_notes, draft_of, drafter, drafts_of
+from accelmodel.inference.speculation import draft_notes, drafter
 from accelmodel.laws.kernels.batching import launches, step_time
 from accelmodel.nomenclature import label
-from accelmodel.serving.simulate import Drafts, layers_run, rows_of, yielded
+from accelmodel.serving.simulate import layers_run, rows_of, yielded
 from accelmodel.serving.step_times import axis, device_times, split_times
-from accelmodel.specs.base import Spec, value_of
-from accelmodel.specs.bits import told
-from accelmodel.specs.cloud import Engine, Instance
-from accelmodel.specs.given import cluster, workload
-from accelmodel.specs.hardware import Cluster
+from accelmodel.specs.base import Spec
+from accelmodel.specs.cloud import Instance
+from accelmodel.specs.formats import HIGH
+from accelmodel.specs.given import workload
 from accelmodel.specs.language_model import LanguageModel
 from accelmodel.specs.load import load
-from accelmodel.specs.memories import none
-from accelmodel.specs.parameters import parameters
 from accelmodel.specs.workload import Workload
 
 if TYPE_CHECKING:
@@ -47,99 +49,14 @@ Array = Any
 #: contexts at which the mean decode step is evaluated (Gauss-Legendre; see ``request.NODES``)
 NODES = 3
 DEGREES = (1, 2, 4, 8)
+#: share of a device's memory that activations may take before a batch is tried in more parts
+ROOM_OF_ACTIVATIONS = 0.02
 #: what a model of time answers
 VARIABLES = (
     "prefill", "decode", "host", "loads", "offload_ratio", "feasible", "tp", "tps_total", "tps_output", "short",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Setup:
-    """How a model is run on rented instances.
-
-    Attributes
-    ----------
-    engine : Engine
-        As from ``load("engine", ...)``.
-    policy : {"infersave", "none", "flexgen", "kvpr"}
-        Where KV cache goes that does not fit the device.
-    weight_bits, kv_bits : float
-        Precisions [bit], as ``specs.formats.bits_of`` returns them; 0, the default, is what the model's file states.
-    memory_rule : {"", "algorithm-1", "released-code"}
-        The paper's rule of what is offloaded, in place of the policy's own.
-    ctcf : tuple of Ctcf
-        The paper's calibration of its times of prefill and decode.
-    drafts : mapping
-        ``speculative``, ``acceptance`` and ``draft`` of a ``Workload``, numbers; nothing drafts by default.
-
-    Examples
-    --------
-    >>> Setup(load("engine", "flexgen"), "none", kv_bits=8.0).bits
-    {'weight_bits': 0.0, 'kv_bits': 8.0}
-    """
-
-    engine: Engine
-    policy: str = "infersave"
-    weight_bits: float = 0.0
-    kv_bits: float = 0.0
-    memory_rule: str = ""
-    ctcf: tuple[Ctcf, Ctcf] = (Ctcf(), Ctcf())
-    drafts: Drafts = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "drafts", drafts_of(**self.drafts))
-        if self.policy not in POLICIES:
-            raise unknown("offloading policy", self.policy, POLICIES)
-        if self.memory_rule and self.memory_rule not in infersave.MEMORY_RULES:
-            raise unknown("memory rule", self.memory_rule, infersave.MEMORY_RULES)
-
-    @property
-    def bits(self) -> dict[str, float]:
-        """Fields of ``Workload``; where weights are asked for, activations, and so the matmuls, stay at 16 bit."""
-        return {"weight_bits": self.weight_bits, "kv_bits": self.kv_bits}
-
-    def heads(self, model: LanguageModel) -> float:
-        """Return the most tensor ranks that a model and its draft can be cut over [1]."""
-        draft = draft_of(model, Workload("decode", 1.0, 1.0, **self.drafts)) if self.drafts else None
-        return float(min(model.heads, draft.model.heads) if draft else model.heads)
-
-    def told(self, model: LanguageModel) -> dict[str, float]:
-        """Return the precisions of weights and KV cache, those of the model's file where none are asked [bit]."""
-        found = told([model], self.bits)
-        return {name: float(found[name]) for name in self.bits}
-
-
-def devices_of(instance: Instance, tp: int, engine: Engine) -> Cluster:
-    """Return ``tp`` devices of an instance, joined by its link, over which an engine calls its collectives."""
-    chips = cluster(load("device", instance.device), tp, link=load("link", instance.link))
-    return paired(as_engine(chips, engine), float(tp))
-
-
-def shape_of(model: LanguageModel, setup: Setup) -> Shape:
-    """Return what the paper's equations read of a model."""
-    width = setup.told(model)["weight_bits"] / 8.0
-    return Shape(model.layers, model.hidden, model.ffn, model.heads, float(parameters(model)), width)
-
-
-def _column(instances: list[Instance], field: str) -> Array:
-    return np.array([float(getattr(each, field)) for each in instances])[:, None, None]
-
-
-def _devices(instances: list[Instance], field: str) -> Array:
-    found = [load("device", each.device) for each in instances]
-    for each, device in zip(instances, found, strict=True):
-        if none(device.hbm.capacity) or device.tier.holds:
-            raise SpecError(
-                f"{each.name}: offers place weights and KV cache in HBM, host memory and disk, and its device "
-                f"{device.name} has {'a [tier]' if device.tier.holds else 'no [hbm]'}; use step or serve"
-            )
-    return np.array([float(value_of(each, field)) for each in found])[:, None, None]
-
-
-def _usable(instances: list[Instance], engine: Engine) -> Array:
-    share = float(engine.gpu_memory_utilization)
-    found = [float(usable_memory(load("device", each.device), share)) for each in instances]
-    return np.array(found)[:, None, None]
+#: of these, what nobody reaches where the model does not fit
+TIMES = ("prefill", "decode", "host", "loads", "tps_total", "tps_output")
 
 
 def as_published(model: LanguageModel, instances: list[Instance], task: Task, setup: Setup) -> dict[str, Array]:
@@ -162,7 +79,7 @@ def as_published(model: LanguageModel, instances: list[Instance], task: Task, se
         _column(instances, "store_bandwidth") * count, _column(instances, "load_bandwidth") * count,
     )  # fmt: skip
     shape = shape_of(model, setup)
-    footprint, ratio_of = infersave.MEMORY_RULES[setup.memory_rule or "algorithm-1"]
+    footprint, ratio_of = infersave.memory_rule(setup.memory_rule or "algorithm-1", setup.safety_factor)
     need = footprint(shape, task, server.memory)
     ratio = ratio_of(need) if setup.policy != "none" else 0.0 * need.available
     fits = infersave.feasible(need, shape.layers) & ((ratio > 0.0) | (need.available >= need.kv))
@@ -192,9 +109,7 @@ def physical(
             best = {name: np.zeros(shape) for name in found} | {"feasible": np.zeros(shape, bool)}
             best["short"] = np.full(shape, np.inf)
         rows = np.array(able)
-        spent, before = (infersave.end_to_end(x["prefill"], x["decode"], task) for x in (found, _rows(best, rows)))
-        better = found["feasible"] & (~best["feasible"][rows] | (spent < before))
-        better |= ~found["feasible"] & ~best["feasible"][rows] & (found["short"] < best["short"][rows])
+        better = _better(found, _rows(best, rows), task)
         for name, values in found.items():
             best[name][rows] = np.where(better, values, best[name][rows])
     return best
@@ -204,13 +119,42 @@ def _rows(found: dict[str, Array], rows: Array) -> dict[str, Array]:
     return {name: values[rows] for name, values in found.items()}
 
 
+def _better(found: dict[str, Array], before: dict[str, Array], task: Task) -> Array:
+    """Return where an arrangement is to be preferred: it fits and is faster, or nothing fits and it is less short."""
+    spent, known = (infersave.end_to_end(each["prefill"], each["decode"], task) for each in (found, before))
+    faster = found["feasible"] & (~before["feasible"] | (spent < known))
+    return faster | (~found["feasible"] & ~before["feasible"] & (found["short"] < before["short"]))
+
+
 def _at_degree(
     model: LanguageModel, instances: list[Instance], task: Task, setup: Setup, tp: int, ratio: Array | None
 ) -> dict[str, Array]:
-    """Return what the policy makes of each instance and batch, ``tp`` devices working together."""
+    """Return what the policy makes of each instance and batch, ``tp`` devices working together.
+
+    FlexGen's takes one part of the batch after the other through a layer, in the parts that serve it best.
+    """
+    best = _in_parts(model, instances, task, setup, tp, ratio)
+    parts = 2.0
+    while setup.policy == "flexgen" and parts <= task.batch.max() and best["crowded"].any():
+        found = _in_parts(model, instances, task, setup, tp, ratio, parts=parts)
+        better = _better(found, best, task)
+        crowded = found["crowded"]
+        best = {name: np.where(better, found[name], values) for name, values in best.items()} | {"crowded": crowded}
+        parts *= 2.0
+    return {name: values for name, values in best.items() if name != "crowded"}
+
+
+def _in_parts(
+    model: LanguageModel, instances: list[Instance], task: Task, setup: Setup, tp: int, ratio: Array | None, *,
+    parts: float = 1.0,
+) -> dict[str, Array]:  # fmt: skip
+    """Return what the policy makes of batches of which one part after the other goes through a layer.
+
+    ``crowded`` says whether the activations of a part take so much of the device that more parts may help.
+    """
     replicas = _column(instances, "devices") / tp
     shared = np.ceil(task.batch / replicas)
-    need = _need(model, instances, task._replace(batch=shared), setup, tp)
+    need = _need(model, instances, task._replace(batch=shared), setup, tp, parts)
     devices, engine = _column(instances, "devices"), setup.engine
     offer = Offer(
         _usable(instances, engine),
@@ -220,7 +164,7 @@ def _at_degree(
         _column(instances, "disk_bandwidth") / devices, engine.loads == "overlapped",
     )  # fmt: skip
     if setup.memory_rule:
-        footprint, ratio_of = infersave.MEMORY_RULES[setup.memory_rule]
+        footprint, ratio_of = infersave.memory_rule(setup.memory_rule, setup.safety_factor)
         ratio = ratio_of(
             footprint(shape_of(model, setup), task._replace(batch=shared), _devices(instances, "hbm.capacity") * tp)
         )
@@ -228,19 +172,25 @@ def _at_degree(
     rules = rules_on(instances, engine, layers_run(model, setup.drafts))
     rows = rows_of(setup.drafts)
     fixed = (launches(shared[..., 0] * rows, rules) + rules.step + rules.each * shared[..., 0])[..., None]
+    more = np.ceil(shared / np.ceil(shared / parts)) - 1.0
+    fixed = fixed + more * rules_on(instances, engine, model.layers).fixed[..., None]
     short = np.maximum(need.weights + need.activations + need.kv - offer.memory, 0.0) * tp
     found = placed._asdict()
     found |= {"offload_ratio": found.pop("ratio"), "feasible": found.pop("fits")}
     # of a token: a step yields several where something drafts
     found |= {name: found[name] / yielded(setup.drafts) for name in ("decode", "loads")}
     found |= {"host": fixed / yielded(setup.drafts), "short": short, "tp": np.full(shared.shape, float(tp))}
+    found["crowded"] = need.activations > ROOM_OF_ACTIVATIONS * offer.memory
     shape = np.broadcast_shapes(*(np.shape(values) for values in found.values()))
     return {name: np.broadcast_to(values, shape) for name, values in found.items()}
 
 
-def _need(model: LanguageModel, instances: list[Instance], task: Task, setup: Setup, tp: int) -> Need:
-    """Return what each instance's share of each batch needs, arrays (instance, batch)."""
-    batches, where = np.unique(task.batch, return_inverse=True)
+def _need(
+    model: LanguageModel, instances: list[Instance], task: Task, setup: Setup, tp: int, parts: float = 1.0
+) -> Need:
+    """Return what each instance's share of each batch needs in so many parts, arrays (instance, batch)."""
+    part = np.ceil(task.batch / parts)
+    batches, where = np.unique(part, return_inverse=True)
     where = where.reshape(task.batch.shape)[:, :, 0]
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
     contexts = np.unique(np.rint(task.input + 0.5 + (nodes + 1.0) / 2.0 * max(task.output - 1.0, 1.0)))
@@ -260,9 +210,11 @@ def _need(model: LanguageModel, instances: list[Instance], task: Task, setup: Se
     decode = hosted(decode, batches, 0.0, batches * rows_of(setup.drafts), rules)
     each = np.arange(len(instances))[:, None]
     prefill, decode = prefill[each, where][..., None], decode[each, where][..., None]
+    parted = np.ceil(task.batch / part)
+    prefill, decode = prefill * parted, decode * parted
     whole, mean = task.input + task.output, task.input + task.output / 2.0
     held = memory_per_device(model, workload(phase="decode", batch=1, context=whole, **bits))
-    tokens = task.batch * task.input
+    tokens = part * task.input
     if setup.engine.max_num_batched_tokens:
         tokens = np.minimum(tokens, setup.engine.max_num_batched_tokens)
     active = memory_per_device(model, workload(phase="prefill", batch=1, context=1, **bits))["activations"] * tokens
@@ -273,11 +225,28 @@ def _need(model: LanguageModel, instances: list[Instance], task: Task, setup: Se
     made = 4.0 * model.hidden * model.kv_heads * model.head_dim * model.layers * task.batch * mean / (rate * tp)
     one = workload(phase="decode", batch=1, context=1, **bits, **setup.drafts)
     drafting, own = draft_bytes(model, whole, one)
+    if setup.engine.widening_bytes:
+        rate = _devices(instances, "hbm.bandwidth") * _devices(instances, "hbm.share")
+        weights, prompt, cache = (setup.engine.widening_bytes / rate * each for each in _apart(model, task, setup, tp))
+        prefill, decode = prefill + parted * weights + prompt, decode + parted * weights + cache
     fixed = float(held["weights"]) + drafting
     return Need(
         prefill, decode, fixed, active + own * task.batch, kv * task.batch, kv_mean * task.batch,
         kv_prompt * task.batch, hidden, made, model.layers, max(task.output - 1.0, 1.0) / yielded(setup.drafts),
     )  # fmt: skip
+
+
+def _apart(model: LanguageModel, task: Task, setup: Setup, tp: int) -> tuple[float, Array, Array]:
+    """Return the values below 16 bit on a device: weights, KV cache of the prompts and of a mean step [1]."""
+    bits = setup.told(model)
+    wide = workload(phase="decode", batch=1, context=1, weight_bits=HIGH, tp=float(tp))
+    weights = float(layer_weights(model, wide, shard(model, wide))) / (HIGH / 8.0)
+    prompt, mean = (
+        float(kept_bytes(model, tokens, HIGH, float(tp))) / (HIGH / 8.0) * task.batch
+        for tokens in (task.input, task.input + task.output / 2.0)
+    )
+    narrow = bits["kv_bits"] < HIGH
+    return weights * (bits["weight_bits"] < HIGH), prompt * narrow, mean * narrow
 
 
 TIME_MODELS: dict[str, Callable[..., dict[str, Array]]] = {"as-published": as_published, "physical": physical}
@@ -306,7 +275,8 @@ def host(
     xarray.Dataset
         Over (instance, batch[, ratio]): ``prefill`` and ``decode`` (one step; with drafts of a token), of which
         ``loads`` from the host and ``host`` overhead [s]; ``tps_total``, ``tps_output`` [token/s]; ``offload_ratio``,
-        ``tp``, ``feasible`` [1]; ``short`` of device memory without offloading [B].
+        ``tp``, ``feasible`` [1]; ``short`` of device memory without offloading [B].  Times and throughputs are no
+        numbers where it is not feasible.
 
     Raises
     ------
@@ -325,6 +295,7 @@ def host(
     spent = infersave.end_to_end(found["prefill"], found["decode"], task)
     found["tps_total"] = infersave.total_tps(task, np.maximum(spent, 1e-12))
     found["tps_output"] = found["tps_total"] * task.output / (task.input + task.output)
+    found |= {name: np.where(found["feasible"], found[name], np.nan) for name in TIMES}
     dims, coords = ("instance", "batch", "ratio"), {"instance": [each.name for each in instances], "batch": batches}
     shape = np.broadcast_shapes(*(np.shape(values) for values in found.values()))
     data = {name: (dims, np.broadcast_to(found[name], shape)) for name in VARIABLES}
@@ -349,6 +320,14 @@ def _one(setup: Setup) -> Workload:
     return workload(phase="decode", batch=1.0, context=1.0, **setup.bits)
 
 
+def _of_passes(model: LanguageModel, setups: tuple[Setup, ...]) -> list[str]:
+    """Return what an engine does with values below 16 bit, where it does not widen them as it reads them."""
+    moved = setups[0].engine.widening_bytes
+    if not moved or not any(setup.narrow(model) for setup in setups):
+        return []
+    return [f"{setups[0].engine.name} widens values below 16 bit by passes of its own, which move {moved:g} B for each"]
+
+
 def standing(model: LanguageModel, instances: list[Instance], *setups: Setup) -> dict[str, Any]:
     """Return for JSON what stands behind an answer.
 
@@ -371,6 +350,7 @@ def standing(model: LanguageModel, instances: list[Instance], *setups: Setup) ->
         "precision": [{"device": name, **row} for name, rows in found for row in rows],
         "notes": [
             *dict.fromkeys(said),
+            *_of_passes(model, setups),
             *unknown_hosts(instances, setups[0].engine),
             *draft_notes(model, drafted),
             *noted(parts),

@@ -8,6 +8,7 @@ does otherwise is a rule of its own.  Times here know no memory bandwidth of the
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -78,14 +79,14 @@ SAFETY = 0.85
 RESERVED = 1e9
 
 
-def released_code(shape: Shape, task: Task, memory: Number) -> Footprint:
+def released_code(shape: Shape, task: Task, memory: Number, safety: float = SAFETY) -> Footprint:
     """The released code's rule: rough weights, 15 % for activations, 1.2 x scores in fp32, a safety factor."""
     h1, h2 = shape.hidden, shape.ffn
     weights = (h1 * h1 + shape.layers * (4.0 * h1 * h1 + 2.0 * h1 * h2)) * shape.bytes
     scores = task.batch * shape.heads * task.input * (task.input + task.output) * 4.0
     buffer = 1.2 * np.maximum(scores, task.batch * h2 * 4.0)
     fixed = 1.15 * weights + buffer
-    return Footprint(fixed, kv_cache(shape, task), (memory - RESERVED) * SAFETY - fixed)
+    return Footprint(fixed, kv_cache(shape, task), (memory - RESERVED) * safety - fixed)
 
 
 def offload_ratio(need: Footprint) -> Number:
@@ -103,11 +104,25 @@ def feasible(need: Footprint, layers: Number) -> Number:
     return need.available >= np.where(offload_ratio(need) > 0.0, need.kv / layers, 0.0)
 
 
+#: the rule that has a safety factor
+RELEASED = "released-code"
 #: name → (footprint, ratio): the paper's rule, and that of the released code
 MEMORY_RULES: dict[str, tuple[Callable[..., Footprint], Callable[[Footprint], Number]]] = {
     "algorithm-1": (algorithm_1, offload_ratio),
-    "released-code": (released_code, cautious_ratio),
+    RELEASED: (released_code, cautious_ratio),
 }
+
+
+def memory_rule(name: str, safety: float = 0.0) -> tuple[Callable[..., Footprint], Callable[[Footprint], Number]]:
+    """Return footprint and ratio of a rule of ``MEMORY_RULES``; a ``safety`` factor is of the released code's [1].
+
+    Examples
+    --------
+    >>> memory_rule("algorithm-1")[0] is algorithm_1
+    True
+    """
+    footprint, ratio = MEMORY_RULES[name]
+    return (partial(footprint, safety=safety) if safety else footprint), ratio
 
 
 # stage 3: time

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from accelmodel.cloud.hosting import DEGREES, Setup, devices_of
 from accelmodel.inference.kept import kept_bytes
+from accelmodel.inference.precisions import need_fused
 from accelmodel.serving.serve import REQUESTS, SEED, Replica, replicas_on
 from accelmodel.serving.simulate import open_loop, simulate, summary
 from accelmodel.specs.cloud import Instance
@@ -76,6 +77,7 @@ def at_rate(
     -----
     Arrivals are spread evenly over instances and replicas, so that each sees Poisson arrivals of its share.
     """
+    need_fused(setup.engine, model, setup.bits)
     percentile, most = limits
     best = [AtRate(1, 1.0, {}, math.inf) for _ in instances]
     longest = prompt + answer

@@ -12,6 +12,7 @@ from accelmodel.inference.inputs import Inputs
 from accelmodel.inference.operator_time import Columns, matmul, pointwise, time_columns
 from accelmodel.laws.types import MATMUL, Operator
 from accelmodel.specs.cloud import KernelLibrary
+from accelmodel.specs.formats import plain_bits
 from accelmodel.specs.given import override
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.load import load
@@ -71,30 +72,40 @@ def on_library(inputs: Inputs, library: KernelLibrary) -> Inputs:
         raise SpecError(f"{library.name} is relative to one chip; leave out the axes {', '.join(inputs.axes.machine)}")
     columns = dict(zip(Operator._fields, inputs.operators, strict=True))
     ours = (columns["kind"] == MATMUL) & (columns["count"] > 0.0) & (columns["integer"] == 0.0)
-    ours = ours & (columns["bits"] == library.bits)
+    ours = ours & (columns["bits"] == library.bits) & _has_weights(columns, library)
     alone = np.nonzero(ours & (columns["groups"] == 1.0) & (columns["experts"] == 0.0))
     grouped = np.nonzero(ours & (columns["experts"] > 0.0) & (library.expert_start > 0.0))
     if not len(alone[0]) + len(grouped[0]):
-        raise SpecError(f"{library.name} is for matmuls at floats of {library.bits:g} bit, and there are none")
+        raise SpecError(f"{library.name} is for matmuls {_of(library)}, and there are none")
     operators = inputs.operators.copy()
     m, n, k = (columns[name][alone] for name in ("m", "n", "k"))
     if len(m):
-        plain, _ = time_columns(matmul(m, n, k, library.bits), inputs.cluster)
+        plain, _ = time_columns(matmul(m, n, k, library.bits, weights=library.weights or None), inputs.cluster)
         operators[_STRETCH][alone] *= library_times(m, n, k, library, inputs.cluster) / plain
     given = {name: values[grouped] for name, values in columns.items() if name not in ("stretch", "count")}
     if len(given["m"]):
         plain, _ = time_columns(given, inputs.cluster)
         operators[_STRETCH][grouped] *= expert_times(given, library, inputs.cluster) / plain
-    notes = (*inputs.table.notes, f"matmuls at {library.bits:g} bit {_of(library)}")
+    notes = (*inputs.table.notes, f"matmuls {_of(library)} by the kernels of {library.framework}")
     return replace(inputs, operators=operators, table=replace(inputs.table, notes=notes))
 
 
+def _has_weights(columns: Columns, library: KernelLibrary) -> Any:
+    """Return which matmuls have weights as narrow as a library takes them; all where it does not say."""
+    narrow: Any = np.asarray(columns["narrow"])
+    return (narrow < 1.0) & (plain_bits(narrow * library.bits) == library.weights) | (library.weights == 0.0)
+
+
 def _of(library: KernelLibrary) -> str:
-    return f"by the kernels of {library.framework}"
+    if library.weights:
+        return f"whose weights alone have {library.weights:g} bit"
+    return f"at floats of {library.bits:g} bit"
 
 
 #: a price at which the depth of no matmul is split [s]
 NEVER = 1.0
+#: operations of a vector lane that widen a weight: shift and mask or convert, subtract its zero, multiply its scale
+WIDENING = 3.0
 
 
 def library_tiles(m: Any, library: KernelLibrary, cluster: Cluster) -> Any:
@@ -127,18 +138,29 @@ def library_times(m: Any, n: Any, k: Any, library: KernelLibrary, cluster: Clust
 
     Notes
     -----
-    Tiles follow ``library_tiles``; the rest of the law is that of the best library's kernels.
+    Tiles follow ``library_tiles``; the rest of the law is that of the best library's kernels, which also multiply where
+    weights are widened into a copy.
     """
     tiles, warm = library_tiles(m, library, cluster), np.broadcast_to(warm, np.shape(m))
-    quantised, _ = time_columns(pointwise(m * k, 3.0, 2.0 * library.passes, library.bits / 8.0), cluster)
-    rows = np.asarray(m * library.row_time).reshape(-1, *[1] * (quantised.ndim - 1))
-    times = quantised + rows
-    for columns in np.unique(tiles):
-        own = tiles == columns
-        chip = _paced(cluster, library, **{"matmul.tile_least": columns})
-        given = {**matmul(m[own], n[own], k[own], library.bits), "warm": warm[own]}
+    times = _before(m, n, k, library, cluster)
+    copied = (m >= library.copied_rows) & (library.copied_rows > 0.0)
+    for columns, copy in {*zip(tiles.tolist(), copied.tolist(), strict=True)}:
+        own = (tiles == columns) & (copied == copy)
+        chip = cluster if copy else _paced(cluster, library, **{"matmul.tile_least": columns})
+        weights = None if copy or not library.weights else library.weights
+        given = {**matmul(m[own], n[own], k[own], library.bits, weights=weights), "warm": warm[own]}
         times[own] += time_columns(given, chip)[0]
     return times
+
+
+def _before(m: Any, n: Any, k: Any, library: KernelLibrary, cluster: Cluster) -> Any:
+    """Return what comes before the matmuls [s]: activations are quantised, or weights are widened into a copy."""
+    if not library.weights:
+        found, _ = time_columns(pointwise(m * k, 3.0, 2.0 * library.passes, library.bits / 8.0), cluster)
+        return found + np.asarray(m * library.row_time).reshape(-1, *[1] * (found.ndim - 1))
+    found, _ = time_columns(pointwise(n * k, WIDENING, library.weights / 8.0, library.bits / 8.0), cluster)
+    copied = (m >= library.copied_rows) & (library.copied_rows > 0.0)
+    return np.where(copied.reshape(-1, *[1] * (found.ndim - 1)), found, 0.0) + library.start
 
 
 def expert_times(columns: Columns, library: KernelLibrary, cluster: Cluster) -> Any:
@@ -159,6 +181,6 @@ def _paced(cluster: Cluster, library: KernelLibrary, **changes: Any) -> Cluster:
         "matmul.min_rows": device.matmul.min_rows if none(rows) or device.architecture != "Hopper" else rows,
         "compute.matrix_share": np.minimum(device.compute.matrix_share * library.matrix_factor, 1.0),
         "matmul.slice_clocks": device.matmul.slice_clocks * library.slice_factor,
-        "matmul.split_time": NEVER,
+        "matmul.split_time": library.split_time or NEVER,
     }
     return replace(cluster, device=override(device, {**changed, **changes}))

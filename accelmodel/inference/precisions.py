@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
+from accelmodel.errors import SpecError
 from accelmodel.laws.numeric import Number, has_axes, most
-from accelmodel.specs.bits import class_bits
-from accelmodel.specs.formats import FORMATS, HIGH, Worked, plain_bits
+from accelmodel.specs.bits import class_bits, kv_bits, told
+from accelmodel.specs.cloud import Engine
+from accelmodel.specs.formats import FORMATS, HIGH, Worked, bits_of, plain_bits
 from accelmodel.specs.hardware import Device
 from accelmodel.specs.language_model import LanguageModel, perceptrons
 from accelmodel.specs.layer_kinds import Dense, Experts
@@ -64,8 +66,37 @@ def present(model: LanguageModel) -> list[str]:
 
 def in_words(found: list[dict[str, Any]], model: LanguageModel, work: Workload, device: Device | None) -> list[str]:
     """Return what a reader must know of the precisions; nothing where all is at 16 bit."""
-    told = rows_in_words(found)
-    return [told, *_lacking(model, work, device)] if told else []
+    line = rows_in_words(found)
+    of_weights = [line, *_lacking(model, work, device)] if line else []
+    return [*of_weights, *_of_cache(model, work)]
+
+
+def need_fused(engine: Engine, model: LanguageModel, bits: Mapping[str, Any]) -> None:
+    """Raise SpecError where an engine widens values below 16 bit by passes of its own, which a question leaves out.
+
+    Parameters
+    ----------
+    engine : Engine
+    model : LanguageModel
+    bits : mapping
+        ``weight_bits`` and ``kv_bits`` of a ``Workload``, those of the model's file where they are left out [bit].
+    """
+    given = {name: bits[name] for name in ("weight_bits", "kv_bits") if name in bits}
+    asked = {name: bits_of(each) if isinstance(each, str) else each for name, each in given.items()}
+    found = told([model], asked)
+    if engine.widening_bytes and any(np.any(np.asarray(found[name]) < HIGH) for name in ("weight_bits", "kv_bits")):
+        raise SpecError(
+            f"{engine.name} widens values below 16 bit by passes of its own (widening_bytes), which only a batch on "
+            "rented instances has: take another engine, or 16 bit"
+        )
+
+
+def _of_cache(model: LanguageModel, work: Workload) -> list[str]:
+    """Return how attention works on a KV cache that is narrower than what it computes at."""
+    bits = kv_bits(model, work)
+    if not np.any(np.asarray(bits) < HIGH):
+        return []
+    return [f"KV cache: {_shown(_told(bits))}, widened to 16 bit as attention reads it"]
 
 
 def rows_in_words(found: list[dict[str, Any]]) -> str:

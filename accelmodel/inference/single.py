@@ -165,9 +165,10 @@ def matmul_figures(
     given = bits_of(bits)
     memory = one("bits", given, _BITS)
     width = float(plain_bits(memory)) if isinstance(given, Bits) else memory
-    if own and width not in (own.bits, PRECISIONS[0]):
-        raise SpecError(f"bits {width:g}: the matmuls of {own.name} have {own.bits:g} bit; leave one of them out")
-    width, memory = (float(own.bits),) * 2 if own else (width, memory)
+    if own and width not in (own.bits, own.weights, PRECISIONS[0]):
+        has = own.weights or own.bits
+        raise SpecError(f"bits {width:g}: the matmuls of {own.name} have {has:g} bit; leave one of them out")
+    width, memory = (float(own.bits), float(own.weights or own.bits)) if own else (width, memory)
     if width not in PRECISIONS:
         raise SpecError(f"bits {width:g}: matmuls are modelled at 16, 8, 6 and 4 bit; give one of them, or a format")
     sizes = grid(m=m, n=n, k=k)

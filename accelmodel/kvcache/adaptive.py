@@ -17,8 +17,9 @@ import numpy as np
 from accelmodel.errors import SpecError
 from accelmodel.inference.named import ClusterLike, ModelLike, as_cluster, as_model
 from accelmodel.inference.step import prepare, totals
+from accelmodel.kvcache.checks import check_above_zero
 from accelmodel.kvcache.policies import bandwidth_rate, loader
-from accelmodel.kvcache.prompt import Prompt, attributes, check_above_zero
+from accelmodel.kvcache.prompt import Prompt, attributes
 from accelmodel.kvcache.traces import Array
 from accelmodel.laws.kernels import two_fronts
 from accelmodel.nomenclature import label
@@ -104,7 +105,7 @@ def _look(state: _State, prompt: Prompt, back: tuple[Array, Array]) -> _State:
         if state.place >= front - two_fronts.CRUMB:
             state = state._replace(loaded=prompt.stored - front, place=max(state.place, prompt.stored))
     if math.isnan(state.cake) and not math.isnan(state.loaded) and state.place >= prompt.tokens:
-        state = state._replace(cake=state.time + (prompt.loading.tail if state.loaded > 0.0 else 0.0))
+        state = state._replace(cake=state.time + (prompt.loading.last if state.loaded > 0.0 else 0.0))
     return state
 
 
@@ -125,11 +126,9 @@ def _shares(state: _State, others: _Others, prompt: Prompt, adaptive: bool, pref
     return tokens, (min(wants, budget) if adaptive else own)
 
 
-def _step(
-    state: _State, others: _Others, tokens: Array, own: float, times: Callable[[float, float, float], float]
-) -> _State:
-    """Run one step and book what it did for the ordinary requests."""
-    end = state.time + times(own + tokens.sum(), own, state.place)
+def _step(state: _State, others: _Others, tokens: Array, own: float, took: float) -> _State:
+    """Run one step that takes so long [s], and book what it did for the ordinary requests."""
+    end = state.time + took
     prefilled = (others.left > 0.0) & (tokens > 0.0)
     others.decode[:] -= np.where(prefilled, 0.0, tokens)
     others.left[:] -= np.where(prefilled, tokens, 0.0)
@@ -162,7 +161,9 @@ def _run(
         tokens, own = _shares(state, others, prompt, adaptive, prefills)
         if own + tokens.sum() > 0.0:
             log.append((state.time, own + float(tokens.sum()), own))
-            state = _step(state, others, tokens, own, times)
+            slower = prompt.loading.slowdown if math.isnan(state.loaded) and prompt.stored > 0.0 else 1.0
+            took = slower * times(own + float(tokens.sum()), own, state.place)
+            state = _step(state, others, tokens, own, took)
             continue
         done = not math.isnan(state.cake)
         events = arrival if done else np.concatenate([arrival, back[0][np.isfinite(back[0])]])

@@ -20,9 +20,10 @@ from accelmodel.inference.precisions import in_words, precisions
 from accelmodel.inference.reading import reading
 from accelmodel.inference.step import prepare
 from accelmodel.inference.where import told
+from accelmodel.kvcache.checks import check_above_zero
 from accelmodel.kvcache.grid import BASE_BITS, ttft_grid
 from accelmodel.kvcache.policies import POLICIES, fronts_over_time, meet
-from accelmodel.kvcache.prompt import Computing, Loading, Prompt, check_above_zero, chunk_times, loading
+from accelmodel.kvcache.prompt import Computing, Loading, Prompt, chunk_times, loading
 from accelmodel.kvcache.traces import Array, Trace, read_chunk_times
 from accelmodel.specs.base import field_types
 from accelmodel.specs.facts import weakest
@@ -71,7 +72,8 @@ class Inputs:
     stored : float, optional
         Tokens from the start of the prompt that lie in storage; all by default.
     loads : mapping
-        Fields of ``Loading`` that differ from the storage's: tail, latency, compression, decompression_rate.
+        Fields of ``Loading`` that differ from the storage's: tail, latency, compression, decompression_rate, copy_rate,
+        slowdown.
     """
 
     model: LanguageModel
@@ -245,13 +247,14 @@ def _constant_rows(inputs: Inputs, curves: dict[float, Array]) -> tuple[list[Any
         for n in inputs.tokens
         for bits in inputs.precisions
     }
-    rows, details, tail = [], [], back(inputs, BASE_BITS).tail
+    rows, details = [], []
     for at in points_of(inputs):
         found = grids[at["tokens"], at["kv_bits"]].isel(device=0, tokens=0, kv_bits=0)
         here = found.sel(bandwidth=at["bandwidth_bytes_per_s"], utilisation=at["utilisation"])
         every = {str(name): float(time) for name, time in zip(here.policy.values, here.ttft.values, strict=True)}
         ttft = {name: every[name] for name in inputs.names}
         done = {name: float(here[name]) for name in ("computed_tokens", "loaded_tokens", "waste")}
+        tail = back(inputs, at["kv_bits"]).after(float(curves[at["kv_bits"]][0])).last
         more = {
             "uniform_bound_s": float(here.uniform_bound),
             "crossover_bandwidth_bytes_per_s": _finite(float(here.crossover_bandwidth)),
@@ -271,7 +274,7 @@ def _traced_rows(inputs: Inputs, curves: dict[float, Array]) -> tuple[list[Any],
         rows.append(_row(at, ttft, float(met.meet_token)))
         details.append(
             {
-                **_detail(ttft, ttft, done, prompt.loading.tail),
+                **_detail(ttft, ttft, done, prompt.loading.last),
                 "uniform_bound_s": None,
                 "crossover_bandwidth_bytes_per_s": None,
             }
@@ -335,7 +338,7 @@ def evaluate(inputs: Inputs) -> dict[str, Any]:
     """
     curves = curves_of(inputs)
     rows, details = (_traced_rows if inputs.traced else _constant_rows)(inputs, curves)
-    used = back(inputs, inputs.precisions[0])
+    used = back(inputs, inputs.precisions[0]).after(float(curves[inputs.precisions[0]][0]))
     asked = longest(inputs, inputs.precisions[0])
     precision = precisions(inputs.model, asked, inputs.cluster.device)
     behind = (inputs.model, inputs.cluster.device, inputs.storage)
@@ -346,8 +349,10 @@ def evaluate(inputs: Inputs) -> dict[str, Any]:
         "tier": inputs.storage.name,
         "chunk_times": inputs.curve or "step model",
         "read": reading(inputs.model, {"weight_bits": inputs.weight_bits, "kv_bits": inputs.kv_bits[0]}),
-        "tail_s": used.tail,
+        "tail_s": used.last,
         "latency_s": used.latency,
+        "copy_rate_bytes_per_s": _finite(used.copy_rate),
+        "slowdown": used.slowdown,
         "weakest_fact": weakest(fact.standing for spec in behind for fact in spec.facts.values()),
         "precision": precision,
         "notes": [

@@ -10,7 +10,8 @@ import numpy as np
 
 from accelmodel.errors import SpecError
 from accelmodel.estimates import need_affordable
-from accelmodel.kvcache.prompt import SHARE, Loading, attributes, check_above_zero, check_reach, check_steps
+from accelmodel.kvcache.checks import check_above_zero, check_reach, check_steps
+from accelmodel.kvcache.prompt import SHARE, Loading, attributes
 from accelmodel.kvcache.traces import Array
 from accelmodel.laws.kernels import two_front_policies
 from accelmodel.laws.kernels.two_fronts import MEETING
@@ -142,11 +143,15 @@ def ttft_grid(
     token, near, fixed = loading.costs
     scales = arrays["kv_bits"] / BASE_BITS
     costs = np.stack([token * scales, near * scales, np.full_like(scales, fixed)], axis=1)
-    rates = np.minimum(arrays["bandwidth"], loading.rate_limit)
-    setting = tuple(float(x) for x in (chunk, loading.io_chunk, loading.latency, loading.layers, loading.tail))
+    rates = loading.rate_at(arrays["bandwidth"])
     shape = (len(table), len(lengths), len(arrays["utilisation"]), len(rates), len(costs))
     out = np.empty((*shape, len(MEETING) + len(two_front_policies.POLICY_TIMES)))
-    two_front_policies.policies_grid(table, lengths, arrays["utilisation"], rates, costs, setting, out)
+    for curve, filled in zip(table, out, strict=True):
+        tail = loading.after(float(curve[0])).last
+        load = (loading.io_chunk, loading.latency, loading.layers, tail, loading.slowdown)
+        setting = tuple(float(x) for x in (chunk, *load))
+        shares = arrays["utilisation"]
+        two_front_policies.policies_grid(curve[None], lengths, shares, rates, costs, setting, filled[None])
     coords = {"device": list(curves), **{name: arrays[name] for name in AXES[1:]}}
     return _dataset(np.moveaxis(out, 2, 3), coords, lengths[:, 1:], costs, loading)
 
@@ -168,11 +173,12 @@ def _dataset(out: Array, coords: dict[str, Any], lengths: Array, costs: Array, l
     waits = np.ceil(tokens / loading.io_chunk) * loading.latency
     sizes = np.outer(stored, costs[:, 0]) + np.outer(reach, costs[:, 1]) + np.outer(stored > 0.0, costs[:, 2])
     size = sizes[None, :, None, None, :]
-    alone = size / np.minimum(wire, loading.rate_limit) + waits
+    alone = size / loading.rate_at(wire) + waits
     with np.errstate(invalid="ignore", divide="ignore"):
         bound = np.where(tokens > 0.0, uniform_bound(compute, alone), compute)
         spare = (compute - load + alone - waits)[:, :, 0]
-        needed = np.where(spare > 0.0, size[:, :, 0] / spare, np.inf)
+        copied = size[:, :, 0] * loading.compression / loading.copy_rate
+        needed = np.where(spare > copied, size[:, :, 0] / (spare - copied), np.inf)
     crossover = np.where((needed > 0.0) & (needed <= loading.rate_limit), needed, np.inf)
     data: dict[str, Any] = {"ttft": (("policy", *AXES), np.stack([times[name] for name in NAMES]))}
     data |= {name: (AXES, value) for name, value in done.items()}

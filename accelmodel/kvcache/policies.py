@@ -48,13 +48,15 @@ def _budget(prompt: Prompt) -> Rate:
 
 
 def bandwidth_rate(prompt: Prompt) -> Rate:
-    """Return the stored bytes per second over time, not above what decompression keeps up with."""
+    """Return the stored bytes per second over time, not above what decompression and copies keep up with."""
     rate = _rate(prompt.loading.trace, prompt.loading.bandwidth)
-    return Rate(rate.at, np.minimum(rate.value, prompt.loading.rate_limit), rate.end)
+    return Rate(rate.at, prompt.loading.rate_at(rate.value), rate.end)
 
 
-def _engine(prompt: Prompt) -> Engine:
-    return Engine(prompt.computing.times, float(prompt.computing.chunk))
+def _engine(prompt: Prompt, beside: bool = False) -> Engine:
+    """Return the engine of a prompt, alone or beside a load."""
+    slower = prompt.loading.slowdown if beside else 1.0
+    return Engine(prompt.computing.times * slower, float(prompt.computing.chunk))
 
 
 def loader(prompt: Prompt, rate: float = 1.0) -> Loader:
@@ -73,9 +75,11 @@ def _finished(time: float, prompt: Prompt) -> float:
     raise SpecError(f"{ends}: before the prompt is done; give a longer trace, or hold the last value")
 
 
-def _compute(prompt: Prompt, place: float, start: float, target: float, whole: bool = True) -> float:
-    """Return when steps from token ``place`` at ``start`` reach ``target`` [s]."""
-    time, _ = two_fronts.run_steps(_engine(prompt), float(place), start, float(target), whole, _budget(prompt))
+def _compute(
+    prompt: Prompt, place: float, start: float, target: float, whole: bool = True, beside: bool = False
+) -> float:
+    """Return when steps from token ``place`` at ``start`` reach ``target``, alone or beside a load [s]."""
+    time, _ = two_fronts.run_steps(_engine(prompt, beside), float(place), start, float(target), whole, _budget(prompt))
     return _finished(time, prompt)
 
 
@@ -86,16 +90,16 @@ def _load(prompt: Prompt, tokens: float) -> float:
 
 
 def _steps(prompt: Prompt) -> tuple[Array, float]:
-    """Return starts of the steps at mean rates, and end of the last [s]; tokens of a step."""
+    """Return starts of the steps beside a load at mean rates, and end of the last [s]; tokens of a step."""
     per_step = prompt.computing.mean_share * prompt.computing.chunk
     finish = np.empty(two_fronts.count(prompt.tokens, per_step) + 1)
-    two_fronts.fill_steps(_engine(prompt), per_step, 0.0, finish)
+    two_fronts.fill_steps(_engine(prompt, beside=True), per_step, 0.0, finish)
     return finish, per_step
 
 
 def _with_rest(prompt: Prompt, time: float, place: float) -> float:
     """Return the time to first token when the stored prefix is there at ``time``: the rest, then the tail [s]."""
-    return _compute(prompt, max(place, prompt.stored), time, prompt.tokens) + prompt.loading.tail
+    return _compute(prompt, max(place, prompt.stored), time, prompt.tokens) + prompt.loading.last
 
 
 def compute_only(prompt: Prompt) -> float:
@@ -122,14 +126,13 @@ def _meet(prompt: Prompt, rows: int = 0) -> tuple[Meeting, Array, Array]:
     computed, loaded = np.empty((rows, 2)), np.empty((rows, 2))
     cost = loader(prompt)
     steps, requests = two_fronts.meet_traced(
-        _engine(prompt), cost, _budget(prompt), bandwidth_rate(prompt), computed, loaded, out
+        _engine(prompt, beside=True), cost, _budget(prompt), bandwidth_rate(prompt), computed, loaded, out
     )
     if 0 < rows < max(steps, requests):
         return _meet(prompt, max(steps, requests))
     time, token, reached, got, waste = (float(value) for value in out)
     _finished(time, prompt)
-    ttft = _compute(prompt, max(reached, prompt.stored), time, prompt.tokens)
-    ttft += prompt.loading.tail if got > 0.0 else 0.0
+    ttft = _with_rest(prompt, time, reached) if got > 0.0 else compute_only(prompt)
     meeting = Meeting(ttft, time, token, min(reached, prompt.tokens), got, waste)
     return meeting, computed[:steps], loaded[:requests]
 
@@ -217,7 +220,7 @@ def _split_at(prompt: Prompt, tokens: float, whole: bool = True) -> float:
     """Return the time to first token when ``tokens`` are computed and the rest of the prefix loaded [s]."""
     if tokens >= prompt.stored:
         return compute_only(prompt)
-    both = max(_compute(prompt, 0.0, 0.0, tokens, whole), _load(prompt, prompt.stored - tokens))
+    both = max(_compute(prompt, 0.0, 0.0, tokens, whole, beside=True), _load(prompt, prompt.stored - tokens))
     return _with_rest(prompt, both, prompt.stored)
 
 
@@ -254,7 +257,7 @@ def layerwise(prompt: Prompt) -> float:
     layers = prompt.loading.layers
     first, whole = _load(prompt, prompt.stored / layers), _load(prompt, prompt.stored)
     done = _compute(prompt, prompt.stored, first, prompt.tokens)
-    return max(whole + (done - first) / layers, done) + prompt.loading.tail
+    return max(whole + (done - first) / layers, done) + prompt.loading.last
 
 
 def token_layer(prompt: Prompt) -> float:
@@ -274,7 +277,8 @@ def _constant(prompt: Prompt, policy: str) -> float:
     """Return the time of one policy at constant rates from the grid's kernel [s]."""
     computing, load = prompt.computing, prompt.loading
     out = np.empty((1, 1, 1, 1, 1, len(MEETING) + len(two_front_policies.POLICY_TIMES)))
-    setting = tuple(float(x) for x in (computing.chunk, load.io_chunk, load.latency, load.layers, load.tail))
+    of_load = (load.io_chunk, load.latency, load.layers, load.last, load.slowdown)
+    setting = tuple(float(x) for x in (computing.chunk, *of_load))
     two_front_policies.policies_grid(
         computing.times[None],
         np.array([[prompt.tokens, prompt.stored, load.reach(prompt.stored)]], dtype=float),
@@ -300,7 +304,7 @@ def oracle(prompt: Prompt) -> float:
     known = [time for time in (_finite(cake, prompt), _finite(compute_only, prompt)) if time is not None]
     if not known:
         return cake(prompt)
-    return min([_least_traced(prompt, max(known)) + prompt.loading.tail, *known])
+    return min([_least_traced(prompt, max(known)) + prompt.loading.last, *known])
 
 
 def _finite(policy: Callable[[Prompt], float], prompt: Prompt) -> float | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Unpack
 
 import numpy as np
@@ -18,6 +18,7 @@ from accelmodel.errors import SpecError
 from accelmodel.inference.kept import kept
 from accelmodel.inference.named import ClusterLike, ModelLike, as_cluster, as_model
 from accelmodel.inference.step import prepare, totals
+from accelmodel.kvcache.checks import check_above_zero, check_reach, check_steps
 from accelmodel.kvcache.traces import Array, Trace
 from accelmodel.specs.given import workload
 from accelmodel.specs.hardware import Storage
@@ -25,14 +26,9 @@ from accelmodel.specs.load import load
 from accelmodel.specs.quantities import Quantity, one
 from accelmodel.specs.workload import Cut
 
-#: engine steps that one prompt may take; a smaller share of the budget is refused
-MOST_STEPS = 1_000_000
-#: least of what must be above 0, by its unit: less would be a slip
-_LEAST = {"B/s": 1e-3, "B": 1e-3}
-#: most of it, where more is absurd
-_MOST = {"token": 1e9}
 SHARE = Quantity(ge=1e-6, le=1.0)
 _KEPT = Quantity(ge=0.0, le=1e18)
+_SLOWDOWN = Quantity(ge=1.0, le=10.0)
 _TIME, _COMPRESSION, _TOKENS = (
     Quantity("s", ge=0.0, le=1e6),
     Quantity(ge=1.0, le=1e6),
@@ -108,8 +104,9 @@ class Loading:
         Of the storage tier [B/s]; infinite is allowed.
     layers : float
         Layers of the model [1].
-    tail : float
-        Fixed time after the last chunk, where anything was loaded: copy and last token [s].
+    tail : float, optional
+        Time from the last chunk to the first token, where anything was loaded; one step of the engine, its first,
+        by default [s].
     latency : float
         Of each request of one I/O chunk [s].
     io_chunk : float
@@ -120,6 +117,10 @@ class Loading:
         Bytes out per second [B/s]; it overlaps with the transfer, so that the slower one counts.
     trace : Trace, optional
         Bandwidth over time instead [B/s].
+    copy_rate : float
+        At which each request is then copied to where the engine needs it [B/s]; infinite by default.
+    slowdown : float
+        Time of the engine's steps beside a load over that of steps alone [1].
 
     Raises
     ------
@@ -135,7 +136,7 @@ class Loading:
     kv_bytes: float
     bandwidth: float
     layers: float
-    tail: float
+    tail: float | None = None
     latency: float = 0.0
     io_chunk: float = 128.0
     compression: float = 1.0
@@ -145,11 +146,13 @@ class Loading:
     window: float = 0.0
     chunked: bool = False
     state_bytes: float = 0.0
+    copy_rate: float = math.inf
+    slowdown: float = 1.0
 
     def __post_init__(self) -> None:
         for name, unit in (
             ("kv_bytes", "B"), ("bandwidth", "B/s"), ("layers", "1"), ("io_chunk", "token"),
-            ("decompression_rate", "B/s"),
+            ("decompression_rate", "B/s"), ("copy_rate", "B/s"),
         ):  # fmt: skip
             if name != "kv_bytes" or not self.state_bytes:
                 check_above_zero(name, getattr(self, name), unit, infinite=unit == "B/s")
@@ -159,10 +162,12 @@ class Loading:
             raise SpecError(f"window_bytes {self.window_bytes:g} is a part of kv_bytes {self.kv_bytes:g}; lower it")
         if (self.window_bytes or self.chunked) and not self.window:
             raise SpecError("window_bytes and chunked need a window above 0 tokens; give it")
-        for name in ("tail", "latency"):
+        for name in ("tail", "latency") if self.tail is not None else ("latency",):
             one(name, getattr(self, name), _TIME)
         one("compression", self.compression, _COMPRESSION)
-        for name in (field.name for field in fields(self) if field.name not in ("trace", "chunked")):
+        one("slowdown", self.slowdown, _SLOWDOWN)
+        kept = ("trace", "chunked") if self.tail is not None else ("trace", "chunked", "tail")
+        for name in (field.name for field in fields(self) if field.name not in kept):
             object.__setattr__(self, name, float(getattr(self, name)))
 
     @property
@@ -191,8 +196,21 @@ class Loading:
     @property
     def rate(self) -> float:
         """Stored bytes per second at constant rates, latency apart [B/s]."""
-        mean = self.bandwidth if self.trace is None else self.trace.mean
-        return min(mean, self.rate_limit)
+        return float(self.rate_at(self.bandwidth if self.trace is None else self.trace.mean))
+
+    def rate_at(self, bandwidth: Any) -> Any:
+        """Return the stored bytes per second, latency apart, at a bandwidth: fetched, then copied [B/s]."""
+        fetched = np.minimum(bandwidth, self.rate_limit)
+        return fetched / (1.0 + fetched * self.compression / self.copy_rate) if self.copy_rate < math.inf else fetched
+
+    def after(self, first: float) -> Loading:
+        """Return the load in front of an engine whose first step takes so long [s], which is the tail unless given."""
+        return self if self.tail is not None else replace(self, tail=float(first))
+
+    @property
+    def last(self) -> float:
+        """Time from the last chunk to the first token, 0 where it is not known yet [s]."""
+        return self.tail or 0.0
 
     @property
     def rate_limit(self) -> float:
@@ -244,6 +262,7 @@ class Prompt:
         check_above_zero("tokens", self.tokens, "token")
         if not one("stored", self.stored, _TOKENS) <= self.tokens:
             raise SpecError(f"stored prefix {self.stored:g} must lie between 0 and the {self.tokens:g} tokens")
+        object.__setattr__(self, "loading", self.loading.after(float(self.computing.times[0])))
         check_reach(self.computing.times, self.tokens, self.computing.chunk)
         check_steps(self.tokens, self.computing.chunk * self.computing.mean_share)
 
@@ -269,29 +288,6 @@ def attributes(**asked: Prompt | Loading) -> dict[str, str]:
     from accelmodel import __version__
 
     return {"accelmodel_version": __version__, **{name: json.dumps(_told(part)) for name, part in asked.items()}}
-
-
-def check_above_zero(name: str, value: Any, unit: str, infinite: bool = False) -> None:
-    """Raise SpecError unless the value is above 0, and finite unless ``infinite``."""
-    if not (infinite and isinstance(value, float) and value == math.inf):
-        one(name, value, Quantity("1" if unit == "bit" else unit, ge=_LEAST.get(unit, 1e-6), le=_MOST.get(unit, 1e36)))
-
-
-def check_reach(times: Array, tokens: float, chunk: float) -> None:
-    """Raise SpecError where the chunk curve ends before the prompt does."""
-    needed = math.ceil(tokens / chunk)
-    if len(times) < needed:
-        raise SpecError(
-            f"chunk times reach {len(times) * chunk:g} tokens, the prompt has {tokens:g}: give chunks 0 to {needed - 1}"
-        )
-
-
-def check_steps(tokens: float, per_step: float) -> None:
-    """Raise SpecError where the share of the budget is so small that steps cannot be counted."""
-    if tokens / per_step > MOST_STEPS:
-        raise SpecError(
-            f"{per_step:g} tokens a step take over {MOST_STEPS} steps for {tokens:g} tokens; raise utilisation"
-        )
 
 
 def chunk_times(
@@ -355,7 +351,8 @@ def loading(model: ModelLike, storage: str | Storage, *, kv_bits: float = 0.0, *
     ----------
     model : str or LanguageModel
     storage : str or Storage
-        A tier or its name; brings bandwidth [B/s], latency [s] and tail [s]; each may be given in ``fields`` instead.
+        A tier or its name; brings bandwidth [B/s], latency [s], tail [s], copy rate [B/s] and slowdown [1]; each may be
+        given in ``fields`` instead.
     kv_bits : float
         Precision of the cache [bit]; 0, the default, is what the model's file states.
     **fields
@@ -378,7 +375,13 @@ def loading(model: ModelLike, storage: str | Storage, *, kv_bits: float = 0.0, *
     model = as_model(model)
     kv_bits = kv_bits or float(model.precision.kv)
     storage = load("storage", storage) if isinstance(storage, str) else storage
-    tier = {"bandwidth": storage.bandwidth, "latency": storage.latency, "tail": storage.tail}
+    tier = {
+        "bandwidth": storage.bandwidth,
+        "latency": storage.latency,
+        "tail": storage.tail if storage.tail >= 0.0 else None,
+        "copy_rate": storage.copy_rate or math.inf,
+        "slowdown": storage.slowdown,
+    }
     found = kept(model, kv_bits)
     cache = {
         "kv_bytes": float(found.token + found.near),

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from accelmodel.kvcache.prompt import check_above_zero
+from accelmodel.kvcache.checks import check_above_zero
 from accelmodel.laws.kernels.two_front_policies import pipeline_time
 
 

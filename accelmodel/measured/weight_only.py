@@ -1,6 +1,7 @@
 """Measured matmuls whose weights alone are narrow: int8 and int4 weights, activations and result at 16 bit.
 
-Nothing is fitted to them: they hold ``matmul.convert_width``, which is derived, against kernels.
+The kernels of a framework are a library of their own, fitted to the training rows (``calibration.libraries``).  By the
+law, of whose constants none is fitted to them, they hold ``matmul.convert_width``, which is derived, against kernels.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from accelmodel.inference import operator_time
+from accelmodel.inference.kernel_library import library_times
 from accelmodel.measured import aiconfigurator
 from accelmodel.measured.conditions import matmul_warmth
+from accelmodel.specs.cloud import KernelLibrary
 from accelmodel.specs.hardware import Cluster, Device
+from accelmodel.specs.load import available, load
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,8 +52,8 @@ def sources(device: str) -> list[tuple[str, Any]]:
 
 
 def training(kind: str, frame: pd.DataFrame) -> Any:
-    """Return which rows a constant was fitted to: none."""
-    return np.zeros(len(frame), dtype=bool)
+    """Return which rows the libraries may be fitted to."""
+    return aiconfigurator.training(frame, "matmul")
 
 
 def columns(frame: pd.DataFrame) -> operator_time.Columns:
@@ -65,8 +69,28 @@ def work(kind: str, frame: pd.DataFrame) -> tuple[Any, Any, Any]:
     return given["flops"], moved, np.full(len(frame), 16.0)
 
 
-def predict(kind: str, frame: pd.DataFrame, chip: Cluster) -> Any:
+def library_of(source: str, bits: float) -> KernelLibrary | None:
+    """Return whose kernels ran the matmuls of a source with weights of so many bits; None if no library is known."""
+    for name in available("library"):
+        library: KernelLibrary = load("library", name)
+        if source.startswith(library.framework) and bits == library.weights:
+            return library
+    return None
+
+
+def by_law(frame: pd.DataFrame, chip: Cluster) -> Any:
     """Return the times of measured rows by the law [s]; weights go round copies, as of all matmuls there."""
     given = columns(frame)
     warm = matmul_warmth(frame, given, chip.device)
     return operator_time.time_columns({**given, "warm": warm}, chip)[0]
+
+
+def predict(kind: str, frame: pd.DataFrame, chip: Cluster) -> Any:
+    """Return the times of measured rows by the library of each source [s], by the law where none is known."""
+    found, warm = by_law(frame, chip), matmul_warmth(frame, columns(frame), chip.device)
+    for (source, bits), group in frame.assign(place=np.arange(len(frame))).groupby(["source", "bits"]):
+        own, library = group["place"].to_numpy(), library_of(source, bits)
+        if library is not None:
+            m, n, k = (group[name].to_numpy(dtype=float) for name in SHAPES[kind])
+            found[own] = library_times(m, n, k, library, chip, warm[own])
+    return found

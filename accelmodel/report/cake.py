@@ -59,7 +59,9 @@ def headline(data: dict[str, Any]) -> str:
     gain = min(best["speedup_over_compute"], best["speedup_over_load"])
     place = f"{best['tokens']:,} tokens at {bandwidth_words(best['bandwidth_bytes_per_s'])}"
     if gain <= 1.0:
-        return f"Doing both never pays here: at best ({place}) Cake takes {1.0 / gain:.2f} times the better one."
+        return (
+            f"Doing both never pays here: it is slower by {1.0 / gain - 1.0:.0%} than the better one at best ({place})."
+        )
     return f"Computing and loading at once is {gain:.2f} times as fast as the better of the two ({place})."
 
 
@@ -67,8 +69,8 @@ def lead(data: dict[str, Any]) -> list[str]:
     """Return the paragraphs below the headline."""
     paragraphs = [
         f"{data['model']} on {data['tp']} × {data['device']}; the KV cache lies in {data['tier']}. Chunk times: "
-        f"{data['chunk_times']}. A load is followed by a fixed tail of {show(data['tail_s'], 's')}. The weakest fact "
-        f"behind these answers is {data['weakest_fact']}."
+        f"{data['chunk_times']}. A load is followed by {show(data['tail_s'], 's')} until the first token. The "
+        f"weakest fact behind these answers is {data['weakest_fact']}."
     ]
     for row, detail in zip(data["rows"], data["details"], strict=True):
         if detail["why_cake_loses"]:
@@ -109,7 +111,7 @@ def _caption_paper(points: list[dict[str, Any]]) -> str:
     return (
         f"The 60 cells of the paper’s Table 3 (LongAlpaca-13B, 16,384 tokens), grey as published, in colour from the "
         f"paper’s measured chunk times: rms error {rms:.1%}, worst {max(map(abs, errors)):.1%}. One compute time for "
-        "each hardware and the tail were fitted to this table; bandwidth and share were not."
+        "each hardware and the rate of copies were fitted to this table; bandwidth and share were not."
     )
 
 

@@ -18,6 +18,7 @@ from accelmodel.inference.memory import draft_bytes, memory_per_device
 from accelmodel.inference.named import ClusterLike, ModelLike, as_cluster, as_model
 from accelmodel.inference.placement import kv_room, whole_heads
 from accelmodel.inference.policies import chosen
+from accelmodel.inference.precisions import need_fused
 from accelmodel.inference.reading import reading
 from accelmodel.inference.speculation import DRAFTING, drafts_of, speculation
 from accelmodel.laws.kernels.batching import Rules, Times
@@ -185,6 +186,7 @@ def serve(
     percentile = one("percentile", percentile, Quantity(gt=0.0, le=99.999))
     name, values = _load(rate, users)
     whole: dict[str, Any] = dict(cut)
+    need_fused(rules, spec, whole)
     drafts = drafts_of(**{each: whole.pop(each) for each in DRAFTING if each in whole})
     chip = paired(as_engine(chip, rules), one("tp", cut.get("tp", 1.0), Quantity(ge=1.0, whole=True)))
     (replica,) = replicas_on(spec, [chip], rules, prompt + answer, drafts, **whole)

@@ -97,6 +97,9 @@ class Engine(Spec):
     ``collectives`` says who exchanges small messages, the engine's own kernels or the vendor's library, ``launch``
     whether decode steps are graphs or launched one by one, and ``unfused`` which kernels run apart that a fused form
     exists of.
+
+    ``widening_bytes`` is what passes over memory move for each value of weights or KV cache below 16 bit that is made
+    one of 16 bit before it is used; where it is 0, kernels widen values as they read them.
     """
 
     host: str
@@ -119,6 +122,7 @@ class Engine(Spec):
     unfused: list[str] = field(default_factory=list)
     prompts: str = "mixed"
     cpu: str = ""
+    widening_bytes: Annotated[Number, Quantity("B", ge=0.0, le=1000.0)] = 0.0
 
     def __post_init__(self) -> None:
         for what, names, allowed in (
@@ -150,14 +154,23 @@ class KernelLibrary(Spec):
     On Hopper few rows are padded to ``min_rows`` where that is given: the operands are swapped.
     Its grouped matmuls of experts are as fast and take ``expert_start`` each beside; where that is 0 they are unknown
     and keep the law.
+
+    Where ``weights`` is above 0 the weights alone have so many bits, and ``bits`` is what they are widened to: nothing
+    is quantised (``passes`` 0), each matmul takes ``start`` beside, and its depth is split at ``split_time`` where that
+    is above 0.  From ``copied_rows`` rows on, where that is above 0, a kernel of its own writes the widened weights,
+    and a matmul at ``bits`` reads them.
     """
 
     framework: str
-    bits: Annotated[Number, Quantity(ge=4.0, le=8.0)]
+    bits: Annotated[Number, Quantity(ge=4.0, le=16.0)]
     matrix_factor: Annotated[Number, Quantity(ge=1e-3, le=2.0)]
     slice_factor: Annotated[Number, Quantity(ge=1e-3, le=20.0)]
     quarter_rows: Count
-    passes: Annotated[Number, Quantity(ge=1e-3, le=10.0)]
+    passes: Annotated[Number, Quantity(ge=1e-3, le=10.0, or_zero=True)]
     row_time: Seconds
     expert_start: Seconds = 0.0
     min_rows: CountOrNone = 0.0
+    weights: Annotated[Number, Quantity(ge=4.0, le=8.0, or_zero=True)] = 0.0
+    start: Seconds = 0.0
+    split_time: Seconds = 0.0
+    copied_rows: CountOrNone = 0.0

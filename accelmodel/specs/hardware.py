@@ -303,7 +303,11 @@ class Storage(Spec):
     name, direction : str
         What it is, and which way its bandwidth holds: read, write or both.
     bandwidth, latency, tail, capacity
-        Rate [B/s], time of one request and after the last [s], size, 0 where unknown [B].
+        Rate [B/s], time of one request and after the last [s], size, 0 where unknown [B].  Below 0, which no file may
+        say, the tail is one step of the engine.
+    copy_rate, slowdown
+        At which the engine copies what it loaded to where it needs it, 0 where that is beside [B/s]; time of its steps
+        beside a load over that alone [1].
 
     Examples
     --------
@@ -315,8 +319,10 @@ class Storage(Spec):
     direction: str
     bandwidth: ByteRate
     latency: Seconds
-    tail: Seconds
+    tail: Seconds = -1.0
     capacity: Bytes = 0.0
+    copy_rate: Annotated[Number, Quantity("B/s", ge=1e3, le=1e18, or_zero=True)] = 0.0
+    slowdown: Annotated[Number, Quantity(ge=1.0, le=10.0)] = 1.0
 
     def __post_init__(self) -> None:
         if self.direction not in DIRECTIONS:

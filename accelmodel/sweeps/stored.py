@@ -25,6 +25,8 @@ _LOADS = {
     "latency": _TIME,
     "compression": Quantity(ge=1.0, le=1e6),
     "decompression_rate": _RATE,
+    "copy_rate": _RATE,
+    "slowdown": Quantity(ge=1.0, le=10.0),
 }
 _FIELDS: tuple[Field, ...] = (
     *(plain(name) for name in ("model", "device", "tier")),

@@ -29,7 +29,7 @@ def slack(prompt: Prompt) -> float:
     """Return what the size of steps and requests may cost: one of each, and the tail [s]."""
     load = prompt.loading
     state = load.state_bytes / load.rate
-    return float(prompt.computing.times.max()) * 1.1 + load.chunk_time + load.tail + state
+    return float(prompt.computing.times.max()) * 1.1 * load.slowdown + load.chunk_time + load.last + state
 
 
 def _two(says: str, case: Stored, values: tuple[float, float]) -> Broken:
@@ -50,6 +50,7 @@ def all_loaded_at_once_is_loading_alone(case: Stored) -> Broken | None:
     """Where storage brings all at once, Cake loads all that is stored."""
     prompt = prompt_of(case)
     load = replace(prompt.loading, bandwidth=math.inf, latency=0.0, compression=1.0, decompression_rate=math.inf)
+    load = replace(load, copy_rate=math.inf)
     ours, alone = (POLICIES[name](replace(prompt, loading=load)) for name in ("cake", "load_only"))
     if not math.isclose(ours, alone, rel_tol=1e-6):
         return _two("storage brings all at once, and Cake is not loading alone", case, (ours, alone))

@@ -11,6 +11,7 @@ import pytest
 from accelmodel.cli import app
 from accelmodel.kvcache.evaluate import bandwidth_words
 from accelmodel.kvcache.policies import POLICIES
+from accelmodel.kvcache.prompt import chunk_times
 from accelmodel.report import cake_figures
 from accelmodel.specs.load import load
 from accelmodel.validation import cake as validation_cake
@@ -96,8 +97,10 @@ def test_the_documented_command_has_exactly_the_documented_keys(ask):
     assert set(row) == ROW
     assert set(row["ttft_s"]) == {"compute_only", "load_only", "cake", "oracle"}
     assert (row["tokens"], row["bandwidth_bytes_per_s"], row["utilisation"], row["kv_bits"]) == (16384, 4 * GIB, 1, 16)
-    # 12.5 GiB at 4 GiB/s, and the tier's tail
-    assert row["ttft_s"]["load_only"] == pytest.approx(3.125 + load("storage", "cloud-ssd").tail, rel=ROUNDING)
+    # 12.5 GiB at 4 GiB/s, copies of them, and one step of the engine
+    copies = 12.5 * GIB / load("storage", "cloud-ssd").copy_rate
+    assert row["ttft_s"]["load_only"] == pytest.approx(3.125 + copies + data["tail_s"], rel=ROUNDING)
+    assert data["tail_s"] == chunk_times("longalpaca-13b", "a100-sxm-80gb", 16384)[0]
     assert row["speedup_over_compute"] == pytest.approx(row["ttft_s"]["compute_only"] / row["ttft_s"]["cake"])
     assert row["speedup_over_load"] == pytest.approx(row["ttft_s"]["load_only"] / row["ttft_s"]["cake"])
     assert 0 < row["meet_token"] < 16384
@@ -134,7 +137,7 @@ def test_lists_span_the_rows_and_all_policies_are_answered(ask):
 
 
 def test_where_cake_loses_the_answer_says_why_and_what_gains_more(ask):
-    data = ask("--tokens", "4096", "--bandwidth", "7Gibps")
+    data = ask("--tokens", "4096", "--bandwidth", "7Gibps", "--tail", "126ms")
     assert data["rows"][0]["speedup_over_compute"] < 1.0
     assert "slower than compute_only" in data["details"][0]["why_cake_loses"]
     assert data["details"][0]["best_over_cake"] > 1.0
@@ -202,9 +205,13 @@ def test_stored_prefix_precision_compression_and_tail(ask):
 
     assert ask(*ASKED, "--stored", "0")["rows"][0]["speedup_over_compute"] == pytest.approx(1.0, rel=ROUNDING)
     assert cake("--stored", "8192") > cake("--stored", "16384")
-    assert loads("--tail", "0s", "--compression", "4") == pytest.approx(3.125 / 4, rel=ROUNDING)
-    assert loads("--tail", "0s", "--latency", "1ms") == pytest.approx(3.125 + 0.128, rel=ROUNDING)
-    halves = ask(*ASKED[:8], "--bandwidth", "32Gibps", "--kv-bits", "16,8", "--tail", "0s")["rows"]
+    bare = ("--tail", "0s", "--copy-rate", "1e30B/s")
+    assert loads(*bare, "--compression", "4") == pytest.approx(3.125 / 4, rel=ROUNDING)
+    assert loads(*bare, "--latency", "1ms") == pytest.approx(3.125 + 0.128, rel=ROUNDING)
+    assert loads("--tail", "0s", "--copy-rate", "4.294967296GB/s") == pytest.approx(2 * 3.125, rel=ROUNDING)
+    assert cake("--slowdown", "2") > cake("--slowdown", "1") > 0.0
+    assert loads("--slowdown", "2") == loads()
+    halves = ask(*ASKED[:8], "--bandwidth", "32Gibps", "--kv-bits", "16,8", *bare)["rows"]
     assert halves[1]["ttft_s"]["load_only"] == pytest.approx(halves[0]["ttft_s"]["load_only"] / 2, rel=ROUNDING)
 
 
@@ -215,7 +222,7 @@ def test_tensor_parallel_and_tiers(ask):
 
 
 def test_the_table_for_people(run):
-    code, out, error = run("--tokens", "4096,16384", "--bandwidth", "7Gibps")
+    code, out, error = run("--tokens", "4096,16384", "--bandwidth", "7Gibps", "--tail", "126ms")
     assert (code, error) == (0, "")
     assert "7 Gibps" in out
     assert "Cake is slower than compute_only" in out

@@ -9,6 +9,7 @@ import accelmodel as am
 from accelmodel.cloud.hosting import Setup, host
 from accelmodel.cloud.infersave import Task
 from accelmodel.errors import SpecError
+from accelmodel.inference.memory import memory_per_device
 from accelmodel.serving import step_times
 from accelmodel.specs.load import load
 
@@ -44,8 +45,11 @@ def test_ratios_are_an_axis_and_more_offloading_is_never_faster(warm):
     names = ["g4dn.xlarge", "g6e.xlarge"]
     found = host(MODEL, [load("instance", n) for n in names], OFFLINE, Setup(FLEXGEN), ratio=np.linspace(0, 1, 5))
     assert found.sizes == {"instance": 2, "batch": 1, "ratio": 5}
-    assert (np.diff(found.decode.values, axis=-1) >= 0.0).all()
-    assert not found.feasible.values[0, 0, 0]  # 12 GB of KV cache beside 5 GB of weights on 16 GB
+    fits = found.feasible.values
+    assert not fits[0, 0, 0]  # 12 GB of KV cache beside 5 GB of weights on 16 GB
+    for name in ("prefill", "decode", "loads", "host", "tps_total", "tps_output"):
+        assert (np.isfinite(found[name].values) == fits).all()
+    assert all((np.diff(row[fit]) >= 0.0).all() for row, fit in zip(found.decode.values[:, 0], fits[:, 0], strict=True))
     assert found.feasible.values[1, 0, 0]
     assert all("units" in found[name].attrs for name in found)
 
@@ -54,6 +58,55 @@ def test_memory_rule_of_the_released_code_works_with_physical_time(warm):
     four = [load("instance", n) for n in ("g4dn.xlarge", "g6.xlarge", "g5.xlarge", "g6e.xlarge")]
     found = host(MODEL, four, OFFLINE, Setup(FLEXGEN, memory_rule="released-code"))
     assert found.offload_ratio.values[:, 0].tolist() == [1.0, 0.6, 0.6, 0.0]
+
+
+@pytest.mark.parametrize(("factor", "ratios"), [(0.8, [1.0, 0.7, 0.7, 0.0]), (0.85, [1.0, 0.6, 0.6, 0.0]),
+                                                (0.87, [1.0, 0.5, 0.5, 0.0]), (0.9, [1.0, 0.4, 0.4, 0.0])])  # fmt: skip
+def test_the_safety_factor_of_the_released_code(factor, ratios):
+    """The shares of the offline job on T4, L4, A10G and L40S as its code gives them, by the paper's time as well."""
+    four = [load("instance", n) for n in ("g4dn.xlarge", "g6.xlarge", "g5.xlarge", "g6e.xlarge")]
+    setup = Setup(FLEXGEN, memory_rule="released-code", safety_factor=factor)
+    found = [
+        host(MODEL, four, OFFLINE, setup, model).offload_ratio.values[:, 0] for model in ("physical", "as-published")
+    ]
+    assert found[0].tolist() == found[1].tolist() == ratios
+
+
+def test_a_safety_factor_is_of_the_released_code_alone():
+    for rule in ("", "algorithm-1"):
+        with pytest.raises(SpecError, match="a safety factor is of the memory rule released-code"):
+            Setup(FLEXGEN, memory_rule=rule, safety_factor=0.8)
+    with pytest.raises(SpecError, match="safety factor"):
+        Setup(FLEXGEN, memory_rule="released-code", safety_factor=1.2)
+
+
+def test_flexgen_goes_through_a_layer_in_parts(warm):
+    """Block of 144 prompts on one T4 with 208 GB beside it: activations of all of them at once would not fit."""
+    instance = am.override(load("instance", "g4dn.xlarge"), host_memory=208e9, disk=1.5e12)
+    task = Task(144.0, 512.0, 32.0)
+    large = load("model", "opt-30b")
+    found = host(large, [instance], task, Setup(FLEXGEN, "flexgen")).isel(instance=0, batch=0)
+    assert bool(found.feasible)
+    work = am.workload(phase="prefill", batch=144, context=512)
+    assert float(memory_per_device(large, work)["activations"]) > load("device", "t4").hbm.capacity
+    # all weights come over the host's link once a step, whatever the parts
+    moved = 2.0 * 29.9e9 / instance.load_bandwidth
+    assert moved * 0.75 < float(found.loads) < float(found.decode) < 4.0 * moved
+
+
+def test_values_below_16_bit_are_widened_by_passes_over_memory(warm):
+    """A step on half of the bits takes longer by the bytes of its passes, less what fewer bytes save."""
+    instance = load("instance", "g6e.xlarge")
+    setup = Setup(FLEXGEN, "none", weight_bits=8.0, kv_bits=8.0)
+    fused = Setup(am.override(FLEXGEN, widening_bytes=0.0), "none", weight_bits=8.0, kv_bits=8.0)
+    apart, plain = (host(MODEL, [instance], OFFLINE, each).isel(instance=0, batch=0) for each in (setup, fused))
+    chip = load("device", "l40s")
+    weights = 12.0 * 32 * 2560**2
+    cache = 32.0 * (1024 + 64) * 2 * 32 * 2560
+    expected = 18.0 * (weights + cache) / (chip.hbm.bandwidth * chip.hbm.share)
+    assert float(apart.decode - plain.decode) == pytest.approx(expected, rel=1e-6)
+    wide = [host(MODEL, [instance], OFFLINE, Setup(each, "none")).decode.item() for each in (FLEXGEN, fused.engine)]
+    assert wide[0] == wide[1]
 
 
 def test_a_draft_of_fewer_heads_limits_the_tensor_ranks():

@@ -13,6 +13,7 @@ from accelmodel.cloud.offers import candidates
 from accelmodel.cloud.ranking import Inputs, Slo, misses, rank
 from accelmodel.errors import Infeasible, SpecError
 from accelmodel.specs import prices
+from accelmodel.specs.given import override
 from accelmodel.specs.load import load
 
 FLEXGEN = load("engine", "flexgen")
@@ -73,7 +74,8 @@ def test_several_instances_share_the_demand(warm):
 def test_fewer_bits_can_be_the_answer(warm):
     """Llama-3-8B does not fit 16 GB at 16 bit and does at 8: the cheapest instance then serves it."""
     asked = asked_for(model=load("model", "llama-3.1-8b"), slo=Slo(tps=50.0), batch=4)
-    found = ranking(asked, offered(), precisions(Setup(FLEXGEN), [16.0, 8.0], [16.0, 8.0]), TODAY)
+    fused = Setup(override(FLEXGEN, widening_bytes=0.0))
+    found = ranking(asked, offered(), precisions(fused, [16.0, 8.0], [16.0, 8.0]), TODAY)
     assert found["choice"]["instance"] == "g4dn.xlarge"
     assert found["choice"]["detail"]["weight_bits"] == 8.0
     assert found["fewer_bits"]["instance_at_most_bits"] == "g6.xlarge"

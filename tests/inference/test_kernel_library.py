@@ -123,3 +123,43 @@ def test_experts_take_a_library_that_knows_them(warm):
         later = float(own.time.sel(operator=name) - plain.time.sel(operator=name))
         assert 58 * start <= later < 2 * 58 * start
     assert "DeepGEMM" in own.notes
+
+
+def narrow_step(prepared, **fields):
+    work = am.workload(phase="decode", batch=64, context=2048, weight_bits=4, **fields)
+    return prepare(prepared.model, prepared.cluster, work)
+
+
+def test_narrow_weights_take_a_library_of_their_bits(prepared):
+    """8 bits are another library's, and so are weights that are as wide as the activations."""
+    inputs = narrow_step(prepared)
+    own, plain = evaluate(on_library(inputs, am.load("library", "tensorrt-llm-4bit-weights"))), evaluate(inputs)
+    ratio = (own.time / plain.time).to_series()
+    assert ratio["mlp_down"] > 1.0
+    assert ratio["head"] == ratio["attention"] == pytest.approx(1.0, rel=1e-12)
+    assert "whose weights alone have 4 bit by the kernels of TensorRT-LLM" in own.notes
+    for name, other in (("tensorrt-llm-8bit-weights", inputs), ("tensorrt-llm-4bit-weights", prepared)):
+        with pytest.raises(SpecError, match="whose weights alone have . bit, and there are none"):
+            on_library(other, am.load("library", name))
+
+
+def test_a_copy_is_written_and_read_beside_what_the_matmul_takes(prepared):
+    """Half a byte is read and two are written of each weight; the matmul on the copy is that of 16 bit."""
+    chip, sizes = prepared.cluster, [np.array([size]) for size in (64.0, 8192.0, 8192.0)]
+    library = am.load("library", "bitsandbytes-4bit-weights")
+    found = kernel_library.library_times(*sizes, library, chip)[0]
+    (plain,), _ = operator_time.time_columns(operator_time.matmul(*sizes, 16.0), chip)
+    hbm = chip.device.hbm
+    moved = 2.5 * 8192.0**2 / (hbm.bandwidth * hbm.share)
+    assert moved < found - plain < 1.1 * moved + 2 * chip.device.compute.launch_time
+    alone = kernel_library.library_times(np.array([1.0]), *sizes[1:], library, chip)[0]
+    assert alone < plain / 2.0
+
+
+def test_a_single_matmul_takes_a_library_of_narrow_weights():
+    """At 4 bit, which its weights have, or at 16 bit, which it works at; at 8 bit it is refused."""
+    asked = {"m": 16, "n": 8192, "k": 8192, "library": "tensorrt-llm-4bit-weights"}
+    first, second = (am.matmul("a100-sxm-80gb", bits=bits, **asked) for bits in (4, 16))
+    assert float(first.time) == float(second.time) < float(am.matmul("a100-sxm-80gb", m=16, n=8192, k=8192).time)
+    with pytest.raises(SpecError, match="have 4 bit"):
+        am.matmul("a100-sxm-80gb", bits=8, **asked)

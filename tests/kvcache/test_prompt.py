@@ -63,7 +63,7 @@ def test_of_layers_with_a_window_only_the_window_is_loaded():
     load = cake.loading(gemma, "nvme", bandwidth=7e9)
     size = GEMMA_TOKEN * (10 * 32768 + 52 * 1024)
     assert (load.stored_size(32768.0), load.stored_size(512.0)) == (size, GEMMA_TOKEN * 62 * 512)
-    tier = replace(load, tail=0.0, latency=0.0)
+    tier = replace(load, tail=0.0, latency=0.0, copy_rate=math.inf, slowdown=1.0)
     curve = np.full(64, 10.0)
     prompt = cake.Prompt(32768.0, 32768.0, cake.Computing(curve), tier)
     assert policies.load_only(prompt) == pytest.approx(size / 7e9, rel=1e-9)  # 0.45 s
@@ -85,7 +85,9 @@ def test_a_state_is_loaded_whole_however_short_the_prefix():
     load, state = cake.loading(linear, "nvme"), 46 * 32 * 128 * 128 * 4
     assert load.stored_size(1000.0) == state + 16 * GEMMA_TOKEN * 1000
     assert load.stored_size(0.0) == 0.0
-    alone = cake.loading(hybrid(Linear("linear", 62, 16, 32, 128, 128)), "nvme", bandwidth=1e9, tail=0.0, latency=0.0)
+    alone = cake.loading(
+        hybrid(Linear("linear", 62, 16, 32, 128, 128)), "nvme", bandwidth=1e9, tail=0.0, latency=0.0, copy_rate=math.inf
+    )
     assert alone.stored_size(1.0) == alone.stored_size(1e6) == 62 * 32 * 128 * 128 * 4
     prompt = cake.Prompt(16384.0, 16384.0, cake.Computing(CURVE), alone)
     assert policies.load_only(prompt) == pytest.approx(62 * 32 * 128 * 128 * 4 / 1e9, rel=1e-9)
@@ -100,7 +102,7 @@ def test_bits_change_the_cache_and_neither_states_nor_the_keys_of_an_indexer():
     assert wide.state_bytes == narrow.state_bytes
     inputs = Inputs(
         model, given.cluster("h200-sxm", 1), library.load("storage", "nvme"), [16384], [1e9], kv_bits=(8.0,),
-        loads={"tail": 0.0, "latency": 0.0},
+        loads={"tail": 0.0, "latency": 0.0, "copy_rate": math.inf},
     )  # fmt: skip
     found = constant_grid(inputs, CURVE, 16384.0, 8.0).ttft.sel(policy="load_only").item()
     assert found == pytest.approx(narrow.stored_size(16384.0) / 1e9, rel=1e-9)
@@ -114,10 +116,42 @@ def test_windows_that_no_prompt_can_have_are_refused():
 
 
 @pytest.mark.parametrize("name", library.available("storage"))
-def test_tail_of_every_tier_is_calibrated_with_a_range(name):
-    fact = library.load("storage", name).facts["tail"]
-    assert fact.kind == "calibrated"
-    assert fact.range == (0.0, 0.152)
+def test_what_the_engine_does_beside_a_load_is_known_with_a_range(name):
+    tier = library.load("storage", name)
+    assert {fact: tier.facts[fact].range for fact in ("copy_rate", "slowdown")} == {
+        "copy_rate": (1e11, 1e12),
+        "slowdown": (1.0, 1.2),
+    }
+    assert "tail" not in tier.facts
+
+
+def test_a_load_is_followed_by_one_step_of_the_engine_unless_told_otherwise():
+    """4 s of fetching at 1e9 B/s, copies of it at 4e9 B/s in 1 s, and a first step of 0.25 s."""
+    load = cake.Loading(1e6, 1e9, 32.0, copy_rate=4e9)
+    prompt = cake.Prompt(4000.0, 4000.0, cake.Computing(np.linspace(0.25, 0.5, 8)), load)
+    assert policies.load_only(prompt) == pytest.approx(4.0 + 1.0 + 0.25, rel=1e-12)
+    told = replace(prompt, loading=replace(load, tail=0.0))
+    assert policies.load_only(told) == pytest.approx(5.0, rel=1e-12)
+    wire = Trace(np.zeros(1), np.array([1e9]), hold=True)
+    assert policies.load_only(replace(told, loading=replace(told.loading, trace=wire))) == pytest.approx(5.0, rel=1e-12)
+    assert policies.compute_only(prompt) == pytest.approx(np.linspace(0.25, 0.5, 8).sum(), rel=1e-12)
+
+
+def test_what_is_stored_smaller_is_copied_at_its_full_size():
+    """2 s of fetching a quarter of the bytes, 1 s of copies of all of them."""
+    load = cake.Loading(1e6, 0.5e9, 32.0, 0.0, copy_rate=4e9, compression=4.0)
+    prompt = cake.Prompt(4000.0, 4000.0, cake.Computing(CURVE), load)
+    assert policies.load_only(prompt) == pytest.approx(3.0, rel=1e-12)
+
+
+def test_steps_beside_a_load_are_slower_and_alone_they_are_not():
+    """Steps of 1 s take 1.5 s until the fronts meet, and 1 s in front of what is not stored."""
+    load = cake.Loading(1.0, 512.0 / 3.0, 32.0, 0.0, io_chunk=512.0, slowdown=1.5)
+    prompt = cake.Prompt(3072.0, 2048.0, cake.Computing(np.ones(6)), load)
+    assert policies.compute_only(prompt) == pytest.approx(6.0)
+    # two chunks loaded after 6 s and four steps computed: three steps meet one chunk at 4.5 s
+    assert policies.cake(prompt) == pytest.approx(3 * 1.5 + 2.0)
+    assert policies.load_only(prompt) == pytest.approx(4 * 3.0 + 2.0)
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_hand_values_of_the_best_width():
 def test_a_slice_is_as_deep_in_bytes_at_any_precision():
     machine = make_machine(tile_k=64)
     depths = {bits: slice_depth(matmul_row(64, 64, 64, bits=bits), machine) for bits in (16, 8, 4)}
-    assert depths == {16: 64.0, 8: 128.0, 4: 256.0}
+    assert depths == {16: 64.0, 8: 128.0, 4: 128.0}
 
 
 def test_a_short_pipeline_bounds_slices_of_narrow_products():
@@ -141,6 +141,16 @@ def test_narrow_weights_take_their_own_bytes_from_l2():
     assert matmul(op, machine).l2 == pytest.approx((16 * 64 * 2 + 64 * 64 * 0.5) / 1e9, rel=1e-9)
 
 
+@pytest.mark.parametrize(("m", "narrow", "under_way"), [(16, 1.0, 1.0), (16, 0.25, 0.34375), (64, 0.25, 0.625)])
+def test_slices_turn_over_with_the_bytes_under_way(m, narrow, under_way):
+    """One tile of 64 columns, two slices of 64: weights of a quarter of the width leave 1/4 + 3/8 of m / 64."""
+    machine = make_machine(cores=1, tile_m=64, tile_n=64, tile_least=64, tile_k=64, rate_16bit=1e30, convert_rate=1e30,
+                           l2_rate=1e30, store_rate=1e30, split_time=1.0, slice_time=1e-6)  # fmt: skip
+    op = matmul_row(m, 64, 128, bits=16)
+    op = op._replace(narrow=narrow, weight_bytes=op.weight_bytes * narrow)
+    assert matmul(op, machine).compute == pytest.approx(2e-6 * under_way, rel=1e-9)
+
+
 @pytest.mark.parametrize(("m", "rows"), [(1, 16), (16, 16), (17, 32), (128, 128), (4096, 128)])
 def test_narrow_products_are_padded(m, rows):
     assert tile_rows(float(m), make_machine(tile_m=128)) == rows
@@ -176,14 +186,15 @@ def test_compiled_equals_python(op, machine):
 def test_compute_time_is_that_of_dealing_tile_by_tile(op, machine):
     machine = changed(machine, l2_rate=1e30, store_rate=1e30, split_time=0.0)
     rows = min(machine.tile_m, 16 * math.ceil(op.m / 16))
-    depth = machine.tile_k * 16 / op.bits
+    depth = machine.tile_k * 16 / max(op.bits, 8)
     times = []
     for columns in {machine.tile_n, max(machine.tile_n / 2, 16), max(machine.tile_n / 4, 16)}:
         tiles = int(op.groups) * math.ceil(op.m / rows) * math.ceil(op.n / columns)
         slices = math.ceil(op.k / depth)
         if tiles * slices > 20_000:
             return
-        pace = max(2.0 * rows * columns * depth * work_time(op, machine), machine.slice_time)
+        under_way = (machine.tile_m * op.narrow + rows * (1.0 - op.narrow) / 2.0) / machine.tile_m
+        pace = max(2.0 * rows * columns * depth * work_time(op, machine), machine.slice_time * under_way)
         times.append(best_schedule(tiles, slices, int(machine.cores)) * pace)
     assert matmul(op, machine).compute == pytest.approx(min(times), rel=1e-9)  # rounding only
 

@@ -161,23 +161,27 @@ def cheapest_sums(finish: Any, k: int) -> Any:
 
 @inner_kernel
 def policies_at(
-    finish: Any, cheapest: Any, per_step: float, loader: Loader, layers: float, tail: float, suffix: float, out: Any
+    finish: Any, cheapest: Any, per_step: float, loader: Loader, suffix: float, setting: Any, out: Any
 ) -> None:
     """Fill ``out`` with MEETING and POLICY_TIMES of one prompt.
 
-    ``suffix`` is the time of the tokens behind the stored prefix, when steps start at its end [s].
+    ``finish`` are the ends of steps beside a load, ``slowdown`` times those of steps alone; ``suffix`` is the time of
+    the tokens behind the stored prefix, when steps start at its end [s].
     """
+    _, _, _, layers, tail, slowdown = setting
     last, stored = finish.shape[0] - 1, loader.stored
     k = count(stored, per_step)
-    compute_only = finish[last]
+    compute_only = finish[last] / slowdown
     if stored <= 0.0:
         describe(compute_only, 0.0, 0.0, 0.0, out)
         out[5:] = compute_only
         return
     met = meet_after(finish, per_step, loader)
     loaded = loaded_by(finish[met], stored - (met - 1) * per_step, loader)
-    after = finish[last] - finish[met] if met * per_step >= stored else suffix
-    describe(finish[met] + after + (tail if loaded > 0.0 else 0.0), met * per_step, stored, loaded, out)
+    after = (finish[last] - finish[met]) / slowdown if met * per_step >= stored else suffix
+    # a load that brings nothing takes nothing from the engine either
+    both = finish[met] + after + tail if loaded > 0.0 else compute_only
+    describe(both, met * per_step, stored, loaded, out)
     all_loaded = load_time(stored, loader)
     half = min(count(0.5 * stored, per_step), k)
     planned = split_time(best_split(finish, per_step, loader), finish, per_step, loader)
@@ -194,17 +198,19 @@ def policies_at(
 @inner_kernel
 def policies_of(engine: Engine, length: Any, per_step: float, rates: Any, costs: Any, setting: Any, out: Any) -> None:
     """Fill ``out`` (bandwidth, precision, figure) of one prompt, whose steps are added up once."""
-    _, io, latency, layers, tail = setting
+    _, io, latency, _, _, slowdown = setting
     tokens, stored, reach = length[0], length[1], length[2]
     finish = np.empty(count(tokens, per_step) + 1)
     fill_steps(engine, per_step, 0.0, finish)
     cheapest = cheapest_sums(finish, count(stored, per_step))
     suffix = steps_time(engine, per_step, stored, tokens)
+    # the oracle may know a plan that loads and computes apart: its steps are those alone
+    finish *= slowdown
     for b in range(rates.shape[0]):
         for q in range(costs.shape[0]):
             token, near, fixed = costs[q, 0] / rates[b], costs[q, 1] / rates[b], costs[q, 2] / rates[b]
             loader = Loader(stored, io, latency, token, near, reach, fixed)
-            policies_at(finish, cheapest, per_step, loader, layers, tail, suffix, out[b, q])
+            policies_at(finish, cheapest, per_step, loader, suffix, setting, out[b, q])
 
 
 def _deciding(curves: Any, lengths: Any, shares: Any, rates: Any, costs: Any, setting: Any, out: Any) -> float:
@@ -231,7 +237,8 @@ def policies_grid(curves: Any, lengths: Any, shares: Any, rates: Any, costs: Any
     costs : ndarray (precision, 3)
         Bytes of each token, beyond that of each within reach, and of all once [B].
     setting : tuple of float
-        Compute chunk [token], I/O chunk [token], latency [s], layers [1], tail [s].
+        Compute chunk [token], I/O chunk [token], latency [s], layers [1], tail [s], steps beside a load over steps
+        alone [1].
     out : ndarray (device, length, share, bandwidth, precision, MEETING + POLICY_TIMES)
         Filled.
     """

@@ -165,7 +165,7 @@ def policies(curve, stored, loader, share, layers=1.0):
         np.array([share]),
         np.array([1.0]),
         np.array([[loader.token, loader.near, loader.fixed]]),
-        (8.0, loader.io, loader.latency, layers, 0.0),
+        (8.0, loader.io, loader.latency, layers, 0.0, 1.0),
         out,
     )
     return out[0, 0, 0, 0, 0]
