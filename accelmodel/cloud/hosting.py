@@ -173,7 +173,8 @@ def _in_parts(
     rows = rows_of(setup.drafts)
     fixed = (launches(shared[..., 0] * rows, rules) + rules.step + rules.each * shared[..., 0])[..., None]
     more = np.ceil(shared / np.ceil(shared / parts)) - 1.0
-    fixed = fixed + more * rules_on(instances, engine, model.layers).fixed[..., None]
+    launched: Any = rules_on(instances, engine, model.layers).fixed
+    fixed = fixed + more * launched[..., None]
     short = np.maximum(need.weights + need.activations + need.kv - offer.memory, 0.0) * tp
     found = placed._asdict()
     found |= {"offload_ratio": found.pop("ratio"), "feasible": found.pop("fits")}

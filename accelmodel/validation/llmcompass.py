@@ -131,6 +131,8 @@ def times(one: Series) -> tuple[Any, Any, Any]:
 
 def _by_rows(one: Series) -> tuple[operator_time.Columns, Any]:
     """Return the columns of a memory-bound series, and its elements."""
+    rows: Any
+    width: Any
     if one.rows is None:
         elements = np.array(one.elements)
         rows = np.ceil(elements / _BLOCK)
