@@ -8,9 +8,7 @@ a constant that was fitted to another device takes a wider range.
 
 from __future__ import annotations
 
-import difflib
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -18,6 +16,12 @@ from pathlib import Path
 
 from accelmodel.errors import SpecError, listed
 from accelmodel.specs import facts, files, find
+from accelmodel.specs.architecture import (
+    GENERIC,
+    architecture_file,
+    known_architectures,
+    plain,
+)
 from accelmodel.specs.base import field_types
 from accelmodel.specs.build import checked
 from accelmodel.specs.derive import DERIVE, derived
@@ -27,13 +31,6 @@ from accelmodel.specs.quantities import Quantity
 from accelmodel.specs.read import read
 from accelmodel.specs.silicon import Memory
 
-#: what holds for any chip, with wide ranges
-GENERIC = "generic"
-#: what several makers or generations have in common: no architecture of a chip
-_COMMON = {GENERIC, "nvidia", "unfitted"}
-#: from how many letters on a word is a name and not a letter with a number, and from what likeness on it is mistyped
-_NAME = 3
-_ALIKE = 0.8
 #: what a device reached under its own power limit
 _REACHED = "compute.matrix_share"
 #: what is of one product and of no other
@@ -54,115 +51,6 @@ class Heritage:
     notes: tuple[str, ...]
 
 
-def _key(word: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", word.lower())
-
-
-@cache
-def _words() -> dict[str, tuple[str, str]]:
-    """Return each word for an architecture by its letters and digits: the file that it stands for, and as written."""
-    found = {}
-    for name in find.available("architecture"):
-        content, _ = facts.read_toml(find.path_of("architecture", name))
-        for word in (name, *content.get("architecture", {}).get("words", ())):
-            found[_key(word)] = name, word
-    return found
-
-
-@cache
-def _vendors() -> tuple[str, ...]:
-    """Return the makers of the architectures that are known, in small letters."""
-    contents = (facts.read_toml(find.path_of("architecture", name))[0] for name in find.available("architecture"))
-    named = (content["architecture"].get("vendor") for content in contents)
-    return tuple(sorted({_key(vendor["value"]) for vendor in named if vendor}))
-
-
-def known_architectures() -> list[str]:
-    """Return the names of the architectures of one maker's generation, sorted."""
-    return sorted({name for name, _ in _words().values()} - _COMMON)
-
-
-def _plain(word: str) -> str:
-    """Return the letters and digits of a word without its maker's name (NVIDIA Hopper → hopper)."""
-    key = _key(word)
-    for vendor in _vendors():
-        if key.startswith(vendor) and key != vendor:
-            return key.removeprefix(vendor)
-    return key
-
-
-def _letters(key: str) -> str:
-    return re.sub(r"\d", "", key)
-
-
-def _number(key: str) -> int:
-    return int("0" + re.sub(r"\D", "", key)[:9])
-
-
-def _meant(key: str) -> str:
-    """Return the known word that a mistyped one most likely is; empty where it is like none."""
-    letters = _letters(key)
-    known = {_letters(each): each for each in reversed(_words()) if len(_letters(each)) >= _NAME}
-    near = difflib.get_close_matches(letters, known, n=1, cutoff=_ALIKE)
-    near = near or [each for each in known if sorted(each) == sorted(letters)]
-    return known[near[0]] if near and len(letters) >= _NAME else ""
-
-
-def architecture_of(word: str) -> tuple[str, bool]:
-    """Return the architecture file that a word stands for, and whether it is that one and not the closest.
-
-    Case, blanks, hyphens and the maker's name do not count; chips and compute capabilities that tell a generation
-    are words for it.  The closest has the same name and the nearest number (CDNA 4 → cdna3); where there is none it
-    is ``generic``.
-
-    Raises
-    ------
-    SpecError
-        If the word is nearly a known one: that is a typing error, not another chip.
-
-    Examples
-    --------
-    >>> architecture_of("NVIDIA Hopper"), architecture_of("sm_90"), architecture_of("H100")
-    (('hopper', True), ('hopper', True), ('hopper', True))
-    >>> architecture_of("Blackwell RTX"), architecture_of("CDNA 7"), architecture_of("my own")
-    (('blackwell-rtx', True), ('cdna4', False), ('generic', False))
-    """
-    words, key = _words(), _plain(word)
-    if key in words:
-        return words[key][0], True
-    letters = _letters(key)
-    alike = [each for each in words if _letters(each) == letters and len(letters) >= _NAME]
-    if alike:
-        return words[min(alike, key=lambda each: abs(_number(each) - _number(key)))][0], False
-    if meant := _meant(key):
-        known = ", ".join(known_architectures())
-        raise SpecError(f"unknown architecture {word!r}, did you mean {words[meant][1]!r}? Known: {known}")
-    return GENERIC, False
-
-
-def _architecture(path: Path, word: str) -> tuple[Path, bool]:
-    """Return the file of an architecture as the file of a device names it, and whether it is that.
-
-    First one beside it, then the shipped ones by any of their words, then one in the working directory.
-
-    Raises
-    ------
-    SpecError
-        If it is a path and no architecture is there, or if it is nearly a known word.
-    """
-    beside = Path(find.seen_from(path, "architecture", word)) if word else path
-    if word and find.is_path(word):
-        if find.kind_of(beside) != "architecture":
-            raise SpecError(f"{word!r}: no architecture is there ({beside}); check the path, or name a known one")
-        return beside, True
-    if beside != Path(word) and find.kind_of(beside) == "architecture":
-        return beside, True
-    if _plain(word) not in _words() and find.is_known("architecture", word):
-        return find.path_of("architecture", word), True
-    name, exact = architecture_of(word)
-    return find.path_of("architecture", name), exact
-
-
 def _named(file: FactFile) -> str:
     """Return the word for its architecture that a file gives; empty where it gives none."""
     fact = file.facts.get("architecture")
@@ -173,7 +61,7 @@ def _named(file: FactFile) -> str:
 def _with_architecture(file: FactFile) -> FactFile:
     """Return a device's file with what is wrong with its word for the architecture; a known word needs no source."""
     try:
-        exact = _architecture(file.path, _named(file))[1]
+        exact = architecture_file(file.path, _named(file))[1]
     except SpecError as error:
         return replace(file, faults={**file.faults, "architecture": str(error)})
     if not exact or "architecture" not in file.head:
@@ -315,7 +203,7 @@ def inherit(path: Path, fitted: bool) -> Heritage:
     stated = {**found, **own.facts}
     if not word:
         stated.pop("architecture", None)
-    elif "architecture" in own.facts and "architecture" in found and _key(found["architecture"].value) == _plain(word):
+    elif "architecture" in own.facts and "architecture" in found and plain(found["architecture"].value) == plain(word):
         known = found["architecture"].value
         stated["architecture"] = replace(own.facts["architecture"], value=known)  # "hopper" is Hopper
     if no_memory(stated):  # what a cache before HBM draws says nothing of a chip that has SRAM alone
@@ -373,7 +261,7 @@ def _start(own: FactFile, word: str) -> tuple[Path, bool]:
     """Return the architecture to begin from; where its word is at fault any, as the file is refused for it."""
     if "architecture" in own.faults and _named(own):
         return find.path_of("architecture", GENERIC), True
-    return _architecture(own.path, word)
+    return architecture_file(own.path, word)
 
 
 def _unknown(word: str, name: str, exact: bool) -> tuple[str, ...]:
@@ -390,7 +278,7 @@ def _mixed(own: FactFile, line: list[FactFile], start: Path) -> tuple[str, ...]:
     if not line or not _named(own):
         return ()
     near = line[-1]
-    other, _ = _architecture(near.path, _word(line))
+    other, _ = architecture_file(near.path, _word(line))
     if other == start:
         return ()
     return (

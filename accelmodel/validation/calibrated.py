@@ -9,6 +9,7 @@ from typing import Any
 
 from accelmodel.calibration import file, libraries
 from accelmodel.calibration import fit as calibration
+from accelmodel.calibration.rows import measured_rows, read_csv
 from accelmodel.errors import SpecError
 from accelmodel.measured import aiconfigurator
 from accelmodel.output import NotWritten, writable, write
@@ -97,7 +98,7 @@ def fit_device(
             f"{base.name} is not among the measured devices ({', '.join(aiconfigurator.SYSTEMS)}); "
             "give --measurements rows.csv with the columns kind, the shape, bits and time_s"
         )
-    measured = calibration.read_csv(measurements) if measurements else calibration.measured_rows(base)
+    measured = read_csv(measurements) if measurements else measured_rows(base)
     link = None
     if any(kind in aiconfigurator.COLLECTIVES for kind in measured):
         link = (

@@ -8,6 +8,7 @@ import pytest
 
 import accelmodel as am
 from accelmodel.calibration import fit as calibration
+from accelmodel.calibration.rows import read_csv
 from accelmodel.errors import SpecError
 from accelmodel.measured import aiconfigurator
 
@@ -115,7 +116,7 @@ def test_wrong_measurements_are_named_by_line(tmp_path, text, words):
     path = tmp_path / "rows.csv"
     path.write_text(text)
     with pytest.raises(SpecError, match=words):
-        calibration.read_csv(path)
+        read_csv(path)
 
 
 def test_too_few_rows_are_refused(chip, matmuls):

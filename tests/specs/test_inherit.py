@@ -13,10 +13,11 @@ import accelmodel as am
 from accelmodel.errors import SpecError
 from accelmodel.inference.intervals import factors
 from accelmodel.specs import facts, find, load
+from accelmodel.specs.architecture import architecture_of
 from accelmodel.specs.base import field_types, value_of
 from accelmodel.specs.facts import KINDS
 from accelmodel.specs.hardware import Device
-from accelmodel.specs.inherit import architecture_of, inherit
+from accelmodel.specs.inherit import inherit
 from accelmodel.specs.names import dotted
 
 SHEET = """
