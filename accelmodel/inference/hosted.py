@@ -71,8 +71,8 @@ def host_rules(engine: Engine, layers: Number) -> Rules:
     Examples
     --------
     >>> from accelmodel.specs.load import load
-    >>> host_rules(load("engine", "flexgen"), 32.0).fixed
-    0.011872
+    >>> round(host_rules(load("engine", "flexgen"), 32.0).fixed * 1e3, 6)
+    11.872
     """
     captured: Any = engine.graph_tokens if engine.launch == "graph" else 0.0
     launch, sequence, prompt, entry, step = _times(engine, layers)
