@@ -436,7 +436,7 @@ def test_single_operators_are_those_of_a_step(warm):
     assert float(alone.time) * count == pytest.approx(float(step.time.sel(operator="output_projection")), rel=1e-12)
     row = inputs.table.names.index("all_reduce_into_mlp")
     message = inputs.table.columns["message_bytes"][row]
-    alone = am.collective(cluster, size=message, devices=4)
+    alone = am.collective(cluster, size=message, devices=4, by="engine")
     whole = step.sel(operator="all_reduce_into_mlp")
     assert float(alone.time) * float(whole["count"]) == pytest.approx(float(whole.time), rel=1e-12)
     assert str(alone.algorithm.item()) == str(whole.algorithm.item())

@@ -42,7 +42,7 @@ OF_LINK = {
     **dict.fromkeys(
         (
             "hop_latency", "start_up", "direct_start", "barrier", "contention", "ramp", "own_copy", "rendezvous",
-            "exchange_start", "exchange_cores", "oversubscription", "cores_taken",
+            "exchange_start", "eager_start", "exchange_cores", "oversubscription", "cores_taken",
         ),
         -1.0,
     ),

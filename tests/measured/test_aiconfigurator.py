@@ -8,6 +8,9 @@ import pytest
 import accelmodel as am
 from accelmodel.errors import SpecError
 from accelmodel.measured import aiconfigurator
+from accelmodel.specs.load import load
+
+NEEDS_SILICON = pytest.mark.skipif(not aiconfigurator.installed(), reason="pip install 'accelmodel[silicon]'")
 
 
 def test_the_split_is_the_same_on_every_machine():
@@ -29,3 +32,22 @@ def test_without_measured_tables_it_says_what_to_install(monkeypatch):
     aiconfigurator.rows.cache_clear()
     with pytest.raises(SpecError, match=r"accelmodel\[silicon\]"):
         aiconfigurator.rows(am.load("device", "h100-sxm"), "matmul")
+
+
+@NEEDS_SILICON
+def test_the_size_of_an_all_gather_by_oneccl_is_that_of_one_part():
+    """Else four cards would gather at a quarter of the rate at which they scatter sums."""
+    device = load("device", "arc-pro-b60")
+    kinds = ("all-gather", "reduce-scatter")
+    frames = [aiconfigurator.rows(device, kind)[0].query("devices == 4 and bits == 16") for kind in kinds]
+    rates = [(frame["elements"] / frame["time"]).max() for frame in frames]
+    assert 0.8 < rates[0] / rates[1] < 1.25
+
+
+@NEEDS_SILICON
+def test_servers_whose_cards_reach_one_another_in_a_known_way():
+    for name, link in aiconfigurator.SERVERS.items():
+        device = load("device", name)
+        assert aiconfigurator.link_of(device) == link != device.link
+        assert load("link", link).bandwidth == load("link", device.link).bandwidth
+    assert aiconfigurator.link_of(load("device", "h100-sxm")) == "nvlink4-switch"
