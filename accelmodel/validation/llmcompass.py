@@ -111,9 +111,10 @@ def times(one: Series) -> tuple[Any, Any, Any]:
 def _by_rows(one: Series) -> tuple[operator_time.Columns, Any]:
     """Return the columns of a memory-bound series, and its elements."""
     if one.rows is None:
-        elements = np.array(one.elements)
+        elements: Any = np.array(one.elements)
         return blockwise(elements, one.ops_per_element, one.read, one.written), elements
-    rows, width = np.array(one.rows), np.array(one.columns)
+    rows: Any = np.array(one.rows)
+    width: Any = np.array(one.columns)
     elements = rows * width
     if one.shape == "softmax":
         return softmax(rows, width, one.written), elements

@@ -9,7 +9,7 @@ import pytest
 
 import accelmodel as am
 from accelmodel.inference import intervals
-from accelmodel.laws.types import ALL_REDUCE, ATTENTION, ELEMENTWISE, MATMUL
+from accelmodel.laws.types import ALL_REDUCE, ATTENTION, ELEMENTWISE, MATMUL, ROW
 from accelmodel.specs.base import RESIDUALS
 
 
@@ -23,8 +23,8 @@ def test_errors_of_a_kind_add_up_and_those_of_different_kinds_in_squares():
 
 
 def test_kinds_of_operators():
-    found = intervals.kind_of([MATMUL, ATTENTION, ELEMENTWISE, ALL_REDUCE])
-    assert [intervals.KINDS[i] for i in found] == ["matmul", "attention", "memory-bound", "collective"]
+    found = intervals.kind_of([MATMUL, ATTENTION, ELEMENTWISE, ALL_REDUCE, ROW])
+    assert [intervals.KINDS[i] for i in found] == ["matmul", "attention", "memory-bound", "collective", "row"]
 
 
 def test_a_chip_that_was_not_measured_has_wider_intervals(warm):
