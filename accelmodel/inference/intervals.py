@@ -19,7 +19,7 @@ from accelmodel.specs.formats import plain_bits
 from accelmodel.specs.hardware import Cluster
 
 #: kinds whose errors go together
-KINDS = ("matmul", "attention", "memory-bound", "collective")
+KINDS = ("matmul", "attention", "memory-bound", "collective", "row")
 #: kind of measured operators → kind whose errors it stands for
 MEASURED = {
     "matmul": "matmul",
@@ -37,7 +37,7 @@ UNCALIBRATED = "uncalibrated.toml"
 
 
 #: kind of operator in ``laws.kinds.KINDS`` → kind whose errors stand for its own, where that has another name
-_ERRORS_LIKE = {"elementwise": "memory-bound", "epilogue": "memory-bound", "row": "memory-bound"}
+_ERRORS_LIKE = {"elementwise": "memory-bound", "epilogue": "memory-bound"}
 
 
 def kind_of(code: Any) -> Any:

@@ -25,6 +25,10 @@ SOFTMAX_SWEEPS = 3.0
 LOOKED_UP = 2.0
 #: rows of up to so many elements are worked on by a part of a core's threads each, so many beside each other
 SHORT, TOGETHER = 1024.0, 16.0
+#: elements of a block of threads, which those are dealt out to that no row holds together
+BLOCK = 2048.0
+#: matmuls whose activations no kernel before them rounds
+_AS_THEY_ARE = ("expert_up", "router", "absorb", "expand_cache")
 #: a softmax of such a row keeps it in registers
 SHORT_SWEEPS = 2.0
 
@@ -58,6 +62,11 @@ def rowwise(
         "m": PLAIN if plain else 1.0,
         "message_bytes": rows * width * again,
     }
+
+
+def blockwise(elements: Number, ops: float, read: Number, written: Number) -> dict[str, Number]:
+    """Columns of an operator whose elements are dealt out in blocks, as no row holds them together."""
+    return rowwise(elements / BLOCK, BLOCK, ops, (read, written, 0.0))
 
 
 def norms(model: LanguageModel) -> Number:
@@ -103,12 +112,10 @@ def gated_norm(rows: Number, width: Number, part: Shard) -> dict[str, Number]:
 
 def activation_rows(prefix: str, tokens: Number, width: Number, gated: bool, part: Shard) -> Iterator[Row]:
     """Rows of the activation function of a perceptron, times its other branch where it has one: one kernel, or two."""
-    branches = 2.0 if gated else 1.0
+    branches, numbers = 2.0 if gated else 1.0, tokens * width
     if not part.runs_apart("activation"):
-        moved = branches * STREAM, part.handed, 0.0
-        yield f"{prefix}_activation", rowwise(tokens, width, ACTIVATION_OPS, moved)
+        yield f"{prefix}_activation", blockwise(numbers, ACTIVATION_OPS, branches * STREAM, part.handed)
         return
-    numbers = tokens * width
     yield f"{prefix}_activation", pointwise(numbers, ACTIVATION_OPS, STREAM, STREAM if gated else part.handed)
     if gated:
         yield f"{prefix}_product", pointwise(numbers, 1.0, 2.0 * STREAM, part.handed)
@@ -130,19 +137,18 @@ def rotary_rows(tokens: Number, turned: Number, cached: Number, part: Shard, *, 
 def rounding_rows(rows: Iterator[Row], part: Shard) -> Iterator[Row]:
     """Rows with a kernel before each matmul that rounds its activations, where an engine has such kernels.
 
-    Copies of tokens are rounded as they are gathered, or sent, for their experts.
+    Copies of tokens are rounded as they are gathered, or sent, for their experts; products of heads and of a router are
+    of what is not rounded, or was for another matmul.
     """
     for name, columns in rows:
-        if part.runs_apart("quantise") and columns["kind"] == types.MATMUL and not name.startswith("expert_up"):
+        rounded = columns["kind"] == types.MATMUL and not name.startswith(_AS_THEY_ARE)
+        if rounded and part.runs_apart("quantise"):
             groups, m, k = (columns[each] for each in ("groups", "m", "k"))
             width = columns["input_bytes"] / (groups * m * k)
             narrow = (width < STREAM) * (columns["weight_bytes"] > 0.0) * 1.0
             if anywhere(narrow > 0.0):
-                moved = STREAM, width, STREAM
-                yield (
-                    f"{name}_rounding",
-                    {**rowwise(groups * m, k, QUANTISE_OPS, moved, sweeps=SWEEPS), "count": narrow},
-                )
+                rounding = rowwise(groups * m, k, QUANTISE_OPS, (STREAM, width, 0.0))
+                yield f"{name}_rounding", {**rounding, "count": narrow}
         yield name, columns
 
 

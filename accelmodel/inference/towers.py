@@ -20,7 +20,7 @@ from accelmodel.inference.columns import (
     collective,
     matmul,
 )
-from accelmodel.inference.rowwise import ACTIVATION_OPS, LOOKED_UP, NORM_OPS, ROTARY_OPS, SWEEPS, rowwise
+from accelmodel.inference.rowwise import ACTIVATION_OPS, LOOKED_UP, NORM_OPS, ROTARY_OPS, SWEEPS, blockwise, rowwise
 from accelmodel.laws import types
 from accelmodel.laws.numeric import Number, ceil
 from accelmodel.specs.language_model import LanguageModel
@@ -111,7 +111,7 @@ def _layer(tower: Tower, tokens: Number, part: Shard) -> Iterator[Row]:
     yield "rotary", rowwise(tokens, 2.0 * width, ROTARY_OPS, (STREAM, STREAM, 0.0), sweeps=LOOKED_UP)
     yield "output_projection", matmul(tokens, tower.hidden, width, part)
     yield "mlp_up", matmul(tokens, branches * inner, tower.hidden, part)
-    yield "mlp_activation", rowwise(tokens, inner, ACTIVATION_OPS, (branches * STREAM, STREAM, 0.0))
+    yield "mlp_activation", blockwise(tokens * inner, ACTIVATION_OPS, branches * STREAM, STREAM)
     yield "mlp_down", matmul(tokens, tower.hidden, inner, part)
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from accelmodel.calibration.errors import PRECISIONS, statistics
 from accelmodel.errors import SpecError, unknown
 from accelmodel.inference import operator_time
-from accelmodel.inference.rowwise import LOOKED_UP, SWEEPS, rowwise, softmax
+from accelmodel.inference.rowwise import LOOKED_UP, SWEEPS, blockwise, rowwise, softmax
 from accelmodel.laws.roofline import roofline
 from accelmodel.specs import facts
 from accelmodel.specs.given import cluster
@@ -25,8 +25,6 @@ from accelmodel.validation.operators import FIELD_SHARE
 Points = Annotated[list[Annotated[float, Field(gt=0.0)]], Field(min_length=1)]
 #: bytes of an element of memory-bound operators and of attention, all of them at 16 bit
 _WIDTH = 2.0
-#: elements of a block of threads, which those of a tensor without rows are dealt out to
-_BLOCK = 8192.0
 #: shape of an operator → sweeps over a row, and whether each but the first reads it again
 _SWEEPS = {"norm": (SWEEPS, 1.0), "activation": (1.0, 0.0), "rotary": (LOOKED_UP, 0.0)}
 
@@ -134,12 +132,11 @@ def _by_rows(one: Series) -> tuple[operator_time.Columns, Any]:
     rows: Any
     width: Any
     if one.rows is None:
-        elements = np.array(one.elements)
-        rows = np.ceil(elements / _BLOCK)
-        width = elements / rows
-    else:
-        rows, width = np.array(one.rows), np.array(one.columns)
-        elements = rows * width
+        elements: Any = np.array(one.elements)
+        return blockwise(elements, one.ops_per_element, one.read, one.written), elements
+    rows: Any = np.array(one.rows)
+    width: Any = np.array(one.columns)
+    elements = rows * width
     if one.shape == "softmax":
         return softmax(rows, width, one.written), elements
     sweeps, again = _SWEEPS[one.shape]

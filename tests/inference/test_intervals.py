@@ -9,22 +9,22 @@ import pytest
 
 import accelmodel as am
 from accelmodel.inference import intervals
-from accelmodel.laws.types import ALL_REDUCE, ATTENTION, ELEMENTWISE, MATMUL
+from accelmodel.laws.types import ALL_REDUCE, ATTENTION, ELEMENTWISE, MATMUL, ROW
 from accelmodel.specs.base import RESIDUALS
 
 
 def test_errors_of_a_kind_add_up_and_those_of_different_kinds_in_squares():
     times = np.array([3.0, 1.0, 2.0, 4.0])
     kinds = np.array([MATMUL, MATMUL, ATTENTION, ALL_REDUCE])
-    ends = np.array([[0.9, 1.2], [0.5, 1.5], [1.0, 1.0], [0.75, 1.25]])
+    ends = np.array([[0.9, 1.2], [0.5, 1.5], [1.0, 1.0], [0.75, 1.25], [1.0, 1.0]])
     low, high = intervals.interval(times, kinds, ends)
     assert float(low) == pytest.approx(10.0 - np.sqrt(0.4**2 + 1.0**2 + 1.0**2))
     assert float(high) == pytest.approx(10.0 + np.sqrt(0.8**2 + 1.0**2 + 1.0**2))
 
 
 def test_kinds_of_operators():
-    found = intervals.kind_of([MATMUL, ATTENTION, ELEMENTWISE, ALL_REDUCE])
-    assert [intervals.KINDS[i] for i in found] == ["matmul", "attention", "memory-bound", "collective"]
+    found = intervals.kind_of([MATMUL, ATTENTION, ELEMENTWISE, ALL_REDUCE, ROW])
+    assert [intervals.KINDS[i] for i in found] == ["matmul", "attention", "memory-bound", "collective", "row"]
 
 
 def test_a_chip_that_was_not_measured_has_wider_intervals(warm):

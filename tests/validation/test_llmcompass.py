@@ -31,7 +31,7 @@ def test_rooflines_and_host_time_by_hand(warm):
     moved = 2.0 * 2.0 * np.array(one.elements)
     assert bare == pytest.approx(45e-6 + moved / 2.039e12)
     assert field == pytest.approx(45e-6 + moved / (0.8 * 2.039e12))
-    # of a kernel of no size the host's time remains, and one sweep over a row of 1,024 numbers
+    # of a kernel of no size the host's time remains, and one sweep over a block of 1,024 numbers
     device = am.load("device", "a100-sxm-80gb")
     assert law[0] == pytest.approx(45e-6 + (SWEEP + 4096 / ROW_WIDTH) / 1.41e9, rel=1e-4)
     # of a large one, what HBM sustains: both directions
