@@ -303,6 +303,9 @@ def test_a_step_on_any_device_lies_between_its_rooflines(name):
     # ten operators a layer; 6: matmuls reach half of the peak at least, and attention and norms stand beside them
     launches = 10.0 * small.layers * (device.compute.launch_time + device.attention.time / 10.0)
     launches += 4.0 * small.layers * device.matmul.fill_time
+    if device.matmul.split_time >= 1e-3:  # a library without split-K waits for each slice of its four matmuls' depths
+        slices = 7.0 * small.hidden / device.matmul.tile_k
+        launches += small.layers * slices * device.matmul.slice_clocks / device.compute.clock
     read = 2.0 * weights / device.memory.bandwidth
     slowest = max(3.0 * read, 3.0 * weights / machine(chips)["hbm_rate"])
     keys = kv_bytes_per_token(small) / device.tier.bandwidth if device.tier.holds else 0.0
