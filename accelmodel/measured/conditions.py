@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-#: word in a source → what its kernels do otherwise than those of which a device's constants are; 1,000 values a
+#: word in a source → what its kernels do otherwise than those that were fitted; 1,000 keys and values a
 #: clock are no bound
 OTHERWISE: dict[str, dict[str, float]] = {
     "TensorRT-LLM": {"attention.widen_width": 1000.0, "attention.apart": 0.0},

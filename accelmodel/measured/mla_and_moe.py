@@ -269,9 +269,9 @@ def _decode_times(frame: pd.DataFrame, chip: Cluster) -> Any:
 
 def _prefill_times(frame: pd.DataFrame, chip: Cluster) -> Any:
     given = attention_columns("mla prefill", frame)
-    # elsewhere products are computed at 16 bit
+    # Ampere and Ada round nothing, and Hopper, where values would have to be turned, computes at 16 bit all the same
     narrow = (frame["bits"].to_numpy() < 16.0) & bool(chip.device.attention.narrow)
-    share = np.where(narrow, 0.5, 1.0)
+    share = np.where(narrow & (chip.device.architecture != "Hopper"), 0.5, 1.0)
     given = {**given, "narrow": share, "weight_bytes": given["weight_bytes"] * share}
     found = attention_warmth(given, chip.device)
     times, _ = operator_time.time_columns({**given, "warm": found}, chip)

@@ -29,7 +29,7 @@ def test_nine_tenths_of_held_out_rows_lie_in_their_interval(kind, warm):
     for name in errors.fitted():
         device = am.load("device", name)
         frame, _ = aiconfigurator.rows(device, kind)
-        held = frame[~np.asarray(aiconfigurator.training(frame, kind)) & calibration.is_fitted(kind, frame)]
+        held = calibration.telling(kind, frame[~np.asarray(aiconfigurator.training(frame, kind))])
         for bits, group in held.groupby("bits"):
             own = [each for each in device.residuals if each.kind == kind and each.bits == bits]
             ratio = group["time"].to_numpy() / calibration.predict(kind, group, am.cluster(device))
