@@ -14,6 +14,8 @@ import numpy as np
 from accelmodel.laws.energy import STATED_AT, VOLTAGE_FLOOR, moved_joules, sustained_clock
 from accelmodel.specs.facts import ARCHITECTURE, Fact
 
+#: what a device reached under its own power limit
+_REACHED = "compute.matrix_share"
 #: of a power limit, what is taken to be left for computing at the least
 _LEAST_LEFT = 0.05
 #: what is not known where no file states it, which limits and takes nothing
@@ -155,3 +157,11 @@ def _known_ends(name: str, fact: Fact) -> tuple[float, ...]:
 def behind_is_there(facts: Mapping[str, Fact], behind: tuple[str, ...]) -> bool:
     """Tell whether all that a rule reads is there, as numbers."""
     return all(each in facts and isinstance(facts[each].value, float) for each in behind)
+
+
+def under_its_power(found: dict[str, Fact], own: Mapping[str, Fact]) -> dict[str, Fact]:
+    """Return what is inherited without a share of the matrix rate that another device reached under another limit."""
+    share, power = found.get(_REACHED), found.get("power")
+    foreign = share is not None and not share.inherited.startswith(ARCHITECTURE)
+    other = power is not None and "power" in own and own["power"].value != power.value
+    return {name: fact for name, fact in found.items() if not (foreign and other and name == _REACHED)}

@@ -24,15 +24,13 @@ from accelmodel.specs.architecture import (
 )
 from accelmodel.specs.base import field_types
 from accelmodel.specs.build import checked
-from accelmodel.specs.derive import DERIVE, derived
+from accelmodel.specs.derive import DERIVE, derived, under_its_power
 from accelmodel.specs.facts import Fact, FactFile
 from accelmodel.specs.hardware import Device
 from accelmodel.specs.quantities import Quantity
 from accelmodel.specs.read import read
 from accelmodel.specs.silicon import Memory
 
-#: what a device reached under its own power limit
-_REACHED = "compute.matrix_share"
 #: what is of one product and of no other
 _OWN = ("price",)
 #: kinds of fact that hold for the device that was measured
@@ -139,8 +137,7 @@ def _inherited(layers: list[tuple[FactFile, str]], fitted: bool) -> tuple[dict[s
     for file, origin in reversed(taken):
         digests.append(_sound(file).digest)
         marked = {name: replace(fact, inherited=origin) for name, fact in file.facts.items()}
-        found = _for_its_power(found, file.facts)
-        found |= {name: fact for name, fact in marked.items() if name not in _OWN}
+        found = under_its_power(found, file.facts) | {n: fact for n, fact in marked.items() if n not in _OWN}
     return found, digests
 
 
@@ -198,9 +195,8 @@ def inherit(path: Path, fitted: bool) -> Heritage:
     if not find.is_shipped(own.path):  # a shipped file was written with the ranges in view that it takes
         spans = _spans(family)
         found = {name: _widened(name, fact, spans.get(name)) for name, fact in found.items()}
-    found = _for_its_power(found, own.facts)
     rules = {name: found.pop(f"derive.{name}") for name in DERIVE if f"derive.{name}" in found}
-    stated = {**found, **own.facts}
+    stated = {**under_its_power(found, own.facts), **own.facts}
     if not word:
         stated.pop("architecture", None)
     elif "architecture" in own.facts and "architecture" in found and plain(found["architecture"].value) == plain(word):
@@ -218,14 +214,6 @@ def inherit(path: Path, fitted: bool) -> Heritage:
         return Heritage(own, stated, digests, ())
     notes = (*_unknown(word, start.stem, exact), *_mixed(own, line, start))
     return Heritage(own, stated, digests, notes)
-
-
-def _for_its_power(found: dict[str, Fact], own: Mapping[str, Fact]) -> dict[str, Fact]:
-    """Return what is inherited without a share of the matrix rate that another device reached under another limit."""
-    share, power = found.get(_REACHED), found.get("power")
-    foreign = share is not None and not share.inherited.startswith(facts.ARCHITECTURE)
-    other = power is not None and "power" in own and own["power"].value != power.value
-    return {name: fact for name, fact in found.items() if not (foreign and other and name == _REACHED)}
 
 
 def _of_memory(stated: Mapping[str, Fact]) -> FactFile | None:

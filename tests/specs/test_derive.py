@@ -77,5 +77,5 @@ def test_a_share_reached_under_another_limit_is_not_inherited(tmp_path):
         assert (am.load("device", str(path)).compute.matrix_share == near.compute.matrix_share) is same
 
 
-def test_a_core_stores_half_of_what_it_reads(chip):
-    assert chip(700).matmul.store_width == pytest.approx(0.5 * 6e12 / (100 * 1.5e9))
+def test_what_a_core_stores_follows_from_what_it_reads(chip):
+    assert chip(700).matmul.store_width == pytest.approx(0.45 * 6e12 / (100 * 1.5e9))

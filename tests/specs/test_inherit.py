@@ -294,8 +294,8 @@ def test_constants_fitted_to_an_architecture_hold_for_its_devices_but_not_their_
         "assumed",
     )
     assert chip.residuals == ()
-    # half of the 40 B that a core reads in a clock
-    assert am.load("device", path, fitted=False).matmul.store_width == pytest.approx(20.0)
+    # 0.45 of the 40 B that a core reads in a clock
+    assert am.load("device", path, fitted=False).matmul.store_width == pytest.approx(18.0)
 
 
 def test_an_heir_of_a_device_that_is_not_calibrated_is_not_either(tmp_path):
