@@ -78,8 +78,7 @@ def matmul(op: Operator, machine: Machine) -> Ask:
     tiles = op.groups * down * across
     written = op.output_bytes / (op.groups * op.m * op.n) * (rows * columns) / (machine.store_rate / machine.cores)
     widened = columns * depth / machine.convert_rate if op.narrow < 1.0 else 0.0
-    under_way = op.narrow + 0.5 * (1.0 - op.narrow) * rows / machine.tile_m
-    turn = machine.slice_time * under_way
+    turn = machine.slice_time * op.narrow
     matrix = np.maximum(2.0 * rows * columns * depth / matrix_rate(op, machine) + widened, turn)
     feed = machine.l2_rate * machine.multicast / machine.cores
     operands = (rows + op.narrow * columns) * depth * (op.bits / 8.0) / feed

@@ -116,8 +116,7 @@ LAW tiling_t tiling(operator_t op, machine_t m, double core_rate, double rows, d
     double depth = m.tile_k * 16.0 / most(op.bits, 8.0), across = ceil(op.n / columns), slices = ceil(op.k / depth);
     double tiles = op.groups * down * across, waves = ceil(tiles / m.cores);
     double widened = op.narrow < 1.0 ? columns * depth / m.convert_rate : 0.0;
-    double turn = m.slice_time * (op.narrow + 0.5 * (1.0 - op.narrow) * rows / m.tile_m);
-    double matrix = most(2.0 * rows * columns * depth / core_rate + widened, turn);
+    double matrix = most(2.0 * rows * columns * depth / core_rate + widened, m.slice_time * op.narrow);
     double operands = (rows + columns * op.narrow) * depth * op.bits * 0.125 * m.cores / (m.l2_rate * m.multicast);
     double written = op.output_bytes / (op.groups * op.m * op.n) * rows * columns * m.cores / m.store_rate;
     double whole = waves * slices, split = ceil(tiles * slices * m.split_loss / m.cores) + 1.0, pace = most(matrix, operands);

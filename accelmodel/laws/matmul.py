@@ -81,13 +81,13 @@ def slices_deep(op: Operator, machine: Machine) -> float:
 
 
 @law
-def slice_turn(op: Operator, rows: float, machine: Machine) -> float:
-    """Shortest time of a slice [s], in proportion to the bytes that are under way: fewer where weights are narrow.
+def slice_turn(op: Operator, machine: Machine) -> float:
+    """Shortest time of a slice [s], in proportion to the bytes of its weights that are under way.
 
-    A kernel for narrow weights keeps as many bytes under way, in deeper slices.  Of a whole tile half of the bytes are
-    weights, of few rows nearly all.
+    A kernel for narrow weights keeps as many bytes under way, in deeper slices.  Of many rows, whose own bytes are not
+    fewer, a slice is bound by what it computes.
     """
-    return machine.slice_time * (op.narrow + (1.0 - op.narrow) * 0.5 * rows * machine.tile_row)
+    return machine.slice_time * op.narrow
 
 
 @law
@@ -105,7 +105,7 @@ def tiled_cost(op: Operator, machine: Machine, columns: float, column: float) ->
     depth = slice_depth(op, machine)
     slices = slices_deep(op, machine)
     tiles = op.groups * down * across
-    matrix = max(2.0 * rows * columns * depth * work_time(op, machine), slice_turn(op, rows, machine))
+    matrix = max(2.0 * rows * columns * depth * work_time(op, machine), slice_turn(op, machine))
     operand = op.bits * 0.125 * machine.cores * machine.l2_time * machine.fetch_share
     operands = (rows + columns * op.narrow) * depth * operand
     written = op.output_bytes / (op.groups * op.m * op.n) * rows * columns * machine.cores * machine.store_time

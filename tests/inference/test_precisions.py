@@ -82,7 +82,7 @@ def test_widening_costs_where_it_computes_and_hides_where_it_fetches():
     """But for the share of the shorter of computing and fetching that a matmul shows."""
     fast = cluster(override(H100, {"matmul.convert_width": 1e6}))
     usual = cluster(H100)
-    for phase, least, most in (("prefill", 1.04, 1.2), ("decode", 1.0, 1.01)):
+    for phase, least, most in (("prefill", 1.04, 1.2), ("decode", 1.0, 1.03)):
         longer = total_time(MODEL, usual, work(phase, weight_bits=4.25)).step_time.item()
         assert least <= longer / total_time(MODEL, fast, work(phase, weight_bits=4.25)).step_time.item() <= most
 
