@@ -12,7 +12,7 @@ BETTER = {
         (
             "rate_16bit", "rate_8bit", "rate_6bit", "rate_4bit", "rate_8bit_int", "rate_4bit_int", "convert_rate",
             "vector_rate", "multicast", "store_rate", "hbm_rate", "l2_rate", "l2_bytes", "link_rate", "direct_share",
-            "direct_limit", "in_switch", "prefetch_share", "out_rate", "softmax_rate", "attention_draw",
+            "direct_limit", "in_switch", "prefetch_share", "out_rate", "softmax_rate", "attention_draw", "expert_share",
         ),
         1.0,
     ),
@@ -22,6 +22,7 @@ BETTER = {
             "hop", "start_up", "direct_start_up", "ramp", "own_copy", "rendezvous", "barrier", "out_hop",
             "exchange_start", "exchange_cores", "prefetch_start",
             "attention_time", "attention_tile_time", "combine_time", "attention_fill", "gather_time",
+            "group_fill", "expert_start", "expert_tile_time",
         ),
         -1.0,
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from accelmodel.laws.attention import attention
 from accelmodel.laws.chain import chain
 from accelmodel.laws.elementwise import elementwise, epilogue
+from accelmodel.laws.grouped import grouped
 from accelmodel.laws.matmul import matmul
 from accelmodel.laws.recurrence import recurrence
 
@@ -16,6 +17,7 @@ KINDS = {
     "recurrence": recurrence,
     "chain": chain,
     "epilogue": epilogue,
+    "grouped": grouped,
 }
 
 

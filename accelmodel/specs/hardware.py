@@ -82,6 +82,10 @@ class Matmul(Section):
     scaling_time: Seconds
     convert_width: Annotated[Number, Quantity(ge=1e-3, le=1e6)]
     tile_least: Count = 16.0
+    group_fill: Seconds = 0.0
+    expert_start: Seconds = 0.0
+    expert_tile_time: Seconds = 0.0
+    expert_share: Annotated[Number, Quantity(ge=1e-3, le=2.0)] = 1.0
 
 
 @dataclass(frozen=True, config=CONFIG)

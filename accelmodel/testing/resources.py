@@ -20,7 +20,8 @@ OF_DEVICE = {
             "compute.clock", "compute.peak_16bit", "compute.peak_8bit_float", "compute.peak_8bit_int",
             "compute.peak_6bit", "compute.peak_4bit", "compute.peak_4bit_int", "compute.vector_rate",
             "compute.matrix_share", "matmul.multicast", "matmul.store_width", "matmul.convert_width",
-            "attention.softmax_width", "attention.draw", "hbm.bandwidth", "hbm.capacity", "hbm.share", "l2.capacity",
+            "matmul.expert_share", "attention.softmax_width", "attention.draw", "hbm.bandwidth", "hbm.capacity",
+            "hbm.share", "l2.capacity",
             "l2.bandwidth", "l2.usable", "l2.slice_bandwidth", "l2.prefetch_bandwidth", "die_to_die.bandwidth",
             "tier.capacity", "tier.bandwidth", "tier.compute",
         ),
@@ -29,7 +30,8 @@ OF_DEVICE = {
     **dict.fromkeys(
         (
             "compute.launch_time", "matmul.slice_clocks", "matmul.split_time", "matmul.fill_time", "matmul.exposed",
-            "matmul.scaling_time", "attention.time", "attention.tile_time", "attention.combine_time", "attention.fill",
+            "matmul.scaling_time", "matmul.group_fill", "matmul.expert_start", "matmul.expert_tile_time",
+            "attention.time", "attention.tile_time", "attention.combine_time", "attention.fill",
             "attention.gather_time", "hbm.reserved", "l2.slice_capacity", "l2.prefetch_time", "die_to_die.latency",
             "die_to_die.interleaved",
         ),

@@ -17,7 +17,7 @@ from accelmodel.calibration.errors import GENERATIONS, PRECISIONS, fitted, stati
 from accelmodel.cloud.ctcf import line
 from accelmodel.inference.intervals import MEASURED
 from accelmodel.laws.roofline import roofline
-from accelmodel.measured import aiconfigurator, block_scales, mla_and_moe, sparse, states, weight_only, wide_ep
+from accelmodel.measured import aiconfigurator, block_scales, experts, mla_and_moe, sparse, states, weight_only, wide_ep
 from accelmodel.specs.given import cluster
 from accelmodel.specs.hardware import Cluster, Device, dense_peaks
 from accelmodel.specs.load import load
@@ -35,7 +35,7 @@ SEEN = "seen by constants"
 #: kind of a whole part of a layer, or of a kernel of one → the module that reads its tables, beside single kernels
 LAYERS: dict[str, Any] = {
     kind: tables
-    for tables in (mla_and_moe, wide_ep, states, sparse, weight_only, block_scales)
+    for tables in (mla_and_moe, experts, wide_ep, states, sparse, weight_only, block_scales)
     for kind in tables.SHAPES
 }
 
