@@ -71,7 +71,7 @@ def library_of(source: str, bits: float) -> KernelLibrary | None:
     """Return whose kernels ran the matmuls of a source at a precision, None if the best library's."""
     for name in available("library"):
         library: KernelLibrary = load("library", name)
-        if source.startswith(library.framework) and bits == library.bits:
+        if library.matrix_factor and source.startswith(library.framework) and bits == library.bits:
             return library
     return None
 
