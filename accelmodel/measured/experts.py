@@ -144,9 +144,10 @@ def operators(frame: pd.DataFrame, elsewhere: Number = 0.0) -> dict[str, operato
     """
     tokens, hidden, inter, used, _, ranks, _ = (frame[name].to_numpy(dtype=float) for name in SHAPES["moe"][:-1])
     width, copies, active = inter / ranks, frame["copies"].to_numpy(), frame["active"].to_numpy()
-    part = operator_time.precision(frame["bits"].to_numpy(dtype=float))
+    bits = frame["bits"].to_numpy(dtype=float)
     # 4 bit keeps a scale of 8 bit for 16 weights
-    part = replace(part, weight=part.weight * np.where(part.bits == 4.0, 1.125, 1.0))
+    scaled: Any = bits / 8.0 * np.where(bits == 4.0, 1.125, 1.0)
+    part = replace(operator_time.precision(bits), weight=scaled)
     mean = copies / active
     tiles = in_tiles(active, mean, frame["padded"].to_numpy())
     around = mlps.passes(tokens * used, copies, (hidden, width, 2.0), (STREAM, part.activation), used, elsewhere)
@@ -201,17 +202,19 @@ def times_on(frame: pd.DataFrame, chip: Cluster, library: KernelLibrary | None) 
     given = operators(frame, library.elsewhere if library else 0.0)
     read = sum(np.asarray(given[name]["weight_bytes"]) for name in ("expert_up", "expert_down"))
     found = held(read, chip.device)
-    counts: dict[str, Number] = dict.fromkeys(given, 1.0) | {"expert_sorting": mlps.SORTING}
+    longer: dict[str, Number] = {"expert_sorting": mlps.SORTING}
     if library is not None:
         chip = on_experts(chip, library)
-        counts |= {"expert_gather": library.gathers * library.expert_passes, "expert_sum": library.expert_passes}
-        counts |= {"expert_activation": library.activates}
+        longer["expert_gather"] = library.gathers * library.expert_passes
+        longer["expert_activation"] = library.activates
+        longer["expert_sum"] = library.expert_passes
     total = np.zeros(len(frame))
     for name, columns in given.items():
-        if counts[name]:
+        times_longer = longer.get(name, 1.0)
+        if times_longer:
             weights = np.asarray(columns.get("weight_bytes", 0.0), dtype=float)
             activations = np.asarray(columns["input_bytes"] + columns["output_bytes"], dtype=float)
             cold = activations * (1.0 - held(activations * chip.device.l2.copies, chip.device))
             warm = found * weights / np.maximum(weights + cold, 1.0)
-            total += counts[name] * operator_time.time_columns({**columns, "warm": warm}, chip)[0]
+            total += times_longer * operator_time.time_columns({**columns, "warm": warm}, chip)[0]
     return total
