@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from accelmodel.laws import kinds
-from accelmodel.laws.types import COLLECTIVE
+from accelmodel.laws.types import COLLECTIVE, GROUPED
 from accelmodel.specs import facts
 from accelmodel.specs.base import Residual, Spec
 from accelmodel.specs.formats import plain_bits
@@ -37,7 +37,9 @@ UNCALIBRATED = "uncalibrated.toml"
 
 
 #: kind of operator in ``laws.kinds.KINDS`` → kind whose errors stand for its own, where that has another name
-_ERRORS_LIKE = {"elementwise": "memory-bound", "epilogue": "memory-bound"}
+_ERRORS_LIKE = {"elementwise": "memory-bound", "epilogue": "memory-bound", "grouped": "matmul"}
+#: kind of ``hwspecs/uncalibrated.toml`` whose errors experts have: whose kernels run is not said, and they differ
+EXPERTS = "experts"
 
 
 def kind_of(code: Any) -> Any:
@@ -50,6 +52,17 @@ def kind_of(code: Any) -> Any:
     code = np.asarray(code)
     collective = code >= COLLECTIVE
     return np.where(collective, KINDS.index("collective"), np.take(places, np.where(collective, 0, code).astype(int)))
+
+
+def place_of(code: Any) -> Any:
+    """Return the row of ``ends`` of operators by their code, as ``kind_of``; that of experts comes last."""
+    code = np.asarray(code)
+    return np.where(code == GROUPED, len(KINDS), kind_of(code))
+
+
+def ends(*about: Any, ranks: float) -> Any:
+    """Return ``factors``, and after them those of experts: nobody says whose kernels they run on."""
+    return np.vstack([factors(*about, ranks=ranks), np.array(uncalibrated()[EXPERTS])])
 
 
 @cache
@@ -118,12 +131,12 @@ def interval(times: Any, codes: Any, ends: Any) -> tuple[Any, Any]:
     times, codes : ndarray (operator, ...)
         Time of each operator [s], and the code of its kind.
     ends : ndarray (kind, end)
-        As from ``factors``.
+        As from ``ends``, or ``factors`` where there are no experts.
     """
-    found = kind_of(codes)
+    found = place_of(codes)
     low: Any = 0.0
     high: Any = 0.0
-    for k in range(len(KINDS)):
+    for k in range(len(ends)):
         of_kind = np.sum(np.where(found == k, times, 0.0), axis=0)
         low = low + (of_kind * (1.0 - ends[k, 0])) ** 2
         high = high + (of_kind * (ends[k, 1] - 1.0)) ** 2

@@ -33,7 +33,8 @@ from accelmodel.inference.energy import energy_notes, energy_numbers, of_operato
 from accelmodel.inference.figures import Figures, Variable
 from accelmodel.inference.hosted import with_host
 from accelmodel.inference.inputs import Inputs as Inputs
-from accelmodel.inference.intervals import factors, interval, kind_of
+from accelmodel.inference.intervals import ends as measured_ends
+from accelmodel.inference.intervals import interval, place_of
 from accelmodel.inference.named import ClusterLike, ModelLike, WorkLike, as_cluster, as_model, as_workload
 from accelmodel.inference.placement import need_room, placed
 from accelmodel.inference.policies import Technique, chosen, none
@@ -269,7 +270,7 @@ def figures(inputs: Inputs, technique: str | Technique = "none") -> Figures:
     ends = _ends(inputs)
     kinds, times = inputs.column("kind"), found["time"][1]
     for name, end, sign in (("lower", 0, 0), ("upper", 1, 1)):
-        found[name] = (rows, times * ends[kind_of(kinds), end])
+        found[name] = (rows, times * ends[place_of(kinds), end])
         put(f"step_time_{name}", interval(times, kinds, ends)[sign])
     taken = of_operators(inputs, {name: found[name][1] for name in _ENERGETIC}, step_time)
     found["energy"] = (rows, taken["energy"])
@@ -301,7 +302,7 @@ def _ends(inputs: Inputs) -> Any:
     bits = float(np.max(np.maximum(work.weight_bits, work.activation_bits)))
     exchanged = (inputs.column("kind") >= COLLECTIVE) & (inputs.column("count") > 0.0)
     ranks = float(np.max(np.where(exchanged, inputs.column("ranks"), 1.0)))
-    return factors(inputs.cluster, work.phase, bits, float(np.max(work.kv_bits)), ranks=ranks)
+    return measured_ends(inputs.cluster, work.phase, bits, float(np.max(work.kv_bits)), ranks=ranks)
 
 
 def _operators(inputs: Inputs, detail: Array) -> dict[str, Any]:
