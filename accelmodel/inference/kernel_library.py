@@ -133,10 +133,17 @@ def library_times(m: Any, n: Any, k: Any, library: KernelLibrary, cluster: Clust
     ndarray (row, *axes of the cluster)
         Times [s].
 
+    Raises
+    ------
+    SpecError
+        If the library has no plain matmuls.
+
     Notes
     -----
     Tiles follow ``library_tiles``; the rest of the law is that of the best library's kernels.
     """
+    if not library.matrix_factor:
+        raise SpecError(f"{library.name} has matmuls of experts alone; a step with experts takes it")
     tiles, warm = library_tiles(m, library, cluster), np.broadcast_to(warm, np.shape(m))
     quantised, _ = time_columns(pointwise(m * k, 3.0, 2.0 * library.passes, library.bits / 8.0), cluster)
     rows = np.asarray(m * library.row_time).reshape(-1, *[1] * (quantised.ndim - 1))

@@ -126,3 +126,9 @@ def test_a_library_names_that_of_its_experts(warm):
 def test_a_library_has_matmuls_or_experts():
     with pytest.raises(SpecError, match="neither plain matmuls nor experts"):
         am.override(am.load("library", "vllm-experts-16bit"), expert_share=0.0)
+
+
+def test_experts_alone_are_no_plain_matmuls():
+    chip = am.cluster(am.load("device", "h100-sxm"))
+    with pytest.raises(SpecError, match="has matmuls of experts alone"):
+        kernel_library.library_times(*np.ones((3, 1)), am.load("library", "vllm-experts-16bit"), chip)
