@@ -32,7 +32,7 @@ _DOUBLES = np.ctypeslib.ndpointer(dtype=np.float64, flags="C_CONTIGUOUS")
 
 #: kinds of operators and collectives that ``step.c`` computes, by their constants
 KINDS = (
-    "MATMUL", "ATTENTION", "ELEMENTWISE", "ROW", "COLLECTIVE",
+    "MATMUL", "ATTENTION", "ELEMENTWISE", "ROW", "GROUPED", "COLLECTIVE",
     "ALL_REDUCE", "ALL_GATHER", "REDUCE_SCATTER", "ALL_TO_ALL", "POINT_TO_POINT",
 )  # fmt: skip
 

@@ -17,7 +17,7 @@ from accelmodel.laws.attention import HELD, KEY_CHUNK, MAX_PIECES
 from accelmodel.laws.elementwise import FAR
 from accelmodel.laws.matmul import MIN_ROWS
 from accelmodel.laws.prefetch import MOST_OF_L2, MOST_OPERANDS, PAYS, RULES
-from accelmodel.laws.types import ATTENTION, COLLECTIVE, MATMUL, ROW, TOTALS, Machine, Operator, Policy
+from accelmodel.laws.types import ATTENTION, COLLECTIVE, GROUPED, MATMUL, ROW, TOTALS, Machine, Operator, Policy
 
 #: an array over designs, or a float where all designs agree
 Array = Any
@@ -91,9 +91,32 @@ def matmul(op: Operator, machine: Machine) -> Ask:
     weights = op.weight_bytes / (op.weight_bytes + op.input_bytes + op.output_bytes)
     excess = machine.expert_excess if op.experts else machine.weight_excess
     drawn = np.minimum(machine.hbm_rate / (1.0 + weights * excess), busy * machine.l2_rate)
-    launch = machine.launch + machine.fill_time + (machine.scaling_time if op.bits < 16.0 else 0.0)
+    fill = machine.group_fill if op.groups > 1.0 else machine.fill_time
+    launch = machine.launch + fill + (machine.scaling_time if op.bits < 16.0 else 0.0)
     traffic = matmul_traffic(op, machine, down)
     return Ask(times, traffic, drawn, launch, machine.exposed)
+
+
+def grouped(op: Operator, machine: Machine) -> Ask:
+    """Ask of the matmuls of experts: ``groups`` tiles of rows, dealt out whole."""
+    depth = 16.0 / op.bits * machine.tile_k
+    tiles, slices = op.groups * np.ceil(op.n / machine.tile_n), np.ceil(op.k / depth)
+    widened = machine.tile_n * depth / machine.convert_rate if op.narrow < 1.0 else 0.0
+    worked = 2.0 * op.m * machine.tile_n * depth / matrix_rate(op, machine) + widened
+    matrix = np.maximum(worked / machine.expert_share, machine.slice_time)
+    operands = (op.m + op.narrow * machine.tile_n) * depth * op.bits / 8.0
+    feed = machine.l2_rate * machine.multicast / machine.cores
+    waves = np.ceil(tiles / machine.cores)
+    activations = op.input_bytes + op.output_bytes
+    distinct = (op.weight_bytes + activations) / machine.l2_rate
+    written = 2.0 * op.m * machine.tile_n * machine.cores / machine.store_rate
+    on_chip = np.maximum(waves * slices * np.maximum(matrix, operands / feed), distinct)
+    chip = on_chip + waves * (machine.expert_tile_time + written)
+    hbm = op.weight_bytes + activations * (1.0 - resident(activations * machine.l2_copies, machine))
+    weights = op.weight_bytes / (op.weight_bytes + activations)
+    from_memory = machine.hbm_rate / (1.0 + weights * (machine.expert_excess if op.experts else machine.weight_excess))
+    drawn = np.minimum(from_memory, np.minimum(tiles / machine.cores, 1.0) * machine.l2_rate)
+    return Ask(chip, hbm, drawn, machine.launch + machine.expert_start, machine.exposed)
 
 
 def matmul_traffic(op: Operator, machine: Machine, down: Array) -> Array:
@@ -282,7 +305,7 @@ def ask_for(op: Operator, machine: Machine) -> Ask:
     if op.kind == ATTENTION:
         ask = attend(op, machine, op.warm)
     else:
-        ask = {MATMUL: matmul, ROW: rowwise}.get(op.kind, stream)(op, machine)
+        ask = {MATMUL: matmul, ROW: rowwise, GROUPED: grouped}.get(op.kind, stream)(op, machine)
     return ask._replace(stretch=op.stretch)
 
 

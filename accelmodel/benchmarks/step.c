@@ -43,7 +43,8 @@
     X(attention_share) X(attention_split) X(attention_narrow) X(attention_apart) X(attention_widen_rate) \
     X(attention_reread) \
     X(hierarchical) X(out_ring) X(out_tree) X(out_start) X(multimem) X(crowding) X(prefetch_start) X(prefetch_share) \
-    X(sweep_time) X(row_time) X(row_share)
+    X(sweep_time) X(row_time) X(row_share) \
+    X(group_fill) X(expert_start) X(expert_tile_time) X(expert_share)
 #define OPERATOR(X) \
     X(kind) X(count) X(groups) X(m) X(n) X(k) X(weight_bytes) X(input_bytes) X(output_bytes) X(bits) X(vector_ops) \
     X(prefetch_bytes) X(message_bytes) X(ranks) X(feeds) X(stretch) X(warm) X(integer) X(narrow) X(experts) X(longest) X(sliding)
@@ -150,7 +151,25 @@ LAW ask_t matmul(operator_t op, machine_t m, double core_rate)
     double weights = op.weight_bytes / (op.weight_bytes + op.input_bytes + op.output_bytes);
     double rate = m.hbm_rate / (1.0 + weights * excess);
     ask_t ask = {time, matmul_traffic(op, m, down), least(rate, busy * m.l2_rate),
-                 m.launch + m.fill_time + (op.bits < 16.0 ? m.scaling_time : 0.0), m.exposed};
+                 m.launch + (op.groups > 1.0 ? m.group_fill : m.fill_time) + (op.bits < 16.0 ? m.scaling_time : 0.0), m.exposed};
+    return ask;
+}
+
+/* Tiles of rows of experts, dealt out whole. */
+LAW ask_t grouped(operator_t op, machine_t m, double core_rate)
+{
+    double depth = m.tile_k * 16.0 / op.bits, slices = ceil(op.k / depth);
+    double tiles = op.groups * ceil(op.n / m.tile_n), waves = ceil(tiles / m.cores);
+    double widened = op.narrow < 1.0 ? m.tile_n * depth / m.convert_rate : 0.0;
+    double matrix = most((2.0 * op.m * m.tile_n * depth / core_rate + widened) / m.expert_share, m.slice_time);
+    double operands = (op.m + m.tile_n * op.narrow) * depth * op.bits * 0.125 * m.cores / (m.l2_rate * m.multicast);
+    double written = 2.0 * op.m * m.tile_n * m.cores / m.store_rate;
+    double activations = op.input_bytes + op.output_bytes, bytes = activations + op.weight_bytes;
+    double chip = most(waves * slices * most(matrix, operands), bytes / m.l2_rate);
+    double hbm = op.weight_bytes + activations * (1.0 - resident(activations * m.l2_copies, m));
+    double excess = op.experts > 0.0 ? m.expert_excess : m.weight_excess;
+    double rate = least(m.hbm_rate / (1.0 + op.weight_bytes / bytes * excess), least(tiles / m.cores, 1.0) * m.l2_rate);
+    ask_t ask = {chip + waves * (m.expert_tile_time + written), hbm, rate, m.launch + m.expert_start, m.exposed};
     return ask;
 }
 
@@ -465,6 +484,7 @@ LAW void ask_for(const operator_t op, int kind, const double *restrict machines,
         ask_t ask = kind == KIND_MATMUL      ? matmul(op, m, rate[j])
                     : kind == KIND_ATTENTION ? attend(op, m, rate[j], op.warm)
                     : kind == KIND_ROW       ? rowwise(op, m)
+                    : kind == KIND_GROUPED   ? grouped(op, m, rate[j])
                                              : stream(op, m);
         asks->chip[j] = ask.chip;
         asks->hbm[j] = ask.hbm;
@@ -562,6 +582,7 @@ static void ask_row(const operator_t op, const double *machines, long designs, l
     case KIND_MATMUL: ask_for(op, KIND_MATMUL, machines, designs, width, asks); break;
     case KIND_ATTENTION: ask_for(op, KIND_ATTENTION, machines, designs, width, asks); break;
     case KIND_ROW: ask_for(op, KIND_ROW, machines, designs, width, asks); break;
+    case KIND_GROUPED: ask_for(op, KIND_GROUPED, machines, designs, width, asks); break;
     default: ask_for(op, KIND_ELEMENTWISE, machines, designs, width, asks);
     }
 }

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from accelmodel.calibration import errors as accuracy
+from accelmodel.calibration import expert_kernels
 from accelmodel.calibration import fit as calibration
 from accelmodel.calibration.file import DIGITS
 from accelmodel.errors import SpecError, plain
@@ -146,7 +147,11 @@ def fit(
     SpecError
         If nobody measured it, or measurements are not installed.
     """
-    rows = training_rows(library)
+    rows = training_rows(library) if library.matrix_factor else {}
+    if not library.matrix_factor:
+        found, spans, told = expert_kernels.fit(library, accuracy.fitted(), PARTS, progress)
+        if spans:
+            return found, spans, told
     if not rows:
         raise SpecError(f"{library.name} was measured on none of {', '.join(accuracy.fitted())}; it cannot be fitted")
     if progress:
@@ -173,13 +178,15 @@ def text(library: KernelLibrary, spans: Mapping[str, tuple[float, float]], told:
     """Return the content of a library's file; what is not fitted keeps its source."""
     units = field_units(KernelLibrary)
     bits = f"of weights of {library.weights:g} bit" if library.weights else f"at {library.bits:g} bit"
+    whose = "" if library.matrix_factor else " of experts"
+    called = "call" if " and " in library.framework else "calls"
     lines = [
-        f"# Matmuls {bits} by the kernels that {plain(library.framework)} calls.",
+        f"# Matmuls{whose} {bits} by the kernels that {plain(library.framework)} {called}.",
         "",
         "[library]",
     ]
     for name, fact in library.facts.items():
-        if name not in constants(library):
+        if name not in spans:
             scale, unit = (1e6, 'unit = "us", ') if units[name] == "s" else (1.0, "")
             value = toml_string(fact.value) if isinstance(fact.value, str) else f"{fact.value * scale:g}"
             ends = f", range = [{fact.range[0] * scale:g}, {fact.range[1] * scale:g}]" if fact.range else ""

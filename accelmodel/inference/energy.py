@@ -17,9 +17,27 @@ from accelmodel.inference.inputs import Inputs
 from accelmodel.inference.policies import Technique, chosen
 from accelmodel.inference.run import run_kernel
 from accelmodel.inference.speculation import tokens_yielded
-from accelmodel.laws.energy import attention_l2_bytes, matmul_l2_bytes, step_joules, tiles_of, under_limit
+from accelmodel.laws.energy import (
+    attention_l2_bytes,
+    matmul_l2_bytes,
+    step_joules,
+    tiled_l2_bytes,
+    tiles_of,
+    under_limit,
+)
 from accelmodel.laws.numeric import Array, Number, has_axes
-from accelmodel.laws.types import ATTENTION, CHAIN, COLLECTIVE, DETAIL, ELEMENTWISE, MATMUL, RECURRENCE, ROW, Operator
+from accelmodel.laws.types import (
+    ATTENTION,
+    CHAIN,
+    COLLECTIVE,
+    DETAIL,
+    ELEMENTWISE,
+    GROUPED,
+    MATMUL,
+    RECURRENCE,
+    ROW,
+    Operator,
+)
 from accelmodel.specs.hardware import Cluster, Device
 from accelmodel.specs.link import Link
 from accelmodel.specs.load import load
@@ -68,6 +86,8 @@ def _l2_bytes(inputs: Inputs, of: dict[str, Array]) -> Array:
     read, kept, written = of["input_bytes"], of["weight_bytes"], of["output_bytes"]
     moved = read + kept + written + ((kind == RECURRENCE) | (kind == ROW)) * of["message_bytes"]
     moved = np.where(kind == MATMUL, matmul_l2_bytes(of["m"], of["n"], read, kept, written, tiles), moved)
+    drawn = tiled_l2_bytes(of["groups"], of["m"], of["n"], of["k"], of["bits"] / 8.0, (tile_n, multicast))
+    moved = np.where(kind == GROUPED, np.maximum(drawn, read + kept) + written, moved)
     down = tiles_of(of["m"], tile_m)
     keys = of["groups"] * of["n"] * of["k"] * of["bits"] / 8.0
     moved = np.where(kind == ATTENTION, attention_l2_bytes(keys, down, kept, read, written), moved)

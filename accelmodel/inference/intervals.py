@@ -18,8 +18,10 @@ from accelmodel.specs.base import Residual, Spec
 from accelmodel.specs.formats import plain_bits
 from accelmodel.specs.hardware import Cluster
 
+#: those of experts: whose kernels run them is not said, and they differ
+EXPERTS = "experts"
 #: kinds whose errors go together
-KINDS = ("matmul", "attention", "memory-bound", "collective", "row")
+KINDS = ("matmul", "attention", "memory-bound", "collective", "row", EXPERTS)
 #: kind of measured operators → kind whose errors it stands for
 MEASURED = {
     "matmul": "matmul",
@@ -37,7 +39,7 @@ UNCALIBRATED = "uncalibrated.toml"
 
 
 #: kind of operator in ``laws.kinds.KINDS`` → kind whose errors stand for its own, where that has another name
-_ERRORS_LIKE = {"elementwise": "memory-bound", "epilogue": "memory-bound"}
+_ERRORS_LIKE = {"elementwise": "memory-bound", "epilogue": "memory-bound", "grouped": EXPERTS}
 
 
 def kind_of(code: Any) -> Any:

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from accelmodel.errors import SpecError
+from accelmodel.inference.columns import STREAM
 from accelmodel.inference.inputs import Inputs
 from accelmodel.inference.operator_time import Columns, matmul, pointwise, time_columns
-from accelmodel.laws.types import MATMUL, Operator
+from accelmodel.inference.routing import exchanged
+from accelmodel.laws.types import GROUPED, MATMUL, Operator
 from accelmodel.specs.cloud import KernelLibrary
 from accelmodel.specs.formats import plain_bits
 from accelmodel.specs.given import override
@@ -18,7 +20,12 @@ from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.load import load
 from accelmodel.specs.memories import none
 
-_STRETCH = Operator._fields.index("stretch")
+_STRETCH, _COUNT, _FLOPS, _N, _K, _OUTPUT, _GROUPS = (
+    Operator._fields.index(name) for name in ("stretch", "count", "flops", "n", "k", "output_bytes", "groups")
+)
+#: columns that grow with the copies of tokens that are passed over, and the rows that do
+_PASSED = tuple(Operator._fields.index(name) for name in ("input_bytes", "output_bytes", "flops", "vector_ops"))
+_AROUND = ("expert_gather", "expert_activation", "expert_sum")
 #: whose kernels run floats of 8 bit with a scale of 32 bit for each block of 128 x 128, and on which generations
 BLOCKS, ON = "deepgemm-8bit", ("Hopper", "Blackwell")
 #: bytes of such weights over their number: more than without scales, and less than with one for each 32
@@ -58,7 +65,7 @@ def on_library(inputs: Inputs, library: KernelLibrary) -> Inputs:
     -------
     Inputs
         With those matmuls stretched; those at other precisions keep the law, and those of experts where the library
-        has no ``expert_start``.
+        neither has them nor names one that has.
 
     Raises
     ------
@@ -71,23 +78,30 @@ def on_library(inputs: Inputs, library: KernelLibrary) -> Inputs:
     if inputs.axes.machine:
         raise SpecError(f"{library.name} is relative to one chip; leave out the axes {', '.join(inputs.axes.machine)}")
     columns = dict(zip(Operator._fields, inputs.operators, strict=True))
-    ours = (columns["kind"] == MATMUL) & (columns["count"] > 0.0) & (columns["integer"] == 0.0)
-    ours = ours & (columns["bits"] == library.bits) & _has_weights(columns, library)
-    alone = np.nonzero(ours & (columns["groups"] == 1.0) & (columns["experts"] == 0.0))
-    grouped = np.nonzero(ours & (columns["experts"] > 0.0) & (library.expert_start > 0.0))
+    experts = _experts_of(library)
+    ours = (columns["count"] > 0.0) & (columns["integer"] == 0.0)
+    plain = ours & (columns["kind"] == MATMUL) & (columns["bits"] == library.bits) & (columns["groups"] == 1.0)
+    alone = np.nonzero(plain & _has_weights(columns, library) & (library.matrix_factor > 0.0))
+    of_experts = (columns["kind"] == GROUPED) & (columns["experts"] > 0.0) & (columns["narrow"] == 1.0)
+    grouped = np.nonzero(ours & of_experts & (columns["bits"] == experts.bits) & (experts.expert_share > 0.0))
     if not len(alone[0]) + len(grouped[0]):
         raise SpecError(f"{library.name} is for matmuls {_of(library)}, and there are none")
     operators = inputs.operators.copy()
     m, n, k = (columns[name][alone] for name in ("m", "n", "k"))
     if len(m):
-        plain, _ = time_columns(matmul(m, n, k, library.bits, weights=library.weights or None), inputs.cluster)
-        operators[_STRETCH][alone] *= library_times(m, n, k, library, inputs.cluster) / plain
+        usual, _ = time_columns(matmul(m, n, k, library.bits, weights=library.weights or None), inputs.cluster)
+        operators[_STRETCH][alone] *= library_times(m, n, k, library, inputs.cluster) / usual
     given = {name: values[grouped] for name, values in columns.items() if name not in ("stretch", "count")}
     if len(given["m"]):
-        plain, _ = time_columns(given, inputs.cluster)
-        operators[_STRETCH][grouped] *= expert_times(given, library, inputs.cluster) / plain
-    notes = (*inputs.table.notes, f"matmuls {_of(library)} by the kernels of {library.framework}")
-    return replace(inputs, operators=operators, table=replace(inputs.table, notes=notes))
+        usual, _ = time_columns(given, inputs.cluster)
+        operators[_STRETCH][grouped] *= expert_times(given, experts, inputs.cluster) / usual
+        _pass_over(operators, inputs, experts)
+    used = dict.fromkeys(
+        f"matmuls {_of(each)} by the kernels of {each.framework}"
+        for each, rows in ((library, alone), (experts, grouped))
+        if len(rows[0])
+    )
+    return replace(inputs, operators=operators, table=replace(inputs.table, notes=(*inputs.table.notes, *used)))
 
 
 def _has_weights(columns: Columns, library: KernelLibrary) -> Any:
@@ -100,6 +114,36 @@ def _of(library: KernelLibrary) -> str:
     if library.weights:
         return f"whose weights alone have {library.weights:g} bit"
     return f"at floats of {library.bits:g} bit"
+
+
+def _pass_over(operators: Any, inputs: Inputs, library: KernelLibrary) -> None:
+    """Change the rows around the matmuls of experts to what a library's kernels do there (``mlps.passes``)."""
+    once = {"expert_gather": library.gathers, "expert_activation": library.activates}
+    longer = dict.fromkeys(("expert_gather", "expert_sum"), library.expert_passes)
+    together = inputs.over_work(1.0 - exchanged(inputs.work)).ravel()
+    # ranks that share experts have all tokens: as many copies lie idle as the others hold
+    idle = library.elsewhere * together * (inputs.over_work(inputs.work.ep).ravel() - 1.0)
+    for place, name in enumerate(inputs.table.names):
+        row = next((each for each in _AROUND if each in name), "")
+        if not row:
+            continue
+        operators[_COUNT][place] *= once.get(row, 1.0)
+        operators[_STRETCH][place] *= longer.get(row, 1.0)
+        if row == "expert_gather":
+            continue
+        for column in _PASSED:
+            operators[column][place] *= 1.0 + idle
+        if row == "expert_activation":
+            operators[_GROUPS][place] *= 1.0 + idle
+            # the matmul before it has one number in for each of the stream, and writes two for each of the activation
+            up = place - 1
+            copies = operators[_FLOPS][up] / (2.0 * operators[_N][up] * operators[_K][up])
+            operators[_OUTPUT][place] += idle * copies * (operators[_N][up] + operators[_K][up]) * STREAM
+
+
+def _experts_of(library: KernelLibrary) -> KernelLibrary:
+    """Return the library of a framework's experts: the one it names, or itself."""
+    return load("library", library.experts) if library.experts else library
 
 
 #: a price at which the depth of no matmul is split [s]
@@ -136,11 +180,18 @@ def library_times(m: Any, n: Any, k: Any, library: KernelLibrary, cluster: Clust
     ndarray (row, *axes of the cluster)
         Times [s].
 
+    Raises
+    ------
+    SpecError
+        If the library has no plain matmuls.
+
     Notes
     -----
     Tiles follow ``library_tiles``; the rest of the law is that of the best library's kernels, which also multiply where
     weights are widened into a copy.
     """
+    if not library.matrix_factor:
+        raise SpecError(f"{library.name} has matmuls of experts alone; a step with experts takes it")
     tiles, warm = library_tiles(m, library, cluster), np.broadcast_to(warm, np.shape(m))
     times = _before(m, n, k, library, cluster)
     copied = (m >= library.copied_rows) & (library.copied_rows > 0.0)
@@ -164,13 +215,20 @@ def _before(m: Any, n: Any, k: Any, library: KernelLibrary, cluster: Cluster) ->
 
 
 def expert_times(columns: Columns, library: KernelLibrary, cluster: Cluster) -> Any:
-    """Time grouped matmuls of experts by a framework's own kernels [s], one for each row of ``columns``.
+    """Time matmuls of experts by a framework's own kernels [s], one for each row of ``columns``.
 
-    Persistent kernels deal the tiles of all experts out over the cores and split no depth.  What rounds activations
-    for them is in rows of its own: the exchange, or the gathering of copies, and the activation function.
+    What rounds activations for them is in rows of its own: the exchange, or the gathering of copies, and the activation
+    function.
     """
-    times, _ = time_columns(columns, _paced(cluster, library))
-    return times + library.expert_start
+    times, _ = time_columns(columns, on_experts(cluster, library))
+    return times
+
+
+def on_experts(cluster: Cluster, library: KernelLibrary) -> Cluster:
+    """Return a cluster whose experts run on the kernels of a library."""
+    names = ("expert_start", "expert_tile_time", "expert_share")
+    changed = {f"matmul.{name}": getattr(library, name) for name in names}
+    return replace(cluster, device=override(cluster.device, changed))
 
 
 def _paced(cluster: Cluster, library: KernelLibrary, **changes: Any) -> Cluster:

@@ -183,5 +183,9 @@ def machine(cluster: Cluster) -> dict[str, Number]:
         **_rows(device),
         "prefetch_start": l2.prefetch_time,
         "prefetch_share": l2.prefetched(hbm_rate) / hbm_rate,
+        "group_fill": most(matmul.fill_time, matmul.group_fill),
+        "expert_start": matmul.expert_start,
+        "expert_tile_time": matmul.expert_tile_time,
+        "expert_share": matmul.expert_share,
         "crowding": compute.cores / most(compute.cores - link.cores_taken, 1.0),
     }

@@ -161,7 +161,7 @@ def mixer_weights(model: LanguageModel, work: Workload, part: Shard) -> list[tup
     found: list[tuple[Mixer, Number]] = []
     for mixer in mixers(model):
         rows = dict(mixer_rows(model, work, part, mixer))
-        each = sum(columns["weight_bytes"] for columns in rows.values() if columns["kind"] == types.MATMUL)
+        each = sum(columns["weight_bytes"] for columns in rows.values() if columns["kind"] in types.PRODUCTS)
         found.append((mixer, each * mixer.held / mixer.layers))
     return found
 
@@ -177,7 +177,7 @@ def mlp_weights(model: LanguageModel, work: Workload, part: Shard) -> list[tuple
         each = sum(
             columns["weight_bytes"] * (_held_share(mlp, work, part) if name.startswith(ROUTED) else 1.0)
             for name, columns in rows.items()
-            if name != "dispatch" and columns["kind"] == types.MATMUL
+            if name != "dispatch" and columns["kind"] in types.PRODUCTS
         )
         found.append((mlp, each * mlp.held / mlp.layers))
     return found

@@ -24,9 +24,9 @@ from accelmodel.inference.routing import (
     kernels,
     places,
 )
-from accelmodel.inference.rowwise import SWEEPS, activation_rows, rowwise
+from accelmodel.inference.rowwise import ACTIVATION_OPS, SWEEPS, activation_rows, blockwise, rowwise
 from accelmodel.laws import types
-from accelmodel.laws.numeric import Number, least
+from accelmodel.laws.numeric import Number, least, most
 from accelmodel.laws.types import Operator
 from accelmodel.specs.bits import activation_bits
 from accelmodel.specs.language_model import LanguageModel
@@ -35,7 +35,7 @@ from accelmodel.specs.workload import Workload
 
 #: bits of the scales that stand beside a value of 8 or fewer bits on its way: 32 for 128 of 8 bit, 8 for 16 of 4
 _SCALES = {8.0: 0.25, 4.0: 0.5}
-#: small kernels that sort the copies of tokens by expert before they are gathered (``measured.mla_and_moe``)
+#: small kernels that sort the copies of tokens by expert before they are gathered (``measured.experts``)
 SORTING = 2.0
 #: vector operations per expert and token that choose the experts: exponential, comparison, mask
 _CHOICE_OPS = 20.0
@@ -63,6 +63,11 @@ def dense(kind: Dense, model: LanguageModel, work: Workload, part: Shard) -> Ite
     yield from perceptron("mlp", part.tokens, part.cut(kind.width), kind.gated, model, part.at("mlp"))
 
 
+def expert_matmul(rows: Number, n: Number, k: Number, part: Shard, active: Number) -> dict[str, Number]:
+    """Columns of a matmul of ``active`` experts with so many rows each, in one kernel; nothing of it is prefetched."""
+    return {**matmul(rows, n, k, part, groups=active), "kind": types.GROUPED, "prefetch_bytes": 0.0}
+
+
 def _routed(kind: Experts, model: LanguageModel, work: Workload, part: Shard) -> Iterator[Row]:
     """Routed experts on the busiest device.  They cannot be prefetched: the router decides which are needed.
 
@@ -79,16 +84,54 @@ def _routed(kind: Experts, model: LanguageModel, work: Workload, part: Shard) ->
     hidden = kind.latent or model.hidden
     mean = copies / active
     tiles = in_tiles(active, mean, padded_rows(mean, active / held, kind.used / places(kind, work)))
-    late = {"prefetch_bytes": 0.0, **tiles}
     here = 1.0 - exchanged(work) * (kernels(work) != NORMAL)
     received = exchanged(work) * sent_bits(model, work) / 8.0 + (1.0 - exchanged(work)) * STREAM
-    chosen = pointwise(tokens * kind.used, 1.0, _CHOICE_BYTES, _CHOICE_BYTES)
-    yield "expert_sorting", {**chosen, "count": SORTING * here}
-    yield "expert_gather", {**pointwise(copies * hidden, 1.0, received, part.activation), "count": here}
-    yield "expert_up", matmul(mean, branches * width, hidden, part, groups=active) | late
-    yield from activation_rows("expert", copies, width, kind.gated, part)
-    yield "expert_down", matmul(mean, hidden, width, part, groups=active) | late
-    yield "expert_sum", {**pointwise(copies * hidden, 2.0, STREAM, STREAM / kind.used), "count": here}
+    given = passes(tokens * kind.used, copies, (hidden, width, branches), (received, part.activation), kind.used)
+    yield "expert_sorting", {**given["expert_sorting"], "count": SORTING * here}
+    yield "expert_gather", {**given["expert_gather"], "count": here}
+    yield "expert_up", expert_matmul(mean, branches * width, hidden, part, active) | tiles
+    if part.runs_apart("activation"):
+        yield from activation_rows("expert", copies, width, kind.gated, part)
+    else:
+        yield "expert_activation", given["expert_activation"]
+    yield "expert_down", expert_matmul(mean, hidden, width, part, active) | tiles
+    yield "expert_sum", {**given["expert_sum"], "count": here}
+
+
+def passes(
+    chosen: Number,
+    copies: Number,
+    sizes: tuple[Number, Number, float],
+    widths: tuple[Number, Number],
+    used: Number,
+    elsewhere: Number = 0.0,
+) -> dict[str, dict[str, Number]]:
+    """Return the rows around the matmuls of experts, each by its name.
+
+    Parameters
+    ----------
+    chosen, copies : float
+        Experts that all tokens chose, and copies of tokens that come to the device [1].
+    sizes : tuple
+        Width of a token, columns between both matmuls, and branches of these (2 with a gate) [1].
+    widths : tuple
+        Bytes of a number as a copy arrives, and as the matmuls take it [B].
+    used : float
+        Experts of a token [1].
+    elsewhere : float
+        1 where activation and sum go over the copies of experts on other ranks too, which zeros stand for.
+    """
+    hidden, width, branches = sizes
+    received, taken = widths
+    idle = elsewhere * most(chosen - copies, 0.0)
+    zeros = idle * (branches * width + hidden) * STREAM
+    activation = blockwise((copies + idle) * width, ACTIVATION_OPS, branches * STREAM, taken)
+    return {
+        "expert_sorting": pointwise(chosen, 1.0, _CHOICE_BYTES, _CHOICE_BYTES),
+        "expert_gather": pointwise(copies * hidden, 1.0, received, taken),
+        "expert_activation": activation | {"output_bytes": activation["output_bytes"] + zeros},
+        "expert_sum": pointwise((copies + idle) * hidden, 2.0, STREAM, STREAM / used),
+    }
 
 
 def experts(kind: Experts, model: LanguageModel, work: Workload, part: Shard) -> Iterator[Row]:

@@ -19,8 +19,6 @@ LARGEST, SMALLEST = 128.0, 16.0
 _FEW = 20
 #: tiles from which on that holds: deviations of the tokens are then a third of a tile and more
 _MANY = 16.0
-#: share of experts that may need a tile more where it is said that none does
-_SUFFICES = 1e-3
 
 
 def _above(score: Number) -> Any:
@@ -76,17 +74,12 @@ def padded_rows(mean: Number, share: Number, chance: Number) -> Any:
 
 
 def in_tiles(groups: Number, mean: Number, rows: Number) -> dict[str, Number]:
-    """Return the columns ``groups`` and ``m`` of a matmul whose groups have so many rows, and tiles of ``rows`` rows.
+    """Return the columns of a matmul of so many groups whose tiles have ``rows`` rows each: all tiles, and rows of one.
 
-    A law counts whole tiles of each group: a mean of 1.5 tiles of all groups is 2 tiles of three quarters of them.  It
-    pads rows to the matrix unit itself: where that suffices they stay as they are.
+    Examples
+    --------
+    >>> {name: float(found) for name, found in in_tiles(8.0, 128.0, 192.0).items()}
+    {'groups': 12.0, 'm': 128.0}
     """
-    tiles = most(ceil(rows / LARGEST - 1e-9), 1.0)
-    large = rows > LARGEST
-    filled = large * (rows / LARGEST / tiles) + (1.0 - large)
-    enough = rows <= SMALLEST * ceil(mean / SMALLEST) * (1.0 + _SUFFICES)
-    padded = large * (LARGEST * tiles) + (1.0 - large) * rows
-    return {
-        "groups": groups * (enough + (1.0 - enough) * filled),
-        "m": enough * mean + (1.0 - enough) * padded,
-    }
+    tile = tile_rows(mean)
+    return {"groups": groups * rows / tile, "m": tile}

@@ -13,7 +13,7 @@ from accelmodel.inference.memory import expert_weights, memory_per_device, usabl
 from accelmodel.inference.operators import OperatorTable, operator_table
 from accelmodel.inference.where import second_memory, told
 from accelmodel.laws.numeric import Number, most
-from accelmodel.laws.types import ATTENTION, MATMUL
+from accelmodel.laws.types import ATTENTION, PRODUCTS
 from accelmodel.specs.hardware import Device
 from accelmodel.specs.language_model import LanguageModel, mixers
 from accelmodel.specs.layer_kinds import Grouped
@@ -167,7 +167,7 @@ def placed(model: LanguageModel, device: Device, work: Workload, unfused: Iterab
         return table
     offered = []
     for kind, experts, prefetch in zip(*(table.columns[name] for name in _LOOKED_AT), strict=True):
-        apart = {"": False, "kv": kind == ATTENTION, "weights": kind == MATMUL, "experts": experts > 0.0}[held]
+        apart = {"": False, "kv": kind == ATTENTION, "weights": kind in PRODUCTS, "experts": experts > 0.0}[held]
         offered.append(0.0 if sram or bool(apart) else prefetch)
     return replace(table, columns={**table.columns, "prefetch_bytes": offered})
 

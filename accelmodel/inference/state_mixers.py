@@ -26,12 +26,16 @@ STATE_OPS = 6.0
 #: vector operations per number that a convolution over tokens makes: each tap is loaded and masked apart (fitted to the
 #: training rows of aiconfigurator-core 0.12.0, all fitted devices together)
 CONVOLUTION_OPS = 108.0
+#: the same of a token alone, whose tokens before lie apart, three of each channel together: they are walked one by one
+#: (fitted to the training rows of decode, all fitted devices together)
+STEPPED_OPS = 350.0
 
 
 def convolution_pass(part: Shard, channels: Number, taps: Number) -> dict[str, Number]:
     """Columns of a depthwise convolution over the tokens before, with its activation; it keeps ``taps`` - 1 of them."""
     kept = part.sequences * channels * (taps - 1.0) * STREAM
-    passed = pointwise(part.tokens * channels, CONVOLUTION_OPS, STREAM, STREAM)
+    ops = STEPPED_OPS if part.decoding else CONVOLUTION_OPS
+    passed = pointwise(part.tokens * channels, ops, STREAM, STREAM)
     return {**passed, "weight_bytes": 2.0 * kept, "prefetch_bytes": kept}
 
 
@@ -85,11 +89,12 @@ def delta_update(part: Shard, keys: Number, heads: Number, kind: Linear) -> dict
     of its keys.  Kernels apart hand on these inverses, keys and values by which states change, and the states.
     """
     key, value = kind.key_dim, kind.value_dim
+    gates = part.tokens * heads * key * float(kind.decay > 1.0)
     if part.decoding:
-        return state_step(part, heads, key, value, STATE_OPS + 4.0)
+        step = state_step(part, heads, key, value, STATE_OPS + 4.0)
+        return {**step, "input_bytes": step["input_bytes"] + gates * STREAM, "vector_ops": gates * STATE_OPS}
     length = recurrence.CHUNK
     rows = part.sequences * heads * ceil(part.new_tokens / length) * length
-    gates = part.tokens * heads * key * float(kind.decay > 1.0)
     handed = 7.0 * key * STREAM + 6.0 * value * STREAM + 12.0 * length + 2.0 * key * value * STREAM / length
     return {
         "kind": types.RECURRENCE,

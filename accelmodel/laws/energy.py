@@ -59,6 +59,33 @@ def matmul_l2_bytes(
     return np.maximum(fetched, input_bytes + weight_bytes) + output_bytes
 
 
+def tiled_l2_bytes(groups: Any, m: Any, n: Any, k: Any, width: Any, tiles: tuple[Any, Any]) -> Any:
+    """Bytes that cores draw from L2 for tiles of rows of experts [B].
+
+    Each tile of columns reads its rows and its columns of the weights.
+
+    Parameters
+    ----------
+    groups, m : array_like
+        Tiles of rows, and rows of one [1].
+    n, k : array_like
+        Columns and depth [1].
+    width : array_like
+        Bytes of a number [B].
+    tiles : tuple
+        Columns of a tile, and cores that share a fetch [1].
+
+    Examples
+    --------
+    Two tiles of 16 rows, three of 128 columns, 10 deep:
+
+    >>> float(tiled_l2_bytes(2.0, 16.0, 384.0, 10.0, 1.0, (128.0, 1.0)))
+    8640.0
+    """
+    tile_n, multicast = tiles
+    return groups * np.ceil(n / tile_n) * (m + tile_n) * k * width / multicast
+
+
 def tiles_of(rows: Any, tile_m: Any) -> Any:
     """Return tiles of rows that some rows take, one at least [1].
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from accelmodel.laws.attention import attention
 from accelmodel.laws.chain import chain
 from accelmodel.laws.elementwise import elementwise, epilogue, rowwise
+from accelmodel.laws.grouped import grouped
 from accelmodel.laws.matmul import matmul
 from accelmodel.laws.recurrence import recurrence
 
@@ -17,6 +18,7 @@ KINDS = {
     "chain": chain,
     "epilogue": epilogue,
     "row": rowwise,
+    "grouped": grouped,
 }
 
 

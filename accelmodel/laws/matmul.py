@@ -11,7 +11,7 @@ import numpy as np
 from accelmodel.laws.jit import law
 from accelmodel.laws.l2cache import kept_of_three
 from accelmodel.laws.prepared import whole
-from accelmodel.laws.types import MATMUL, Cost, Machine, Operator
+from accelmodel.laws.types import GROUPED, MATMUL, Cost, Machine, Operator
 
 #: rows to which attention pads the queries of a tile (16 x 16 fractal of Ascend's cube, m16n8k16 of NVIDIA's tensor
 #: cores); matmuls pad to ``min_rows`` of the machine
@@ -159,13 +159,14 @@ def operand_time(op: Operator, machine: Machine) -> float:
 @law
 def matmul_start(op: Operator, machine: Machine) -> float:
     """Time a matmul takes whatever its size [s]; one whose operands are both narrow also fetches scales."""
-    return machine.launch + machine.fill_time + (machine.scaling_time if op.bits < 16.0 else 0.0)
+    fill = machine.group_fill if op.groups > 1.0 else machine.fill_time
+    return machine.launch + fill + (machine.scaling_time if op.bits < 16.0 else 0.0)
 
 
 @law
 def exposed_share(op: Operator, machine: Machine) -> float:
     """Share of the shorter of computing and fetching that matmuls do not hide."""
-    return machine.exposed if op.kind == MATMUL else 0.0
+    return machine.exposed if op.kind == MATMUL or op.kind == GROUPED else 0.0
 
 
 @law

@@ -28,6 +28,9 @@ GATED = 4.3e-6
 BEGUN = 6e-6
 #: a kernel that changes a state by one token loads, computes and stores it [s], beside its traffic
 STEP = 2.5e-6
+#: where keys have decays of their own it takes so much longer [s], and a byte so many times as long; fitted to the
+#: training rows of Kimi delta attention in decode, all fitted devices together
+DECAYED_STEP, DECAYED_BYTE = 1.3e-6, 1.15
 #: kernels where products and states have kernels of their own; where one core does all of it; and what decays add
 KERNELS, TOGETHER, DECAYED = 10.0, 2.0, 3.0
 #: share of what kernels hand on that lies between one and the next
@@ -35,10 +38,12 @@ STAGE = 0.25
 
 
 @law
-def stepwise(op: Operator, machine: Machine) -> Cost:
+def stepwise(op: Operator, machine: Machine, gated: float) -> Cost:
     """Token by token: the state is read, changed and written back, wherever it lies."""
     moved = op.weight_bytes + op.input_bytes + op.output_bytes
-    return Cost(machine.launch + STEP, 0.0, moved * machine.l2_time, moved, machine.hbm_time)
+    longer = 1.0 + gated * (DECAYED_BYTE - 1.0)
+    start = machine.launch + STEP + gated * DECAYED_STEP
+    return Cost(start, 0.0, moved * machine.l2_time * longer, moved, machine.hbm_time * longer)
 
 
 @law
@@ -93,7 +98,7 @@ def recurrence(op: Operator, machine: Machine) -> Cost:
     """
     chunks = max(np.ceil(op.m / CHUNK), 1.0)
     gated = 1.0 if op.vector_ops > 0.0 else 0.0
-    one = stepwise(op, machine)
+    one = stepwise(op, machine, gated)
     fused = on_one_core(op, machine, chunks, gated)
     apart = by_kernels(op, machine, chunks, gated)
     # in decode nothing is handed on
@@ -102,4 +107,4 @@ def recurrence(op: Operator, machine: Machine) -> Cost:
     compute = one.compute if few else (fused.compute if whole_core else apart.compute)
     transfer = one.l2 if few else (fused.l2 if whole_core else apart.l2)
     hbm = one.hbm_bytes if few else (fused.hbm_bytes if whole_core else apart.hbm_bytes)
-    return Cost(start, compute, transfer, hbm, machine.hbm_time)
+    return Cost(start, compute, transfer, hbm, one.hbm_time if few else machine.hbm_time)

@@ -101,6 +101,10 @@ class Machine(NamedTuple):
     row_time: float  #: a byte of a row that one core draws, alone or beside others [s/B]
     row_share: float  #: 1 / rows that all cores hold at a time
     prefetch_share: float  #: rate at which what prefetches copies into L2, over that of HBM, at most 1
+    group_fill: float  #: time that several matmuls in one kernel take to fill and drain their pipelines [s]
+    expert_start: float  #: what a kernel of routed experts adds to its launch [s]
+    expert_tile_time: float  #: a core begins a tile of an expert [s]
+    expert_share: float  #: matrix rate that kernels of routed experts sustain, over that of other matmuls
     core_share: Derived = _UNKNOWN  #: 1 / cores
     core_root: Derived = _UNKNOWN  #: square root of the cores
     flop_time_16bit: Derived = _UNKNOWN  #: of one core [s/FLOP]
@@ -142,9 +146,9 @@ class Operator(NamedTuple):
 
     kind: float  #: place in ``laws.kinds.KINDS``, or of a collective: one of the constants below
     count: float = 1.0  # type: ignore[assignment]  #: how often the row occurs in a step
-    groups: float = 1.0  #: independent matmuls (experts, sequences x KV heads)
+    groups: float = 1.0  #: independent matmuls (sequences x KV heads), tiles of rows (experts)
     m: float = (
-        1.0  #: rows of one matmul, tokens (recurrence), keys that a task gathers (chain), narrowness of loads (row)
+        1.0  #: rows of one matmul or tile, tokens (recurrence), keys that a task gathers (chain), narrowness (row)
     )
     n: float = 1.0  #: columns (matmul), mean keys per query (attention), FLOP of a task (chain), sweeps (row)
     k: float = 1.0  #: depth (matmul), query-key plus value width (attention), time of a task (chain) [s]
@@ -181,6 +185,9 @@ GIVEN = tuple(name for name, hint in get_type_hints(Machine, include_extras=True
 #: codes of the kinds of ``laws.kinds.KINDS``
 MATMUL, ATTENTION, ELEMENTWISE, RECURRENCE, CHAIN = (float(place) for place in range(5))
 ROW = 6.0
+GROUPED = 7.0
+#: kinds that multiply by weights
+PRODUCTS = (MATMUL, GROUPED)
 #: kinds from here on are collectives, in the order of ``laws.collectives.COLLECTIVES``
 COLLECTIVE = 16.0
 ALL_REDUCE, ALL_GATHER, REDUCE_SCATTER, ALL_TO_ALL, POINT_TO_POINT = (COLLECTIVE + place for place in range(5))

@@ -149,7 +149,8 @@ def library_of(source: str, bits: float) -> KernelLibrary | None:
     """Return whose kernels ran the matmuls of a source at a precision, None if the best library's."""
     for name in available("library"):
         library: KernelLibrary = load("library", name)
-        if source.startswith(library.framework) and bits == library.bits and not library.weights:
+        ours = source.startswith(library.framework) and bits == library.bits
+        if ours and library.matrix_factor and not library.weights:
             return library
     return None
 

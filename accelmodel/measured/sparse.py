@@ -65,7 +65,13 @@ _GEMM_BITS = {"bfloat16": 16.0, "fp8_block": 8.0, "nvfp4": 4.0}
 #: kinds whose every row some constant was read off: ``gather_time``, or the counts below
 SEEN = ("dsa prefill", "dsa decode", "msa decode", "gathered attention")
 #: small kernels that an engine runs beside the rows of a step, as norms, scales, roundings and copies that others fuse
-UNFUSED = {("TensorRT-LLM", "encoder"): 1.0, ("vLLM", "dsa"): 50.0, ("TensorRT-LLM", "msa"): 50.0}
+UNFUSED = {
+    ("TensorRT-LLM", "encoder"): 1.0,
+    ("vLLM", "dsa"): 50.0,
+    ("TensorRT-LLM", "dsa"): 15.0,
+    ("TensorRT-LLM", "msa"): 50.0,
+    ("SGLang", "msa"): 12.0,
+}
 #: FlashMLA's sparse kernel gathers a key on any card [s] (training rows of the kernel alone); it is not the fastest on
 #: Blackwell
 FLASH_MLA = 35e-9

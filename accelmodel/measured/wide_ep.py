@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accelmodel.inference.columns import STREAM, matmul, pointwise
+from accelmodel.inference.columns import STREAM, pointwise
 from accelmodel.inference.kernel_library import expert_times
+from accelmodel.inference.mlps import expert_matmul
 from accelmodel.inference.operator_time import Columns, precision, time_columns
-from accelmodel.inference.padding import LARGEST, in_tiles, tile_rows
+from accelmodel.inference.padding import LARGEST, tile_rows
 from accelmodel.inference.rowwise import ACTIVATION_OPS
 from accelmodel.measured import aiconfigurator
-from accelmodel.measured.block_scales import LIBRARY
+from accelmodel.specs.cloud import KernelLibrary
 from accelmodel.specs.hardware import Cluster, Device
 from accelmodel.specs.load import load
 
@@ -30,6 +31,8 @@ _SHAPE = ("num_tokens", "hidden_size", "inter_size", "topk", "num_experts", "moe
 SHAPES = {"wide experts prefill": _SHAPE, "wide experts decode": _SHAPE}
 _FILES = {"wide experts prefill": "wideep_context_moe", "wide experts decode": "wideep_generation_moe"}
 _BITS = 8.0
+#: the library whose kernels these are
+LIBRARY = "deepgemm-experts-8bit"
 #: bytes of a number on its way to an expert, with its share of a scale of 32 bit for 128
 _SENT = 1.0 + 4.0 / 128.0
 #: layers that were launched from the host tell of it alone up to so many times the shortest of their source
@@ -60,9 +63,8 @@ def rows(device: Device, kind: str) -> tuple[pd.DataFrame, int]:
 
 
 def training(kind: str, frame: pd.DataFrame) -> Any:
-    """Return to which rows the start of grouped matmuls was fitted: 70 % of those of decode, by a hash of the shape."""
-    inside = aiconfigurator.hashed(*(frame[name] for name in _SHAPE)) < aiconfigurator.TRAINING
-    return inside & kind.endswith("decode")
+    """Return to which rows the kernels of experts were fitted: 70 % by a hash of the shape."""
+    return aiconfigurator.hashed(*(frame[name] for name in _SHAPE)) < aiconfigurator.TRAINING
 
 
 def _sizes(frame: pd.DataFrame) -> tuple[Any, ...]:
@@ -77,9 +79,9 @@ def matmuls(kind: str, frame: pd.DataFrame) -> tuple[Columns, Columns]:
     _, copies, active, hidden, inner = _sizes(frame)
     held, part = copies / active, precision(_BITS)
     tile = LARGEST if kind.endswith("prefill") else tile_rows(held)
-    tiles = in_tiles(active, held, tile * np.ceil(held / tile))
-    up = matmul(held, 2.0 * inner, hidden, part, groups=active)
-    down = matmul(held, hidden, inner, part, groups=active)
+    tiles = {"groups": active * np.ceil(held / tile), "m": tile}
+    up = expert_matmul(held, 2.0 * inner, hidden, part, active)
+    down = expert_matmul(held, hidden, inner, part, active)
     return {**up, **tiles}, {**down, **tiles}
 
 
@@ -93,18 +95,21 @@ def work(kind: str, frame: pd.DataFrame) -> tuple[Any, Any, Any]:
 
 
 def predict(kind: str, frame: pd.DataFrame, chip: Cluster) -> Any:
-    """Return the times of measured rows by the kernels of DeepGEMM and the passes around them [s].
+    """Return the times of measured rows by the kernels of DeepGEMM and the passes around them [s]."""
+    return times_on(kind, frame, chip, load("library", LIBRARY))
+
+
+def times_on(kind: str, frame: pd.DataFrame, chip: Cluster, library: KernelLibrary) -> Any:
+    """Return the times of measured rows by the kernels of a library and the passes around them [s].
 
     All tokens of the group were given to the device, which looks at each of them and writes a sum for each.
     """
-    library = load("library", LIBRARY)
     tokens, copies, _, hidden, inner = _sizes(frame)
     times = sum(expert_times(part, library, chip) for part in matmuls(kind, frame))
-    passes = [pointwise(copies * inner, ACTIVATION_OPS, 2.0 * STREAM, _BITS / 8.0)]
-    if kind.endswith("prefill"):
-        share = tokens / copies
-        passes += [
-            pointwise(copies * hidden, 1.0, _SENT * share, _BITS / 8.0),
-            pointwise(copies * hidden, 2.0, STREAM, STREAM * share),
-        ]
-    return times + sum(time_columns(each, chip)[0] for each in passes)
+    times += time_columns(pointwise(copies * inner, ACTIVATION_OPS, 2.0 * STREAM, _BITS / 8.0), chip)[0]
+    if kind.endswith("decode"):
+        return times
+    share = tokens / copies
+    gathered = pointwise(copies * hidden, 1.0, _SENT * share, _BITS / 8.0)
+    summed = pointwise(copies * hidden, 2.0, STREAM, STREAM * share)
+    return times + library.expert_passes * sum(time_columns(each, chip)[0] for each in (gathered, summed))

@@ -146,14 +146,23 @@ PLACES = ("mixed", "apart")
 
 @dataclass(frozen=True, config=CONFIG)
 class KernelLibrary(Spec):
-    """Matmuls at 8 or 4 bit by kernels of a framework, relative to the best library; and how it quantises for them.
+    """Matmuls by kernels of a framework: plain ones at 8 or 4 bit, or those of routed experts at any precision.
 
-    They take tiles by the rows alone: a quarter of the largest columns up to ``quarter_rows``, half of them up to
-    twice that on Hopper and four times that elsewhere, else all; and do not split the depth.  The activations are
-    quantised by a kernel of its own, which reads them ``passes`` times and takes ``row_time`` for each row beside.
-    On Hopper few rows are padded to ``min_rows`` where that is given: the operands are swapped.
-    Its grouped matmuls of experts are as fast and take ``expert_start`` each beside; where that is 0 they are unknown
-    and keep the law.
+    Plain ones are relative to the best library's.  They take tiles by the rows alone: a quarter of the largest columns
+    up to ``quarter_rows``, half of them up to twice that on Hopper and four times that elsewhere, else all; and do not
+    split the depth.  The activations are quantised by a kernel of its own, which reads them ``passes`` times and takes
+    ``row_time`` for each row beside.  On Hopper few rows are padded to ``min_rows`` where that is given: the operands
+    are swapped.  Where ``matrix_factor`` is 0 there are none.
+
+    Matmuls of experts take the place of those of the device: ``expert_start``, ``expert_tile_time`` and
+    ``expert_share`` are as its ``matmul.expert_…``.  Where ``expert_share`` is 0 there are none.  Gathering and summing
+    of copies take ``expert_passes`` times as long as their bytes alone.  Where ``gathers`` or ``activates`` is 0, they
+    gather the copies of tokens, or apply the activation, as they multiply; where ``elsewhere`` is 1, activation and sum
+    go over the copies of experts on other ranks too, as zeros.  ``experts`` names the library that the framework's
+    experts run on beside its plain matmuls.
+
+    ``kernel`` is how sources of measured experts end that are this library's, one or another; where several frameworks
+    call it, ``framework`` names all of them.
 
     Where ``weights`` is above 0 the weights alone have so many bits, and ``bits`` is what they are widened to: nothing
     is quantised (``passes`` 0), each matmul takes ``start`` beside, and its depth is split at ``split_time`` where that
@@ -163,14 +172,31 @@ class KernelLibrary(Spec):
 
     framework: str
     bits: Annotated[Number, Quantity(ge=4.0, le=16.0)]
-    matrix_factor: Annotated[Number, Quantity(ge=1e-3, le=2.0)]
-    slice_factor: Annotated[Number, Quantity(ge=1e-3, le=20.0)]
-    quarter_rows: Count
-    passes: Annotated[Number, Quantity(ge=1e-3, le=10.0, or_zero=True)]
-    row_time: Seconds
-    expert_start: Seconds = 0.0
+    matrix_factor: Annotated[Number, Quantity(ge=0.0, le=2.0)] = 0.0
+    slice_factor: Annotated[Number, Quantity(ge=1e-3, le=20.0)] = 1.0
+    quarter_rows: Count = 64.0
+    passes: Annotated[Number, Quantity(ge=1e-3, le=10.0, or_zero=True)] = 1.0
+    row_time: Seconds = 0.0
     min_rows: CountOrNone = 0.0
     weights: Annotated[Number, Quantity(ge=4.0, le=8.0, or_zero=True)] = 0.0
     start: Seconds = 0.0
     split_time: Seconds = 0.0
     copied_rows: CountOrNone = 0.0
+    kernel: str = ""
+    expert_start: Seconds = 0.0
+    expert_tile_time: Seconds = 0.0
+    expert_share: Annotated[Number, Quantity(ge=0.0, le=2.0)] = 0.0
+    gathers: Annotated[Number, Quantity(ge=0.0, le=1.0)] = 1.0
+    activates: Annotated[Number, Quantity(ge=0.0, le=1.0)] = 1.0
+    elsewhere: Annotated[Number, Quantity(ge=0.0, le=1.0)] = 0.0
+    expert_passes: Annotated[Number, Quantity(ge=0.01, le=10.0)] = 1.0
+    experts: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.matrix_factor and not self.expert_share:
+            raise SpecError("has neither plain matmuls nor experts; give matrix_factor or expert_share above 0")
+
+    def runs(self, source: str) -> bool:
+        """Return whether the experts of a source of measurements ran on it."""
+        of_ours = any(source.startswith(name) for name in self.framework.split(" and "))
+        return of_ours and any(source.endswith(f", {name}") for name in self.kernel.split(" or "))

@@ -84,6 +84,10 @@ class Matmul(Section):
     tile_least: Count = 16.0
     min_rows: Count = 16.0
     balanced: Annotated[Number, Quantity(ge=0.0, le=1.0)] = 1.0
+    group_fill: Seconds = 0.0
+    expert_start: Seconds = 0.0
+    expert_tile_time: Seconds = 0.0
+    expert_share: Annotated[Number, Quantity(ge=1e-3, le=2.0)] = 1.0
 
 
 @dataclass(frozen=True, config=CONFIG)

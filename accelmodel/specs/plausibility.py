@@ -35,7 +35,8 @@ _INTENSITY = (0.05, 1e4)
 #: longest time that anything fixed on a chip takes [s]
 _LONGEST = 1e-3
 _TIMES = (
-    "compute.launch_time", "matmul.split_time", "matmul.fill_time", "matmul.scaling_time", "attention.time",
+    "compute.launch_time", "matmul.split_time", "matmul.fill_time", "matmul.scaling_time", "matmul.group_fill",
+    "matmul.expert_start", "matmul.expert_tile_time", "attention.time",
     "attention.tile_time", "attention.combine_time", "attention.gather_time", "die_to_die.latency",
 )  # fmt: skip
 #: smallest memory and last cache of anything that serves a model [B]

@@ -13,7 +13,7 @@ from accelmodel.inference.figures import Figures
 from accelmodel.inference.machine import with_numbers
 from accelmodel.inference.policies import policy
 from accelmodel.inference.step import figures, prepare, totals
-from accelmodel.laws.types import MATMUL
+from accelmodel.laws.types import PRODUCTS
 from accelmodel.nomenclature import NOMENCLATURE
 from accelmodel.specs.base import value_of
 from accelmodel.specs.given import workload
@@ -174,7 +174,7 @@ def the_interval_holds_the_value(case: Case) -> Broken | None:
 def weights_are_read(case: Case) -> Broken | None:
     """The weights that a step multiplies by come out of memory at least once."""
     inputs = case.inputs()
-    matrices = inputs.column("kind") == MATMUL
+    matrices = np.isin(inputs.column("kind"), PRODUCTS)
     weights = float((inputs.column("count") * inputs.column("weight_bytes"))[matrices].sum())
     moved = float(totals(inputs, case.technique).hbm_bytes)
     if moved < weights * (1.0 - 1e-6):  # bytes that were fetched and hit are counted when fetched; the lane rounds

@@ -15,9 +15,9 @@ import numpy as np
 from accelmodel.calibration import fit
 from accelmodel.calibration.errors import GENERATIONS, PRECISIONS, fitted, statistics, transferred
 from accelmodel.cloud.ctcf import line
-from accelmodel.inference.intervals import MEASURED
+from accelmodel.inference.intervals import EXPERTS, MEASURED
 from accelmodel.laws.roofline import roofline
-from accelmodel.measured import aiconfigurator, block_scales, mla_and_moe, sparse, states, weight_only, wide_ep
+from accelmodel.measured import aiconfigurator, block_scales, experts, mla_and_moe, sparse, states, weight_only, wide_ep
 from accelmodel.specs.given import cluster
 from accelmodel.specs.hardware import Cluster, Device, dense_peaks
 from accelmodel.specs.load import load
@@ -35,7 +35,7 @@ SEEN = "seen by constants"
 #: kind of a whole part of a layer, or of a kernel of one → the module that reads its tables, beside single kernels
 LAYERS: dict[str, Any] = {
     kind: tables
-    for tables in (mla_and_moe, wide_ep, states, sparse, weight_only, block_scales)
+    for tables in (mla_and_moe, experts, wide_ep, states, sparse, weight_only, block_scales)
     for kind in tables.SHAPES
 }
 
@@ -180,7 +180,25 @@ def uncalibrated(progress: Progress | None = None) -> dict[str, tuple[float, flo
         lower, upper = np.quantile(np.concatenate(parts), [fit.TAIL, 1.0 - fit.TAIL])
         before = found.get(group, (np.inf, 0.0))
         found[group] = (min(float(lower), before[0]), max(float(upper), before[1]))
+    found[EXPERTS] = _of_experts(progress)
     return found
+
+
+def _of_experts(progress: Progress | None) -> tuple[float, float]:
+    """Return the same of experts where nobody says whose kernels run, over all frameworks and precisions measured."""
+    parts = []
+    for name in fitted():
+        if progress:
+            progress(f"experts of {name}")
+        device = load("device", name)
+        model, _ = transferred(device)
+        frame, _ = experts.rows(device, "moe")
+        frame = frame[~experts.training("moe", frame)]
+        for _, group in frame.groupby(["source", "bits"]):
+            own = group["time"].to_numpy() / experts.times_on(group, model, None)
+            parts.append(np.quantile(own, np.linspace(0.0, 1.0, 1001)))
+    lower, upper = np.quantile(np.concatenate(parts), [fit.TAIL, 1.0 - fit.TAIL])
+    return float(lower), float(upper)
 
 
 def table(*, transfer: bool = False, progress: Progress | None = None) -> list[dict[str, Any]]:

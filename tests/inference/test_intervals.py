@@ -9,7 +9,7 @@ import pytest
 
 import accelmodel as am
 from accelmodel.inference import intervals
-from accelmodel.laws.types import ALL_REDUCE, ATTENTION, ELEMENTWISE, MATMUL, ROW
+from accelmodel.laws.types import ALL_REDUCE, ATTENTION, ELEMENTWISE, GROUPED, MATMUL, ROW
 from accelmodel.specs.base import RESIDUALS
 
 
@@ -58,3 +58,17 @@ def test_a_step_says_of_whom_nothing_was_fitted(warm):
     asked = {"phase": "decode", "batch": 1, "context": 1024}
     assert "kernels of Google were fitted" in am.time_step("llama-3-8b", "tpu-v6e", asked).attrs["notes"]
     assert "were fitted" not in am.time_step("llama-3-8b", "l4", asked).attrs["notes"]
+
+
+def test_experts_have_errors_of_their_own(warm):
+    """Whose kernels run is not said: the slowest take three times as long as the law says."""
+    times, kinds = np.array([3.0, 1.0]), np.array([MATMUL, GROUPED])
+    ends = np.array([[0.9, 1.2], [1.0, 1.0], [1.0, 1.0], [1.0, 1.0], [0.5, 3.0]])
+    low, high = intervals.interval(times, kinds, ends)
+    assert float(low) == pytest.approx(4.0 - np.hypot(0.3, 0.5))
+    assert float(high) == pytest.approx(4.0 + np.hypot(0.6, 2.0))
+    chip, work = am.cluster(am.load("device", "h100-sxm"), 2), am.workload(phase="decode", batch=8, context=512, tp=2)
+    step = am.time_step(am.load("model", "mixtral-8x7b"), chip, work)
+    ratio = (step.upper / step.time).to_series()
+    assert ratio["expert_up_moe"] == pytest.approx(intervals.uncalibrated()[intervals.EXPERTS][1])
+    assert ratio["qkv_projection"] < 1.5

@@ -12,6 +12,7 @@ from accelmodel.errors import SpecError
 from accelmodel.inference import kernel_library, operator_time
 from accelmodel.inference.kernel_library import on_library
 from accelmodel.inference.step import evaluate, prepare
+from accelmodel.laws.types import Operator
 
 
 @pytest.fixture
@@ -108,21 +109,74 @@ def test_what_a_library_is_not_for_is_said(prepared):
         on_library(prepare(prepared.model, chip, prepared.work), am.load("library", "sglang-8bit"))
 
 
-def test_experts_take_a_library_that_knows_them(warm):
-    """DeepGEMM's grouped matmuls begin 5 us later and multiply at its pace; SGLang's other kernels keep the law."""
+def test_experts_between_exchanges_take_a_library(warm):
+    """Kernels of low latency deliver by expert and sum: no passes over copies beside the activation."""
     chip, fields = am.cluster(am.load("device", "h100-sxm"), 32), {"dp": 32, "ep": 32, "context": 1024}
     work = am.workload(phase="decode", batch=32 * 64, **fields)
     mixture = by_law(prepare(am.load("model", "deepseek-v3"), chip, work))
-    plain, other, own = (
-        evaluate(mixture if name is None else on_library(mixture, am.load("library", name)))
-        for name in (None, "sglang-8bit", "deepgemm-8bit")
-    )
-    assert float(other.time.sel(operator="expert_up_moe")) == float(plain.time.sel(operator="expert_up_moe"))
-    start = am.load("library", "deepgemm-8bit").expert_start
-    for name in ("expert_up_moe", "expert_down_moe"):
-        later = float(own.time.sel(operator=name) - plain.time.sel(operator=name))
-        assert 58 * start <= later < 2 * 58 * start
-    assert "DeepGEMM" in own.notes
+    plain, own = evaluate(mixture), evaluate(on_library(mixture, am.load("library", "deepgemm-8bit")))
+    library = am.load("library", "deepgemm-experts-8bit")
+    law = mixture.cluster.device.matmul
+    # 2 experts of 8 bit: bound by memory, so that they begin as much later as their kernels do
+    later = float((own.time - plain.time).sel(operator="expert_up_moe")) / 58
+    assert later == pytest.approx(library.expert_start - law.expert_start, abs=0.2 * law.expert_start)
+    assert float(own.time.sel(operator="expert_sum_moe")) == 0.0
+
+
+@pytest.fixture
+def of_experts(warm):
+    chip = am.cluster(am.load("device", "h100-sxm"), 4)
+    work = am.workload(phase="decode", batch=64, context=2048, tp=4, ep=4, weight_bits=16, activation_bits=16)
+    return prepare(am.load("model", "qwen3-30b-a3b"), chip, work)
+
+
+def test_experts_take_the_times_and_the_rows_of_a_library(of_experts):
+    library = am.load("library", "sglang-experts-16bit")
+    plain, own = evaluate(of_experts), evaluate(on_library(of_experts, library))
+    table = dict(zip(Operator._fields, of_experts.operators, strict=True))
+    place = of_experts.table.names.index("expert_up_moe")
+    row = {name: values[place] for name, values in table.items() if name not in ("stretch", "count")}
+    alone = kernel_library.expert_times(row, library, of_experts.cluster)
+    law, _ = operator_time.time_columns(row, of_experts.cluster)
+    ratio = (own.time / plain.time).to_series()
+    assert ratio["expert_up_moe"] == pytest.approx(alone[0] / law[0], rel=1e-9)
+    assert ratio["attention"] == pytest.approx(1.0, rel=1e-12)
+    # copies are gathered by the matmuls, and those of other ranks passed over
+    assert float(own.time.sel(operator="expert_gather_moe")) == 0.0
+    assert ratio["expert_sum_moe"] > 1.0
+
+
+def test_activation_and_sum_go_over_the_copies_of_all_ranks(of_experts):
+    own = on_library(of_experts, am.load("library", "vllm-experts-16bit"))
+    place = own.table.names.index("expert_sum_moe")
+    read = Operator._fields.index("input_bytes")
+    assert own.operators[read, place] == pytest.approx(4.0 * of_experts.operators[read, place], rel=1e-12)
+    up, activation = (own.table.names.index(f"expert_{name}_moe") for name in ("up", "activation"))
+    before, after = (each.operators[Operator._fields.index("output_bytes"), activation] for each in (of_experts, own))
+    # 64 tokens to 8 of 128 experts, of which a rank has 32: 128 copies are its own, 384 of others
+    width, hidden = (own.operators[Operator._fields.index(name), up] for name in ("n", "k"))
+    assert after == pytest.approx(4.0 * before + 384.0 * (width + hidden) * 2.0, rel=1e-9)
+
+
+def test_a_library_names_that_of_its_experts(warm):
+    chip = am.cluster(am.load("device", "h200-sxm"), 8)
+    work = am.workload(phase="decode", batch=64, context=2048, tp=8, weight_bits=8, activation_bits=8)
+    inputs = prepare(am.load("model", "deepseek-v3"), chip, work)
+    both = evaluate(on_library(inputs, am.load("library", "deepgemm-8bit")))
+    alone = evaluate(on_library(inputs, am.load("library", "deepgemm-experts-8bit")))
+    assert float(both.time.sel(operator="expert_up_moe")) == float(alone.time.sel(operator="expert_up_moe"))
+    assert float(both.time.sel(operator="mlp_up")) != float(alone.time.sel(operator="mlp_up"))
+
+
+def test_a_library_has_matmuls_or_experts():
+    with pytest.raises(SpecError, match="neither plain matmuls nor experts"):
+        am.override(am.load("library", "vllm-experts-16bit"), expert_share=0.0)
+
+
+def test_experts_alone_are_no_plain_matmuls():
+    chip = am.cluster(am.load("device", "h100-sxm"))
+    with pytest.raises(SpecError, match="has matmuls of experts alone"):
+        kernel_library.library_times(*np.ones((3, 1)), am.load("library", "vllm-experts-16bit"), chip)
 
 
 def narrow_step(prepared, **fields):

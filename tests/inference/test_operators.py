@@ -18,6 +18,7 @@ from accelmodel.laws.types import (
     EXCHANGE,
     MATMUL,
     POINT_TO_POINT,
+    PRODUCTS,
     REDUCE_SCATTER,
 )
 from accelmodel.specs.layer_kinds import Dense, Grouped
@@ -44,12 +45,13 @@ def work(**fields):
 
 
 def total(rows, column, kind=None, leave_out=()):
-    """Return the sum of a column over a step, of one kind of operator if given."""
+    """Return the sum of a column over a step, of one kind of operator if given, experts being matmuls."""
     columns = rows.columns
+    kinds = PRODUCTS if kind == MATMUL else (kind,)
     return sum(
         columns[column][i] * columns["count"][i]
         for i, name in enumerate(rows.names)
-        if (kind is None or columns["kind"][i] == kind) and name not in leave_out
+        if (kind is None or columns["kind"][i] in kinds) and name not in leave_out
     )
 
 

@@ -6,7 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accelmodel.laws.jit import compiled
-from accelmodel.laws.recurrence import APART, BEGUN, GATED, KERNELS, PASSING, STEP, recurrence
+from accelmodel.laws.recurrence import (
+    APART,
+    BEGUN,
+    DECAYED_BYTE,
+    DECAYED_STEP,
+    GATED,
+    KERNELS,
+    PASSING,
+    STEP,
+    recurrence,
+)
 from accelmodel.laws.roofline import body_time
 from accelmodel.laws.types import RECURRENCE
 
@@ -31,6 +41,9 @@ def test_one_token_reads_and_writes_each_state():
     op = states(2, 1, weight_bytes=4 * 65536, message_bytes=0)
     assert time(op, TOGETHER) == pytest.approx(1e-6 + STEP + 4 * 65536 / 1.5e12)
     assert time(op, APARTLY) == time(op, TOGETHER)
+    decayed = op._replace(vector_ops=1.0)
+    expected = 1e-6 + STEP + DECAYED_STEP + DECAYED_BYTE * 4 * 65536 / 1.5e12
+    assert time(decayed, TOGETHER) == pytest.approx(expected)
 
 
 def test_chunks_follow_one_another_on_the_core_of_a_state():

@@ -37,9 +37,8 @@ def test_more_bandwidth_is_never_slower(warm):
         assert (wide_ep.predict(kind, ROWS, faster) <= wide_ep.predict(kind, ROWS, chip)).all()
 
 
-@pytest.mark.parametrize(("kind", "split", "most"), [(PREFILL, "not fitted", 0.13), (DECODE, "held-out", 0.06)])
-def test_dense_matmuls_tell_how_long_experts_take(kind, split, most, warm):
-    """The library's constants are those of dense matmuls; decode gave the start of a grouped one beside."""
+@pytest.mark.parametrize(("kind", "split", "most"), [(PREFILL, "held-out", 0.14), (DECODE, "held-out", 0.1)])
+def test_rows_that_were_not_fitted(kind, split, most, warm):
     pytest.importorskip("aiconfigurator_core")
     device = load("device", "h200-sxm")
     (row,) = accuracy.layer_rows(device, kind, cluster(device), accuracy.NOT_FITTED)

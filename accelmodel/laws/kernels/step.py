@@ -44,6 +44,7 @@ from accelmodel.laws.transfers import fused_time
 from accelmodel.laws.types import (
     ALL_REDUCE,
     COLLECTIVE,
+    GROUPED,
     MATMUL,
     SENDING,
     TOTALS,
@@ -160,7 +161,8 @@ def _take_turns(b: Block, table: Any, detail: Any, at: tuple[int, int], width: i
                 for j in range(width):
                     sent[j] += count * (b.times[r, j] - longer * starts[j])
             else:
-                computed = products if table[KIND, r, w] == MATMUL else others
+                matrices = table[KIND, r, w] == MATMUL or table[KIND, r, w] == GROUPED
+                computed = products if matrices else others
                 for j in range(width):
                     computed[j] += count * b.times[r, j]
     for j in range(width):
