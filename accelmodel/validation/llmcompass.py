@@ -129,8 +129,6 @@ def times(one: Series) -> tuple[Any, Any, Any]:
 
 def _by_rows(one: Series) -> tuple[operator_time.Columns, Any]:
     """Return the columns of a memory-bound series, and its elements."""
-    rows: Any
-    width: Any
     if one.rows is None:
         elements: Any = np.array(one.elements)
         return blockwise(elements, one.ops_per_element, one.read, one.written), elements
