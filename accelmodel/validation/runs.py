@@ -1,6 +1,7 @@
 """Whole runs that makers and others timed on chips of which no kernel was fitted: a batch's prompts, then its answers.
 
-Series stand in ``hwspecs/published`` as ``[[run]]``.  No constant was fitted to them.
+Series stand in ``hwspecs/published`` as ``[[run]]``.  No constant was fitted to them; where a choice was made with them
+in view they are ``seen``.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Run(BaseModel):
     answer: Numbers
     batch: Numbers
     time_s: Numbers
+    split: Literal["never fitted", "held-out", "seen"] = "never fitted"
     source: str
     locator: str
 
@@ -114,7 +116,7 @@ def rows() -> list[dict[str, Any]]:
                 "device": one.device, "kind": "run", "precision": PRECISIONS[one.weight_bits], "model": one.model,
                 "quantity": f"x {one.devices}", "source": one.source, "locator": one.locator,
                 **statistics(span.time, measured),
-                "covered": float(np.mean((span.lower <= measured) & (measured <= span.upper))), "split": "never fitted",
+                "covered": float(np.mean((span.lower <= measured) & (measured <= span.upper))), "split": one.split,
             }
         )  # fmt: skip
     return found
