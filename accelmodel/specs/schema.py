@@ -193,7 +193,7 @@ def file_schema(kind: str) -> dict[str, Any]:
     Examples
     --------
     >>> sorted(file_schema("device")["properties"])
-    ['attention', 'compute', 'default', 'device', 'die_to_die', 'energy', 'hbm', 'l2', 'matmul', 'sources', 'tier']
+    ['attention', 'compute', 'default', 'device', 'die_to_die', 'energy', 'hbm', 'l2', 'matmul', 'rows', 'sources', 'tier']
     """
     heirs = kind in ("device", "architecture")
     if kind not in TYPES and not heirs:
