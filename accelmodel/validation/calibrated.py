@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from accelmodel.calibration import file, libraries
+from accelmodel.calibration import file, libraries, taken_over
 from accelmodel.calibration import fit as calibration
 from accelmodel.calibration.rows import measured_rows, read_csv
 from accelmodel.errors import SpecError
+from accelmodel.inference.intervals import UNCALIBRATED
 from accelmodel.measured import aiconfigurator
 from accelmodel.output import NotWritten, writable, write
+from accelmodel.specs import facts
 from accelmodel.specs.given import cluster
 from accelmodel.specs.hardware import Device
 from accelmodel.specs.link import Link
@@ -143,6 +145,19 @@ def fit_library(
         for field, span in spans.items()
     }
     return {"device": name, "files": [], "constants": constants, "rows": []}, files
+
+
+def fit_shared(progress: Callable[[str], None] | None = None) -> tuple[dict[str, Any], dict[Path, str]]:
+    """Return what chips without fits take over from those that have them, and the files that are to be written."""
+    files = {
+        path: text for path, text in taken_over.files(progress).items() if text != path.read_text(encoding="utf-8")
+    }
+    for path in files:
+        writable(path, "the file of a fit")
+    place = facts.root() / UNCALIBRATED
+    factors = operators.uncalibrated(progress)
+    files[place] = taken_over.told(place.read_text(encoding="utf-8"), factors)
+    return {"device": "", "files": [], "constants": {}, "rows": []}, files
 
 
 def _constants(fits: list[calibration.Fit]) -> dict[str, Any]:
