@@ -25,7 +25,8 @@ from accelmodel.specs.load import load, path_of
 _STARTS = ("compute.launch_time", "matmul.fill_time")
 _ATTENTION = ("attention.softmax_width", "attention.time", "attention.tile_time", "attention.combine_time")
 _HOPPER = ("h100-sxm", "h200-sxm")
-_EXPERTS = ("expert_start", "expert_tile_time", "expert_share")
+#: what a library says of its kernels of experts
+EXPERT_FIELDS = ("expert_start", "expert_tile_time", "expert_share")
 #: (kind, name) of a file → (chips whose geometric mean it takes, fields), one after another
 TAKEN: dict[tuple[str, str], tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]] = {
     ("architecture", "nvidia"): (
@@ -163,7 +164,7 @@ def files(progress: Callable[[str], None] | None = None) -> dict[Path, str]:
     for each in _OF_GROUPS:
         text = found[path_of(*each)]
         text = stated(text, "matmul.group_fill", fill, span if each[1] == "nvidia" else None)
-        for name in _EXPERTS:
+        for name in EXPERT_FIELDS:
             text = stated(text, f"matmul.{name}", float(getattr(library, name)))
         found[path_of(*each)] = text
     return found
@@ -179,5 +180,8 @@ def told(text: str, factors: Mapping[str, tuple[float, float]]) -> str:
     """
     for kind, ends in factors.items():
         low, high = (f"{end:.3g}" for end in ends)
-        text = re.sub(rf'(kind = "{kind}"\n)lower = .+\nupper = .+\n', rf"\g<1>lower = {low}\nupper = {high}\n", text)
+        entry = f'kind = "{kind}"\nlower = {low}\nupper = {high}\n'
+        text, times = re.subn(rf'kind = "{kind}"\nlower = .+\nupper = .+\n', entry, text)
+        if not times:
+            text = text.replace("\n[[residual]]\n", f"\n[[residual]]\n{entry}\n[[residual]]\n", 1)
     return text
