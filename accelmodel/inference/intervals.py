@@ -90,7 +90,14 @@ def uncalibrated(maker: str = "", architecture: str = "") -> dict[str, tuple[flo
     """
     content, _ = facts.read_toml(facts.root() / UNCALIBRATED)
     low, high = _powers(maker, architecture)
-    return {entry["kind"]: (entry["lower"] ** low, entry["upper"] ** high) for entry in content["residual"]}
+    as_told = {entry["kind"]: (entry["lower"], entry["upper"]) for entry in content["residual"]}
+    found = {kind: (lower**low, upper**high) for kind, (lower, upper) in as_told.items()}
+    for kind in set(SPECIAL) & found.keys() if (low, high) != (1.0, 1.0) else ():
+        # no further apart for the maker than what it stands for; runs of a maker were made with its own kernels
+        lower, upper = found[MEASURED[kind]]
+        own_low, own_high = (lower, upper) if kind in UNSAID else as_told[kind]
+        found[kind] = min(own_low, lower), max(own_high, upper)
+    return found
 
 
 def on_maker(cluster: Cluster) -> tuple[str, ...]:
