@@ -35,7 +35,7 @@ class Inputs:
     fits: Number
     #: the operators by the law alone, where kernels of the checkpoint's format took its place
     by_law: Array | None = None
-    #: kinds of ``intervals.UNSAID`` whose kernels somebody named
+    #: kinds of ``intervals.UNSAID_IN_STEP`` whose kernels somebody named
     said: frozenset[str] = frozenset()
 
     def column(self, name: str) -> Array:

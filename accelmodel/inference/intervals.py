@@ -40,11 +40,17 @@ MEASURED = {
     "moe": EXPERTS,
     "unsaid moe": EXPERTS,
     "recurrence": "memory-bound",
+    "unsaid matmul by time": "matmul",
 }
 #: kinds of measured operators that speak for those of a step only where it has them
-SPECIAL = ("unsaid matmul", "weight-only matmul", "mla prefill", "mla decode", "unsaid moe", "recurrence")
+SPECIAL = (
+    "unsaid matmul", "unsaid matmul by time", "weight-only matmul", "mla prefill", "mla decode", "unsaid moe",
+    "recurrence",
+)  # fmt: skip
 #: those of kernels of which nobody said whose they are
 UNSAID = ("unsaid matmul", "unsaid moe")
+#: the same of a step, in which a matmul counts by its time: what rounds activations for a small one is small there
+UNSAID_IN_STEP = ("unsaid matmul by time", "unsaid moe")
 #: residuals of chips that were not measured, from taking each measured one for unmeasured
 UNCALIBRATED = "uncalibrated.toml"
 
@@ -173,8 +179,11 @@ def factors(
     for kind, spec in specs.items():
         width = float(plain_bits(kv_bits if kind == "attention" else bits))
         which = collective if kind == "collective" else phase
-        # at 16 bit every framework calls the same library
-        told = tuple(each for each in special if MEASURED[each] == kind and (each != UNSAID[0] or width < 16.0))
+        # at 16 bit every framework calls the same library, and on chips of other makers the maker's
+        same = width >= 16.0 or not fitted_maker(cluster.device.vendor)
+        told = tuple(
+            each for each in special if MEASURED[each] == kind and not (same and each.startswith("unsaid matmul"))
+        )
         name = _collective(cluster, near) if kind == "collective" else [*(set(told) & table.keys()), kind][0]
         found.append(widest(spec.residuals, kind, which, width, told) or table[name])
     return np.array(found)

@@ -10,7 +10,7 @@ import numpy as np
 from accelmodel.errors import SpecError
 from accelmodel.inference.columns import STREAM
 from accelmodel.inference.inputs import Inputs
-from accelmodel.inference.intervals import UNSAID
+from accelmodel.inference.intervals import UNSAID_IN_STEP
 from accelmodel.inference.operator_time import Columns, matmul, pointwise, time_columns
 from accelmodel.inference.routing import exchanged
 from accelmodel.laws.types import GROUPED, MATMUL, Operator
@@ -104,7 +104,7 @@ def on_library(inputs: Inputs, library: KernelLibrary) -> Inputs:
     used = dict.fromkeys(
         f"matmuls {_of(each)} {_by(each)}" for each, rows in ((library, alone), (experts, grouped)) if len(rows[0])
     )
-    named = {word for word, rows in zip(UNSAID, (alone, grouped), strict=True) if len(rows[0])}
+    named = {word for word, rows in zip(UNSAID_IN_STEP, (alone, grouped), strict=True) if len(rows[0])}
     table = replace(inputs.table, notes=(*inputs.table.notes, *used))
     return replace(inputs, operators=operators, table=table, said=inputs.said | named)
 

@@ -35,7 +35,7 @@ from accelmodel.inference.energy import energy_notes, energy_numbers, of_operato
 from accelmodel.inference.figures import Figures, Variable
 from accelmodel.inference.hosted import with_host, without_host
 from accelmodel.inference.inputs import Inputs as Inputs
-from accelmodel.inference.intervals import UNSAID, factors, interval, kind_of, on_maker
+from accelmodel.inference.intervals import UNSAID_IN_STEP, factors, interval, kind_of, on_maker
 from accelmodel.inference.kernel_library import with_block_scales
 from accelmodel.inference.named import ClusterLike, ModelLike, WorkLike, as_cluster, as_model, as_workload
 from accelmodel.inference.placement import need_room, placed
@@ -331,7 +331,7 @@ def _ends(inputs: Inputs) -> Any:
 def _special(inputs: Inputs) -> tuple[str, ...]:
     """Return the kinds of ``intervals.SPECIAL`` that speak for the operators of a step."""
     work, kinds = inputs.work, inputs.column("kind")
-    found = [each for each in UNSAID if each not in inputs.said]
+    found = [each for each in UNSAID_IN_STEP if each not in inputs.said]
     if any(isinstance(each, Latent) for each in mixers(inputs.model)):
         found.append("mla prefill" if work.phase == "prefill" else "mla decode")
     if (kinds == RECURRENCE).any():

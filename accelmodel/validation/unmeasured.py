@@ -19,6 +19,7 @@ Progress = Callable[[str], None]
 #: kind of ``calibration.beside`` → kind in ``hwspecs/uncalibrated.toml``
 _BESIDE = {
     "unsaid matmul": "unsaid matmul",
+    "unsaid matmul by time": "unsaid matmul by time",
     "weight-only matmul": "weight-only matmul",
     "mla prefill": "mla prefill",
     "mla decode": "mla decode",
@@ -27,8 +28,9 @@ _BESIDE = {
 }
 #: kind of collectives where the link is a bus
 BUS = "collective over a bus"
-#: most that may lie beyond either end of a device's rows of a kind
-OF_ONE = 0.075
+#: most that may lie beyond either end of the rows of one source on one device, and the share of sources that may not
+#: keep to it
+OF_ONE, OF_SOURCES = 0.1, 0.1
 
 
 def ratios(model: Cluster) -> Iterator[tuple[str, str, Any]]:
@@ -61,7 +63,7 @@ def uncalibrated(progress: Progress | None = None) -> dict[str, tuple[float, flo
 
     Each measured device is taken for an unmeasured one, with the constants of others (``transferred``); every device
     counts the same, whatever its number of rows, as does each source of its kernels, since nobody says whose they are.
-    Of kinds that go together the outermost ends are taken.
+    Of kinds that go together the outermost ends are taken, and of nine sources in ten a tenth lies beyond an end at most.
 
     Returns
     -------
@@ -70,6 +72,7 @@ def uncalibrated(progress: Progress | None = None) -> dict[str, tuple[float, flo
     """
     places = np.linspace(0.0, 1.0, 1001)
     found: dict[tuple[str, str], list[Any]] = {}
+    alone: dict[str, list[Any]] = {}
     for name in fitted():
         if progress:
             progress(f"{name} as a chip that was not measured")
@@ -77,11 +80,16 @@ def uncalibrated(progress: Progress | None = None) -> dict[str, tuple[float, flo
         own: dict[tuple[str, str], list[Any]] = {}
         for group, kind, ratio in ratios(model):
             own.setdefault((group, kind), []).append(np.quantile(ratio, places))
+            alone.setdefault(group, []).append(np.quantile(ratio, [OF_ONE, 1.0 - OF_ONE]))
         for each, parts in own.items():
             found.setdefault(each, []).append(np.quantile(np.concatenate(parts), places))
     widest: dict[str, tuple[float, float]] = {}
     for (group, _), parts in found.items():
-        lower, upper = ends(parts, each=OF_ONE)
         before = widest.get(group, (np.inf, 0.0))
+        lower, upper = ends(parts, each=0.5)
         widest[group] = (min(lower, before[0]), max(upper, before[1]))
+    for group, parts in alone.items():
+        lowers, uppers = np.array(parts).T
+        lower, upper = float(np.quantile(lowers, OF_SOURCES)), float(np.quantile(uppers, 1.0 - OF_SOURCES))
+        widest[group] = (min(lower, widest[group][0]), max(upper, widest[group][1]))
     return widest

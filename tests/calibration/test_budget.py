@@ -1,4 +1,4 @@
-"""How many constants are fitted: few enough that each has a meaning, and those that are shared are the same everywhere."""
+"""How many constants are fitted: few enough that each has a meaning; those that are shared are the same everywhere."""
 
 from __future__ import annotations
 
