@@ -24,12 +24,11 @@ if TYPE_CHECKING:
 
 #: kinds of residuals that are found here: the last ones of a device's file
 KINDS = (
-    "unsaid matmul", "unsaid matmul by time", "weight-only matmul", "mla prefill", "mla decode", "moe", "unsaid moe",
+    "unsaid matmul", "unsaid matmul of a model", "weight-only matmul", "mla prefill", "mla decode", "moe", "unsaid moe",
     "recurrence",
 )  # fmt: skip
-#: those of which each row counts by its time
-BY_TIME = ("unsaid matmul by time",)
-_PLACES = np.linspace(0.0, 1.0, 1001)
+#: columns and depth that matmuls of models have at least
+OF_A_MODEL = 1024
 #: rows looked at of each kind and source
 ROWS = 3000
 
@@ -84,26 +83,19 @@ def ratios(chip: Cluster, kind: str, *, seen: bool = True) -> Iterator[tuple[flo
         frame = _rows(tables, of, device, seen)
         if kind.startswith("unsaid matmul") and len(frame):
             # bf16 matmuls go to one library in every framework, of 4 bit an engine's own is taken
-            frame = frame[frame["bits"] == 8.0].reset_index(drop=True)
+            least = OF_A_MODEL if kind.endswith("of a model") else 0.0
+            frame = frame[(frame["bits"] == 8.0) & (frame[["n", "k"]].min(axis=1) >= least)].reset_index(drop=True)
         if frame.empty:
             continue
         ratio = frame["time"].to_numpy() / predict(of, frame, chip)
         for (bits, source), part in frame.assign(ratio=ratio).groupby(["bits", "source"]):
-            found = part["ratio"].to_numpy()
-            yield float(bits), f"{of} {source}", weighed(found, part["time"]) if kind in BY_TIME else found
-
-
-def weighed(values: Any, weights: Any) -> Any:
-    """Return the quantiles of values of which each counts by its weight."""
-    order = np.argsort(values)
-    share = np.cumsum(np.asarray(weights)[order])
-    return np.interp(_PLACES, share / share[-1], np.asarray(values)[order])
+            yield float(bits), f"{of} {source}", part["ratio"].to_numpy()
 
 
 #: kind → (tables, their kind, how it is predicted)
 _TOLD: dict[str, tuple[tuple[Any, str, Any], ...]] = {
     "unsaid matmul": ((aiconfigurator, "matmul", by_law),),
-    "unsaid matmul by time": ((aiconfigurator, "matmul", by_law),),
+    "unsaid matmul of a model": ((aiconfigurator, "matmul", by_law),),
     "weight-only matmul": (
         (weight_only, "weight-only matmul", weight_only.predict),
         (weight_only, "weight-only matmul", _narrow_by_law),

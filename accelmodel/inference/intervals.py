@@ -40,17 +40,17 @@ MEASURED = {
     "moe": EXPERTS,
     "unsaid moe": EXPERTS,
     "recurrence": "memory-bound",
-    "unsaid matmul by time": "matmul",
+    "unsaid matmul of a model": "matmul",
 }
 #: kinds of measured operators that speak for those of a step only where it has them
 SPECIAL = (
-    "unsaid matmul", "unsaid matmul by time", "weight-only matmul", "mla prefill", "mla decode", "unsaid moe",
+    "unsaid matmul", "unsaid matmul of a model", "weight-only matmul", "mla prefill", "mla decode", "unsaid moe",
     "recurrence",
 )  # fmt: skip
 #: those of kernels of which nobody said whose they are
 UNSAID = ("unsaid matmul", "unsaid moe")
-#: the same of a step, in which a matmul counts by its time: what rounds activations for a small one is small there
-UNSAID_IN_STEP = ("unsaid matmul by time", "unsaid moe")
+#: the same of a step, whose matmuls are as wide and deep as those of models
+UNSAID_IN_STEP = ("unsaid matmul of a model", "unsaid moe")
 #: residuals of chips that were not measured, from taking each measured one for unmeasured
 UNCALIBRATED = "uncalibrated.toml"
 

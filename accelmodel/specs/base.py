@@ -51,7 +51,7 @@ class Residual:
 RESIDUALS = (
     "matmul", "prefill attention", "decode attention", "quantise", "all-reduce", "all-gather", "reduce-scatter",
     "all-to-all", "custom all-reduce", "unsaid matmul", "weight-only matmul", "mla prefill", "mla decode", "moe",
-    "unsaid moe", "recurrence", "unsaid matmul by time",
+    "unsaid moe", "recurrence", "unsaid matmul of a model",
 )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ Progress = Callable[[str], None]
 #: kind of ``calibration.beside`` → kind in ``hwspecs/uncalibrated.toml``
 _BESIDE = {
     "unsaid matmul": "unsaid matmul",
-    "unsaid matmul by time": "unsaid matmul by time",
+    "unsaid matmul of a model": "unsaid matmul of a model",
     "weight-only matmul": "weight-only matmul",
     "mla prefill": "mla prefill",
     "mla decode": "mla decode",
@@ -63,7 +63,7 @@ def uncalibrated(progress: Progress | None = None) -> dict[str, tuple[float, flo
 
     Each measured device is taken for an unmeasured one, with the constants of others (``transferred``); every device
     counts the same, whatever its number of rows, as does each source of its kernels, since nobody says whose they are.
-    Of kinds that go together the outermost ends are taken, and of nine sources in ten a tenth lies beyond an end at most.
+    Of kinds that go together the outermost ends are taken, and of nine sources in ten at most a tenth lies beyond one.
 
     Returns
     -------
