@@ -67,8 +67,8 @@ By = Annotated[
     str,
     typer.Option(
         "--by",
-        help="Whose kernels exchange small messages: engine, symmetric-memory (an engine's, through a memory that all "
-        "devices see) or library.",
+        help="Whose kernels exchange small messages: engine, library or symmetric-memory, an engine's through a "
+        "memory that all devices see; the engine's own, else engine, by default.",
         autocompletion=one_of(*CALLERS),
     ),
 ]
