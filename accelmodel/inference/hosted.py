@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from accelmodel.errors import SpecError
 from accelmodel.inference.attributes import behind
 from accelmodel.inference.energy import at_rest
 from accelmodel.inference.figures import Figures, Variable
@@ -215,10 +216,20 @@ def with_host(found: Figures, inputs: Inputs, engine: Engine, cpu: str = "") -> 
         ``step_time`` is that of the devices, as before.  ``tpot`` or ``ttft`` have ends, ``tpot_lower`` and
         ``tpot_upper``: those of the devices, and the engine's constants at the ends of their ranges.
 
+    Raises
+    ------
+    SpecError
+        If a processor is given for an engine that states none of its own.
+
     Notes
     -----
     Of the engine's rules only these times: batching, waiting and the draft's launches are those of ``serve``.
     """
+    if cpu and not engine.cpu:
+        raise SpecError(
+            f"cpu {cpu}: {engine.name} does not state on which processor its times were found, so that another one "
+            "cannot be told; give cpu in a file of your own, or leave it out"
+        )
     names = inputs.axes.names
     step = found["step_time"]
     engine = on_cpu(engine, cpu)

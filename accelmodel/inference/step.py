@@ -29,7 +29,7 @@ from accelmodel.inference.axes import (
     table_array,
     with_coordinates,
 )
-from accelmodel.inference.calls import as_engine, left_open, measured_as, paired, paths_note
+from accelmodel.inference.calls import as_engine, callers_note, left_open, measured_as, paired, paths_note
 from accelmodel.inference.columns import shard
 from accelmodel.inference.energy import energy_notes, energy_numbers, of_operators
 from accelmodel.inference.figures import Figures, Variable
@@ -110,7 +110,8 @@ def prepare(model: LanguageModel, cluster: Cluster, work: Workload, unfused: Ite
     table = placed(model, cluster.device, work, unfused)
     groups = {name: getattr(work, name) for name in ("tp", "ep")}
     uneven = uneven_groups(cluster, groups, work.tp * work.dp * work.pp)
-    said = (*uneven, *paths_note(cluster, work.tp), *on_maker(cluster))
+    calls = (*paths_note(cluster, work.tp), *callers_note(cluster, work.tp))
+    said = (*uneven, *calls, *on_maker(cluster))
     table = replace(table, notes=(*table.notes, *said))
     needed, fits = _check_fit(model, cluster, work)
     varying = [value for column in table.columns.values() for value in column] + [
