@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from accelmodel.errors import SpecError
+from accelmodel.errors import SpecError, brief
 from accelmodel.inference.attributes import behind
 from accelmodel.inference.energy import at_rest
 from accelmodel.inference.figures import Figures, Variable
@@ -56,6 +56,8 @@ def on_cpu(engine: Engine, cpu: str) -> Engine:
     >>> round(slow.step_time / load("engine", "vllm").step_time, 3)  # 3.8 GHz x 1.4 over 3.5 GHz x 1
     1.52
     """
+    if not isinstance(engine, Engine):
+        raise SpecError(f"engine must be load('engine', name), not {brief(engine)}")
     if not cpu or not engine.cpu:
         return engine
     slower = load("cpu", engine.cpu).single_thread / load("cpu", cpu).single_thread

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accelmodel.errors import SpecError
+from accelmodel.errors import SpecError, brief
 from accelmodel.estimates import need_affordable
 from accelmodel.inference.attributes import (
     asked,
@@ -251,6 +251,10 @@ def time_step(
     """
     chip = as_cluster(cluster)
     host = load("engine", engine) if isinstance(engine, str) and engine else engine
+    if host and not isinstance(host, Engine):
+        raise SpecError(f"engine must be a name, a path as text or load('engine', name), not {brief(engine)}")
+    if cpu and not host:
+        raise SpecError(f"cpu {cpu} is what an engine's host runs on; give engine too, such as 'in-flight'")
     if isinstance(host, Engine):
         chip = as_engine(chip, host)
     inputs = prepare(as_model(model), chip, as_workload(work), host.unfused if isinstance(host, Engine) else ())
