@@ -359,6 +359,22 @@ class ClusterFile(Spec):
 
 
 @dataclass(frozen=True, config=CONFIG)
+class Software:
+    """What runs on the devices of a cluster beside their maker's own kernels; by default nothing that is said.
+
+    Attributes
+    ----------
+    unfused : tuple of str
+        Kernels that run apart though a fused form exists, of ``specs.cloud.FUSED``.
+    libraries : tuple of str
+        Names or paths of kernel libraries: a matmul runs on the first that is made for it.
+    """
+
+    unfused: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, config=CONFIG)
 class Cluster:
     """Devices joined by a link inside a node, and by another between nodes.
 
@@ -371,6 +387,8 @@ class Cluster:
         How many there are [1].
     beyond : tuple of Link
         Levels beyond ``scale_out``, where there are more than two; those below ``link`` are its ``inside``.
+    software : Software
+        What an engine runs on them (``inference.calls.as_engine``).
 
     Examples
     --------
@@ -384,6 +402,7 @@ class Cluster:
     scale_out: Link
     devices: Count
     beyond: tuple[Link, ...] = ()
+    software: Software = Software()
 
     @property
     def levels(self) -> tuple[Link, ...]:
