@@ -76,6 +76,17 @@ def prepared(
             yield by_libraries(step, clusters[same[0]], libraries)[0], same
 
 
+def kernels_said(model: LanguageModel, clusters: list[Cluster], work: Workload) -> list[str]:
+    """Return what to say of the kernel libraries that matmuls of a step run on, of clusters alike once."""
+    found: list[str] = []
+    for chip in clusters:
+        table = placed(model, chip.device, work, chip.software.unfused)
+        one = np.ones(1)
+        step = Step(table_array(table, {}), table.names, one, one)
+        found += by_libraries(step, chip, libraries_of(chip))[1]
+    return list(dict.fromkeys(found))
+
+
 def _of_one_chip(clusters: list[Cluster], places: list[int]) -> list[list[int]]:
     """Return the places of clusters, those of one chip together."""
     found: list[list[int]] = []
