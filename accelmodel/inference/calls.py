@@ -16,8 +16,8 @@ from accelmodel.inference.policies import none
 from accelmodel.inference.run import run_kernel
 from accelmodel.laws.numeric import Array, Number, has_axes
 from accelmodel.laws.types import COLLECTIVE, DETAIL, Operator
-from accelmodel.specs.cloud import Engine
-from accelmodel.specs.hardware import Cluster, Software
+from accelmodel.specs.cloud import Engine, Software
+from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.link import CALLERS, LAUNCHES, Link
 
 #: where nobody says, as the serving engines do: those of ``engines/in-flight.toml``

@@ -147,6 +147,22 @@ PLACES = ("mixed", "apart")
 
 
 @dataclass(frozen=True, config=CONFIG)
+class Software:
+    """What runs on the devices of a cluster beside their maker's own kernels; by default nothing that is said.
+
+    Attributes
+    ----------
+    unfused : tuple of str
+        Kernels that run apart though a fused form exists, of ``FUSED``.
+    libraries : tuple of str
+        Names or paths of kernel libraries: a matmul runs on the first that is made for it.
+    """
+
+    unfused: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, config=CONFIG)
 class KernelLibrary(Spec):
     """Matmuls by kernels of a framework: plain ones at 8 or 4 bit, or those of routed experts at any precision.
 

@@ -14,6 +14,7 @@ from pydantic.dataclasses import dataclass
 from accelmodel.errors import unknown
 from accelmodel.laws.numeric import Number, least
 from accelmodel.specs.base import CONFIG, Section, Spec, field_types, value_of, with_values
+from accelmodel.specs.cloud import Software
 from accelmodel.specs.link import Link
 from accelmodel.specs.memories import DieToDie, Tier, none, some
 from accelmodel.specs.quantities import (
@@ -356,22 +357,6 @@ class ClusterFile(Spec):
 
     device: str
     node: Link = field(kw_only=True, repr=False)
-
-
-@dataclass(frozen=True, config=CONFIG)
-class Software:
-    """What runs on the devices of a cluster beside their maker's own kernels; by default nothing that is said.
-
-    Attributes
-    ----------
-    unfused : tuple of str
-        Kernels that run apart though a fused form exists, of ``specs.cloud.FUSED``.
-    libraries : tuple of str
-        Names or paths of kernel libraries: a matmul runs on the first that is made for it.
-    """
-
-    unfused: tuple[str, ...] = ()
-    libraries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, config=CONFIG)

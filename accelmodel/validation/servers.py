@@ -70,12 +70,15 @@ Progress = Callable[[str], None]
 
 #: framework of measured servers → its file of engines
 FRAMEWORKS = {"trtllm": "tensorrt-llm", "vllm": "vllm", "sglang": "sglang"}
+#: models whose files of 8 bit have a scale of 32 bit for each block of 128 x 128, as the makers state
+IN_BLOCKS, SCALE = ("deepseek-v3", "qwen3-235b-a22b"), 32.0 / 128.0**2
 
 
 @cache
 def _tables(engine: str, model: str, device: str, tp: float, ep: float, bits: float, kv: float) -> Times:
     """Return the step times of one server, whose kernels are those of an engine and its version."""
-    work = {"tp": tp, "ep": ep, "weight_bits": bits, "activation_bits": bits, "kv_bits": kv}
+    scales = SCALE if model in IN_BLOCKS and bits == 8.0 else 0.0
+    work = {"tp": tp, "ep": ep, "weight_bits": bits + scales, "activation_bits": bits, "kv_bits": kv}
     rules = load("engine", FRAMEWORKS[engine.split()[0]])
     chip = paired(as_engine(cluster(load("device", device)), rules), tp)
     return simulate.step_tables(load("model", model), [chip], float(SEQUENCES), LONGEST, WIDEST, **work)[0]

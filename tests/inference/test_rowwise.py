@@ -14,8 +14,7 @@ from accelmodel.inference.rowwise import rowwise, softmax
 from accelmodel.inference.step import prepare, time_step, totals
 from accelmodel.laws.elementwise import PARTS, PLAIN, ROW_WIDTH, SWEEP
 from accelmodel.laws.types import ELEMENTWISE, ROW
-from accelmodel.specs.cloud import FUSED
-from accelmodel.specs.hardware import Software
+from accelmodel.specs.cloud import FUSED, Software
 
 DECODE = {"phase": "decode", "batch": 4.0, "context": 1024.0}
 PREFILL = {"phase": "prefill", "batch": 1.0, "context": 512.0}
