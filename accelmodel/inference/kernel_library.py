@@ -11,6 +11,7 @@ import numpy as np
 from accelmodel.errors import SpecError
 from accelmodel.inference.columns import STREAM
 from accelmodel.inference.inputs import Inputs
+from accelmodel.inference.intervals import UNSAID_IN_STEP
 from accelmodel.inference.operator_time import Columns, matmul, pointwise, time_columns
 from accelmodel.inference.routing import exchanged
 from accelmodel.laws.numeric import Array
@@ -59,6 +60,15 @@ class Step(NamedTuple):
     group: Array
 
 
+class Run(NamedTuple):
+    """A library that runs some matmuls of a step, plain ones or those of experts, and what to say of it."""
+
+    library: KernelLibrary
+    plain: bool
+    experts: bool
+    note: str
+
+
 def on_usual(inputs: Inputs) -> Inputs:
     """Return inputs whose matmuls run on the libraries of the engine that runs the cluster, else on the ``USUAL`` ones.
 
@@ -67,9 +77,25 @@ def on_usual(inputs: Inputs) -> Inputs:
     found, used = by_libraries(_step(inputs), inputs.cluster, libraries_of(inputs.cluster), vary=inputs.axes.machine)
     if not used:
         return inputs
-    notes = (*inputs.table.notes, *used)
-    changed = inputs if inputs.axes.machine else replace(inputs, operators=found, by_law=inputs.operators)
-    return replace(changed, table=replace(inputs.table, notes=notes))
+    table = replace(inputs.table, notes=(*inputs.table.notes, *notes_of(used)))
+    if inputs.axes.machine:
+        return replace(inputs, table=table)
+    said = _said(used, inputs.cluster.software.libraries)
+    return replace(inputs, operators=found, by_law=inputs.operators, table=table, said=said)
+
+
+def notes_of(used: Sequence[Run]) -> list[str]:
+    """Return what to say of libraries, each once."""
+    return list(dict.fromkeys(each.note for each in used))
+
+
+def _said(used: Sequence[Run], named: Collection[str]) -> frozenset[str]:
+    """Return of which kinds of ``UNSAID_IN_STEP`` somebody said whose kernels run: who names them, or scales of blocks."""
+    words: set[str] = set()
+    for each in used:
+        if each.library.name in named or each.library.blocks:
+            words |= {word for word, here in zip(UNSAID_IN_STEP, (each.plain, each.experts), strict=True) if here}
+    return frozenset(words)
 
 
 def libraries_of(cluster: Cluster) -> tuple[KernelLibrary, ...]:
@@ -110,12 +136,14 @@ def on_library(inputs: Inputs, library: KernelLibrary) -> Inputs:
     others = libraries_of(inputs.cluster)
     notes = tuple(note for note in inputs.table.notes if not note.startswith(_NOTED))
     if inputs.by_law is not None:
-        inputs = replace(inputs, operators=inputs.by_law, by_law=None)
+        inputs = replace(inputs, operators=inputs.by_law, by_law=None, said=frozenset())
     step, asked = _step(inputs), (replace(library, generations=[], blocks=0.0), _anywhere(library))
     if not by_libraries(step, inputs.cluster, asked)[1]:
         raise SpecError(f"{library.name} is for matmuls {_of(library)}, and there are none")
     found, used = by_libraries(step, inputs.cluster, (*asked, *others))
-    return replace(inputs, operators=found, table=replace(inputs.table, notes=(*notes, *used)))
+    table = replace(inputs.table, notes=(*notes, *notes_of(used)))
+    named = (*inputs.cluster.software.libraries, *(each.name for each in asked))
+    return replace(inputs, operators=found, table=table, said=_said(used, named))
 
 
 def _anywhere(library: KernelLibrary) -> KernelLibrary:
@@ -136,8 +164,8 @@ _NOTED = "matmuls "
 
 def by_libraries(
     step: Step, cluster: Cluster, libraries: Sequence[KernelLibrary], *, vary: Collection[str] = ()
-) -> tuple[Array, list[str]]:
-    """Return operators whose matmuls run each on the first library that is made for it, and what to say of that.
+) -> tuple[Array, list[Run]]:
+    """Return operators whose matmuls run each on the first library that is made for it, and which those are.
 
     Parameters
     ----------
@@ -150,12 +178,13 @@ def by_libraries(
     Returns
     -------
     tuple
-        An array as ``step.operators``, and notes; those very operators and no note where none is made for any.
+        An array as ``step.operators``, and who runs some; those very operators and none where none is made for any.
     """
     columns = dict(zip(Operator._fields, step.operators, strict=True))
     free = (columns["count"] > 0.0) & (columns["integer"] == 0.0)
     scaled = _has_blocks(columns)
-    operators, used = step.operators, []
+    operators: Array = step.operators
+    used: list[Run] = []
     for library in libraries:
         if library.generations and cluster.device.architecture not in library.generations:
             continue
@@ -165,14 +194,15 @@ def by_libraries(
         if not (alone.any() or grouped.any()):
             continue
         free = free & ~(alone | grouped)
-        whose = "matmuls" if alone.any() else "matmuls of experts"
+        whose = f"{'matmuls' if alone.any() else 'matmuls of experts'} {_of(library)}"
+        by = f"the kernels of {library.framework} ({library.name})"
+        note = f"{whose} by {'the law of the best kernels, as the chip varies' if vary else by}"
+        used.append(Run(library, bool(alone.any()), bool(grouped.any()), note))
         if vary:
-            used.append(f"{whose} {_of(library)} by the law of the best kernels, as the chip varies")
             continue
         operators = operators.copy() if operators is step.operators else operators
         _stretch(operators, columns, step, cluster, library, alone, grouped)
-        used.append(f"{whose} {_of(library)} by the kernels of {library.framework} ({library.name})")
-    return operators, list(dict.fromkeys(used))
+    return operators, used
 
 
 def _stretch(

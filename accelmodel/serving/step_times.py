@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accelmodel.inference.axes import spread, table_array
-from accelmodel.inference.kernel_library import Step, by_libraries, libraries_of
+from accelmodel.inference.kernel_library import Step, by_libraries, libraries_of, notes_of
 from accelmodel.inference.machine import machine
 from accelmodel.inference.placement import placed
 from accelmodel.inference.precisions import precisions
@@ -83,7 +83,7 @@ def kernels_said(model: LanguageModel, clusters: list[Cluster], work: Workload) 
         table = placed(model, chip.device, work, chip.software.unfused)
         one = np.ones(1)
         step = Step(table_array(table, {}), table.names, one, one)
-        found += by_libraries(step, chip, libraries_of(chip))[1]
+        found += notes_of(by_libraries(step, chip, libraries_of(chip))[1])
     return list(dict.fromkeys(found))
 
 
