@@ -90,7 +90,7 @@ def notes_of(used: Sequence[Run]) -> list[str]:
 
 
 def _said(used: Sequence[Run], named: Collection[str]) -> frozenset[str]:
-    """Return of which kinds of ``UNSAID_IN_STEP`` somebody said whose kernels run: who names them, or scales of blocks."""
+    """Return of which kinds of ``UNSAID_IN_STEP`` it is said whose kernels run: by who names them, or by scales."""
     words: set[str] = set()
     for each in used:
         if each.library.name in named or each.library.blocks:
