@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +35,7 @@ from accelmodel.inference.figures import Figures, Variable
 from accelmodel.inference.hosted import with_host, without_host
 from accelmodel.inference.inputs import Inputs as Inputs
 from accelmodel.inference.intervals import UNSAID_IN_STEP, factors, interval, kind_of, on_maker
-from accelmodel.inference.kernel_library import with_block_scales
+from accelmodel.inference.kernel_library import on_usual
 from accelmodel.inference.named import ClusterLike, ModelLike, WorkLike, as_cluster, as_model, as_workload
 from accelmodel.inference.placement import need_room, placed
 from accelmodel.inference.policies import Technique, chosen, none
@@ -97,10 +96,10 @@ def _check_fit(model: LanguageModel, cluster: Cluster, work: Workload) -> tuple[
     return need_room(model, cluster.device, work)
 
 
-def prepare(model: LanguageModel, cluster: Cluster, work: Workload, unfused: Iterable[str] = ()) -> Inputs:
+def prepare(model: LanguageModel, cluster: Cluster, work: Workload) -> Inputs:
     """Return the inputs of the kernel as arrays, its labelled axes collected from workload, device and links.
 
-    ``unfused`` are the kernels that an engine runs apart (``Engine.unfused``).
+    Kernels are those of the engine that runs the cluster (``calls.as_engine``).
 
     Raises
     ------
@@ -108,7 +107,7 @@ def prepare(model: LanguageModel, cluster: Cluster, work: Workload, unfused: Ite
         As ``time_step``.
     """
     cluster = paired(cluster, work.tp)
-    table = placed(model, cluster.device, work, unfused)
+    table = placed(model, cluster.device, work, cluster.software.unfused)
     groups = {name: getattr(work, name) for name in ("tp", "ep")}
     uneven = uneven_groups(cluster, groups, work.tp * work.dp * work.pp)
     calls = (*paths_note(cluster, work.tp), *callers_note(cluster, work.tp))
@@ -125,7 +124,7 @@ def prepare(model: LanguageModel, cluster: Cluster, work: Workload, unfused: Ite
     operators = table_array(table, axes.workload)
     designs = machines_over(cluster, axes)
     found = Inputs(model, cluster, settled(model, work), table, axes, operators, designs, needed, fits)
-    return with_block_scales(found)
+    return on_usual(found)
 
 
 def totals(inputs: Inputs, technique: str | Technique = "none") -> xr.Dataset:
@@ -258,7 +257,7 @@ def time_step(
         raise SpecError(f"cpu {cpu} is what an engine's host runs on; give engine too, such as 'in-flight'")
     if isinstance(host, Engine):
         chip = as_engine(chip, host)
-    inputs = prepare(as_model(model), chip, as_workload(work), host.unfused if isinstance(host, Engine) else ())
+    inputs = prepare(as_model(model), chip, as_workload(work))
     found = figures(inputs, technique)
     found = with_host(found, inputs, host, cpu) if isinstance(host, Engine) else without_host(found, inputs)
     return with_coordinates(found.dataset(), inputs.carried())
