@@ -73,7 +73,9 @@ def on_library(inputs: Inputs, library: KernelLibrary) -> Inputs:
         If nothing runs at the library's precision, or the chip varies over axes.
     """
     if inputs.by_law is not None:
-        others = tuple(note for note in inputs.table.notes if not note.endswith(_of(load("library", BLOCKS))))
+        known = load("library", BLOCKS)
+        said = tuple(_by(each) for each in (known, _experts_of(known)))
+        others = tuple(note for note in inputs.table.notes if not note.endswith(said))
         inputs = replace(inputs, operators=inputs.by_law, by_law=None, table=replace(inputs.table, notes=others))
     if inputs.axes.machine:
         raise SpecError(f"{library.name} is relative to one chip; leave out the axes {', '.join(inputs.axes.machine)}")
@@ -97,9 +99,7 @@ def on_library(inputs: Inputs, library: KernelLibrary) -> Inputs:
         operators[_STRETCH][grouped] *= expert_times(given, experts, inputs.cluster) / usual
         _pass_over(operators, inputs, experts)
     used = dict.fromkeys(
-        f"matmuls {_of(each)} by the kernels of {each.framework}"
-        for each, rows in ((library, alone), (experts, grouped))
-        if len(rows[0])
+        f"matmuls {_of(each)} {_by(each)}" for each, rows in ((library, alone), (experts, grouped)) if len(rows[0])
     )
     return replace(inputs, operators=operators, table=replace(inputs.table, notes=(*inputs.table.notes, *used)))
 
@@ -108,6 +108,10 @@ def _has_weights(columns: Columns, library: KernelLibrary) -> Any:
     """Return which matmuls have weights as narrow as a library takes them; all where it does not say."""
     narrow: Any = np.asarray(columns["narrow"])
     return (narrow < 1.0) & (plain_bits(narrow * library.bits) == library.weights) | (library.weights == 0.0)
+
+
+def _by(library: KernelLibrary) -> str:
+    return f"by the kernels of {library.framework}"
 
 
 def _of(library: KernelLibrary) -> str:
