@@ -67,7 +67,7 @@ def _share(efficiency: float, flop: float, *rest: float) -> float:
 def _operation(flop: float, efficiency: float, *rest: float) -> float:
     """Return the energy of an operation at the clock that a large product sustains [J/FLOP]."""
     clock = rest[_CLOCK.index("compute.clock")]
-    full = boosted(*rest[:3], clock)
+    full = boosted(rest[0], rest[1], rest[2], clock)
     voltage = max(clock_left(efficiency, flop, *rest), full * VOLTAGE_FLOOR) * clock / STATED_AT
     return flop * voltage**2
 
