@@ -1,8 +1,8 @@
 """Cake against its paper, on two levels that are reported apart.
 
 "Measured curve" takes the paper's chunk times and asks whether the fronts are right.  "Own step model" takes
-nothing from the paper but the inputs, so that it also judges the step model, with the host of the engine.  Data and claims stand in
-``hwspecs/published/cake.toml``.
+nothing from the paper but the inputs, so that it also judges the step model, with the host of the engine.  Data and
+claims stand in ``hwspecs/published/cake.toml``.
 """
 
 from __future__ import annotations
