@@ -10,6 +10,7 @@ import numpy as np
 from accelmodel.errors import SpecError
 from accelmodel.inference.columns import STREAM
 from accelmodel.inference.inputs import Inputs
+from accelmodel.inference.intervals import UNSAID_IN_STEP
 from accelmodel.inference.operator_time import Columns, matmul, pointwise, time_columns
 from accelmodel.inference.routing import exchanged
 from accelmodel.laws.types import GROUPED, MATMUL, Operator
@@ -76,7 +77,9 @@ def on_library(inputs: Inputs, library: KernelLibrary) -> Inputs:
         known = load("library", BLOCKS)
         said = tuple(_by(each) for each in (known, _experts_of(known)))
         others = tuple(note for note in inputs.table.notes if not note.endswith(said))
-        inputs = replace(inputs, operators=inputs.by_law, by_law=None, table=replace(inputs.table, notes=others))
+        inputs = replace(
+            inputs, operators=inputs.by_law, by_law=None, said=frozenset(), table=replace(inputs.table, notes=others)
+        )
     if inputs.axes.machine:
         raise SpecError(f"{library.name} is relative to one chip; leave out the axes {', '.join(inputs.axes.machine)}")
     columns = dict(zip(Operator._fields, inputs.operators, strict=True))
@@ -101,7 +104,9 @@ def on_library(inputs: Inputs, library: KernelLibrary) -> Inputs:
     used = dict.fromkeys(
         f"matmuls {_of(each)} {_by(each)}" for each, rows in ((library, alone), (experts, grouped)) if len(rows[0])
     )
-    return replace(inputs, operators=operators, table=replace(inputs.table, notes=(*inputs.table.notes, *used)))
+    named = {word for word, rows in zip(UNSAID_IN_STEP, (alone, grouped), strict=True) if len(rows[0])}
+    table = replace(inputs.table, notes=(*inputs.table.notes, *used))
+    return replace(inputs, operators=operators, table=table, said=inputs.said | named)
 
 
 def _has_weights(columns: Columns, library: KernelLibrary) -> Any:

@@ -35,7 +35,7 @@ from accelmodel.inference.energy import energy_notes, energy_numbers, of_operato
 from accelmodel.inference.figures import Figures, Variable
 from accelmodel.inference.hosted import with_host, without_host
 from accelmodel.inference.inputs import Inputs as Inputs
-from accelmodel.inference.intervals import factors, interval, kind_of, on_maker
+from accelmodel.inference.intervals import UNSAID_IN_STEP, factors, interval, kind_of, on_maker
 from accelmodel.inference.kernel_library import with_block_scales
 from accelmodel.inference.named import ClusterLike, ModelLike, WorkLike, as_cluster, as_model, as_workload
 from accelmodel.inference.placement import need_room, placed
@@ -44,11 +44,12 @@ from accelmodel.inference.routing import told
 from accelmodel.inference.run import run_kernel
 from accelmodel.inference.speculation import draft_of, speculates, speculation, tokens_yielded
 from accelmodel.laws.numeric import Array, Number, has_axes
-from accelmodel.laws.types import ALGORITHMS, BOUNDS, COLLECTIVE, DETAIL
+from accelmodel.laws.types import ALGORITHMS, BOUNDS, COLLECTIVE, DETAIL, RECURRENCE
 from accelmodel.specs.bits import settled
 from accelmodel.specs.cloud import Engine
 from accelmodel.specs.hardware import Cluster
-from accelmodel.specs.language_model import LanguageModel
+from accelmodel.specs.language_model import LanguageModel, mixers
+from accelmodel.specs.layer_kinds import Latent
 from accelmodel.specs.load import load
 from accelmodel.specs.workload import Workload
 
@@ -322,7 +323,22 @@ def _ends(inputs: Inputs) -> Any:
     exchanged = (inputs.column("kind") >= COLLECTIVE) & (inputs.column("count") > 0.0)
     ranks = float(np.max(np.where(exchanged, inputs.column("ranks"), 1.0)))
     which = measured_as(inputs.cluster.link)
-    return factors(inputs.cluster, work.phase, bits, float(np.max(work.kv_bits)), ranks=ranks, collective=which)
+    special = _special(inputs)
+    kv = float(np.max(work.kv_bits))
+    return factors(inputs.cluster, work.phase, bits, kv, ranks=ranks, collective=which, special=special)
+
+
+def _special(inputs: Inputs) -> tuple[str, ...]:
+    """Return the kinds of ``intervals.SPECIAL`` that speak for the operators of a step."""
+    work, kinds = inputs.work, inputs.column("kind")
+    found = [each for each in UNSAID_IN_STEP if each not in inputs.said]
+    if any(isinstance(each, Latent) for each in mixers(inputs.model)):
+        found.append("mla prefill" if work.phase == "prefill" else "mla decode")
+    if (kinds == RECURRENCE).any():
+        found.append("recurrence")
+    if np.max(work.weight_bits) < np.min(work.activation_bits):
+        found.append("weight-only matmul")
+    return tuple(found)
 
 
 def _operators(inputs: Inputs, detail: Array) -> dict[str, Any]:

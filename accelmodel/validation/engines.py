@@ -17,7 +17,7 @@ import numpy as np
 from accelmodel.calibration import engines as calibration
 from accelmodel.calibration import file
 from accelmodel.calibration.errors import statistics
-from accelmodel.calibration.fit import Fit
+from accelmodel.calibration.fit import Fit, ended
 from accelmodel.errors import SpecError, unknown
 from accelmodel.laws.kernels.batching import Rules
 from accelmodel.measured import aiconfigurator, steady
@@ -111,8 +111,15 @@ def fit_engine(
     fit = Fit(fit.kind, values, spans, fit.rows, fit.sources, ())
     files = {path: file.text(engine, "engine", [fit], "engines-measured", datetime.date.today().isoformat())}
     units = field_units(Engine)
+    possible = {**calibration.CONSTANTS, "entry_time": (ENTRIES[0], ENTRIES[-1])}
     constants = {
-        field: {"value": value, "unit": units[field], "range": list(spans[field]), "fitted_to": fit.sources}
+        field: {
+            "value": value,
+            "unit": units[field],
+            "range": list(spans[field]),
+            "fitted_to": fit.sources,
+            "bound": ended(value, possible[field]),
+        }
         for field, value in values.items()
     }
     return {"device": name, "files": [], "constants": constants, "rows": []}, files
