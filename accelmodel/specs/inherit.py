@@ -33,6 +33,8 @@ from accelmodel.specs.silicon import Memory
 
 #: what is of one product and of no other
 _OWN = ("price",)
+#: makers whose kernels are chosen by the name of the generation
+_BY_GENERATION = ("NVIDIA",)
 #: kinds of fact that hold for the device that was measured
 _FITTED = ("calibrated", "measured")
 #: how far such a fact may lie off for another device, where no architecture says it [1]
@@ -207,9 +209,8 @@ def inherit(path: Path, fitted: bool) -> Heritage:
     stated = {**under_its_power(found, own.facts), **own.facts}
     if not word:
         stated.pop("architecture", None)
-    elif "architecture" in own.facts and "architecture" in found and plain(found["architecture"].value) == plain(word):
-        known = found["architecture"].value
-        stated["architecture"] = replace(own.facts["architecture"], value=known)  # "hopper" is Hopper
+    elif exact and "architecture" in stated and "architecture" in found:
+        stated["architecture"] = _generation(stated["architecture"], family)
     if no_memory(stated):  # what a cache before HBM draws says nothing of a chip that has SRAM alone
         rules = {name: rule for name, rule in rules.items() if DERIVE[name][1] != "l2.bandwidth"}
     memory = _of_memory(stated)
@@ -222,6 +223,18 @@ def inherit(path: Path, fitted: bool) -> Heritage:
         return Heritage(own, stated, digests, _in_parts(own))
     notes = (*_in_parts(own), *_unknown(word, start.stem, exact), *_mixed(own, line, start))
     return Heritage(own, stated, digests, notes)
+
+
+def _generation(own: Fact, family: list[FactFile]) -> Fact:
+    """Return the word for an architecture as its file has it: "hopper" is Hopper, and so is "GH100".
+
+    Of other makers a word may be of one chip ("TPU v4"), which is then kept.
+    """
+    known, vendor = (family[-1].facts.get(name) for name in ("architecture", "vendor"))
+    if known is None or vendor is None:
+        return own
+    same = plain(known.value) == plain(own.value) or vendor.value in _BY_GENERATION
+    return replace(own, value=known.value) if same else own
 
 
 def _of_memory(stated: Mapping[str, Fact]) -> FactFile | None:

@@ -79,7 +79,8 @@ def _value(name: str, kind: FieldType) -> dict[str, Any]:
     if kind.quantity is not None:
         plain = kind.quantity if kind.quantity.unit == "1" else Quantity()
         limits = {"exclusiveMinimum": plain.gt, "minimum": plain.ge, "maximum": plain.le}
-        return {"type": "number", **{key: limit for key, limit in limits.items() if limit is not None}}
+        number = {"type": "number", **{key: limit for key, limit in limits.items() if limit is not None}}
+        return {"anyOf": [{"enum": [0]}, number]} if plain.or_zero else number
     if kind.plain is bool:
         return {"type": "boolean"}
     if kind.plain == list[float]:
