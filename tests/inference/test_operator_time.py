@@ -148,7 +148,7 @@ def test_constants_of_a_library_are_found_again(h100):
 
 
 def test_small_all_reduces_of_engines_on_amd_take_what_vllm_measured(warm):
-    """vLLM's pull requests 19744 and 39080: four MI300X 7.3 us for 16 KiB, eight MI355X 6.7 for 48; RCCL starts slower."""
+    """Pull requests 19744 and 39080 of vLLM: four MI300X 7.3 us for 16 KiB, eight MI355X 6.7 for 48; RCCL is slower."""
     for device, ranks, size, measured in (("mi300x", 4, 16384.0, 7.26e-6), ("mi355x", 8, 49152.0, 6.7e-6)):
         chip = am.cluster(device, devices=ranks)
         times = {}
