@@ -15,7 +15,7 @@ import numpy as np
 from accelmodel.calibration import fit
 from accelmodel.specs.hardware import Cluster, Device
 
-#: clocks of a chain of accesses on two dies over those on one: kernels that do nothing but start take 1.47 times as
+#: clocks of a chain of accesses on two dies over those on one: kernels that do nothing but start take 1.4 times as
 #: long on a B200 as on an H100 or H200 (``launch_time`` of the three, fitted to kernels that use no link)
 CROSSING = 1.5
 #: constants that are a number of clocks
