@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accelmodel.errors import SpecError
+from accelmodel.errors import SpecError, brief
 from accelmodel.estimates import need_affordable
 from accelmodel.inference.attributes import (
     asked,
@@ -28,7 +28,7 @@ from accelmodel.inference.axes import (
     table_array,
     with_coordinates,
 )
-from accelmodel.inference.calls import as_engine, left_open, measured_as, paired, paths_note
+from accelmodel.inference.calls import as_engine, callers_note, left_open, measured_as, paired, paths_note
 from accelmodel.inference.columns import shard
 from accelmodel.inference.energy import energy_notes, energy_numbers, of_operators
 from accelmodel.inference.figures import Figures, Variable
@@ -110,7 +110,8 @@ def prepare(model: LanguageModel, cluster: Cluster, work: Workload) -> Inputs:
     table = placed(model, cluster.device, work, cluster.software.unfused)
     groups = {name: getattr(work, name) for name in ("tp", "ep")}
     uneven = uneven_groups(cluster, groups, work.tp * work.dp * work.pp)
-    said = (*uneven, *paths_note(cluster, work.tp), *on_maker(cluster))
+    calls = (*paths_note(cluster, work.tp), *callers_note(cluster, work.tp))
+    said = (*uneven, *calls, *on_maker(cluster))
     table = replace(table, notes=(*table.notes, *said))
     needed, fits = _check_fit(model, cluster, work)
     varying = [value for column in table.columns.values() for value in column] + [
@@ -250,6 +251,10 @@ def time_step(
     """
     chip = as_cluster(cluster)
     host = load("engine", engine) if isinstance(engine, str) and engine else engine
+    if host and not isinstance(host, Engine):
+        raise SpecError(f"engine must be a name, a path as text or load('engine', name), not {brief(engine)}")
+    if cpu and not host:
+        raise SpecError(f"cpu {cpu} is what an engine's host runs on; give engine too, such as 'in-flight'")
     if isinstance(host, Engine):
         chip = as_engine(chip, host)
     inputs = prepare(as_model(model), chip, as_workload(work))

@@ -44,7 +44,7 @@ class Compute(Section):
     clock: Annotated[Number, Quantity("1/s", ge=1e3, le=1e12)]
     peak_16bit: FlopRate
     vector_rate: FlopRate
-    matrix_share: Share
+    matrix_share: Annotated[Number, Quantity(ge=1e-6, le=1.1)]
     launch_time: Seconds
     peak_8bit_float: FlopRateOrNone = 0.0
     peak_8bit_int: FlopRateOrNone = 0.0
