@@ -10,6 +10,7 @@ import pytest
 import accelmodel as am
 from accelmodel.errors import SpecError
 from accelmodel.inference import kernel_library, operator_time
+from accelmodel.inference.calls import as_engine
 from accelmodel.inference.kernel_library import on_library
 from accelmodel.inference.step import evaluate, prepare
 from accelmodel.laws.types import Operator
@@ -214,3 +215,51 @@ def test_a_single_matmul_takes_a_library_of_narrow_weights():
     assert float(first.time) == float(second.time) < float(am.matmul("a100-sxm-80gb", m=16, n=8192, k=8192).time)
     with pytest.raises(SpecError, match="have 4 bit"):
         am.matmul("a100-sxm-80gb", bits=8, **asked)
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang", "tensorrt-llm", "transformers"])
+def test_libraries_of_an_engine_are_there_and_for_chips_of_their_maker_alone(warm, engine):
+    """Kernels that were measured on one maker's chips say nothing of another's: those keep the law."""
+    rules = am.load("engine", engine)
+    assert all(am.load("library", name).generations for name in rules.libraries)
+    work = am.workload(phase="decode", batch=8, context=1024, weight_bits=8, activation_bits=8)
+    for model in ("llama-3-8b", "qwen3-30b-a3b"):
+        found = prepare(am.load("model", model), as_engine(am.cluster("mi300x", 1), rules), work)
+        assert found.by_law is None
+
+
+def test_the_first_library_of_an_engine_that_is_made_for_a_matmul_runs_it(prepared):
+    """One that is asked for comes before them, and what engines usually call behind them."""
+    chip, work = prepared.cluster, prepared.work
+    rules = replace(am.load("engine", "sglang"), libraries=["sglang-4bit", "vllm-8bit", "sglang-8bit"], unfused=[])
+    named = prepare(prepared.model, as_engine(chip, rules), work)
+    assert np.array_equal(named.operators, on_library(prepared, am.load("library", "vllm-8bit")).operators)
+    asked = on_library(named, am.load("library", "sglang-8bit"))
+    assert np.array_equal(asked.operators, on_library(prepared, am.load("library", "sglang-8bit")).operators)
+    with pytest.raises(SpecError, match="unknown library 'vllm-9bit'"):
+        prepare(prepared.model, as_engine(chip, replace(rules, libraries=["vllm-9bit"])), work)
+
+
+def test_rounding_of_an_engine_goes_where_a_library_rounds(prepared):
+    rules = replace(am.load("engine", "vllm"), libraries=[])
+    apart = prepare(prepared.model, as_engine(prepared.cluster, rules), prepared.work)
+    own = on_library(apart, am.load("library", "vllm-8bit"))
+    count = Operator._fields.index("count")
+    place = own.table.names.index("mlp_down_rounding")
+    assert apart.operators[count][place, 0] == 32.0
+    assert own.operators[count][place, 0] == 0.0
+
+
+def test_operands_of_4_bit_take_what_a_framework_reaches(warm):
+    """Nobody's kernels of 4 bit reach the law; on a chip that varies they keep it, which is said."""
+    import xarray as xr
+
+    work = am.workload(phase="prefill", batch=1, context=4096, weight_bits="nvfp4", activation_bits="nvfp4")
+    chip = am.cluster("b200-sxm", 1)
+    found = prepare(am.load("model", "llama-3-8b"), chip, work)
+    assert float(evaluate(found).step_time) > 1.05 * float(evaluate(by_law(found)).step_time)
+    assert "(vllm-4bit)" in evaluate(found).notes
+    sizes = xr.DataArray([1e7, 1e8], dims="l2")
+    many = prepare(found.model, am.cluster(am.override(chip.device, l2_capacity=sizes), 1), work)
+    assert many.by_law is None
+    assert "floats of 4 bit by the law" in evaluate(many).notes
