@@ -355,9 +355,7 @@ def step(
     towers, heard = towers_asked(asked, context, images, image_size, audio_seconds)
     taken = tp or smallest_degree(asked, cluster, **work)
     question = workload(**work, **towers, tp=taken)
-    # a library's matmuls round what they read themselves
-    unfused = [each for each in (host.unfused if host else ()) if not (library and each == "quantise")]
-    inputs = prepare(asked, cluster, question, unfused)
+    inputs = prepare(asked, cluster, question)
     if hybrid:
         from accelmodel.calibration.hybrid import corrected
 

@@ -16,7 +16,7 @@ from accelmodel.inference.policies import none
 from accelmodel.inference.run import run_kernel
 from accelmodel.laws.numeric import Array, Number, has_axes
 from accelmodel.laws.types import COLLECTIVE, DETAIL, Operator
-from accelmodel.specs.cloud import Engine
+from accelmodel.specs.cloud import Engine, Software
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.link import CALLERS, LAUNCHES, Link
 
@@ -73,12 +73,14 @@ def _need_known(by: str, launch: str) -> None:
 
 
 def as_engine(cluster: Cluster, engine: Engine) -> Cluster:
-    """Return the cluster whose collectives are called as an engine calls them, where nothing else is said.
+    """Return the cluster that an engine runs: its collectives are called as by it, where nothing else is said.
 
-    What its host takes to launch kernels is the engine's own ``layer_time``, which hides what collectives would wait.
+    And its kernels are the engine's: those that it runs apart, and those of libraries that it calls.  What its host
+    takes to launch them is the engine's own ``layer_time``, which hides what collectives would wait.
     """
     link = cluster.link
-    return called(cluster, link.by or engine.collectives, link.launch or USUAL_LAUNCH)
+    found = called(cluster, link.by or engine.collectives, link.launch or USUAL_LAUNCH)
+    return replace(found, software=Software(tuple(engine.unfused), tuple(engine.libraries)))
 
 
 def calling(engine: Engine, by: str = "", launch: str = "") -> Engine:

@@ -142,6 +142,7 @@ def _heirs(kind: str) -> dict[str, Any]:
     """Return what the table of a device or architecture may say beside facts."""
     found: dict[str, Any] = {"like": {**_TEXT, "description": f"the {kind} whose values hold where none are given"}}
     if kind == "device":
+        found["part"] = {**_TEXT, "description": "the device that software sees several of in this one"}
         found["uncalibrated"] = {"type": "boolean", "description": "what was fitted to that device is not taken"}
         found["architecture"] = {**_TEXT, "description": "its generation; a word of hwspecs/architectures/"}
     else:
