@@ -47,7 +47,7 @@ from accelmodel.cli.step_options import (
 from accelmodel.cli.terminal import print_table, say, say_intervals, say_notes
 from accelmodel.estimates import need_affordable
 from accelmodel.inference.attributes import BITS
-from accelmodel.inference.calls import called
+from accelmodel.inference.calls import called, callers_note, paths_note
 from accelmodel.inference.degree import largest_degree
 from accelmodel.inference.intervals import by_kind
 from accelmodel.inference.precisions import ASKED, rows_in_words
@@ -204,9 +204,13 @@ def preserve(
     data["operator_intervals"] = by_kind(cluster, "", widest, taken["kv_bits"])
     data["read"] = readings(compared.values(), precision)
     _say_default(data, bits)
+    said = [*paths_note(cluster, np.array(degrees)), *callers_note(cluster, np.array(degrees))]
+    data["notes"] = "; ".join(dict.fromkeys(filter(None, [*said, data["notes"]])))
 
     def printed(data: dict[str, Any]) -> None:
         print_speedups(data)
+        for note in said:
+            say(note)
         for read in data["read"]:
             told = rows_in_words([row for row in data["precision"] if row["model"] == read["model"]])
             say(f"{read['model']} {in_words(read, by_class=bool(told))}")

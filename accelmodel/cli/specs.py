@@ -34,6 +34,8 @@ ARCHITECTURE = "architecture"
 _QUESTIONS = {"study": "explore --study", "sweep": "sweep"}
 #: name of earlier versions → folder
 FORMER_FOLDERS = {"kernels": "kernel_libraries"}
+#: what else a folder may be called: the plural of its kind
+_ALSO = {"libraries": "kernel_libraries", **FORMER_FOLDERS}
 
 
 def known(kind: str) -> dict[str, list[str]]:
@@ -41,7 +43,7 @@ def known(kind: str) -> dict[str, list[str]]:
     everything = {folder: available(of) for of, folder in FOLDERS.items()}
     if not kind:
         return {**everything, **{former: everything[now] for former, now in FORMER_FOLDERS.items()}}
-    kind = FORMER_FOLDERS.get(kind, FOLDERS.get(kind, kind))
+    kind = _ALSO.get(kind, FOLDERS.get(kind, kind))
     if kind not in everything:
         raise unknown("kind", kind, everything)
     return {kind: everything[kind]}
@@ -147,8 +149,8 @@ def list_command(
         str,
         typer.Argument(
             help=(
-                "devices, links, clusters, models, instances, engines, processes, bills, memories, phys, packages, "
-                "sites, storage, studies or sweeps; all by default."
+                "devices, architectures, links, clusters, models, instances, cpus, engines, libraries, processes, "
+                "bills, memories, phys, packages, sites, storage, studies or sweeps; all by default."
             ),
             autocompletion=one_of(*FOLDERS.values()),
         ),

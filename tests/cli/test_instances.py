@@ -226,3 +226,18 @@ def test_drafts_under_a_rate(answer):
     plain, drafted = answer(rate), answer(f"{rate} --speculative 3 --acceptance 0.7")
     assert drafted["choice"]["tpot_s"] < 0.6 * plain["choice"]["tpot_s"]
     assert drafted["choice"]["detail"]["batch"] < plain["choice"]["detail"]["batch"]
+
+
+def test_a_safety_factor_of_nothing_is_refused(run):
+    code, _, err = run("instances --batch 4 --memory-rule released-code --safety-factor 0")
+    assert (code, err) == (2, "accelmodel: --safety-factor: 0 must be above 0\n")
+
+
+@pytest.mark.parametrize("command", ["instances --batch 4", "fleet --workload mix.csv"])
+def test_unknown_callers_are_answered_with_the_closest(run, command):
+    code, _, err = run(f"{command} --by librar")
+    assert code == 2
+    assert "unknown caller of collectives 'librar', did you mean 'library'?" in err
+    code, _, err = run(f"{command} --engine vllm --launch eagr")
+    assert code == 2
+    assert "unknown launch 'eagr', did you mean 'eager'?" in err

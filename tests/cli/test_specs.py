@@ -30,6 +30,7 @@ def test_list(answer, run):
     code, out, _ = run("list")
     assert code == 0
     assert "ascend-910b2" in out
+    assert answer("list libraries")["kernel_libraries"] == am.available("library")
 
 
 @pytest.mark.parametrize(

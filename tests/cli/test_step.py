@@ -11,6 +11,7 @@ import pytest
 from accelmodel import __version__
 from accelmodel.cli.step_options import _routed
 from accelmodel.specs import facts
+from accelmodel.units import show
 
 STEP = (
     "step --device ascend-910b2 --devices 8 --tp 8 --model llama-3-70b --phase decode --batch 4 --context 16384 "
@@ -381,3 +382,21 @@ def test_routings_are_drawn_for_numbers_of_tokens_that_there_are(refused):
 )
 def test_what_is_misspelt_is_answered_as_what_it_is(refused, options, message):
     assert message in refused(f"step --model llama-3-8b --device h100-sxm {options}")
+
+
+def test_a_step_of_an_engine_tells_what_its_users_wait_for(answer, run):
+    command = "step --device h100-sxm --model llama-3-8b --batch 8 --tp 2 --engine vllm"
+    data = answer(command)
+    assert (data["by"], data["launch"]) == ("symmetric-memory", "graph")
+    assert data["tpot_s"] == pytest.approx(data["time_s"] + data["host_s"], rel=1e-12)
+    told = run(command)[1]
+    assert f"tpot {show(data['tpot_s'], 's')}, nine of ten measured between {show(data['tpot_lower_s'], 's')}" in told
+    assert "collectives by symmetric-memory, graph" in told
+    code, _, err = run(f"{command} --launch eagr")
+    assert (code, "did you mean 'eager'?" in err, "internal" in err) == (2, True, False)
+
+
+def test_preserve_says_what_the_link_leaves_open(run):
+    told = run("preserve --device l40s --models llama-3-8b --tp 8 --by engine --phase decode")[1]
+    assert "pcie4-x16 does not say how more than two cards reach one another" in told
+    assert "between two cards alone: beyond, the library's" in told
