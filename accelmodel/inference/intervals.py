@@ -77,24 +77,49 @@ def fitted_maker(maker: str) -> bool:
     return maker in content["another_maker"]["but"]
 
 
+def _powers(maker: str, architecture: str) -> tuple[float, float]:
+    """Return the powers of the lower and the upper factors for a chip of a maker."""
+    if not maker or fitted_maker(maker):
+        return 1.0, 1.0
+    content, _ = facts.read_toml(facts.root() / UNCALIBRATED)
+    told = content["another_maker"]
+    powers = told["known" if architecture in told["known"]["architectures"] else "unknown"]
+    return float(powers["lower"]), float(powers["upper"])
+
+
 @cache
-def uncalibrated(maker: str = "") -> dict[str, tuple[float, float]]:
+def uncalibrated(maker: str = "", architecture: str = "") -> dict[str, tuple[float, float]]:
     """Return the factors (lower, upper) of each kind for chips whose constants were not fitted.
 
-    Those of a maker's chips that others of its chips tell; further apart where no kernel of the maker was fitted.
+    Those of a maker's chips that others of its chips tell; further apart where few kernels of the architecture were
+    measured, and most on the slow side where none were, whose constants stand at their optimistic ends.
     """
     content, _ = facts.read_toml(facts.root() / UNCALIBRATED)
-    power = 1.0 if not maker or fitted_maker(maker) else float(content["another_maker"]["power"])
-    return {entry["kind"]: (entry["lower"] ** power, entry["upper"] ** power) for entry in content["residual"]}
+    low, high = _powers(maker, architecture)
+    as_told = {entry["kind"]: (entry["lower"], entry["upper"]) for entry in content["residual"]}
+    found = {kind: (lower**low, upper**high) for kind, (lower, upper) in as_told.items()}
+    for kind in set(SPECIAL) & found.keys() if (low, high) != (1.0, 1.0) else ():
+        # no further apart for the maker than what it stands for; runs of a maker were made with its own kernels
+        lower, upper = found[MEASURED[kind]]
+        own_low, own_high = (lower, upper) if kind in UNSAID else as_told[kind]
+        found[kind] = min(own_low, lower), max(own_high, upper)
+    return found
 
 
 def on_maker(cluster: Cluster) -> tuple[str, ...]:
-    """Return what to know of a cluster's interval: that no tables of the maker's kernels were fitted."""
-    maker = cluster.device.vendor
-    if cluster.device.residuals or fitted_maker(maker):
+    """Return what to know of a cluster's interval: that few kernels of the maker's were measured, or none."""
+    device = cluster.device
+    if device.residuals or fitted_maker(device.vendor):
         return ()
+    content, _ = facts.read_toml(facts.root() / UNCALIBRATED)
+    if device.architecture in content["another_maker"]["known"]["architectures"]:
+        return (
+            f"no tables of kernels of {device.vendor} were fitted: its interval is that of makers of whom a few runs "
+            "are known",
+        )
     return (
-        f"no tables of kernels of {maker} were fitted: its interval is that of makers of whom a few runs are known",
+        f"no kernel of {device.architecture} was measured, constants stand at their optimistic ends: it may be slower "
+        "by much more than faster",
     )
 
 
@@ -149,7 +174,7 @@ def factors(
         **dict.fromkeys(KINDS, cluster.device),
         "collective": cluster.link if near else cluster.scale_out,
     }
-    table = uncalibrated(cluster.device.vendor)
+    table = uncalibrated(cluster.device.vendor, cluster.device.architecture)
     found = []
     for kind, spec in specs.items():
         width = float(plain_bits(kv_bits if kind == "attention" else bits))

@@ -14,6 +14,7 @@ from pydantic.dataclasses import dataclass
 from accelmodel.errors import unknown
 from accelmodel.laws.numeric import Number, least
 from accelmodel.specs.base import CONFIG, Section, Spec, field_types, value_of, with_values
+from accelmodel.specs.cloud import Software
 from accelmodel.specs.link import Link
 from accelmodel.specs.memories import DieToDie, Tier, none, some
 from accelmodel.specs.quantities import (
@@ -371,6 +372,8 @@ class Cluster:
         How many there are [1].
     beyond : tuple of Link
         Levels beyond ``scale_out``, where there are more than two; those below ``link`` are its ``inside``.
+    software : Software
+        What an engine runs on them (``inference.calls.as_engine``).
 
     Examples
     --------
@@ -384,6 +387,7 @@ class Cluster:
     scale_out: Link
     devices: Count
     beyond: tuple[Link, ...] = ()
+    software: Software = Software()
 
     @property
     def levels(self) -> tuple[Link, ...]:

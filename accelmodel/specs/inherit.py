@@ -123,6 +123,14 @@ def _word(files: list[FactFile]) -> str:
     return next((word for word in map(_named, reversed(files)) if word), "")
 
 
+def _in_parts(own: FactFile) -> tuple[str, ...]:
+    """Return the note on a device that software sees as several; raises SpecError where no file describes one."""
+    if "part" not in own.head or "part" in own.faults:
+        return ()
+    part = find.path_of("device", find.seen_from(own.path, "device", own.head["part"])).stem
+    return (f"software sees several devices in it, and its dies' way to one another is not counted: {part} is one",)
+
+
 def _inherited(layers: list[tuple[FactFile, str]], fitted: bool) -> tuple[dict[str, Fact], list[str]]:
     """Return the facts of some files, each from the last that states it and marked so; and their digests.
 
@@ -212,8 +220,8 @@ def inherit(path: Path, fitted: bool) -> Heritage:
         said = f"is missing; add it, or a known architecture, which {word!r} is not: {', '.join(known_architectures())}"
         own = replace(own, faults={**own.faults, "vendor": said})
     if find.is_shipped(own.path):
-        return Heritage(own, stated, digests, ())
-    notes = (*_unknown(word, start.stem, exact), *_mixed(own, line, start))
+        return Heritage(own, stated, digests, _in_parts(own))
+    notes = (*_in_parts(own), *_unknown(word, start.stem, exact), *_mixed(own, line, start))
     return Heritage(own, stated, digests, notes)
 
 

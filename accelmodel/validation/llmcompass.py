@@ -55,7 +55,7 @@ class Series(BaseModel):
     read: Annotated[float, Field(gt=0.0)] = _WIDTH
     written: Annotated[float, Field(gt=0.0)] = _WIDTH
     plain: bool = False
-    split: Literal["never fitted", "held-out", "fitted"] = "never fitted"
+    split: Literal["never fitted", "held-out", "seen", "fitted"] = "never fitted"
     elements: Points | None = None
     rows: Points | None = None
     columns: Points | None = None

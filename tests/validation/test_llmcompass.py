@@ -42,8 +42,9 @@ def test_memory_bound_operators_of_an_a100_and_an_mi210(warm):
     rows = {
         (row["device"], row["source"]): row
         for row in llmcompass.rows()
-        if row["source"].startswith(("llmcompass", "vidur")) and row["split"] != "fitted"
+        if row["source"].startswith(("llmcompass", "vidur")) and (row["device"], row["kind"]) != ("mi210", "matmul")
     }
+    assert all(row["n"] >= 13 for row in rows.values())
     #: device and series → asked: medians of 12 %, means of half as much more
     for (device, source), row in rows.items():
         if source == "llmcompass, matmul":
@@ -117,11 +118,13 @@ def test_wrong_series_are_named(tmp_path, monkeypatch, change, words):
 def test_operators_of_amd(warm):
     rows = [row for row in llmcompass.rows() if row["device"].startswith("mi")]
     products = [row for row in rows if row["kind"] == "matmul"]
-    assert {row["device"] for row in products} == {"mi210", "mi325x", "mi355x"}
+    assert {row["device"] for row in products} == {"mi210", "mi300x", "mi325x", "mi355x"}
     # asked: 15 % of products to which nothing was fitted
     assert all(row["median_ape"] <= 0.15 for row in products)
     assert all(row["median_ape"] < 0.5 * row["field_median_ape"] for row in products)
-    assert {row["split"] for row in products} == {"calibrated", "never fitted"}
+    # a choice that was made with rows in view is said, and what was fitted to never stands for what was not
+    assert {row["split"] for row in products} == {"fitted", "held-out", "seen", "never fitted"}
+    assert {row["precision"] for row in products} == {"16 bit", "8 bit", "4 bit"}
     # heads of 128, by the kernels to which two constants were fitted and by others
     wide = [row for row in rows if row["kind"] == "prefill attention" and "of 128" in row["source"]]
     assert len(wide) == 4
