@@ -35,6 +35,7 @@ _SCALED = (1.0001, 1.01)
 #: on what engines run matmuls that the law of the best kernels is too fast for: the first that is made for one
 USUAL = (
     "deepgemm-8bit",
+    "aiter-8bit",
     "vllm-4bit",
     "deepgemm-experts-8bit",
     "tensorrt-llm-experts-8bit",
