@@ -46,16 +46,13 @@ def boosted(vector_per_clock: float, vector_rate: float, cores: float, clock: fl
     return found if found > _ROUNDED else 1.0
 
 
-def clock_left(
-    efficiency: float, flop: float, lanes: float, vector: float, cores: float, power: float, static: float,
-    peak: float, clock: float, *more: float,
-) -> float:  # fmt: skip
+def clock_left(efficiency: float, flop: float, *known: float) -> float:
     """Return the clock that a power limit leaves a large matrix product, over that of the stated peak [1].
 
-    ``lanes``, ``vector``, ``cores``: see ``boosted``; ``more``: rows and columns of a tile and cores that share a fetch
-    [1], energy of a byte of L2 and of HBM [J/B].
+    ``known``: the numbers of ``_CLOCK``, in that order and in SI.
     """
-    moved = moved_joules(more[:3], *more[3:])  # type: ignore[arg-type]
+    lanes, vector, cores, power, static, peak, clock, *more = known
+    moved = moved_joules((more[0], more[1], more[2]), *more[3:])
     boost = boosted(lanes, vector, cores, clock)
     return boost * float(sustained_clock(efficiency * peak * boost, clock * boost, flop, moved, left(power, static)))
 
