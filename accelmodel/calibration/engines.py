@@ -15,6 +15,7 @@ import numpy as np
 
 from accelmodel.calibration.fit import Fit
 from accelmodel.errors import unknown
+from accelmodel.inference.calls import as_engine, paired
 from accelmodel.laws.kernels.batching import Rules, Times, curve, decode_time, surface
 from accelmodel.measured import steady
 from accelmodel.serving import simulate
@@ -41,10 +42,10 @@ _NOBODY = Rules(1, 1e9, 0, 0, 0.0, 0.0, 0.0, False)
 
 
 @cache
-def tables(model: str, device: str, tp: float, bits: float) -> Times:
-    """Return the step times of one server of ``measured.steady``."""
+def tables(engine: str, model: str, device: str, tp: float, bits: float) -> Times:
+    """Return the step times of one server of ``measured.steady``, whose kernels are those of an engine."""
     work = {"tp": tp, "weight_bits": bits, "activation_bits": bits, "kv_bits": bits}
-    chip = cluster(load("device", device))
+    chip = paired(as_engine(cluster(load("device", device)), load("engine", engine)), tp)
     return simulate.step_tables(steady.model_of(model), [chip], 2048.0, 8192.0, 32768.0, **work)[0]
 
 
@@ -66,7 +67,7 @@ def of_batches(engine: str) -> pd.DataFrame:
     frame = frame[frame["engine"] == engine].reset_index(drop=True)
     found = [
         kernels_of_batch(
-            tables(row.model, row.device, float(row.tp), float(row.bits)), row.batch, row.prompt, row.answer
+            tables(engine, row.model, row.device, float(row.tp), float(row.bits)), row.batch, row.prompt, row.answer
         )
         for row in frame.itertuples()
     ]

@@ -32,7 +32,8 @@ def _line(name: str, constant: str, unit: str, fit: Fit, source: str, date: str)
     )
 
 
-def _residual(residual: Residual) -> str:
+def residual_text(residual: Residual) -> str:
+    """Return a table ``[[residual]]`` of a file."""
     return (
         f'[[residual]]\nkind = "{residual.kind}"\nbits = {residual.bits:g}\n'
         f"lower = {_rounded(residual.lower)}\nupper = {_rounded(residual.upper)}\nrows = {residual.rows}\n"
@@ -65,5 +66,5 @@ def text(spec: Spec, table: str, fits: list[Fit], source: str, date: str) -> str
     if source == "user":
         blocks.append('[sources.user]\ntitle = "measurements given by the user"\n')
     blocks += ["\n".join([f"[{name}]", *lines]) + "\n" for name, lines in tables.items()]
-    blocks += [_residual(each) for fit in {id(fit): fit for fit, _ in own}.values() for each in fit.residuals]
+    blocks += [residual_text(each) for fit in {id(fit): fit for fit, _ in own}.values() for each in fit.residuals]
     return "\n".join(blocks)

@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from accelmodel.calibration.exchanged import BY_ENGINES, exchange_times
+from accelmodel.calibration.spread import around
 from accelmodel.errors import SpecError
 from accelmodel.inference import operator_time
+from accelmodel.inference.columns import STREAM
+from accelmodel.inference.rowwise import QUANTISE_OPS, rowwise
 from accelmodel.measured import aiconfigurator
 from accelmodel.measured.conditions import (
     attention_times,
@@ -96,8 +99,10 @@ FOLDS = 5
 _NEAR = 1.02
 #: fewest rows of a kind that are worth a fit
 FEWEST = 30
-#: what an interval leaves out on either side
-TAIL = 0.05
+#: kind whose smallest kernels are the shortest of all: what they take is what any kernel takes, its launch
+SHORTEST = "quantise"
+#: share of the training rows that are its smallest: a few, so that no single clock reading decides
+_SMALLEST = 0.01
 
 
 @dataclass(frozen=True)
@@ -127,13 +132,17 @@ class Fit:
     residuals: tuple[Residual, ...]
 
     def bound(self, name: str) -> str:
-        """Return whether a constant ended at the ``lowest`` or ``highest`` value that makes sense; empty if neither.
+        """Return whether a constant ended at the ``lowest`` or ``highest`` value that makes sense; empty if neither."""
+        return ended(self.values[name], CONSTANTS[self.kind][name])
 
-        There the rows would have had it beyond: what it stands for is missing, or another constant takes its place.
-        """
-        low, high = CONSTANTS[self.kind][name]
-        value = self.values[name]
-        return "lowest" if value <= low * _NEAR else "highest" if value >= high / _NEAR else ""
+
+def ended(value: float, span: tuple[float, float]) -> str:
+    """Return on which end of its span a constant ended, ``lowest`` or ``highest``; empty if on neither.
+
+    There the rows would have had it beyond: what it stands for is missing, or another constant takes its place.
+    """
+    low, high = span
+    return "lowest" if value <= low * _NEAR else "highest" if value >= high / _NEAR else ""
 
 
 def columns(kind: str, frame: pd.DataFrame) -> operator_time.Columns:
@@ -142,8 +151,7 @@ def columns(kind: str, frame: pd.DataFrame) -> operator_time.Columns:
     if kind == "matmul":
         return operator_time.matmul(value["m"], value["n"], value["k"], value["bits"])
     if kind == "quantise":
-        # 16 bit in, 8 bit out; a comparison, a multiplication and a rounding each
-        return operator_time.pointwise(value["m"] * value["k"], 3.0, 2.0, value["bits"] / 8.0)
+        return rowwise(value["m"], value["k"], QUANTISE_OPS, (STREAM, value["bits"] / 8.0, 0.0))
     if "elements" in value:
         size = value["elements"] * value["bits"] / 8.0
         return operator_time.collective(kind.removeprefix("custom "), size, value["devices"])
@@ -222,9 +230,12 @@ def solve(kind: str, frames: Frames, chip: Cluster) -> dict[str, float]:
 
     Soft-L1 least squares of the logarithmic error in the logarithm of each constant, bounded
     (``scipy.optimize.least_squares``); all differences of a step are one call of the kernel.
+    The launch is no mean over kernels but the least that one takes: all others are the launch and more.
     """
     from scipy.optimize import least_squares
 
+    if kind == SHORTEST:
+        return {"launch_time": float(np.quantile(np.concatenate([f["time"] for f in frames.values()]), _SMALLEST))}
     # behind a switch nothing is contended, and a constant on which no row depends slows the solver
     names = [name for name in CONSTANTS[kind] if name != CONTENTION or chip.link.topology == "bus"]
     low, high = (np.log([CONSTANTS[kind][name][end] for name in names]) for end in (0, 1))
@@ -244,24 +255,11 @@ def solve(kind: str, frames: Frames, chip: Cluster) -> dict[str, float]:
     return {name: float(np.exp(x)) for name, x, tells in zip(names, result.x, told, strict=True) if tells}
 
 
-def spread(kind: str, frame: pd.DataFrame, chip: Cluster) -> tuple[Residual, ...]:
-    """Return, by precision, between which factors of the predicted time nine tenths of measured times lie.
-
-    Of times that were not looked at: of n that were, such a one lies between two neighbours, and beyond the last on
-    either side, with probability 1 / (n + 1) (split conformal prediction: Vovk et al., 2005).
-    """
-    ratio = frame["time"].to_numpy() / predict(kind, frame, chip)
-    found = []
-    for bits, group in frame.assign(ratio=ratio).groupby("bits"):
-        beyond = TAIL - (1.0 - TAIL) / len(group)
-        lower, upper = np.quantile(group["ratio"], np.clip([beyond, 1.0 - beyond], 0.0, 1.0))
-        found.append(Residual(kind, float(bits), float(lower), float(upper), len(group)))
-    return tuple(found)
-
-
 def telling(kind: str, frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of a kind that tell how wide its interval is: of attention those of every maker of kernels."""
-    return of_each_source(kind, frame) if kind.endswith("attention") else frame[is_fitted(kind, frame)]
+    """Return the rows of a kind that tell how wide its interval is: of matmuls and attention those of every source."""
+    if kind.endswith("attention"):
+        return of_each_source(kind, frame)
+    return frame if kind in ("matmul", SHORTEST) else frame[is_fitted(kind, frame)]
 
 
 def fit(kind: str, frames: Frames, chip: Cluster, told: Frames | None = None) -> Fit:
@@ -292,7 +290,8 @@ def fit(kind: str, frames: Frames, chip: Cluster, told: Frames | None = None) ->
     }
     sources = ", ".join(sorted({source for frame in frames.values() for source in frame["source"]}))
     near = placed(chip, values)
-    residuals = tuple(each for of, frame in (told or frames).items() for each in spread(of, frame, near))
+    looked_at = (told or frames).items()
+    residuals = tuple(each for of, frame in looked_at for each in around(of, frame, predict(of, frame, near)))
     return Fit(kind, values, spans, sum(map(len, frames.values())), sources, residuals)
 
 
@@ -339,8 +338,7 @@ def calibrate(chip: Cluster, measured: Frames, progress: Progress | None = None)
         if progress:
             progress(f"{kind}: {rows} rows")
         seen = {of: measured[of][np.asarray(aiconfigurator.training(measured[of], of))] for of in frames}
-        widths = {of: telling(of, frame) for of, frame in seen.items()} if kind.endswith("attention") else None
-        found = fit(kind, frames, chip, widths)
+        found = fit(kind, frames, chip, {of: telling(of, frame) for of, frame in seen.items()})
         chip = placed(chip, found.values)
         fits.append(replace(found, residuals=(*found.residuals, *_beside(kind, measured, chip))))
     if not fits:
@@ -356,7 +354,8 @@ def _beside(kind: str, measured: Frames, chip: Cluster) -> Iterator[Residual]:
     of = BESIDE.get(kind)
     frame = measured.get(of) if of else None
     if of and frame is not None and not frame.empty:
-        yield from spread(of, frame[np.asarray(aiconfigurator.training(frame, of))], chip)
+        seen = frame[np.asarray(aiconfigurator.training(frame, of))]
+        yield from around(of, seen, predict(of, seen, chip))
 
 
 def calibrated(chip: Cluster, fits: list[Fit]) -> Cluster:

@@ -14,6 +14,7 @@ import numpy as np
 
 from accelmodel.calibration import fit
 from accelmodel.calibration.errors import PRECISIONS, statistics
+from accelmodel.calibration.spread import TAIL
 from accelmodel.errors import SpecError
 from accelmodel.inference.columns import shard
 from accelmodel.inference.speculation import speculates
@@ -164,7 +165,7 @@ def corrected(inputs: Inputs, framework: str) -> Inputs:
             found[kind] = None
             operators[_STRETCH, rows[group.index], points[group.index]] = np.exp(_residual(kind, table, chip, group))
             left = np.log(table["time"] / fit.predict(kind, table, chip)) - _residual(kind, table, chip)
-            lower, upper = np.exp(np.quantile(left, [fit.TAIL, 1.0 - fit.TAIL]))
+            lower, upper = np.exp(np.quantile(left, [TAIL, 1.0 - TAIL]))
             residuals = [each for each in residuals if (each.kind, each.bits) != (kind, bits)]
             residuals.append(Residual(kind, float(bits), float(lower), float(upper), len(table)))
     known = replace(inputs.cluster, device=replace(device, residuals=tuple(residuals)))

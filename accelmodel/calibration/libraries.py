@@ -81,7 +81,9 @@ def training_rows(library: KernelLibrary, devices: Iterable[str] | None = None) 
 def constants(library: KernelLibrary) -> dict[str, tuple[float, float]]:
     """Return the constants of a library and the span in which each makes sense; one that never splits has no price."""
     narrow = {name: span for name, span in OF_NARROW_WEIGHTS.items() if library.split_time or name != "split_time"}
-    return narrow if library.weights else CONSTANTS
+    if library.weights:
+        return narrow
+    return CONSTANTS if library.matrix_factor else expert_kernels.CONSTANTS
 
 
 def _measured(device: Device, library: KernelLibrary) -> Any:

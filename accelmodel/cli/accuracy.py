@@ -50,11 +50,20 @@ def calibrate(
             autocompletion=name_of("engine"),
         ),
     ] = None,
+    shared: Annotated[
+        bool,
+        typer.Option(
+            "--shared",
+            help="Write what files of other chips take over from fits, and intervals of unmeasured chips, instead.",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Fit the constants that no data sheet gives to measured kernels, and write them beside the device."""
-    if sum(each is not None for each in (device, library, engine)) != 1:
-        raise SpecError(needs("calibrate", "either a DEVICE, a --library or an --engine"))
+    if sum((device is not None, library is not None, engine is not None, shared)) != 1:
+        raise SpecError(needs("calibrate", "either a DEVICE, a --library, an --engine or --shared"))
+    if shared and (measurements is not None or place is not None):
+        raise SpecError("--shared writes shipped files from installed tables: leave --measurements and --output out")
     if device is None and measurements is not None:
         one = "library" if library else "n --engine"
         raise SpecError(
@@ -66,6 +75,8 @@ def calibrate(
             data, files = calibrated.fit_library(library, place, begin)
         elif engine:
             data, files = engines.fit_engine(engine, place, begin)
+        elif shared:
+            data, files = calibrated.fit_shared(begin)
         else:
             data, files = calibrated.fit_device(str(device), measurements, place, begin)
     shown = with_former_names(data)

@@ -12,7 +12,7 @@ import typer
 from accelmodel import output
 from accelmodel.cli.completion import name_of, one_of
 from accelmodel.cli.examples import needs
-from accelmodel.cli.options import By, Json, KvBits, Launch, WeightBits, answer, answered, names
+from accelmodel.cli.options import EngineBy, EngineLaunch, Json, KvBits, WeightBits, answer, answered, names
 from accelmodel.cli.options import ModelName as Model
 from accelmodel.cli.progress import working
 from accelmodel.cli.sections import Grouped
@@ -30,6 +30,7 @@ from accelmodel.inference.precisions import by_class
 from accelmodel.inference.reading import in_words
 from accelmodel.specs.formats import FORMATS, bits_of
 from accelmodel.specs.load import load
+from accelmodel.specs.quantities import Quantity, one
 from accelmodel.units import parse, show
 
 Region = Annotated[str, typer.Option("--region", help="One or several, such as us-east-1,eastus.")]
@@ -153,15 +154,15 @@ def instances(
         ),
     ] = "",
     safety_factor: Annotated[
-        float,
+        float | None,
         typer.Option(
             "--safety-factor",
             help="Share of memory that --memory-rule released-code uses, such as 0.8; 0.85 by default.",
         ),
-    ] = 0.0,
+    ] = None,
     engine: Engine = "",
-    by: By = "",
-    launch: Launch = "",
+    by: EngineBy = "",
+    launch: EngineLaunch = "",
     weight_bits: Annotated[
         str, typer.Option("--weight-bits", help="Such as 16,8,4.25; what the model's file states, or 16, by default.")
     ] = "",
@@ -188,7 +189,9 @@ def instances(
     _above(max_price, "max-price")
     chosen = calling(load("engine", engine or (STREAM if rate else STATIC)), by, launch)
     drafts = speculation(speculative, acceptance, draft)
-    setup = Setup(chosen, offload, memory_rule=memory_rule, safety_factor=safety_factor, drafts=drafts)
+    if safety_factor is not None:
+        one("--safety-factor", safety_factor, Quantity(gt=0.0, le=1.0))
+    setup = Setup(chosen, offload, memory_rule=memory_rule, safety_factor=safety_factor or 0.0, drafts=drafts)
     setups = precisions(setup, _bits(weight_bits, "weight-bits"), _bits(kv_bits, "kv-bits"))
     inputs = Inputs(
         load("model", model), input_tokens, output_tokens, slo, batch, rate, requests, percentile, max_price,
@@ -223,8 +226,8 @@ def fleet(
     only: Only = False,
     max_price: MaxPrice = math.inf,
     engine: Engine = STREAM,
-    by: By = "",
-    launch: Launch = "",
+    by: EngineBy = "",
+    launch: EngineLaunch = "",
     weight_bits: WeightBits = None,
     kv_bits: KvBits = None,
     speculative: Speculative = None,

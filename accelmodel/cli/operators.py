@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 
 from accelmodel.cli.completion import name_of, one_of
 from accelmodel.cli.options import (
-    By,
     ClusterName,
+    CollectiveBy,
     DeviceName,
     Json,
     Launch,
@@ -115,7 +115,7 @@ def collective(
     link: LinkName = None,
     scale_out: ScaleOutName = None,
     within: ClusterName = None,
-    by: By = "",
+    by: CollectiveBy = "",
     launch: Launch = "",
     settings: Settings = None,
     as_json: Json = False,
@@ -126,7 +126,10 @@ def collective(
     found, rows = _collectives(called(chip, by, launch), sizes(size), kind, devices)
     calls = {name: found.attributes[name] for name in ("by", "launch")}
     title = f"{kind} over {devices} {device}, by {calls['by']}, {calls['launch']}"
-    _answer(found, rows, device, title, as_json, calls)
+    said = single.collective_notes(called(chip, by, launch), float(devices), kind)
+    if not by and not launch:
+        said.append("the interval holds who else may call it and how; say it with --by and --launch")
+    _answer(found, rows, device, title, as_json, calls, said)
 
 
 def _answer(
@@ -136,11 +139,14 @@ def _answer(
     title: str,
     as_json: bool,
     about: Mapping[str, str] | None = None,
+    said: Sequence[str] = (),
 ) -> None:
     """Print operators as JSON, or as a table and where the notes on their device are told."""
 
     def printed(data: dict[str, Any]) -> None:
         print_kernels(data["rows"], title)
+        for note in said:
+            say(note)
         say_notes({device: cluster(device).device})
 
     told = {key: found.attributes[key] for key in ("notes", "weakest_fact")}

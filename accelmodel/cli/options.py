@@ -63,23 +63,27 @@ ModelName = Annotated[
         autocompletion=name_of("model"),
     ),
 ]
-By = Annotated[
-    str,
-    typer.Option(
-        "--by",
-        help="Whose kernels exchange small messages: engine, symmetric-memory (an engine's, through a memory that all "
-        "devices see) or library.",
-        autocompletion=one_of(*CALLERS),
-    ),
-]
-Launch = Annotated[
-    str,
-    typer.Option(
-        "--launch",
-        help="How collectives are launched: graph, or eager, each by the host.",
-        autocompletion=one_of(*LAUNCHES),
-    ),
-]
+
+
+def _by(default: str) -> Any:
+    text = (
+        "Whose kernels exchange small messages: engine, library or symmetric-memory, an engine's through a memory that "
+        f"all devices see; by default {default}."
+    )
+    return typer.Option("--by", help=text, autocompletion=one_of(*CALLERS))
+
+
+def _launch(default: str) -> Any:
+    text = f"How kernels that exchange are launched: graph or eager, each by the host; by default {default}."
+    return typer.Option("--launch", help=text, autocompletion=one_of(*LAUNCHES))
+
+
+_OR_INTERVAL = ", and the interval holds the others"
+By = Annotated[str, _by(f"engine{_OR_INTERVAL}")]
+Launch = Annotated[str, _launch(f"graph{_OR_INTERVAL}")]
+CollectiveBy = Annotated[str, _by(f"library{_OR_INTERVAL}")]
+EngineBy = Annotated[str, _by("what --engine does")]
+EngineLaunch = Annotated[str, _launch("what --engine does")]
 _OWN_BITS = "what the model's file states, or 16, by default."
 
 

@@ -41,7 +41,7 @@ from accelmodel.cli.step_options import (
 )
 from accelmodel.cli.tower_options import AudioSeconds, Images, ImageSize, towers_asked
 from accelmodel.errors import SpecError
-from accelmodel.inference.calls import as_engine, called, calling
+from accelmodel.inference.calls import as_engine, called, calling, taken_calls
 from accelmodel.inference.degree import holds, smallest_degree
 from accelmodel.inference.figures import Figures
 from accelmodel.inference.hosted import with_host, without_host
@@ -197,13 +197,21 @@ def said_of_step(data: dict[str, Any]) -> list[str]:
     if data["prefetched_bytes"]:
         said.append(f"prefetched {show(data['prefetched_bytes'], 'B')}")
     if "engine" in data:
-        said.append(
-            f"host of {data['engine']} beside: {show(data['host_s'], 's')}, in times of a token, rates and energy"
-        )
+        said.append(_hosted(data))
     said.append(_energy_in_words(data))
     said.append(memory_in_words(data["memory"]))
     asked = ", ".join(f"{name} {data[name]:g}" for name in ("batch", "context", "tp", *_shown(data)))
+    if any(row["link_bytes"] for row in data["operators"]):
+        asked += f", collectives by {data['by']}, {data['launch']}"
     return [*said, f"{asked}; weakest fact behind it: {data['weakest_fact']}"]
+
+
+def _hosted(data: dict[str, Any]) -> str:
+    """Return what a step takes with the engine's host, which is what its users see."""
+    name = "ttft" if "ttft_s" in data else "tpot"
+    time, low, high = (show(data[f"{name}{end}_s"], "s") for end in ("", "_lower", "_upper"))
+    host = f"the host of {data['engine']} adds {show(data['host_s'], 's')}"
+    return f"{host}: {name} {time}, nine of ten measured between {low} and {high}"
 
 
 def _energy_in_words(data: dict[str, Any]) -> str:
@@ -305,7 +313,7 @@ def step(
         str,
         typer.Option(
             "--cpu",
-            help="Processor that the engine's host runs on, such as epyc-7r13, or a TOML file.",
+            help="Processor that the engine's host runs on, such as epyc-7r13, or a TOML file; its own by default.",
             autocompletion=name_of("cpu"),
         ),
     ] = "",
@@ -347,9 +355,7 @@ def step(
     towers, heard = towers_asked(asked, context, images, image_size, audio_seconds)
     taken = tp or smallest_degree(asked, cluster, **work)
     question = workload(**work, **towers, tp=taken)
-    # a library's matmuls round what they read themselves
-    unfused = [each for each in (host.unfused if host else ()) if not (library and each == "quantise")]
-    inputs = prepare(asked, cluster, question, unfused)
+    inputs = prepare(asked, cluster, question)
     if hybrid:
         from accelmodel.calibration.hybrid import corrected
 
@@ -364,7 +370,7 @@ def step(
     if host:
         need_fused(host, asked, work)
     hosted = with_host(step, inputs, host, cpu) if host else without_host(step, inputs)
-    data = step_data(hosted)
+    data = step_data(hosted) | taken_calls(cluster, host)
     unsaid = [] if engine else [_no_engine(data)]
     said = [] if tp or taken == 1 else [f"tp {taken} is the smallest of a node that fits; --tp takes another"]
     said = [*heard, *said, *unsaid]

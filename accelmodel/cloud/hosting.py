@@ -33,7 +33,7 @@ from accelmodel.inference.speculation import draft_notes, drafter
 from accelmodel.laws.kernels.batching import launches, step_time
 from accelmodel.nomenclature import label
 from accelmodel.serving.simulate import layers_run, rows_of, yielded
-from accelmodel.serving.step_times import axis, device_times, split_times
+from accelmodel.serving.step_times import axis, device_times, kernels_said, split_times
 from accelmodel.specs.base import Spec
 from accelmodel.specs.cloud import Instance
 from accelmodel.specs.formats import HIGH
@@ -329,6 +329,14 @@ def _of_passes(model: LanguageModel, setups: tuple[Setup, ...]) -> list[str]:
     return [f"{setups[0].engine.name} widens values below 16 bit by passes of its own, which move {moved:g} B for each"]
 
 
+def _kernels(model: LanguageModel, instances: list[Instance], setups: tuple[Setup, ...]) -> list[str]:
+    """Return what to say of the kernel libraries that matmuls run on, on each device and at each precision."""
+    engine = setups[0].engine
+    chips = list({each.device: devices_of(each, 1, engine) for each in instances}.values())
+    works = {tuple(setup.bits.values()): _one(setup) for setup in setups}.values()
+    return list(dict.fromkeys(note for work in works for note in kernels_said(model, chips, work)))
+
+
 def standing(model: LanguageModel, instances: list[Instance], *setups: Setup) -> dict[str, Any]:
     """Return for JSON what stands behind an answer.
 
@@ -352,6 +360,7 @@ def standing(model: LanguageModel, instances: list[Instance], *setups: Setup) ->
         "notes": [
             *dict.fromkeys(said),
             *_of_passes(model, setups),
+            *_kernels(model, instances, setups),
             *unknown_hosts(instances, setups[0].engine),
             *draft_notes(model, drafted),
             *noted(parts),

@@ -16,7 +16,7 @@ from accelmodel.inference.policies import none
 from accelmodel.inference.run import run_kernel
 from accelmodel.laws.numeric import Array, Number, has_axes
 from accelmodel.laws.types import COLLECTIVE, DETAIL, Operator
-from accelmodel.specs.cloud import Engine
+from accelmodel.specs.cloud import Engine, Software
 from accelmodel.specs.hardware import Cluster
 from accelmodel.specs.link import CALLERS, LAUNCHES, Link
 
@@ -52,10 +52,7 @@ def called(cluster: Cluster, by: str = "", launch: str = "") -> Cluster:
     >>> called(cluster("h100-sxm"), "library").link.by
     'library'
     """
-    if by and by not in CALLERS:
-        raise unknown("caller of collectives", by, CALLERS)
-    if launch and launch not in LAUNCHES:
-        raise unknown("launch", launch, LAUNCHES)
+    _need_known(by, launch)
     link = cluster.link
     if launch == "eager" and not can_be_eager(link):
         raise SpecError(
@@ -67,17 +64,39 @@ def called(cluster: Cluster, by: str = "", launch: str = "") -> Cluster:
     return replace(cluster, link=replace(link, by=by or link.by, launch=launch or link.launch))
 
 
-def as_engine(cluster: Cluster, engine: Engine) -> Cluster:
-    """Return the cluster whose collectives are called as an engine calls them, where nothing else is said.
+def _need_known(by: str, launch: str) -> None:
+    """Raise SpecError where a word is none of those that say who calls collectives, or how."""
+    if by and by not in CALLERS:
+        raise unknown("caller of collectives", by, CALLERS)
+    if launch and launch not in LAUNCHES:
+        raise unknown("launch", launch, LAUNCHES)
 
-    What its host takes to launch kernels is the engine's own ``layer_time``, which hides what collectives would wait.
+
+def as_engine(cluster: Cluster, engine: Engine) -> Cluster:
+    """Return the cluster that an engine runs: its collectives are called as by it, where nothing else is said.
+
+    And its kernels are the engine's: those that it runs apart, and those of libraries that it calls.  What its host
+    takes to launch them is the engine's own ``layer_time``, which hides what collectives would wait.
     """
     link = cluster.link
-    return called(cluster, link.by or engine.collectives, link.launch or USUAL_LAUNCH)
+    found = called(cluster, link.by or engine.collectives, link.launch or USUAL_LAUNCH)
+    return replace(found, software=Software(tuple(engine.unfused), tuple(engine.libraries)))
 
 
 def calling(engine: Engine, by: str = "", launch: str = "") -> Engine:
-    """Return an engine that calls collectives by other kernels, or launches otherwise, where such is asked."""
+    """Return an engine that calls collectives by other kernels, or launches otherwise, where such is asked.
+
+    Raises
+    ------
+    SpecError
+        If a word is unknown, or graphs are asked of an engine that captures none.
+    """
+    _need_known(by, launch)
+    if launch == "graph" and not (has_axes(engine.graph_tokens) or engine.graph_tokens):
+        raise SpecError(
+            f"launch graph: {engine.name} captures no graphs; give graph_tokens in a file of your own, such as 512, or "
+            "launch eager"
+        )
     return replace(engine, collectives=by or engine.collectives, launch=launch or engine.launch)
 
 
@@ -90,6 +109,14 @@ def paired(cluster: Cluster, ranks: Number) -> Cluster:
     if link.topology != "bus" or not has_engine(link):
         return cluster
     return replace(cluster, link=replace(link, direct_limit=link.direct_limit * (ranks <= PAIR)))
+
+
+def taken_calls(cluster: Cluster, engine: Engine | None = None) -> dict[str, str]:
+    """Return who calls the collectives of a step and how, said or not: ``by`` and ``launch``."""
+    link = cluster.link
+    usual = USUAL_CALLER if has_engine(link) else "library"
+    launch = engine.launch if engine else link.launch
+    return {"by": link.by or usual, "launch": launch or USUAL_LAUNCH}
 
 
 def measured_as(link: Link, kind: str = "all-reduce") -> str:
@@ -144,6 +171,21 @@ def paths_note(cluster: Cluster, ranks: Number | Array) -> list[str]:
         f"interval is of contention {low:g} (through switches) to {high:g} (by way of host memory); say "
         "link.contention, or a link such as pcie4-peer-8, pcie4-host-8 or pcie4-staged-8"
     ]
+
+
+def callers_note(cluster: Cluster, ranks: Number | Array, kind: str = "all-reduce") -> list[str]:
+    """Return what to say where kernels are asked for that nobody has, so that others are taken."""
+    link = cluster.link
+    if link.by not in ("engine", "symmetric-memory") or not np.any(np.asarray(ranks) > 1.0):
+        return []
+    where = f"{kind} on {link.name}"
+    if kind != "all-reduce" or not has_engine(link):
+        return [f"engines have no kernels of their own for {where}: those of the library are taken"]
+    if link.topology == "bus" and np.any(np.asarray(ranks) > PAIR):
+        return [f"engines have kernels of their own for {where} between two cards alone: beyond, the library's"]
+    if link.by == "symmetric-memory" and "in-switch" not in link.algorithms:
+        return [f"{link.name} has no switch that adds up: symmetric-memory is as engine"]
+    return []
 
 
 def _left_open(link: Link) -> bool:

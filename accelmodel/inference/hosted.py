@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from accelmodel.errors import SpecError, brief
 from accelmodel.inference.attributes import behind
 from accelmodel.inference.energy import at_rest
 from accelmodel.inference.figures import Figures, Variable
@@ -55,6 +56,8 @@ def on_cpu(engine: Engine, cpu: str) -> Engine:
     >>> round(slow.step_time / load("engine", "vllm").step_time, 3)  # 3.8 GHz x 1.4 over 3.5 GHz x 1
     1.52
     """
+    if not isinstance(engine, Engine):
+        raise SpecError(f"engine must be load('engine', name), not {brief(engine)}")
     if not cpu or not engine.cpu:
         return engine
     slower = load("cpu", engine.cpu).single_thread / load("cpu", cpu).single_thread
@@ -215,10 +218,20 @@ def with_host(found: Figures, inputs: Inputs, engine: Engine, cpu: str = "") -> 
         ``step_time`` is that of the devices, as before.  ``tpot`` or ``ttft`` have ends, ``tpot_lower`` and
         ``tpot_upper``: those of the devices, and the engine's constants at the ends of their ranges.
 
+    Raises
+    ------
+    SpecError
+        If a processor is given for an engine that states none of its own.
+
     Notes
     -----
     Of the engine's rules only these times: batching, waiting and the draft's launches are those of ``serve``.
     """
+    if cpu and not engine.cpu:
+        raise SpecError(
+            f"cpu {cpu}: {engine.name} does not state on which processor its times were found, so that another one "
+            "cannot be told; give cpu in a file of your own, or leave it out"
+        )
     names = inputs.axes.names
     step = found["step_time"]
     engine = on_cpu(engine, cpu)

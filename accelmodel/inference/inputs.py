@@ -35,6 +35,8 @@ class Inputs:
     fits: Number
     #: the operators by the law alone, where kernels of the checkpoint's format took its place
     by_law: Array | None = None
+    #: kinds of ``intervals.UNSAID_IN_STEP`` whose kernels somebody named
+    said: frozenset[str] = frozenset()
 
     def column(self, name: str) -> Array:
         """Return a column of the operator table over (operator, *axes)."""

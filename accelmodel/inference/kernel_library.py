@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from accelmodel.errors import SpecError
 from accelmodel.inference.columns import STREAM
 from accelmodel.inference.inputs import Inputs
+from accelmodel.inference.intervals import UNSAID_IN_STEP
 from accelmodel.inference.operator_time import Columns, matmul, pointwise, time_columns
 from accelmodel.inference.routing import exchanged
+from accelmodel.laws.numeric import Array
 from accelmodel.laws.types import GROUPED, MATMUL, Operator
 from accelmodel.specs.cloud import KernelLibrary
 from accelmodel.specs.formats import plain_bits
@@ -26,30 +29,85 @@ _STRETCH, _COUNT, _FLOPS, _N, _K, _OUTPUT, _GROUPS = (
 #: columns that grow with the copies of tokens that are passed over, and the rows that do
 _PASSED = tuple(Operator._fields.index(name) for name in ("input_bytes", "output_bytes", "flops", "vector_ops"))
 _AROUND = ("expert_gather", "expert_activation", "expert_sum")
-#: whose kernels run floats of 8 bit with a scale of 32 bit for each block of 128 x 128, and on which generations
-BLOCKS, ON = "deepgemm-8bit", ("Hopper", "Blackwell")
-#: bytes of such weights over their number: more than without scales, and less than with one for each 32
+#: bytes of weights with a scale of 32 bit for each block of 128 x 128 over their number: more than without scales, and
+#: less than with one for each 32
 _SCALED = (1.0001, 1.01)
+#: on what engines run matmuls that the law of the best kernels is too fast for: the first that is made for one
+USUAL = (
+    "deepgemm-8bit",
+    "vllm-4bit",
+    "deepgemm-experts-8bit",
+    "tensorrt-llm-experts-8bit",
+    "trtllm-gen-experts-4bit",
+)
 
 
-def with_block_scales(inputs: Inputs) -> Inputs:
-    """Return inputs whose matmuls with block scales run on the kernels that engines run them on.
+class Step(NamedTuple):
+    """A step's operators, as libraries change them.
 
-    A checkpoint whose weights carry a scale for each block (DeepSeek-V3 and others) goes to kernels that split no
-    depth.  Others stay as they are, and so do those on a chip that varies over axes, which is noted.
+    Attributes
+    ----------
+    operators : ndarray (column, row, point)
+    names : tuple of str
+        Of the rows.
+    alone, group : ndarray (point,)
+        Share of the experts' work that no exchange comes before [1], and ranks that share experts [1].
     """
-    if inputs.cluster.device.architecture not in ON:
+
+    operators: Array
+    names: tuple[str, ...]
+    alone: Array
+    group: Array
+
+
+class Run(NamedTuple):
+    """A library that runs some matmuls of a step, plain ones or those of experts, and what to say of it."""
+
+    library: KernelLibrary
+    plain: bool
+    experts: bool
+    note: str
+
+
+def on_usual(inputs: Inputs) -> Inputs:
+    """Return inputs whose matmuls run on the libraries of the engine that runs the cluster, else on the ``USUAL`` ones.
+
+    On a chip that varies over axes they keep the law, which is noted.
+    """
+    found, used = by_libraries(_step(inputs), inputs.cluster, libraries_of(inputs.cluster), vary=inputs.axes.machine)
+    if not used:
         return inputs
-    of = dict(zip(Operator._fields, inputs.operators, strict=True))
-    alone = (of["kind"] == MATMUL) & (of["count"] > 0.0) & (of["bits"] == 8.0) & (of["integer"] == 0.0)
-    alone = alone & (of["groups"] == 1.0) & (of["experts"] == 0.0)
-    share = of["weight_bytes"][alone] / (of["n"][alone] * of["k"][alone])
-    if not share.size or not ((share > _SCALED[0]) & (share < _SCALED[1])).all():
-        return inputs
+    table = replace(inputs.table, notes=(*inputs.table.notes, *notes_of(used)))
     if inputs.axes.machine:
-        note = "matmuls with block scales by the law of the best library, as the chip varies"
-        return replace(inputs, table=replace(inputs.table, notes=(*inputs.table.notes, note)))
-    return replace(on_library(inputs, load("library", BLOCKS)), by_law=inputs.operators)
+        return replace(inputs, table=table)
+    said = _said(used, inputs.cluster.software.libraries)
+    return replace(inputs, operators=found, by_law=inputs.operators, table=table, said=said)
+
+
+def notes_of(used: Sequence[Run]) -> list[str]:
+    """Return what to say of libraries, each once."""
+    return list(dict.fromkeys(each.note for each in used))
+
+
+def _said(used: Sequence[Run], named: Collection[str]) -> frozenset[str]:
+    """Return of which kinds of ``UNSAID_IN_STEP`` it is said whose kernels run: by who names them, or by scales."""
+    words: set[str] = set()
+    for each in used:
+        if each.library.name in named or each.library.blocks:
+            words |= {word for word, here in zip(UNSAID_IN_STEP, (each.plain, each.experts), strict=True) if here}
+    return frozenset(words)
+
+
+def libraries_of(cluster: Cluster) -> tuple[KernelLibrary, ...]:
+    """Return what matmuls on a cluster may run on, the first that is made for one before others.
+
+    Raises
+    ------
+    SpecError
+        If a library that the cluster's software names is unknown.
+    """
+    named = dict.fromkeys((*cluster.software.libraries, *USUAL))
+    return tuple(load("library", name) for name in named)
 
 
 def on_library(inputs: Inputs, library: KernelLibrary) -> Inputs:
@@ -60,48 +118,134 @@ def on_library(inputs: Inputs, library: KernelLibrary) -> Inputs:
     inputs : Inputs
         As from ``step.prepare``, of one chip.
     library : KernelLibrary
+        Comes before those of the engine that runs the cluster, on any architecture.
 
     Returns
     -------
     Inputs
-        With those matmuls stretched; those at other precisions keep the law, and those of experts where the library
-        neither has them nor names one that has.
+        With those matmuls stretched; those at other precisions stay, and those of experts where the library neither has
+        them nor names one that has.
 
     Raises
     ------
     SpecError
         If nothing runs at the library's precision, or the chip varies over axes.
     """
-    if inputs.by_law is not None:
-        others = tuple(note for note in inputs.table.notes if not note.endswith(_of(load("library", BLOCKS))))
-        inputs = replace(inputs, operators=inputs.by_law, by_law=None, table=replace(inputs.table, notes=others))
     if inputs.axes.machine:
         raise SpecError(f"{library.name} is relative to one chip; leave out the axes {', '.join(inputs.axes.machine)}")
-    columns = dict(zip(Operator._fields, inputs.operators, strict=True))
-    experts = _experts_of(library)
-    ours = (columns["count"] > 0.0) & (columns["integer"] == 0.0)
-    plain = ours & (columns["kind"] == MATMUL) & (columns["bits"] == library.bits) & (columns["groups"] == 1.0)
-    alone = np.nonzero(plain & _has_weights(columns, library) & (library.matrix_factor > 0.0))
-    of_experts = (columns["kind"] == GROUPED) & (columns["experts"] > 0.0) & (columns["narrow"] == 1.0)
-    grouped = np.nonzero(ours & of_experts & (columns["bits"] == experts.bits) & (experts.expert_share > 0.0))
-    if not len(alone[0]) + len(grouped[0]):
+    others = libraries_of(inputs.cluster)
+    notes = tuple(note for note in inputs.table.notes if not note.startswith(_NOTED))
+    if inputs.by_law is not None:
+        inputs = replace(inputs, operators=inputs.by_law, by_law=None, said=frozenset())
+    step, asked = _step(inputs), (replace(library, generations=[], blocks=0.0), _anywhere(library))
+    if not by_libraries(step, inputs.cluster, asked)[1]:
         raise SpecError(f"{library.name} is for matmuls {_of(library)}, and there are none")
-    operators = inputs.operators.copy()
-    m, n, k = (columns[name][alone] for name in ("m", "n", "k"))
-    if len(m):
-        usual, _ = time_columns(matmul(m, n, k, library.bits, weights=library.weights or None), inputs.cluster)
-        operators[_STRETCH][alone] *= library_times(m, n, k, library, inputs.cluster) / usual
-    given = {name: values[grouped] for name, values in columns.items() if name not in ("stretch", "count")}
-    if len(given["m"]):
-        usual, _ = time_columns(given, inputs.cluster)
-        operators[_STRETCH][grouped] *= expert_times(given, experts, inputs.cluster) / usual
-        _pass_over(operators, inputs, experts)
-    used = dict.fromkeys(
-        f"matmuls {_of(each)} by the kernels of {each.framework}"
-        for each, rows in ((library, alone), (experts, grouped))
-        if len(rows[0])
-    )
-    return replace(inputs, operators=operators, table=replace(inputs.table, notes=(*inputs.table.notes, *used)))
+    found, used = by_libraries(step, inputs.cluster, (*asked, *others))
+    table = replace(inputs.table, notes=(*notes, *notes_of(used)))
+    named = (*inputs.cluster.software.libraries, *(each.name for each in asked))
+    return replace(inputs, operators=found, table=table, said=_said(used, named))
+
+
+def _anywhere(library: KernelLibrary) -> KernelLibrary:
+    """Return the library of a framework's experts, the one it names or itself, for any architecture and scales."""
+    experts = load("library", library.experts) if library.experts else library
+    return replace(experts, generations=[], blocks=0.0)
+
+
+def _step(inputs: Inputs) -> Step:
+    work = inputs.work
+    alone, group = (inputs.over_work(value).ravel() for value in (1.0 - exchanged(work), work.ep))
+    return Step(inputs.operators, inputs.table.names, alone, group)
+
+
+#: how notes on libraries begin
+_NOTED = "matmuls "
+
+
+def by_libraries(
+    step: Step, cluster: Cluster, libraries: Sequence[KernelLibrary], *, vary: Collection[str] = ()
+) -> tuple[Array, list[Run]]:
+    """Return operators whose matmuls run each on the first library that is made for it, and which those are.
+
+    Parameters
+    ----------
+    step : Step
+    cluster : Cluster
+    libraries : sequence of KernelLibrary
+    vary : collection of str
+        Axes over which the chip varies: then nothing changes, and what would have is said.
+
+    Returns
+    -------
+    tuple
+        An array as ``step.operators``, and who runs some; those very operators and none where none is made for any.
+    """
+    columns = dict(zip(Operator._fields, step.operators, strict=True))
+    free = (columns["count"] > 0.0) & (columns["integer"] == 0.0)
+    scaled = _has_blocks(columns)
+    operators: Array = step.operators
+    used: list[Run] = []
+    for library in libraries:
+        if library.generations and cluster.device.architecture not in library.generations:
+            continue
+        ours = free & (scaled | (library.blocks == 0.0))
+        alone = ours & _is_plain(columns, library)
+        grouped = ours & _is_grouped(columns, library)
+        if not (alone.any() or grouped.any()):
+            continue
+        free = free & ~(alone | grouped)
+        whose = f"{'matmuls' if alone.any() else 'matmuls of experts'} {_of(library)}"
+        by = f"the kernels of {library.framework} ({library.name})"
+        note = f"{whose} by {'the law of the best kernels, as the chip varies' if vary else by}"
+        used.append(Run(library, bool(alone.any()), bool(grouped.any()), note))
+        if vary:
+            continue
+        operators = operators.copy() if operators is step.operators else operators
+        _stretch(operators, columns, step, cluster, library, alone, grouped)
+    return operators, used
+
+
+def _stretch(
+    operators: Any, columns: Columns, step: Step, cluster: Cluster, library: KernelLibrary, *which: Any
+) -> None:
+    """Change the rows that a library runs, plain matmuls and those of experts, and those around them."""
+    alone, grouped = map(np.nonzero, which)
+    if len(alone[0]):
+        m, n, k = (columns[name][alone] for name in ("m", "n", "k"))
+        usual, _ = time_columns(matmul(m, n, k, library.bits, weights=library.weights or None), cluster)
+        operators[_STRETCH][alone] *= library_times(m, n, k, library, cluster) / usual
+        _drop_rounding(operators, step.names, which[0])
+    if len(grouped[0]):
+        given = {name: values[grouped] for name, values in columns.items() if name not in ("stretch", "count")}
+        usual, _ = time_columns(given, cluster)
+        operators[_STRETCH][grouped] *= expert_times(given, library, cluster) / usual
+        _pass_over(operators, step, library, which[1].any(axis=0))
+
+
+def _drop_rounding(operators: Any, names: tuple[str, ...], alone: Any) -> None:
+    """Take out what rounds activations before matmuls of a library, whose times have it."""
+    for place in range(1, len(names)):
+        if "_rounding" in names[place - 1]:
+            operators[_COUNT][place - 1] *= ~alone[place]
+
+
+def _has_blocks(columns: Columns) -> Any:
+    """Return which matmuls are of weights of 8 bit that have a scale for each block of 128 x 128."""
+    weights = np.maximum(columns["groups"] * columns["n"] * columns["k"], 1.0)
+    share = columns["weight_bytes"] / weights
+    return (columns["bits"] == 8.0) & (share > _SCALED[0]) & (share < _SCALED[1])
+
+
+def _is_plain(columns: Columns, library: KernelLibrary) -> Any:
+    """Return which are matmuls with weights at a library's precision, not of experts."""
+    plain = (columns["kind"] == MATMUL) & (columns["bits"] == library.bits) & (columns["groups"] == 1.0)
+    return plain & (columns["experts"] == 0.0) & _has_weights(columns, library) & (library.matrix_factor > 0.0)
+
+
+def _is_grouped(columns: Columns, library: KernelLibrary) -> Any:
+    """Return which are matmuls of experts at a library's precision."""
+    of_experts = (columns["kind"] == GROUPED) & (columns["experts"] > 0.0) & (columns["narrow"] == 1.0)
+    return of_experts & (columns["bits"] == library.bits) & (library.expert_share > 0.0)
 
 
 def _has_weights(columns: Columns, library: KernelLibrary) -> Any:
@@ -116,19 +260,18 @@ def _of(library: KernelLibrary) -> str:
     return f"at floats of {library.bits:g} bit"
 
 
-def _pass_over(operators: Any, inputs: Inputs, library: KernelLibrary) -> None:
+def _pass_over(operators: Any, step: Step, library: KernelLibrary, where: Any) -> None:
     """Change the rows around the matmuls of experts to what a library's kernels do there (``mlps.passes``)."""
     once = {"expert_gather": library.gathers, "expert_activation": library.activates}
     longer = dict.fromkeys(("expert_gather", "expert_sum"), library.expert_passes)
-    together = inputs.over_work(1.0 - exchanged(inputs.work)).ravel()
     # ranks that share experts have all tokens: as many copies lie idle as the others hold
-    idle = library.elsewhere * together * (inputs.over_work(inputs.work.ep).ravel() - 1.0)
-    for place, name in enumerate(inputs.table.names):
+    idle = library.elsewhere * step.alone * (step.group - 1.0) * where
+    for place, name in enumerate(step.names):
         row = next((each for each in _AROUND if each in name), "")
         if not row:
             continue
-        operators[_COUNT][place] *= once.get(row, 1.0)
-        operators[_STRETCH][place] *= longer.get(row, 1.0)
+        operators[_COUNT][place] *= np.where(where, once.get(row, 1.0), 1.0)
+        operators[_STRETCH][place] *= np.where(where, longer.get(row, 1.0), 1.0)
         if row == "expert_gather":
             continue
         for column in _PASSED:
@@ -139,11 +282,6 @@ def _pass_over(operators: Any, inputs: Inputs, library: KernelLibrary) -> None:
             up = place - 1
             copies = operators[_FLOPS][up] / (2.0 * operators[_N][up] * operators[_K][up])
             operators[_OUTPUT][place] += idle * copies * (operators[_N][up] + operators[_K][up]) * STREAM
-
-
-def _experts_of(library: KernelLibrary) -> KernelLibrary:
-    """Return the library of a framework's experts: the one it names, or itself."""
-    return load("library", library.experts) if library.experts else library
 
 
 #: a price at which the depth of no matmul is split [s]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from accelmodel.inference.columns import STREAM, Row, Shard, anywhere, pointwise
 from accelmodel.laws import types
 from accelmodel.laws.elementwise import PLAIN
-from accelmodel.laws.numeric import Number, most
+from accelmodel.laws.numeric import Number, has_axes, most
 from accelmodel.specs.language_model import LanguageModel, mixers, perceptrons
 
 #: vector operations per element of a norm, an activation, a rotary embedding, a rounding, a sampling pass
@@ -141,13 +141,16 @@ def rounding_rows(rows: Iterator[Row], part: Shard) -> Iterator[Row]:
     of what is not rounded, or was for another matmul.
     """
     for name, columns in rows:
-        rounded = columns["kind"] == types.MATMUL and not name.startswith(_AS_THEY_ARE)
+        kind = columns["kind"]
+        rounded = not has_axes(kind) and kind in types.PRODUCTS and not name.startswith(_AS_THEY_ARE)
         if rounded and part.runs_apart("quantise"):
-            groups, m, k = (columns[each] for each in ("groups", "m", "k"))
-            width = columns["input_bytes"] / (groups * m * k)
+            k = columns["k"]
+            # not of all rows of tiles, which may be padded
+            tokens = columns["flops"] / (2.0 * columns["n"] * k)
+            width = columns["input_bytes"] / (tokens * k)
             narrow = (width < STREAM) * (columns["weight_bytes"] > 0.0) * 1.0
             if anywhere(narrow > 0.0):
-                rounding = rowwise(groups * m, k, QUANTISE_OPS, (STREAM, width, 0.0))
+                rounding = rowwise(tokens, k, QUANTISE_OPS, (STREAM, width, 0.0))
                 yield f"{name}_rounding", {**rounding, "count": narrow}
         yield name, columns
 

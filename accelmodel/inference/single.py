@@ -16,7 +16,7 @@ from accelmodel.errors import SpecError, brief, unknown
 from accelmodel.inference import operator_time
 from accelmodel.inference.attributes import behind, json_value, on_cluster, parts_of, uneven_groups
 from accelmodel.inference.axes import axes_of, carried, with_coordinates
-from accelmodel.inference.calls import USUAL_LAUNCH, called, extremes, measured_as, paths_note
+from accelmodel.inference.calls import USUAL_LAUNCH, called, callers_note, extremes, measured_as, paths_note
 from accelmodel.inference.figures import Figures, Variable
 from accelmodel.inference.intervals import factors, kind_of
 from accelmodel.inference.kernel_library import library_times
@@ -345,9 +345,16 @@ def collective_figures(chip: Cluster, size: Values, kind: str, devices: Any) -> 
     low, high = (factor * end for factor, end in zip(own, ends, strict=True))
     calls = {"by": usual.link.by, "launch": usual.link.launch or USUAL_LAUNCH}
     figures = _figures(found, sizes, chip, (low, high), {"kind": kind, "devices": shown, **calls})
-    notes = [figures.attributes["notes"], *uneven_groups(chip, {"devices": ranks}, ranks), *paths_note(chip, ranks)]
-    figures = replace(figures, attributes={**figures.attributes, "notes": "; ".join(filter(None, notes))})
+    said = collective_notes(chip, ranks, kind)
+    notes = "; ".join(filter(None, [figures.attributes["notes"], *said]))
+    figures = replace(figures, attributes={**figures.attributes, "notes": notes})
     sent = _SENT.get(kind, 1.0) * (ranks - 1.0) / ranks * message
     axes, time = figures.variables["time"]
     busbw = sent.reshape(-1, *[1] * (found.time.ndim - 1)) / found.time
     return replace(figures, variables={**figures.variables, "busbw": (axes, busbw.reshape(time.shape))})
+
+
+def collective_notes(chip: Cluster, ranks: Any, kind: str = "all-reduce") -> list[str]:
+    """Return what is said of collectives beside the notes on their device: groups, paths and kernels that it takes."""
+    calls = (*paths_note(chip, ranks), *callers_note(chip, ranks, kind))
+    return [*uneven_groups(chip, {"devices": ranks}, ranks), *calls]

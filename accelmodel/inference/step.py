@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accelmodel.errors import SpecError
+from accelmodel.errors import SpecError, brief
 from accelmodel.estimates import need_affordable
 from accelmodel.inference.attributes import (
     asked,
@@ -29,14 +28,14 @@ from accelmodel.inference.axes import (
     table_array,
     with_coordinates,
 )
-from accelmodel.inference.calls import as_engine, left_open, measured_as, paired, paths_note
+from accelmodel.inference.calls import as_engine, callers_note, left_open, measured_as, paired, paths_note
 from accelmodel.inference.columns import shard
 from accelmodel.inference.energy import energy_notes, energy_numbers, of_operators
 from accelmodel.inference.figures import Figures, Variable
 from accelmodel.inference.hosted import with_host, without_host
 from accelmodel.inference.inputs import Inputs as Inputs
-from accelmodel.inference.intervals import factors, interval, kind_of, on_maker
-from accelmodel.inference.kernel_library import with_block_scales
+from accelmodel.inference.intervals import UNSAID_IN_STEP, factors, interval, kind_of, on_maker
+from accelmodel.inference.kernel_library import on_usual
 from accelmodel.inference.named import ClusterLike, ModelLike, WorkLike, as_cluster, as_model, as_workload
 from accelmodel.inference.placement import need_room, placed
 from accelmodel.inference.policies import Technique, chosen, none
@@ -44,11 +43,12 @@ from accelmodel.inference.routing import told
 from accelmodel.inference.run import run_kernel
 from accelmodel.inference.speculation import draft_of, speculates, speculation, tokens_yielded
 from accelmodel.laws.numeric import Array, Number, has_axes
-from accelmodel.laws.types import ALGORITHMS, BOUNDS, COLLECTIVE, DETAIL
+from accelmodel.laws.types import ALGORITHMS, BOUNDS, COLLECTIVE, DETAIL, RECURRENCE
 from accelmodel.specs.bits import settled
 from accelmodel.specs.cloud import Engine
 from accelmodel.specs.hardware import Cluster
-from accelmodel.specs.language_model import LanguageModel
+from accelmodel.specs.language_model import LanguageModel, mixers
+from accelmodel.specs.layer_kinds import Latent
 from accelmodel.specs.load import load
 from accelmodel.specs.workload import Workload
 
@@ -96,10 +96,10 @@ def _check_fit(model: LanguageModel, cluster: Cluster, work: Workload) -> tuple[
     return need_room(model, cluster.device, work)
 
 
-def prepare(model: LanguageModel, cluster: Cluster, work: Workload, unfused: Iterable[str] = ()) -> Inputs:
+def prepare(model: LanguageModel, cluster: Cluster, work: Workload) -> Inputs:
     """Return the inputs of the kernel as arrays, its labelled axes collected from workload, device and links.
 
-    ``unfused`` are the kernels that an engine runs apart (``Engine.unfused``).
+    Kernels are those of the engine that runs the cluster (``calls.as_engine``).
 
     Raises
     ------
@@ -107,10 +107,11 @@ def prepare(model: LanguageModel, cluster: Cluster, work: Workload, unfused: Ite
         As ``time_step``.
     """
     cluster = paired(cluster, work.tp)
-    table = placed(model, cluster.device, work, unfused)
+    table = placed(model, cluster.device, work, cluster.software.unfused)
     groups = {name: getattr(work, name) for name in ("tp", "ep")}
     uneven = uneven_groups(cluster, groups, work.tp * work.dp * work.pp)
-    said = (*uneven, *paths_note(cluster, work.tp), *on_maker(cluster))
+    calls = (*paths_note(cluster, work.tp), *callers_note(cluster, work.tp))
+    said = (*uneven, *calls, *on_maker(cluster))
     table = replace(table, notes=(*table.notes, *said))
     needed, fits = _check_fit(model, cluster, work)
     varying = [value for column in table.columns.values() for value in column] + [
@@ -123,7 +124,7 @@ def prepare(model: LanguageModel, cluster: Cluster, work: Workload, unfused: Ite
     operators = table_array(table, axes.workload)
     designs = machines_over(cluster, axes)
     found = Inputs(model, cluster, settled(model, work), table, axes, operators, designs, needed, fits)
-    return with_block_scales(found)
+    return on_usual(found)
 
 
 def totals(inputs: Inputs, technique: str | Technique = "none") -> xr.Dataset:
@@ -250,9 +251,13 @@ def time_step(
     """
     chip = as_cluster(cluster)
     host = load("engine", engine) if isinstance(engine, str) and engine else engine
+    if host and not isinstance(host, Engine):
+        raise SpecError(f"engine must be a name, a path as text or load('engine', name), not {brief(engine)}")
+    if cpu and not host:
+        raise SpecError(f"cpu {cpu} is what an engine's host runs on; give engine too, such as 'in-flight'")
     if isinstance(host, Engine):
         chip = as_engine(chip, host)
-    inputs = prepare(as_model(model), chip, as_workload(work), host.unfused if isinstance(host, Engine) else ())
+    inputs = prepare(as_model(model), chip, as_workload(work))
     found = figures(inputs, technique)
     found = with_host(found, inputs, host, cpu) if isinstance(host, Engine) else without_host(found, inputs)
     return with_coordinates(found.dataset(), inputs.carried())
@@ -322,7 +327,22 @@ def _ends(inputs: Inputs) -> Any:
     exchanged = (inputs.column("kind") >= COLLECTIVE) & (inputs.column("count") > 0.0)
     ranks = float(np.max(np.where(exchanged, inputs.column("ranks"), 1.0)))
     which = measured_as(inputs.cluster.link)
-    return factors(inputs.cluster, work.phase, bits, float(np.max(work.kv_bits)), ranks=ranks, collective=which)
+    special = _special(inputs)
+    kv = float(np.max(work.kv_bits))
+    return factors(inputs.cluster, work.phase, bits, kv, ranks=ranks, collective=which, special=special)
+
+
+def _special(inputs: Inputs) -> tuple[str, ...]:
+    """Return the kinds of ``intervals.SPECIAL`` that speak for the operators of a step."""
+    work, kinds = inputs.work, inputs.column("kind")
+    found = [each for each in UNSAID_IN_STEP if each not in inputs.said]
+    if any(isinstance(each, Latent) for each in mixers(inputs.model)):
+        found.append("mla prefill" if work.phase == "prefill" else "mla decode")
+    if (kinds == RECURRENCE).any():
+        found.append("recurrence")
+    if np.max(work.weight_bits) < np.min(work.activation_bits):
+        found.append("weight-only matmul")
+    return tuple(found)
 
 
 def _operators(inputs: Inputs, detail: Array) -> dict[str, Any]:

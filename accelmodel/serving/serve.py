@@ -36,6 +36,7 @@ from accelmodel.serving.simulate import (
     under,
     with_drafts,
 )
+from accelmodel.serving.step_times import kernels_said
 from accelmodel.specs.bits import told
 from accelmodel.specs.cloud import Engine
 from accelmodel.specs.given import workload
@@ -208,6 +209,8 @@ def serve(
     }
     about = {"prompt": str(prompt), "answer": str(answer), "percentile": str(percentile), "engine": rules.name}
     result = xr.Dataset(data, coords={name: values[name]} if axes else {})
+    asked = {each: whole[each] for each in (*BITS, "tp") if each in whole}
+    said = kernels_said(spec, [chip], workload(phase="decode", batch=1, context=1, **asked))
     result.attrs = {
         **behind({"model": spec, "engine": rules, **parts_of(chip)}),
         **on_cluster(chip),
@@ -219,6 +222,7 @@ def serve(
         "read": json.dumps(reading(spec, _given(cut, BITS))),
         "cut": json.dumps(_given(whole, tuple(whole))),
         **(speculation(spec, Workload("decode", 1.0, 1.0, **drafts)) if drafts else {}),
+        "kernels": json.dumps(said),
         name: str(json_value(values)),
     }
     return label(result)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from accelmodel.inference.axes import table_array
+from accelmodel.inference.axes import spread, table_array
+from accelmodel.inference.kernel_library import Step, by_libraries, libraries_of, notes_of
 from accelmodel.inference.machine import machine
 from accelmodel.inference.placement import placed
 from accelmodel.inference.precisions import precisions
 from accelmodel.inference.routes import needed, routed
+from accelmodel.inference.routing import exchanged
 from accelmodel.inference.run import run_kernel
 from accelmodel.inference.step import NONE
 from accelmodel.inference.where import told
@@ -55,15 +57,46 @@ def prepared(
 ) -> Iterator[tuple[Array, list[int]]]:
     """Yield operator tables over labelled axes (column, row, points of the axes), and the clusters that each is of.
 
-    Devices that work at the same formats, and whose weights and KV cache lie alike, share one.
+    Devices that work at the same formats, whose weights and KV cache lie alike and which the same software runs, share
+    one, but for matmuls on kernel libraries, which are relative to a chip.
     """
-    alike: dict[tuple[str, ...], list[int]] = {}
+    alike: dict[tuple[Any, ...], list[int]] = {}
     for place, cluster in enumerate(clusters):
-        kind = (str(precisions(model, work, cluster.device)), *told(cluster.device))
+        kind = (str(precisions(model, work, cluster.device)), cluster.software, *told(cluster.device))
         alike.setdefault(kind, []).append(place)
     labels = {str(each.dims[0]): each.values for each in axes}
+    shape = tuple(each.size for each in axes)
+    alone, group = (np.broadcast_to(spread(value, labels), shape).ravel() for value in (1.0 - exchanged(work), work.ep))
     for places in alike.values():
-        yield table_array(placed(model, clusters[places[0]].device, work), labels), places
+        chip = clusters[places[0]]
+        table = placed(model, chip.device, work, chip.software.unfused)
+        step = Step(table_array(table, labels), table.names, alone, group)
+        libraries = libraries_of(chip)
+        for same in _of_one_chip(clusters, places):
+            yield by_libraries(step, clusters[same[0]], libraries)[0], same
+
+
+def kernels_said(model: LanguageModel, clusters: list[Cluster], work: Workload) -> list[str]:
+    """Return what to say of the kernel libraries that matmuls of a step run on, of clusters alike once."""
+    found: list[str] = []
+    for chip in clusters:
+        table = placed(model, chip.device, work, chip.software.unfused)
+        one = np.ones(1)
+        step = Step(table_array(table, {}), table.names, one, one)
+        found += notes_of(by_libraries(step, chip, libraries_of(chip))[1])
+    return list(dict.fromkeys(found))
+
+
+def _of_one_chip(clusters: list[Cluster], places: list[int]) -> list[list[int]]:
+    """Return the places of clusters, those of one chip together."""
+    found: list[list[int]] = []
+    for place in places:
+        same = next((each for each in found if clusters[each[0]].device == clusters[place].device), None)
+        if same is None:
+            found.append([place])
+        else:
+            same.append(place)
+    return found
 
 
 def device_times(model: LanguageModel, clusters: list[Cluster], work: Workload, axes: list[xr.DataArray]) -> Array:

@@ -50,7 +50,8 @@ class Residual:
 #: kinds of measured operators; ``inference.intervals`` says whose errors each stands for
 RESIDUALS = (
     "matmul", "prefill attention", "decode attention", "quantise", "all-reduce", "all-gather", "reduce-scatter",
-    "all-to-all", "custom all-reduce",
+    "all-to-all", "custom all-reduce", "unsaid matmul", "weight-only matmul", "mla prefill", "mla decode", "moe",
+    "unsaid moe", "recurrence", "unsaid matmul of a model",
 )  # fmt: skip
 
 

@@ -96,7 +96,8 @@ class Engine(Spec):
     ``efficiency`` is the share of the kernels' speed that its steps reach: what lies between and around them.
     ``collectives`` says who exchanges small messages, the engine's own kernels or the vendor's library, ``launch``
     whether decode steps are graphs or launched one by one, and ``unfused`` which kernels run apart that a fused form
-    exists of.
+    exists of.  ``libraries`` are the kernel libraries that it calls: a matmul runs on the first that is made for it,
+    and where none is on what engines usually call.
 
     ``widening_bytes`` is what passes over memory move for each value of weights or KV cache below 16 bit that is made
     one of 16 bit before it is used; where it is 0, kernels widen values as they read them.
@@ -120,6 +121,7 @@ class Engine(Spec):
     collectives: str = "engine"
     launch: str = "graph"
     unfused: list[str] = field(default_factory=list)
+    libraries: list[str] = field(default_factory=list)
     prompts: str = "mixed"
     cpu: str = ""
     widening_bytes: Annotated[Number, Quantity("B", ge=0.0, le=1000.0)] = 0.0
@@ -142,6 +144,22 @@ OVERLAPS = ("serial", "overlapped")
 FUSED = ("norm", "rotary", "activation", "softmax", "quantise")
 #: whether prompts share steps with decoding
 PLACES = ("mixed", "apart")
+
+
+@dataclass(frozen=True, config=CONFIG)
+class Software:
+    """What runs on the devices of a cluster beside their maker's own kernels; by default nothing that is said.
+
+    Attributes
+    ----------
+    unfused : tuple of str
+        Kernels that run apart though a fused form exists, of ``FUSED``.
+    libraries : tuple of str
+        Names or paths of kernel libraries: a matmul runs on the first that is made for it.
+    """
+
+    unfused: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, config=CONFIG)
@@ -168,6 +186,9 @@ class KernelLibrary(Spec):
     is quantised (``passes`` 0), each matmul takes ``start`` beside, and its depth is split at ``split_time`` where that
     is above 0.  From ``copied_rows`` rows on, where that is above 0, a kernel of its own writes the widened weights,
     and a matmul at ``bits`` reads them.
+
+    An engine calls it on architectures of ``generations`` alone, where any are named, and where ``blocks`` is 1 for
+    weights of 8 bit alone that have a scale for each block of 128 x 128.
     """
 
     framework: str
@@ -191,6 +212,8 @@ class KernelLibrary(Spec):
     elsewhere: Annotated[Number, Quantity(ge=0.0, le=1.0)] = 0.0
     expert_passes: Annotated[Number, Quantity(ge=0.01, le=10.0)] = 1.0
     experts: str = ""
+    generations: list[str] = field(default_factory=list)
+    blocks: Annotated[Number, Quantity(ge=0.0, le=1.0)] = 0.0
 
     def __post_init__(self) -> None:
         if not self.matrix_factor and not self.expert_share:

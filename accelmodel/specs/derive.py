@@ -18,12 +18,16 @@ from accelmodel.specs.facts import ARCHITECTURE, Fact
 _REACHED = "compute.matrix_share"
 #: of a power limit, what is taken to be left for computing at the least
 _LEAST_LEFT = 0.05
+#: up to which a rate of a data sheet over one that follows from its other numbers is rounding [1]
+_ROUNDED = 1.02
+#: most that a chip is taken to sustain of its stated matrix peak [1]
+MOST_SHARE = 1.1
 #: what is not known where no file states it, which limits and takes nothing
-_UNKNOWN = ("power", "energy.static", "energy.l2", "energy.hbm")
+_UNKNOWN = ("power", "energy.static", "energy.l2", "energy.hbm", "derive.vector_per_clock")
 #: what the clock under a power limit follows from, beside the efficiency of kernels and the energy of an operation
 _CLOCK = (
-    "power", "energy.static", "compute.peak_16bit", "compute.clock", "matmul.tile_m", "matmul.tile_n",
-    "matmul.multicast", "energy.l2", "energy.hbm",
+    "derive.vector_per_clock", "compute.vector_rate", "compute.cores", "power", "energy.static", "compute.peak_16bit",
+    "compute.clock", "matmul.tile_m", "matmul.tile_n", "matmul.multicast", "energy.l2", "energy.hbm",
 )  # fmt: skip
 
 
@@ -32,24 +36,39 @@ def left(power: float, static: float) -> float:
     return max(power - static, _LEAST_LEFT * power) if power > 0.0 else np.inf
 
 
-def clock_left(
-    efficiency: float, flop: float, power: float, static: float, peak: float, clock: float, *more: float
-) -> float:
-    """Return the clock that a power limit leaves a large matrix product, over the full one [1].
+def boosted(vector_per_clock: float, vector_rate: float, cores: float, clock: float) -> float:
+    """Return how far the clock goes above that at which the matrix peak is stated [1].
 
-    ``more``: rows and columns of a tile and cores that share a fetch [1], energy of a byte of L2 and of HBM [J/B].
+    Data sheets state the vector rate at the highest clock, and the matrix rate at a lower one where all matrix units
+    together would draw more than the board may.
+    """
+    found = vector_rate / (vector_per_clock * cores * clock) if vector_per_clock > 0.0 else 1.0
+    return found if found > _ROUNDED else 1.0
+
+
+def clock_left(
+    efficiency: float, flop: float, lanes: float, vector: float, cores: float, power: float, static: float,
+    peak: float, clock: float, *more: float,
+) -> float:  # fmt: skip
+    """Return the clock that a power limit leaves a large matrix product, over that of the stated peak [1].
+
+    ``lanes``, ``vector``, ``cores``: see ``boosted``; ``more``: rows and columns of a tile and cores that share a fetch
+    [1], energy of a byte of L2 and of HBM [J/B].
     """
     moved = moved_joules(more[:3], *more[3:])  # type: ignore[arg-type]
-    return float(sustained_clock(efficiency * peak, clock, flop, moved, left(power, static)))
+    boost = boosted(lanes, vector, cores, clock)
+    return boost * float(sustained_clock(efficiency * peak * boost, clock * boost, flop, moved, left(power, static)))
 
 
 def _share(efficiency: float, flop: float, *rest: float) -> float:
-    return efficiency * clock_left(efficiency, flop, *rest)
+    return min(efficiency * clock_left(efficiency, flop, *rest), MOST_SHARE)
 
 
 def _operation(flop: float, efficiency: float, *rest: float) -> float:
     """Return the energy of an operation at the clock that a large product sustains [J/FLOP]."""
-    voltage = max(clock_left(efficiency, flop, *rest), VOLTAGE_FLOOR) * rest[3] / STATED_AT
+    clock = rest[_CLOCK.index("compute.clock")]
+    full = boosted(rest[0], rest[1], rest[2], clock)
+    voltage = max(clock_left(efficiency, flop, *rest), full * VOLTAGE_FLOOR) * clock / STATED_AT
     return flop * voltage**2
 
 
@@ -94,6 +113,8 @@ DERIVE: dict[str, tuple[str, str, str, tuple[str, ...], Callable[..., float]]] =
 _CEILINGS = ("slice_per_tile",)
 #: names whose field any chip has where what it follows from is not known
 _CLOSER = ("hbm_way", "efficiency", "flop_energy", "slice_latency", "store_per_read")
+#: rules that another reads, and whose range is then its own as well
+_JUDGED = ("derive.efficiency", "derive.flop_energy")
 #: of whom such a field is
 _ANY_CHIP = f"{ARCHITECTURE}generic"
 
@@ -124,7 +145,7 @@ def derived(facts: Mapping[str, Fact], rules: Mapping[str, Fact]) -> dict[str, F
     """
     found: dict[str, Fact] = {}
     known = {**{f"derive.{name}": rule for name, rule in rules.items()}, **facts}
-    blank = {name: replace(rule, value=0.0) for name in _UNKNOWN for rule in rules.values()}
+    blank = {name: replace(rule, value=0.0, range=None) for name in _UNKNOWN for rule in rules.values()}
     for name, (_, field, unit, behind, law) in DERIVE.items():
         told = {**blank, **known} if behind[-len(_CLOCK) :] == _CLOCK else known
         if field in found or name not in rules or not behind_is_there(told, behind):
@@ -150,8 +171,8 @@ def _ends(rule: Fact) -> tuple[float, ...]:
 
 
 def _known_ends(name: str, fact: Fact) -> tuple[float, ...]:
-    """Return what a number behind may be: of another rule both ends of its range, else itself."""
-    return _ends(fact) if name.startswith("derive.") else (fact.value,)
+    """Return what a number behind may be: of a judgement of another rule both ends of its range, else itself."""
+    return _ends(fact) if name in _JUDGED else (fact.value,)
 
 
 def behind_is_there(facts: Mapping[str, Fact], behind: tuple[str, ...]) -> bool:

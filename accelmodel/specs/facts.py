@@ -185,7 +185,7 @@ def read_fact(entry: Any, default: Mapping[str, Any], extra: Iterable[str] = ())
 
 #: what a table may say of itself beside facts, by the table
 _HEAD = {
-    "device": ("name", "like", "uncalibrated"),
+    "device": ("name", "like", "part", "uncalibrated"),
     "architecture": ("name", "like", "words"),
     "bill": ("name", "like"),
 }
@@ -220,7 +220,7 @@ def _shape(content: Mapping[str, Any], table: str, others: Iterable[str], sectio
         faults["[default]"] = str(unknown("key", sorted(stray)[0], _DEFAULT))
     head = content.get(table, {})
     if isinstance(head, dict):
-        for key in {"name", "like"} & {*_HEAD.get(table, ("name",))}:
+        for key in {"name", "like", "part"} & {*_HEAD.get(table, ("name",))}:
             if not isinstance(head.get(key, "x"), str) or not head.get(key, "x"):
                 faults[key] = f"must be text, not {brief(head[key])}"
         if not isinstance(head.get("uncalibrated", False), bool):

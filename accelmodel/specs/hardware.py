@@ -14,6 +14,7 @@ from pydantic.dataclasses import dataclass
 from accelmodel.errors import unknown
 from accelmodel.laws.numeric import Number, least
 from accelmodel.specs.base import CONFIG, Section, Spec, field_types, value_of, with_values
+from accelmodel.specs.cloud import Software
 from accelmodel.specs.link import Link
 from accelmodel.specs.memories import DieToDie, Tier, none, some
 from accelmodel.specs.quantities import (
@@ -43,7 +44,7 @@ class Compute(Section):
     clock: Annotated[Number, Quantity("1/s", ge=1e3, le=1e12)]
     peak_16bit: FlopRate
     vector_rate: FlopRate
-    matrix_share: Share
+    matrix_share: Annotated[Number, Quantity(ge=1e-6, le=1.1)]
     launch_time: Seconds
     peak_8bit_float: FlopRateOrNone = 0.0
     peak_8bit_int: FlopRateOrNone = 0.0
@@ -371,6 +372,8 @@ class Cluster:
         How many there are [1].
     beyond : tuple of Link
         Levels beyond ``scale_out``, where there are more than two; those below ``link`` are its ``inside``.
+    software : Software
+        What an engine runs on them (``inference.calls.as_engine``).
 
     Examples
     --------
@@ -384,6 +387,7 @@ class Cluster:
     scale_out: Link
     devices: Count
     beyond: tuple[Link, ...] = ()
+    software: Software = Software()
 
     @property
     def levels(self) -> tuple[Link, ...]:

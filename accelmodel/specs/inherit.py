@@ -33,6 +33,8 @@ from accelmodel.specs.silicon import Memory
 
 #: what is of one product and of no other
 _OWN = ("price",)
+#: makers whose kernels are chosen by the name of the generation
+_BY_GENERATION = ("NVIDIA",)
 #: kinds of fact that hold for the device that was measured
 _FITTED = ("calibrated", "measured")
 #: how far such a fact may lie off for another device, where no architecture says it [1]
@@ -121,6 +123,14 @@ def _word(files: list[FactFile]) -> str:
     return next((word for word in map(_named, reversed(files)) if word), "")
 
 
+def _in_parts(own: FactFile) -> tuple[str, ...]:
+    """Return the note on a device that software sees as several; raises SpecError where no file describes one."""
+    if "part" not in own.head or "part" in own.faults:
+        return ()
+    part = find.path_of("device", find.seen_from(own.path, "device", own.head["part"])).stem
+    return (f"software sees several devices in it, and its dies' way to one another is not counted: {part} is one",)
+
+
 def _inherited(layers: list[tuple[FactFile, str]], fitted: bool) -> tuple[dict[str, Fact], list[str]]:
     """Return the facts of some files, each from the last that states it and marked so; and their digests.
 
@@ -199,9 +209,8 @@ def inherit(path: Path, fitted: bool) -> Heritage:
     stated = {**under_its_power(found, own.facts), **own.facts}
     if not word:
         stated.pop("architecture", None)
-    elif "architecture" in own.facts and "architecture" in found and plain(found["architecture"].value) == plain(word):
-        known = found["architecture"].value
-        stated["architecture"] = replace(own.facts["architecture"], value=known)  # "hopper" is Hopper
+    elif exact and "architecture" in stated and "architecture" in found:
+        stated["architecture"] = _generation(stated["architecture"], family)
     if no_memory(stated):  # what a cache before HBM draws says nothing of a chip that has SRAM alone
         rules = {name: rule for name, rule in rules.items() if DERIVE[name][1] != "l2.bandwidth"}
     memory = _of_memory(stated)
@@ -211,9 +220,21 @@ def inherit(path: Path, fitted: bool) -> Heritage:
         said = f"is missing; add it, or a known architecture, which {word!r} is not: {', '.join(known_architectures())}"
         own = replace(own, faults={**own.faults, "vendor": said})
     if find.is_shipped(own.path):
-        return Heritage(own, stated, digests, ())
-    notes = (*_unknown(word, start.stem, exact), *_mixed(own, line, start))
+        return Heritage(own, stated, digests, _in_parts(own))
+    notes = (*_in_parts(own), *_unknown(word, start.stem, exact), *_mixed(own, line, start))
     return Heritage(own, stated, digests, notes)
+
+
+def _generation(own: Fact, family: list[FactFile]) -> Fact:
+    """Return the word for an architecture as its file has it: "hopper" is Hopper, and so is "GH100".
+
+    Of other makers a word may be of one chip ("TPU v4"), which is then kept.
+    """
+    known, vendor = (family[-1].facts.get(name) for name in ("architecture", "vendor"))
+    if known is None or vendor is None:
+        return own
+    same = plain(known.value) == plain(own.value) or vendor.value in _BY_GENERATION
+    return replace(own, value=known.value) if same else own
 
 
 def _of_memory(stated: Mapping[str, Fact]) -> FactFile | None:

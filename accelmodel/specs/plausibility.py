@@ -6,6 +6,7 @@ Each check holds numbers of one file against each other; a chip may be odd and r
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 
 from accelmodel import units
@@ -22,6 +23,15 @@ _STACK_BANDWIDTH = (100e9, 2.8e12)
 _CLOCK = (0.2e9, 5e9)
 #: operations of a core and clock: from a vector unit to the widest array of a TPU, twice over [1]
 _WIDTH = (2.0, 2.0**20)
+#: operations of a core and clock at 16 bit by generation; lanes beyond which an Ampere is a GA102 [1]
+_DENSE = {
+    "Volta": 1024.0, "Turing": 1024.0, "Ampere": 2048.0, "Ada": 1024.0, "Hopper": 4096.0, "Blackwell": 8192.0,
+    "Blackwell RTX": 1024.0,
+}  # fmt: skip
+_LANES = 192.0
+#: names of cards that add up at 32 bit at half the rate, and generations of which there are some
+_GEFORCE = re.compile(r"geforce|rtx[-_ ]?[3-5]0[5-9]0", re.IGNORECASE)
+_HALVED = ("Ampere", "Ada", "Blackwell RTX")
 #: energy that no chip goes below: an operation at 16 bit [J/FLOP], a byte of device memory [J/B]
 _FLOP_ENERGY, _BYTE_ENERGY = 0.1e-12, 10e-12
 #: power of a chip over its silicon [W/m2]: no cooler takes more
@@ -72,6 +82,26 @@ def _peak(device: Device, process: Process | None) -> str:
     return (
         f"peak_16bit {show(compute.peak_16bit, 'FLOP/s')} / ({compute.cores:g} cores x {show(compute.clock, '1/s')}) "
         f"is {width:.4g} FLOP per core and clock, no power of two ({nearest:g}); check the three"
+    )
+
+
+def _dense(device: Device, process: Process | None) -> str:
+    """A core of a known generation has a width; data sheets that count sparsity or 16-bit sums state twice that."""
+    compute = device.compute
+    most = _DENSE.get(device.architecture)
+    if most is None:
+        return ""
+    # GA102 has twice the lanes of GA100 in a core, and half its matrix units
+    lanes = compute.vector_rate / (compute.cores * compute.clock)
+    most = most / 2.0 if device.architecture == "Ampere" and lanes > _LANES else most
+    half = device.architecture in _HALVED and _GEFORCE.search(device.name) is not None
+    width, allowed = compute.peak_16bit / (compute.cores * compute.clock), most / 2.0 if half else most
+    if not allowed * (1.0 + _POWER_OF_TWO) < width <= 8.0 * allowed:  # farther off it is no matter of doubling
+        return ""
+    why = "with 32-bit sums, half of those with 16-bit sums on GeForce cards" if half else "without sparsity"
+    return (
+        f"peak_16bit {show(compute.peak_16bit, 'FLOP/s')} is {width:.4g} FLOP per core and clock, where "
+        f"{device.architecture} has {allowed:g}; give dense peaks {why}"
     )
 
 
@@ -283,6 +313,7 @@ READ = (
 #: what is held against what → the check; it returns a note, or nothing
 CHECKS: dict[str, Callable[[Device, Process | None], str]] = {
     "peak against cores and clock": _peak,
+    "peak against its generation": _dense,
     "clock": _clock,
     "steps of a core against its peak": _pace,
     "peaks at fewer bits": _narrow,

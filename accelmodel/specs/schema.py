@@ -79,7 +79,8 @@ def _value(name: str, kind: FieldType) -> dict[str, Any]:
     if kind.quantity is not None:
         plain = kind.quantity if kind.quantity.unit == "1" else Quantity()
         limits = {"exclusiveMinimum": plain.gt, "minimum": plain.ge, "maximum": plain.le}
-        return {"type": "number", **{key: limit for key, limit in limits.items() if limit is not None}}
+        number = {"type": "number", **{key: limit for key, limit in limits.items() if limit is not None}}
+        return {"anyOf": [{"enum": [0]}, number]} if plain.or_zero else number
     if kind.plain is bool:
         return {"type": "boolean"}
     if kind.plain == list[float]:
@@ -141,6 +142,7 @@ def _heirs(kind: str) -> dict[str, Any]:
     """Return what the table of a device or architecture may say beside facts."""
     found: dict[str, Any] = {"like": {**_TEXT, "description": f"the {kind} whose values hold where none are given"}}
     if kind == "device":
+        found["part"] = {**_TEXT, "description": "the device that software sees several of in this one"}
         found["uncalibrated"] = {"type": "boolean", "description": "what was fitted to that device is not taken"}
         found["architecture"] = {**_TEXT, "description": "its generation; a word of hwspecs/architectures/"}
     else:
@@ -192,8 +194,8 @@ def file_schema(kind: str) -> dict[str, Any]:
 
     Examples
     --------
-    >>> sorted(file_schema("device")["properties"])
-    ['attention', 'compute', 'default', 'device', 'die_to_die', 'energy', 'hbm', 'l2', 'matmul', 'sources', 'tier']
+    >>> sorted(file_schema("memory")["properties"])
+    ['default', 'memory', 'sources']
     """
     heirs = kind in ("device", "architecture")
     if kind not in TYPES and not heirs:

@@ -161,8 +161,8 @@ def clusters(
     Examples
     --------
     >>> from hypothesis import find
-    >>> find(clusters(), lambda chips: chips.devices == 16).device.name
-    'h100-sxm'
+    >>> find(clusters().map(lambda chips: (chips.device.name, chips.devices)), lambda found: found[1] == 16)
+    ('h100-sxm', 16.0)
     """
     chip = draw(devices() if device is None else device)
     wires = draw(link) if link is not None else load("link", chip.link)

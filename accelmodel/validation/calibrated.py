@@ -7,18 +7,21 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from accelmodel.calibration import file, libraries
+from accelmodel.calibration import beside, file, libraries, taken_over
 from accelmodel.calibration import fit as calibration
+from accelmodel.calibration.errors import fitted
 from accelmodel.calibration.rows import measured_rows, read_csv
 from accelmodel.errors import SpecError
+from accelmodel.inference.intervals import UNCALIBRATED
 from accelmodel.measured import aiconfigurator
 from accelmodel.output import NotWritten, writable, write
+from accelmodel.specs import facts
 from accelmodel.specs.given import cluster
 from accelmodel.specs.hardware import Device
 from accelmodel.specs.link import Link
 from accelmodel.specs.load import calibrated_path, field_units, load, path_of
 from accelmodel.specs.names import flat
-from accelmodel.validation import operators
+from accelmodel.validation import operators, unmeasured
 
 
 def calibrate(
@@ -138,11 +141,38 @@ def fit_library(
     found, spans, fitted_to = libraries.fit(library, progress)
     files = {path: libraries.text(found, spans, fitted_to, datetime.date.today().isoformat())}
     units = field_units(type(library))
+    possible = libraries.constants(library)
     constants = {
-        field: {"value": getattr(found, field), "unit": units[field], "range": list(span), "fitted_to": fitted_to}
+        field: {
+            "value": getattr(found, field),
+            "unit": units[field],
+            "range": list(span),
+            "fitted_to": fitted_to,
+            "bound": calibration.ended(getattr(found, field), possible[field]),
+        }
         for field, span in spans.items()
     }
     return {"device": name, "files": [], "constants": constants, "rows": []}, files
+
+
+def fit_shared(progress: Callable[[str], None] | None = None) -> tuple[dict[str, Any], dict[Path, str]]:
+    """Return what chips without fits take over from those that have them, and the files that are to be written."""
+    files = {
+        path: text for path, text in taken_over.files(progress).items() if text != path.read_text(encoding="utf-8")
+    }
+    for path in files:
+        writable(path, "the file of a fit")
+    for name in fitted():
+        if progress:
+            progress(f"{name}: kernels beside those that are fitted")
+        path = calibrated_path(path_of("device", name))
+        device = load("device", name)
+        chip = cluster(device, link=aiconfigurator.link_of(device))
+        files[path] = beside.with_residuals(path.read_text(encoding="utf-8"), beside.residuals(chip))
+    place = facts.root() / UNCALIBRATED
+    factors = unmeasured.uncalibrated(progress)
+    files[place] = taken_over.told(place.read_text(encoding="utf-8"), factors)
+    return {"device": "", "files": [], "constants": {}, "rows": []}, files
 
 
 def _constants(fits: list[calibration.Fit]) -> dict[str, Any]:

@@ -17,8 +17,9 @@ import numpy as np
 from accelmodel.calibration import engines as calibration
 from accelmodel.calibration import file
 from accelmodel.calibration.errors import statistics
-from accelmodel.calibration.fit import Fit
+from accelmodel.calibration.fit import Fit, ended
 from accelmodel.errors import SpecError, unknown
+from accelmodel.inference.calls import as_engine, paired
 from accelmodel.laws.kernels.batching import Rules
 from accelmodel.measured import aiconfigurator, steady
 from accelmodel.measured import servers as points_of
@@ -28,13 +29,11 @@ from accelmodel.serving.serve import replicas_on
 from accelmodel.specs.cloud import Engine
 from accelmodel.specs.given import cluster
 from accelmodel.specs.load import calibrated_path, field_units, load, path_of
-from accelmodel.validation.servers import ENTRIES, Host, misses, predict
+from accelmodel.validation.servers import ENTRIES, FRAMEWORKS, Host, misses, predict
 
 if TYPE_CHECKING:
     import pandas as pd
 
-#: framework of measured servers → its file of engines
-FRAMEWORKS = {"trtllm": "tensorrt-llm", "vllm": "vllm", "sglang": "sglang"}
 #: engine → those whose rows it is fitted to; one that stands for any of them to all
 FITTED = {**{name: [name] for name in FRAMEWORKS.values()}, "in-flight": list(FRAMEWORKS.values())}
 #: how far nine tenths of whole steps of measured kernels lie from those predicted [1]
@@ -111,8 +110,15 @@ def fit_engine(
     fit = Fit(fit.kind, values, spans, fit.rows, fit.sources, ())
     files = {path: file.text(engine, "engine", [fit], "engines-measured", datetime.date.today().isoformat())}
     units = field_units(Engine)
+    possible = {**calibration.CONSTANTS, "entry_time": (ENTRIES[0], ENTRIES[-1])}
     constants = {
-        field: {"value": value, "unit": units[field], "range": list(spans[field]), "fitted_to": fit.sources}
+        field: {
+            "value": value,
+            "unit": units[field],
+            "range": list(spans[field]),
+            "fitted_to": fit.sources,
+            "bound": ended(value, possible[field]),
+        }
         for field, value in values.items()
     }
     return {"device": name, "files": [], "constants": constants, "rows": []}, files
@@ -170,7 +176,7 @@ def offline(engine: str | None = None) -> list[dict[str, Any]]:
     for row in steady.offline().itertuples():
         rules = load("engine", engine or row.engine)
         bits: dict[str, Any] = {"weight_bits": float(row.bits), "activation_bits": float(row.bits), "kv_bits": 8.0}
-        chips = cluster(load("device", row.device), row.tp)
+        chips = paired(as_engine(cluster(load("device", row.device), row.tp), rules), float(row.tp))
         (replica,) = replicas_on(steady.model_of(row.model), [chips], rules, 2048, tp=float(row.tp), **bits)
         rate = _throughput(replica.times, replica.rules, row.prompt, row.answer) * row.devices / row.tp
         found.append(

@@ -5,6 +5,7 @@ Series stand in ``hwspecs/published`` as ``[[series]]``; each says whether const
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -18,13 +19,15 @@ from accelmodel.inference.rowwise import LOOKED_UP, SWEEPS, blockwise, rowwise, 
 from accelmodel.laws.roofline import roofline
 from accelmodel.specs import facts
 from accelmodel.specs.given import cluster
-from accelmodel.specs.hardware import dense_peaks
+from accelmodel.specs.hardware import Cluster, dense_peaks
 from accelmodel.specs.load import load
-from accelmodel.validation.operators import FIELD_SHARE
+from accelmodel.validation.operators import FIELD_SHARE, FIELD_TIME
 
 Points = Annotated[list[Annotated[float, Field(gt=0.0)]], Field(min_length=1)]
 #: bytes of an element of memory-bound operators and of attention, all of them at 16 bit
 _WIDTH = 2.0
+#: the same of collectives: share of a link, and what it adds [s]
+FIELD = FIELD_SHARE, FIELD_TIME
 #: shape of an operator → sweeps over a row, and whether each but the first reads it again
 _SWEEPS = {"norm": (SWEEPS, 1.0), "activation": (1.0, 0.0), "rotary": (LOOKED_UP, 0.0)}
 
@@ -33,7 +36,8 @@ class Series(BaseModel):
     """Measured times of one operator over sizes.
 
     Of memory-bound ones ``elements``, or ``rows`` and ``columns``; of matmuls ``m``, ``n`` and ``k``; ``context`` of
-    attention, which is causal, over ``batch`` sequences with ``heads``, ``kv_heads`` and ``head_dim`` the same in all.
+    attention, which is causal, over ``batch`` sequences with ``heads``, ``kv_heads`` and ``head_dim`` the same in all;
+    ``size_kib`` of all-reduces over ``devices``, called ``by`` whom and ``launch`` how, over ``link``.
 
     ``host_time_us`` is what the host takes for a launch, where that is inside the times; else they are the device's.
     ``read`` and ``written`` are bytes of an element, ``plain`` kernels load one element at a time.
@@ -41,16 +45,17 @@ class Series(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     operator: str
-    kind: Literal["memory-bound", "matmul", "prefill attention"]
+    kind: Literal["memory-bound", "matmul", "prefill attention", "all-reduce"]
     device: str
     bits: float = 16.0
+    integer: bool = False
     shape: Literal["norm", "activation", "rotary", "softmax"] = "activation"
     host_time_us: Annotated[float, Field(ge=0.0)] | None = None
     ops_per_element: float = 0.0
     read: Annotated[float, Field(gt=0.0)] = _WIDTH
     written: Annotated[float, Field(gt=0.0)] = _WIDTH
     plain: bool = False
-    split: Literal["never fitted", "held-out", "fitted"] = "never fitted"
+    split: Literal["never fitted", "held-out", "seen", "fitted"] = "never fitted"
     elements: Points | None = None
     rows: Points | None = None
     columns: Points | None = None
@@ -62,6 +67,11 @@ class Series(BaseModel):
     heads: float = 1.0
     kv_heads: float = 1.0
     head_dim: float = 128.0
+    size_kib: Points | None = None
+    devices: Annotated[int, Field(ge=1)] = 1
+    link: str | None = None
+    by: str = "library"
+    launch: Literal["graph", "eager"] = "graph"
     time_us: Points
     source: str
     locator: str
@@ -71,7 +81,7 @@ class Series(BaseModel):
         """Names of the sizes that it gives."""
         if self.kind == "memory-bound":
             return ("rows", "columns") if self.rows is not None else ("elements",)
-        return ("m", "n", "k") if self.kind == "matmul" else ("context",)
+        return {"matmul": ("m", "n", "k"), "all-reduce": ("size_kib",)}.get(self.kind, ("context",))
 
 
 def series() -> list[Series]:
@@ -102,7 +112,11 @@ def _asked(one: Series) -> tuple[operator_time.Columns, Any, Any]:
     if one.kind == "matmul":
         m, n, k = sizes
         moved = one.bits / 8.0 * (m * k + k * n) + _WIDTH * m * n
-        return operator_time.matmul(m, n, k, one.bits), 2.0 * m * n * k, moved
+        columns = operator_time.matmul(m, n, k, one.bits, integer=float(one.integer))
+        return columns, 2.0 * m * n * k, moved
+    if one.kind == "all-reduce":
+        size = sizes[0] * 1024.0
+        return operator_time.collective("all-reduce", size, float(one.devices)), 0.0 * size, size
     (context,) = sizes
     columns = operator_time.attention("prefill", one.batch, one.heads, one.kv_heads, one.head_dim, context)
     width = one.batch * one.head_dim
@@ -116,15 +130,28 @@ def times(one: Series) -> tuple[Any, Any, Any]:
     What the host takes for a launch stands in the place of the device's launch time, and of the field's 3 us; the bare
     roofline has it too.
     """
-    chip = cluster(load("device", one.device))
+    chip = _chip(one)
     device = chip.device
     columns, flops, moved = _asked(one)
     law, _ = operator_time.time_columns(columns, chip)
     launch = device.compute.launch_time
     host = launch if one.host_time_us is None else one.host_time_us * 1e-6
+    if one.kind == "all-reduce":
+        sent = 2.0 * (1.0 - 1.0 / one.devices) * moved
+        bare, field = (sent / (share * chip.link.bandwidth) + more for share, more in ((1.0, 0.0), FIELD))
+        return law, bare, field
     peak = dense_peaks(device.compute, one.bits)
     bare, field = (roofline(flops, peak, moved, share * device.hbm.bandwidth) + host for share in (1.0, FIELD_SHARE))
     return law - launch + host, bare, field
+
+
+def _chip(one: Series) -> Cluster:
+    """Return the device of a series, or as many over its link, with who calls its collectives and how."""
+    device = load("device", one.device)
+    if one.kind != "all-reduce":
+        return cluster(device)
+    link = load("link", one.link or device.link)
+    return cluster(device, one.devices, link=replace(link, by=one.by, launch=one.launch))
 
 
 def _by_rows(one: Series) -> tuple[operator_time.Columns, Any]:

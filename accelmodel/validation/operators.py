@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from accelmodel.calibration import fit
-from accelmodel.calibration.errors import GENERATIONS, PRECISIONS, fitted, statistics, transferred
+from accelmodel.calibration.errors import GENERATIONS, PRECISIONS, statistics, transferred
 from accelmodel.cloud.ctcf import line
-from accelmodel.inference.intervals import EXPERTS, MEASURED
 from accelmodel.laws.roofline import roofline
 from accelmodel.measured import aiconfigurator, block_scales, experts, mla_and_moe, sparse, states, weight_only, wide_ep
 from accelmodel.specs.given import cluster
@@ -150,55 +149,6 @@ def _split(kind: str, split: str, fitted: bool) -> str:
     if kind in getattr(LAYERS[kind], "SEEN", ()):
         return SEEN
     return "held-out" if fitted else split
-
-
-def uncalibrated(progress: Progress | None = None) -> dict[str, tuple[float, float]]:
-    """Return between which factors of the prediction nine tenths of measured times lie on chips that were not fitted.
-
-    Each measured device is taken for an unmeasured one, with the constants of others (``transferred``); every device
-    counts the same, whatever its number of rows, and of kinds that go together the outermost ends are taken.
-
-    Returns
-    -------
-    dict
-        Kind of ``inference.intervals.KINDS`` → (lower, upper) [1]; what ``hwspecs/uncalibrated.toml`` holds.
-    """
-    ratios: dict[tuple[str, str], list[Any]] = {}
-    for name in fitted():
-        if progress:
-            progress(f"{name} as a chip that was not measured")
-        device = load("device", name)
-        model, _ = transferred(device)
-        for kind, group in MEASURED.items():
-            frame, _ = aiconfigurator.rows(device, kind)
-            frame = fit.telling(kind, frame) if len(frame) else frame
-            if len(frame) and model.link.topology in fit.TOPOLOGIES:
-                own = frame["time"].to_numpy() / fit.predict(kind, frame, model)
-                ratios.setdefault((group, kind), []).append(np.quantile(own, np.linspace(0.0, 1.0, 1001)))
-    found: dict[str, tuple[float, float]] = {}
-    for (group, _), parts in ratios.items():
-        lower, upper = np.quantile(np.concatenate(parts), [fit.TAIL, 1.0 - fit.TAIL])
-        before = found.get(group, (np.inf, 0.0))
-        found[group] = (min(float(lower), before[0]), max(float(upper), before[1]))
-    found[EXPERTS] = _of_experts(progress)
-    return found
-
-
-def _of_experts(progress: Progress | None) -> tuple[float, float]:
-    """Return the same of experts where nobody says whose kernels run, over all frameworks and precisions measured."""
-    parts = []
-    for name in fitted():
-        if progress:
-            progress(f"experts of {name}")
-        device = load("device", name)
-        model, _ = transferred(device)
-        frame, _ = experts.rows(device, "moe")
-        frame = frame[~experts.training("moe", frame)]
-        for _, group in frame.groupby(["source", "bits"]):
-            own = group["time"].to_numpy() / experts.times_on(group, model, None)
-            parts.append(np.quantile(own, np.linspace(0.0, 1.0, 1001)))
-    lower, upper = np.quantile(np.concatenate(parts), [fit.TAIL, 1.0 - fit.TAIL])
-    return float(lower), float(upper)
 
 
 def table(*, transfer: bool = False, progress: Progress | None = None) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Whole runs that makers and others timed on chips of which no kernel was fitted: a batch's prompts, then its answers.
 
-Series stand in ``hwspecs/published`` as ``[[run]]``.  No constant was fitted to them.
+Series stand in ``hwspecs/published`` as ``[[run]]``.  No constant was fitted to them; where a choice was made with them
+in view they are ``seen``.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Run(BaseModel):
     answer: Numbers
     batch: Numbers
     time_s: Numbers
+    split: Literal["never fitted", "held-out", "seen"] = "never fitted"
     source: str
     locator: str
 
@@ -77,21 +79,23 @@ def runs() -> list[Run]:
 def _step(
     one: Run, phase: Literal["prefill", "decode"], context: xr.DataArray, batch: xr.DataArray
 ) -> tuple[Any, Any, Any]:
-    """Return the time of a step over the runs of a series, and the ends of its interval [s]."""
+    """Return the time of a step over the runs of a series with its host, and the ends of its interval [s].
+
+    Where no engine is said the ends hold those that usually serve, as an answer tells a user.
+    """
     chip = cluster(load("device", one.device), one.devices, link=load("link", one.link) if one.link else None)
     bits = {name: getattr(one, name) for name in ("weight_bits", "activation_bits", "kv_bits")}
     asked = workload(phase=phase, batch=batch, context=context, tp=float(one.devices), **bits)
     found = time_step(one.model, chip, asked, engine=one.engine)
-    host = found["host_time"] if one.engine else 0.0
-    ends = (found[f"step_time{end}"] + host for end in ("", "_lower", "_upper"))
+    name = "ttft" if phase == "prefill" else "tpot"
+    ends = (found[f"{name}{end}"] for end in ("", "_lower", "_upper"))
     return tuple(end.transpose("run").values for end in ends)  # type: ignore[return-value]
 
 
 def times(one: Run) -> Span:
     """Return the times of the runs of a series: the prompts' step, and one for each further token.
 
-    Each of these is taken at the mean context.  The first token comes out of the prompts' step.  What an engine's host
-    adds is in all three times.
+    Each of these is taken at the mean context.  The first token comes out of the prompts' step.
     """
     prompt, answer, batch = (xr.DataArray(getattr(one, name), dims="run") for name in _LISTS[:3])
     first = _step(one, "prefill", prompt, batch)
@@ -112,7 +116,7 @@ def rows() -> list[dict[str, Any]]:
                 "device": one.device, "kind": "run", "precision": PRECISIONS[one.weight_bits], "model": one.model,
                 "quantity": f"x {one.devices}", "source": one.source, "locator": one.locator,
                 **statistics(span.time, measured),
-                "covered": float(np.mean((span.lower <= measured) & (measured <= span.upper))), "split": "never fitted",
+                "covered": float(np.mean((span.lower <= measured) & (measured <= span.upper))), "split": one.split,
             }
         )  # fmt: skip
     return found

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from accelmodel.calibration.errors import statistics
+from accelmodel.inference.calls import as_engine, paired
 from accelmodel.laws.kernels.batching import Rules, Times, Traffic, curve, surface
 from accelmodel.laws.kernels.disaggregated import serve_disaggregated
 from accelmodel.measured.servers import SERVER, handed_over, launch, points
@@ -67,11 +68,19 @@ SOFT = 0.1
 Progress = Callable[[str], None]
 
 
+#: framework of measured servers → its file of engines
+FRAMEWORKS = {"trtllm": "tensorrt-llm", "vllm": "vllm", "sglang": "sglang"}
+#: models whose files of 8 bit have a scale of 32 bit for each block of 128 x 128, as the makers state
+IN_BLOCKS, SCALE = ("deepseek-v3", "qwen3-235b-a22b"), 32.0 / 128.0**2
+
+
 @cache
-def _tables(model: str, device: str, tp: float, ep: float, bits: float, kv: float) -> Times:
-    """Return the step times of one server."""
-    work = {"tp": tp, "ep": ep, "weight_bits": bits, "activation_bits": bits, "kv_bits": kv}
-    chip = cluster(load("device", device))
+def _tables(engine: str, model: str, device: str, tp: float, ep: float, bits: float, kv: float) -> Times:
+    """Return the step times of one server, whose kernels are those of an engine and its version."""
+    scales = SCALE if model in IN_BLOCKS and bits == 8.0 else 0.0
+    work = {"tp": tp, "ep": ep, "weight_bits": bits + scales, "activation_bits": bits, "kv_bits": kv}
+    rules = load("engine", FRAMEWORKS[engine.split()[0]])
+    chip = paired(as_engine(cluster(load("device", device)), rules), tp)
     return simulate.step_tables(load("model", model), [chip], float(SEQUENCES), LONGEST, WIDEST, **work)[0]
 
 
@@ -109,15 +118,15 @@ def predict(frame: pd.DataFrame, engines: dict[str, Host] | None = None) -> tupl
     """
 
     def served(row: Any) -> tuple[float, float]:
-        times = _tables(row.model, row.device, row.tp, row.ep, row.bits, row.kv)
+        times = _tables(row.engine, row.model, row.device, row.tp, row.ep, row.bits, row.kv)
         host = (engines or {}).get(row.engine, Host())
         slower = Times(*(each / host.efficiency for each in times))
         found = simulate.simulate(slower, rules(row, host), traffic(row), gaps=False)
         between = (found.finish - found.first) / np.maximum(found.traffic.answer - 1, 1)
         return float(np.mean(found.first - found.traffic.arrival)), float(np.mean(between))
 
-    for row in frame.drop_duplicates(SERVER).itertuples():
-        _tables(row.model, row.device, row.tp, row.ep, row.bits, row.kv)
+    for row in frame.drop_duplicates(["engine", *SERVER]).itertuples():
+        _tables(row.engine, row.model, row.device, row.tp, row.ep, row.bits, row.kv)
     # the kernel holds no lock, so that threads share the cores
     with ThreadPoolExecutor() as pool:
         first, between = zip(*pool.map(served, frame.itertuples()), strict=True)
@@ -140,10 +149,10 @@ def predict_handed_over(frame: pd.DataFrame, engines: dict[str, Host]) -> tuple[
     for row in frame.itertuples():
         host, asked = engines.get(row.engine, Host()), traffic(row)
         host_step = host.layer * row.layers
-        times = _tables(row.model, row.device, row.tp, row.ep, row.bits, row.kv)
+        times = _tables(row.engine, row.model, row.device, row.tp, row.ep, row.bits, row.kv)
         sizes, place = np.unique(asked.prompt, return_inverse=True)
         alone = [surface(times.prompt_attention, n, 1.0) + curve(times.other, n) for n in sizes.astype(float)]
-        times = _tables(row.model, row.device, row.decode_tp, row.decode_ep, row.bits, row.kv)
+        times = _tables(row.engine, row.model, row.device, row.decode_tp, row.decode_ep, row.bits, row.kv)
         context = float(np.mean(asked.prompt + asked.answer / 2.0))
         counts = np.arange(1.0, row.users + 1.0)
         step = [surface(times.decode_attention, n, context) + curve(times.other, n) for n in counts]

@@ -9,7 +9,7 @@ from accelmodel.calibration import hybrid
 from accelmodel.errors import unknown
 from accelmodel.measured import aiconfigurator
 from accelmodel.specs.load import load
-from accelmodel.validation import cake, engines, llmcompass, operators, runs, servers, volume
+from accelmodel.validation import cake, engines, llmcompass, operators, runs, servers, unmeasured, volume
 from accelmodel.validation import claims as validation
 from accelmodel.validation.operators import SEEN
 from accelmodel.validation.own_gpu import measured_rows
@@ -106,7 +106,7 @@ def _claims(progress: Progress | None) -> dict[str, Any]:
 
 
 def _transfer(progress: Progress | None) -> dict[str, Any]:
-    factors = operators.uncalibrated(progress)
+    factors = unmeasured.uncalibrated(progress)
     # "untuned" is what earlier versions called it
     return {"rows": kernel_rows(transfer=True, progress=progress), "uncalibrated": factors, "untuned": factors}
 

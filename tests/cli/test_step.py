@@ -241,7 +241,7 @@ def test_a_step_tells_how_far_it_may_be_off(answer, run):
     assert data["upper_s"] < sum(row["upper_s"] for row in data["operators"])
     assert (data["devices"], data["tp"], data["batch"], data["context"], data["kv_bits"]) == (8, 8, 4, 16384, 8.0)
     told = run(STEP)[1]
-    assert "batch 4, context 16384, tp 8; weakest fact behind it: " in told
+    assert "batch 4, context 16384, tp 8, collectives by engine, graph; weakest fact behind it: " in told
     assert "nine of ten measured between" in told
     assert "on 8 x ascend-910b2" in told
 

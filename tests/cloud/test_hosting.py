@@ -91,7 +91,7 @@ def test_flexgen_goes_through_a_layer_in_parts(warm):
     assert float(memory_per_device(large, work)["activations"]) > load("device", "t4").hbm.capacity
     # all weights come over the host's link once a step, whatever the parts
     moved = 2.0 * 29.9e9 / instance.load_bandwidth
-    assert moved * 0.75 < float(found.loads) < float(found.decode) < 4.0 * moved
+    assert moved * 0.75 < float(found.loads) <= float(found.decode) < 4.0 * moved
 
 
 def test_values_below_16_bit_are_widened_by_passes_over_memory(warm):

@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 
 import accelmodel as am
 from accelmodel.errors import SpecError
-from accelmodel.inference.calls import as_engine, called, calling, extremes, paired, paths_note
+from accelmodel.inference.calls import (
+    as_engine,
+    called,
+    callers_note,
+    calling,
+    extremes,
+    paired,
+    paths_note,
+    taken_calls,
+)
 from accelmodel.inference.single import collective
 from accelmodel.specs.given import cluster, override
 from accelmodel.specs.link import CALLERS, LAUNCHES
@@ -136,7 +145,9 @@ def test_a_step_by_an_engine_calls_as_the_engine_does():
     chips = cluster("h100-sxm")
     library = am.time_step("llama-3-70b", called(chips, "library"), DECODE)
     eager = am.time_step("llama-3-70b", chips, DECODE, engine="transformers")
-    assert float(eager.step_time) == float(library.step_time)  # its host's launches are its own time
+    exchanges = [name for name in library.operator.values if name.startswith("all_reduce")]
+    # its host's launches are its own time
+    assert float(eager.time.sel(operator=exchanges).sum()) == float(library.time.sel(operator=exchanges).sum())
     assert as_engine(chips, load("engine", "vllm")).link.by == "symmetric-memory"
     # what the caller says of the link comes before
     said = replace(chips, link=replace(chips.link, by="engine"))
@@ -151,3 +162,46 @@ def test_hosts_that_are_said_are_not_spread():
     assert fast.link.eager_start == slow.link.eager_start == 30e-6
     fast, slow = extremes(called(chips, "library", "eager"))
     assert fast.link.eager_start < 17e-6 < slow.link.eager_start
+
+
+@pytest.mark.parametrize("word", [{"by": "librar"}, {"launch": "eagr"}])
+def test_an_engine_takes_no_unknown_word(word):
+    with pytest.raises(SpecError, match="did you mean '(library|eager)'"):
+        calling(load("engine", "vllm"), **word)
+
+
+def test_an_engine_that_captures_no_graphs_is_not_asked_for_them():
+    engine = override(load("engine", "transformers"), name="mine", graph_tokens=0.0)
+    with pytest.raises(SpecError, match="launch graph: mine captures no graphs"):
+        calling(engine, launch="graph")
+    assert calling(override(engine, graph_tokens=512.0), launch="graph").launch == "graph"
+
+
+@pytest.mark.parametrize(
+    ("device", "by", "ranks", "kind", "said"),
+    [
+        ("h100-sxm", "library", 8, "all-reduce", ""),
+        ("h100-sxm", "symmetric-memory", 8, "all-reduce", ""),
+        ("h100-sxm", "engine", 8, "all-gather", "no kernels of their own for all-gather"),
+        ("tpu-v5e", "engine", 8, "all-reduce", "no kernels of their own for all-reduce on ici-v5e"),
+        ("l40s", "engine", 8, "all-reduce", "between two cards alone"),
+        ("l40s", "engine", 2, "all-reduce", ""),
+        ("a100-sxm-80gb", "symmetric-memory", 8, "all-reduce", "no switch that adds up"),
+        ("a100-sxm-80gb", "symmetric-memory", 1, "all-reduce", ""),
+    ],
+)
+def test_what_a_caller_cannot_change_is_said(device, by, ranks, kind, said):
+    notes = callers_note(called(cluster(device), by), ranks, kind)
+    assert (said in notes[0]) if said else notes == []
+    if said and ranks > 1:  # and it is so: others take as long
+        other = "engine" if by == "symmetric-memory" else "library"
+        assert time(device, 65536.0, ranks, kind=kind, by=by) == time(device, 65536.0, ranks, kind=kind, by=other)
+
+
+def test_who_is_taken_is_told():
+    chips = cluster("h100-sxm")
+    assert taken_calls(chips) == {"by": "engine", "launch": "graph"}
+    assert taken_calls(cluster("tpu-v5e")) == {"by": "library", "launch": "graph"}
+    assert taken_calls(called(chips, "library", "eager")) == {"by": "library", "launch": "eager"}
+    eager = load("engine", "transformers")
+    assert taken_calls(as_engine(chips, eager), eager) == {"by": "library", "launch": "eager"}

@@ -101,3 +101,14 @@ def test_an_unknown_engine_is_refused():
 
 def test_what_the_answer_says_is_text():
     assert json.loads(asked("in-flight").attrs["overrides"]) == {}
+
+
+def test_a_processor_needs_an_engine_that_knows_its_own():
+    with pytest.raises(SpecError, match="cpu epyc-7r13 is what an engine's host runs on"):
+        asked(cpu="epyc-7r13")
+    with pytest.raises(SpecError, match="does not state on which processor"):
+        asked(override(ENGINE, cpu=""), cpu="epyc-7r13")
+    with pytest.raises(SpecError, match="engine must be a name"):
+        asked(3)
+    with pytest.raises(SpecError, match="engine must be load"):
+        am.on_cpu("vllm", "epyc-7r13")

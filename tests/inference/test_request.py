@@ -202,7 +202,9 @@ def gain(phase="decode", batch=4, **link):
 @pytest.mark.parametrize("batch", [1, 4, 16, 64])
 @pytest.mark.parametrize("phase", ["decode", "end-to-end"])
 def test_gain_peaks_within_the_range_of_start_ups(warm, phase, batch):
-    speedup = gain(phase, batch, start_up=axis("s", [0.0, 5e-6, 1e-5, 2e-5, 3e-5, 6e-5, 1.2e-4, 5e-4, 2e-3])).speedup
+    speedup = gain(
+        phase, batch, start_up=axis("s", [0.0, 3e-6, 5e-6, 1e-5, 2e-5, 3e-5, 6e-5, 1.2e-4, 5e-4, 2e-3])
+    ).speedup
     top = int(np.argmax(speedup.values))
     assert 0 < top < speedup.size - 1
     assert (speedup[top:].diff("s") < 0.0).all()

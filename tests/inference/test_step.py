@@ -29,7 +29,8 @@ from accelmodel.laws.types import ALGORITHMS, ALL_REDUCE, BOUNDS, Machine
 from accelmodel.specs.load import available
 
 UNITS = {
-    "time": "s", "step_time": "s", "tpot": "s", "flops": "FLOP", "hbm_bytes": "B", "l2_hit_bytes": "B",
+    "time": "s", "step_time": "s", "tpot": "s", "tpot_lower": "s", "tpot_upper": "s", "flops": "FLOP",
+    "hbm_bytes": "B", "l2_hit_bytes": "B",
     "link_bytes": "B", "admitted_bytes": "B", "fetched_bytes": "B", "l2_resident_bytes": "B", "prefetched_bytes": "B",
     "memory_bytes": "B", "tokens_per_s": "token/s", "feasible": "1", "bound": "1", "algorithm": "1", "count": "1",
     "lower": "s", "upper": "s", "step_time_lower": "s", "step_time_upper": "s",

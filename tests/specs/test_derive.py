@@ -55,6 +55,17 @@ def test_a_chip_whose_power_is_short_sustains_the_clock_that_it_leaves(chip):
     assert operation * 0.95 * 600e12 * clock + found.energy.static == pytest.approx(300.0, rel=1e-9)
 
 
+def test_the_clock_goes_beyond_that_of_the_stated_peak_as_the_vector_rate_tells(chip):
+    """100 cores of 256 operations at 1.575 GHz, 1.05 times the clock of the matrix peak; rounding tells nothing."""
+    ample = chip(2000, 'vector_rate = { value = 40.32, unit = "TFLOP/s" }')
+    assert ample.compute.matrix_share == pytest.approx(0.95 * 1.05, rel=1e-12)
+    rounded = chip(2000, 'vector_rate = { value = 39.0, unit = "TFLOP/s" }')
+    assert rounded.compute.matrix_share == pytest.approx(0.95, rel=1e-12)
+    # where power is short it decides, whatever the highest clock
+    short = chip(300).compute.matrix_share
+    assert chip(300, 'vector_rate = { value = 40.32, unit = "TFLOP/s" }').compute.matrix_share == pytest.approx(short)
+
+
 def test_more_power_never_lowers_the_share(chip):
     shares = [chip(power).compute.matrix_share for power in (100, 200, 300, 400, 600, 1000)]
     assert np.all(np.diff(shares) >= 0.0)

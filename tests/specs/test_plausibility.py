@@ -18,6 +18,25 @@ def test_shipped_devices_raise_no_doubt(name):
 
 
 @pytest.mark.parametrize(
+    ("name", "peak", "says"),
+    [
+        # with sparsity, twice the dense peak
+        ("h100-sxm", 1979e12, "8193 FLOP per core and clock, where Hopper has 4096"),
+        ("a40", 299.4e12, "where Ampere has 1024"),
+        ("l40s", 733e12, "without sparsity"),
+        # the 16-bit sums of a GeForce's data sheet
+        ("rtx-4090", 330.3e12, "where Ada has 512; give dense peaks with 32-bit sums"),
+        ("rtx-3090", 142.4e12, "where Ampere has 512"),
+    ],
+)
+def test_a_peak_that_is_stated_double_is_noticed(name, peak, says):
+    device = am.load("device", name)
+    assert CHECKS["peak against its generation"](device, PROCESS) == ""
+    double = am.override(device, {"compute.peak_16bit": peak})
+    assert says in CHECKS["peak against its generation"](double, PROCESS)
+
+
+@pytest.mark.parametrize(
     ("check", "changes", "says"),
     [
         # 132 SMs x 4096 FLOP x 1.83 GHz is 989 TFLOP/s; with sparsity counted it is twice that and still a power of two

@@ -39,7 +39,13 @@ def test_rooflines_and_host_time_by_hand(warm):
 
 
 def test_memory_bound_operators_of_an_a100_and_an_mi210(warm):
-    rows = {(row["device"], row["source"]): row for row in llmcompass.rows()}
+    rows = {
+        (row["device"], row["source"]): row
+        for row in llmcompass.rows()
+        if row["source"].startswith(("llmcompass", "vidur"))
+        and row["split"] != "fitted"
+        and (row["device"], row["kind"]) != ("mi210", "matmul")
+    }
     assert all(row["n"] >= 13 for row in rows.values())
     #: device and series → asked: medians of 12 %, means of half as much more
     for (device, source), row in rows.items():
@@ -48,6 +54,35 @@ def test_memory_bound_operators_of_an_a100_and_an_mi210(warm):
             continue
         assert row["median_ape"] <= 0.12, (device, source)
         assert row["mean_ape"] <= 0.19, (device, source)
+
+
+def test_gpus_of_nvidia_that_no_fit_saw(warm):
+    rows = [row for row in llmcompass.rows() if row["source"].startswith("gpu-flops-bench")]
+    chips = {"h200-nvl", "rtx-pro-5000", "rtx-pro-6000-server", "rtx-4090", "rtx-5090", "dgx-spark"}
+    assert {row["device"] for row in rows} == chips
+    # the operands of these runs draw little power: slow, but a GeForce at half its rate of 16 bit by no factor
+    assert all(row["median_ape"] <= 0.31 for row in rows)
+    assert all(row["median_ape"] <= 0.11 for row in rows if row["device"] in ("h200-nvl", "rtx-pro-6000-server"))
+    # integers have a peak of their own, of which these cards offer twice that of floats of 8 bit
+    integers, floats = (
+        next(one for one in llmcompass.series() if one.device == "rtx-4090" and one.operator.endswith(name))
+        for name in ("int8", "fp8")
+    )
+    assert llmcompass.times(integers)[0][-1] < 0.6 * llmcompass.times(floats)[0][-1]
+
+
+def test_all_reduces_by_hand(warm):
+    one = next(one for one in llmcompass.series() if one.device == "gb200")
+    law, bare, field = llmcompass.times(one)
+    sent = 2.0 * 71.0 / 72.0 * 2.0**29
+    assert bare[0] == pytest.approx(sent / 900e9)
+    assert field[0] == pytest.approx(sent / (0.8 * 900e9) + 3e-6)
+    assert all(law > 0.0)
+    assert np.median(abs(law * 1e6 / np.array(one.time_us) - 1.0)) <= 0.15
+    eager = next(one for one in llmcompass.series() if one.launch == "eager" and one.by == "engine")
+    graph = eager.model_copy(update={"launch": "graph"})
+    start = am.load("link", "nvlink4-switch").eager_start
+    assert llmcompass.times(eager)[0][0] - llmcompass.times(graph)[0][0] == pytest.approx(start)
 
 
 def test_a_series_says_what_it_is_to_the_constants():
@@ -79,11 +114,13 @@ def test_wrong_series_are_named(tmp_path, monkeypatch, change, words):
 def test_operators_of_amd(warm):
     rows = [row for row in llmcompass.rows() if row["device"].startswith("mi")]
     products = [row for row in rows if row["kind"] == "matmul"]
-    assert {row["device"] for row in products} == {"mi210", "mi325x", "mi355x"}
+    assert {row["device"] for row in products} == {"mi210", "mi300x", "mi325x", "mi355x"}
     # asked: 15 % of products to which nothing was fitted
     assert all(row["median_ape"] <= 0.15 for row in products)
     assert all(row["median_ape"] < 0.5 * row["field_median_ape"] for row in products)
-    assert {row["split"] for row in products} == {"calibrated", "never fitted"}
+    # a choice that was made with rows in view is said, and what was fitted to never stands for what was not
+    assert {row["split"] for row in products} == {"fitted", "held-out", "seen", "never fitted"}
+    assert {row["precision"] for row in products} == {"16 bit", "8 bit", "4 bit"}
     # heads of 128, by the kernels to which two constants were fitted and by others
     wide = [row for row in rows if row["kind"] == "prefill attention" and "of 128" in row["source"]]
     assert len(wide) == 4

@@ -43,6 +43,8 @@ def test_a_run_is_its_prompts_and_a_step_for_each_further_token(warm):
     first = am.time_step("llama-3.1-8b", chip, am.workload(phase="prefill", batch=2, context=128, tp=8))
     further = am.time_step("llama-3.1-8b", chip, am.workload(phase="decode", batch=2, context=130, tp=8))
     found = runs.times(one)
+    # where no engine is said the ends are those of a token, which hold one
+    assert found.upper[0] == pytest.approx(float(first.ttft_upper), rel=1e-9)
     assert found.time[0] == pytest.approx(float(first.step_time), rel=1e-9)
     assert found.time[1] == pytest.approx(float(first.step_time) + 2.0 * float(further.step_time), rel=1e-9)
     assert np.all(found.lower < found.time)
@@ -57,10 +59,14 @@ def test_runs_of_other_makers(warm):
     assert {"mi250-die", "mi300x", "gaudi2", "gaudi3", "inferentia2", "ascend-910b3", "tpu-v5e"} == set(by_device)
     # asked of AMD's servers, to which nothing was fitted
     assert max(row["median_ape"] for row in by_device["mi250-die"]) <= 0.25
-    assert np.median([row["median_ape"] for row in by_device["mi300x"]]) <= 0.25
+    assert max(row["median_ape"] for row in by_device["mi300x"]) <= 0.25
     assert np.median([row["median_ape"] for row in by_device["gaudi3"]]) <= 0.25
-    covered = np.average([row["covered"] for row in rows], weights=[row["n"] for row in rows])
-    assert covered >= 0.85
+    # each maker's own runs, not those of all together: nine of ten, or of fewer than ten all but one
+    for device, found in by_device.items():
+        runs_of = sum(row["n"] for row in found)
+        outside = sum((1.0 - row["covered"]) * row["n"] for row in found)
+        assert outside <= max(0.15 * runs_of, 1.0) + 1e-9, device
+    assert {row["split"] for row in by_device["mi250-die"]} == {"seen"}
 
 
 @pytest.mark.parametrize(

@@ -196,6 +196,37 @@ def accuracy(argument: str) -> str:
     return table(["kernel", "device", "precision", "fitted", "sources", "rows", *_PERCENT], rows)
 
 
+#: kernels of the table that begins the page on accuracy, by the words of the reports
+_SUMMED = (
+    ("matmul", "16 bit"), ("matmul", "8 bit"), ("decode attention", "16 bit"), ("prefill attention", "16 bit"),
+    ("all-reduce", "16 bit"),
+)  # fmt: skip
+
+
+def _medians(name: str) -> dict[tuple[str, str, str], float]:
+    """Return (device, kind, precision) → median error of fitted sources [%], the mean over them by their rows."""
+    groups: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
+    for row in _report(name)["Measured kernels"]:
+        key = row["device"], row["kind"], row["precision"]
+        if key[1:] in _SUMMED and "not fitted" not in row["source"]:
+            groups.setdefault(key, []).append((float(row["median"].rstrip("%")), float(row["rows"].replace(",", ""))))
+    return {key: sum(x * n for x, n in each) / sum(n for _, n in each) for key, each in groups.items()}
+
+
+def transfer(_: str = "") -> str:
+    """Return the median errors of kernels by constants of another chip and by a chip's own, a row for each device."""
+    others, own = _medians("transfer"), _medians("accuracy")
+
+    def told(key: tuple[str, str, str]) -> str:
+        errors = [f"{found[key]:.{1 if found[key] < 10.0 else 0}f}" if key in found else "–" for found in (others, own)]
+        return " / ".join(errors) if any(each != "–" for each in errors) else "–"
+
+    rows = [
+        [device, *(told((device, *each)) for each in _SUMMED)] for device in sorted({key[0] for key in (*others, *own)})
+    ]
+    return table(["device", *(f"{kind}, {bits} [%]" for kind, bits in _SUMMED)], rows)
+
+
 def servers(_: str = "") -> str:
     """Return the accuracy of whole servers, over all of a kind."""
     rows = [row for row in _report("servers")["Other measurements"] if row["device"] == "all"]
@@ -210,7 +241,8 @@ def report(name: str) -> str:
 #: what a page may ask for in a line ``<!-- NAME ARGUMENT -->``
 TABLES = {
     "fields": fields, "known": known, "options": options, "nomenclature": nomenclature, "functions": functions,
-    "numbers": numbers, "claims": claims, "accuracy": accuracy, "servers": servers, "report": report,
+    "numbers": numbers, "claims": claims, "accuracy": accuracy, "transfer": transfer, "servers": servers,
+    "report": report,
 }  # fmt: skip
 
 __all__ = ["TABLES", "cell", "claim_counts", "command", "law_path", "meanings", "reports"]

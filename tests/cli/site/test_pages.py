@@ -120,6 +120,22 @@ def test_the_accuracy_of_a_kernel_spans_its_rows():
     assert f"| {medians[0]:.3g} to {medians[-1]:.3g} % |" in line
 
 
+def test_transfer_is_the_mean_of_fitted_sources_by_rows():
+    shown = tables_of(f"## x\n\n{tables.transfer()}\n")["x"]
+    line = next(row for row in shown if row["device"] == "h100-sxm")
+    told = []
+    for name in ("transfer", "accuracy"):
+        rows = tables_of((tables.reports() / f"{name}.md").read_text(encoding="utf-8"))["Measured kernels"]
+        ours = [
+            row for row in rows if (row["device"], row["kind"], row["precision"]) == ("h100-sxm", "matmul", "16 bit")
+        ]
+        fitted = [row for row in ours if "not fitted" not in row["source"]]
+        many = [float(row["rows"].replace(",", "")) for row in fitted]
+        medians = [float(row["median"].rstrip("%")) for row in fitted]
+        told.append(sum(n * x for n, x in zip(many, medians, strict=True)) / sum(many))
+    assert [float(each) for each in line["matmul, 16 bit [%]"].split(" / ")] == pytest.approx(told, abs=0.5)
+
+
 def test_defaults_of_fields_are_those_of_the_class():
     shown = tables_of(f"## x\n\n{tables.fields('link')}\n")["x"]
     told = {row["field"].strip("`"): row["default"] for row in shown}

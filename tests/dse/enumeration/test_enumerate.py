@@ -381,7 +381,8 @@ def test_errors_of_kinds_stand_behind_the_constants(warm, tiny, parts):
         assert row["value"] == known  # nobody measured an Ascend 910B for us
         assert row["gain"] > 1.0
     gains = {row["gain"] for row in rows}
-    assert len(gains) == len(rows)  # each kind and end matters, and none as another does
+    # each kind and end matters, and none as another does, but those of experts, which the study's models have none of
+    assert len(gains) == len(rows) - 1
 
 
 def test_a_range_of_joined_devices_or_of_stacks_is_one_constant_among_others(warm, tmp_path):

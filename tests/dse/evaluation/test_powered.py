@@ -27,7 +27,7 @@ context = [4096]
 phase = "decode"
 weight_bits = 8
 activation_bits = 8
-kv_bits = 8
+kv_bits = 16
 [software]
 techniques = ["none"]
 tp = [1]
@@ -58,7 +58,7 @@ def test_joules_of_a_design_are_those_of_a_step_on_the_chip_that_its_files_make(
             "power": power,
         },
     )
-    bits = {"weight_bits": 8, "activation_bits": 8, "kv_bits": 8}
+    bits = {"weight_bits": 8, "activation_bits": 8, "kv_bits": 16}
     step = am.time_step("llama-3.1-8b", by_hand, am.workload(phase="decode", batch=64, context=4096, tp=1, **bits))
     assert float(found.joules_per_token) == pytest.approx(float(step.joules_per_token), rel=1e-9)
     if generation == "hbm4":
