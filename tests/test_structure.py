@@ -41,7 +41,7 @@ LINES, STATEMENTS, PARAMETERS = 400, 60, 8
 #: a tuple of names may be assigned a literal tuple while the line is read at a glance
 FOLDED = 3
 #: tests of what is no module: the package's shape, its door and its texts
-AT_THE_TOP = ("changelog", "docs", "public_api", "readme", "scripts", "structure")
+AT_THE_TOP = ("budget", "changelog", "docs", "public_api", "readme", "scripts", "structure")
 
 FILES = house.modules(PACKAGE)
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in FILES.items()}

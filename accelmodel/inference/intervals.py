@@ -185,6 +185,8 @@ def factors(
             each for each in special if MEASURED[each] == kind and not (same and each.startswith("unsaid matmul"))
         )
         name = _collective(cluster, near) if kind == "collective" else [*(set(told) & table.keys()), kind][0]
+        if name == "matmul" and not same:
+            name = "narrow matmul"
         found.append(widest(spec.residuals, kind, which, width, told) or table[name])
     return np.array(found)
 
