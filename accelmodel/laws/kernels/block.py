@@ -159,9 +159,12 @@ def find_alike(b: Block, table: Any, w: int, apart: bool) -> None:
         # a matmul may be fused with a collective in the end
         b.slots[row] = row if apart or table[KIND, row, w] >= COLLECTIVE else table.shape[1]
         for other in range(row):
-            same = table[COUNT, other, w] > 0.0
+            # one that is like a row before it was compared as that
+            if table[COUNT, other, w] <= 0.0 or b.alike[other] != other:
+                continue
+            same = True
             for column in _OF_COSTS:
-                if same and table[column, row, w] != table[column, other, w]:
+                if table[column, row, w] != table[column, other, w]:
                     same = False
                     break
             if same:
