@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from accelmodel.laws.jit import law
 from accelmodel.laws.l2cache import kept_of_three
 from accelmodel.laws.prepared import whole
@@ -28,18 +26,6 @@ def flop_time(op: Operator, machine: Machine) -> float:
     below = machine.flop_time_6bit if op.bits > 4.0 else four
     narrow = eight if op.bits > 6.0 else below
     return machine.flop_time_16bit if op.bits > 8.0 else narrow
-
-
-@law
-def tile_rows(m: float, machine: Machine) -> float:
-    """Rows of a tile of attention: all of m, padded, or the largest tile."""
-    return min(machine.tile_m, MIN_ROWS * np.ceil(m / MIN_ROWS))
-
-
-@law
-def tiles_down(m: float, machine: Machine) -> float:
-    """Tiles of attention that m rows take."""
-    return whole(m * max(machine.tile_row, 1.0 / (MIN_ROWS * np.ceil(m / MIN_ROWS))))
 
 
 @law

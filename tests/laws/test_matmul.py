@@ -19,8 +19,8 @@ from accelmodel.laws.matmul import (
     flop_time,
     hbm_traffic,
     matmul,
+    padded,
     slice_depth,
-    tile_rows,
     tiled_cost,
     weight_time,
 )
@@ -151,9 +151,9 @@ def test_slices_turn_over_with_the_bytes_of_their_weights(narrow):
     assert matmul(op, machine).compute == pytest.approx(2e-6 * narrow, rel=1e-9)
 
 
-@pytest.mark.parametrize(("m", "rows"), [(1, 16), (16, 16), (17, 32), (128, 128), (4096, 128)])
+@pytest.mark.parametrize(("m", "rows"), [(1, 16), (16, 16), (17, 32), (128, 128), (4090, 4096)])
 def test_narrow_products_are_padded(m, rows):
-    assert tile_rows(float(m), make_machine(tile_m=128)) == rows
+    assert padded(float(m), make_machine(min_rows=16)) == rows
 
 
 @pytest.mark.parametrize(("m", "alike"), [(1, 64), (16, 64), (32, 64), (65, 128)])
