@@ -22,7 +22,7 @@ MACHINE = Machine(**dict.fromkeys(GIVEN, 0.0))._replace(
     softmax_rate=2e10, attention_time=1e-6, attention_tile_time=1e-7, attention_draw=0.5, combine_time=1e-6,
     attention_rows=128.0, attention_share=1.0, attention_widen_rate=1e15, attention_reread=0.0,
     attention_fill=1.0, out_ring=1.0, out_tree=1.0, out_start=5e-6, crowding=1.0, prefetch_share=1.0,
-    group_fill=0.7e-6, expert_start=1.5e-6, expert_tile_time=0.3e-6, expert_share=0.8,
+    rows_held=64.0, group_fill=0.7e-6, expert_start=1.5e-6, expert_tile_time=0.3e-6, expert_share=0.8,
 )  # fmt: skip
 OPERATOR = Operator(
     kind=MATMUL, count=1.0, groups=1.0, m=4.0, n=4096.0, k=4096.0,

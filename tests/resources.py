@@ -59,7 +59,7 @@ NEITHER = {
     "l2_ways": "sharper: keeps more of what fits, less of what does not",
     "node": "in a mesh the links are shared among more",
     "mesh": "a topology",
-    "row_share": "more rows at work push one another out of L2",
+    "rows_held": "more rows at work push one another out of L2",
     "scan_time": "0 says that no kernel does it, more that one does",
     **dict.fromkeys(("ring", "tree", "one_shot", "two_shot", "direct"), "offered or not"),
 }

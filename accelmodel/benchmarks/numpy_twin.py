@@ -208,7 +208,7 @@ def stream(op: Operator, machine: Machine) -> Ask:
 def rowwise(op: Operator, machine: Machine) -> Ask:
     """Ask of an operator whose rows are each worked on by one core, in waves."""
     once, again = op.input_bytes + op.output_bytes, op.message_bytes
-    most_at_work = np.maximum(1.0 / np.maximum(machine.row_share, 1e-30) / op.m, machine.cores)
+    most_at_work = np.maximum(machine.rows_held / op.m, machine.cores)
     waves = np.ceil(op.groups / most_at_work)
     fresh = 1.0 - resident(once, machine)
     held = np.minimum(op.groups, most_at_work) * once / op.groups

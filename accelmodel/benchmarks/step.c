@@ -43,7 +43,7 @@
     X(attention_share) X(attention_split) X(attention_narrow) X(attention_apart) X(attention_widen_rate) \
     X(attention_reread) \
     X(hierarchical) X(out_ring) X(out_tree) X(out_start) X(multimem) X(crowding) X(prefetch_start) X(prefetch_share) \
-    X(sweep_time) X(row_time) X(row_share) \
+    X(sweep_time) X(row_time) X(rows_held) \
     X(group_fill) X(expert_start) X(expert_tile_time) X(expert_share)
 #define OPERATOR(X) \
     X(kind) X(count) X(groups) X(m) X(n) X(k) X(weight_bytes) X(input_bytes) X(output_bytes) X(bits) X(vector_ops) \
@@ -260,8 +260,8 @@ LAW ask_t rowwise(operator_t op, machine_t m)
 {
     const double far = 1.65; /* FAR of accelmodel/laws/elementwise.py */
     double once = op.input_bytes + op.output_bytes, again = op.message_bytes, fresh = 1.0 - resident(once, m);
-    double share = least(op.m * m.row_share, 1.0 / m.cores), waves = ceil(op.groups * share);
-    double working = once / most(op.groups * share, 1.0) / most(m.l2_bytes, 1e-30);
+    double at_work = most(m.rows_held / op.m, m.cores), waves = ceil(op.groups / at_work);
+    double working = once * least(at_work / op.groups, 1.0) / most(m.l2_bytes, 1e-30);
     double missed = fresh * least(working, 1.0);
     double drawn = once * (1.0 + (far - 1.0) * fresh) + again * (1.0 + (far - 1.0) * missed);
     double chain = waves * (op.n * m.sweep_time + drawn / op.groups * op.m * m.row_time);

@@ -91,7 +91,7 @@ def _rows(device: Device) -> dict[str, Number]:
     return {
         "sweep_time": SWEEP / compute.clock,
         "row_time": 1.0 / (alone * compute.clock),
-        "row_share": 1.0 / (most(width / ROW_WIDTH, 1.0) * compute.cores),
+        "rows_held": most(width / ROW_WIDTH, 1.0) * compute.cores,
     }
 
 

@@ -95,7 +95,7 @@ def key_time(op: Operator, machine: Machine) -> float:
     What is narrower than 16 bit is widened, or turned for the products, at so many values a clock.
     """
     drawn = machine.attention_wait * machine.l2_time
-    widened = machine.attention_widen_time * 8.0 / (op.bits * op.narrow)
+    widened = machine.attention_widen_time * (8.0 / (op.bits * op.narrow))
     return max(drawn, widened) if op.narrow < 1.0 else drawn
 
 

@@ -74,8 +74,10 @@ def rowwise(op: Operator, machine: Machine) -> Cost:
     fresh = 1.0 - kept(once, machine)
     share = min(op.m * machine.row_share, machine.core_share)
     waves = whole(op.groups * share)
-    turns = waves / op.groups
-    at_work = once / max(op.groups * share, 1.0)
+    # quotients of what no design changes are found once for all of them
+    row = 1.0 / op.groups
+    turns = waves * row
+    at_work = once * min(row * max(1.0 / op.m * machine.rows_held, machine.cores), 1.0)
     missed = fresh * min(at_work * machine.l2_byte, 1.0)
     far = once + op.message_bytes + (FAR - 1.0) * (once * fresh + op.message_bytes * missed)
     chain = waves * op.n * machine.sweep_time + turns * far * op.m * machine.row_time

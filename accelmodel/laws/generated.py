@@ -13,7 +13,9 @@ their cache is named by the hash of all laws, these dicts included (``laws.jit``
 
 from __future__ import annotations
 
+from collections import namedtuple
 from collections.abc import Callable, Mapping
+from types import FunctionType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,17 +45,32 @@ def reader(record: type[NamedTuple], *places: str, name: str = "", only: tuple[s
     name : str
         Of the law, where it is another one.
     only : tuple of str
-        Fields that are read, the others being NaN: all, if it is empty.  Fewer take less time to compile.
+        Fields that are read, into a record of no others: all, if it is empty.  Fewer take less time to compile, and of
+        more than a hundred a loop does not vectorise.
     """
     at = ", ".join(places)
     word = name or f"{record.__name__.lower()}_at"
-    fields = ", ".join(
-        f"array[{place}, {at}]" if field in only or not only else "unread" for place, field in enumerate(record._fields)
-    )
-    scope = {"record": record, "unread": float("nan")}
+    read = tuple(field for field in record._fields if field in only or not only)
+    fields = ", ".join(f"array[{record._fields.index(field)}, {at}]" for field in read)
+    scope = {"record": namedtuple(f"Part_{word}", read) if only else record}
     function = written(word, [f"def {word}(array, {at}):", f"    return record({fields})"], scope)
     function.__doc__ = f"{record.__name__} at {at} of an array (field, {at})."
     return law(function)
+
+
+def fields_read(record: type[NamedTuple], *laws: Law) -> tuple[str, ...]:
+    """Return the fields of a record by whose names laws, and what they call, read anything."""
+    read: set[str] = set()
+    seen: set[Law] = set()
+    waiting = list(laws)
+    while waiting:
+        function = waiting.pop()
+        if function in seen or not isinstance(function, FunctionType):
+            continue
+        seen.add(function)
+        read.update(function.__code__.co_names)
+        waiting += [function.__globals__[name] for name in function.__code__.co_names if name in function.__globals__]
+    return tuple(field for field in record._fields if field in read)
 
 
 def deriver(name: str) -> Law:

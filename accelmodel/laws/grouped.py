@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from accelmodel.laws.jit import law
 from accelmodel.laws.l2cache import kept
-from accelmodel.laws.matmul import flop_time, operand_time, slice_depth, slices_deep
+from accelmodel.laws.matmul import operand_time, slice_depth, slices_deep, weight_time
 from accelmodel.laws.prepared import whole
 from accelmodel.laws.types import Cost, Machine, Operator
 
@@ -42,9 +42,7 @@ def grouped(op: Operator, machine: Machine) -> Cost:
     waves = whole(tiles * machine.core_share)
     depth, slices = slice_depth(op, machine), slices_deep(op, machine)
     columns = machine.tile_n
-    # weights that are narrower than what the matrix unit works at are widened once a tile
-    widening = machine.convert_time if op.narrow < 1.0 else 0.0
-    worked = (2.0 * op.m * flop_time(op, machine) + widening) * columns * depth
+    worked = weight_time(op, machine, op.m) * columns * depth
     matrix = max(worked / machine.expert_share, machine.slice_time)
     operand = op.bits * 0.125 * machine.cores * machine.l2_time * machine.fetch_share
     operands = (op.m + columns * op.narrow) * depth * operand

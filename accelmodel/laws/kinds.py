@@ -12,13 +12,13 @@ from accelmodel.laws.recurrence import recurrence
 #: kind of operator → its law ``(op, machine) -> Cost``; its code in an operator table is its place here
 KINDS = {
     "matmul": matmul,
+    "grouped": grouped,
     "attention": attention,
     "elementwise": elementwise,
+    "row": rowwise,
     "recurrence": recurrence,
     "chain": chain,
     "epilogue": epilogue,
-    "row": rowwise,
-    "grouped": grouped,
 }
 
 

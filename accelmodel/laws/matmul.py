@@ -6,12 +6,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from accelmodel.laws.jit import law
 from accelmodel.laws.l2cache import kept_of_three
 from accelmodel.laws.prepared import whole
-from accelmodel.laws.types import GROUPED, MATMUL, Cost, Machine, Operator
+from accelmodel.laws.types import GROUPED, Cost, Machine, Operator
 
 #: rows to which attention pads the queries of a tile (16 x 16 fractal of Ascend's cube, m16n8k16 of NVIDIA's tensor
 #: cores); matmuls pad to ``min_rows`` of the machine
@@ -31,38 +29,19 @@ def flop_time(op: Operator, machine: Machine) -> float:
 
 
 @law
-def tile_rows(m: float, machine: Machine) -> float:
-    """Rows of a tile of attention: all of m, padded, or the largest tile."""
-    return min(machine.tile_m, MIN_ROWS * np.ceil(m / MIN_ROWS))
-
-
-@law
-def tiles_down(m: float, machine: Machine) -> float:
-    """Tiles of attention that m rows take."""
-    return whole(m * max(machine.tile_row, 1.0 / (MIN_ROWS * np.ceil(m / MIN_ROWS))))
-
-
-@law
 def padded(m: float, machine: Machine) -> float:
     """Rows of a matmul, padded to whole instructions of the matrix unit."""
     return machine.min_rows * whole(m * machine.row_least)
 
 
 @law
-def row_share(m: float, machine: Machine) -> float:
-    """1 over the rows of a tile of a matmul: all of m, padded, or the largest tile."""
-    return max(machine.tile_row, 1.0 / padded(m, machine))
-
-
-@law
-def work_time(op: Operator, machine: Machine) -> float:
-    """Time of an operation of one core [s], widening the weights included.
+def weight_time(op: Operator, machine: Machine, rows: float) -> float:
+    """Time in which one core multiplies so many rows by one weight [s], widening it included.
 
     What issues the instructions of the matrix unit also widens weights that are narrower than what it works at, once
     for each tile of rows, so that the two add up.
     """
-    widening = 0.5 * machine.convert_time * row_share(op.m, machine)
-    return flop_time(op, machine) + (widening if op.narrow < 1.0 else 0.0)
+    return 2.0 * rows * flop_time(op, machine) + (machine.convert_time if op.narrow < 1.0 else 0.0)
 
 
 @law
@@ -100,12 +79,12 @@ def tiled_cost(op: Operator, machine: Machine, columns: float, column: float) ->
     2301.03598), which pays one slice and ``split_time`` to add the partial sums.  ``column`` is 1 / ``columns``.
     """
     rows = min(machine.tile_m, padded(op.m, machine))
-    down = whole(op.m * row_share(op.m, machine))
+    down = whole(op.m * machine.tile_row)
     across = whole(op.n * column)
     depth = slice_depth(op, machine)
     slices = slices_deep(op, machine)
     tiles = op.groups * down * across
-    matrix = max(2.0 * rows * columns * depth * work_time(op, machine), slice_turn(op, machine))
+    matrix = max(columns * depth * weight_time(op, machine, rows), slice_turn(op, machine))
     operand = op.bits * 0.125 * machine.cores * machine.l2_time * machine.fetch_share
     operands = (rows + columns * op.narrow) * depth * operand
     written = op.output_bytes / (op.groups * op.m * op.n) * rows * columns * machine.cores * machine.store_time
@@ -129,7 +108,7 @@ def hbm_traffic(op: Operator, machine: Machine) -> float:
     is the occupancy law on the bytes touched in between.  Activations that fit are never in HBM; where L2
     has partitions that each keep what their cores read, they take their place in each.
     """
-    down = whole(op.m * row_share(op.m, machine))
+    down = whole(op.m * machine.tile_row)
     block_down = min(down, machine.core_root)
     # blocks of a sweep, before there is at least one: across over min(across, cores / block_down)
     across = whole(op.n * machine.tile_column) * block_down * machine.core_share
@@ -166,7 +145,7 @@ def matmul_start(op: Operator, machine: Machine) -> float:
 @law
 def exposed_share(op: Operator, machine: Machine) -> float:
     """Share of the shorter of computing and fetching that matmuls do not hide."""
-    return machine.exposed if op.kind == MATMUL or op.kind == GROUPED else 0.0
+    return machine.exposed if op.kind <= GROUPED else 0.0
 
 
 @law

@@ -65,6 +65,7 @@ DERIVED: dict[str, tuple[Callable[[float], float], str]] = {
     "vector_time": (reciprocal, "vector_rate"),
     "tile_row": (reciprocal, "tile_m"),
     "row_least": (reciprocal, "min_rows"),
+    "row_share": (reciprocal, "rows_held"),
     "tile_column": (reciprocal, "tile_n"),
     "tile_least_column": (reciprocal, "tile_least"),
     "tile_layer": (reciprocal, "tile_k"),

@@ -99,7 +99,7 @@ class Machine(NamedTuple):
     prefetch_start: float  #: what the prefetches of a window cost the main lane: issue and events [s]
     sweep_time: float  #: a core begins a sweep over a row [s]
     row_time: float  #: a byte of a row that one core draws, alone or beside others [s/B]
-    row_share: float  #: 1 / rows that all cores hold at a time
+    rows_held: float  #: rows that all cores hold at a time
     prefetch_share: float  #: rate at which what prefetches copies into L2, over that of HBM, at most 1
     group_fill: float  #: time that several matmuls in one kernel take to fill and drain their pipelines [s]
     expert_start: float  #: what a kernel of routed experts adds to its launch [s]
@@ -117,6 +117,7 @@ class Machine(NamedTuple):
     vector_time: Derived = _UNKNOWN  #: of the device [s/FLOP]
     tile_row: Derived = _UNKNOWN  #: 1 / tile_m
     row_least: Derived = _UNKNOWN  #: 1 / min_rows
+    row_share: Derived = _UNKNOWN  #: 1 / rows_held
     tile_column: Derived = _UNKNOWN  #: 1 / tile_n
     tile_least_column: Derived = _UNKNOWN  #: 1 / tile_least
     tile_layer: Derived = _UNKNOWN  #: 1 / tile_k
@@ -183,10 +184,8 @@ ALGORITHMS = tuple(
 GIVEN = tuple(name for name, hint in get_type_hints(Machine, include_extras=True).items() if hint != Derived)
 
 #: codes of the kinds of ``laws.kinds.KINDS``
-MATMUL, ATTENTION, ELEMENTWISE, RECURRENCE, CHAIN = (float(place) for place in range(5))
-ROW = 6.0
-GROUPED = 7.0
-#: kinds that multiply by weights
+MATMUL, GROUPED, ATTENTION, ELEMENTWISE, ROW, RECURRENCE, CHAIN = (float(place) for place in range(7))
+#: kinds that multiply by weights: the first, so that the loops over designs tell them by one comparison
 PRODUCTS = (MATMUL, GROUPED)
 #: kinds from here on are collectives, in the order of ``laws.collectives.COLLECTIVES``
 COLLECTIVE = 16.0

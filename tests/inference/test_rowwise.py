@@ -141,12 +141,12 @@ def test_what_cores_draw_follows_the_width_by_hand():
     assert found["sweep_time"] == pytest.approx(SWEEP / clock)
     # four rows at a time, each at its width
     assert found["row_time"] == pytest.approx(1 / (ROW_WIDTH * clock))
-    assert found["row_share"] == pytest.approx(1 / (PARTS * cores))
+    assert found["rows_held"] == pytest.approx(PARTS * cores)
     # a narrow core has one row; of a wide one each draws a quarter
     for width, alone, held in ((6.5, 6.5, 1), (1300.0, 325.0, 100)):
         found = machine(am.cluster(am.override(am.load("device", "h100-sxm"), {"rows.width": width})))
         assert found["row_time"] == pytest.approx(1 / (alone * clock))
-        assert found["row_share"] == pytest.approx(1 / (held * cores))
+        assert found["rows_held"] == pytest.approx(held * cores)
 
 
 def test_width_follows_from_l2_where_no_file_says():

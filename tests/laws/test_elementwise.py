@@ -56,7 +56,7 @@ def test_more_cache_is_never_more_traffic(op, machine, factor):
 
 
 #: 4 cores of 2 rows at a time, a sweep of 1 us, 1 ns a byte
-AT_WORK = {"cores": 4, "row_share": 1 / 8, "sweep_time": 1e-6, "row_time": 1e-9, "l2_rate": 1e15, "hbm_rate": 1e15}
+AT_WORK = {"cores": 4, "rows_held": 8, "sweep_time": 1e-6, "row_time": 1e-9, "l2_rate": 1e15, "hbm_rate": 1e15}
 ROWS = st.builds(
     lambda groups, sweeps, width, again, plain, ops: make_operator(
         kind=ROW, groups=groups, n=sweeps, m=plain, input_bytes=groups * width, output_bytes=groups * width,
@@ -67,7 +67,7 @@ ROWS = st.builds(
 )  # fmt: skip
 CHIPS = st.builds(
     lambda l2, cores, held, sweep, byte: make_machine(
-        l2_bytes=l2, cores=cores, row_share=1.0 / (cores * held), sweep_time=sweep, row_time=byte
+        l2_bytes=l2, cores=cores, rows_held=cores * held, sweep_time=sweep, row_time=byte
     ),
     st.floats(0.0, 1e9), st.integers(1, 500), st.floats(1.0, 4.0), st.floats(0.0, 1e-6), st.floats(1e-13, 1e-9),
 )  # fmt: skip
@@ -93,7 +93,7 @@ def test_narrow_loads_draw_less_and_hold_fewer_rows():
     # half as much at a time, and one row a core: two waves of 2 us and 6 us
     assert rowwise(norm(8, m=PLAIN), machine).compute == pytest.approx(2 * 8e-6, rel=1e-3)
     # a core holds one row at least
-    alone = make_machine(l2_bytes=1e12, **{**AT_WORK, "row_share": 1 / 4})
+    alone = make_machine(l2_bytes=1e12, **{**AT_WORK, "rows_held": 4})
     assert rowwise(norm(8, m=PLAIN), alone).compute == pytest.approx(2 * 8e-6, rel=1e-3)
 
 

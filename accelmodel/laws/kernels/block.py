@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from accelmodel.laws.generated import deriver, reader
+from accelmodel.laws.generated import Law, deriver, fields_read, reader
 from accelmodel.laws.jit import glue, inner_kernel
 from accelmodel.laws.types import COLLECTIVE, DETAIL, Cost, Machine, Operator
 
@@ -34,7 +34,13 @@ COSTS = 5
 ADMITTED, BEFORE = range(2)
 QUEUE = 2
 
-machine_at = reader(Machine, "design")
+
+def machine_for(*laws: Law) -> Law:
+    """Return the law that reads of a design what these laws do: ``(machines, design) -> Machine``, of fewer fields."""
+    name = f"machine_for_{laws[0].__name__}"
+    return reader(Machine, "design", name=name, only=fields_read(Machine, *laws))
+
+
 #: what the two lanes read of a machine
 _OF_LANES = (
     "exposed", "hbm_rate", "l2_bytes", "l2_ways", "l2_time", "l2_byte", "l2_full", "prefetch_share", "vector_time",
@@ -153,9 +159,12 @@ def find_alike(b: Block, table: Any, w: int, apart: bool) -> None:
         # a matmul may be fused with a collective in the end
         b.slots[row] = row if apart or table[KIND, row, w] >= COLLECTIVE else table.shape[1]
         for other in range(row):
-            same = table[COUNT, other, w] > 0.0
+            # one that is like a row before it was compared as that
+            if table[COUNT, other, w] <= 0.0 or b.alike[other] != other:
+                continue
+            same = True
             for column in _OF_COSTS:
-                if same and table[column, row, w] != table[column, other, w]:
+                if table[column, row, w] != table[column, other, w]:
                     same = False
                     break
             if same:

@@ -15,7 +15,7 @@ from accelmodel.laws.collectives import ANYWHERE, IN_NODE, LAST_IN_NODE, OVER_NO
 from accelmodel.laws.exchange import NORMAL, destinations
 from accelmodel.laws.generated import Law, branches, by_name, written
 from accelmodel.laws.jit import glue, inner_kernel
-from accelmodel.laws.kernels.block import COSTS, Block, machine_at
+from accelmodel.laws.kernels.block import COSTS, Block, machine_for
 from accelmodel.laws.kinds import KINDS, code
 from accelmodel.laws.prepared import whole
 from accelmodel.laws.routes import routed
@@ -59,14 +59,16 @@ def filler(name: str, laws: Mapping[float, Law], arguments: str) -> Law:
     """
     filled = ", ".join(f"costs[{place}, j]" for place in range(COSTS))
     lines = [f"def {name}(b, op, costs, width):"]
+    scope = by_name(laws)
     for condition, word in branches(laws, "op.kind"):
+        scope[f"read_{word}"] = machine_for(scope[word])
         lines += [
             f"    {condition}:",
             "        for j in range(width):",
-            "            machine = machine_at(b.machines, j)",
+            f"            machine = read_{word}(b.machines, j)",
             f"            {filled} = {word}({arguments})",
         ]
-    return written(name, lines, {"machine_at": machine_at, **by_name(laws)})
+    return written(name, lines, scope)
 
 
 _OPERATORS = {code(kind): cost for kind, cost in KINDS.items()}

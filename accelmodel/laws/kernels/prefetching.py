@@ -22,7 +22,7 @@ from accelmodel.laws.kernels.block import (
     Block,
     cost_at,
     lanes_at,
-    machine_at,
+    machine_for,
     operator_at,
 )
 from accelmodel.laws.kernels.describing import TIME, describe
@@ -42,6 +42,8 @@ from accelmodel.laws.prefetch import (
 )
 from accelmodel.laws.roofline import body_time, stream_time
 from accelmodel.laws.types import ATTENTION, COLLECTIVE, Cost, Machine, Operator, Policy
+
+_attention_at = machine_for(attention_from)
 
 
 class Lane(NamedTuple):
@@ -186,7 +188,7 @@ def _deal_anew(b: Block, op: Operator, costs: Any, place: int, dealt: Any, width
         b.served[j] = found_hot(op, cost_at(costs, j), lane, b.survival[j]) / costs[3, j]
     # a loop of its own, or it does not vectorise
     for j in range(width):
-        cost = attention_from(op, machine_at(b.machines, j), b.served[j])
+        cost = attention_from(op, _attention_at(b.machines, j), b.served[j])
         dealt[0, j], dealt[1, j], dealt[2, j], dealt[3, j], dealt[4, j] = cost
 
 

@@ -26,7 +26,7 @@ from accelmodel.laws.kernels.block import (
     cost_at,
     find_alike,
     lanes_at,
-    machine_at,
+    machine_for,
     new_block,
     operator_at,
     read_designs,
@@ -45,7 +45,6 @@ from accelmodel.laws.types import (
     ALL_REDUCE,
     COLLECTIVE,
     GROUPED,
-    MATMUL,
     SENDING,
     TOTALS,
     Machine,
@@ -55,6 +54,7 @@ from accelmodel.laws.types import (
 
 STRETCH = Operator._fields.index("stretch")
 EXCHANGE_CORES = Machine._fields.index("exchange_cores")
+_link_at = machine_for(fused_in_node, fused_over_nodes)
 
 
 @glue
@@ -104,14 +104,14 @@ def _fuse(b: Block, table: Any, detail: Any, at: tuple[int, int, int], width: in
         fewest, most = fewest_and_most_nodes(b, reducer, width)
         if fewest <= 1.0:
             for j in range(width):
-                machine = machine_at(b.machines, j)
-                found = fused_in_node(message, ranks, machine, matmuls[j] * machine.crowding / longer)
+                machine = _link_at(b.machines, j)
+                found = fused_in_node(message, ranks, machine, matmuls[j] * b.machines[CROWDING, j] / longer)
                 costs[0, j], costs[1, j], costs[2, j], costs[3, j], costs[4, j] = found
         if most > 1.0:
             far = costs if fewest > 1.0 else b.costs[table.shape[1]]
             for j in range(width):
-                machine = machine_at(b.machines, j)
-                found = fused_over_nodes(message, ranks, machine, matmuls[j] * machine.crowding / longer)
+                machine = _link_at(b.machines, j)
+                found = fused_over_nodes(message, ranks, machine, matmuls[j] * b.machines[CROWDING, j] / longer)
                 far[0, j], far[1, j], far[2, j], far[3, j], far[4, j] = found
             if fewest <= 1.0:
                 take_over_nodes(b, reducer, costs, far, width)
@@ -161,8 +161,7 @@ def _take_turns(b: Block, table: Any, detail: Any, at: tuple[int, int], width: i
                 for j in range(width):
                     sent[j] += count * (b.times[r, j] - longer * starts[j])
             else:
-                matrices = table[KIND, r, w] == MATMUL or table[KIND, r, w] == GROUPED
-                computed = products if matrices else others
+                computed = products if table[KIND, r, w] <= GROUPED else others
                 for j in range(width):
                     computed[j] += count * b.times[r, j]
     for j in range(width):
