@@ -176,6 +176,13 @@ def fit(
     return found, spans, told
 
 
+def _in_toml(value: Any, scale: float) -> str:
+    """Return a word, a list of words or a number as TOML has it."""
+    if isinstance(value, list):
+        return f"[{', '.join(toml_string(each) for each in value)}]"
+    return toml_string(value) if isinstance(value, str) else f"{value * scale:g}"
+
+
 def text(library: KernelLibrary, spans: Mapping[str, tuple[float, float]], told: str, date: str) -> str:
     """Return the content of a library's file; what is not fitted keeps its source."""
     units = field_units(KernelLibrary)
@@ -190,7 +197,7 @@ def text(library: KernelLibrary, spans: Mapping[str, tuple[float, float]], told:
     for name, fact in library.facts.items():
         if name not in spans:
             scale, unit = (1e6, 'unit = "us", ') if units[name] == "s" else (1.0, "")
-            value = toml_string(fact.value) if isinstance(fact.value, str) else f"{fact.value * scale:g}"
+            value = _in_toml(fact.value, scale)
             ends = f", range = [{fact.range[0] * scale:g}, {fact.range[1] * scale:g}]" if fact.range else ""
             source = f'{unit}kind = "{fact.kind}", source = {toml_string(fact.source)}, '
             source += f"locator = {toml_string(fact.locator)}{ends}"

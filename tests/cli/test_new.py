@@ -82,7 +82,7 @@ def test_show_names_origin_and_both_names(run):
     assert code == 0
     assert rows["l2_capacity"]["key"] == "l2.capacity"
     assert rows["l2_capacity"]["inherited"] == "mi300x"
-    assert rows["split_time"]["inherited"] == "architecture generic"
+    assert rows["scaling_time"]["inherited"] == "architecture cdna3"
 
 
 @pytest.mark.parametrize("kind", KINDS)

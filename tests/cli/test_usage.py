@@ -19,8 +19,11 @@ from accelmodel.errors import begun, unknown
         ("new", "new needs KIND and NAME; for example: accelmodel new device"),
         ("new device", "new needs KIND and NAME"),
         ("schema", "schema needs KIND; for example: accelmodel schema device"),
-        ("calibrate", "calibrate needs either a DEVICE, a --library or an --engine; for example: accelmodel calibrate"),
-        ("calibrate l4 --library vllm-8bit", "either a DEVICE, a --library or an --engine"),
+        (
+            "calibrate",
+            "calibrate needs either a DEVICE, a --library, an --engine or --shared; for example: accelmodel calibrate",
+        ),
+        ("calibrate l4 --library vllm-8bit", "either a DEVICE, a --library, an --engine or --shared"),
         ("calibrate --library vllm-8bit --measurements rows.csv", "--measurements are of one device"),
         ("fleet", "fleet needs --workload, a CSV file"),
         ("instances", "instances needs --batch"),
@@ -96,8 +99,8 @@ def test_a_name_is_met_by_its_beginning(refused, command, says):
 
 
 def test_show_answers_for_the_only_name_that_begins_so(answer):
-    assert answer("show h200")["name"] == "h200-sxm"
-    assert answer("show H200")["name"] == "h200-sxm"
+    assert answer("show b300")["name"] == "b300-sxm"
+    assert answer("show B300")["name"] == "b300-sxm"
     assert answer("show hop")["kind"] == "architecture"
     assert answer("show a100")["kind"] == "bill"  # a name in full, although others begin with it
 
