@@ -218,8 +218,8 @@ def cost_points(exploration: Exploration) -> dict[str, Any]:
 def sensitivity_points(exploration: Exploration) -> dict[str, Any] | None:
     """Return how the best value of the axis and the gain move with each uncertain constant, the strongest first.
 
-    ``still`` names the constants that move neither; ``left_out`` those beyond the first ``MOST``.  None where nothing
-    was varied.
+    ``still`` names the constants that move neither; ``left_out`` those beyond the first ``MOST``; ``broken`` those at
+    an end of whose range no chip keeps to the limits.  None where nothing was varied, or no chip keeps to them as it is.
     """
     study = exploration.study
     if not exploration.moves:
@@ -228,8 +228,13 @@ def sensitivity_points(exploration: Exploration) -> dict[str, Any] | None:
     along = axis(study, lead)
     base, ends = exploration.moves[0], exploration.moves[1:]
     size = f"{'l2' if lead == 'l2_capacity' else lead}_{study.candidate}"
-    bars, still = [], []
+    if base[size] is None or base["gain"] is None:
+        return None
+    bars, still, broken = [], [], []
     for low, high in zip(ends[::2], ends[1::2], strict=True):
+        if any(end[name] is None for end in (low, high) for name in (size, "gain")):
+            broken.append(low["constant"])
+            continue
         best = [low[size] * along.factor, high[size] * along.factor]
         gains = [low["gain"], high["gain"]]
         moves = max(abs(each - base[size] * along.factor) for each in best)
@@ -255,6 +260,7 @@ def sensitivity_points(exploration: Exploration) -> dict[str, Any] | None:
         "bars": bars[:MOST],
         "still": still,
         "left_out": [bar["constant"] for bar in bars[MOST:]],
+        "broken": broken,
     }
 
 

@@ -212,7 +212,22 @@ def test_sensitivity_sorts_and_names_what_stays(exploration):
     assert swings == sorted(swings, reverse=True)
     assert len(found["bars"]) <= exploration_points.MOST
     assert "site.electricity_price" in found["still"]
-    assert len(found["bars"]) + len(found["still"]) + len(found["left_out"]) == (len(exploration.moves) - 1) // 2
+    told = ("bars", "still", "left_out", "broken")
+    assert sum(len(found[name]) for name in told) == (len(exploration.moves) - 1) // 2
+
+
+def test_a_constant_with_which_no_chip_keeps_to_the_limits_is_told_and_not_drawn(exploration):
+    whole = exploration_points.sensitivity_points(exploration)
+    moves = [dict(each) for each in exploration.moves]
+    size = f"l2_{exploration.study.candidate}"
+    moves[2] |= {size: None, "gain": None}
+    broken = replace(exploration, moves=moves)
+    found = exploration_points.sensitivity_points(broken)
+    assert found["broken"] == [moves[2]["constant"]]
+    assert not whole["broken"]
+    assert "at an end of its range no chip keeps to the limits" in report.page(broken)
+    moves[0] |= {size: None, "gain": None}
+    assert exploration_points.sensitivity_points(replace(exploration, moves=moves)) is None
 
 
 def test_region_counts_densities_of_its_own_study_only(exploration, quick):
