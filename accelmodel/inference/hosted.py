@@ -75,7 +75,7 @@ def host_rules(engine: Engine, layers: Number) -> Rules:
     --------
     >>> from accelmodel.specs.load import load
     >>> round(host_rules(load("engine", "flexgen"), 32.0).fixed * 1e3, 6)
-    11.872
+    9.568
     """
     captured: Any = engine.graph_tokens if engine.launch == "graph" else 0.0
     launch, sequence, prompt, entry, step = _times(engine, layers)

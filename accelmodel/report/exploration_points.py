@@ -219,7 +219,7 @@ def sensitivity_points(exploration: Exploration) -> dict[str, Any] | None:
     """Return how the best value of the axis and the gain move with each uncertain constant, the strongest first.
 
     ``still`` names the constants that move neither; ``left_out`` those beyond the first ``MOST``; ``broken`` those at
-    an end of whose range no chip keeps to the limits.  None where nothing was varied, or no chip keeps to them as it is.
+    an end of whose range no chip keeps to the limits.  None where nothing was varied, or no chip keeps to them now.
     """
     study = exploration.study
     if not exploration.moves:
