@@ -16,6 +16,7 @@ from accelmodel.inference.operator_time import Columns, matmul, pointwise, time_
 from accelmodel.inference.routing import exchanged
 from accelmodel.laws.numeric import Array
 from accelmodel.laws.types import GROUPED, MATMUL, Operator
+from accelmodel.specs.architecture import is_of
 from accelmodel.specs.cloud import KernelLibrary
 from accelmodel.specs.formats import plain_bits
 from accelmodel.specs.given import override
@@ -187,7 +188,7 @@ def by_libraries(
     operators: Array = step.operators
     used: list[Run] = []
     for library in libraries:
-        if library.generations and cluster.device.architecture not in library.generations:
+        if library.generations and not is_of(cluster.device.architecture, library.generations):
             continue
         ours = free & (scaled | (library.blocks == 0.0))
         alone = ours & _is_plain(columns, library)

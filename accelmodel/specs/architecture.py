@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -103,6 +104,19 @@ def architecture_of(word: str) -> tuple[str, bool]:
         known = ", ".join(known_architectures())
         raise SpecError(f"unknown architecture {word!r}, did you mean {words[meant][1]!r}? Known: {known}")
     return GENERIC, False
+
+
+def is_of(architecture: str, words: Iterable[str]) -> bool:
+    """Return whether a chip's architecture is one that words stand for, however they are written.
+
+    Examples
+    --------
+    >>> is_of("Hopper", ["sm_90"]), is_of("Blackwell RTX", ["Blackwell"]), is_of("my own", ["My-Own"])
+    (True, False, True)
+    """
+    name, exact = architecture_of(architecture)
+    known = (architecture_of(word) for word in words)
+    return (exact and (name, True) in known) or plain(architecture) in map(plain, words)
 
 
 def architecture_file(path: Path, word: str) -> tuple[Path, bool]:

@@ -10,6 +10,7 @@ from pydantic.dataclasses import dataclass
 
 from accelmodel.errors import SpecError, unknown
 from accelmodel.laws.numeric import Number
+from accelmodel.specs.architecture import architecture_of
 from accelmodel.specs.base import CONFIG, Spec
 from accelmodel.specs.link import CALLERS, LAUNCHES
 from accelmodel.specs.quantities import (
@@ -218,6 +219,8 @@ class KernelLibrary(Spec):
     def __post_init__(self) -> None:
         if not self.matrix_factor and not self.expert_share:
             raise SpecError("has neither plain matmuls nor experts; give matrix_factor or expert_share above 0")
+        for word in self.generations:
+            architecture_of(word)  # a mistyped one would match no chip
 
     def runs(self, source: str) -> bool:
         """Return whether the experts of a source of measurements ran on it."""

@@ -263,3 +263,20 @@ def test_operands_of_4_bit_take_what_a_framework_reaches(warm):
     many = prepare(found.model, am.cluster(am.override(chip.device, l2_capacity=sizes), 1), work)
     assert many.by_law is None
     assert "floats of 4 bit by the law" in evaluate(many).notes
+
+
+@pytest.mark.parametrize("words", [["hopper"], ["NVIDIA Hopper"], ["sm_90"], ["Ada", "GH100"]])
+def test_generations_of_a_library_are_words_for_architectures(prepared, words):
+    """However it is written, a library is called on the chips that a word stands for, and on no others."""
+    library = am.override(am.load("library", "vllm-8bit"), generations=words)
+    work = am.workload(phase="decode", batch=64, context=2048, weight_bits=8, activation_bits=8)
+    for device, called in (("h100-sxm", True), ("b200-sxm", False)):
+        inputs = prepare(prepared.model, am.cluster(device), work)
+        _, used = kernel_library.by_libraries(kernel_library._step(inputs), inputs.cluster, (library,))
+        assert bool(used) == called
+
+
+@pytest.mark.parametrize("word", ["Hoper", "Balckwell", "Hopperr"])
+def test_a_mistyped_generation_is_refused(word):
+    with pytest.raises(SpecError, match="did you mean"):
+        am.override(am.load("library", "vllm-8bit"), generations=[word])
